@@ -1,0 +1,1 @@
+"""Make a language model forget, and measure honestly what it forgot and what it kept."""

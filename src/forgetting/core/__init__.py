@@ -1,0 +1,1 @@
+"""The typed values that travel between the rooms, and the errors."""

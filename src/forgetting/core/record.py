@@ -1,0 +1,94 @@
+"""What a model did on one example. Metrics are pure functions of records, so old runs can be scored again."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from forgetting.core.errors import RunError
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """How likely the model finds one answer to one prompt."""
+
+    logp: float
+    """Sum of log p over the answer's supervised tokens, nats."""
+    tokens: int
+    ranks: tuple[int, ...] = ()
+    """Rank of each target token in the model's distribution, 0 = the greedy choice."""
+    runner_up: float = math.nan
+    """Sum of log p of the best token other than the target, nats."""
+
+    @property
+    def loss(self) -> float:
+        """Mean negative log-likelihood per token, nats."""
+        return -self.logp / self.tokens
+
+    @property
+    def probability(self) -> float:
+        """Length-normalised probability, p(answer)^(1/tokens)."""
+        return math.exp(self.logp / self.tokens)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One example as one model answered it."""
+
+    id: str
+    split: str
+    """Which part of the suite it belongs to: `forget`, `retain`, `utility`, …"""
+    prompt: str
+    answer: str
+    generation: str | None = None
+    """The greedy answer; None where none was asked for."""
+    score: Score | None = None
+    paraphrase: Score | None = None
+    perturbed: tuple[Score, ...] = ()
+    popularity: float | None = None
+    group: str = ""
+    kind: str = ""
+
+    @property
+    def cluster(self) -> str:
+        """The key by which intervals are clustered."""
+        return self.group or self.id
+
+
+def write_records(path: Path, records: Iterable[Record]) -> None:
+    """One JSON object a line; written beside and renamed, so the file is whole or absent."""
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("w", encoding="utf-8") as file:
+        for record in records:
+            file.write(json.dumps(asdict(record), ensure_ascii=False) + "\n")
+    partial.replace(path)
+
+
+def read_records(path: Path) -> list[Record]:
+    """The records of a file that `write_records` wrote.
+
+    Raises:
+        RunError: the file is missing, or a line is not a record.
+    """
+    if not path.is_file():
+        raise RunError(f"{path}: no such record file")
+    return list(_parse(path))
+
+
+def _parse(path: Path) -> Iterator[Record]:
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        try:
+            row = json.loads(line)
+            for name in ("score", "paraphrase"):
+                row[name] = _score(row[name])
+            row["perturbed"] = tuple(_score(s) for s in row["perturbed"])
+            yield Record(**row)
+        except (ValueError, TypeError, KeyError) as error:
+            raise RunError(f"{path}:{number}: not a record ({error}); evaluate the model again") from error
+
+
+def _score(value: dict | None) -> Score | None:
+    return None if value is None else Score(**{**value, "ranks": tuple(value["ranks"])})

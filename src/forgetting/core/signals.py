@@ -1,0 +1,35 @@
+"""What a term of an objective may see of the model: per-token statistics of one role, and the reference's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Signals:
+    """Statistics of the supervised tokens of one role, in whole sequences wherever a sequence-level loss asks.
+
+    Letters: N tokens, S sequences. `statistics` holds what the terms declared they need, each `[N]`, fp32,
+    differentiable: see `forgetting.models.statistics` for the names. `reference` holds the same of the reference model,
+    without gradient.
+    """
+
+    statistics: dict[str, Tensor]
+    weights_N: Tensor
+    sequences_N: Tensor
+    num_sequences: int
+    reference: dict[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def logp(self) -> Tensor:
+        """log p(target), `[N]`, nats."""
+        return self.statistics["logp"]
+
+    def sum_by_sequence(self, values_N: Tensor) -> Tensor:
+        """Sums over the tokens of each sequence, `[S]`."""
+        return torch.zeros(self.num_sequences, dtype=values_N.dtype, device=values_N.device).index_add(
+            0, self.sequences_N, values_N
+        )
