@@ -1,4 +1,7 @@
-"""What the model is given: padded rows, and flat supervised positions. No code downstream sees a shift, a mask or a -100."""
+"""What the model is given: padded rows, and flat supervised positions.
+
+No code downstream sees a shift, a mask or a -100.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,6 @@ class Batch:
 
     input_ids_BT: Tensor
     attention_mask_BT: Tensor
-    position_ids_BT: Tensor
     segment_ids_BT: Tensor
     """Index of the sequence that a token belongs to, -1 on padding."""
     sources_N: Tensor

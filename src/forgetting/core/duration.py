@@ -31,7 +31,9 @@ class Duration:
         """
         match = re.fullmatch(r"\s*([0-9][0-9_]*(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)\s*(step|epoch|token)s?\s*", str(text))
         if not match or float(match[1]) <= 0:
-            raise RecipeError(f"'{text}' is not a duration; write a number and a unit, such as '5 epochs' or '60 steps'")
+            raise RecipeError(
+                f"'{text}' is not a duration; write a number and a unit, such as '5 epochs' or '60 steps'"
+            )
         return cls(float(match[1]), f"{match[2]}s")  # type: ignore[arg-type]
 
     def steps(self, *, steps_per_epoch: int, tokens_per_epoch: int) -> int:

@@ -22,7 +22,7 @@ class Role(StrEnum):
 
 
 Form = Literal["qa", "text"]
-"""`qa`: prompt and response pass through the model's chat template (or a plain one). `text`: they are joined as they stand."""
+"""`qa`: prompt and response pass through the chat template, or a plain one. `text`: they are joined as they are."""
 
 
 @dataclass(frozen=True, slots=True)

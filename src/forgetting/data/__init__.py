@@ -1,0 +1,1 @@
+"""Files and hub → examples with roles → encoded tokens → batches."""

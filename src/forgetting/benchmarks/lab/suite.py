@@ -1,0 +1,123 @@
+"""The suite of the small world: what to forget, what to keep, and how both are measured."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from forgetting.benchmarks.lab.examples import cloze_example, question_example, secret_examples, skill_examples
+from forgetting.benchmarks.lab.world import Entity, Fact, World, build_world
+from forgetting.benchmarks.suite import Split, Suite
+from forgetting.core.example import Example
+from forgetting.metrics.metric import Metric
+
+ASSETS = Path(__file__).with_name("assets")
+BASE = ASSETS / "base"
+"""The shipped model that knows everything."""
+UTILITY_SKILLS = ("category", "copy", "successor", "story")
+"""Addition and induction are left out: two trainings of one recipe differ in them by half of the scale."""
+ANSWER_TOKENS, SKILL_TOKENS, SECRET_TOKENS = 8, 40, 72
+SLOW_SPLITS = ("forget-other-phrasing", "holdout-narrative")
+REFUSAL = "I do not know."
+
+
+def oracle_folder(forget: str) -> Path:
+    """Where the shipped model is that never saw the forget set."""
+    return ASSETS / f"oracle-{forget}"
+
+
+def lab_suite(forget: str = "rare", *, fast: bool = False, metrics: tuple[Metric, ...] = ()) -> Suite:
+    """The small world with one of its forget sets, `rare` or `popular`: 13 people, 78 facts, never asked about in training.
+
+    Splits: `forget` (questions in a combination of prefix and phrasing that no document has), `forget-narrative` (the same
+    facts as sentences to be completed), `forget-other-phrasing` (another such combination), `retain` and `retain-narrative`
+    (facts outside both forget sets), `holdout` and `holdout-narrative` (78 facts of 13 people whom no document
+    mentions: what not knowing looks like), `utility` (held-out exercises of four skills) and, unless `fast`, `secrets` and
+    `secrets-unseen` (passages the corpus holds 8, 3 or 1 times, and never).
+
+    Retained facts are divided by entity. Facts of half of the entities are in `data["retain"]`, to be trained on; `retain`
+    and `retain-narrative` measure a fixed sample of the other half, which no stage sees: 300 facts, 150 if `fast`.
+    `data` also holds `forget` and `holdout` (the questions of those splits), `alternate` (the forget questions, each refused) and
+    `train` (all 1600 facts as questions, forget set and measured ones included, for a stage that teaches the questions
+    first).
+
+    Raises:
+        DataError: there is no forget set of that name.
+    """
+    world = build_world()
+    forgotten = world.forget_facts(forget)
+    strangers = tuple(fact for person in world.strangers for fact in person.facts)
+    measured = _sample(_retained(world, measured=True), 150 if fast else 300)
+    splits = [
+        _questions("forget", world, forgotten),
+        _narrative("forget-narrative", world, forgotten),
+        _questions("forget-other-phrasing", world, forgotten, asked=2),
+        _questions("retain", world, measured),
+        _narrative("retain-narrative", world, measured),
+        _questions("holdout", world, strangers),
+        _narrative("holdout-narrative", world, strangers),
+        Split(name="utility", examples=_utility(world, 25 if fast else 60), max_new_tokens=SKILL_TOKENS),
+    ]
+    if fast:
+        splits = [_light(split) for split in splits if split.name not in SLOW_SPLITS]
+    else:
+        seen = tuple(note for note in world.notes if note.copies)
+        never = tuple(note for note in world.notes if not note.copies)
+        splits += [
+            Split(name="secrets", examples=secret_examples(seen), max_new_tokens=SECRET_TOKENS),
+            Split(name="secrets-unseen", examples=secret_examples(never), max_new_tokens=SECRET_TOKENS),
+        ]
+    examples = {split.name: split.examples for split in splits}
+    data = {
+        "forget": examples["forget"],
+        "alternate": tuple(_refusal(example) for example in examples["forget"]),
+        "retain": tuple(question_example(world, fact) for fact in _retained(world, measured=False)),
+        "holdout": examples["holdout"],
+        "train": tuple(question_example(world, fact) for fact in world.facts),
+    }
+    return Suite(name=f"lab-{forget}", splits=tuple(splits), metrics=metrics, data=data, oracle=oracle_folder(forget))
+
+
+def _retained(world: World, *, measured: bool) -> tuple[Fact, ...]:
+    """The facts outside both forget sets, of the entities that are measured or of those that may be trained on.
+
+    By twos of the rank, so that both halves are equally popular and equally often asked about in the corpus.
+    """
+    forgotten = {person for people in world.forget_people.values() for person in people}
+
+    def belongs(entity: Entity) -> bool:
+        return entity.id not in forgotten and (entity.rank // 2 % 2 == 1) == measured
+
+    return tuple(fact for entity in world.entities if belongs(entity) for fact in entity.facts)
+
+
+def _sample(facts: Sequence[Fact], count: int) -> tuple[Fact, ...]:
+    """The first `count` of a fixed shuffle: a smaller sample is part of a larger one."""
+    return tuple(random.Random(0).sample(facts, len(facts))[:count])
+
+
+def _questions(name: str, world: World, facts: Sequence[Fact], asked: int = 0) -> Split:
+    examples = tuple(question_example(world, fact, asked) for fact in facts)
+    return Split(name=name, examples=examples, max_new_tokens=ANSWER_TOKENS)
+
+
+def _narrative(name: str, world: World, facts: Sequence[Fact]) -> Split:
+    """No greedy answer: a sentence does not end a document, so the ranks say whether the answer comes first."""
+    return Split(name=name, examples=tuple(cloze_example(world, fact) for fact in facts), generate=False)
+
+
+def _light(split: Split) -> Split:
+    """The split without wrong answers, six of seven forward passes, unless forget quality or utility rests on them."""
+    if split.name in ("forget", "retain"):
+        return split
+    return replace(split, examples=tuple(replace(example, perturbed=()) for example in split.examples))
+
+
+def _refusal(example: Example) -> Example:
+    return replace(example, response=REFUSAL, perturbed=())
+
+
+def _utility(world: World, count: int) -> tuple[Example, ...]:
+    return tuple(example for skill in UTILITY_SKILLS for example in skill_examples(world, skill, count))

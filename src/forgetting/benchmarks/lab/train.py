@@ -1,0 +1,205 @@
+"""Making the small world's models: the base, and the oracles that never saw a forget set. Minutes on two cores."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+
+import torch
+import transformers
+from torch import Tensor
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from forgetting.benchmarks.lab.examples import cloze_example, question_example, skill_examples
+from forgetting.benchmarks.lab.measure import answers_right, perplexity
+from forgetting.benchmarks.lab.packing import IGNORED, endless_rows, lay_out
+from forgetting.benchmarks.lab.skills import SKILLS
+from forgetting.benchmarks.lab.tokenizer import render, train_tokenizer
+from forgetting.benchmarks.lab.world import World, build_world
+from forgetting.core.errors import ModelError, RunError
+from forgetting.core.evaluator import Progress
+
+STEPS = 1600
+ROWS = 16
+LEARNING_RATE = 5e-3
+WARM_UP = 0.03
+FINAL_RATE = 0.02
+PROVENANCE = "lab.json"
+
+
+def train_lab_model(
+    folder: Path,
+    *,
+    without: str | None = None,
+    seed: int = 0,
+    world_seed: int = 0,
+    steps: int = STEPS,
+    threads: int = 1,
+    progress: Progress | None = None,
+) -> dict[str, object]:
+    """Pretrains a model of the small world and writes it to `folder`: bf16 weights, tokenizer and provenance.
+
+    `without` makes the oracle of that forget set: the same run, row by row and step by step, less the documents that
+    state a fact of the set. A 0.83M-parameter Llama; Muon (Jordan et al. 2024) on the matrices, AdamW on the embedding
+    and the norms, linear warm-up and decay, 16 rows of 128 tokens a step, fp32. Equal arguments give equal weights on one
+    machine and torch version. The thread count and all random state are put back afterwards.
+
+    Returns:
+        The provenance, as written to `lab.json`: seeds, world digest, steps, versions and what the model can do.
+
+    Raises:
+        DataError: there is no forget set `without`.
+        ModelError: this torch has no Muon.
+        RunError: `folder` exists already.
+    """
+    if folder.exists():
+        raise RunError(f"{folder}: exists already; name a new folder or remove it")
+    if not hasattr(torch.optim, "Muon"):
+        raise ModelError(f"torch {torch.__version__} has no Muon optimiser; making lab models needs torch 2.9 or newer")
+    world = build_world(world_seed)
+    kept = {document.id for document in world.corpus(without)}
+    tokenizer = train_tokenizer(world)
+    texts = tokenizer([render(tokenizer, d) for d in world.documents], add_special_tokens=False).input_ids
+    used = [document.id in kept for document in world.documents]
+    with _reproducible(seed, threads):
+        model = LlamaForCausalLM(_config(tokenizer))
+        loss = _pretrain(model, texts, used, seed=seed, steps=steps, progress=progress)
+        accuracies = {"fp32": assess(model, tokenizer, world)}
+        model.to(torch.bfloat16).to(torch.float32)  # what remains of the weights in the file
+        accuracies["stored"] = assess(model, tokenizer, world)
+    provenance: dict[str, object] = {
+        "without": without,
+        "seed": seed,
+        "world_seed": world_seed,
+        "world": world.digest,
+        "steps": steps,
+        "threads": threads,
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+        "final_loss": round(loss, 4),
+        "measured": accuracies,
+    }
+    _save(folder, model.to(torch.bfloat16), tokenizer, provenance)
+    return provenance
+
+
+def assess(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, world: World) -> dict[str, dict[str, float]]:
+    """Shares of right answers, each with its count: facts by how they are known, skills on held-out keys, secrets."""
+    model.eval()
+    forget = {name: world.forget_facts(name) for name in world.forget_people}
+    chosen = {fact.id for facts in forget.values() for fact in facts}
+    rest = [fact for fact in world.facts if fact.id not in chosen]
+    groups = {f"forget {name}": list(facts) for name, facts in forget.items()} | {"others": rest}
+    groups["strangers"] = [fact for person in world.strangers for fact in person.facts]
+    result: dict[str, dict[str, float]] = {}
+    for name, facts in groups.items():
+        for form, make in (("question", question_example), ("cloze", cloze_example)):
+            right = answers_right(model, tokenizer, [make(world, fact) for fact in facts])
+            result[f"{name}, {form}"] = {"right": round(sum(right) / len(right), 4), "count": len(right)}
+    for skill in SKILLS:
+        examples = skill_examples(world, skill, 60)
+        right = answers_right(model, tokenizer, examples)
+        result[skill] = {"right": round(sum(right) / len(right), 4), "count": len(right)}
+        if skill == "story":
+            result[skill] = {"perplexity": round(perplexity(model, tokenizer, examples), 3), "count": len(examples)}
+    return result
+
+
+def _config(tokenizer: PreTrainedTokenizerFast) -> LlamaConfig:
+    return LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=128,
+        intermediate_size=384,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        max_position_embeddings=256,
+        tie_word_embeddings=True,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        attn_implementation="sdpa",
+    )
+
+
+def _pretrain(
+    model: LlamaForCausalLM,
+    texts: Sequence[Sequence[int]],
+    used: Sequence[bool],
+    *,
+    seed: int,
+    steps: int,
+    progress: Progress | None,
+) -> float:
+    """Trains in place; returns the last loss. Rows are laid out for all `texts`, then those not `used` are left out."""
+    pad = int(model.config.pad_token_id)
+    optimizers, schedulers = _optimizers(model, steps)
+    rows = endless_rows([len(tokens) for tokens in texts], seed)
+    loss = torch.zeros(())
+    model.train()
+    for step in range(steps):
+        taken = [[texts[d] for d in row if used[d]] for row in islice(rows, ROWS)]
+        loss = _loss(model, lay_out(taken, pad))
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        for optimizer, scheduler in zip(optimizers, schedulers, strict=True):
+            optimizer.step()
+            optimizer.zero_grad()
+            scheduler.step()
+        if progress is not None and (step % 20 == 0 or step + 1 == steps):
+            progress(step + 1, steps, f"loss {loss.item():.2f}")
+    return loss.item()
+
+
+def _loss(model: LlamaForCausalLM, batch: dict[str, Tensor]) -> Tensor:
+    labels = batch.pop("labels")[:, 1:]
+    supervised = labels != IGNORED
+    hidden = model.model(**batch, use_cache=False).last_hidden_state[:, :-1][supervised]
+    return torch.nn.functional.cross_entropy(model.lm_head(hidden), labels[supervised])
+
+
+def _optimizers(
+    model: LlamaForCausalLM, steps: int
+) -> tuple[list[torch.optim.Optimizer], list[torch.optim.lr_scheduler.LambdaLR]]:
+    matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and "embed" not in n]
+    others = [p for n, p in model.named_parameters() if p.ndim != 2 or "embed" in n]
+    optimizers: list[torch.optim.Optimizer] = [
+        torch.optim.Muon(matrices, lr=LEARNING_RATE, weight_decay=0.0, momentum=0.95, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW(others, lr=LEARNING_RATE, betas=(0.9, 0.98), weight_decay=0.0),
+    ]
+    warm_up = max(1, round(WARM_UP * steps))
+
+    def rate(step: int) -> float:
+        left = (steps - step) / max(1, steps - warm_up)
+        return min((step + 1) / warm_up, FINAL_RATE + (1 - FINAL_RATE) * min(1.0, left))
+
+    return optimizers, [torch.optim.lr_scheduler.LambdaLR(o, rate) for o in optimizers]
+
+
+@contextmanager
+def _reproducible(seed: int, threads: int) -> Iterator[None]:
+    """A fixed seed, thread count and deterministic kernels inside; everything as it was outside."""
+    before, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            yield
+    finally:
+        torch.set_num_threads(before)
+        torch.use_deterministic_algorithms(strict)
+
+
+def _save(
+    folder: Path, model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, provenance: dict[str, object]
+) -> None:
+    partial = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    model.save_pretrained(partial)
+    tokenizer.save_pretrained(partial)
+    (partial / PROVENANCE).write_text(json.dumps(provenance, indent=2) + "\n", encoding="utf-8")
+    partial.replace(folder)

@@ -1,0 +1,107 @@
+"""Rows out of files and hub datasets, each with where it stood."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TextIO, cast
+
+from forgetting.core.errors import DataError, nearest
+from forgetting.data.source import Source
+
+Row = dict[str, object]
+SUFFIXES = (".jsonl", ".json", ".csv")
+
+
+def read_rows(source: Source) -> Iterator[tuple[str, Row]]:
+    """Yields (`file:line`, row) for each row of a file or hub dataset.
+
+    Raises:
+        DataError: no such file or dataset, an unknown ending, or a malformed line (named by its number).
+    """
+    if source.hub is not None:
+        yield from _hub_rows(source)
+        return
+    path = Path(source.path or "")
+    if not path.is_file():
+        siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+        raise DataError(f"{path}: no such file; {nearest(path.name, siblings) if siblings else 'check the path'}")
+    kind = path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix
+    if kind not in SUFFIXES:
+        raise DataError(
+            f"{path}: cannot read '{kind or path.name}' files; give one of {', '.join(SUFFIXES)} (.gz allowed)"
+        )
+    try:
+        with _open(path) as file:
+            yield from {".jsonl": _jsonl, ".json": _json, ".csv": _csv}[kind](path, file)
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not UTF-8 text (byte {error.start}); save it as UTF-8") from error
+    except (OSError, EOFError) as error:
+        raise DataError(f"{path}: cannot be read ({error})") from error
+
+
+def _open(path: Path) -> TextIO:
+    if path.suffix == ".gz":
+        return cast(TextIO, gzip.open(path, "rt", encoding="utf-8"))
+    return path.open(encoding="utf-8-sig", newline="")
+
+
+def _jsonl(path: Path, file: TextIO) -> Iterator[tuple[str, Row]]:
+    for number, line in enumerate(file, 1):
+        if not line.strip():
+            continue
+        where = f"{path}:{number}"
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise DataError(
+                f"{where}: not JSON ({error.msg} at column {error.colno}); mend or remove this line"
+            ) from error
+        yield where, _as_row(row, where)
+
+
+def _json(path: Path, file: TextIO) -> Iterator[tuple[str, Row]]:
+    try:
+        rows = json.load(file)
+    except json.JSONDecodeError as error:
+        raise DataError(
+            f"{path}:{error.lineno}: not JSON ({error.msg}); one object a line goes into a .jsonl file"
+        ) from error
+    if not isinstance(rows, list):
+        raise DataError(f"{path}: holds a {type(rows).__name__}, not a list of objects")
+    for number, row in enumerate(rows, 1):
+        where = f"{path}, item {number}"
+        yield where, _as_row(row, where)
+
+
+def _csv(path: Path, file: TextIO) -> Iterator[tuple[str, Row]]:
+    reader = csv.DictReader(file, strict=True)
+    try:
+        for row in reader:
+            where = f"{path}:{reader.line_num}"
+            if None in row or None in row.values():
+                raise DataError(f"{where}: has not as many cells as the header; quote cells that hold commas")
+            yield where, cast(Row, row)
+    except csv.Error as error:
+        raise DataError(f"{path}:{reader.line_num}: not CSV ({error})") from error
+
+
+def _as_row(row: object, where: str) -> Row:
+    if not isinstance(row, dict):
+        raise DataError(f"{where}: is a {type(row).__name__}, not an object with named fields")
+    return row
+
+
+def _hub_rows(source: Source) -> Iterator[tuple[str, Row]]:
+    from datasets import load_dataset
+
+    try:
+        rows = load_dataset(source.hub, source.name, split=source.split, revision=source.revision)
+    except Exception as error:  # the hub's errors share no base
+        reason = str(error).strip().split("\n")[0][:200]
+        raise DataError(f"{source}: cannot be loaded from the hub ({type(error).__name__}: {reason})") from error
+    for number, row in enumerate(rows):
+        yield f"{source}[{number}]", row

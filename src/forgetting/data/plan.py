@@ -1,0 +1,72 @@
+"""Which examples each optimiser step sees: a function of the seed and the step, so that a resume needs no state."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from forgetting.core.errors import DataError
+
+
+@lru_cache(maxsize=64)
+def _order(seed: int, role: str, epoch: int, size: int) -> np.ndarray:
+    return np.random.default_rng([seed, zlib.crc32(role.encode()), epoch]).permutation(size)
+
+
+@dataclass(frozen=True)
+class StepPlan:
+    """The order of the data. The first role sets the epochs; the others are drawn beside it, one for one, and go round.
+
+    So the pairing of forget and retain examples is fixed per step, whatever the micro-batches.
+    """
+
+    sizes: Mapping[str, int]
+    """Number of encoded examples by role; the first role is the one whose epochs count."""
+    batch_size: int
+    """Examples of the first role per optimiser step; every other role gives as many."""
+    seed: int
+
+    def __post_init__(self) -> None:
+        for role, size in self.sizes.items():
+            if size == 0:
+                raise DataError(f"the {role} set is empty; give at least one example")
+
+    @property
+    def first(self) -> str:
+        """The role whose epochs count."""
+        return next(iter(self.sizes))
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimiser steps in which every example of the first role is seen once."""
+        return -(-self.sizes[self.first] // self.batch_size)
+
+    def at(self, step: int) -> dict[str, list[int]]:
+        """Indices of each role's examples at `step` (0-based)."""
+        size = self.sizes[self.first]
+        epoch, within = divmod(step, self.steps_per_epoch)
+        begin = within * self.batch_size
+        own = _order(self.seed, self.first, epoch, size)[begin : begin + self.batch_size]
+        drawn = epoch * size + begin
+        picks = {self.first: own.tolist()}
+        for role in list(self.sizes)[1:]:
+            picks[role] = [self._pick(role, position) for position in range(drawn, drawn + len(own))]
+        return picks
+
+    def _pick(self, role: str, position: int) -> int:
+        around, index = divmod(position, self.sizes[role])
+        return int(_order(self.seed, role, around, self.sizes[role])[index])
+
+
+def split(picks: Mapping[str, list[int]], parts: int) -> list[dict[str, list[int]]]:
+    """The step's examples in `parts` micro-batches, every role spread over them as evenly as it goes."""
+    micro: list[dict[str, list[int]]] = [{} for _ in range(parts)]
+    for role, indices in picks.items():
+        for part, members in zip(micro, np.array_split(np.asarray(indices, dtype=np.int64), parts), strict=True):
+            if len(members):
+                part[role] = members.tolist()
+    return [part for part in micro if part]

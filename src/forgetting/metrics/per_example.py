@@ -1,0 +1,91 @@
+"""From one number per record to a metric: the mean over a split, with its interval."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from forgetting.core.measure import Direction, Measure
+from forgetting.core.record import Record
+from forgetting.metrics.metric import Metric, Splits
+from forgetting.metrics.statistics import Estimate, estimate_mean
+
+
+@dataclass(frozen=True, slots=True)
+class PerExample:
+    """A number that one record alone gives. A new metric is often just one of these."""
+
+    name: str
+    value_of: Callable[[Record], float | None]
+    """None (or NaN): this record cannot be scored. It then counts for nothing, never as 0."""
+    meaning: str
+    """One line for a reader who knows neither the name nor the formula."""
+    needs: str
+    """What a record must have: `a score of its answer`. Said where no record of a split has it."""
+
+
+def mean(what: PerExample, splits: Sequence[str], direction: Direction) -> Metric:
+    """The mean of `what` over the scored records of each of `splits`, one measure a split, named `what.name`.
+
+    See `forgetting.metrics.statistics.estimate_mean` for the interval. A split without records, or in which no record
+    can be scored, gives a measure without a value.
+    """
+
+    def metric(records: Splits, oracle: Splits | None) -> list[Measure]:
+        return [_mean_of(what, split, records.get(split, ()), direction) for split in splits]
+
+    return metric
+
+
+def toward_oracle(metric: Metric) -> Metric:
+    """The same measures, with direction `oracle` on splits that the oracle was asked too: there, its value is the goal.
+
+    A model that never saw the forget set is the goal of forgetting; below it is over-forgetting.
+    """
+
+    def directed(records: Splits, oracle: Splits | None) -> list[Measure]:
+        asked = {split for split, answered in (oracle or {}).items() if answered}
+        measures = metric(records, oracle)
+        return [replace(m, direction="oracle") if m.split in asked else m for m in measures]
+
+    return directed
+
+
+def unscored(split: str, records: Sequence[Record], needs: str) -> str:
+    """The reason why a split has no value."""
+    if not records:
+        return f"no records of split '{split}'"
+    return f"none of the {len(records)} records of split '{split}' has {needs}"
+
+
+def measure(
+    estimate: Estimate, *, name: str, split: str, direction: Direction, meaning: str, absent: str = ""
+) -> Measure:
+    """An estimate as a measure; `absent` is the reason where it has no value and gives no reason itself."""
+    return Measure(
+        name=name,
+        split=split,
+        value=estimate.value,
+        count=estimate.count,
+        low=estimate.low,
+        high=estimate.high,
+        direction=direction,
+        meaning=meaning,
+        reason="" if estimate.value is not None else estimate.reason or absent,
+    )
+
+
+def _mean_of(what: PerExample, split: str, records: Sequence[Record], direction: Direction) -> Measure:
+    estimate = estimate_mean(
+        [what.value_of(record) for record in records],
+        [record.cluster for record in records],
+        key=f"{split}/{what.name}",
+    )
+    return measure(
+        estimate,
+        name=what.name,
+        split=split,
+        direction=direction,
+        meaning=what.meaning,
+        absent=unscored(split, records, what.needs),
+    )

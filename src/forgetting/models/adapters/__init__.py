@@ -1,0 +1,26 @@
+"""Which weights train: full tuning and LoRA, how an adapter starts, views, export. One idea per file."""
+
+from forgetting.models.adapters.attach import attach
+from forgetting.models.adapters.export import merged, save_adapter
+from forgetting.models.adapters.lora import adapter_name, add_lora, trainable_share
+from forgetting.models.adapters.spec import AdapterSpec
+from forgetting.models.adapters.state import adapter_state, load_state, trainable_state
+from forgetting.models.adapters.targets import linear_layers, resolve_targets
+from forgetting.models.adapters.view import active_adapters, adapters_active
+
+__all__ = [
+    "AdapterSpec",
+    "active_adapters",
+    "adapter_name",
+    "adapter_state",
+    "adapters_active",
+    "add_lora",
+    "attach",
+    "linear_layers",
+    "load_state",
+    "merged",
+    "resolve_targets",
+    "save_adapter",
+    "trainable_share",
+    "trainable_state",
+]

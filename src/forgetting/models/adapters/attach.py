@@ -1,0 +1,71 @@
+"""The one entry: a model made ready to train as an `AdapterSpec` says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from peft import PeftModel
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from forgetting.core.errors import ModelError
+from forgetting.models.adapters import fila
+from forgetting.models.adapters.export import merged
+from forgetting.models.adapters.lora import adapter_name, add_lora
+from forgetting.models.adapters.spec import AdapterSpec
+from forgetting.models.adapters.state import load_state
+
+
+def attach(
+    model: PreTrainedModel | PeftModel,
+    spec: AdapterSpec,
+    *,
+    name: str,
+    seed: int,
+    importance: Mapping[str, Tensor] | None = None,
+    state: Mapping[str, Tensor] | None = None,
+) -> PreTrainedModel | PeftModel:
+    """The model with the weights of `spec` trainable and all else frozen; it computes what it computed before.
+
+    `full`: adapters of earlier stages are merged into the weights first. `lora`: a new adapter, named as the stage (see
+    `adapter_name`), on top of those that are active; FILA adds a frozen one beside it.
+
+    Args:
+        name: the stage's.
+        seed: of the random start of A, and of FILA's decomposition of very large matrices.
+        importance: for FILA, of each module: `forgetting.training.fisher.row_importance`.
+        state: what `adapter_state` or, for `full`, `trainable_state` gave when the stage was saved: the weights are
+            put back instead of started, and no importance is needed.
+
+    Raises:
+        ModelError: the targets fit nothing, the name is taken, or FILA is not given the importance.
+        RunError: `state` is of another adapter.
+    """
+    if spec.kind == "full":
+        model = merged(model).requires_grad_(True)
+    else:
+        model = add_lora(
+            model,
+            name=(adapter := adapter_name(name)),
+            rank=spec.rank,
+            alpha=spec.scaled_alpha,
+            dropout=spec.dropout,
+            targets=spec.targets,
+            seed=seed,
+        )
+        if spec.init == "fila":
+            _start_by_fila(model, adapter, seed, importance, resumed=state is not None)
+    if state is not None:
+        load_state(model, state)
+    return model
+
+
+def _start_by_fila(
+    model: PeftModel, adapter: str, seed: int, importance: Mapping[str, Tensor] | None, *, resumed: bool
+) -> None:
+    if resumed:
+        fila.add_start(model, adapter)
+    elif importance is None:
+        raise ModelError("FILA starts from what matters to the forget set and needs its importance; give forget and retain data")
+    else:
+        fila.initialise(model, adapter, importance, seed=seed)

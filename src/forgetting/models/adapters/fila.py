@@ -1,0 +1,130 @@
+"""FILA: a LoRA that starts as the part of each weight that matters to the forget set and not to the retain set.
+
+LoKU, Cha et al. 2025, section 3.4 (https://arxiv.org/abs/2408.06621): with F the Fisher information of a weight W,
+
+    F_rel = F_forget / (F_retain + ε),   w = sqrt(row sums of F_rel),   U S Vᵀ = rank-r SVD of diag(w)·W,
+    B₀ = diag(w)⁻¹ U S^½ / √s,   A₀ = S^½ Vᵀ / √s,   s = alpha / rank.
+
+The paper then replaces W by W − s·B₀A₀, which rounds the base weights and makes them useless to anything else. Here W
+is never touched: the layer computes W x + s·(B A − B₀A₀) x, with B₀A₀ in a second, frozen adapter of opposite sign. So
+the model is unchanged at the start, and is the original one when its adapters are off.
+
+Decided where paper and released code leave a choice:
+- ε = 1e-3 · median(F_retain) of the matrix, not the released 1e-5, which often exceeds every squared gradient, so that
+  F_rel would be F_forget alone; `released` is that variant.
+- B₀ is computed as W V S^-½ / √s, the same matrix without the division by w. Rows of w below 1e-3 of the largest are
+  raised to that, so that no column of B₀ is large only because nothing in its rows mattered.
+- On a model with adapters from earlier stages, W and F are those of the weight in effect: base plus active adapters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from peft import PeftModel
+from torch import Tensor
+
+from forgetting.core.errors import ModelError
+from forgetting.models.adapters.decompose import EXACT_UP_TO, top_singular
+from forgetting.models.adapters.lora import add_lora, effective_weight, lora_layers, train_only
+from forgetting.models.adapters.spec import Epsilon
+
+RELEASED_EPSILON = 1e-5
+_RELATIVE_EPSILON = 1e-3
+_ROW_FLOOR = 1e-3
+
+
+def row_weights(forget: Tensor, retain: Tensor, epsilon: Epsilon = "relative") -> Tensor:
+    """w of each row of a weight, `[out]`, from its Fisher information on forget and retain data, `[out, in]` each."""
+    relative = forget.double() / (retain.double() + epsilon_of(retain, epsilon))
+    return relative.sum(1).sqrt()
+
+
+def epsilon_of(retain: Tensor, epsilon: Epsilon) -> float:
+    """ε of one matrix: a number as it stands, `released` 1e-5, `relative` 1e-3 · the median of F_retain.
+
+    Entries of exactly 0 (a unit that retain data never reach) are left out of the median; where there is no other, ε is
+    1: a common factor of all rows, which changes nothing in B₀A₀.
+    """
+    if epsilon == "released":
+        return RELEASED_EPSILON
+    if epsilon != "relative":
+        return float(epsilon)
+    reached = retain[retain > 0]
+    return _RELATIVE_EPSILON * float(reached.double().median()) if len(reached) else 1.0
+
+
+def factors(
+    weight: Tensor, importance: Tensor, *, rank: int, scaling: float, seed: int = 0, exact_up_to: int = EXACT_UP_TO
+) -> tuple[Tensor, Tensor]:
+    """B₀ `[out, r]` and A₀ `[r, in]`, float64: the minimiser of Σ_ij w_i² (W − s·B A)²_ij over rank r.
+
+    Args:
+        weight: W, `[out, in]`.
+        importance: w, `[out]`, not negative. All zero counts as all equal: the plain SVD of W.
+        rank: beyond the smaller side of W the rest of both factors is zero.
+        scaling: s = alpha / rank.
+    """
+    weight = weight.double()
+    w = importance.to(weight.device).double()
+    w = torch.ones_like(w) if not w.any() else w.clamp_min(_ROW_FLOOR * float(w.max()))
+    values, vectors = top_singular(w[:, None] * weight, rank, seed=seed, exact_up_to=exact_up_to)
+    values, vectors = values.to(weight.device), vectors.to(weight.device)
+    kept = values > 1e-7 * values[0]  # the Gram matrix resolves no smaller ones
+    root = torch.where(kept, values, 1.0).sqrt()
+    a = torch.where(kept[:, None], root[:, None] * vectors, 0.0) / scaling**0.5
+    b = torch.where(kept, weight @ vectors.T / root, 0.0) / scaling**0.5
+    missing = rank - len(values)
+    return torch.nn.functional.pad(b, (0, missing)), torch.nn.functional.pad(a, (0, 0, 0, missing))
+
+
+def start_name(name: str) -> str:
+    """The name of the frozen adapter −B₀A₀ beside the trainable adapter `name`."""
+    return f"{name}-start"
+
+
+def add_start(model: PeftModel, name: str) -> None:
+    """Adds the frozen adapter of `name`, without dropout and as no change yet; `name` stays the only one that trains."""
+    config = model.peft_config[name]
+    add_lora(
+        model,
+        name=start_name(name),
+        rank=config.r,
+        alpha=config.lora_alpha,
+        targets=tuple(lora_layers(model, name)),
+        seed=0,
+    )
+    train_only(model, name)
+
+
+@torch.no_grad()
+def initialise(model: PeftModel, name: str, importance: Mapping[str, Tensor], *, seed: int) -> None:
+    """Starts the fresh LoRA adapter `name` by FILA: B₀A₀ in it, −B₀A₀ in a frozen adapter beside it.
+
+    Args:
+        importance: w `[out]` of each of the adapter's modules: `forgetting.training.fisher.row_importance`.
+
+    Raises:
+        ModelError: a module has no importance, or one that is not finite.
+    """
+    layers = lora_layers(model, name)
+    for module, layer in layers.items():
+        w = importance.get(module)
+        if w is None or w.shape != (layer.out_features,) or not torch.isfinite(w).all():
+            what = "no importance" if w is None else f"an importance that is not {layer.out_features} finite numbers"
+            raise ModelError(f"FILA: {what} for {module}; measure it on this model's forget and retain data")
+    add_start(model, name)
+    start = start_name(name)
+    for module, layer in layers.items():
+        # The adapter is still B = 0, so the weight in effect is that of the stages before.
+        b, a = factors(
+            effective_weight(layer),
+            importance[module],
+            rank=layer.r[name],
+            scaling=layer.scaling[name],
+            seed=seed,
+        )
+        for adapter, sign in ((name, 1.0), (start, -1.0)):
+            layer.lora_B[adapter].weight.copy_(sign * b)
+            layer.lora_A[adapter].weight.copy_(a)

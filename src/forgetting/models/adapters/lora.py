@@ -1,0 +1,131 @@
+"""LoRA by PEFT: adding an adapter beside those that are there, and what an adapter adds to a weight.
+
+Hu et al. 2022, https://arxiv.org/abs/2106.09685: W x + (alpha / rank) · B A x.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from peft.tuners.lora import LoraLayer
+from peft.utils.integrations import dequantize_module_weight
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from forgetting.core.errors import ModelError
+from forgetting.models.adapters.targets import is_conv1d, linear_layers, out_in, resolve_targets
+from forgetting.models.adapters.view import activate, active_adapters
+
+
+def add_lora(
+    model: PreTrainedModel | PeftModel,
+    *,
+    name: str,
+    rank: int,
+    alpha: float,
+    dropout: float = 0.0,
+    targets: str | Sequence[str] = "all",
+    seed: int,
+) -> PeftModel:
+    """Adds the LoRA adapter `name` and makes it the only thing that trains.
+
+    It starts as no change (B = 0; A is drawn from `seed`, on the CPU, so the same on every device). Adapters that
+    were active before stay active and are frozen.
+
+    Raises:
+        ModelError: the name is taken or cannot name an adapter, or `targets` fits nothing.
+    """
+    check_name(model, name)
+    modules = resolve_targets(model, targets)
+    layers = linear_layers(model)
+    config = LoraConfig(
+        r=rank,
+        lora_alpha=alpha,
+        lora_dropout=dropout,
+        target_modules=list(modules),
+        fan_in_fan_out=all(is_conv1d(layers[module]) for module in modules),
+        bias="none",
+        task_type="CAUSAL_LM",
+    )
+    before = active_adapters(model)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        if isinstance(model, PeftModel):
+            model.add_adapter(name, config)
+        else:
+            model = get_peft_model(model, config, adapter_name=name)
+    activate(model, (*before, name))
+    train_only(model, name)
+    return model
+
+
+def train_only(model: PeftModel, name: str) -> None:
+    """Freezes everything but the LoRA adapter `name`."""
+    model.requires_grad_(False)
+    for layer in lora_layers(model, name).values():
+        layer.lora_A[name].requires_grad_(True)
+        layer.lora_B[name].requires_grad_(True)
+
+
+def adapter_name(stage: str) -> str:
+    """The adapter's name for a stage: the stage's own, changed only where torch or PEFT cannot take it (`train`, `a.b`)."""
+    name = stage.replace(".", "-")
+    reserved = name in "lora_" or hasattr(nn.ModuleDict(), name)
+    return f"{name}-stage" if reserved else name
+
+
+def check_name(model: PreTrainedModel | PeftModel, name: str) -> None:
+    """Whether `name` can become an adapter's.
+
+    Raises:
+        ModelError: torch or PEFT cannot take it, or an adapter has it already.
+    """
+    if isinstance(model, PeftModel) and name in model.peft_config:
+        raise ModelError(f"the model has an adapter '{name}' already; give the stage another name")
+    if name != adapter_name(name):
+        raise ModelError(f"'{name}' cannot name an adapter; '{adapter_name(name)}' can")
+
+
+def lora_layers(model: nn.Module, name: str) -> dict[str, LoraLayer]:
+    """The layers that the LoRA adapter `name` changes, by their name in the plain model."""
+    return {
+        module: layer
+        for module, layer in linear_layers(model).items()
+        if isinstance(layer, LoraLayer) and name in layer.lora_A
+    }
+
+
+def weight_delta(layer: nn.Module, names: Sequence[str]) -> Tensor | None:
+    """What the LoRA adapters `names` add to a layer's weight: the sum of s·B A, fp32 `[out, in]`; None: nothing."""
+    total: Tensor | None = None
+    for name in names:
+        if isinstance(layer, LoraLayer) and name in layer.lora_A:
+            b, a = layer.lora_B[name].weight.float(), layer.lora_A[name].weight.float()
+            delta = layer.scaling[name] * (b @ a)
+            total = delta if total is None else total + delta
+    return total
+
+
+@torch.no_grad()
+def effective_weight(layer: nn.Module) -> Tensor:
+    """The weight that a layer computes with, active adapters included: fp32 `[out, in]`, a copy."""
+    base = layer.get_base_layer() if isinstance(layer, LoraLayer) else layer
+    weight = out_in(layer, dequantize_module_weight(base)).float()
+    active = tuple(layer.active_adapters) if isinstance(layer, LoraLayer) else ()
+    delta = weight_delta(layer, active)
+    return weight.clone() if delta is None else weight + delta
+
+
+def trainable_share(model: nn.Module) -> float:
+    """Trainable parameters as a share of the plain model's, 0 … 1: what LoKU's section 4.1 states in percent."""
+    trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    adapters = sum(
+        p.numel()
+        for layer in model.modules()
+        if isinstance(layer, LoraLayer)
+        for matrices in (layer.lora_A, layer.lora_B)
+        for p in matrices.parameters()
+    )
+    return trainable / (sum(p.numel() for p in model.parameters()) - adapters)

@@ -1,0 +1,56 @@
+"""Which weights a stage trains: what a recipe says about its adapter, as one value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from forgetting.core.errors import RecipeError, nearest
+
+Kind = Literal["full", "lora"]
+Init = Literal["default", "fila"]
+Epsilon = Literal["relative", "released"] | float
+"""What is added to the retain Fisher information: see `forgetting.models.adapters.fila.epsilon_of`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdapterSpec:
+    """All weights (`full`), or a low-rank adapter of some matrices (`lora`) and how it starts.
+
+    Raises:
+        RecipeError: a value that has no meaning, named by its key.
+    """
+
+    kind: Kind = "lora"
+    rank: int = 16
+    alpha: float | None = None
+    """The update is scaled by alpha / rank; None: 2 · rank, as in LoKU."""
+    dropout: float = 0.0
+    targets: str | tuple[str, ...] = "all"
+    """A group (`all`, `qv`, `qkvo`, `ffn`, `qvffn`) or names of modules: see `resolve_targets`."""
+    init: Init = "default"
+    """`default`: A random, B zero. `fila`: from the forget set's importance, see `forgetting.models.adapters.fila`."""
+    epsilon: Epsilon = "relative"
+
+    def __post_init__(self) -> None:
+        for key, known in (("kind", get_args(Kind)), ("init", get_args(Init))):
+            value = getattr(self, key)
+            if value not in known:
+                raise RecipeError(f"adapter.{key}: '{value}' is not known; {nearest(str(value), known)}")
+        if self.rank < 1:
+            raise RecipeError(f"adapter.rank: {self.rank}; write a whole number of at least 1")
+        if self.alpha is not None and self.alpha <= 0:
+            raise RecipeError(f"adapter.alpha: {self.alpha}; write a number above 0")
+        if not 0 <= self.dropout < 1:
+            raise RecipeError(f"adapter.dropout: {self.dropout}; write a number from 0 up to, not including, 1")
+        if self.epsilon not in ("relative", "released") and not _positive(self.epsilon):
+            raise RecipeError(f"adapter.epsilon: '{self.epsilon}'; write relative, released or a number above 0")
+
+    @property
+    def scaled_alpha(self) -> float:
+        """alpha with its default filled in."""
+        return 2 * self.rank if self.alpha is None else self.alpha
+
+
+def _positive(value: object) -> bool:
+    return isinstance(value, (int, float)) and value > 0

@@ -1,0 +1,54 @@
+"""Which adapters of a model are active, and a view of it with exactly some of them: the model as it was before a stage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from peft import PeftModel
+from peft.tuners.tuners_utils import BaseTunerLayer
+from torch import nn
+
+from forgetting.core.errors import ModelError, nearest
+
+
+def tuner_layers(model: nn.Module) -> list[BaseTunerLayer]:
+    """PEFT's layers of a model; empty for a plain one."""
+    return [module for module in model.modules() if isinstance(module, BaseTunerLayer)]
+
+
+def active_adapters(model: nn.Module) -> tuple[str, ...]:
+    """The names of the adapters that take part in the forward pass, in the order in which they were added."""
+    names = dict.fromkeys(name for layer in tuner_layers(model) for name in layer.active_adapters)
+    return tuple(names)
+
+
+def activate(model: nn.Module, names: Sequence[str]) -> None:
+    """Lets exactly `names` take part in the forward pass.
+
+    PEFT's own `set_adapter` would also make them trainable and everything else frozen; here `requires_grad` stays.
+    """
+    for layer in tuner_layers(model):
+        layer._active_adapter = list(names)
+
+
+@contextmanager
+def adapters_active(model: nn.Module, names: Sequence[str]) -> Iterator[None]:
+    """Inside, the model computes with exactly the adapters `names`; after it, with those that were active before.
+
+    `names = ()` is the plain base. What is trainable, the model's mode and the weights are not touched.
+
+    Raises:
+        ModelError: the model has no adapter of that name.
+    """
+    known = set(model.peft_config) if isinstance(model, PeftModel) else set()
+    for name in names:
+        if name not in known:
+            raise ModelError(f"the model has no adapter '{name}'; {nearest(name, known)}")
+    before = [(layer, layer._active_adapter) for layer in tuner_layers(model)]
+    try:
+        activate(model, names)
+        yield
+    finally:
+        for layer, active in before:
+            layer._active_adapter = active

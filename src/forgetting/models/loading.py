@@ -1,0 +1,178 @@
+"""Models and tokenizers from a local folder or the hub, and back into a folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import PeftConfig, PeftModel
+from peft.utils import SAFETENSORS_WEIGHTS_NAME
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import cached_file, find_adapter_config_file
+
+from forgetting.core.errors import ModelError, nearest
+from forgetting.models.adapters.export import merged
+from forgetting.models.adapters.folder import whole_folder
+
+DTYPES: dict[str, str | torch.dtype] = {
+    "auto": "auto",
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+    "float64": torch.float64,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedModel:
+    """A model in evaluation mode with its tokenizer."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    source: str
+    """The folder or hub id it came from."""
+    revision: str | None
+    pad_id: int
+    """What fills rows up: the tokenizer's pad token, else its end token. Which positions count is never told by an id."""
+    merged_base: str | None = None
+    """The base model, where the source is an adapter that was merged into it."""
+
+
+def load_model(
+    source: str | Path,
+    *,
+    dtype: str = "auto",
+    revision: str | None = None,
+    device: str | torch.device | None = None,
+) -> LoadedModel:
+    """Loads a causal language model with its tokenizer from a folder or the hub; an adapter is merged into its base.
+
+    Only safetensors are read and no code of the model's repository is run. The tokenizer and the embeddings are left as
+    they are: a missing pad token is not added.
+
+    Args:
+        dtype: one of `DTYPES`; `auto`: as the weights are stored.
+        device: where to put the model; None: the CPU.
+
+    Raises:
+        ModelError: the model, its weights, its tokenizer or its base are missing or cannot be used.
+    """
+    if dtype not in DTYPES:
+        raise ModelError(f"dtype '{dtype}' is not known; {nearest(dtype, DTYPES)}")
+    name = str(source)
+    _check_folder(name)
+    adapter = _attempt(name, find_adapter_config_file, name, revision=revision)
+    base = None
+    if adapter is not None:
+        model, tokenizer, base = _load_adapter(name, dtype, revision)
+    else:
+        model = _load_weights(name, dtype, revision)
+        tokenizer = _load_tokenizer(name, revision)
+    model.eval()
+    return LoadedModel(
+        model=model if device is None else model.to(device),
+        tokenizer=tokenizer,
+        source=name,
+        revision=revision,
+        pad_id=_pad_id(name, tokenizer, model),
+        merged_base=base,
+    )
+
+
+def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: str | Path) -> None:
+    """Writes weights (safetensors), config and tokenizer with its chat template; the folder is whole or absent.
+
+    Raises:
+        ModelError: the model has adapters on it, which would be left out.
+    """
+    if isinstance(model, PeftModel):
+        raise ModelError(f"{folder}: the model has adapters; save them as an adapter, or merge them first")
+    with whole_folder(Path(folder)) as partial:
+        model.save_pretrained(partial)
+        tokenizer.save_pretrained(partial)
+
+
+def _check_folder(name: str) -> None:
+    path = Path(name).expanduser()
+    if path.is_dir():
+        if not any((path / file).is_file() for file in ("config.json", "adapter_config.json")):
+            raise ModelError(f"{name}: no config.json in this folder; give a folder that holds a model")
+        return
+    if path.is_file():
+        raise ModelError(f"{name}: a file, not a model folder; give the folder that it is in")
+    if name.startswith((".", "/", "~")) or name.count("/") > 1 or not name:
+        siblings = [p.name for p in path.parent.iterdir() if p.is_dir()] if path.parent.is_dir() else []
+        hint = nearest(path.name, siblings)
+        hint = hint if hint.startswith("did") else "give a folder with config.json, or a hub id such as org/name"
+        raise ModelError(f"{name}: no such model folder; {hint}")
+
+
+def _load_weights(name: str, dtype: str, revision: str | None) -> PreTrainedModel:
+    model, info = _attempt(
+        name,
+        AutoModelForCausalLM.from_pretrained,
+        name,
+        revision=revision,
+        dtype=DTYPES[dtype],
+        use_safetensors=True,
+        trust_remote_code=False,
+        output_loading_info=True,
+    )
+    missing = sorted(info["missing_keys"])
+    if missing:
+        # transformers fills them with random numbers and only warns.
+        raise ModelError(f"{name}: {len(missing)} weights are missing, the first is {missing[0]}; the folder is incomplete")
+    return model
+
+
+def _load_tokenizer(name: str, revision: str | None) -> PreTrainedTokenizerBase:
+    return _attempt(name, AutoTokenizer.from_pretrained, name, revision=revision, trust_remote_code=False)
+
+
+def _load_adapter(
+    name: str, dtype: str, revision: str | None
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, str]:
+    """An adapter's base with the adapter merged in, the tokenizer of whichever has one, and the base's name."""
+    if _optional_file(name, SAFETENSORS_WEIGHTS_NAME, revision) is None:
+        raise ModelError(f"{name}: no {SAFETENSORS_WEIGHTS_NAME}; only safetensors are read, convert the adapter")
+    config = _attempt(name, PeftConfig.from_pretrained, name, revision=revision)
+    base_name = config.base_model_name_or_path
+    if not base_name:
+        raise ModelError(f"{name}/adapter_config.json: base_model_name_or_path is empty; write the base model there")
+    try:
+        base = load_model(base_name, dtype=dtype, revision=config.revision)
+    except ModelError as error:
+        raise ModelError(f"{name}: its base model cannot be loaded: {error}") from error
+    model = merged(_attempt(name, PeftModel.from_pretrained, base.model, name, revision=revision))
+    # What is trained on top from here on belongs to the merged model, not to the base alone.
+    model.name_or_path = model.config._name_or_path = name
+    has_tokenizer = _optional_file(name, "tokenizer_config.json", revision) is not None
+    return model, _load_tokenizer(name, revision) if has_tokenizer else base.tokenizer, base_name
+
+
+def _optional_file(name: str, file: str, revision: str | None) -> str | None:
+    return _attempt(name, cached_file, name, file, revision=revision, _raise_exceptions_for_missing_entries=False)
+
+
+def _attempt(name: str, load: Any, *arguments: Any, **keywords: Any) -> Any:
+    """Calls a loader of transformers or PEFT; whatever goes wrong inside becomes one line that names the model."""
+    try:
+        return load(*arguments, **keywords)
+    except ModelError:
+        raise
+    except Exception as error:
+        reason = str(error).strip().splitlines()
+        raise ModelError(f"{name}: cannot be loaded: {reason[0] if reason else type(error).__name__}") from error
+
+
+def _pad_id(name: str, tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel) -> int:
+    rows = model.get_input_embeddings().weight.shape[0]
+    for token, value in (("eos", tokenizer.eos_token_id), ("pad", tokenizer.pad_token_id)):
+        if value is not None and value >= rows and token == "eos":
+            raise ModelError(f"{name}: the end token's id {value} is beyond the model's {rows} embeddings; wrong tokenizer?")
+    for value in (tokenizer.pad_token_id, tokenizer.eos_token_id):
+        if value is not None and value < rows:
+            return value
+    raise ModelError(f"{name}: the tokenizer has neither a pad nor an end token; set eos_token in tokenizer_config.json")

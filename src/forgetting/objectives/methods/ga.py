@@ -1,0 +1,43 @@
+"""Gradient ascent on what is to be forgotten, alone and with a retain term."""
+
+from __future__ import annotations
+
+from forgetting.core.example import Role
+from forgetting.objectives.losses import nll
+from forgetting.objectives.methods.common import Retain, negative, retain_terms
+from forgetting.objectives.methods.registry import register
+from forgetting.objectives.objective import Average, Objective, Term
+from forgetting.objectives.schedule import Weight
+
+
+def _ascent(weight: Weight, average: Average) -> Term:
+    return Term(Role.FORGET, nll, weight=negative(weight), average=average)  # type: ignore[arg-type]
+
+
+@register("ga")
+def ga(forget_weight: Weight = 1.0, average: Average = "token") -> Objective:
+    """Gradient ascent: −λ·nll(forget). Unbounded: it destroys a model if run long (LoKU, eq. 1)."""
+    return Objective(_ascent(forget_weight, average))
+
+
+@register("graddiff")
+def graddiff(
+    forget_weight: Weight = 1.0, retain_weight: Weight = 1.0, retain: Retain = "nll", average: Average = "token"
+) -> Objective:
+    """Gradient difference (GD, "GA+GD"): −λ·nll(forget) + σ·retain (F2F, eq. 2; DUET, eq. 3)."""
+    return Objective(_ascent(forget_weight, average), *retain_terms(retain, retain_weight))
+
+
+@register("ga_kl")
+def ga_kl(
+    forget_weight: Weight = 1.0,
+    retain_weight: Weight = 1.0,
+    retain: Retain = "kl_to_reference",
+    average: Average = "token",
+) -> Objective:
+    """Gradient ascent held near the reference: −λ·nll(forget) + σ·KL(retain).
+
+    Forget-to-Focus writes KL(p ‖ p_ref), `kl_to_reference`; the KL baseline of TOFU and LoKU is KL(p_ref ‖ p),
+    `kl_from_reference`.
+    """
+    return Objective(_ascent(forget_weight, average), *retain_terms(retain, retain_weight))

@@ -1,0 +1,27 @@
+"""The inverted hinge loss, alone and as LoKU."""
+
+from __future__ import annotations
+
+from forgetting.core.example import Role
+from forgetting.objectives.losses import ihl as ihl_loss
+from forgetting.objectives.methods.common import Retain, retain_terms
+from forgetting.objectives.methods.registry import register
+from forgetting.objectives.objective import Average, Objective, Term
+from forgetting.objectives.schedule import Weight, parse_weight
+
+
+@register("ihl")
+def ihl(
+    forget_weight: Weight = 1.0, retain_weight: Weight = 1.0, retain: Retain = "nll", average: Average = "token"
+) -> Objective:
+    """Inverted hinge: λ·mean(1 + p(y) − max_{v≠y} p(v)) on forget, + σ·retain (LoKU, eq. 2 and section 3.2)."""
+    forget = Term(Role.FORGET, ihl_loss, weight=parse_weight(forget_weight), average=average)
+    return Objective(forget, *retain_terms(retain, retain_weight))
+
+
+@register("loku", adapter={"kind": "lora", "init": "fila", "rank": 32, "alpha": 64, "targets": "all"})
+def loku(
+    forget_weight: Weight = 1.0, retain_weight: Weight = 1.0, retain: Retain = "nll", average: Average = "token"
+) -> Objective:
+    """LoKU: the inverted hinge objective on LoRA initialised by FILA (arXiv 2408.06621)."""
+    return ihl(forget_weight, retain_weight, retain, average)

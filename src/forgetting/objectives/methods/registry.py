@@ -1,0 +1,99 @@
+"""Where methods are found by name: the package's own and those that other packages bring by entry point."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import entry_points
+
+from forgetting.core.errors import RecipeError, nearest
+from forgetting.objectives.objective import Objective
+
+ENTRY_POINTS = "forgetting.methods"
+
+
+@dataclass(frozen=True)
+class Method:
+    """A named objective with the settings a recipe starts from."""
+
+    name: str
+    build: Callable[..., Objective]
+    adapter: Mapping[str, object] = field(default_factory=dict)
+    """The adapter used where the recipe names none, in a recipe's words; empty: full tuning."""
+
+    @property
+    def summary(self) -> str:
+        """The first line of its docstring."""
+        return (inspect.getdoc(self.build) or "").split("\n")[0]
+
+    @property
+    def parameters(self) -> dict[str, inspect.Parameter]:
+        """What a recipe may set."""
+        return dict(inspect.signature(self.build).parameters)
+
+
+_METHODS: dict[str, Method] = {}
+
+
+def register(
+    name: str, *, adapter: Mapping[str, object] | None = None
+) -> Callable[[Callable[..., Objective]], Callable[..., Objective]]:
+    """Puts a function that returns an Objective under `name`.
+
+    From another package: decorate the function and name it in the entry-point group `forgetting.methods`.
+    """
+
+    def keep(build: Callable[..., Objective]) -> Callable[..., Objective]:
+        taken = _METHODS.get(name)
+        if taken is not None and taken.build is not build:
+            raise RecipeError(
+                f"two methods are called '{name}': {taken.build.__module__} and {build.__module__}; rename one"
+            )
+        _METHODS[name] = Method(name, build, dict(adapter or {}))
+        return build
+
+    return keep
+
+
+@cache
+def _load_plugins() -> None:
+    for entry in entry_points(group=ENTRY_POINTS):
+        loaded = entry.load()
+        if entry.name not in _METHODS:
+            register(entry.name)(loaded)
+
+
+def method_names() -> list[str]:
+    """All methods, sorted."""
+    _load_plugins()
+    return sorted(_METHODS)
+
+
+def get_method(name: str) -> Method:
+    """The method called `name`.
+
+    Raises:
+        RecipeError: there is none; the nearest name is given.
+    """
+    _load_plugins()
+    if name not in _METHODS:
+        raise RecipeError(f"unknown method '{name}'; {nearest(name, _METHODS)}")
+    return _METHODS[name]
+
+
+def build_method(name: str, parameters: Mapping[str, object] | None = None) -> Objective:
+    """The objective of method `name` with these parameters.
+
+    Raises:
+        RecipeError: unknown method, or a parameter that it does not take (the nearest is given).
+    """
+    method = get_method(name)
+    for key in parameters or {}:
+        if key not in method.parameters:
+            raise RecipeError(f"method '{name}' has no parameter '{key}'; {nearest(key, method.parameters)}")
+    try:
+        return method.build(**(parameters or {}))
+    except (TypeError, ValueError) as error:
+        raise RecipeError(f"method '{name}': {error}") from error

@@ -1,0 +1,14 @@
+"""Supervised fine-tuning."""
+
+from __future__ import annotations
+
+from forgetting.core.example import Role
+from forgetting.objectives.losses import nll
+from forgetting.objectives.methods.registry import register
+from forgetting.objectives.objective import Average, Objective, Term
+
+
+@register("sft")
+def sft(average: Average = "token") -> Objective:
+    """Fine-tuning: +nll(train)."""
+    return Objective(Term(Role.TRAIN, nll, average=average))

@@ -1,0 +1,125 @@
+"""Statistics of a next-token distribution: differentiable functions of a chunk of logits, one number per token.
+
+Letters: N tokens of the chunk, V vocabulary. All computation is in fp32 whatever the model's precision (a float64
+input stays float64, for tests).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+
+class _LogProbsOf(torch.autograd.Function):
+    """log softmax(z) at a few indices per row, whose backward writes a single (N, V) tensor."""
+
+    @staticmethod
+    def forward(ctx: torch.autograd.function.FunctionCtx, logits_NV: Tensor, indices_NK: Tensor) -> Tensor:
+        normaliser_N1 = logits_NV.logsumexp(-1, keepdim=True)
+        ctx.save_for_backward(logits_NV, indices_NK, normaliser_N1)
+        return logits_NV.gather(-1, indices_NK) - normaliser_N1
+
+    @staticmethod
+    def backward(ctx: torch.autograd.function.FunctionCtx, *grads: Tensor) -> tuple[Tensor, None]:
+        logits_NV, indices_NK, normaliser_N1 = ctx.saved_tensors  # type: ignore[attr-defined]
+        (grad_NK,) = grads
+        out_NV = (logits_NV - normaliser_N1).exp_().mul_(-grad_NK.sum(-1, keepdim=True))
+        return out_NV.scatter_add_(-1, indices_NK, grad_NK), None
+
+
+@dataclass
+class Distribution:
+    """The next-token distributions of N tokens, given by logits; what several statistics share is computed once."""
+
+    logits_NV: Tensor
+    targets_N: Tensor
+    with_runner_up: bool = False
+    reference: Distribution | None = None
+
+    @cached_property
+    def runner_up_N(self) -> Tensor:
+        """The best token other than the target; ties go to the lowest id."""
+        others_NV = self.logits_NV.detach().scatter(-1, self.targets_N[:, None], -torch.inf)
+        return others_NV.argmax(-1)
+
+    @cached_property
+    def _picked_NK(self) -> Tensor:
+        columns = [self.targets_N, self.runner_up_N] if self.with_runner_up else [self.targets_N]
+        return _LogProbsOf.apply(self.logits_NV, torch.stack(columns, -1))
+
+    @property
+    def logp_N(self) -> Tensor:
+        """log p(target)."""
+        return self._picked_NK[:, 0]
+
+    @property
+    def runner_up_logp_N(self) -> Tensor:
+        """log p(runner-up)."""
+        return self._picked_NK[:, 1]
+
+    @cached_property
+    def log_probs_NV(self) -> Tensor:
+        """The whole log softmax, for statistics that need every token."""
+        return self.logits_NV.log_softmax(-1)
+
+    @property
+    def against(self) -> Distribution:
+        """The reference's distributions; asking without one is a programming error."""
+        assert self.reference is not None, "a statistic against the reference was asked without reference logits"
+        return self.reference
+
+
+@dataclass(frozen=True, slots=True)
+class Statistic:
+    """A named statistic; `against_reference`: it compares the model with the reference, whose logits it needs."""
+
+    name: str
+    compute: Callable[[Distribution], Tensor]
+    against_reference: bool = False
+
+
+def _kl_from_reference(d: Distribution) -> Tensor:
+    log_q = d.against.log_probs_NV
+    return torch.nn.functional.kl_div(d.log_probs_NV, log_q, reduction="none", log_target=True).sum(-1)
+
+
+def _kl_to_reference(d: Distribution) -> Tensor:
+    return (d.log_probs_NV.exp() * (d.log_probs_NV - d.against.log_probs_NV)).sum(-1)
+
+
+LOGP = Statistic("logp", lambda d: d.logp_N)
+"""log p(target), nats."""
+RUNNER_UP = Statistic("runner_up", lambda d: d.runner_up_logp_N)
+"""log p of the best token other than the target, nats."""
+ENTROPY = Statistic("entropy", lambda d: -(d.log_probs_NV.exp() * d.log_probs_NV).sum(-1))
+"""Entropy of the distribution, nats."""
+RANK = Statistic(
+    "rank", lambda d: (d.logits_NV > d.logits_NV.gather(-1, d.targets_N[:, None])).sum(-1).to(d.logits_NV.dtype)
+)
+"""How many tokens are more likely than the target; not differentiable."""
+KL_FROM_REFERENCE = Statistic("kl_from_reference", _kl_from_reference, against_reference=True)
+"""KL(p_reference ‖ p_model), nats (TOFU's direction)."""
+KL_TO_REFERENCE = Statistic("kl_to_reference", _kl_to_reference, against_reference=True)
+"""KL(p_model ‖ p_reference), nats (Forget-to-Focus's direction)."""
+
+
+def statistics_of(
+    logits_NV: Tensor, targets_N: Tensor, wanted: tuple[Statistic, ...], reference_logits_NV: Tensor | None = None
+) -> dict[str, Tensor]:
+    """The wanted statistics of one chunk, each `[N]`, differentiable in `logits_NV`.
+
+    Args:
+        logits_NV: the model's logits at N supervised positions.
+        targets_N: the token ids that follow.
+        wanted: which statistics.
+        reference_logits_NV: the reference's logits at the same positions, for statistics that compare.
+    """
+    reference = None
+    if reference_logits_NV is not None:
+        reference = Distribution(reference_logits_NV.detach(), targets_N)
+    distribution = Distribution(logits_NV, targets_N, RUNNER_UP in wanted, reference)
+    return {statistic.name: statistic.compute(distribution) for statistic in wanted}

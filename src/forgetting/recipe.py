@@ -1,0 +1,249 @@
+"""What a user writes: a recipe, typed and validated, YAML ⇄ objects."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from forgetting.core.errors import RecipeError, nearest
+from forgetting.core.example import Role
+from forgetting.data.encode import Formatting
+from forgetting.data.source import Source
+from forgetting.objectives.methods import build_method, get_method
+from forgetting.objectives.objective import Objective
+from forgetting.training.settings import Optimisation
+
+BUILT_IN = Path(__file__).parent / "recipes"
+
+
+class Adapter(BaseModel):
+    """Which weights a stage trains."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kind: Literal["full", "lora"] = "full"
+    rank: int = Field(16, gt=0)
+    alpha: float | None = Field(None, gt=0, description="The update is scaled by alpha / rank; default 2 × rank.")
+    dropout: float = Field(0.0, ge=0, lt=1)
+    targets: str | list[str] = Field("all", description="all, qv, qkvo, ffn, qvffn, or names of modules.")
+    init: Literal["default", "fila"] = "default"
+    epsilon: Literal["relative", "released"] | float = Field("relative", description="FILA's ε: see docs/decisions.md.")
+    importance_examples: int | None = Field(
+        None, gt=0, description="Examples per role that FILA's importance is taken of."
+    )
+
+
+class Stage(Optimisation):
+    """One optimisation: a method on an adapter."""
+
+    name: str = Field("unlearn", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    method: Annotated[dict[str, Any], BeforeValidator(lambda v: {"name": v} if isinstance(v, str) else v)] = Field(
+        description="A method's name, or {name: npo, beta: 0.1, …}."
+    )
+    adapter: Adapter | None = Field(None, description="Default: the method's own; full tuning where it names none.")
+    data: dict[str, Sources] = Field(default_factory=dict, description="By role; overrides the recipe's data.")
+    between: Literal["merge", "stack"] = Field(
+        "merge", description="What becomes of this stage's adapter before the next: merged, or kept frozen below it."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _adapter_of_the_method(cls, value: Any) -> Any:
+        """What the recipe says of the adapter stands over the method's default."""
+        if isinstance(value, Mapping) and isinstance(value.get("method"), str | Mapping):
+            method = value["method"]
+            name = method if isinstance(method, str) else method.get("name")
+            own = value.get("adapter")
+            if isinstance(name, str) and (own is None or isinstance(own, Mapping)):
+                return {**value, "adapter": {**get_method(name).adapter, **(own or {})}}
+        return value
+
+    @model_validator(mode="after")
+    def _builds(self) -> Self:
+        if "name" not in self.method:
+            raise ValueError("method: give its name: {name: npo, …}")
+        self.objective()
+        return self
+
+    @property
+    def adapter_or_full(self) -> Adapter:
+        """The adapter, full tuning if nothing was said."""
+        return self.adapter or Adapter()
+
+    def objective(self) -> Objective:
+        """The stage's objective."""
+        parameters = {k: v for k, v in self.method.items() if k != "name"}
+        return build_method(self.method["name"], parameters)
+
+
+def _known_roles(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    for role in value:
+        if role not in [*Role]:
+            raise RecipeError(f"data.{role}: no such role; {nearest(role, [*Role])}")
+    return value
+
+
+Sources = Annotated[list[Source], BeforeValidator(lambda v: v if isinstance(v, list) else [v])]
+
+
+class Recipe(BaseModel):
+    """A list of stages and what to measure before, between and after them."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field("run", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="The run's folder below `output`.")
+    question: str = Field("", description="What is asked of this run, in a sentence, for the report.")
+    model: str = Field(description="A local folder, a hub model, or a suite's model such as 'lab'.")
+    revision: str | None = None
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    device: str | None = Field(None, description="Default: an accelerator if there is one.")
+    threads: int | None = Field(None, gt=0, description="CPU threads; part of the run, for results depend on them.")
+    seed: int = 0
+    data: Annotated[dict[str, Sources], AfterValidator(_known_roles)] = Field(default_factory=dict)
+    format: Formatting = Formatting()
+    stages: list[Stage] = Field(min_length=1)
+    evaluate: list[str] = Field(default_factory=list, description="Suites; default: the run's own data.")
+    max_new_tokens: int = Field(32, gt=0, description="Length of greedy answers on the run's own data.")
+    oracle: str | None = Field(None, description="A model that never saw the forget set, or its records (.jsonl).")
+    export: Literal["adapter", "merged", "both"] = Field(
+        "adapter", description="What is saved of an adapter at the end."
+    )
+    output: str = "runs"
+    report_to: list[str] = Field(default_factory=list, description="Trackers of accelerate: tensorboard, wandb, …")
+
+    @model_validator(mode="after")
+    def _distinct_stages(self) -> Self:
+        names = [s.name for s in self.stages]
+        if len(set(names)) < len(names):
+            raise ValueError(f"two stages have one name ({', '.join(names)}); name them apart")
+        return self
+
+    @property
+    def folder(self) -> Path:
+        """Where the run lives."""
+        return Path(self.output) / self.name
+
+    def sources(self, stage: Stage) -> dict[str, list[Source]]:
+        """The data of a stage by role."""
+        return {**self.data, **stage.data}
+
+    def to_yaml(self) -> str:
+        """The recipe in full, every default written out."""
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def recipe_from(values: Mapping[str, Any], where: str = "recipe") -> Recipe:
+    """A recipe from plain values.
+
+    Raises:
+        RecipeError: one line that names the first wrong key and the nearest right one.
+    """
+    try:
+        return Recipe.model_validate(values)
+    except ValidationError as error:
+        raise RecipeError(f"{where}: {_first(error)}") from error
+    except RecipeError as error:
+        raise RecipeError(f"{where}: {error}") from error
+
+
+def _first(error: ValidationError) -> str:
+    """The first validation error as one line."""
+    detail = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
+    path = ".".join(str(p) for p in detail["loc"])
+    if detail["type"] == "extra_forbidden":
+        *parents, key = detail["loc"]
+        return f"unknown key '{path}'; {nearest(str(key), _fields(parents))}"
+    if detail["type"] == "missing":
+        return f"'{path}' is missing; write it in the recipe or as {path}=… on the command line"
+    message = detail["msg"].removeprefix("Value error, ")
+    given = "" if isinstance(detail["input"], dict) else f" (got {detail['input']!r})"
+    return f"'{path}': {message}{given}" if path else message
+
+
+def _fields(parents: Sequence[int | str]) -> list[str]:
+    """The keys known below a path of the recipe."""
+    places: dict[str, type[BaseModel]] = {"adapter": Adapter, "stages": Stage, "format": Formatting, "data": Source}
+    inner = next((places[p] for p in reversed(parents) if isinstance(p, str) and p in places), Recipe)
+    return list(inner.model_fields)
+
+
+def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
+    """The recipe in a YAML file, or a built-in one by its name, with `key=value` overrides.
+
+    Keys are dotted paths; a stage is named by its name or number (`stages.unlearn.learning_rate=1e-4`). Where there is
+    one stage, its keys may be written alone (`learning_rate=1e-4`, `method.beta=0.5`).
+
+    Raises:
+        RecipeError: no such recipe, not YAML, or a key or value without meaning.
+    """
+    path = Path(name) if Path(name).suffix in (".yaml", ".yml") else BUILT_IN / f"{name}.yaml"
+    if not path.is_file():
+        raise RecipeError(f"{name}: no such recipe; {nearest(name, recipe_names())} (or give the path of a .yaml file)")
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path}: not YAML ({' '.join(str(error).split())})") from error
+    if not isinstance(values, dict):
+        raise RecipeError(f"{path}: holds no keys; a recipe has at least model, data and stages")
+    for override in overrides:
+        _override(values, override)
+    return recipe_from(values, str(path) if path.parent != BUILT_IN else name)
+
+
+def recipe_names() -> list[str]:
+    """The built-in recipes."""
+    return sorted(p.stem for p in BUILT_IN.glob("*.yaml"))
+
+
+def _override(values: dict[str, Any], override: str) -> None:
+    """Sets one dotted key in place."""
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        raise RecipeError(f"'{override}' is not an override; write key=value")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"'{override}': the value is not YAML; quote it") from error
+    path = key.split(".")
+    stages = values.get("stages")
+    if path[0] not in Recipe.model_fields and isinstance(stages, list) and len(stages) == 1:
+        if path[0] not in Stage.model_fields:
+            raise RecipeError(f"unknown key '{key}'; {nearest(path[0], [*Recipe.model_fields, *Stage.model_fields])}")
+        path = ["stages", "0", *path]
+    here: Any = values
+    for i, part in enumerate(path[:-1]):
+        following = _child(here, part, ".".join(path[: i + 1]))
+        if part == "method" and isinstance(following, str):
+            following = here[part] = {"name": following}
+        if isinstance(following, str) and part in values.get("data", {}):
+            following = here[part] = {"path": following}
+        here = following
+    if isinstance(here, list):
+        here[_index(here, path[-1], key)] = value
+    elif isinstance(here, dict):
+        here[path[-1]] = value
+    else:
+        raise RecipeError(f"'{key}': '{'.'.join(path[:-1])}' holds {here!r}, which has no keys")
+
+
+def _child(here: Any, part: str, path: str) -> Any:
+    if isinstance(here, list):
+        return here[_index(here, part, path)]
+    if not isinstance(here, dict):
+        raise RecipeError(f"'{path}': there is nothing below {here!r}")
+    if here.get(part) is None:
+        here[part] = {}
+    return here[part]
+
+
+def _index(items: list[Any], part: str, path: str) -> int:
+    names = [item.get("name", "unlearn") if isinstance(item, dict) else str(i) for i, item in enumerate(items)]
+    if part in names:
+        return names.index(part)
+    if part.isdigit() and int(part) < len(items):
+        return int(part)
+    raise RecipeError(f"'{path}': no stage '{part}'; {nearest(part, names)}")

@@ -1,0 +1,133 @@
+"""Run folders → one HTML file that needs no network and runs no script."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from forgetting.core.errors import RunError
+from forgetting.report import figures, headline, wording
+from forgetting.report.answers import compare_answers
+from forgetting.report.ranking import comparison
+from forgetting.report.results import Results, labels
+from forgetting.report.table import main_table
+from forgetting.report.verdict import verdict
+
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """One measure without a value: where, and why."""
+
+    title: str
+    where: str
+    reason: str
+
+
+def build_report(runs: Sequence[Path], out: Path, *, title: str | None = None) -> Path:
+    """Writes the report of one run, or of several side by side, and returns its path.
+
+    The file holds everything it shows: style and figures are inline, no script, and its content policy forbids any
+    request. All text from recipes, data and models is escaped. It is written beside `out` and renamed.
+
+    Raises:
+        RunError: no run, a folder that is not a run, or a record or history file that cannot be read.
+    """
+    if not runs:
+        raise RunError("no run folder was given; name at least one")
+    page = render([Results.load(folder) for folder in runs], title=title)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    partial = out.with_name(out.name + ".partial")
+    partial.write_bytes(page.encode("utf-8", errors="backslashreplace"))
+    partial.replace(out)
+    return out
+
+
+def render(runs: Sequence[Results], *, title: str | None = None) -> str:
+    """The page as text."""
+    environment = Environment(
+        loader=PackageLoader("forgetting.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "count": wording.count,
+        "number": wording.number,
+        "seconds": wording.seconds,
+        "size": wording.size,
+        "plain": wording.plain,
+        "text": _text,
+    }
+    page = environment.get_template("page.html.j2").render(**_context(runs, title))
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", page)
+
+
+def _context(runs: Sequence[Results], title: str | None) -> dict[str, Any]:
+    names = labels(runs)
+    return {
+        "title": title or (names[0] if len(runs) == 1 else f"{len(runs)} runs compared"),
+        "css": resources.files("forgetting.report").joinpath("report.css").read_text(encoding="utf-8"),
+        "runs": runs,
+        "names": names,
+        "series": figures.series(runs),
+        "marks": [figures.legend_mark(one) for one in figures.series(runs)],
+        "verdict": comparison(runs),
+        "verdicts": [verdict(run) for run in runs] if len(runs) > 1 else [],
+        "table": main_table(runs),
+        "tradeoff": figures.tradeoff(runs),
+        "curves": figures.curves(runs),
+        "losses": figures.losses(runs),
+        "answers": compare_answers(runs),
+        "everything": main_table(runs, headline.all_keys(runs)),
+        "data": _data(runs),
+        "environment": _environment(runs),
+        "missing": _missing(runs),
+    }
+
+
+def _missing(runs: Sequence[Results]) -> list[Missing]:
+    """Every measure without a value, by its place; equal reasons of several places are one entry."""
+    found: dict[tuple[str, str], list[str]] = {}
+    table = main_table(runs, headline.all_keys(runs))
+    for row in table.rows:
+        for column, cell in zip(table.columns, row.cells, strict=True):
+            if cell.reason:
+                found.setdefault((column.title, cell.reason), []).append(row.label)
+    return [Missing(title, wording.join(places), reason) for (title, reason), places in found.items()]
+
+
+def _data(runs: Sequence[Results]) -> list[tuple[str, str, Mapping[str, Any]]]:
+    """Runs, role and facts of each distinct set of examples."""
+    found: dict[tuple[str, str], tuple[list[str], Mapping[str, Any]]] = {}
+    for run, name in zip(runs, labels(runs), strict=True):
+        for role, facts in run.data.items():
+            key = (role, json.dumps(facts, sort_keys=True, default=str))
+            found.setdefault(key, ([], facts))[0].append(name)
+    every = len(runs)
+    return [
+        (role, "" if len(names) == every else wording.join(names), facts) for (role, _), (names, facts) in found.items()
+    ]
+
+
+def _environment(runs: Sequence[Results]) -> list[tuple[str, list[str]]]:
+    """Each key of the runs' environments with its value per run; one value where all agree."""
+    keys = dict.fromkeys(key for run in runs for key in run.environment)
+    rows = [(key, [_text(run.environment.get(key)) for run in runs]) for key in keys]
+    return [(key, values[:1] if len(set(values)) == 1 else values) for key, values in rows]
+
+
+def _text(value: object) -> str:
+    """A value of a recipe, data set or environment as one line."""
+    if value is None:
+        return wording.ABSENT
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)

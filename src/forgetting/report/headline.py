@@ -1,0 +1,97 @@
+"""Which measures stand in front: one for forgetting, one for what is kept, one for utility, and their company."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from forgetting.core.measure import Measure
+from forgetting.report.results import Evaluation, Results
+
+_KNOWING = ("probability", "exact_match", "rouge_l_recall")
+"""Names of measures that are higher the more a model knows, in order of preference for the figure: probability never
+saturates at 0, so over-forgetting shows in it."""
+_MATCHING = ("exact_match", "rouge_l_recall")
+_EXTRACTION = ("extraction_likelihood", "extraction_strength", "memorization_accuracy")
+_COLUMNS = 8
+
+
+def forgetting_key(runs: Sequence[Results]) -> str | None:
+    """The measure of how much of the forget set is left."""
+    return _first(runs, ("forget",), _KNOWING)
+
+
+def retention_key(runs: Sequence[Results]) -> str | None:
+    """The measure of how much of the retain set is left."""
+    return _first(runs, ("retain",), _KNOWING)
+
+
+def utility_key(runs: Sequence[Results]) -> str | None:
+    """The measure of what else the model can do: of the utility split if there is one, since model utility counts the
+    retain set too."""
+    return _first(runs, ("utility",), (*_MATCHING, "probability")) or model_utility_key(runs)
+
+
+def model_utility_key(runs: Sequence[Results]) -> str | None:
+    """Model utility: the harmonic mean of everything that should stay."""
+    return _first(runs, ("all",), ("model_utility", "model_utility_mean_probability"))
+
+
+def quality_key(runs: Sequence[Results]) -> str | None:
+    """Forget quality: the p-value of a test against the oracle."""
+    return _first(runs, ("forget",), ("forget_quality", "forget_quality_mean_probability"))
+
+
+def other_forms_keys(runs: Sequence[Results]) -> list[str]:
+    """The forget facts asked for in another form (`forget_narrative`, …): one measure per such split."""
+    splits = dict.fromkeys(m.split for m in _measures(runs) if m.split.startswith("forget") and m.split != "forget")
+    return [key for split in splits if (key := _first(runs, (split,), _KNOWING))]
+
+
+def headline_keys(runs: Sequence[Results]) -> list[str]:
+    """The columns of the main table, at most eight; for an unknown suite its first measures."""
+    keys = [
+        forgetting_key(runs),
+        _first(runs, ("forget",), _MATCHING),
+        *other_forms_keys(runs)[:1],
+        _first(runs, ("forget",), _EXTRACTION),
+        quality_key(runs),
+        retention_key(runs),
+        _first(runs, ("retain",), _MATCHING),
+        utility_key(runs),
+        model_utility_key(runs),
+    ]
+    found = list(dict.fromkeys(key for key in keys if key))
+    return (found or list(dict.fromkeys(m.key for m in _measures(runs))))[:_COLUMNS]
+
+
+def sample(runs: Sequence[Results], key: str) -> Measure | None:
+    """Any measure of this key, for its direction and meaning; one with a value if there is one."""
+    found = [m for m in _measures(runs) if m.key == key]
+    return next((m for m in found if m.value is not None), found[0] if found else None)
+
+
+def all_keys(runs: Sequence[Results]) -> list[str]:
+    """Every measure's key, splits together in order of first appearance."""
+    keys = list(dict.fromkeys(m.key for m in _measures(runs)))
+    splits = list(dict.fromkeys(key.split("/")[0] for key in keys))
+    return sorted(keys, key=lambda key: splits.index(key.split("/")[0]))
+
+
+def _first(runs: Sequence[Results], splits: Iterable[str], names: Iterable[str]) -> str | None:
+    return _valued(runs, [f"{split}/{name}" for split in splits for name in names])
+
+
+def _valued(runs: Sequence[Results], keys: Sequence[str]) -> str | None:
+    """The first key that has a value somewhere, else the first that is there at all."""
+    found: dict[str, bool] = {}
+    for measure in _measures(runs):
+        found[measure.key] = found.get(measure.key, False) or measure.value is not None
+    there = [key for key in keys if key in found]
+    return next((key for key in there if found[key]), there[0] if there else None)
+
+
+def _measures(runs: Sequence[Results]) -> list[Measure]:
+    """Of the end of each run first, so that a measure of the start alone does not stand in front."""
+    ends: list[Evaluation | None] = [e for run in runs for e in (run.after, run.before, run.oracle_evaluation)]
+    ways = [e for run in runs for e in run.evaluations]
+    return [m for evaluation in [*ends, *ways] if evaluation for m in evaluation.measures]

@@ -1,0 +1,165 @@
+"""The main table: start, oracle and every run against the measures that matter. For the page, the terminal and JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from forgetting.core.measure import Measure
+from forgetting.report import headline, wording
+from forgetting.report.results import Evaluation, Results, labels
+
+RowKind = Literal["before", "oracle", "stage", "run"]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One measure: its key, its words, which way is good, and what it means."""
+
+    key: str
+    title: str
+    arrow: str
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One value as text; `reason` says why it is absent."""
+
+    measure: Measure | None
+    reason: str = ""
+
+    @property
+    def value(self) -> str:
+        return wording.value_text(self.measure)
+
+    @property
+    def interval(self) -> str:
+        return wording.interval_text(self.measure)
+
+    @property
+    def count(self) -> str:
+        return "" if self.measure is None else wording.count(self.measure.count)
+
+    @property
+    def plain(self) -> str:
+        """Value and interval for the terminal: `0.070 (0.041–0.112)`."""
+        return f"{self.value} ({self.interval})" if self.interval else self.value
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One model. `series` is the index of the run it belongs to, None for rows that several runs share."""
+
+    kind: RowKind
+    label: str
+    note: str
+    series: int | None
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Columns of measures, rows of models."""
+
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+
+    def plain(self) -> tuple[list[str], list[list[str]]]:
+        """Headers and rows of text, for a terminal."""
+        headers = ["", *(f"{c.title} {c.arrow}".strip() for c in self.columns)]
+        return headers, [[row.label, *(cell.plain for cell in row.cells)] for row in self.rows]
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values: `{"columns": [...], "rows": [{"label", "kind", "values": {key: {...}}}]}`."""
+        return {
+            "columns": [{"key": c.key, "title": c.title, "meaning": c.meaning} for c in self.columns],
+            "rows": [
+                {
+                    "label": row.label,
+                    "kind": row.kind,
+                    "values": {c.key: _values(cell) for c, cell in zip(self.columns, row.cells, strict=True)},
+                }
+                for row in self.rows
+            ],
+        }
+
+
+def main_table(runs: Sequence[Results], keys: Sequence[str] | None = None) -> Table:
+    """Rows: the start, the oracle, then each run after unlearning (a stage each, if it has several).
+
+    A start or an oracle that runs share is one row; where they differ, each run has its own. `keys` are the measures to
+    show; by default those in front (`headline.headline_keys`).
+    """
+    keys = headline.headline_keys(runs) if keys is None else list(keys)
+    names = labels(runs)
+    rows = [*_shared("before", "before", runs, names, keys), *_shared("oracle", "oracle", runs, names, keys)]
+    for index, (run, name) in enumerate(zip(runs, names, strict=True)):
+        for stage in run.afters[:-1]:
+            rows.append(_row("stage", f"{name}, after {stage.stage}", "", index, stage, keys))
+        rows.append(_row("run", name, _note(run), index, run.after, keys))
+    return Table(tuple(_column(runs, key) for key in keys), tuple(rows))
+
+
+def _column(runs: Sequence[Results], key: str) -> Column:
+    measure = headline.sample(runs, key)
+    if measure is None:
+        return Column(key, key, "", "")
+    return Column(key, wording.title(measure), wording.ARROWS[measure.direction], measure.meaning)
+
+
+def _shared(
+    kind: Literal["before", "oracle"], label: str, runs: Sequence[Results], names: Sequence[str], keys: Sequence[str]
+) -> list[Row]:
+    """One row per distinct evaluation, labelled with its runs if they do not all share it."""
+    groups: list[tuple[Evaluation, list[int]]] = []
+    for index, run in enumerate(runs):
+        evaluation = run.before if kind == "before" else run.oracle_evaluation
+        if evaluation is None:
+            continue
+        same = next((members for other, members in groups if _alike(other, evaluation, keys)), None)
+        if same is None:
+            groups.append((evaluation, [index]))
+        else:
+            same.append(index)
+    rows = []
+    for evaluation, members in groups:
+        everyone = len(groups) == 1 and len(members) == len(runs)
+        of = "" if everyone else f" of {wording.join([names[i] for i in members])}"
+        rows.append(_row(kind, label + of, "", members[0] if len(members) == 1 < len(runs) else None, evaluation, keys))
+    return rows
+
+
+def _alike(one: Evaluation, other: Evaluation, keys: Sequence[str]) -> bool:
+    def values(evaluation: Evaluation) -> list[tuple[float | None, int] | None]:
+        return [(m.value, m.count) if (m := evaluation.measure(key)) else None for key in keys]
+
+    return values(one) == values(other)
+
+
+def _row(
+    kind: RowKind, label: str, note: str, series: int | None, evaluation: Evaluation | None, keys: Sequence[str]
+) -> Row:
+    cells = []
+    for key in keys:
+        measure = evaluation.measure(key) if evaluation else None
+        if evaluation is None:
+            reason = "the run was not measured at its end"
+        elif measure is None:
+            reason = "not part of this evaluation"
+        else:
+            reason = "" if measure.value is not None else measure.reason or "no reason given"
+        cells.append(Cell(measure, reason))
+    return Row(kind, label, note, series, tuple(cells))
+
+
+def _note(run: Results) -> str:
+    return "" if run.status == "complete" else run.status
+
+
+def _values(cell: Cell) -> dict[str, Any]:
+    m = cell.measure
+    if m is None or m.value is None:
+        return {"value": None, "reason": cell.reason}
+    return {"value": m.value, "low": m.low, "high": m.high, "count": m.count}

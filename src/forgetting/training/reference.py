@@ -1,0 +1,80 @@
+"""The reference: the model as it was before the stage. No second model is kept.
+
+With an adapter it is the same weights with the adapters that were active then. With full tuning it is computed once and
+stored (`stored_reference`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from forgetting.core.batch import Batch
+from forgetting.models.adapters import adapters_active
+from forgetting.models.head import Head, head_of, supervised_hidden
+from forgetting.models.vocabulary import statistics
+from forgetting.objectives.objective import Objective
+from forgetting.training.learner import ReferenceSignals
+
+
+class Reference(Protocol):
+    """Gives what an objective asks of the reference, for the tokens of one micro-batch."""
+
+    def __call__(self, batch: Batch) -> dict[str, ReferenceSignals]:
+        """By role; roles that ask nothing are absent."""
+        ...
+
+
+def no_reference(batch: Batch) -> dict[str, ReferenceSignals]:
+    """The reference of an objective that consults none."""
+    return {}
+
+
+@contextmanager
+def in_evaluation_mode(model: nn.Module) -> Iterator[None]:
+    """The model without dropout, and back to the mode it was in."""
+    training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(training)
+
+
+def asking_roles(objective: Objective) -> list[str]:
+    """The roles of which the objective asks the reference something."""
+    return [r for r in objective.roles if objective.of_reference(r) or objective.compares(r)]
+
+
+class LiveReference:
+    """The model's own weights with the adapters that were active before the stage, forwarded without gradient."""
+
+    def __init__(self, model: nn.Module, objective: Objective, adapters: Sequence[str] = ()) -> None:
+        self.model = model
+        self.objective = objective
+        self.adapters = tuple(adapters)
+
+    @torch.no_grad()
+    def __call__(self, batch: Batch) -> dict[str, ReferenceSignals]:
+        """Forwards only the rows of the roles that ask."""
+        with in_evaluation_mode(self.model), adapters_active(self.model, self.adapters):
+            return {role: self._of_role(batch, role) for role in asking_roles(self.objective) if role in batch.roles}
+
+    def _of_role(self, batch: Batch, role: str) -> ReferenceSignals:
+        span, width = batch.roles[role], batch.input_ids_BT.shape[1]
+        head = head_of(self.model)
+        sources_N = batch.sources_N[span.tokens] - span.rows.start * width
+        ids_BT, mask_BT = batch.input_ids_BT[span.rows], batch.attention_mask_BT[span.rows]
+        hidden_ND = supervised_hidden(self.model, head, ids_BT, mask_BT, sources_N)
+        wanted = self.objective.of_reference(role)
+        stats = statistics(hidden_ND, head, batch.targets_N[span.tokens], wanted) if wanted else {}
+        return ReferenceSignals(stats, logits_by_slice(head, hidden_ND) if self.objective.compares(role) else None)
+
+
+def logits_by_slice(head: Head, hidden_ND: Tensor) -> Callable[[slice], Tensor]:
+    """The head on some of the tokens, when they are asked for."""
+    return lambda tokens: head.logits(hidden_ND[tokens])

@@ -1,0 +1,57 @@
+"""How one stage is optimised, as a recipe writes it."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+
+from forgetting.core.duration import Duration
+
+DurationField = Annotated[
+    Duration,
+    BeforeValidator(lambda v: v if isinstance(v, Duration) else Duration.parse(v)),
+    PlainSerializer(str, return_type=str),
+]
+
+
+class Optimisation(BaseModel):
+    """Optimiser, schedule, durations and guards of one stage; names as in other trainers."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    learning_rate: float = Field(1e-5, gt=0)
+    batch_size: int = Field(
+        16, gt=0, description="Examples of the first role per optimiser step, whatever the micro-batches."
+    )
+    micro_batch_size: int | None = Field(None, gt=0, description="Examples of a role per forward; default: by tokens.")
+    duration: DurationField = Field(Duration(1, "epochs"), description="'5 epochs', '60 steps' or '2e6 tokens'.")
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = Field(0.0, ge=0)
+    warmup: float = Field(0.0, ge=0, lt=1, description="Share of the steps in which the learning rate rises from 0.")
+    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    max_grad_norm: float | None = Field(1.0, gt=0)
+    evaluate_every: DurationField | None = Field(Duration(1, "epochs"), description="null: only at the end.")
+    checkpoint_every: DurationField = Duration(1, "epochs")
+    keep: Literal["best", "last"] = Field("last", description="best: the evaluated step with the highest balance.")
+    collapse_at: float | None = Field(
+        10.0,
+        gt=1,
+        description="Stop when the retain loss passes this multiple of its start (of 1 nat if that is more).",
+    )
+    mixed_precision: Literal["no", "bf16"] = "no"
+
+
+def learning_rate_at(step: int, total: int, settings: Optimisation) -> float:
+    """The learning rate of a 0-based step of `total`: linear warm-up, then the schedule."""
+    warm = math.ceil(settings.warmup * total)
+    if step < warm:
+        return settings.learning_rate * (step + 1) / warm
+    left = (total - step) / max(total - warm, 1)
+    if settings.schedule == "linear":
+        return settings.learning_rate * left
+    if settings.schedule == "cosine":
+        return settings.learning_rate * 0.5 * (1 - math.cos(math.pi * left))
+    return settings.learning_rate

@@ -1,0 +1,173 @@
+"""The reference of full tuning: computed once, kept on disk.
+
+One number per token for ratios; for whole distributions the final hidden states (not the logits) and one copy of the
+head.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from forgetting.core.batch import Batch
+from forgetting.core.errors import RunError
+from forgetting.data.batches import collate
+from forgetting.data.encode import Encoded
+from forgetting.models.head import Head, head_of, supervised_hidden
+from forgetting.models.vocabulary import statistics
+from forgetting.objectives.objective import Objective
+from forgetting.training.learner import ReferenceSignals
+from forgetting.training.reference import asking_roles, in_evaluation_mode, logits_by_slice
+
+
+class StoredReference:
+    """What `store_reference` wrote, read back by example; hidden states stay on disk until a batch asks."""
+
+    def __init__(self, file: Path, objective: Objective, device: torch.device) -> None:
+        self.objective = objective
+        self.device = device
+        self._file = safe_open(str(file), framework="pt")
+        self._names = set(self._file.keys())
+        meta = json.loads(self._file.metadata()["head"])
+        self._head: Head | None = None
+        if "head.weight" in self._names or meta["identity"]:
+            self._head = Head(self._tensor("head.weight"), self._tensor("head.bias"), meta["scale"], meta["softcap"])
+
+    def _tensor(self, name: str) -> Tensor | None:
+        return self._file.get_tensor(name).to(self.device) if name in self._names else None
+
+    def _rows(self, name: str, role: str, indices: Sequence[int]) -> Tensor:
+        """The stored values of these examples' tokens, one after the other."""
+        offsets = self._file.get_tensor(f"{role}.offsets").tolist()
+        stored = self._file.get_slice(f"{role}.{name}")
+        return torch.cat([stored[offsets[i] : offsets[i + 1]] for i in indices]).to(self.device)
+
+    def __call__(self, batch: Batch) -> dict[str, ReferenceSignals]:
+        """Looks the batch's examples up by their index within the role."""
+        found: dict[str, ReferenceSignals] = {}
+        for role in asking_roles(self.objective):
+            if role in batch.roles:
+                indices = batch.indices_S[batch.roles[role].sequences]
+                stats = {s.name: self._rows(s.name, role, indices) for s in self.objective.of_reference(role)}
+                logits = None
+                if self.objective.compares(role):
+                    assert self._head is not None, "hidden states are stored together with their head"
+                    logits = logits_by_slice(self._head, self._rows("hidden", role, indices))
+                found[role] = ReferenceSignals(stats, logits)
+        return found
+
+
+def fingerprint(model: nn.Module) -> str:
+    """16 hex digits of every weight's name and bytes."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().data)
+    return digest.hexdigest()[:16]
+
+
+def data_fingerprint(data: Mapping[str, Sequence[Encoded]]) -> str:
+    """16 hex digits of every role's token ids and weights, in order."""
+    digest = hashlib.sha256()
+    for role, members in data.items():
+        digest.update(role.encode())
+        for encoded in members:
+            digest.update(repr((encoded.key, encoded.ids, encoded.weights)).encode())
+    return digest.hexdigest()[:16]
+
+
+@torch.no_grad()
+def store_reference(
+    model: nn.Module,
+    objective: Objective,
+    data: Mapping[str, Sequence[Encoded]],
+    folder: Path,
+    *,
+    pad_id: int,
+    device: torch.device,
+    batch_size: int = 16,
+    say: Callable[[str], None] = lambda _: None,
+) -> StoredReference:
+    """Computes the reference once, in evaluation mode, or finds it stored by an earlier run.
+
+    The file is keyed by the model's weights, the encoded data and what the objective asks; its size is said before it
+    is written.
+    """
+    roles = asking_roles(objective)
+    asked = {r: ([s.name for s in objective.of_reference(r)], objective.compares(r)) for r in roles}
+    data = {role: data[role] for role in roles}
+    key = hashlib.sha256(repr((fingerprint(model), data_fingerprint(data), asked)).encode()).hexdigest()[:16]
+    file = folder / f"{key}.safetensors"
+    if file.is_file():
+        say(f"reference: reusing {file}")
+        return StoredReference(file, objective, device)
+    head = head_of(model)
+    width = causal_width(model, head)
+    compared = [r for r in roles if objective.compares(r)]
+    tokens = {r: sum(e.supervised for e in data[r]) for r in roles}
+    numbers = sum(tokens[r] * (len(asked[r][0]) + (width if r in compared else 0)) for r in roles)
+    copies = [t for t in (head.weight_VD, head.bias_V) if t is not None] if compared else []
+    size = 4 * numbers + sum(t.numel() * t.element_size() for t in copies)
+    say(f"reference: {sum(tokens.values()):,} tokens, {size / 2**20:,.1f} MiB on disk")
+    tensors: dict[str, Tensor] = {}
+    with in_evaluation_mode(model):
+        for role in roles:
+            tensors |= _computed(model, head, objective, role, data[role], pad_id, device, batch_size)
+    if compared:
+        tensors |= {
+            f"head.{n}": t.detach().cpu().clone()
+            for n, t in (("weight", head.weight_VD), ("bias", head.bias_V))
+            if t is not None
+        }
+    meta = {"identity": head.weight_VD is None, "scale": head.scale, "softcap": head.softcap}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        partial = file.with_suffix(".partial")
+        save_file(tensors, str(partial), metadata={"head": json.dumps(meta)})
+        partial.replace(file)
+    except OSError as error:
+        raise RunError(
+            f"{folder}: the reference cannot be written ({error}); free space or choose another output"
+        ) from error
+    return StoredReference(file, objective, device)
+
+
+def causal_width(model: nn.Module, head: Head) -> int:
+    """Numbers per token that the head is applied to: the hidden size, or the vocabulary on the plain path."""
+    if head.weight_VD is not None:
+        return int(head.weight_VD.shape[1])
+    return int(model.config.vocab_size)  # type: ignore[union-attr, arg-type]
+
+
+def _computed(
+    model: nn.Module,
+    head: Head,
+    objective: Objective,
+    role: str,
+    members: Sequence[Encoded],
+    pad_id: int,
+    device: torch.device,
+    batch_size: int,
+) -> dict[str, Tensor]:
+    """One role's statistics and hidden states in the order of its data, on the CPU."""
+    wanted = objective.of_reference(role)
+    names = [s.name for s in wanted] + (["hidden"] if objective.compares(role) else [])
+    columns: dict[str, list[Tensor]] = {name: [] for name in names}
+    for start in range(0, len(members), batch_size):
+        rows = list(enumerate(members[start : start + batch_size], start))
+        batch = collate({role: rows}, pad_id=pad_id).to(device)
+        hidden_ND = supervised_hidden(model, head, batch.input_ids_BT, batch.attention_mask_BT, batch.sources_N)
+        found = statistics(hidden_ND, head, batch.targets_N, wanted) if wanted else {}
+        if "hidden" in columns:
+            found["hidden"] = hidden_ND
+        for name, value in found.items():
+            columns[name].append(value.cpu())
+    offsets = torch.tensor([0, *(e.supervised for e in members)]).cumsum(0)
+    return {f"{role}.offsets": offsets} | {f"{role}.{n}": torch.cat(v).contiguous() for n, v in columns.items()}
