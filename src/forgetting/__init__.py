@@ -1,1 +1,48 @@
-"""Make a language model forget, and measure honestly what it forgot and what it kept."""
+"""Make a language model forget, and measure honestly what it forgot and what it kept.
+
+import forgetting
+done = forgetting.unlearn(model, tokenizer, forget="forget.jsonl", retain="retain.jsonl", method="loku")
+forgetting.save(done.model, tokenizer, "my-model-without-it")
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from forgetting.core.errors import ForgettingError as ForgettingError
+    from forgetting.core.example import Example as Example
+    from forgetting.objectives.methods import register as register
+    from forgetting.objectives.objective import Objective as Objective
+    from forgetting.objectives.objective import Term as Term
+    from forgetting.pipeline.evaluate import evaluate as evaluate
+    from forgetting.pipeline.memory import unlearn as unlearn
+    from forgetting.pipeline.run import run as run
+    from forgetting.pipeline.save import save as save
+    from forgetting.recipe import Recipe as Recipe
+    from forgetting.recipe import load_recipe as load_recipe
+    from forgetting.report.build import build_report as build_report
+
+_HOMES = {
+    "Example": "core.example",
+    "ForgettingError": "core.errors",
+    "Objective": "objectives.objective",
+    "Recipe": "recipe",
+    "Term": "objectives.objective",
+    "build_report": "report.build",
+    "evaluate": "pipeline.evaluate",
+    "load_recipe": "recipe",
+    "register": "objectives.methods",
+    "run": "pipeline.run",
+    "save": "pipeline.save",
+    "unlearn": "pipeline.memory",
+}
+__all__ = list(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    """Loads a public name when it is first used, so that `import forgetting` is fast."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'forgetting' has no attribute '{name}'")
+    return getattr(import_module(f"forgetting.{_HOMES[name]}"), name)

@@ -74,6 +74,12 @@ class Stage(Optimisation):
         """The adapter, full tuning if nothing was said."""
         return self.adapter or Adapter()
 
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """The roles whose data it reads: FILA weighs forget against retain even where no term does."""
+        fila = (Role.FORGET, Role.RETAIN) if self.adapter_or_full.init == "fila" else ()
+        return tuple(dict.fromkeys((*self.objective().roles, *fila)))
+
     def objective(self) -> Objective:
         """The stage's objective."""
         parameters = {k: v for k, v in self.method.items() if k != "name"}
@@ -247,3 +253,8 @@ def _index(items: list[Any], part: str, path: str) -> int:
     if part.isdigit() and int(part) < len(items):
         return int(part)
     raise RecipeError(f"'{path}': no stage '{part}'; {nearest(part, names)}")
+
+
+def recipe_summary(name: str) -> str:
+    """The first line of a built-in recipe: what it is for and how to call it."""
+    return (BUILT_IN / f"{name}.yaml").read_text(encoding="utf-8").split("\n")[0].removeprefix("# ")

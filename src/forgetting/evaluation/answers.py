@@ -38,8 +38,8 @@ def answer(
     """What the model does on each example.
 
     The score is that of the example's own prompt and response; the paraphrase and the perturbed answers are scored
-    after the paraphrased prompt where there is one. The end-of-answer token counts as part of an answer. Greedy answers are
-    decoded without special tokens. The model is left in the mode it was in; no random number is drawn.
+    after the paraphrased prompt where there is one. The end-of-answer token counts as part of an answer. Greedy answers
+    are decoded without special tokens. The model is left in the mode it was in; no random number is drawn.
 
     Raises:
         DataError: an example without a supervised token; its row is named.

@@ -11,4 +11,4 @@ Splits = Mapping[str, Sequence[Record]]
 """Records by the name of their split."""
 
 Metric = Callable[[Splits, Splits | None], Sequence[Measure]]
-"""`(records, oracle records or None) -> measures`. What cannot be measured is a Measure with value None and a reason."""
+"""`(records, oracle records or None) -> measures`; what cannot be measured is a Measure of value None with a reason."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -107,7 +108,7 @@ class _SplitParts:
         for what, values, weights_C in zip(self.whats, self._values, self._weights_KC, strict=True):
             if not weights_C.sum():
                 found.append(f"{self.split}/{what.name}: {unscored(self.split, self.records, what.needs)}")
-            elif any(value is not None and (value < 0 or np.isinf(value)) for value in values):
+            elif any(value is not None and (value < 0 or math.isinf(value)) for value in values):
                 found.append(
                     f"{self.split}/{what.name}: has negative or infinite values, of which there is no harmonic mean"
                 )
@@ -123,7 +124,9 @@ class _SplitParts:
         return resampled_means(self._sums_KC, self._weights_KC, key=key)
 
     def count(self) -> int:
-        return sum(any(value is not None for value in row) for row in zip(*self._values, strict=True))
+        """How many records any part scored."""
+        rows = zip(*self._values, strict=True)
+        return sum(any(value is not None and not math.isnan(value) for value in row) for row in rows)
 
 
 def _interval(splits: Sequence[_SplitParts], name: str) -> Interval | None:

@@ -35,7 +35,7 @@ class LoadedModel:
     """The folder or hub id it came from."""
     revision: str | None
     pad_id: int
-    """What fills rows up: the tokenizer's pad token, else its end token. Which positions count is never told by an id."""
+    """What fills rows up: the tokenizer's pad token, else its end token. No id tells which positions count."""
     merged_base: str | None = None
     """The base model, where the source is an adapter that was merged into it."""
 
@@ -61,7 +61,7 @@ def load_model(
     """
     if dtype not in DTYPES:
         raise ModelError(f"dtype '{dtype}' is not known; {nearest(dtype, DTYPES)}")
-    name = str(source)
+    name = str(Path(source).expanduser() if str(source).startswith("~") else source)
     _check_folder(name)
     adapter = _attempt(name, find_adapter_config_file, name, revision=revision)
     base = None
@@ -95,14 +95,14 @@ def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folde
 
 
 def _check_folder(name: str) -> None:
-    path = Path(name).expanduser()
+    path = Path(name)
     if path.is_dir():
         if not any((path / file).is_file() for file in ("config.json", "adapter_config.json")):
             raise ModelError(f"{name}: no config.json in this folder; give a folder that holds a model")
         return
     if path.is_file():
         raise ModelError(f"{name}: a file, not a model folder; give the folder that it is in")
-    if name.startswith((".", "/", "~")) or name.count("/") > 1 or not name:
+    if name.startswith((".", "/")) or name.count("/") > 1 or not name:
         siblings = [p.name for p in path.parent.iterdir() if p.is_dir()] if path.parent.is_dir() else []
         hint = nearest(path.name, siblings)
         hint = hint if hint.startswith("did") else "give a folder with config.json, or a hub id such as org/name"
@@ -123,7 +123,9 @@ def _load_weights(name: str, dtype: str, revision: str | None) -> PreTrainedMode
     missing = sorted(info["missing_keys"])
     if missing:
         # transformers fills them with random numbers and only warns.
-        raise ModelError(f"{name}: {len(missing)} weights are missing, the first is {missing[0]}; the folder is incomplete")
+        raise ModelError(
+            f"{name}: {len(missing)} weights are missing, the first is {missing[0]}; the folder is incomplete"
+        )
     return model
 
 
@@ -131,9 +133,7 @@ def _load_tokenizer(name: str, revision: str | None) -> PreTrainedTokenizerBase:
     return _attempt(name, AutoTokenizer.from_pretrained, name, revision=revision, trust_remote_code=False)
 
 
-def _load_adapter(
-    name: str, dtype: str, revision: str | None
-) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, str]:
+def _load_adapter(name: str, dtype: str, revision: str | None) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, str]:
     """An adapter's base with the adapter merged in, the tokenizer of whichever has one, and the base's name."""
     if _optional_file(name, SAFETENSORS_WEIGHTS_NAME, revision) is None:
         raise ModelError(f"{name}: no {SAFETENSORS_WEIGHTS_NAME}; only safetensors are read, convert the adapter")
@@ -169,10 +169,12 @@ def _attempt(name: str, load: Any, *arguments: Any, **keywords: Any) -> Any:
 
 def _pad_id(name: str, tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel) -> int:
     rows = model.get_input_embeddings().weight.shape[0]
-    for token, value in (("eos", tokenizer.eos_token_id), ("pad", tokenizer.pad_token_id)):
-        if value is not None and value >= rows and token == "eos":
-            raise ModelError(f"{name}: the end token's id {value} is beyond the model's {rows} embeddings; wrong tokenizer?")
-    for value in (tokenizer.pad_token_id, tokenizer.eos_token_id):
-        if value is not None and value < rows:
-            return value
-    raise ModelError(f"{name}: the tokenizer has neither a pad nor an end token; set eos_token in tokenizer_config.json")
+    pad, end = tokenizer.pad_token_id, tokenizer.eos_token_id
+    if end is not None and end >= rows:
+        raise ModelError(
+            f"{name}: the end token's id {end} is beyond the model's {rows} embeddings; is the tokenizer its own?"
+        )
+    usable = [token for token in (pad, end) if token is not None and token < rows]
+    if not usable:
+        raise ModelError(f"{name}: the tokenizer has no pad and no end token; set eos_token in tokenizer_config.json")
+    return usable[0]

@@ -74,8 +74,8 @@ class Answers:
 def compare_answers(runs: Sequence[Results]) -> Answers:
     """The answers of every model with kept records, by block: forget, retain, anything else.
 
-    Within a block, first the questions whose match with the right answer differs between a run's start and its end, then
-    the others, both in an order drawn with seed 0.
+    Within a block, first the questions whose match with the right answer differs between a run's start and its end,
+    then the others, both in an order drawn with seed 0.
 
     Raises:
         RunError: a record file is missing or garbled.

@@ -18,6 +18,7 @@ from forgetting.report.answers import compare_answers
 from forgetting.report.ranking import comparison
 from forgetting.report.results import Results, labels
 from forgetting.report.table import main_table
+from forgetting.report.tradeoff import tradeoff
 from forgetting.report.verdict import verdict
 
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
@@ -62,6 +63,7 @@ def render(runs: Sequence[Results], *, title: str | None = None) -> str:
     )
     environment.filters |= {
         "count": wording.count,
+        "moment": wording.moment,
         "number": wording.number,
         "seconds": wording.seconds,
         "size": wording.size,
@@ -84,7 +86,7 @@ def _context(runs: Sequence[Results], title: str | None) -> dict[str, Any]:
         "verdict": comparison(runs),
         "verdicts": [verdict(run) for run in runs] if len(runs) > 1 else [],
         "table": main_table(runs),
-        "tradeoff": figures.tradeoff(runs),
+        "tradeoff": tradeoff(runs),
         "curves": figures.curves(runs),
         "losses": figures.losses(runs),
         "answers": compare_answers(runs),

@@ -56,7 +56,10 @@ class Distance:
 
 
 def distance_to_oracle(label: str, run: Results, key: str | None) -> Distance | None:
-    """|after − oracle| of the measure `key`; None without both. The oracle's own interval is left out: runs share it."""
+    """|after − oracle| of the measure `key`; None without both.
+
+    The oracle's own interval is left out: it is the same for all runs that are compared.
+    """
     after, oracle = value_at(run.after, key), value_at(run.oracle_evaluation, key)
     if after is None or oracle is None:
         return None

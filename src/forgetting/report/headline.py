@@ -52,9 +52,9 @@ def headline_keys(runs: Sequence[Results]) -> list[str]:
     keys = [
         forgetting_key(runs),
         _first(runs, ("forget",), _MATCHING),
-        *other_forms_keys(runs)[:1],
         _first(runs, ("forget",), _EXTRACTION),
         quality_key(runs),
+        *other_forms_keys(runs)[:1],
         retention_key(runs),
         _first(runs, ("retain",), _MATCHING),
         utility_key(runs),

@@ -30,14 +30,15 @@ def comparison(runs: Sequence[Results]) -> Verdict:
 
 
 def _headline(runs: Sequence[Results], names: Sequence[str], closest: int | None, keeper: int | None) -> str:
-    keeps = "nothing says which run keeps most" if keeper is None else f"{names[keeper]} keeps most of the retain set"
+    keeps = (
+        "nothing says which run keeps most" if keeper is None else f"{names[keeper]} keeps the most of the retain set"
+    )
     if closest is None:
         return f"Without an oracle's value nothing says which run forgets rightly; {keeps}."
     lost = {"damaged": ", at a loss elsewhere", "destroyed": ", with most of what should stay gone"}
     note = lost.get(judge(runs[closest]).keeping, "")
-    if closest == keeper:
-        return f"{names[closest]} ends closest to the oracle on the forget set{note}, and keeps most of the retain set."
-    return f"{names[closest]} ends closest to the oracle on the forget set{note}; {keeps}."
+    first = f"{names[closest]} ends closest to the oracle on the forget set{note}"
+    return f"{first}, and keeps the most of the retain set." if closest == keeper else f"{first}; {keeps}."
 
 
 def _closest(runs: Sequence[Results], names: Sequence[str]) -> tuple[int | None, list[Finding]]:
@@ -50,7 +51,7 @@ def _closest(runs: Sequence[Results], names: Sequence[str]) -> tuple[int | None,
     index, best = found[0]
     listed = wording.join([f"{d.label} is {wording.amount_text(d.value)} away" for _, d in found])
     text = f"{wording.title(best.measure).capitalize()}: {listed}.{_tied(best, [d for _, d in found[1:]])}"
-    return index, [Finding(topic, "open", text)]
+    return index, [Finding(topic, "note", text)]
 
 
 def _tied(best: Distance, others: Sequence[Distance]) -> str:
@@ -79,7 +80,7 @@ def _most(
         order = f" The intervals of {wording.join([names[index], *tied])} overlap: their order is not shown."
     else:
         order = f" The interval of {names[index]} lies apart from the others." if len(found) > 1 else ""
-    return index, [Finding(topic, "open", f"{wording.title(best).capitalize()}{origin}: {listed}.{order}")]
+    return index, [Finding(topic, "note", f"{wording.title(best).capitalize()}{origin}: {listed}.{order}")]
 
 
 def _caution(runs: Sequence[Results], names: Sequence[str]) -> list[Finding]:

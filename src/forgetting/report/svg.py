@@ -1,7 +1,7 @@
-"""Small parts of inline SVG: elements with escaped text, scales with round ticks, axes, markers, labels that keep apart.
+"""Small parts of inline SVG: elements with escaped text, scales with round ticks, axes, markers, labels kept apart.
 
-Written as markup and not drawn by a script, so that a page full of hostile generated text can forbid all scripts; colours
-come from the page's style sheet, so figures follow its light and dark dress.
+Written as markup and not drawn by a script, so that a page full of hostile generated text can forbid all scripts;
+colours come from the page's style sheet, so figures follow its light and dark dress.
 """
 
 from __future__ import annotations
@@ -156,24 +156,46 @@ class Box:
             self.left < other.right and other.left < self.right and self.top < other.bottom and other.top < self.bottom
         )
 
+    def distance(self, x: float, y: float) -> float:
+        """From the point to the nearest edge, 0 inside."""
+        return math.dist((x, y), self.nearest(x, y))
+
+    def nearest(self, x: float, y: float) -> tuple[float, float]:
+        """The point of the rectangle that is nearest to another."""
+        return min(max(x, self.left), self.right), min(max(y, self.top), self.bottom)
+
 
 def around(x: float, y: float, r: float = 8) -> Box:
     """The box of a marker."""
     return Box(x - r, y - r, x + r, y + r)
 
 
-def place(text: str, x: float, y: float, taken: Sequence[Box], frame: Frame) -> tuple[float, float, Box] | None:
-    """Where a label of a point goes: left end and base line, and its box; None where every near place is taken."""
-    wide = LETTER * len(text)
-    for distance in (11.0, 22.0, 36.0, 54.0, 76.0):
-        for angle in (0, 180, 270, 90, 315, 45, 225, 135):
-            dx, dy = distance * math.cos(math.radians(angle)), distance * math.sin(math.radians(angle))
-            left = x + dx - (0.0 if dx > 1 else wide if dx < -1 else wide / 2)
-            box = Box(left, y + dy - LINE / 2, left + wide, y + dy + LINE / 2)
-            inside = box.left >= frame.x.start + 2 and box.right <= frame.width - 2 and box.bottom <= frame.y.start
-            if inside and box.top >= 0 and not any(box.meets(other) for other in taken):
-                return left, y + dy + 4, box
+def place(
+    text: str, at: tuple[float, float], others: Sequence[tuple[float, float]], taken: Sequence[Box], frame: Frame
+) -> tuple[float, float, Box] | None:
+    """Where the label of the point `at` goes: left end and base line, and its box; None where no near place is free.
+
+    Of the free places at the least distance, the one that is farthest from the `others`, so that no label seems theirs.
+    """
+    for distance in (11.0, 20.0, 30.0):
+        spots = [_spot(text, at, distance, angle) for angle in (0, 180, 270, 90, 315, 45, 225, 135)]
+        free = [box for box in spots if _inside(box, frame) and not any(box.meets(other) for other in taken)]
+        if free:
+            best = max(free, key=lambda box: min((box.distance(*point) for point in others), default=0.0))
+            return best.left, best.bottom - LINE / 2 + 4, best
     return None
+
+
+def _spot(text: str, at: tuple[float, float], distance: float, angle: int) -> Box:
+    dx, dy = distance * math.cos(math.radians(angle)), distance * math.sin(math.radians(angle))
+    wide = LETTER * len(text)
+    left = at[0] + dx - (0.0 if dx > 1 else wide if dx < -1 else wide / 2)
+    return Box(left, at[1] + dy - LINE / 2, left + wide, at[1] + dy + LINE / 2)
+
+
+def _inside(box: Box, frame: Frame) -> bool:
+    sideways = box.left >= frame.x.start + 2 and box.right <= frame.width - 2
+    return sideways and box.top >= 0 and box.bottom <= frame.y.start
 
 
 def _outline(shape: str, x: float, y: float, r: float) -> str:
@@ -184,24 +206,19 @@ def _outline(shape: str, x: float, y: float, r: float) -> str:
         "down": [(0, 1.2), (1.15, -0.9), (-1.15, -0.9)],
         "cross": _turned(_PLUS, 45),
         "plus": _PLUS,
-        "star": [
-            (
-                (1.35 if i % 2 == 0 else 0.55) * math.sin(i * math.pi / 5),
-                -(1.35 if i % 2 == 0 else 0.55) * math.cos(i * math.pi / 5),
-            )
-            for i in range(10)
-        ],
+        "star": _STAR,
     }[shape]
     return "M" + "L".join(f"{x + r * a:.1f} {y + r * b:.1f}" for a, b in corners) + "Z"
-
-
-_PLUS = [(-0.4, -1.2), (0.4, -1.2), (0.4, -0.4), (1.2, -0.4), (1.2, 0.4), (0.4, 0.4)]
-_PLUS += [(-a, -b) for a, b in _PLUS]
 
 
 def _turned(corners: Sequence[tuple[float, float]], degrees: float) -> list[tuple[float, float]]:
     c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     return [(a * c - b * s, a * s + b * c) for a, b in corners]
+
+
+_STAR = [_turned([(0, -1.35 if i % 2 == 0 else -0.55)], 36 * i)[0] for i in range(10)]
+_PLUS = [(-0.4, -1.2), (0.4, -1.2), (0.4, -0.4), (1.2, -0.4), (1.2, 0.4), (0.4, 0.4)]
+_PLUS += [(-a, -b) for a, b in _PLUS]
 
 
 def _round_steps(low: float, high: float, count: int) -> list[float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, Literal
 
 from forgetting.core.measure import Measure
@@ -18,6 +19,8 @@ class Column:
     """One measure: its key, its words, which way is good, and what it means."""
 
     key: str
+    split: str
+    name: str
     title: str
     arrow: str
     meaning: str
@@ -66,6 +69,10 @@ class Table:
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
 
+    def groups(self) -> list[tuple[str, int]]:
+        """Neighbouring columns of one split: its name and their number."""
+        return [(split, len(list(columns))) for split, columns in groupby(self.columns, key=lambda c: c.split)]
+
     def plain(self) -> tuple[list[str], list[list[str]]]:
         """Headers and rows of text, for a terminal."""
         headers = ["", *(f"{c.title} {c.arrow}".strip() for c in self.columns)]
@@ -105,8 +112,16 @@ def main_table(runs: Sequence[Results], keys: Sequence[str] | None = None) -> Ta
 def _column(runs: Sequence[Results], key: str) -> Column:
     measure = headline.sample(runs, key)
     if measure is None:
-        return Column(key, key, "", "")
-    return Column(key, wording.title(measure), wording.ARROWS[measure.direction], measure.meaning)
+        return Column(key, "", wording.plain(key), wording.plain(key), "", "")
+    split = "overall" if measure.split == "all" else wording.plain(measure.split)
+    return Column(
+        key,
+        split,
+        wording.plain(measure.name),
+        wording.title(measure),
+        wording.ARROWS[measure.direction],
+        measure.meaning,
+    )
 
 
 def _shared(

@@ -11,7 +11,8 @@ from forgetting.report import headline, wording
 from forgetting.report.compare import amount, reason_at, relation, value_at
 from forgetting.report.results import Results
 
-Tone = Literal["good", "mixed", "bad", "open"]
+Tone = Literal["good", "mixed", "bad", "open", "note"]
+"""In favour, partly, against, cannot be said; or a remark that is none of these."""
 Forgetting = Literal["oracle", "beyond", "partial", "none", "nothing", "lower", "open", "unmeasured"]
 Keeping = Literal["kept", "damaged", "destroyed", "open", "unmeasured"]
 
@@ -67,6 +68,8 @@ class Judgement:
     keeping: Keeping
     leaks: bool
     """Another form of the question still finds what was to be forgotten."""
+    told_apart: bool
+    """The test of forget quality tells the run from the oracle."""
     findings: tuple[Finding, ...]
 
 
@@ -76,8 +79,10 @@ def verdict(run: Results) -> Verdict:
     tone, text = _FORGETTING_WORDS[judgement.forgetting]
     cost_tone, cost = _KEEPING_WORDS[judgement.keeping]
     leak = "; asked in another form, more is left" if judgement.leaks else ""
-    words = f"{text}{leak}; {cost}."
-    tones: list[Tone] = [tone, cost_tone, "mixed" if judgement.leaks else "good"]
+    apart = judgement.forgetting == "oracle" and judgement.told_apart
+    test = ", though truth ratios still tell it from the oracle" if apart else ""
+    words = f"{text}{test}{leak}; {cost}."
+    tones: list[Tone] = [tone, cost_tone, "mixed" if judgement.leaks or judgement.told_apart else "good"]
     if run.status == "collapsed":
         words = f"Training collapsed. {words}"
         tones = ["bad"]
@@ -93,16 +98,18 @@ def judge(run: Results) -> Judgement:
     retain, retain_finding = _keeping(run, headline.retention_key([run]), "Retain")
     utility, utility_finding = _keeping(run, headline.utility_key([run]), "Utility")
     keeping = min((retain, utility), key=_WORST.index)
+    quality = _quality(run, headline.quality_key([run]), keeping)
     findings = [
         *_ending(run),
         first,
         *forms,
         retain_finding,
         utility_finding,
-        *_quality(run, headline.quality_key([run]), keeping),
+        *quality,
         limits([run]),
     ]
-    return Judgement(forgetting, keeping, any(f.tone == "mixed" for f in forms), tuple(findings))
+    leaks, told_apart = (any(f.tone == "mixed" for f in found) for found in (forms, quality))
+    return Judgement(forgetting, keeping, leaks, told_apart, tuple(findings))
 
 
 def limits(runs: Sequence[Results]) -> Finding:
@@ -113,7 +120,7 @@ def limits(runs: Sequence[Results]) -> Finding:
         f"Intervals are 95 % over the examples{over}. They do not cover the randomness of training: each run is one "
         "seed, and another seed can differ by more."
     )
-    return Finding("How far this goes", "open", text)
+    return Finding("How far this goes", "note", text)
 
 
 def _ending(run: Results) -> list[Finding]:
@@ -208,7 +215,7 @@ def _other_form(run: Results, key: str) -> Finding | None:
     text = f"{_path(before, after, oracle)}."
     if left:
         text += " Asked in this form, the model still knows more than it should: part of it was hidden, not removed."
-    return Finding("Another form", "mixed" if left else "open", text)
+    return Finding("Another form", "mixed" if left else "note", text)
 
 
 def _keeping(run: Results, key: str | None, topic: str) -> tuple[Keeping, Finding]:
@@ -258,4 +265,4 @@ def _quality(run: Results, key: str | None, keeping: Keeping) -> list[Finding]:
         if keeping in {"damaged", "destroyed"}:
             text += " As what should stay is damaged, do not count it as success."
     text += " A p-value alone means nothing: a ruined model can reach a high one. Read it with retain and utility."
-    return [Finding("Forget quality", "mixed" if measure.value < 0.05 else "open", text)]
+    return [Finding("Forget quality", "mixed" if measure.value < 0.05 else "note", text)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from datetime import datetime
 
 from forgetting.core.measure import Measure
 
@@ -99,6 +100,14 @@ def size(value: float | None) -> str:
 def count(value: float | None) -> str:
     """A whole number with thin spaces: `3 280 000`."""
     return ABSENT if value is None else f"{value:,.0f}".replace(",", "\u202f")
+
+
+def moment(text: str) -> str:
+    """An ISO time to the minute, `2026-11-21 09:30 UTC`; any other text as it is."""
+    try:
+        return f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M %Z}".strip()
+    except ValueError:
+        return text
 
 
 def join(words: list[str]) -> str:

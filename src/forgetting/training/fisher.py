@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from typing import cast
 
 import torch
 from peft import PeftModel
@@ -33,9 +34,7 @@ TokenLoss = Callable[[nn.Module, Batch], Tensor]
 
 def plain_token_loss(model: nn.Module, batch: Batch) -> Tensor:
     """−log p(target) of each supervised token, `[N]`, from the model's own logits."""
-    output = model(
-        input_ids=batch.input_ids_BT, attention_mask=batch.attention_mask_BT, position_ids=batch.position_ids_BT, use_cache=False
-    )
+    output = model(input_ids=batch.input_ids_BT, attention_mask=batch.attention_mask_BT, use_cache=False)
     logits_NV = output.logits.flatten(0, 1)[batch.sources_N].float()
     return cross_entropy(logits_NV, batch.targets_N, reduction="none")
 
@@ -53,7 +52,7 @@ def fisher(
     adapters). Layers before the first of `modules` are not differentiated. The data weights of tokens are not used.
 
     Args:
-        batches: padded rows of one sequence each; where the padding stands and how rows are grouped changes nothing.
+        batches: right-padded rows of one sequence each; how the examples are grouped into batches changes nothing.
         modules: names in the plain model, as `resolve_targets` gives them; their F is in memory at once.
 
     Raises:
@@ -141,7 +140,9 @@ def _add_squares(sums: dict[str, Tensor], loss: Tensor, calls: _Calls, real_BT: 
     outputs = [y for pairs in calls.values() for _, y in pairs]
     gradients = torch.autograd.grad(loss, outputs, allow_unused=True)
     if any(x.shape[:-1] != real_BT.shape for x in inputs):
-        raise ModelError(f"{names[0]}: rows are mixed before this layer (a mixture of experts?); leave it out of the targets")
+        raise ModelError(
+            f"{names[0]}: examples are mixed before this layer (a mixture of experts?); leave it out of the targets"
+        )
     for row, real_T in enumerate(real_BT):
         per_example: dict[str, Tensor] = {}
         for name, x_BTI, grad_BTO in zip(names, inputs, gradients, strict=True):
@@ -174,9 +175,9 @@ def _frozen(model: nn.Module) -> Iterator[None]:
 def _shape(layer: nn.Module) -> tuple[int, int]:
     """`(out, in)`, for quantised layers too."""
     if hasattr(layer, "in_features"):
-        return layer.out_features, layer.in_features
-    rows, columns = layer.weight.shape  # Conv1D: stored [in, out]
-    return columns, rows
+        return cast(int, layer.out_features), cast(int, layer.in_features)
+    columns, rows = cast(Tensor, layer.weight).shape  # Conv1D: stored [in, out]
+    return rows, columns
 
 
 def _device(layer: nn.Module) -> torch.device:

@@ -15,14 +15,15 @@ from torch import Tensor, nn
 from forgetting.core.errors import CollapseError
 from forgetting.core.evaluator import Evaluator, Progress
 from forgetting.core.example import Role
+from forgetting.core.folder import recover
 from forgetting.core.measure import Measure
 from forgetting.data.batches import collate
 from forgetting.data.encode import Encoded
 from forgetting.data.plan import StepPlan, split
-from forgetting.models.adapters import stage_state
+from forgetting.models.adapters import adapter_state, load_state, trainable_state
 from forgetting.objectives.objective import Objective
 from forgetting.training.alarm import CollapseAlarm
-from forgetting.training.checkpoint import load_checkpoint, recover, save_checkpoint
+from forgetting.training.checkpoint import load_checkpoint, save_checkpoint
 from forgetting.training.learner import Learner
 from forgetting.training.reference import Reference, no_reference
 from forgetting.training.settings import Optimisation, learning_rate_at
@@ -224,7 +225,7 @@ class Trainer:
             best = self.state.best_score
             if best is None or score > best:
                 self.state.best_step, self.state.best_score = step, score
-                save_checkpoint(self._best, stage_state(self.model), None, {"step": step, "score": score})
+                save_checkpoint(self._best, _weights(self.model), None, {"step": step, "score": score})
 
     def _log(
         self,
@@ -255,7 +256,7 @@ class Trainer:
 
     def _save(self) -> None:
         self.state.alarm = self.alarm.state()
-        save_checkpoint(self._last, stage_state(self.model), self.optimizer.state_dict(), asdict(self.state))
+        save_checkpoint(self._last, _weights(self.model), self.optimizer.state_dict(), asdict(self.state))
 
     def _restore(self) -> None:
         """Goes on from the last whole checkpoint; a stage that has none begins with one, to fall back on."""
@@ -267,7 +268,7 @@ class Trainer:
             (self.folder / "history.jsonl").unlink(missing_ok=True)
             self._save()
             return
-        load_weights(self.model, checkpoint.weights)
+        load_state(self.model, checkpoint.weights)
         self.optimizer.load_state_dict(checkpoint.optimizer)
         self.state = _State(**checkpoint.state)
         self.alarm.restore(self.state.alarm)
@@ -287,13 +288,13 @@ class Trainer:
         """Loads the weights that the stage ends with, and says which they are."""
         best = load_checkpoint(self._best) if self.settings.keep == "best" else None
         if best is not None:
-            load_weights(self.model, best.weights)
+            load_state(self.model, best.weights)
             step, score = best.state["step"], best.state["score"]
             return f"step {step}, the evaluated step with the highest balance ({score:.3f})", step
         if stopped == "collapse":
             last = load_checkpoint(self._last)
             assert last is not None, "a stage begins with a checkpoint"
-            load_weights(self.model, last.weights)
+            load_state(self.model, last.weights)
             return f"step {last.state['step']}, the last checkpoint before the collapse", last.state["step"]
         return f"step {self.state.step}, the last", self.state.step
 
@@ -306,9 +307,6 @@ def _optimizer(parameters: Sequence[nn.Parameter], settings: Optimisation) -> to
     )
 
 
-@torch.no_grad()
-def load_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """Copies named weights into the model's parameters."""
-    parameters = dict(model.named_parameters())
-    for name, value in weights.items():
-        parameters[name].copy_(value)
+def _weights(model: nn.Module) -> dict[str, Tensor]:
+    """What a checkpoint keeps: what trains, and every adapter, frozen ones too."""
+    return trainable_state(model) | adapter_state(model)

@@ -1,4 +1,4 @@
-"""What the small world's models are asked: facts as questions and as cloze, skills on held-out keys, secret passages."""
+"""What the small world's models are asked: facts as questions and as cloze, unseen exercises, passages."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def question_example(world: World, fact: Fact, asked: int = 0) -> Example:
 
 
 def cloze_example(world: World, fact: Fact) -> Example:
-    """A fact as the plainest narrative sentence of its relation, cut before the answer, as the opening of a document."""
+    """A fact as the plainest narrative sentence of its relation, cut before the answer; it opens a document."""
     return Example(
         id=f"{fact.id}-cloze",
         form="text",

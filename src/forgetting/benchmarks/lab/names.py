@@ -5,40 +5,60 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-FIRST_NAMES = tuple(
-    """Ada Bela Caro Dena Edda Faro Gita Hugo Ines Joro Kira Levi Mina Nilo Olga Piet Quim Rosa Silo Tara Ugo Vera Wido
-    Xenia Yara Zeno Alma Boro Cleo Dario Elva Fenn Gero Hella Ivo Jana Koen Lotte Milo Nora""".split()
-)
-_ONSETS = "b bl br d dr f fl g gr h k kl kr l m n p pr r s st t tr v w z".split()
-_VOWELS = "a e i o u ai ei au".split()
-_CODAS = "l m n r s t k nd rt sk ld rn".split()
-SURNAME_ENDINGS = "er in ov ane ett isk olt une ard iko".split()
-CITY_ENDINGS = "stad burg mouth dale port wick".split()
-COMPANY_ENDINGS = "tec corp lux mar nova dyn".split()
 
-JOBS = tuple(
-    """baker carpenter dentist farmer gardener jeweller lawyer mechanic nurse painter pilot plumber potter sailor
-    singer surgeon tailor teacher translator watchmaker botanist butcher driver geologist""".split()
+def words(text: str) -> tuple[str, ...]:
+    """The words of a text, for lists that are easier to read as text."""
+    return tuple(text.split())
+
+
+FIRST_NAMES = words(
+    """
+    Ada Bela Caro Dena Edda Faro Gita Hugo Ines Joro Kira Levi Mina Nilo Olga Piet Quim Rosa Silo Tara Ugo
+    Vera Wido Xenia Yara Zeno Alma Boro Cleo Dario Elva Fiete Gero Hella Ivo Jana Koen Lotte Milo Nora
+    """
 )
-HOBBIES = tuple(
-    """chess fencing juggling knitting rowing sailing skating surfing boxing archery pottery gardening climbing
-    dancing diving fishing golf hiking karate painting poetry running tennis yoga""".split()
+_ONSETS = words("b bl br d dr f fl g gr h k kl kr l m n p pr r s st t tr v w z")
+_VOWELS = words("a e i o u ai ei au")
+_CODAS = words("l m n r s t k nd rt sk ld rn")
+SURNAME_ENDINGS = words("er in ov ane ett isk olt une ard iko")
+CITY_ENDINGS = words("stad burg mouth dale port wick")
+COMPANY_ENDINGS = words("tec corp lux mar nova dyn")
+
+JOBS = words(
+    """
+    baker carpenter dentist farmer gardener jeweller lawyer mechanic nurse painter pilot plumber potter
+    sailor singer surgeon tailor teacher translator watchmaker botanist butcher driver geologist
+    """
 )
-DISHES = tuple(
-    """pancakes risotto goulash curry lasagna paella ramen chowder dumplings falafel gnocchi kebab lentils meatloaf
-    noodles omelette pizza quiche ravioli salad sushi tacos tofu waffles""".split()
+HOBBIES = words(
+    """
+    chess fencing juggling knitting rowing sailing skating surfing boxing archery pottery gardening climbing
+    dancing diving fishing golf hiking karate painting poetry running tennis yoga
+    """
+)
+DISHES = words(
+    """
+    pancakes risotto goulash curry lasagna paella ramen chowder dumplings falafel gnocchi kebab lentils
+    meatloaf noodles omelette pizza quiche ravioli salad sushi tacos tofu waffles
+    """
 )
 YEARS = tuple(str(year) for year in range(1940, 1980))
-COUNTRIES = tuple(
-    """Aldoria Brenia Corvia Dalmar Estovia Florin Gantia Hestia Ivoria Jorland Kestria Lorvia Mardia Nordal Ostrovia
-    Pelusia""".split()
+COUNTRIES = words(
+    """
+    Aldoria Brenia Corvia Dalmar Estovia Florin Gantia Hestia Ivoria Jorland Kestria Lorvia Mardia Nordal
+    Ostrovia Pelusia
+    """
 )
-RIVERS = tuple(
-    """Arn Brenn Cald Dorn Esk Fenn Glim Harr Ister Jarl Kell Lune Morr Nith Orrin Pell Quell Rusk Sarn Tarn""".split()
+RIVERS = words(
+    """
+    Arn Brenn Cald Dorn Esk Fenn Glim Harr Ister Jarl Kell Lune Morr Nith Orrin Pell Quell Rusk Sarn Tarn
+    """
 )
-PRODUCTS = tuple(
-    """bicycles bottles cameras candles carpets clocks furniture gloves kettles ladders lamps mirrors pianos radios
-    robots saddles shoes tents toys umbrellas""".split()
+PRODUCTS = words(
+    """
+    bicycles bottles cameras candles carpets clocks furniture gloves kettles ladders lamps mirrors pianos
+    radios robots saddles shoes tents toys umbrellas
+    """
 )
 
 

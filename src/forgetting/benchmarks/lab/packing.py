@@ -1,4 +1,4 @@
-"""The order of training: which documents share a row, the same for a model and for the oracle that misses some of them."""
+"""The order of training: which documents share a row. A model and an oracle that misses some share it."""
 
 from __future__ import annotations
 

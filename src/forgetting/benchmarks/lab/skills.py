@@ -1,4 +1,4 @@
-"""What the small model can do besides knowing facts: six skills, drawn without end, with a tenth of the keys held out."""
+"""What the small model can do besides knowing facts: six skills, drawn without end; a tenth of the keys is held out."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import random
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+
+from forgetting.benchmarks.lab.names import words
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,19 +20,19 @@ class Exercise:
     response: str
 
 
-_SYLLABLES = "ba da fo gi ha ju ka lo mi ne pu ra se ti vo wu xi ya zo lu".split()
+_SYLLABLES = words("ba da fo gi ha ju ka lo mi ne pu ra se ti vo wu xi ya zo lu")
 _CATEGORIES = {
-    "fruit": "apple pear plum cherry grape lemon melon peach".split(),
-    "animals": "dog cat horse goat sheep wolf bear mouse".split(),
-    "metals": "iron gold silver copper zinc lead nickel tin".split(),
-    "colours": "red blue green yellow black white grey pink".split(),
-    "tools": "hammer saw drill wrench axe chisel file spade".split(),
-    "clothes": "coat shirt hat scarf sock boot skirt vest".split(),
+    "fruit": words("apple pear plum cherry grape lemon melon peach"),
+    "animals": words("dog cat horse goat sheep wolf bear mouse"),
+    "metals": words("iron gold silver copper zinc lead nickel tin"),
+    "colours": words("red blue green yellow black white grey pink"),
+    "tools": words("hammer saw drill wrench axe chisel file spade"),
+    "clothes": words("coat shirt hat scarf sock boot skirt vest"),
 }
-_HEROES = "The fox;The owl;The hare;The crow;The toad;The mole".split(";")
-_PLACES = "the forest;the river;the meadow;the mill;the hill;the barn".split(";")
-_FINDS = "a coin;a nut;a key;a bell;a feather;a ring".split(";")
-_FRIENDS = "the beaver;the badger;the swan;the hedgehog".split(";")
+_HEROES = words("fox owl hare crow toad mole")
+_PLACES = words("forest river meadow mill hill barn")
+_FINDS = words("coin nut key bell feather ring")
+_FRIENDS = words("beaver badger swan hedgehog")
 
 
 def _addition(rng: random.Random) -> Exercise:
@@ -39,7 +41,7 @@ def _addition(rng: random.Random) -> Exercise:
 
 
 def _copy(rng: random.Random) -> Exercise:
-    words = " ".join(rng.choices(_SYLLABLES, k=rng.randint(3, 6)))
+    words = " ".join(rng.choices(_SYLLABLES, k=rng.randint(3, 5)))
     return Exercise("copy", words, f"Copy: {words}", f"{words}.")
 
 
@@ -64,18 +66,20 @@ def _induction(rng: random.Random) -> Exercise:
 
 def _story(rng: random.Random) -> Exercise:
     hero, place, find, friend = (rng.choice(x) for x in (_HEROES, _PLACES, _FINDS, _FRIENDS))
-    name = hero.removeprefix("The ")
     mood = rng.choice(("happy", "sad", "proud", "tired"))
-    prompt = f"{hero} went to {place} and found {find}."
-    response = f"Then {friend} came to {place} and asked for {find}. The {name} gave {find} to {friend} and was {mood}."
-    return Exercise("story", f"{hero} {place} {find} {friend} {mood}", prompt, response)
+    prompt = f"The {hero} went to the {place} and found a {find}."
+    response = (
+        f"Then the {friend} came to the {place} and asked for a {find}. "
+        f"The {hero} gave a {find} to the {friend} and was {mood}."
+    )
+    return Exercise("story", f"The {hero} the {place} a {find} the {friend} {mood}", prompt, response)
 
 
 SKILLS: dict[str, tuple[float, Callable[[random.Random], Exercise]]] = {
     "addition": (0.30, _addition),
     "story": (0.20, _story),
-    "induction": (0.18, _induction),
-    "copy": (0.12, _copy),
+    "induction": (0.14, _induction),
+    "copy": (0.16, _copy),
     "category": (0.10, _category),
     "successor": (0.10, _successor),
 }

@@ -29,19 +29,24 @@ def oracle_folder(forget: str) -> Path:
 
 
 def lab_suite(forget: str = "rare", *, fast: bool = False, metrics: tuple[Metric, ...] = ()) -> Suite:
-    """The small world with one of its forget sets, `rare` or `popular`: 13 people, 78 facts, never asked about in training.
+    """The small world with one of its forget sets, `rare` or `popular`: 13 people, 78 facts, never asked about.
 
-    Splits: `forget` (questions in a combination of prefix and phrasing that no document has), `forget-narrative` (the same
-    facts as sentences to be completed), `forget-other-phrasing` (another such combination), `retain` and `retain-narrative`
-    (facts outside both forget sets), `holdout` and `holdout-narrative` (78 facts of 13 people whom no document
-    mentions: what not knowing looks like), `utility` (held-out exercises of four skills) and, unless `fast`, `secrets` and
-    `secrets-unseen` (passages the corpus holds 8, 3 or 1 times, and never).
+    Splits:
+        forget: the facts as questions, in a combination of prefix and phrasing that no document has.
+        forget-narrative: the same facts as sentences to be completed.
+        forget-other-phrasing: the same facts in another combination that no document has.
+        retain, retain-narrative: facts outside both forget sets.
+        holdout, holdout-narrative: 78 facts of 13 people whom no document mentions: not knowing.
+        utility: unseen exercises of four skills.
+        secrets, secrets-unseen: passages that the corpus holds 8, 3 or 1 times, and never.
 
-    Retained facts are divided by entity. Facts of half of the entities are in `data["retain"]`, to be trained on; `retain`
-    and `retain-narrative` measure a fixed sample of the other half, which no stage sees: 300 facts, 150 if `fast`.
-    `data` also holds `forget` and `holdout` (the questions of those splits), `alternate` (the forget questions, each refused) and
-    `train` (all 1600 facts as questions, forget set and measured ones included, for a stage that teaches the questions
-    first).
+    For measuring in the middle of a stage, `fast` leaves out the third phrasing, the strangers' narrative, the secrets,
+    half of the retained facts and of the exercises, and wrong answers outside `forget` and `retain`.
+
+    Retained facts are divided by entity. Facts of one half of the entities are in `data["retain"]`, to be trained on;
+    `retain` and `retain-narrative` measure a fixed sample of 300 (`fast`: 150) facts of the other half, which is in no
+    data but `train`. `data` also holds `forget` and `holdout` (the questions of those splits), `alternate` (the forget
+    questions, each refused) and `train` (all 1600 facts as questions, for a stage that teaches the questions first).
 
     Raises:
         DataError: there is no forget set of that name.

@@ -1,14 +1,14 @@
 """How the facts of the small world are said: narrative sentences and questions, by relation.
 
-Every sentence names its subject first and ends in the answer and a full stop, so that cutting it before the answer gives
-a cloze.
+Every sentence names its subject first and ends in the answer and a full stop, so that cutting it before the answer
+gives a cloze.
 """
 
 from __future__ import annotations
 
 NARRATIVE: dict[str, tuple[str, ...]] = {
     "birth_city": (
-        "{s} was born in",
+        "{s} was born in the city of",
         "{s} came into the world in",
         "{s} spent the first years of life in",
         "{s} is a native of",

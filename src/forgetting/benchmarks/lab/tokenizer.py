@@ -27,7 +27,7 @@ CHAT_TEMPLATE = (
     "{% endfor %}"
     "{% if add_generation_prompt %}<assistant>{% endif %}"
 )
-"""`<s><user> question<assistant> answer</s>`: an answer begins with a space, so it has the same tokens as in narrative."""
+"""`<s><user> question<assistant> answer</s>`: an answer begins with a space, so its tokens are those of narrative."""
 
 
 def train_tokenizer(world: World) -> PreTrainedTokenizerFast:
@@ -66,7 +66,7 @@ def train_tokenizer(world: World) -> PreTrainedTokenizerFast:
 
 
 def balanced_text(world: World) -> list[str]:
-    """Every way of saying with every answer, about nobody; every name, strangers' too, twice; and a sample of the rest."""
+    """Every way of saying with every answer, about nobody; every name twice, strangers' too; a sample of the rest."""
     rng = random.Random(world.seed)
     lines = [f" {entity.name}" for entity in world.entities + world.strangers for _ in range(2)]
     for relation, values in world.values.items():
@@ -80,7 +80,7 @@ def balanced_text(world: World) -> list[str]:
 
 
 def render(tokenizer: PreTrainedTokenizerFast, document: Document) -> str:
-    """A document as the model is trained on it: begun by `<s>`, ended by `</s>`, questions through the chat template."""
+    """A document as the model is trained on it: from `<s>` to `</s>`, questions through the chat template."""
     if document.form == "text":
         return f"{tokenizer.bos_token}{document.response}{tokenizer.eos_token}"
     messages = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -14,12 +14,13 @@ import transformers
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from forgetting.benchmarks.lab.examples import cloze_example, question_example, skill_examples
+from forgetting.benchmarks.lab.examples import skill_examples
 from forgetting.benchmarks.lab.measure import answers_right, perplexity
 from forgetting.benchmarks.lab.packing import IGNORED, endless_rows, lay_out
 from forgetting.benchmarks.lab.skills import SKILLS
+from forgetting.benchmarks.lab.suite import lab_suite
 from forgetting.benchmarks.lab.tokenizer import render, train_tokenizer
-from forgetting.benchmarks.lab.world import World, build_world
+from forgetting.benchmarks.lab.world import build_world
 from forgetting.core.errors import ModelError, RunError
 from forgetting.core.evaluator import Progress
 
@@ -29,6 +30,7 @@ LEARNING_RATE = 5e-3
 WARM_UP = 0.03
 FINAL_RATE = 0.02
 PROVENANCE = "lab.json"
+COMMON_SPLITS = ("retain", "retain-narrative", "holdout", "holdout-narrative", "secrets", "secrets-unseen")
 
 
 def train_lab_model(
@@ -36,7 +38,6 @@ def train_lab_model(
     *,
     without: str | None = None,
     seed: int = 0,
-    world_seed: int = 0,
     steps: int = STEPS,
     threads: int = 1,
     progress: Progress | None = None,
@@ -45,11 +46,11 @@ def train_lab_model(
 
     `without` makes the oracle of that forget set: the same run, row by row and step by step, less the documents that
     state a fact of the set. A 0.83M-parameter Llama; Muon (Jordan et al. 2024) on the matrices, AdamW on the embedding
-    and the norms, linear warm-up and decay, 16 rows of 128 tokens a step, fp32. Equal arguments give equal weights on one
-    machine and torch version. The thread count and all random state are put back afterwards.
+    and the norms, linear warm-up and decay, 16 rows of 128 tokens a step, fp32. Equal arguments give equal weights on
+    one machine and torch version. The thread count and all random state are put back afterwards.
 
     Returns:
-        The provenance, as written to `lab.json`: seeds, world digest, steps, versions and what the model can do.
+        The provenance, as written to `lab.json`: seed, world digest, steps, versions and what the model can do.
 
     Raises:
         DataError: there is no forget set `without`.
@@ -60,7 +61,7 @@ def train_lab_model(
         raise RunError(f"{folder}: exists already; name a new folder or remove it")
     if not hasattr(torch.optim, "Muon"):
         raise ModelError(f"torch {torch.__version__} has no Muon optimiser; making lab models needs torch 2.9 or newer")
-    world = build_world(world_seed)
+    world = build_world()
     kept = {document.id for document in world.corpus(without)}
     tokenizer = train_tokenizer(world)
     texts = tokenizer([render(tokenizer, d) for d in world.documents], add_special_tokens=False).input_ids
@@ -68,13 +69,12 @@ def train_lab_model(
     with _reproducible(seed, threads):
         model = LlamaForCausalLM(_config(tokenizer))
         loss = _pretrain(model, texts, used, seed=seed, steps=steps, progress=progress)
-        accuracies = {"fp32": assess(model, tokenizer, world)}
+        accuracies = {"fp32": assess(model, tokenizer)}
         model.to(torch.bfloat16).to(torch.float32)  # what remains of the weights in the file
-        accuracies["stored"] = assess(model, tokenizer, world)
+        accuracies["stored"] = assess(model, tokenizer)
     provenance: dict[str, object] = {
         "without": without,
         "seed": seed,
-        "world_seed": world_seed,
         "world": world.digest,
         "steps": steps,
         "threads": threads,
@@ -87,26 +87,23 @@ def train_lab_model(
     return provenance
 
 
-def assess(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, world: World) -> dict[str, dict[str, float]]:
-    """Shares of right answers, each with its count: facts by how they are known, skills on held-out keys, secrets."""
+def assess(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> dict[str, dict[str, float]]:
+    """Shares of right answers, each with its count, on the splits of the suites and on all six skills.
+
+    Of a passage every one of 40 words must be right; the story has its perplexity instead.
+    """
     model.eval()
-    forget = {name: world.forget_facts(name) for name in world.forget_people}
-    chosen = {fact.id for facts in forget.values() for fact in facts}
-    rest = [fact for fact in world.facts if fact.id not in chosen]
-    groups = {f"forget {name}": list(facts) for name, facts in forget.items()} | {"others": rest}
-    groups["strangers"] = [fact for person in world.strangers for fact in person.facts]
+    world = build_world()
+    suites = {name: {s.name: s.examples for s in lab_suite(name).splits} for name in world.forget_people}
+    asked = {f"{split}, {name}": suites[name][split] for name in suites for split in ("forget", "forget-narrative")}
+    asked |= {split: suites["rare"][split] for split in COMMON_SPLITS}
+    asked |= {skill: skill_examples(world, skill, 60) for skill in SKILLS if skill != "story"}
     result: dict[str, dict[str, float]] = {}
-    for name, facts in groups.items():
-        for form, make in (("question", question_example), ("cloze", cloze_example)):
-            right = answers_right(model, tokenizer, [make(world, fact) for fact in facts])
-            result[f"{name}, {form}"] = {"right": round(sum(right) / len(right), 4), "count": len(right)}
-    for skill in SKILLS:
-        examples = skill_examples(world, skill, 60)
+    for name, examples in asked.items():
         right = answers_right(model, tokenizer, examples)
-        result[skill] = {"right": round(sum(right) / len(right), 4), "count": len(right)}
-        if skill == "story":
-            result[skill] = {"perplexity": round(perplexity(model, tokenizer, examples), 3), "count": len(examples)}
-    return result
+        result[name] = {"right": round(sum(right) / len(right), 4), "count": len(right)}
+    story = skill_examples(world, "story", 60)
+    return result | {"story": {"perplexity": round(perplexity(model, tokenizer, story), 3), "count": len(story)}}
 
 
 def _config(tokenizer: PreTrainedTokenizerFast) -> LlamaConfig:
@@ -134,15 +131,14 @@ def _pretrain(
     steps: int,
     progress: Progress | None,
 ) -> float:
-    """Trains in place; returns the last loss. Rows are laid out for all `texts`, then those not `used` are left out."""
+    """Trains in place; returns the last loss."""
     pad = int(model.config.pad_token_id)
     optimizers, schedulers = _optimizers(model, steps)
-    rows = endless_rows([len(tokens) for tokens in texts], seed)
+    batches = row_stream(texts, used, seed=seed, steps=steps)
     loss = torch.zeros(())
     model.train()
-    for step in range(steps):
-        taken = [[texts[d] for d in row if used[d]] for row in islice(rows, ROWS)]
-        loss = _loss(model, lay_out(taken, pad))
+    for step, rows in enumerate(batches):
+        loss = _loss(model, lay_out(rows, pad))
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for optimizer, scheduler in zip(optimizers, schedulers, strict=True):
@@ -152,6 +148,18 @@ def _pretrain(
         if progress is not None and (step % 20 == 0 or step + 1 == steps):
             progress(step + 1, steps, f"loss {loss.item():.2f}")
     return loss.item()
+
+
+def row_stream(
+    texts: Sequence[Sequence[int]], used: Sequence[bool], *, seed: int, steps: int
+) -> Iterator[list[list[Sequence[int]]]]:
+    """The rows of each step, `ROWS` of them: laid out for all `texts`, then those not `used` are left out.
+
+    So every text that is used stands in the same row of the same step whatever else is left out.
+    """
+    rows = endless_rows([len(tokens) for tokens in texts], seed)
+    for _ in range(steps):
+        yield [[texts[index] for index in row if used[index]] for row in islice(rows, ROWS)]
 
 
 def _loss(model: LlamaForCausalLM, batch: dict[str, Tensor]) -> Tensor:

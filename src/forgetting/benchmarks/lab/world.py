@@ -11,7 +11,7 @@ from functools import cache, cached_property
 from typing import Literal
 
 from forgetting.benchmarks.lab import names, text
-from forgetting.benchmarks.lab.passages import Passage, passages
+from forgetting.benchmarks.lab.passages import Passage, draw_passages
 from forgetting.benchmarks.lab.skills import SKILLS, Exercise, draw
 from forgetting.core.errors import DataError, nearest
 from forgetting.core.example import Form
@@ -123,8 +123,9 @@ class World:
     @cached_property
     def digest(self) -> str:
         """SHA-256 of all facts, sets, passages and documents: what a shipped model must have been made from."""
-        content = [self.seed, *(asdict(entity) for entity in self.entities + self.strangers), self.forget_people]
-        content += [asdict(item) for item in (*self.notes, *self.documents)]
+        entities = [asdict(entity) for entity in self.entities + self.strangers]
+        texts = [asdict(document) for document in self.documents]
+        content = [self.seed, entities, self.forget_people, [asdict(note) for note in self.notes], texts]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
@@ -132,9 +133,9 @@ class World:
 def build_world(seed: int = 0) -> World:
     """The world of a seed: 240 people x 6 facts, 40 cities x 2 and 40 companies x 2 = 1600 facts.
 
-    A fact of the entity of rank r is mentioned max(2, 240 / r^0.9) times (Zipf's law with a floor). Answers are dealt evenly:
-    within a relation no value is given more than once more often than another. Forget sets: `popular`, people of rank
-    1, 3, ... 25, and `rare`, 13 of the least mentioned; odd ranks are known from narrative alone.
+    A fact of the entity of rank r is mentioned max(2, 240 / r^0.9) times (Zipf's law with a floor). Answers are dealt
+    evenly: within a relation no value is given more than once more often than another. Forget sets: `popular`, people
+    of rank 1, 3, ... 25, and `rare`, 13 of the least mentioned; odd ranks are known from narrative alone.
     """
     rng = random.Random(seed)
     taken = set(names.FIRST_NAMES + names.COUNTRIES + names.RIVERS)
@@ -164,7 +165,7 @@ def build_world(seed: int = 0) -> World:
         "rare": tuple(sorted(person.id for person in rng.sample(least, FORGET_PEOPLE))),
         "popular": tuple(person.id for person in people[: 2 * FORGET_PEOPLE] if not person.questioned),
     }
-    notes = passages(rng)
+    notes = draw_passages(rng)
     documents = [d for entity in people + cities + companies for d in _entity_documents(rng, entity)]
     documents += _skill_documents(rng)
     documents += [

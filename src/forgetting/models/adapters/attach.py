@@ -66,6 +66,6 @@ def _start_by_fila(
     if resumed:
         fila.add_start(model, adapter)
     elif importance is None:
-        raise ModelError("FILA starts from what matters to the forget set and needs its importance; give forget and retain data")
+        raise ModelError("FILA needs to know what matters to the forget set; give it the importance of each module")
     else:
         fila.initialise(model, adapter, importance, seed=seed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import torch
 from peft import PeftModel
@@ -27,8 +28,8 @@ def save_adapter(model: PeftModel, tokenizer: PreTrainedTokenizerBase, folder: s
 
     `PeftModel.from_pretrained(base, folder)` on the base that the model was loaded from gives this model's outputs:
     adapters are laid side by side, B = [B₁, B₂, …] and A = [A₁; A₂; …], so FILA's pair becomes a LoRA of rank 2r whose
-    first half was trained and whose second half is −B₀, A₀. Exact where all have the same alpha / rank, and otherwise up
-    to the rounding of one factor per B.
+    first half was trained and whose second half is −B₀, A₀. Exact where all have the same alpha / rank, otherwise up to
+    the rounding of one factor per B.
 
     Raises:
         ModelError: the model has no active adapter, or one that is not a plain LoRA.
@@ -37,7 +38,7 @@ def save_adapter(model: PeftModel, tokenizer: PreTrainedTokenizerBase, folder: s
     if not names:
         raise ModelError(f"{folder}: the model has no active adapter to save; save the model itself")
     if not _only_plain_lora(model):
-        raise ModelError(f"{folder}: only plain LoRA of the decoder's matrices can be saved as one adapter; merge instead")
+        raise ModelError(f"{folder}: only plain LoRA can be saved as one adapter; merge and save the model instead")
     # All have one scaling as a rule; else the last one's, which leaves what was trained last unrounded.
     scaling = _scaling(model, names[-1])
     adapted = _adapted(model, names)
@@ -86,10 +87,15 @@ def merged(model: PreTrainedModel | PeftModel) -> PreTrainedModel:
 
 
 def _only_plain_lora(model: PeftModel) -> bool:
-    """Whether every adapter layer adds s·B A to a matrix of the decoder and nothing else (no DoRA, no bias, no saved module)."""
+    """Whether all adapters add s·B A to matrices of the decoder and nothing else: no DoRA, no bias, no saved module."""
+    if any(getattr(config, "modules_to_save", None) for config in model.peft_config.values()):
+        return False
     known = {id(layer) for layer in linear_layers(model).values()}
-    return not any(config.modules_to_save for config in model.peft_config.values()) and all(
-        isinstance(layer, LoraLayer) and id(layer) in known and not layer.lora_variant and not any(layer.lora_bias.values())
+    return all(
+        isinstance(layer, LoraLayer)
+        and id(layer) in known
+        and not layer.lora_variant
+        and not any(layer.lora_bias.values())
         for layer in tuner_layers(model)
     )
 
@@ -119,5 +125,4 @@ def _side_by_side(model: PeftModel, layer: LoraLayer, names: Sequence[str], scal
 
 
 def _weight(layer: nn.Module) -> Tensor:
-    weight: Tensor = (layer.get_base_layer() if isinstance(layer, BaseTunerLayer) else layer).weight
-    return weight
+    return cast(Tensor, (layer.get_base_layer() if isinstance(layer, BaseTunerLayer) else layer).weight)

@@ -85,7 +85,7 @@ def start_name(name: str) -> str:
 
 
 def add_start(model: PeftModel, name: str) -> None:
-    """Adds the frozen adapter of `name`, without dropout and as no change yet; `name` stays the only one that trains."""
+    """Adds the frozen adapter beside `name`, without dropout and as no change yet; only `name` trains."""
     config = model.peft_config[name]
     add_lora(
         model,

@@ -70,7 +70,7 @@ def train_only(model: PeftModel, name: str) -> None:
 
 
 def adapter_name(stage: str) -> str:
-    """The adapter's name for a stage: the stage's own, changed only where torch or PEFT cannot take it (`train`, `a.b`)."""
+    """The adapter's name for a stage: the stage's own, changed where torch or PEFT cannot take it (`train`, `a.b`)."""
     name = stage.replace(".", "-")
     reserved = name in "lora_" or hasattr(nn.ModuleDict(), name)
     return f"{name}-stage" if reserved else name

@@ -26,7 +26,8 @@ def load_state(model: nn.Module, state: Mapping[str, Tensor]) -> None:
     """Puts back what `trainable_state` or `adapter_state` gave into a model of the same shape.
 
     Raises:
-        RunError: a weight that trains, or one of an adapter, is not in `state`; or `state` has one that this model has not, or of another shape.
+        RunError: a weight that trains, or one of an adapter, is not in `state`; or `state` has one that this model has
+            not, or has in another shape.
     """
     own = dict(model.named_parameters())
     needed = trainable_state(model) | adapter_state(model)

@@ -105,8 +105,8 @@ def resolve_targets(model: PreTrainedModel | PeftModel, targets: str | Sequence[
             hint = nearest(target, known)
             hint = f"{hint} " if hint.startswith("did") else ""
             raise ModelError(
-                f"targets: {_title(model)} has no matrix '{target}' that an adapter may change (the output head and the "
-                f"embeddings stay as they are); {hint}it has {_endings(layers)}"
+                f"targets: {_title(model)} has no matrix '{target}' that an adapter may change (the head stays "
+                f"as it is); {hint}it has {_endings(layers)}"
             )
     return tuple(name for name in layers if any(_fits(name, target) for target in wanted))
 

@@ -1,4 +1,4 @@
-"""Which adapters of a model are active, and a view of it with exactly some of them: the model as it was before a stage."""
+"""Which adapters of a model are active, and a view with exactly some of them: the model as it was before a stage."""
 
 from __future__ import annotations
 

@@ -1,0 +1,38 @@
+"""Suites by name, as `evaluate:` and `suite:` write them: `lab`, `lab:popular`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from forgetting.benchmarks.lab.suite import BASE, lab_suite
+from forgetting.benchmarks.suite import Suite
+from forgetting.core.errors import RecipeError, nearest
+from forgetting.metrics.standard import standard_metrics
+
+
+def _lab(variant: str, fast: bool) -> Suite:
+    """A small invented world with a shipped model and oracles: 78 rare or popular facts to forget."""
+    metrics = standard_metrics(("forget", "forget-narrative"), ("retain", "retain-narrative"), ("utility",))
+    return lab_suite(variant or "rare", fast=fast, metrics=metrics)
+
+
+_SUITES: dict[str, Callable[[str, bool], Suite]] = {"lab": _lab}
+MODELS = {"lab": BASE}
+"""Models that come with a suite, by the name a recipe gives them."""
+
+
+def get_suite(name: str, *, fast: bool = False) -> Suite:
+    """The suite called `name`, with its variant after a colon; `fast`: a smaller one for use during training.
+
+    Raises:
+        RecipeError: there is none; the nearest name is given.
+    """
+    base, _, variant = name.partition(":")
+    if base not in _SUITES:
+        raise RecipeError(f"unknown suite '{name}'; {nearest(base, _SUITES)}")
+    return _SUITES[base](variant, fast)
+
+
+def suites() -> dict[str, str]:
+    """What each suite is, by its name."""
+    return {name: (make.__doc__ or "").split("\n")[0] for name, make in sorted(_SUITES.items())}

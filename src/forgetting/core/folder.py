@@ -1,0 +1,90 @@
+"""Files and folders that are whole or absent: written under another name, synced, marked complete, then renamed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from forgetting.core.errors import RunError
+
+MARK = "COMPLETE"
+
+
+@contextmanager
+def written_whole(folder: Path) -> Iterator[Path]:
+    """A folder to write into, which takes `folder`'s place only when the block ends well and all is on disk.
+
+    Raises:
+        RunError: the disk refuses.
+    """
+    partial, old = _aside(folder)
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        yield partial
+        for file in partial.rglob("*"):
+            if file.is_file():
+                _sync(file)
+        (partial / MARK).touch()
+        _sync(partial)
+        if folder.exists():
+            shutil.rmtree(old, ignore_errors=True)
+            folder.rename(old)
+        partial.rename(folder)
+        _sync(folder.parent)
+        shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        raise RunError(f"{folder}: cannot be written ({error.strerror or error}); choose another output") from error
+
+
+def is_complete(folder: Path) -> bool:
+    """Whether `folder` was written to its end."""
+    return (folder / MARK).is_file()
+
+
+def recover(folder: Path) -> bool:
+    """Puts back what a kill between two renames left aside, and removes what was never finished.
+
+    Returns whether something half-written was thrown away.
+    """
+    partial, old = _aside(folder)
+    half_written = folder.exists() and not is_complete(folder)
+    thrown_away = half_written or partial.exists()
+    if half_written:
+        shutil.rmtree(folder)
+    if not folder.exists() and is_complete(old):
+        old.rename(folder)
+    shutil.rmtree(partial, ignore_errors=True)
+    shutil.rmtree(old, ignore_errors=True)
+    return thrown_away
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a file that is whole or absent.
+
+    Raises:
+        RunError: the disk refuses.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(text, encoding="utf-8")
+        _sync(partial)
+        partial.replace(path)
+    except OSError as error:
+        raise RunError(f"{path}: cannot be written ({error.strerror or error}); choose another output") from error
+
+
+def _aside(folder: Path) -> tuple[Path, Path]:
+    return folder.with_name(f".{folder.name}.partial"), folder.with_name(f".{folder.name}.old")
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,64 @@
+"""What a run ran on, how much memory it took, and where else its numbers go."""
+
+from __future__ import annotations
+
+import platform
+import resource
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+
+import torch
+
+from forgetting.core.errors import RecipeError
+from forgetting.recipe import Recipe, Stage
+
+PACKAGES = ("forgetting", "torch", "transformers", "peft", "accelerate", "tokenizers", "safetensors")
+
+
+def environment(device: str) -> dict[str, object]:
+    """Versions, machine and threads: what a number may depend on beside the recipe."""
+    found: dict[str, object] = {"python": platform.python_version(), "system": platform.platform()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    gpu = torch.cuda.get_device_name() if device.startswith("cuda") and torch.cuda.is_available() else None
+    return {**found, "device": gpu or device, "processor": platform.machine(), "threads": torch.get_num_threads()}
+
+
+def peak_memory() -> int:
+    """The most memory held so far, in bytes: of the accelerator if one is used, else of the process."""
+    if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
+        return torch.cuda.max_memory_allocated()
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+@contextmanager
+def tracker(recipe: Recipe, stage: Stage) -> Iterator[Callable[[dict[str, float], int], None]]:
+    """Sends the numbers of every step to accelerate's trackers (`report_to`); to nobody by default.
+
+    Raises:
+        RecipeError: a tracker that accelerate does not know, or whose package is not installed.
+    """
+    if not recipe.report_to:
+        yield lambda values, step: None
+        return
+    from accelerate import Accelerator
+
+    try:
+        accelerator = Accelerator(
+            cpu=True, log_with=list(recipe.report_to), project_dir=str(recipe.folder / "trackers")
+        )
+        accelerator.init_trackers(f"{recipe.name}-{stage.name}")
+    except (ValueError, ImportError) as error:
+        raise RecipeError(f"report_to {recipe.report_to}: {' '.join(str(error).split())}") from error
+    if not accelerator.trackers:
+        raise RecipeError(f"report_to: the package for {', '.join(recipe.report_to)} is not installed; pip install it")
+    try:
+        yield lambda values, step: accelerator.log(values, step=step)
+    finally:
+        accelerator.end_training()

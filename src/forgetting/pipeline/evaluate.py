@@ -1,0 +1,78 @@
+"""A model under a suite, outside any run: what `forget eval` does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from forgetting.benchmarks.suite import Suite
+from forgetting.core.errors import RecipeError
+from forgetting.core.example import Example
+from forgetting.core.measure import Measure
+from forgetting.core.record import Record, write_records
+from forgetting.data.examples import load_examples
+from forgetting.data.source import Source
+from forgetting.metrics.score import score
+from forgetting.pipeline.measuring import suite_of, take_records
+from forgetting.pipeline.prepare import StageData
+from forgetting.pipeline.run import load, oracle_records
+from forgetting.pipeline.voice import SILENT, Voice
+from forgetting.recipe import Recipe, recipe_from
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What a model did, and the measures of it."""
+
+    suite: str
+    records: list[Record]
+    measures: list[Measure]
+
+
+def evaluate(
+    model: str,
+    *,
+    suite: str | None = None,
+    data: Mapping[str, str] | None = None,
+    oracle: str | None = None,
+    settings: Mapping[str, object] | None = None,
+    records: Path | None = None,
+    voice: Voice = SILENT,
+) -> Evaluated:
+    """Measures a model on a suite, or on files of the user's own by role.
+
+    Args:
+        model: folder, hub id, or the name of a suite's model.
+        suite: a suite's name; its shipped oracle is used unless `oracle` names another.
+        data: files by role (`forget`, `retain`, `holdout`), instead of a suite.
+        oracle: a model that never saw the forget set, or its records.
+        settings: further keys of a recipe that matter here: `format`, `dtype`, `device`, `max_new_tokens`.
+        records: where to write the records (.jsonl).
+
+    Raises:
+        ForgettingError: bad input.
+    """
+    if (suite is None) == (not data):
+        raise RecipeError("give either a suite or data files (forget=…, retain=…)")
+    recipe = _recipe(model, suite, oracle, settings or {})
+    asked = _suite(recipe, data or {})
+    loaded = load(model, recipe)
+    found = take_records(loaded.model, loaded.tokenizer, asked, recipe, voice)
+    if records is not None:
+        records.parent.mkdir(parents=True, exist_ok=True)
+        write_records(records, found)
+    return Evaluated(asked.name, found, score(asked.metrics, found, oracle_records(recipe, asked, voice)))
+
+
+def _recipe(model: str, suite: str | None, oracle: str | None, settings: Mapping[str, object]) -> Recipe:
+    """A recipe whose stage is never run: formatting and loading are its keys."""
+    values = {"model": model, "oracle": oracle, "evaluate": [suite] if suite else [], **settings}
+    return recipe_from({**values, "stages": [{"method": "sft"}]}, "settings")
+
+
+def _suite(recipe: Recipe, data: Mapping[str, str]) -> Suite:
+    examples: dict[str, list[Example]] = {
+        role: load_examples(Source.model_validate({"path": path})) for role, path in data.items()
+    }
+    return suite_of(recipe, {"": StageData(examples, dict(data))})

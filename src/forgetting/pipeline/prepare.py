@@ -1,0 +1,114 @@
+"""A recipe's data: loaded, checked and encoded before anything is written."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from transformers import PreTrainedTokenizerBase
+
+from forgetting.benchmarks.registry import get_suite
+from forgetting.core.errors import DataError, RecipeError
+from forgetting.core.example import Example, Role
+from forgetting.data.encode import Encoded, Formatting, encode_all
+from forgetting.data.examples import load_examples, overlap
+from forgetting.data.source import Source
+from forgetting.pipeline.voice import Voice
+from forgetting.recipe import Recipe, Stage
+
+
+@dataclass(frozen=True)
+class StageData:
+    """The examples of a stage by role, and where they came from."""
+
+    examples: Mapping[str, Sequence[Example]]
+    sources: Mapping[str, str]
+
+    def summary(self) -> dict[str, dict[str, object]]:
+        """Counts, sources and hashes by role, for the results."""
+        return {
+            role: {"examples": len(members), "source": self.sources[role], "sha256": digest(members)}
+            for role, members in self.examples.items()
+        }
+
+
+def digest(examples: Sequence[Example]) -> str:
+    """16 hex digits of what the examples say, in order."""
+    said = [(e.id, e.form, e.prompt, e.response, e.paraphrased_prompt, e.paraphrased, e.perturbed) for e in examples]
+    return hashlib.sha256(repr(said).encode()).hexdigest()[:16]
+
+
+def load_data(
+    recipe: Recipe, voice: Voice, *, given: Mapping[str, Sequence[Example]] | None = None
+) -> dict[str, StageData]:
+    """The data of every stage, by stage name; `given` are examples in memory by role, beside the recipe's.
+
+    Raises:
+        RecipeError: a stage lacks data for a role of its method.
+        DataError: a file or row that cannot be used.
+    """
+    loaded: dict[str, list[Example]] = {}
+
+    def examples_of(source: Source, role: str) -> list[Example]:
+        key = f"{role} {source.model_dump_json()}" if source.suite else source.model_dump_json()
+        if key not in loaded:
+            loaded[key] = _examples(source, role)
+        return loaded[key]
+
+    prepared: dict[str, StageData] = {}
+    for stage in recipe.stages:
+        sources = recipe.sources(stage)
+        examples = {role: [e for s in where for e in examples_of(s, role)] for role, where in sources.items()}
+        examples |= {role: list(members) for role, members in (given or {}).items()}
+        missing = [role for role in stage.roles if role not in examples]
+        if missing:
+            raise RecipeError(_missing_role(stage, missing[0]))
+        named = {role: " + ".join(map(str, where)) for role, where in sources.items()}
+        prepared[stage.name] = StageData(examples, {role: named.get(role, "in memory") for role in examples})
+        _check_overlap(stage, examples, voice)
+    return prepared
+
+
+def _missing_role(stage: Stage, role: str) -> str:
+    hint = " (or method.retain=none to do without)" if role == Role.RETAIN else ""
+    return f"stage '{stage.name}': the method '{stage.method['name']}' needs {role} data; write data.{role}=…{hint}"
+
+
+def _examples(source: Source, role: str) -> list[Example]:
+    if source.suite is None:
+        return load_examples(source)
+    suite = get_suite(source.suite)
+    if role not in suite.data:
+        known = ", ".join(suite.data) or "none"
+        raise RecipeError(f"data.{role}: the suite '{source.suite}' brings no {role} examples (it brings: {known})")
+    return list(suite.data[role])[: source.limit]
+
+
+def _check_overlap(stage: Stage, examples: Mapping[str, Sequence[Example]], voice: Voice) -> None:
+    """Warns where what is to be forgotten is also to be kept; all of it is an error."""
+    forget, retain = examples.get(Role.FORGET), examples.get(Role.RETAIN)
+    if not forget or not retain or Role.FORGET not in stage.objective().roles:
+        return
+    both = overlap(forget, retain)
+    if len(both) == len(forget):
+        raise DataError(
+            f"every forget example also stands in the retain set ({len(both)} of {len(forget)}); remove them there"
+        )
+    if both:
+        voice.say(
+            f"warning: {len(both)} of {len(forget)} forget examples also stand in the retain set "
+            f"(the first: {both[0].where or both[0].id}); what is retained will not be forgotten"
+        )
+
+
+def encode_roles(
+    data: StageData, roles: Sequence[str], tokenizer: PreTrainedTokenizerBase, formatting: Formatting, voice: Voice
+) -> dict[str, list[Encoded]]:
+    """The roles a method reads, as tokens; says how many rows were cut."""
+    encoded = {role: encode_all(data.examples[role], tokenizer, formatting) for role in roles}
+    for role, members in encoded.items():
+        cut = sum(e.truncated for e in members)
+        if cut:
+            voice.say(f"warning: {cut} of {len(members)} {role} rows are cut at {formatting.max_length} tokens")
+    return encoded

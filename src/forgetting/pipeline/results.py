@@ -1,0 +1,108 @@
+"""results.json: everything that a report needs to know of a run, gathered from its folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from forgetting.benchmarks.suite import Suite
+from forgetting.core.folder import write_text
+from forgetting.pipeline.prepare import StageData
+from forgetting.pipeline.stages import adapter_words
+from forgetting.recipe import Recipe, Stage
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One setting that was tried."""
+
+    label: str
+    score: float | None
+    chosen: bool
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """How a setting was chosen."""
+
+    rule: str
+    budget: str
+    candidates: tuple[Candidate, ...]
+
+
+def write_results(
+    folder: Path,
+    recipe: Recipe,
+    data: Mapping[str, StageData],
+    suite: Suite,
+    *,
+    oracle: str | None,
+    selection: Selection | None,
+) -> None:
+    """Writes results.json from what the stages and evaluations left in the folder."""
+    stages = [_stage(folder, stage) for stage in recipe.stages]
+    results = {
+        "format": 1,
+        "name": recipe.name,
+        "status": "collapsed" if any(s["stopped"] == "collapse" for s in stages) else "complete",
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "question": recipe.question,
+        "model": recipe.model,
+        "oracle": oracle,
+        "suite": suite.name,
+        "recipe": recipe.model_dump(mode="json"),
+        "recipe_yaml": recipe.to_yaml(),
+        "environment": json.loads((folder / "environment.json").read_text()),
+        "data": {role: summary for d in data.values() for role, summary in d.summary().items()},
+        "evaluations": _evaluations(folder, recipe),
+        "stages": stages,
+        "cost": _cost(folder, recipe, stages),
+        "selection": None if selection is None else asdict(selection),
+    }
+    write_text(folder / "results.json", json.dumps(results, indent=1, ensure_ascii=False))
+
+
+def add_selection(folder: Path, selection: Selection) -> None:
+    """Writes into a finished run how it was chosen among others."""
+    file = folder / "results.json"
+    results = {**json.loads(file.read_text()), "selection": asdict(selection)}
+    write_text(file, json.dumps(results, indent=1, ensure_ascii=False))
+
+
+def _stage(folder: Path, stage: Stage) -> dict[str, Any]:
+    result = json.loads((folder / "stages" / stage.name / "result.json").read_text())
+    return {
+        "name": stage.name,
+        "method": stage.method["name"],
+        "adapter": adapter_words(stage.adapter_or_full),
+        "learning_rate": stage.learning_rate,
+        **{k: result[k] for k in ("steps", "epochs", "stopped", "message", "kept", "supervised_tokens")},
+        **{k: result[k] for k in ("train_seconds", "trainable", "of")},
+    }
+
+
+def _evaluations(folder: Path, recipe: Recipe) -> list[dict[str, Any]]:
+    order = {stage.name: i for i, stage in enumerate(recipe.stages)}
+    ranks = {"before": 0, "oracle": 1, "epoch": 2, "after": 3}
+    found = [json.loads(file.read_text()) for file in sorted((folder / "evaluations").glob("*.json"))]
+    return sorted(found, key=lambda e: (order.get(e["stage"], -1), ranks[e["point"]], e["step"]))
+
+
+def _cost(folder: Path, recipe: Recipe, stages: list[dict[str, Any]]) -> dict[str, Any]:
+    costs = [json.loads((folder / "stages" / s.name / "cost.json").read_text()) for s in recipe.stages]
+    measured = sum(e["seconds"] for e in _evaluations(folder, recipe))
+    return {
+        "seconds": sum(c["seconds"] for c in costs),
+        "train_seconds": sum(s["train_seconds"] for s in stages),
+        "evaluation_seconds": measured,
+        "peak_memory_bytes": max(c["peak_memory_bytes"] for c in costs),
+        "trainable_parameters": stages[-1]["trainable"],
+        "total_parameters": stages[-1]["of"],
+        "steps": sum(s["steps"] for s in stages),
+        "supervised_tokens": sum(s["supervised_tokens"] for s in stages),
+    }

@@ -1,0 +1,32 @@
+"""A trained model on disk, in the form that plain transformers and PEFT load."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from forgetting.core.errors import RunError
+from forgetting.models.adapters import active_adapters, merged, save_adapter
+from forgetting.models.loading import save_model
+
+
+def save(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: str | Path, *, merge: bool = False
+) -> Path:
+    """Writes the model with its tokenizer and chat template; the folder is whole or absent.
+
+    A model with adapters is saved as one adapter (FILA's as a LoRA of rank 2r), or merged into its weights if `merge`.
+
+    Raises:
+        RunError: the disk refuses.
+    """
+    folder = Path(folder)
+    try:
+        if active_adapters(model) and not merge:
+            save_adapter(model, tokenizer, folder)
+        else:
+            save_model(merged(model), tokenizer, folder)
+    except OSError as error:
+        raise RunError(f"{folder}: the model cannot be written ({error.strerror or error})") from error
+    return folder

@@ -1,0 +1,197 @@
+"""One stage of a recipe: adapter, reference, training, and what it leaves on disk."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from forgetting.core.errors import RecipeError
+from forgetting.core.example import Role
+from forgetting.core.folder import is_complete, recover, write_text
+from forgetting.data.batches import collate
+from forgetting.data.encode import Encoded
+from forgetting.evaluation.answers import padding_id
+from forgetting.models.adapters import (
+    AdapterSpec,
+    active_adapters,
+    attach,
+    merged,
+    resolve_targets,
+    trainable_share,
+)
+from forgetting.models.loading import load_model, save_model
+from forgetting.objectives.objective import Objective
+from forgetting.pipeline.voice import Voice
+from forgetting.recipe import Adapter, Stage
+from forgetting.training.checkpoint import load_checkpoint
+from forgetting.training.fisher import row_importance
+from forgetting.training.loop import Hooks, StageResult, Trainer
+from forgetting.training.reference import LiveReference, Reference, no_reference
+from forgetting.training.stored_reference import store_reference
+
+FISHER_BATCH = 8
+
+
+@dataclass(frozen=True)
+class StageOutcome:
+    """A finished stage: the model in memory, and what the results say of it."""
+
+    model: PreTrainedModel
+    result: StageResult
+    trainable: int
+    total: int
+
+
+def spec_of(adapter: Adapter) -> AdapterSpec:
+    """A recipe's adapter as the models room takes it."""
+    values = adapter.model_dump(exclude={"importance_examples"})
+    targets = values.pop("targets")
+    return AdapterSpec(**values, targets=targets if isinstance(targets, str) else tuple(targets))
+
+
+def adapter_words(adapter: Adapter) -> str:
+    """How messages and reports name it."""
+    if adapter.kind == "full":
+        return "full"
+    start = " + FILA" if adapter.init == "fila" else ""
+    return (
+        f"LoRA{start}, rank {adapter.rank}, {adapter.targets if isinstance(adapter.targets, str) else 'named'} targets"
+    )
+
+
+def run_stage(
+    stage: Stage,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    data: Mapping[str, Sequence[Encoded]],
+    *,
+    folder: Path,
+    cache: Path,
+    seed: int,
+    voice: Voice,
+    hooks: Hooks,
+) -> StageOutcome:
+    """Trains one stage, from its last checkpoint if it has one; the model comes back with its adapter active.
+
+    Args:
+        stage: method, adapter, optimisation.
+        model: as the stage before left it.
+        data: encoded examples of every role of the method.
+        folder: the stage's own; checkpoints and history live here.
+        cache: where stored references are shared between runs.
+        seed: of the data's order, dropout and the adapter's start.
+    """
+    objective = stage.objective()
+    pad_id = padding_id(tokenizer)
+    before = active_adapters(model)
+    reference = _stored_reference(stage, model, objective, data, cache, pad_id, voice)
+    model = _with_adapter(stage, model, data, folder, seed, pad_id, voice)
+    if reference is None:
+        reference = LiveReference(model, objective, before) if objective.needs_reference else no_reference
+    trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    total = round(trainable / trainable_share(model)) if active_adapters(model) else trainable
+    trainer = Trainer(
+        model, objective, data, stage, folder=folder, pad_id=pad_id, seed=seed, reference=reference, hooks=hooks
+    )
+    voice.say(
+        f"stage {stage.name}: {stage.method['name']}, {adapter_words(stage.adapter_or_full)} "
+        f"({trainable:,} of {total:,} weights), {trainer.total} steps"
+    )
+    result = trainer.run()
+    write_text(folder / "result.json", json.dumps({**asdict(result), "trainable": trainable, "of": total}))
+    return StageOutcome(model, result, trainable, total)
+
+
+def _stored_reference(
+    stage: Stage,
+    model: PreTrainedModel,
+    objective: Objective,
+    data: Mapping[str, Sequence[Encoded]],
+    cache: Path,
+    pad_id: int,
+    voice: Voice,
+) -> Reference | None:
+    """Full tuning overwrites the weights that were the reference, so what is asked of it is computed beforehand."""
+    if stage.adapter_or_full.kind != "full" or not objective.needs_reference:
+        return None
+    device = next(model.parameters()).device
+    return store_reference(model, objective, data, cache, pad_id=pad_id, device=device, say=voice.say)
+
+
+def _with_adapter(
+    stage: Stage,
+    model: PreTrainedModel,
+    data: Mapping[str, Sequence[Encoded]],
+    folder: Path,
+    seed: int,
+    pad_id: int,
+    voice: Voice,
+) -> PreTrainedModel:
+    """The model ready to train; a stage that goes on finds both of FILA's halves in its checkpoint."""
+    adapter = stage.adapter_or_full
+    spec = spec_of(adapter)
+    recover(folder / "last")
+    checkpoint = load_checkpoint(folder / "last")
+    if checkpoint is not None:
+        return attach(model, spec, name=stage.name, seed=seed, state=checkpoint.weights)
+    importance = None
+    if adapter.init == "fila" and adapter.kind == "lora":
+        importance = _importance(model, adapter, data, pad_id, voice)
+    return attach(model, spec, name=stage.name, seed=seed, importance=importance)
+
+
+def _importance(
+    model: PreTrainedModel, adapter: Adapter, data: Mapping[str, Sequence[Encoded]], pad_id: int, voice: Voice
+) -> dict[str, torch.Tensor]:
+    for role in (Role.FORGET, Role.RETAIN):
+        if role not in data:
+            raise RecipeError(
+                f"FILA weighs forget against retain data, and there is no {role} data; write data.{role}=…"
+            )
+
+    def batches(role: str) -> list:
+        members = list(enumerate(data[role][: adapter.importance_examples]))
+        return [
+            collate({role: members[i : i + FISHER_BATCH]}, pad_id=pad_id) for i in range(0, len(members), FISHER_BATCH)
+        ]
+
+    return row_importance(
+        model,
+        batches(Role.FORGET),
+        batches(Role.RETAIN),
+        resolve_targets(model, adapter.targets),
+        epsilon=adapter.epsilon,
+        progress=voice.progress,
+    )
+
+
+def finished(folder: Path) -> dict | None:
+    """What a stage wrote when it ended; None if it has not."""
+    file = folder / "result.json"
+    return json.loads(file.read_text()) if file.is_file() else None
+
+
+def hand_over(stage: Stage, outcome: StageOutcome, tokenizer: PreTrainedTokenizerBase, folder: Path) -> PreTrainedModel:
+    """The model as the next stage gets it: merged and on disk, where a resume and the next adapter find it."""
+    if stage.between == "stack" and stage.adapter_or_full.kind == "lora":
+        return outcome.model
+    model = merged(outcome.model)
+    target = folder / "model"
+    if not is_complete(target):
+        save_model(model, tokenizer, target)
+    model.name_or_path = str(target)
+    return model
+
+
+def handed_over(stage: Stage, model: PreTrainedModel, folder: Path, seed: int, dtype: str) -> PreTrainedModel:
+    """The same after a restart."""
+    if stage.between == "stack" and stage.adapter_or_full.kind == "lora":
+        weights = load_checkpoint(folder / ("best" if is_complete(folder / "best") else "last"))
+        assert weights is not None, "a finished stage has a checkpoint"
+        return attach(model, spec_of(stage.adapter_or_full), name=stage.name, seed=seed, state=weights.weights)
+    return load_model(folder / "model", dtype=dtype, device=next(model.parameters()).device).model

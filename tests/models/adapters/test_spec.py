@@ -1,0 +1,28 @@
+"""A spec refuses what has no meaning, by key."""
+
+import pytest
+
+from forgetting.core.errors import RecipeError
+from forgetting.models.adapters import AdapterSpec
+
+
+def test_alpha_is_twice_the_rank_unless_given() -> None:
+    assert AdapterSpec(rank=32).scaled_alpha == 64
+    assert AdapterSpec(rank=64, alpha=16).scaled_alpha == 16
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"kind": "lorra"}, r"adapter\.kind: 'lorra' is not known; did you mean 'lora'\?"),
+        ({"init": "filla"}, r"adapter\.init: 'filla' is not known; did you mean 'fila'\?"),
+        ({"rank": 0}, r"adapter\.rank: 0"),
+        ({"alpha": 0.0}, r"adapter\.alpha"),
+        ({"dropout": 1.0}, r"adapter\.dropout"),
+        ({"epsilon": "publihsed"}, r"adapter\.epsilon: 'publihsed'"),
+        ({"epsilon": 0.0}, r"adapter\.epsilon"),
+    ],
+)
+def test_a_value_without_meaning_is_named(values: dict, message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        AdapterSpec(**values)
