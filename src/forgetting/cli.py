@@ -84,6 +84,7 @@ def run(
     else:
         _print_runs([folder])
         print(f"report: {folder / 'report.html'}")
+    _raise_if_collapsed(folder)
 
 
 @app.command(name="eval")
@@ -218,8 +219,18 @@ def new(
     """Make a small untrained Llama and a tokenizer for your own text, to try things with."""
     from forgetting.benchmarks.blank import blank_model
 
-    blank_model(folder, text, hidden=hidden, layers=layers, vocabulary=vocabulary, seed=seed)
+    with _voice(quiet=True):
+        blank_model(folder, text, hidden=hidden, layers=layers, vocabulary=vocabulary, seed=seed)
     print(f"model: {folder}")
+
+
+def _raise_if_collapsed(folder: Path) -> None:
+    from forgetting.core.errors import CollapseError
+
+    stages = json.loads((folder / "results.json").read_text())["stages"]
+    for stage in stages:
+        if stage["stopped"] == "collapse":
+            raise CollapseError(f"stage '{stage['name']}' collapsed at {stage['message']} (kept: {stage['kept']})")
 
 
 def _voice(*, quiet: bool = False) -> Any:

@@ -42,7 +42,7 @@ def _hush_libraries() -> None:
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
-    warnings.filterwarnings("ignore", category=UserWarning, module="peft|torch|transformers")
+    warnings.filterwarnings("ignore", module="peft|torch|transformers")
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

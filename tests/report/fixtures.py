@@ -6,11 +6,12 @@ import json
 import math
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from forgetting.core.record import Record, Score, write_records
+from forgetting.report.results import Results
 
 HOSTILE = (
     "</script><img src=x onerror=alert(1)><b>bold</b> & \"quoted\" 'single'",
@@ -132,6 +133,11 @@ def write_run(folder: Path, story: Story) -> Path:
     _write_history(folder / "stages" / "unlearn", story)
     (folder / "results.json").write_text(json.dumps(_results(story, evaluations)), encoding="utf-8")
     return folder
+
+
+def load(folder: Path, *stories: Story) -> list[Results]:
+    """The results of runs that tell these stories, without records, in folders 0, 1, … of `folder`."""
+    return [Results.load(write_run(folder / str(i), replace(s, questions=0))) for i, s in enumerate(stories)]
 
 
 def measure(key: str, value: float | None, *, interval: bool = True, reason: str = "") -> dict[str, Any]:

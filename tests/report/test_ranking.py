@@ -7,12 +7,11 @@ from pathlib import Path
 from forgetting.report.ranking import comparison
 from forgetting.report.results import Results
 from forgetting.report.verdict import Verdict, verdict
-from tests.report.fixtures import GA_RUN, IHL, IHL_RUN, NPO, NPO_RUN, Story, write_run
+from tests.report.fixtures import GA_RUN, IHL, IHL_RUN, NPO, NPO_RUN, Story, load, write_run
 
 
 def of(tmp_path: Path, *stories: Story) -> Verdict:
-    folders = [write_run(tmp_path / str(i), replace(s, questions=0)) for i, s in enumerate(stories)]
-    return comparison([Results.load(folder) for folder in folders])
+    return comparison(load(tmp_path, *stories))
 
 
 def finding(judged: Verdict, topic: str) -> str:
@@ -44,6 +43,13 @@ def test_overlapping_intervals_show_no_order(tmp_path: Path) -> None:
     )
     assert "allow the same distance: their order is not shown" in finding(judged, "Closest to the oracle")
     assert "The intervals of near and ihl overlap: their order is not shown." in finding(judged, "Keeps most (retain)")
+
+
+def test_two_runs_equally_far_from_the_oracle_are_not_ranked(tmp_path: Path) -> None:
+    left = replace(IHL_RUN, name="left", after={**IHL, "forget/probability": 0.55})
+    more = replace(IHL_RUN, name="more", after={**IHL, "forget/probability": 0.58})
+    text = finding(of(tmp_path, left, more), "Closest to the oracle")
+    assert "The intervals of left and more allow the same distance: their order is not shown." in text
 
 
 def test_the_closest_run_that_ruined_the_rest_is_not_praised(tmp_path: Path) -> None:

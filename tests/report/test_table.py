@@ -7,11 +7,7 @@ from pathlib import Path
 from forgetting.report.headline import all_keys
 from forgetting.report.results import Results
 from forgetting.report.table import main_table
-from tests.report.fixtures import BEFORE, GA_RUN, IHL_RUN, NPO_RUN, Story, write_run
-
-
-def load(tmp_path: Path, *stories: Story) -> list[Results]:
-    return [Results.load(write_run(tmp_path / str(i), replace(s, questions=0))) for i, s in enumerate(stories)]
+from tests.report.fixtures import BEFORE, GA_RUN, IHL_RUN, NPO_RUN, load, write_run
 
 
 def test_rows_are_the_start_the_oracle_and_the_runs(tmp_path: Path) -> None:

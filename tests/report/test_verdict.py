@@ -5,13 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from forgetting.report.results import Results
 from forgetting.report.verdict import Verdict, verdict
-from tests.report.fixtures import BEFORE, GA_RUN, IHL, IHL_RUN, NPO_RUN, ORACLE, Levels, Story, write_run
+from tests.report.fixtures import BEFORE, GA_RUN, IHL, IHL_RUN, NPO_RUN, ORACLE, Levels, Story, load
 
 
 def of(tmp_path: Path, story: Story) -> Verdict:
-    return verdict(Results.load(write_run(tmp_path / "run", replace(story, questions=0))))
+    return verdict(load(tmp_path, story)[0])
 
 
 def finding(judged: Verdict, topic: str) -> str:

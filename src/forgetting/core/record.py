@@ -79,7 +79,8 @@ def read_records(path: Path) -> list[Record]:
 
 
 def _parse(path: Path) -> Iterator[Record]:
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    # Not splitlines(): it also cuts at U+2028 and the like, which an answer may hold.
+    for number, line in enumerate(path.read_text(encoding="utf-8").removesuffix("\n").split("\n"), 1):
         try:
             row = json.loads(line)
             for name in ("score", "paraphrase"):

@@ -127,12 +127,13 @@ def encode(example: Example, tokenizer: PreTrainedTokenizerBase, formatting: For
 
 def _tokens(rendered: Rendered, tokenizer: PreTrainedTokenizerBase, weight: float) -> tuple[list[int], list[float]]:
     text = rendered.before + rendered.response + rendered.after
-    start, stop = len(rendered.before), len(text)
+    start = len(rendered.before)
     if not tokenizer.is_fast:
         return _tokens_by_prefix(rendered, text, tokenizer, weight)
     encoding = tokenizer(text, add_special_tokens=rendered.special, return_offsets_mapping=True)
     offsets = encoding["offset_mapping"]
-    return list(encoding["input_ids"]), [weight if b > start and a < stop and b > a else 0.0 for a, b in offsets]
+    # By its end alone: some tokenizers give a token of mere spaces an empty span there. What they add has (0, 0).
+    return list(encoding["input_ids"]), [weight if stop > start else 0.0 for _, stop in offsets]
 
 
 def _tokens_by_prefix(
@@ -142,7 +143,10 @@ def _tokens_by_prefix(
     ids = list(tokenizer(text, add_special_tokens=rendered.special)["input_ids"])
     before = list(tokenizer(rendered.before, add_special_tokens=rendered.special)["input_ids"])
     shared = next((i for i, (a, b) in enumerate(zip(ids, before, strict=False)) if a != b), min(len(ids), len(before)))
-    return ids, [0.0] * shared + [weight] * (len(ids) - shared)
+    weights = [0.0] * shared + [weight] * (len(ids) - shared)
+    if rendered.special and ids[-1] == tokenizer.eos_token_id:  # the tokenizer's own, not part of the response
+        weights[-1] = 0.0
+    return ids, weights
 
 
 def encode_all(

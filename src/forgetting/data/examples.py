@@ -58,7 +58,7 @@ def to_example(row: Row, where: str, source: Source) -> Example:
             f"{where}: the response is empty, so there is nothing to learn or forget; fill or remove the row"
         )
     return Example(
-        id=str(text.get("id", "") or content_id(prompt, response)),
+        id=_name(text.get("id")) or content_id("".join(f"{m.role}: {m.content}\n" for m in context) + prompt, response),
         prompt=prompt,
         response=response,
         form=form,
@@ -68,8 +68,8 @@ def to_example(row: Row, where: str, source: Source) -> Example:
         perturbed=_strings(text.get("perturbed"), where),
         popularity=_number(text.get("popularity"), "popularity", where),
         weight=_weight(text.get("weight"), where),
-        group=str(text.get("group", "") or ""),
-        kind=str(text.get("kind", "") or ""),
+        group=_name(text.get("group")),
+        kind=_name(text.get("kind")),
         where=where,
         fields={k: v for k, v in row.items() if k not in columns.values() or k == columns["id"]},
     )
@@ -105,6 +105,11 @@ def _shown(value: object) -> str:
 
 def _optional(value: object, what: str, where: str) -> str | None:
     return None if value is None or value == "" else _string(value, what, where)
+
+
+def _name(value: object) -> str:
+    """An id, group or kind as text; a number is fine, 0 too."""
+    return "" if value is None else str(value)
 
 
 def _strings(value: object, where: str) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,7 @@ def load_model(
         raise ModelError(f"dtype '{dtype}' is not known; {nearest(dtype, DTYPES)}")
     name = str(Path(source).expanduser() if str(source).startswith("~") else source)
     _check_folder(name)
-    adapter = _attempt(name, find_adapter_config_file, name, revision=revision)
+    adapter = _attempt(name, "model", find_adapter_config_file, name, revision=revision)
     base = None
     if adapter is not None:
         model, tokenizer, base = _load_adapter(name, dtype, revision)
@@ -99,19 +100,28 @@ def _check_folder(name: str) -> None:
     if path.is_dir():
         if not any((path / file).is_file() for file in ("config.json", "adapter_config.json")):
             raise ModelError(f"{name}: no config.json in this folder; give a folder that holds a model")
+        if not any(path.glob("*.safetensors")):
+            raise ModelError(
+                f"{name}: no *.safetensors in this folder; pickled weights are not read, convert them first"
+            )
         return
     if path.is_file():
         raise ModelError(f"{name}: a file, not a model folder; give the folder that it is in")
     if name.startswith((".", "/")) or name.count("/") > 1 or not name:
-        siblings = [p.name for p in path.parent.iterdir() if p.is_dir()] if path.parent.is_dir() else []
-        hint = nearest(path.name, siblings)
-        hint = hint if hint.startswith("did") else "give a folder with config.json, or a hub id such as org/name"
-        raise ModelError(f"{name}: no such model folder; {hint}")
+        raise ModelError(f"{name}: no such model folder; {_sibling(path)}")
+
+
+def _sibling(path: Path) -> str:
+    """What to do about a missing folder: its nearest neighbour, if there is one."""
+    siblings = [p.name for p in path.parent.iterdir() if p.is_dir()] if path.parent.is_dir() else []
+    hint = nearest(path.name, siblings)
+    return hint if hint.startswith("did") else "give a folder with config.json, or a hub id such as org/name"
 
 
 def _load_weights(name: str, dtype: str, revision: str | None) -> PreTrainedModel:
     model, info = _attempt(
         name,
+        "model",
         AutoModelForCausalLM.from_pretrained,
         name,
         revision=revision,
@@ -130,14 +140,14 @@ def _load_weights(name: str, dtype: str, revision: str | None) -> PreTrainedMode
 
 
 def _load_tokenizer(name: str, revision: str | None) -> PreTrainedTokenizerBase:
-    return _attempt(name, AutoTokenizer.from_pretrained, name, revision=revision, trust_remote_code=False)
+    return _attempt(name, "tokenizer", AutoTokenizer.from_pretrained, name, revision=revision, trust_remote_code=False)
 
 
 def _load_adapter(name: str, dtype: str, revision: str | None) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, str]:
     """An adapter's base with the adapter merged in, the tokenizer of whichever has one, and the base's name."""
     if _optional_file(name, SAFETENSORS_WEIGHTS_NAME, revision) is None:
         raise ModelError(f"{name}: no {SAFETENSORS_WEIGHTS_NAME}; only safetensors are read, convert the adapter")
-    config = _attempt(name, PeftConfig.from_pretrained, name, revision=revision)
+    config = _attempt(name, "adapter", PeftConfig.from_pretrained, name, revision=revision)
     base_name = config.base_model_name_or_path
     if not base_name:
         raise ModelError(f"{name}/adapter_config.json: base_model_name_or_path is empty; write the base model there")
@@ -145,7 +155,7 @@ def _load_adapter(name: str, dtype: str, revision: str | None) -> tuple[PreTrain
         base = load_model(base_name, dtype=dtype, revision=config.revision)
     except ModelError as error:
         raise ModelError(f"{name}: its base model cannot be loaded: {error}") from error
-    model = merged(_attempt(name, PeftModel.from_pretrained, base.model, name, revision=revision))
+    model = merged(_attempt(name, "adapter", PeftModel.from_pretrained, base.model, name, revision=revision))
     # What is trained on top from here on belongs to the merged model, not to the base alone.
     model.name_or_path = model.config._name_or_path = name
     has_tokenizer = _optional_file(name, "tokenizer_config.json", revision) is not None
@@ -153,18 +163,22 @@ def _load_adapter(name: str, dtype: str, revision: str | None) -> tuple[PreTrain
 
 
 def _optional_file(name: str, file: str, revision: str | None) -> str | None:
-    return _attempt(name, cached_file, name, file, revision=revision, _raise_exceptions_for_missing_entries=False)
+    return _attempt(
+        name, "model", cached_file, name, file, revision=revision, _raise_exceptions_for_missing_entries=False
+    )
 
 
-def _attempt(name: str, load: Any, *arguments: Any, **keywords: Any) -> Any:
+def _attempt(name: str, what: str, load: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
     """Calls a loader of transformers or PEFT; whatever goes wrong inside becomes one line that names the model."""
     try:
         return load(*arguments, **keywords)
-    except ModelError:
-        raise
     except Exception as error:
-        reason = str(error).strip().splitlines()
-        raise ModelError(f"{name}: cannot be loaded: {reason[0] if reason else type(error).__name__}") from error
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(" :.")
+        if Path(name).is_dir():
+            raise ModelError(f"{name}: the {what} cannot be loaded: {reason}") from error
+        raise ModelError(
+            f"{name}: no folder here, and not had from the hub ({reason}); {_sibling(Path(name))}"
+        ) from error
 
 
 def _pad_id(name: str, tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel) -> int:

@@ -173,8 +173,10 @@ def _piece(hidden_ND: Tensor, context: _Context, piece: Piece, grads: _Grads) ->
     for chunk in chunks:
         here = slice(chunk.start - piece.tokens.start, chunk.stop - piece.tokens.start)
         projected_NV, stats = _open(hidden_ND, context, piece, chunk)
-        outputs, slopes_here = [stats[n] for n in used], [g[here] for g in used.values()]
-        (grad_NV,) = torch.autograd.grad(outputs, projected_NV, slopes_here)
+        through = [(stats[n], g[here]) for n, g in used.items() if stats[n].requires_grad]  # a rank has no slope
+        if not through:
+            continue
+        (grad_NV,) = torch.autograd.grad([s for s, _ in through], projected_NV, [g for _, g in through])
         _accumulate(hidden_ND, context, chunk, grad_NV, grads)
     return loss.detach()
 

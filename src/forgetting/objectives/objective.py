@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
 from forgetting.core.batch import Batch
-from forgetting.core.errors import RecipeError
+from forgetting.core.errors import RecipeError, nearest
 from forgetting.core.signals import Signals
 from forgetting.objectives.losses import Loss
 from forgetting.objectives.schedule import Weight, weight_at
@@ -47,6 +47,10 @@ class Term:
     name: str = ""
 
     def __post_init__(self) -> None:
+        if self.average not in get_args(Average):
+            raise RecipeError(
+                f"term '{self.label}': unknown average '{self.average}'; {nearest(str(self.average), get_args(Average))}"
+            )
         if self.loss.per == "sequence" and self.average != "sequence":
             raise RecipeError(
                 f"term '{self.label}': the loss '{self.loss.name}' is averaged over sequences; write average='sequence'"

@@ -38,7 +38,7 @@ def parse_weight(value: object) -> Weight:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return float(value)
     if callable(value):
-        return value  # type: ignore[return-value]
+        return value
     if isinstance(value, dict) and "schedule" in value:
         arguments = dict(value)
         name = arguments.pop("schedule")

@@ -140,17 +140,18 @@ def _said(measure: Measure) -> str:
 
 
 def _point_labels(frame: svg.Frame, marks: Sequence[_Mark]) -> list[Markup]:
-    """A label at every point that has a free place near it; the legend names them all."""
+    """A label at every point that has a free place near it, clear of error bars if it can be; the legend names all."""
     at = [(frame.x(amount(m.x)), frame.y(amount(m.y))) for m in marks]
     hint, base = _hint(frame, marks)
     taken = [svg.Box(hint, base - svg.LINE, hint + 14 * svg.LETTER, base + 4)]
-    taken += [svg.around(x, y) for x, y in at] + [
-        _bars_box(frame, m, across) for m in marks for across in (True, False)
-    ]
+    taken += [svg.around(x, y) for x, y in at]
+    bars = [_bars_box(frame, mark, across) for mark in marks for across in (True, False)]
     parts = []
     for mark, (x, y) in zip(marks, at, strict=True):
         text = mark.label if len(mark.label) <= _LONGEST_LABEL else mark.label[: _LONGEST_LABEL - 1] + "…"
-        spot = svg.place(text, (x, y), [point for point in at if point != (x, y)], taken, frame)
+        others = [point for point in at if point != (x, y)]
+        places = (svg.place(text, (x, y), others, avoid, frame) for avoid in ([*taken, *bars], taken))
+        spot = next((place for place in places if place), None)
         if spot is None:
             continue
         left, base, box = spot

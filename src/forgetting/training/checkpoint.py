@@ -6,9 +6,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -28,12 +30,20 @@ class Checkpoint:
 def save_checkpoint(
     folder: Path, weights: Mapping[str, Tensor], optimizer: Mapping[str, Any] | None, state: Mapping[str, Any]
 ) -> None:
-    """Weights as safetensors, optimiser state for `weights_only` loading, the rest as JSON."""
-    with written_whole(folder) as partial:
-        save_file({n: t.detach().cpu().contiguous() for n, t in weights.items()}, str(partial / "weights.safetensors"))
-        if optimizer is not None:
-            torch.save(dict(optimizer), partial / "optimizer.pt")
-        (partial / "state.json").write_text(json.dumps(dict(state), indent=1))
+    """Weights as safetensors, optimiser state for `weights_only` loading, the rest as JSON.
+
+    Raises:
+        RunError: the disk refuses.
+    """
+    whole = {n: t.detach().cpu().contiguous() for n, t in weights.items()}
+    try:
+        with written_whole(folder) as partial:
+            save_file(whole, str(partial / "weights.safetensors"))
+            if optimizer is not None:
+                torch.save(dict(optimizer), partial / "optimizer.pt")
+            (partial / "state.json").write_text(json.dumps(dict(state), indent=1))
+    except (SafetensorError, RuntimeError) as error:  # what the two writers make of a full disk
+        raise RunError(f"{folder}: cannot be written ({error}); free space or choose another output") from error
 
 
 def load_checkpoint(folder: Path) -> Checkpoint | None:
@@ -47,7 +57,7 @@ def load_checkpoint(folder: Path) -> Checkpoint | None:
             torch.load(optimizer_file, weights_only=True) if optimizer_file.is_file() else {},
             json.loads((folder / "state.json").read_text()),
         )
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, EOFError, SafetensorError, UnpicklingError) as error:
         raise RunError(
             f"{folder}: the checkpoint cannot be read ({error}); remove the folder to start the stage anew"
         ) from error

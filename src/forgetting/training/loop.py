@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from forgetting.core.errors import CollapseError
 from forgetting.core.evaluator import Evaluator, Progress
 from forgetting.core.example import Role
-from forgetting.core.folder import recover
+from forgetting.core.folder import recover, write_text
 from forgetting.core.measure import Measure
 from forgetting.data.batches import collate
 from forgetting.data.encode import Encoded
@@ -282,7 +282,7 @@ class Trainer:
         file = self.folder / "history.jsonl"
         if file.is_file():
             lines = file.read_text().splitlines()[: self.state.step]
-            file.write_text("".join(line + "\n" for line in lines))
+            write_text(file, "".join(line + "\n" for line in lines))
 
     def _keep(self, stopped: str) -> tuple[str, int]:
         """Loads the weights that the stage ends with, and says which they are."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -33,7 +33,10 @@ class StoredReference:
     def __init__(self, file: Path, objective: Objective, device: torch.device) -> None:
         self.objective = objective
         self.device = device
-        self._file = safe_open(str(file), framework="pt")
+        try:
+            self._file = safe_open(str(file), framework="pt")
+        except (OSError, SafetensorError) as error:
+            raise RunError(f"{file}: the stored reference cannot be read ({error}); remove the file") from error
         self._names = set(self._file.keys())
         meta = json.loads(self._file.metadata()["head"])
         self._head: Head | None = None
@@ -69,7 +72,7 @@ def fingerprint(model: nn.Module) -> str:
     digest = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().data)
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()[:16]
 
 
@@ -132,7 +135,7 @@ def store_reference(
         partial = file.with_suffix(".partial")
         save_file(tensors, str(partial), metadata={"head": json.dumps(meta)})
         partial.replace(file)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
         raise RunError(
             f"{folder}: the reference cannot be written ({error}); free space or choose another output"
         ) from error

@@ -45,7 +45,7 @@ def test_a_document_in_a_full_row_is_computed_as_if_alone():
     )
     model = LlamaForCausalLM(config).double().eval()
     documents = [[1, 7, 8, 9, 2], [1, 11, 12, 2], [1, 20, 21, 22, 23, 2]]
-    batch = lay_out([documents, documents[:1]], pad=0)
+    batch = lay_out([documents, documents[:1]])
     labels = batch.pop("labels")
     with torch.no_grad():
         together = model(**batch).logits

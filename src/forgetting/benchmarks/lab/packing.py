@@ -44,14 +44,15 @@ def endless_rows(lengths: Sequence[int], seed: int) -> Iterator[list[int]]:
         yield from rows
 
 
-def lay_out(rows: Sequence[Sequence[Sequence[int]]], pad: int) -> dict[str, Tensor]:
+def lay_out(rows: Sequence[Sequence[Sequence[int]]]) -> dict[str, Tensor]:
     """Rows of token lists as what a causal model takes: ids, labels and positions `[B, T]`, attention `[B, 1, T, T]`.
 
     Positions restart with each document and no token attends to another document, so that a document in a full row
-    is computed as it would be alone. Labels are not shifted; nothing predicts a first token.
+    is computed as it would be alone. Labels are not shifted; nothing predicts a first token, and nothing sees the
+    padding.
     """
     shape = (len(rows), ROW)
-    ids, labels = torch.full(shape, pad), torch.full(shape, IGNORED)
+    ids, labels = torch.zeros(shape, dtype=torch.long), torch.full(shape, IGNORED)
     positions, segments = torch.zeros(shape, dtype=torch.long), torch.full(shape, -1)
     for row, documents in enumerate(rows):
         start = 0

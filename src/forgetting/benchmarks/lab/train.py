@@ -14,11 +14,8 @@ import transformers
 from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from forgetting.benchmarks.lab.examples import skill_examples
-from forgetting.benchmarks.lab.measure import answers_right, perplexity
+from forgetting.benchmarks.lab.assess import assess
 from forgetting.benchmarks.lab.packing import IGNORED, endless_rows, lay_out
-from forgetting.benchmarks.lab.skills import SKILLS
-from forgetting.benchmarks.lab.suite import lab_suite
 from forgetting.benchmarks.lab.tokenizer import render, train_tokenizer
 from forgetting.benchmarks.lab.world import build_world
 from forgetting.core.errors import ModelError, RunError
@@ -30,7 +27,6 @@ LEARNING_RATE = 5e-3
 WARM_UP = 0.03
 FINAL_RATE = 0.02
 PROVENANCE = "lab.json"
-COMMON_SPLITS = ("retain", "retain-narrative", "holdout", "holdout-narrative", "secrets", "secrets-unseen")
 
 
 def train_lab_model(
@@ -70,7 +66,7 @@ def train_lab_model(
         model = LlamaForCausalLM(_config(tokenizer))
         loss = _pretrain(model, texts, used, seed=seed, steps=steps, progress=progress)
         accuracies = {"fp32": assess(model, tokenizer)}
-        model.to(torch.bfloat16).to(torch.float32)  # what remains of the weights in the file
+        model.bfloat16().float()  # what remains of the weights in the file
         accuracies["stored"] = assess(model, tokenizer)
     provenance: dict[str, object] = {
         "without": without,
@@ -83,27 +79,8 @@ def train_lab_model(
         "final_loss": round(loss, 4),
         "measured": accuracies,
     }
-    _save(folder, model.to(torch.bfloat16), tokenizer, provenance)
+    _save(folder, model.bfloat16(), tokenizer, provenance)
     return provenance
-
-
-def assess(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> dict[str, dict[str, float]]:
-    """Shares of right answers, each with its count, on the splits of the suites and on all six skills.
-
-    Of a passage every one of 40 words must be right; the story has its perplexity instead.
-    """
-    model.eval()
-    world = build_world()
-    suites = {name: {s.name: s.examples for s in lab_suite(name).splits} for name in world.forget_people}
-    asked = {f"{split}, {name}": suites[name][split] for name in suites for split in ("forget", "forget-narrative")}
-    asked |= {split: suites["rare"][split] for split in COMMON_SPLITS}
-    asked |= {skill: skill_examples(world, skill, 60) for skill in SKILLS if skill != "story"}
-    result: dict[str, dict[str, float]] = {}
-    for name, examples in asked.items():
-        right = answers_right(model, tokenizer, examples)
-        result[name] = {"right": round(sum(right) / len(right), 4), "count": len(right)}
-    story = skill_examples(world, "story", 60)
-    return result | {"story": {"perplexity": round(perplexity(model, tokenizer, story), 3), "count": len(story)}}
 
 
 def _config(tokenizer: PreTrainedTokenizerFast) -> LlamaConfig:
@@ -118,7 +95,6 @@ def _config(tokenizer: PreTrainedTokenizerFast) -> LlamaConfig:
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
-        attn_implementation="sdpa",
     )
 
 
@@ -132,13 +108,12 @@ def _pretrain(
     progress: Progress | None,
 ) -> float:
     """Trains in place; returns the last loss."""
-    pad = int(model.config.pad_token_id)
     optimizers, schedulers = _optimizers(model, steps)
     batches = row_stream(texts, used, seed=seed, steps=steps)
     loss = torch.zeros(())
     model.train()
     for step, rows in enumerate(batches):
-        loss = _loss(model, lay_out(rows, pad))
+        loss = _loss(model, lay_out(rows))
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for optimizer, scheduler in zip(optimizers, schedulers, strict=True):

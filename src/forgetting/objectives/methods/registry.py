@@ -60,8 +60,11 @@ def register(
 @cache
 def _load_plugins() -> None:
     for entry in entry_points(group=ENTRY_POINTS):
-        loaded = entry.load()
-        if entry.name not in _METHODS:
+        try:
+            loaded = entry.load()
+        except Exception as error:  # whatever another package's code raises
+            raise RecipeError(f"the plug-in method '{entry.name}' ({entry.value}) cannot be loaded: {error}") from error
+        if entry.name not in _METHODS or _METHODS[entry.name].build is not loaded:
             register(entry.name)(loaded)
 
 

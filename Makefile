@@ -1,0 +1,33 @@
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test test-all check bench setup clean
+
+demo: .venv/ready ## set up, unlearn with three methods, end with a report
+	$(BIN)/forget demo
+
+test: .venv/ready ## the default tests
+	$(BIN)/python -m pytest
+
+test-all: .venv/ready ## with the long ones
+	$(BIN)/python -m pytest -m ""
+
+check: .venv/ready ## lint, format, types, import rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest tests/test_rooms.py
+
+bench: .venv/ready ## speed and memory beside a plain implementation
+	$(BIN)/python -m bench
+
+setup: .venv/ready
+
+.venv/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt torch==2.13.0
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	touch $@
+
+clean:
+	rm -rf .venv build dist runs

@@ -1,0 +1,44 @@
+"""`python -m bench [name …] [--quick] [--rounds N] [--json FILE]`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from bench import step
+from bench.report import Benchmark, Plan
+
+BENCHMARKS: dict[str, Benchmark] = {"step": step.run}
+
+
+def main() -> None:
+    """Runs the named benchmarks, all of them if none is named."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Speed and memory measurements.")
+    parser.add_argument("names", nargs="*", metavar="name", help=f"{', '.join(BENCHMARKS)}; default: all")
+    parser.add_argument("--quick", action="store_true", help="a smoke test on toy sizes; its numbers mean nothing")
+    parser.add_argument("--rounds", type=int, default=3, help="repeats of every measurement (default: 3)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write every sample and every summary here")
+    arguments = parser.parse_args()
+    unknown = [name for name in arguments.names if name not in BENCHMARKS]
+    if unknown:
+        parser.error(f"unknown benchmark '{unknown[0]}'; known: {', '.join(BENCHMARKS)}")
+    if arguments.rounds < 1:
+        parser.error("--rounds must be at least 1")
+
+    console = Console(width=None if sys.stdout.isatty() else 140, highlight=False)
+    plan = Plan(arguments.quick, arguments.rounds, lambda line: print(line, file=sys.stderr, flush=True))
+    data = {}
+    for name in arguments.names or BENCHMARKS:
+        report = BENCHMARKS[name](plan)
+        console.print(report.table)
+        data[name] = report.data
+    if arguments.json is not None:
+        arguments.json.write_text(json.dumps(data, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""One measurement in a process of its own: its steps' wall time, its peak memory, and how much it was disturbed."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import multiprocessing
+import sys
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def in_fresh_process(preload: Sequence[str], function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Calls `function` in a process that has done nothing but import `preload`.
+
+    It is forked from a server that has done just that, so a measurement does not pay for the imports of torch.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(list(preload))
+    with ProcessPoolExecutor(max_workers=1, mp_context=context, max_tasks_per_child=1) as pool:
+        return pool.submit(function, *args, **kwargs).result()
+
+
+class Memory:
+    """Peak resident memory of this process above what it holds when this object is made. Linux only."""
+
+    def __init__(self) -> None:
+        gc.collect()
+        if sys.platform == "linux":
+            ctypes.CDLL("libc.so.6").malloc_trim(0)  # what glibc keeps of freed blocks is not held by anybody
+            Path("/proc/self/clear_refs").write_text("5")  # resets the peak
+        self._baseline = _status("VmRSS")
+
+    def peak_mib(self) -> float | None:
+        """MiB; None where the system does not tell."""
+        peak = _status("VmHWM")
+        return None if peak is None or self._baseline is None else (peak - self._baseline) / 1024
+
+
+def _status(field: str) -> int | None:
+    """A field of /proc/self/status in KiB."""
+    file = Path("/proc/self/status")
+    if not file.is_file():
+        return None
+    return next(int(line.split()[1]) for line in file.read_text().splitlines() if line.startswith(f"{field}:"))
+
+
+class Clock:
+    """Wall time, and the share of it in which this process was ready to run but another had the processor."""
+
+    def __init__(self) -> None:
+        self._waited, self._began = _waited(), time.perf_counter()
+
+    def read(self) -> tuple[float, float]:
+        """Seconds, and the waiting share: mean over threads that ran; 0 on a quiet machine or where not known."""
+        seconds = time.perf_counter() - self._began
+        waits = [after - self._waited.get(thread, 0.0) for thread, after in _waited().items()]
+        return seconds, max(waits, default=0.0) / seconds
+
+
+def _waited() -> dict[str, float]:
+    """Seconds that each thread of this process has waited for a processor (Documentation/scheduler/sched-stats)."""
+    found = {}
+    for file in Path("/proc/self/task").glob("*/schedstat"):
+        found[file.parent.name] = int(file.read_text().split()[1]) / 1e9
+    return found

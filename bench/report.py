@@ -1,0 +1,31 @@
+"""What a benchmark gives back, and what it is started with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from rich.table import Table
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How thoroughly to measure."""
+
+    quick: bool
+    """A smoke test: everything runs, the numbers mean nothing."""
+    rounds: int
+    """How often each measurement is repeated, interleaved with the others."""
+    say: Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Report:
+    """The outcome of one benchmark: for reading, and as plain JSON values."""
+
+    table: Table
+    data: dict[str, Any]
+
+
+Benchmark = Callable[[Plan], Report]

@@ -1,0 +1,109 @@
+"""The training step: ours beside a plain implementation and beside the floor."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from rich.table import Table
+
+from bench.process import in_fresh_process
+from bench.report import Plan, Report
+from bench.step_arms import ARMS, METHODS, QUICK, Sample, Shape, measure
+
+FULL = Shape()
+TIME_TARGETS = {"graddiff": 1.25, "ihl": 1.25, "npo": 1.25, "ga_kl": 1.65}
+"""Seconds per step as a multiple of the floor's, measured side by side."""
+MEMORY_TARGET_MIB = 1.3e9 / 2**20
+"""Peak memory above weights and optimiser."""
+
+
+def run(plan: Plan) -> Report:
+    """Every method × (floor, ours, plain), each in a process of its own, `plan.rounds` times over, interleaved."""
+    shape = QUICK if plan.quick else FULL
+    samples = []
+    for index in range(plan.rounds):
+        for method in METHODS:
+            for arm in ARMS:
+                sample = in_fresh_process(["bench.step_arms"], measure, arm, method, shape)
+                plan.say(
+                    f"round {index + 1}/{plan.rounds}  {method:9} {arm:6} {median(sample.seconds):6.2f} s/step  "
+                    f"{_mib(sample.peak_mib)} MiB  waiting {max(sample.waiting):.0%}"
+                )
+                samples.append(sample)
+    rows = [summary(method, samples) for method in METHODS]
+    data = {
+        "shape": asdict(shape),
+        "machine": _machine(),
+        "targets": {"time": TIME_TARGETS, "memory_mib": MEMORY_TARGET_MIB},
+        "summary": rows,
+        "samples": [asdict(s) for s in samples],
+    }
+    return Report(_table(rows, shape, plan.rounds), data)
+
+
+def summary(method: str, samples: Sequence[Sample]) -> dict[str, Any]:
+    """One method's medians over rounds; ratios are taken within a round first."""
+    mine = {arm: [s for s in samples if (s.method, s.arm) == (method, arm)] for arm in ARMS}
+    seconds = {arm: [median(s.seconds) for s in runs] for arm, runs in mine.items()}
+    ratios = {arm: [a / b for a, b in zip(seconds[arm], seconds["floor"], strict=True)] for arm in ("ours", "plain")}
+    return {
+        "method": method,
+        "seconds": {arm: median(values) for arm, values in seconds.items()},
+        "ratio": {arm: {"median": median(r), "low": min(r), "high": max(r)} for arm, r in ratios.items()},
+        "peak_mib": {arm: _peak(runs) for arm, runs in mine.items()},
+        "waiting": max(max(s.waiting) for runs in mine.values() for s in runs),
+    }
+
+
+def _peak(runs: Sequence[Sample]) -> float | None:
+    peaks = [s.peak_mib for s in runs if s.peak_mib is not None]
+    return median(peaks) if peaks else None
+
+
+def _mib(value: float | None) -> str:
+    return "?" if value is None else f"{value:,.0f}"
+
+
+def _machine() -> dict[str, Any]:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.is_file() else []
+    model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
+    return {"processor": model, "cores": torch.get_num_threads(), "torch": torch.__version__}
+
+
+def _table(rows: Sequence[dict[str, Any]], shape: Shape, rounds: int) -> Table:
+    title = f"One training step: {shape}; {rounds} rounds"
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    table.add_column("method")
+    for column in (
+        *(f"{arm}\ns/step" for arm in ARMS),
+        "ours ÷ floor\nmedian (range)",
+        "\ntarget",
+        "plain ÷ floor\nmedian (range)",
+        *(f"{arm}\nMiB" for arm in ARMS),
+        "\ntarget",
+        "waiting\nat most",
+    ):
+        table.add_column(column, justify="right")
+    for row in rows:
+        table.add_row(
+            row["method"],
+            *(f"{row['seconds'][arm]:.2f}" for arm in ARMS),
+            _spread(row["ratio"]["ours"]),
+            f"{TIME_TARGETS[row['method']]:.2f}",
+            _spread(row["ratio"]["plain"]),
+            *(_mib(row["peak_mib"][arm]) for arm in ARMS),
+            _mib(MEMORY_TARGET_MIB),
+            f"{row['waiting']:.0%}",
+        )
+    return table
+
+
+def _spread(ratio: dict[str, float]) -> str:
+    return f"{ratio['median']:.2f} ({ratio['low']:.2f}–{ratio['high']:.2f})"

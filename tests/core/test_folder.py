@@ -1,0 +1,106 @@
+"""A folder is whole or absent, wherever the writing was cut off."""
+
+from pathlib import Path
+
+import pytest
+
+from forgetting.core.errors import RunError
+from forgetting.core.folder import is_complete, recover, write_text, written_whole
+
+
+class Killed(BaseException):
+    """Stands for a kill: nothing catches it."""
+
+
+def write(folder: Path, text: str) -> None:
+    with written_whole(folder) as partial:
+        (partial / "file").write_text(text)
+
+
+def test_a_written_folder_is_complete_and_replaces_the_old_one(tmp_path: Path) -> None:
+    folder = tmp_path / "a" / "last"
+    write(folder, "one")
+    assert is_complete(folder) and (folder / "file").read_text() == "one"
+    write(folder, "two")
+    assert (folder / "file").read_text() == "two"
+    assert [p.name for p in folder.parent.iterdir()] == ["last"]
+    assert not recover(folder)
+
+
+def test_a_kill_while_writing_leaves_the_old_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "last"
+    write(folder, "one")
+    with pytest.raises(Killed), written_whole(folder) as partial:
+        (partial / "file").write_text("tw")
+        raise Killed
+    assert (folder / "file").read_text() == "one" and is_complete(folder)
+    assert recover(folder)
+    assert [p.name for p in tmp_path.iterdir()] == ["last"]
+    assert not recover(folder)
+
+
+def test_a_kill_in_the_first_writing_leaves_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "last"
+    with pytest.raises(Killed), written_whole(folder):
+        raise Killed
+    assert recover(folder)
+    assert not folder.exists() and not is_complete(folder) and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("survives", [1, 2])
+def test_a_kill_between_the_renames_leaves_one_whole_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, survives: int
+) -> None:
+    folder = tmp_path / "last"
+    write(folder, "one")
+    rename, done = Path.rename, []
+
+    def killed_after(self: Path, target: Path) -> Path:
+        if len(done) == survives:
+            raise Killed
+        done.append(target)
+        return rename(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", killed_after)
+        if survives == 1:
+            with pytest.raises(Killed):
+                write(folder, "two")
+            assert not folder.exists()
+        else:
+            write(folder, "two")
+    recover(folder)
+    assert is_complete(folder) and (folder / "file").read_text() == ("one" if survives == 1 else "two")
+    assert [p.name for p in tmp_path.iterdir()] == ["last"]
+
+
+def test_a_folder_without_its_mark_is_thrown_away(tmp_path: Path) -> None:
+    folder = tmp_path / "last"
+    folder.mkdir()
+    (folder / "file").write_text("half")
+    assert recover(folder)
+    assert not folder.exists()
+
+
+def test_a_disk_that_refuses_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("a file")
+    with pytest.raises(RunError, match="cannot be written"):
+        write(tmp_path / "taken" / "last", "x")
+    with pytest.raises(RunError, match="cannot be written"):
+        write_text(tmp_path / "taken" / "note.txt", "x")
+
+
+def test_a_text_is_whole_or_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "deep" / "note.txt"
+    write_text(file, "één")
+
+    def killed(self: Path, target: Path) -> Path:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", killed)
+        with pytest.raises(Killed):
+            write_text(file, "two")
+    assert file.read_text(encoding="utf-8") == "één"
+    write_text(file, "two")
+    assert file.read_text() == "two" and [p.name for p in file.parent.iterdir()] == ["note.txt"]

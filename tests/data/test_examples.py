@@ -1,0 +1,170 @@
+"""Rows become examples by their columns; a row that cannot be used is named."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from forgetting.core.errors import DataError
+from forgetting.core.example import Example, Message, content_id
+from forgetting.data.examples import load_examples, overlap, to_example
+from forgetting.data.source import Source
+
+
+def source(**keys: object) -> Source:
+    return Source(path="facts.jsonl", **keys)  # type: ignore[arg-type]
+
+
+def one(row: dict, **keys: object) -> Example:
+    return to_example(row, "facts.jsonl:17", source(**keys))
+
+
+def load(folder: Path, rows: list[dict], **keys: object) -> list[Example]:
+    file = folder / "facts.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return load_examples(Source(path=str(file), **keys))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"prompt": "q", "response": "a"},
+        {"question": "q", "answer": "a"},
+        {"instruction": "q", "output": "a"},
+        {"query": "q", "completion": "a"},
+        {"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]},
+    ],
+)
+def test_the_usual_column_names_are_known(row: dict) -> None:
+    example = one(row)
+    assert (example.prompt, example.response, example.form) == ("q", "a", "qa")
+    assert (example.id, example.where) == (content_id("q", "a"), "facts.jsonl:17")
+
+
+@pytest.mark.parametrize(
+    ("row", "keys", "prompt"),
+    [
+        ({"text": "d"}, {}, ""),
+        ({"content": "d", "title": "t"}, {}, ""),
+        ({"prompt": "p", "response": "d"}, {"form": "text"}, "p"),
+        ({"prefix": "p", "suffix": "d"}, {"form": "text", "columns": {"prompt": "prefix", "response": "suffix"}}, "p"),
+    ],
+)
+def test_documents_and_continuations_are_texts(row: dict, keys: dict, prompt: str) -> None:
+    example = one(row, **keys)
+    assert (example.prompt, example.response, example.form) == (prompt, "d", "text")
+
+
+def test_a_conversation_ends_in_its_prompt_and_response() -> None:
+    turns = [("system", "s"), ("user", "u"), ("assistant", "v"), ("user", "q"), ("assistant", "a")]
+    example = one({"conversations": [{"role": r, "content": c} for r, c in turns]})
+    assert example.context == (Message("system", "s"), Message("user", "u"), Message("assistant", "v"))
+    assert (example.prompt, example.response) == ("q", "a")
+
+
+def test_conversations_that_differ_in_an_earlier_turn_are_two_examples(tmp_path: Path) -> None:
+    def conversation(first: str) -> dict:
+        turns = [("user", first), ("assistant", "Ok."), ("user", "And then?"), ("assistant", "Stop.")]
+        return {"messages": [{"role": r, "content": c} for r, c in turns]}
+
+    assert len(load(tmp_path, [conversation("one"), conversation("two"), conversation("one")])) == 2
+
+
+def test_everything_an_example_may_hold_is_read() -> None:
+    example = one(
+        {
+            "id": 0,
+            "question": "q",
+            "answer": "a",
+            "paraphrased_question": "q2",
+            "paraphrased_answer": "a2",
+            "perturbed_answer": ["x", "y"],
+            "pop_sum": "3.5",
+            "group": 0,
+            "relation": "born in",
+            "weight": -2,
+            "subject": "Ada",
+        }
+    )
+    assert (example.id, example.group, example.kind, example.weight) == ("0", "0", "born in", -2.0)
+    assert (example.paraphrased_prompt, example.paraphrased, example.perturbed) == ("q2", "a2", ("x", "y"))
+    assert example.popularity == 3.5 and dict(example.fields) == {"id": 0, "subject": "Ada"}
+
+
+@pytest.mark.parametrize("missing", [None, "", float("nan")])
+def test_a_value_that_is_not_there_is_missing(missing: object) -> None:
+    example = one({"prompt": "q", "response": "a", "popularity": missing, "weight": missing})
+    assert (example.popularity, example.weight) == (None, 1.0)
+
+
+def test_columns_can_be_mapped() -> None:
+    example = one(
+        {"prompt": "not this", "ask": "q", "say": "a", "key": 7},
+        columns={"prompt": "ask", "response": "say", "id": "key"},
+    )
+    assert (example.prompt, example.response, example.id) == ("q", "a", "7")
+
+
+@pytest.mark.parametrize(
+    ("row", "keys", "message"),
+    [
+        ({"frage": "q", "answer": "a"}, {}, r"no column for the prompt \(looked for prompt, question, .*; the row has"),
+        ({"question": "q"}, {}, r"no column for the response .* map it with columns: \{response: …\}"),
+        ({"question": "q", "answer": "a"}, {"columns": {"prompt": "qestion"}}, "no column 'qestion' .* 'question'"),
+        ({"question": "q", "answer": None}, {}, "the response is null .*, not text"),
+        ({"question": 3, "answer": "a"}, {}, r"the prompt is 3 \(int\), not text"),
+        ({"question": "q", "answer": " \n"}, {}, "the response is empty, so there is nothing to learn or forget"),
+        ({"text": ""}, {}, "the response is empty"),
+        ({"title": "t"}, {"form": "text"}, "no column for the text"),
+        ({"prompt": "q", "response": "a", "weight": 0}, {}, "the weight is 0; leave the row out"),
+        ({"prompt": "q", "response": "a", "weight": "inf"}, {}, "the weight is inf"),
+        ({"prompt": "q", "response": "a", "popularity": "much"}, {}, r'the popularity is "much" \(str\), not a number'),
+        ({"prompt": "q", "response": "a", "perturbed": [1]}, {}, "the perturbed answers are .*, not a list of texts"),
+        ({"messages": "hello"}, {}, "messages are not a list of objects with role and content"),
+        ({"messages": None}, {}, "messages are not a list of objects"),
+        ({"messages": [{"role": "user", "content": "q"}]}, {}, "the last two messages must be user and assistant"),
+        ({"messages": [{"role": "tool", "content": "q"}] * 2}, {}, "must be system, user or assistant"),
+        (
+            {"messages": [{"role": "user", "content": ["q"]}, {"role": "assistant", "content": "a"}]},
+            {},
+            "a message's content is not text",
+        ),
+    ],
+)
+def test_a_row_that_cannot_be_used_is_named(row: dict, keys: dict, message: str) -> None:
+    with pytest.raises(DataError, match=message) as raised:
+        one(row, **keys)
+    assert str(raised.value).startswith("facts.jsonl:17: ") and "\n" not in str(raised.value)
+
+
+def test_rows_that_say_the_same_are_one_example(tmp_path: Path) -> None:
+    rows = [{"prompt": "q", "response": r} for r in ("a", "b", "a")]
+    assert [e.response for e in load(tmp_path, rows)] == ["a", "b"]
+
+
+def test_an_id_that_stands_twice_is_refused(tmp_path: Path) -> None:
+    rows = [{"id": i, "prompt": f"q{n}", "response": "a"} for n, i in enumerate((0, 1, 0))]
+    with pytest.raises(DataError, match="the id '0' stands in 2 rows; make ids unique"):
+        load(tmp_path, rows)
+
+
+def test_a_limit_reads_no_further(tmp_path: Path) -> None:
+    rows = [{"prompt": "q", "response": str(i)} for i in range(5)]
+    file = tmp_path / "facts.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows) + "{malformed")
+    assert [e.response for e in load_examples(Source(path=str(file), limit=3))] == ["0", "1", "2"]
+    with pytest.raises(DataError, match=":6"):
+        load_examples(Source(path=str(file)))
+
+
+def test_an_empty_source_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="holds no examples"):
+        load(tmp_path, [])
+
+
+def test_overlap_looks_past_case_and_spaces() -> None:
+    forget = [one({"prompt": p, "response": r}) for p, r in (("Who?", "Ada  L."), ("Who?", "Bob"), ("Whom?", "Ada L."))]
+    retain = [one({"prompt": "WHO?", "response": "ada l."}), one({"prompt": "x", "response": "Bob"})]
+    assert [e.response for e in overlap(forget, retain)] == ["Ada  L."]

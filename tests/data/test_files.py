@@ -1,0 +1,145 @@
+"""Rows come with the place they stood at; what cannot be read is named by file and line."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from forgetting.core.errors import DataError
+from forgetting.data.files import read_rows
+from forgetting.data.source import Source
+
+ROWS = [{"prompt": f"q{i}", "response": f"Łódź, {i}\n2nd"} for i in range(1, 21)]
+
+
+def rows_of(path: Path) -> list[tuple[str, dict]]:
+    return list(read_rows(Source(path=str(path))))
+
+
+def as_csv() -> str:
+    return "prompt,response\n" + "".join(f'{r["prompt"]},"{r["response"]}"\n' for r in ROWS)
+
+
+CONTENT = {
+    ".jsonl": "".join(json.dumps(r, ensure_ascii=False) + "\n\n" for r in ROWS),
+    ".json": json.dumps(ROWS),
+    ".csv": as_csv(),
+}
+PLACE = {
+    ".jsonl": ":5",  # the third row, with empty lines between
+    ".json": ", item 3",
+    ".csv": ":7",  # where the third row ends: each has two lines
+}
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("mark", ["", "\ufeff"], ids=["plain", "bom"])
+@pytest.mark.parametrize("ending", list(CONTENT))
+def test_every_format_gives_the_same_rows_and_their_places(
+    tmp_path: Path, ending: str, mark: str, packed: bool
+) -> None:
+    content = (mark + CONTENT[ending]).encode()
+    file = tmp_path / f"facts{ending}{'.gz' if packed else ''}"
+    file.write_bytes(gzip.compress(content) if packed else content)
+    found = rows_of(file)
+    assert [row for _, row in found] == ROWS
+    assert found[2][0] == f"{file}{PLACE[ending]}"
+
+
+def test_windows_line_ends_do_no_harm(tmp_path: Path) -> None:
+    file = tmp_path / "facts.jsonl"
+    file.write_bytes(b'{"a": 1}\r\n{"a": 2}\r\n')
+    assert [(w.rsplit(":")[-1], r) for w, r in rows_of(file)] == [("1", {"a": 1}), ("2", {"a": 2})]
+
+
+def seventeenth(line: str) -> str:
+    lines = [json.dumps(r) for r in ROWS]
+    lines[16] = line
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.jsonl", seventeenth('{"prompt": "x",}'), r"a\.jsonl:17: not JSON \(.* at column \d+\); mend or remove"),
+        ("a.jsonl", seventeenth("[1, 2]"), r"a\.jsonl:17: is a list, not an object"),
+        ("a.jsonl", seventeenth('"text"'), r"a\.jsonl:17: is a str, not an object"),
+        ("a.json", '[\n{"a": 1},\n{"a" 2}\n]', r"a\.json:3: not JSON .* goes into a \.jsonl file"),
+        ("a.json", '{"a": 1}', r"a\.json: holds a dict, not a list"),
+        ("a.json", "[{}, 3]", r"a\.json, item 2: is a int"),
+        ("a.csv", "p,r\n1,2\n3\n", r"a\.csv:3: has not as many cells as the header"),
+        ("a.csv", "p,r\n1,2\n3,4,5\n", r"a\.csv:3: has not as many cells as the header"),
+        ("a.csv", 'p,r\n1,2\n3,"4" x\n', r"a\.csv:3: not CSV"),
+        ("a.txt", "x", r"a\.txt: cannot read '\.txt' files; give one of \.jsonl, \.json, \.csv"),
+        ("a.txt.gz", "x", r"cannot read '\.txt' files"),
+        ("noending", "x", r"cannot read 'noending' files"),
+        ("a.jsonl.gz", "not gzip", r"a\.jsonl\.gz: cannot be read"),
+    ],
+)
+def test_what_cannot_be_read_is_named_by_file_and_line(
+    tmp_path: Path, name: str, content: str, message: str
+) -> None:
+    (tmp_path / name).write_text(content)
+    with pytest.raises(DataError, match=message) as raised:
+        rows_of(tmp_path / name)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_damaged_archive_is_named(tmp_path: Path) -> None:
+    whole = gzip.compress(CONTENT[".jsonl"].encode())
+    for name, content in (("cut", whole[:-20]), ("bent", whole[:30] + bytes(40) + whole[70:])):
+        file = tmp_path / f"{name}.jsonl.gz"
+        file.write_bytes(content)
+        with pytest.raises(DataError, match=rf"{name}\.jsonl\.gz: (cannot be read|not UTF-8)"):
+            rows_of(file)
+
+
+def test_text_in_another_encoding_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes('{"a": "é"}'.encode("latin-1"))
+    with pytest.raises(DataError, match=r"a\.jsonl: not UTF-8 text \(byte 7\)"):
+        rows_of(tmp_path / "a.jsonl")
+
+
+def test_a_mistyped_path_is_answered_with_the_nearest_file(tmp_path: Path) -> None:
+    (tmp_path / "forget.jsonl").write_text("")
+    with pytest.raises(DataError, match=r"no such file; did you mean 'forget\.jsonl'"):
+        rows_of(tmp_path / "froget.jsonl")
+    with pytest.raises(DataError, match="no such file; check the path"):
+        rows_of(tmp_path / "nowhere" / "forget.jsonl")
+
+
+def test_rows_before_a_malformed_one_can_be_used(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text(seventeenth("{"))
+    rows = read_rows(Source(path=str(tmp_path / "a.jsonl")))
+    assert [next(rows)[1]["prompt"] for _ in range(16)] == [f"q{i}" for i in range(1, 17)]
+    with pytest.raises(DataError, match=":17"):
+        next(rows)
+
+
+def test_a_hub_dataset_gives_rows_named_by_its_index(monkeypatch: pytest.MonkeyPatch) -> None:
+    import datasets
+
+    asked: list[tuple] = []
+
+    def load(*arguments: object, **keywords: object) -> list[dict]:
+        asked.append((*arguments, *keywords.items()))
+        return [{"question": "q", "answer": "a"}]
+
+    monkeypatch.setattr(datasets, "load_dataset", load)
+    source = Source(hub="org/set", name="forget10", revision="abc")
+    assert list(read_rows(source)) == [("org/set/forget10/train[0]", {"question": "q", "answer": "a"})]
+    assert asked == [("org/set", "forget10", ("split", "train"), ("revision", "abc"))]
+
+
+def test_a_hub_dataset_that_fails_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    import datasets
+
+    def fails(*arguments: object, **keywords: object) -> None:
+        raise ValueError("no such config\nmore lines")
+
+    monkeypatch.setattr(datasets, "load_dataset", fails)
+    with pytest.raises(DataError, match=r"org/set/train: cannot be loaded from the hub \(ValueError: no such config\)$"):
+        list(read_rows(Source(hub="org/set")))

@@ -1,0 +1,78 @@
+"""Which examples a step sees is a function of the seed and the step alone."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from forgetting.core.errors import DataError
+from forgetting.data.plan import StepPlan, split
+
+sizes = st.fixed_dictionaries({"forget": st.integers(1, 30), "retain": st.integers(1, 40), "alternate": st.just(3)})
+plans = st.builds(StepPlan, sizes=sizes, batch_size=st.integers(1, 12), seed=st.integers(0, 5))
+
+
+@settings(deadline=None)
+@given(plan=plans, epoch=st.integers(0, 3))
+def test_an_epoch_sees_every_example_of_the_first_role_once(plan: StepPlan, epoch: int) -> None:
+    steps = range(epoch * plan.steps_per_epoch, (epoch + 1) * plan.steps_per_epoch)
+    seen = [i for step in steps for i in plan.at(step)["forget"]]
+    assert sorted(seen) == list(range(plan.sizes["forget"]))
+    assert all(1 <= len(plan.at(step)["forget"]) <= plan.batch_size for step in steps)
+
+
+@settings(deadline=None)
+@given(plan=plans, steps=st.integers(1, 20))
+def test_the_other_roles_go_round_one_for_one(plan: StepPlan, steps: int) -> None:
+    picks = [plan.at(step) for step in range(steps)]
+    assert all(len(p["retain"]) == len(p["forget"]) == len(p["alternate"]) for p in picks)
+    drawn = [i for p in picks for i in p["retain"]]
+    size = plan.sizes["retain"]
+    for start in range(0, len(drawn) - size + 1, size):
+        assert sorted(drawn[start : start + size]) == list(range(size))
+    counts = Counter(drawn).values()
+    assert max(counts) - min([*counts, 0] if len(counts) < size else counts) <= 1
+
+
+@settings(deadline=None)
+@given(plan=plans, step=st.integers(0, 50))
+def test_a_step_is_the_same_whatever_was_asked_before(plan: StepPlan, step: int) -> None:
+    again = StepPlan(dict(plan.sizes), plan.batch_size, plan.seed)
+    for earlier in range(step):
+        plan.at(earlier)
+    assert plan.at(step) == again.at(step)
+
+
+def test_the_seed_and_the_epoch_change_the_order() -> None:
+    orders = {
+        tuple(StepPlan({"train": 30}, 30, seed).at(epoch)["train"]) for seed in range(3) for epoch in range(3)
+    }
+    assert len(orders) == 9
+
+
+def test_roles_of_one_size_are_not_in_the_same_order() -> None:
+    picks = StepPlan({"forget": 30, "retain": 30}, 30, 0).at(0)
+    assert picks["forget"] != picks["retain"]
+
+
+def test_an_empty_role_is_refused() -> None:
+    with pytest.raises(DataError, match="the retain set is empty"):
+        StepPlan({"forget": 3, "retain": 0}, 2, 0)
+
+
+@given(
+    picks=st.fixed_dictionaries(
+        {"forget": st.lists(st.integers(), max_size=9), "retain": st.lists(st.integers(), min_size=1, max_size=9)}
+    ),
+    parts=st.integers(1, 12),
+)
+def test_micro_batches_hold_the_step_s_examples_in_order(picks: dict[str, list[int]], parts: int) -> None:
+    micro = split(picks, parts)
+    assert len(micro) <= parts and all(all(part.values()) and part for part in micro)
+    for role, indices in picks.items():
+        pieces = [part.get(role, []) for part in micro]
+        assert [i for piece in pieces for i in piece] == indices
+        assert max(map(len, pieces)) <= -(-len(indices) // parts)

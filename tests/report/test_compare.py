@@ -1,0 +1,62 @@
+"""Measures are told apart only by intervals that do not meet."""
+
+import math
+from pathlib import Path
+
+import pytest
+
+from forgetting.core.measure import Measure
+from forgetting.report.compare import Relation, distance_to_oracle, reason_at, relation, value_at
+from forgetting.report.results import Evaluation
+from tests.report.fixtures import GA_RUN, IHL_RUN, load
+
+
+def measure(low: float | None, high: float | None) -> Measure:
+    return Measure(name="probability", split="forget", value=0.5, count=10, low=low, high=high)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        ((0.1, 0.2), (0.3, 0.4), "lower"),
+        ((0.3, 0.4), (0.1, 0.2), "higher"),
+        ((0.1, 0.3), (0.3, 0.4), "overlap"),
+        ((0.1, 0.9), (0.3, 0.4), "overlap"),
+        ((None, None), (0.3, 0.4), "unclear"),
+        ((0.3, 0.4), (None, None), "unclear"),
+    ],
+)
+def test_relations(
+    one: tuple[float | None, float | None], other: tuple[float | None, float | None], expected: Relation
+) -> None:
+    assert relation(measure(*one), measure(*other)) == expected
+
+
+def test_the_distance_to_the_oracle_has_the_range_of_the_runs_interval(tmp_path: Path) -> None:
+    ihl, ga = load(tmp_path, IHL_RUN, GA_RUN)
+    near, far = (distance_to_oracle(run.name, run, "forget/probability") for run in (ihl, ga))
+    assert near is not None
+    assert far is not None
+    assert near.value == pytest.approx(0.02)
+    assert near.low == 0  # the oracle's 0.21 lies inside 0.118–0.291
+    assert near.high == pytest.approx(0.21 - 0.1182, abs=1e-3)
+    assert far.low == pytest.approx(0.21 - 0.0469, abs=1e-3)
+    assert far.high == pytest.approx(0.21)
+
+
+def test_a_distance_without_an_interval_can_be_anything(tmp_path: Path) -> None:
+    (run,) = load(tmp_path, IHL_RUN)
+    distance = distance_to_oracle("ihl", run, "all/model_utility")
+    assert distance is not None
+    assert (distance.low, distance.high) == (0.0, math.inf)
+    assert distance_to_oracle("ihl", run, "forget/unknown") is None
+
+
+def test_an_absent_value_has_a_reason() -> None:
+    missing = Measure(name="rouge", split="forget", value=None, count=0, reason="no answers")
+    evaluation = Evaluation(point="after", measures=(missing,))
+    assert value_at(evaluation, "forget/rouge") is None
+    assert reason_at(evaluation, "forget/rouge") == "no answers"
+    assert reason_at(evaluation, "forget/loss") == "it is not part of that evaluation"
+    assert reason_at(None, "forget/rouge") == "the model was not measured at that point"
+    assert reason_at(evaluation, None) == "the suite has no such measure"

@@ -1,0 +1,65 @@
+"""Rooms import downwards only, inside functions too (docs/architecture.md)."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "src" / "forgetting"
+ROOMS = (
+    "cli",
+    "terminal",
+    "pipeline",
+    "recipe",
+    "report",
+    "analysis",
+    "benchmarks",
+    "evaluation",
+    "metrics",
+    "training",
+    "models",
+    "objectives",
+    "data",
+    "core",
+)
+
+
+def imported_rooms(source: str) -> Iterator[tuple[int, str]]:
+    """(line, room) of every import of the package in a module, wherever it stands."""
+    for node in ast.walk(ast.parse(source)):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"line {node.lineno}: a relative import; write the full name"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        for name in names:
+            if name.startswith("forgetting."):
+                yield node.lineno, name.split(".")[1]
+
+
+def violations(room: str, source: str) -> list[str]:
+    allowed = ROOMS[ROOMS.index(room) :]
+    return [f"line {line}: {room} imports {other}" for line, other in imported_rooms(source) if other not in allowed]
+
+
+def modules() -> list[tuple[str, Path]]:
+    found = [(path.relative_to(PACKAGE).parts[0].removesuffix(".py"), path) for path in PACKAGE.rglob("*.py")]
+    return [(room, path) for room, path in found if room != "__init__"]
+
+
+@pytest.mark.parametrize(
+    ("room", "path"), modules(), ids=lambda x: str(x.relative_to(PACKAGE)) if isinstance(x, Path) else ""
+)
+def test_a_module_imports_only_its_own_room_and_those_below(room: str, path: Path) -> None:
+    assert violations(room, path.read_text()) == []
+
+
+def test_an_upward_import_inside_a_function_is_found() -> None:
+    source = "def f():\n    from forgetting.pipeline.run import run\n"
+    assert violations("data", source) == ["line 2: data imports pipeline"]
+
+
+def test_every_room_is_listed() -> None:
+    assert {room for room, _ in modules()} <= set(ROOMS)
