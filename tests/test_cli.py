@@ -19,10 +19,10 @@ def command(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 
 @pytest.mark.parametrize("statement", ["import forgetting", "import forgetting.cli"])
 def test_what_help_needs_loads_no_heavy_library(statement: str) -> None:
-    code = f"{statement}; import sys; print([m for m in ('torch', 'transformers', 'pydantic', 'scipy') if m in sys.modules])"
-    assert (
-        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
-    )
+    heavy = ("torch", "transformers", "pydantic", "scipy")
+    code = f"{statement}; import sys; print([m for m in {heavy} if m in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
 
 
 def test_methods_are_listed_with_parameters_and_summary(capsys: pytest.CaptureFixture[str]) -> None:

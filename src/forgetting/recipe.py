@@ -66,6 +66,8 @@ class Stage(Optimisation):
     def _builds(self) -> Self:
         if "name" not in self.method:
             raise ValueError("method: give its name: {name: npo, …}")
+        if self.keep == "best" and self.evaluate_every is None:
+            raise ValueError("keep: 'best' needs evaluations to choose by; set evaluate_every, or keep: last")
         self.objective()
         return self
 

@@ -104,3 +104,13 @@ def test_a_text_is_whole_or_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert file.read_text(encoding="utf-8") == "één"
     write_text(file, "two")
     assert file.read_text() == "two" and [p.name for p in file.parent.iterdir()] == ["note.txt"]
+
+
+def test_a_failure_leaves_what_was_there_and_nothing_beside_it(tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    write(folder, "old")
+    with pytest.raises(KeyError), written_whole(folder) as partial:
+        (partial / "file").write_text("half")
+        raise KeyError
+    assert (folder / "file").read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]

@@ -10,7 +10,7 @@ from forgetting.core.example import Example
 from forgetting.data.encode import Formatting, encode
 from forgetting.evaluation.answers import answer
 from forgetting.models.adapters import AdapterSpec, attach
-from tests.pipeline.conftest import write_rows
+from tests.conftest import write_rows
 
 FORMATTING = Formatting()
 

@@ -23,7 +23,7 @@ class Split:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Suite:
-    """What `evaluate:` names in a recipe. Lab and TOFU bring their training data too; other suites leave `data` empty."""
+    """What `evaluate:` names in a recipe. Some suites bring their training data too; the others leave `data` empty."""
 
     name: str
     splits: tuple[Split, ...]

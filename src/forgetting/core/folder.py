@@ -17,6 +17,8 @@ MARK = "COMPLETE"
 def written_whole(folder: Path) -> Iterator[Path]:
     """A folder to write into, which takes `folder`'s place only when the block ends well and all is on disk.
 
+    When it does not, what stood there stays.
+
     Raises:
         RunError: the disk refuses.
     """
@@ -36,7 +38,10 @@ def written_whole(folder: Path) -> Iterator[Path]:
         partial.rename(folder)
         _sync(folder.parent)
         shutil.rmtree(old, ignore_errors=True)
-    except OSError as error:
+    except Exception as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        if not isinstance(error, OSError):
+            raise
         raise RunError(f"{folder}: cannot be written ({error.strerror or error}); choose another output") from error
 
 

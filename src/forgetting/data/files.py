@@ -87,7 +87,7 @@ def _csv(path: Path, file: TextIO) -> Iterator[tuple[str, Row]]:
                 raise DataError(f"{where}: has not as many cells as the header; quote cells that hold commas")
             yield where, cast(Row, row)
     except csv.Error as error:
-        raise DataError(f"{path}:{reader.line_num}: not CSV ({error})") from error
+        raise DataError(f"{path}:{reader.reader.line_num}: not CSV ({error})") from error
 
 
 def _as_row(row: object, where: str) -> Row:

@@ -14,8 +14,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 from transformers.utils import cached_file, find_adapter_config_file
 
 from forgetting.core.errors import ModelError, nearest
+from forgetting.core.folder import written_whole
 from forgetting.models.adapters.export import merged
-from forgetting.models.adapters.folder import whole_folder
 
 DTYPES: dict[str, str | torch.dtype] = {
     "auto": "auto",
@@ -90,7 +90,7 @@ def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folde
     """
     if isinstance(model, PeftModel):
         raise ModelError(f"{folder}: the model has adapters; save them as an adapter, or merge them first")
-    with whole_folder(Path(folder)) as partial:
+    with written_whole(Path(folder)) as partial:
         model.save_pretrained(partial)
         tokenizer.save_pretrained(partial)
 

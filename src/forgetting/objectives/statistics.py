@@ -31,6 +31,34 @@ class _LogProbsOf(torch.autograd.Function):
         return out_NV.scatter_add_(-1, indices_NK, grad_NK), None
 
 
+class _Divergence(torch.autograd.Function):
+    """KL(a ‖ b) = Σ a·(log a − log b) of two sets of logits, `[N]`.
+
+    Between forward and backward only the logits are kept; either pass holds two (N, V) tensors beside them.
+    """
+
+    @staticmethod
+    def forward(ctx: torch.autograd.function.FunctionCtx, a_NV: Tensor, b_NV: Tensor) -> Tensor:
+        log_sum_a_N1, log_sum_b_N1 = a_NV.logsumexp(-1, keepdim=True), b_NV.logsumexp(-1, keepdim=True)
+        gap_NV = (a_NV - b_NV).sub_(log_sum_a_N1 - log_sum_b_N1)
+        divergence_N = (a_NV - log_sum_a_N1).exp_().mul_(gap_NV).sum(-1)
+        ctx.save_for_backward(a_NV, b_NV, log_sum_a_N1, log_sum_b_N1, divergence_N)
+        return divergence_N
+
+    @staticmethod
+    def backward(ctx: torch.autograd.function.FunctionCtx, *grads: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        a_NV, b_NV, log_sum_a_N1, log_sum_b_N1, divergence_N = ctx.saved_tensors  # type: ignore[attr-defined]
+        needs_a, needs_b = ctx.needs_input_grad  # type: ignore[attr-defined]
+        grad_N1, to_a_NV, to_b_NV = grads[0][:, None], None, None
+        probs_a_NV = (a_NV - log_sum_a_N1).exp_()
+        if needs_b:  # b − a
+            to_b_NV = (b_NV - log_sum_b_N1).exp_().sub_(probs_a_NV).mul_(grad_N1)
+        if needs_a:  # a·(log a − log b − KL)
+            to_a_NV = (a_NV - b_NV).sub_(log_sum_a_N1 - log_sum_b_N1 + divergence_N[:, None])
+            to_a_NV.mul_(probs_a_NV).mul_(grad_N1)
+        return to_a_NV, to_b_NV
+
+
 @dataclass
 class Distribution:
     """The next-token distributions of N tokens, given by logits; what several statistics share is computed once."""
@@ -82,15 +110,6 @@ class Statistic:
     against_reference: bool = False
 
 
-def _kl_from_reference(d: Distribution) -> Tensor:
-    log_q = d.against.log_probs_NV
-    return torch.nn.functional.kl_div(d.log_probs_NV, log_q, reduction="none", log_target=True).sum(-1)
-
-
-def _kl_to_reference(d: Distribution) -> Tensor:
-    return (d.log_probs_NV.exp() * (d.log_probs_NV - d.against.log_probs_NV)).sum(-1)
-
-
 LOGP = Statistic("logp", lambda d: d.logp_N)
 """log p(target), nats."""
 RUNNER_UP = Statistic("runner_up", lambda d: d.runner_up_logp_N)
@@ -101,9 +120,13 @@ RANK = Statistic(
     "rank", lambda d: (d.logits_NV > d.logits_NV.gather(-1, d.targets_N[:, None])).sum(-1).to(d.logits_NV.dtype)
 )
 """How many tokens are more likely than the target; not differentiable."""
-KL_FROM_REFERENCE = Statistic("kl_from_reference", _kl_from_reference, against_reference=True)
+KL_FROM_REFERENCE = Statistic(
+    "kl_from_reference", lambda d: _Divergence.apply(d.against.logits_NV, d.logits_NV), against_reference=True
+)
 """KL(p_reference ‖ p_model), nats (TOFU's direction)."""
-KL_TO_REFERENCE = Statistic("kl_to_reference", _kl_to_reference, against_reference=True)
+KL_TO_REFERENCE = Statistic(
+    "kl_to_reference", lambda d: _Divergence.apply(d.logits_NV, d.against.logits_NV), against_reference=True
+)
 """KL(p_model ‖ p_reference), nats (Forget-to-Focus's direction)."""
 
 

@@ -82,7 +82,7 @@ def _stage(folder: Path, stage: Stage) -> dict[str, Any]:
         "adapter": adapter_words(stage.adapter_or_full),
         "learning_rate": stage.learning_rate,
         **{k: result[k] for k in ("steps", "epochs", "stopped", "message", "kept", "supervised_tokens")},
-        **{k: result[k] for k in ("train_seconds", "trainable", "of")},
+        **{k: result[k] for k in ("train_seconds", "trainable", "of", "peak_memory_bytes")},
     }
 
 
@@ -94,13 +94,17 @@ def _evaluations(folder: Path, recipe: Recipe) -> list[dict[str, Any]]:
 
 
 def _cost(folder: Path, recipe: Recipe, stages: list[dict[str, Any]]) -> dict[str, Any]:
-    costs = [json.loads((folder / "stages" / s.name / "cost.json").read_text()) for s in recipe.stages]
-    measured = sum(e["seconds"] for e in _evaluations(folder, recipe))
+    """Sums over the stages, whatever interruptions there were. Preparing is FILA's importance and stored references."""
+    prepared = [json.loads((folder / "stages" / s.name / "prepared.json").read_text()) for s in recipe.stages]
+    preparing = sum(p["seconds"] for p in prepared)
+    training = sum(s["train_seconds"] for s in stages)
+    measuring = sum(e["seconds"] for e in _evaluations(folder, recipe))
     return {
-        "seconds": sum(c["seconds"] for c in costs),
-        "train_seconds": sum(s["train_seconds"] for s in stages),
-        "evaluation_seconds": measured,
-        "peak_memory_bytes": max(c["peak_memory_bytes"] for c in costs),
+        "seconds": preparing + training + measuring,
+        "prepare_seconds": preparing,
+        "train_seconds": training,
+        "evaluation_seconds": measuring,
+        "peak_memory_bytes": max(s["peak_memory_bytes"] for s in stages),
         "trainable_parameters": stages[-1]["trainable"],
         "total_parameters": stages[-1]["of"],
         "steps": sum(s["steps"] for s in stages),

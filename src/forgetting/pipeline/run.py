@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,9 +18,10 @@ from forgetting.core.errors import RunError
 from forgetting.core.folder import write_text
 from forgetting.core.measure import Measure
 from forgetting.core.record import Record, read_records
+from forgetting.data.plan import StepPlan
 from forgetting.models.adapters import active_adapters
 from forgetting.models.loading import LoadedModel, load_model
-from forgetting.pipeline.environment import environment, peak_memory, tracker
+from forgetting.pipeline.environment import environment, tracker
 from forgetting.pipeline.measuring import Measurer, cached_records, suite_of
 from forgetting.pipeline.prepare import StageData, encode_roles, load_data
 from forgetting.pipeline.results import Selection, write_results
@@ -160,7 +160,6 @@ class _Carrier:
                 model = hand_over(stage, outcome, self.loaded.tokenizer, folder)
 
     def _stage(self, stage: Stage, model: PreTrainedModel, folder: Path, seed: int) -> StageOutcome:
-        began = time.perf_counter()
         with tracker(self.recipe, stage) as track:
             hooks = Hooks(
                 evaluate=_During(self.measurer, stage.name) if stage.evaluate_every is not None else None,
@@ -181,10 +180,6 @@ class _Carrier:
                 hooks=hooks,
             )
         self._measure_after(stage, outcome.model, outcome.result)
-        write_text(
-            folder / "cost.json",
-            json.dumps({"seconds": time.perf_counter() - began, "peak_memory_bytes": peak_memory()}),
-        )
         return outcome
 
     def _measure_after(self, stage: Stage, model: PreTrainedModel, result: StageResult) -> None:
@@ -230,7 +225,7 @@ def check(recipe: Recipe, *, voice: Voice = SILENT) -> list[str]:
             tokens = sum(e.supervised for e in members)
             lines.append(f"{stage.name}: {len(members)} {role} rows, {tokens:,} supervised tokens")
         first = encoded[stage.roles[0]]
-        per_epoch = -(-len(first) // stage.batch_size)
+        per_epoch = StepPlan({stage.roles[0]: len(first)}, stage.batch_size, recipe.seed).steps_per_epoch
         total = stage.duration.steps(steps_per_epoch=per_epoch, tokens_per_epoch=sum(e.supervised for e in first))
         lines.append(f"{stage.name}: {total} steps, {per_epoch} per epoch, {adapter_words(stage.adapter_or_full)}")
     suite = suite_of(recipe, data)

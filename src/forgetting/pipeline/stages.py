@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ from forgetting.models.adapters import (
 )
 from forgetting.models.loading import load_model, save_model
 from forgetting.objectives.objective import Objective
+from forgetting.pipeline.environment import peak_memory, reset_peak_memory
 from forgetting.pipeline.voice import Voice
 from forgetting.recipe import Adapter, Stage
 from forgetting.training.checkpoint import load_checkpoint
@@ -86,6 +88,8 @@ def run_stage(
         cache: where stored references are shared between runs.
         seed: of the data's order, dropout and the adapter's start.
     """
+    began = time.perf_counter()
+    reset_peak_memory()
     objective = stage.objective()
     pad_id = padding_id(tokenizer)
     before = active_adapters(model)
@@ -102,8 +106,11 @@ def run_stage(
         f"stage {stage.name}: {stage.method['name']}, {adapter_words(stage.adapter_or_full)} "
         f"({trainable:,} of {total:,} weights), {trainer.total} steps"
     )
+    if not (folder / "prepared.json").is_file():
+        write_text(folder / "prepared.json", json.dumps({"seconds": time.perf_counter() - began}))
     result = trainer.run()
-    write_text(folder / "result.json", json.dumps({**asdict(result), "trainable": trainable, "of": total}))
+    ended = {**asdict(result), "trainable": trainable, "of": total, "peak_memory_bytes": peak_memory()}
+    write_text(folder / "result.json", json.dumps(ended))
     return StageOutcome(model, result, trainable, total)
 
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from forgetting.core.errors import ModelError
-from forgetting.models.adapters.folder import whole_folder
+from forgetting.core.folder import written_whole
 from forgetting.models.adapters.lora import effective_weight, lora_layers
 from forgetting.models.adapters.targets import linear_layers, out_in, plain_model
 from forgetting.models.adapters.view import active_adapters, tuner_layers
@@ -54,7 +54,7 @@ def save_adapter(model: PeftModel, tokenizer: PreTrainedTokenizerBase, folder: s
     config.target_modules = sorted(adapted)
     config.inference_mode = True
     config.base_model_name_or_path = plain_model(model).name_or_path or None
-    with whole_folder(Path(folder)) as partial:
+    with written_whole(Path(folder)) as partial:
         save_file(state, partial / SAFETENSORS_WEIGHTS_NAME, metadata={"format": "pt"})
         config.save_pretrained(partial)
         tokenizer.save_pretrained(partial)
