@@ -86,7 +86,7 @@ def loss_of(objective: Objective, roles: dict[str, Table], *, step: int = 0, tot
 
 def with_gradient(t: Table, dtype: torch.dtype = torch.float64) -> Table:
     """The same table with logits to differentiate."""
-    logits_NV = t.logits_NV.to(dtype).requires_grad_()
+    logits_NV = t.logits_NV.detach().clone().to(dtype).requires_grad_()
     return Table(logits_NV, t.reference_NV, t.targets_N, t.weights, t.sequences)
 
 

@@ -50,7 +50,7 @@ def statistic(name: str, logits_NV: Tensor, targets_N: Tensor, reference_NV: Ten
 
 
 def log_sigmoid(x: Tensor) -> Tensor:
-    return -torch.log1p((-x).exp()) if float(x) > 0 else x - torch.log1p(x.exp())
+    return -torch.log1p((-x).exp()) if x.item() > 0 else x - torch.log1p(x.exp())
 
 
 def token_values(loss: str, logits_NV: Tensor, targets_N: Tensor, reference_NV: Tensor) -> Tensor:

@@ -29,7 +29,6 @@ def gradient(objective: Objective, t: Table, dtype: torch.dtype = torch.float64)
 @pytest.mark.parametrize("loss", TOKEN_LOSSES, ids=lambda x: x.name)
 def test_a_token_loss_is_its_formula_under_every_average(loss: Loss, average: str, sign: str, sharp: float) -> None:
     t = table(signed=True, sharp=sharp)
-    # The last sequence has one sign only, the second is a single token: both are absent from one of the averages.
     objective = Objective(Term("forget", loss, average=average, sign=sign))  # type: ignore[arg-type]
     plain = with_gradient(t)
     values_N = oracle.token_values(loss.name, plain.logits_NV, t.targets_N, t.reference_NV)

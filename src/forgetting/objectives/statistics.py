@@ -6,7 +6,7 @@ input stays float64, for tests).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -34,14 +34,16 @@ class _LogProbsOf(torch.autograd.Function):
 class _Divergence(torch.autograd.Function):
     """KL(a ‖ b) = Σ a·(log a − log b) of two sets of logits, `[N]`.
 
-    Between forward and backward only the logits are kept; either pass holds two (N, V) tensors beside them.
+    Gone through a few rows at a time: beside the logits and their gradients no (N, V) tensor is held.
     """
 
     @staticmethod
     def forward(ctx: torch.autograd.function.FunctionCtx, a_NV: Tensor, b_NV: Tensor) -> Tensor:
         log_sum_a_N1, log_sum_b_N1 = a_NV.logsumexp(-1, keepdim=True), b_NV.logsumexp(-1, keepdim=True)
-        gap_NV = (a_NV - b_NV).sub_(log_sum_a_N1 - log_sum_b_N1)
-        divergence_N = (a_NV - log_sum_a_N1).exp_().mul_(gap_NV).sum(-1)
+        divergence_N = torch.empty_like(log_sum_a_N1[:, 0])
+        for rows in _few_rows(a_NV):
+            gap = (a_NV[rows] - b_NV[rows]).sub_(log_sum_a_N1[rows] - log_sum_b_N1[rows])
+            divergence_N[rows] = (a_NV[rows] - log_sum_a_N1[rows]).exp_().mul_(gap).sum(-1)
         ctx.save_for_backward(a_NV, b_NV, log_sum_a_N1, log_sum_b_N1, divergence_N)
         return divergence_N
 
@@ -49,14 +51,25 @@ class _Divergence(torch.autograd.Function):
     def backward(ctx: torch.autograd.function.FunctionCtx, *grads: Tensor) -> tuple[Tensor | None, Tensor | None]:
         a_NV, b_NV, log_sum_a_N1, log_sum_b_N1, divergence_N = ctx.saved_tensors  # type: ignore[attr-defined]
         needs_a, needs_b = ctx.needs_input_grad  # type: ignore[attr-defined]
-        grad_N1, to_a_NV, to_b_NV = grads[0][:, None], None, None
-        probs_a_NV = (a_NV - log_sum_a_N1).exp_()
-        if needs_b:  # b − a
-            to_b_NV = (b_NV - log_sum_b_N1).exp_().sub_(probs_a_NV).mul_(grad_N1)
-        if needs_a:  # a·(log a − log b − KL)
-            to_a_NV = (a_NV - b_NV).sub_(log_sum_a_N1 - log_sum_b_N1 + divergence_N[:, None])
-            to_a_NV.mul_(probs_a_NV).mul_(grad_N1)
+        to_a_NV = torch.empty_like(a_NV) if needs_a else None
+        to_b_NV = torch.empty_like(b_NV) if needs_b else None
+        for rows in _few_rows(a_NV):
+            slope, log_sum_a, log_sum_b = grads[0][rows, None], log_sum_a_N1[rows], log_sum_b_N1[rows]
+            probs_a = (a_NV[rows] - log_sum_a).exp_()
+            if to_b_NV is not None:  # b − a
+                probs_b = torch.sub(b_NV[rows], log_sum_b, out=to_b_NV[rows]).exp_()
+                probs_b.sub_(probs_a).mul_(slope)
+            if to_a_NV is not None:  # a·(log a − log b − KL)
+                gap = torch.sub(a_NV[rows], b_NV[rows], out=to_a_NV[rows])
+                gap.sub_(log_sum_a - log_sum_b + divergence_N[rows, None]).mul_(probs_a).mul_(slope)
         return to_a_NV, to_b_NV
+
+
+def _few_rows(logits_NV: Tensor, elements: int = 2**22) -> Iterator[slice]:
+    """Runs of rows of at most `elements` numbers, which stay in a processor's cache between two operations."""
+    rows, width = logits_NV.shape
+    size = max(1, elements // width)
+    return (slice(start, start + size) for start in range(0, rows, size))
 
 
 @dataclass

@@ -48,7 +48,10 @@ def other_forms_keys(runs: Sequence[Results]) -> list[str]:
 
 
 def headline_keys(runs: Sequence[Results]) -> list[str]:
-    """The columns of the main table, at most eight; for an unknown suite its first measures."""
+    """The columns of the main table, at most eight; for an unknown suite its first measures.
+
+    What no run could measure is no column: the page lists it with its reason at the end.
+    """
     keys = [
         forgetting_key(runs),
         _first(runs, ("forget",), _MATCHING),
@@ -60,7 +63,7 @@ def headline_keys(runs: Sequence[Results]) -> list[str]:
         utility_key(runs),
         model_utility_key(runs),
     ]
-    found = list(dict.fromkeys(key for key in keys if key))
+    found = list(dict.fromkeys(key for key in keys if key and _has_value(runs, key)))
     return (found or list(dict.fromkeys(m.key for m in _measures(runs))))[:_COLUMNS]
 
 
@@ -68,6 +71,11 @@ def sample(runs: Sequence[Results], key: str) -> Measure | None:
     """Any measure of this key, for its direction and meaning; one with a value if there is one."""
     found = [m for m in _measures(runs) if m.key == key]
     return next((m for m in found if m.value is not None), found[0] if found else None)
+
+
+def _has_value(runs: Sequence[Results], key: str) -> bool:
+    found = sample(runs, key)
+    return found is not None and found.value is not None
 
 
 def all_keys(runs: Sequence[Results]) -> list[str]:

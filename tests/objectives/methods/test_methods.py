@@ -1,0 +1,60 @@
+"""Each method is the sum of terms that the table of the design states."""
+
+from __future__ import annotations
+
+import pytest
+
+from forgetting.core.errors import RecipeError
+from forgetting.objectives.methods import build_method
+from forgetting.objectives.objective import Objective
+
+
+def terms(objective: Objective, step: int = 0, total: int = 5) -> list[tuple[str, str, float, str]]:
+    weights = objective.weights(step, total)
+    return [(t.role, t.loss.name, w, t.average) for t, w in zip(objective.terms, weights, strict=True)]
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "expected"),
+    [
+        ("sft", {}, [("train", "nll", 1.0, "token")]),
+        ("sft", {"average": "sequence"}, [("train", "nll", 1.0, "sequence")]),
+        ("ga", {}, [("forget", "nll", -1.0, "token")]),
+        ("ga", {"forget_weight": 0.5, "average": "sequence_sum"}, [("forget", "nll", -0.5, "sequence_sum")]),
+        ("graddiff", {"retain_weight": 0.5}, [("forget", "nll", -1.0, "token"), ("retain", "nll", 0.5, "token")]),
+        ("graddiff", {"retain": "none"}, [("forget", "nll", -1.0, "token")]),
+        ("ga_kl", {}, [("forget", "nll", -1.0, "token"), ("retain", "kl_to_reference", 1.0, "token")]),
+        (
+            "ga_kl",
+            {"retain": "kl_from_reference"},
+            [("forget", "nll", -1.0, "token"), ("retain", "kl_from_reference", 1.0, "token")],
+        ),
+        ("npo", {}, [("forget", "npo", 1.0, "sequence"), ("retain", "nll", 1.0, "token")]),
+        ("npo", {"beta": 1.0, "retain": "none"}, [("forget", "npo", 1.0, "sequence")]),
+        ("ihl", {}, [("forget", "ihl", 1.0, "token"), ("retain", "nll", 1.0, "token")]),
+        ("loku", {"forget_weight": 2}, [("forget", "ihl", 2.0, "token"), ("retain", "nll", 1.0, "token")]),
+    ],
+)
+def test_the_terms_of_each_method(name: str, parameters: dict, expected: list) -> None:
+    assert terms(build_method(name, parameters)) == expected
+
+
+@pytest.mark.parametrize(("name", "sign"), [("ga", -1), ("graddiff", -1), ("ga_kl", -1), ("npo", 1), ("ihl", 1)])
+def test_every_forget_weight_can_be_scheduled(name: str, sign: int) -> None:
+    objective = build_method(name, {"forget_weight": {"schedule": "linear", "start": 0, "end": 1}})
+    assert [objective.weights(step, 5)[0] for step in (0, 2, 4)] == [0.0, sign * 0.5, sign * 1.0]
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "message"),
+    [
+        ("npo", {"beta": 0}, "npo: beta is 0; it must be positive"),
+        ("npo", {"beta": "big"}, "method 'npo': "),
+        ("ihl", {"retain": "nil"}, "unknown retain loss 'nil'; did you mean 'nll'"),
+        ("ga", {"average": "tokens"}, "unknown average 'tokens'; did you mean 'token'"),
+        ("ga", {"forget_weight": "much"}, "'much' is not a weight"),
+    ],
+)
+def test_a_parameter_without_meaning_is_refused(name: str, parameters: dict, message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        build_method(name, parameters)
