@@ -83,6 +83,8 @@ def test_retain_equal_to_forget(recipe_file: Path, world: Path, capsys: pytest.C
         ("evaluate=[labb]", "did you mean 'lab'?"),
         ("batch_size=many", "'stages.0.batch_size'"),
         ("learning_rate=-1", "'stages.0.learning_rate'"),
+        ("report_to=[tensorbord]", "did you mean 'tensorboard'?"),
+        ("stages.0={method: sft, keep: best, evaluate_every: null}", "'best' needs evaluations"),
         ("duration=5 parsecs", "is not a duration"),
         ("stages.0.adapter.dropout=1.5", "'stages.0.adapter.dropout'"),
     ],

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from forgetting.core.errors import RecipeError
+from forgetting.core.errors import RecipeError, nearest
 from forgetting.recipe import Recipe, Stage
 
 PACKAGES = ("forgetting", "torch", "transformers", "peft", "accelerate", "tokenizers", "safetensors")
@@ -51,27 +51,34 @@ def peak_memory() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-@contextmanager
-def tracker(recipe: Recipe, stage: Stage) -> Iterator[Callable[[dict[str, float], int], None]]:
-    """Sends the numbers of every step to accelerate's trackers (`report_to`); to nobody by default.
+def check_trackers(recipe: Recipe) -> None:
+    """Whether every tracker of `report_to` is one that accelerate knows and that is installed.
 
     Raises:
-        RecipeError: a tracker that accelerate does not know, or whose package is not installed.
+        RecipeError: one is not.
     """
+    if not recipe.report_to:
+        return
+    from accelerate.tracking import LOGGER_TYPE_TO_CLASS, get_available_trackers
+
+    installed = {str(name) for name in get_available_trackers()}
+    for name in recipe.report_to:
+        if name not in LOGGER_TYPE_TO_CLASS:
+            raise RecipeError(f"report_to: unknown tracker '{name}'; {nearest(name, LOGGER_TYPE_TO_CLASS)}")
+        if name not in installed:
+            raise RecipeError(f"report_to: the package of '{name}' is not installed; pip install {name}")
+
+
+@contextmanager
+def tracker(recipe: Recipe, stage: Stage) -> Iterator[Callable[[dict[str, float], int], None]]:
+    """Sends the numbers of every step to accelerate's trackers (`report_to`); to nobody by default."""
     if not recipe.report_to:
         yield lambda values, step: None
         return
     from accelerate import Accelerator
 
-    try:
-        accelerator = Accelerator(
-            cpu=True, log_with=list(recipe.report_to), project_dir=str(recipe.folder / "trackers")
-        )
-        accelerator.init_trackers(f"{recipe.name}-{stage.name}")
-    except (ValueError, ImportError) as error:
-        raise RecipeError(f"report_to {recipe.report_to}: {' '.join(str(error).split())}") from error
-    if not accelerator.trackers:
-        raise RecipeError(f"report_to: the package for {', '.join(recipe.report_to)} is not installed; pip install it")
+    accelerator = Accelerator(cpu=True, log_with=list(recipe.report_to), project_dir=str(recipe.folder / "trackers"))
+    accelerator.init_trackers(f"{recipe.name}-{stage.name}")
     try:
         yield lambda values, step: accelerator.log(values, step=step)
     finally:

@@ -21,7 +21,7 @@ from forgetting.core.record import Record, read_records
 from forgetting.data.plan import StepPlan
 from forgetting.models.adapters import active_adapters
 from forgetting.models.loading import LoadedModel, load_model
-from forgetting.pipeline.environment import environment, tracker
+from forgetting.pipeline.environment import check_trackers, environment, tracker
 from forgetting.pipeline.measuring import Measurer, cached_records, suite_of
 from forgetting.pipeline.prepare import StageData, encode_roles, load_data
 from forgetting.pipeline.results import Selection, write_results
@@ -50,6 +50,7 @@ def run(recipe: Recipe, *, voice: Voice = SILENT, selection: Selection | None = 
     """
     folder = recipe.folder
     _check_output(recipe)
+    check_trackers(recipe)
     if (folder / "results.json").is_file():
         voice.say(f"{folder}: finished already; remove the folder to run it anew")
         return folder
@@ -216,6 +217,7 @@ def check(recipe: Recipe, *, voice: Voice = SILENT) -> list[str]:
         ForgettingError: what `run` would raise before it starts.
     """
     _check_output(recipe)
+    check_trackers(recipe)
     data = load_data(recipe, voice)
     loaded = load(recipe.model, recipe)
     lines = [f"model: {recipe.model}, {sum(p.numel() for p in loaded.model.parameters()):,} weights"]
