@@ -1,4 +1,4 @@
-"""One measurement in a process of its own: its steps' wall time, its peak memory, and how much it was disturbed."""
+"""One measurement in a process of its own: time, peak memory, and how much it was disturbed."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
@@ -51,17 +52,30 @@ def _status(field: str) -> int | None:
     return next(int(line.split()[1]) for line in file.read_text().splitlines() if line.startswith(f"{field}:"))
 
 
+@dataclass(frozen=True)
+class Elapsed:
+    """How long something took."""
+
+    wall: float
+    """Seconds."""
+    cpu: float
+    """Seconds of processor time of all threads, which hardly depends on what else the machine does."""
+    waiting: float
+    """Share of the wall time in which a thread was ready to run but another process had the processor (the thread that
+    waited most); 0 on a quiet machine or where not known."""
+
+
 class Clock:
-    """Wall time, and the share of it in which this process was ready to run but another had the processor."""
+    """Runs from when it is made."""
 
     def __init__(self) -> None:
-        self._waited, self._began = _waited(), time.perf_counter()
+        self._waited, self._cpu, self._wall = _waited(), time.process_time(), time.perf_counter()
 
-    def read(self) -> tuple[float, float]:
-        """Seconds, and the waiting share: mean over threads that ran; 0 on a quiet machine or where not known."""
-        seconds = time.perf_counter() - self._began
+    def read(self) -> Elapsed:
+        """The time since then."""
+        wall, cpu = time.perf_counter() - self._wall, time.process_time() - self._cpu
         waits = [after - self._waited.get(thread, 0.0) for thread, after in _waited().items()]
-        return seconds, max(waits, default=0.0) / seconds
+        return Elapsed(wall, cpu, max(waits, default=0.0) / wall)
 
 
 def _waited() -> dict[str, float]:

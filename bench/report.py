@@ -17,6 +17,7 @@ class Plan:
     """A smoke test: everything runs, the numbers mean nothing."""
     rounds: int
     """How often each measurement is repeated, interleaved with the others."""
+    threads: int
     say: Callable[[str], None]
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -25,16 +26,13 @@ MEMORY_TARGET_MIB = 1.3e9 / 2**20
 
 def run(plan: Plan) -> Report:
     """Every method × (floor, ours, plain), each in a process of its own, `plan.rounds` times over, interleaved."""
-    shape = QUICK if plan.quick else FULL
+    shape = replace(QUICK if plan.quick else FULL, threads=plan.threads)
     samples = []
     for index in range(plan.rounds):
         for method in METHODS:
             for arm in ARMS:
                 sample = in_fresh_process(["bench.step_arms"], measure, arm, method, shape)
-                plan.say(
-                    f"round {index + 1}/{plan.rounds}  {method:9} {arm:6} {median(sample.seconds):6.2f} s/step  "
-                    f"{_mib(sample.peak_mib)} MiB  waiting {max(sample.waiting):.0%}"
-                )
+                plan.say(f"round {index + 1}/{plan.rounds}  {_line(sample)}")
                 samples.append(sample)
     rows = [summary(method, samples) for method in METHODS]
     data = {
@@ -50,15 +48,28 @@ def run(plan: Plan) -> Report:
 def summary(method: str, samples: Sequence[Sample]) -> dict[str, Any]:
     """One method's medians over rounds; ratios are taken within a round first."""
     mine = {arm: [s for s in samples if (s.method, s.arm) == (method, arm)] for arm in ARMS}
-    seconds = {arm: [median(s.seconds) for s in runs] for arm, runs in mine.items()}
-    ratios = {arm: [a / b for a, b in zip(seconds[arm], seconds["floor"], strict=True)] for arm in ("ours", "plain")}
+    wall = {arm: [median(e.wall for e in s.steps) for s in runs] for arm, runs in mine.items()}
+    cpu = {arm: [median(e.cpu for e in s.steps) for s in runs] for arm, runs in mine.items()}
     return {
         "method": method,
-        "seconds": {arm: median(values) for arm, values in seconds.items()},
-        "ratio": {arm: {"median": median(r), "low": min(r), "high": max(r)} for arm, r in ratios.items()},
+        "seconds": {arm: median(values) for arm, values in wall.items()},
+        "ratio": {arm: _ratio(wall[arm], wall["floor"]) for arm in ARMS[1:]},
+        "cpu_ratio": {arm: _ratio(cpu[arm], cpu["floor"]) for arm in ARMS[1:]},
         "peak_mib": {arm: _peak(runs) for arm, runs in mine.items()},
-        "waiting": max(max(s.waiting) for runs in mine.values() for s in runs),
+        "waiting": max(e.waiting for runs in mine.values() for s in runs for e in s.steps),
     }
+
+
+def _ratio(seconds: Sequence[float], floor: Sequence[float]) -> dict[str, float]:
+    ratios = [a / b for a, b in zip(seconds, floor, strict=True)]
+    return {"median": median(ratios), "low": min(ratios), "high": max(ratios)}
+
+
+def _line(sample: Sample) -> str:
+    wall, cpu = median(e.wall for e in sample.steps), median(e.cpu for e in sample.steps)
+    waiting = max(e.waiting for e in sample.steps)
+    peak = _mib(sample.peak_mib)
+    return f"{sample.method:9} {sample.arm:6} {wall:6.2f} s/step  {cpu:6.2f} cpu  {peak:>6} MiB  waiting {waiting:.0%}"
 
 
 def _peak(runs: Sequence[Sample]) -> float | None:
@@ -74,18 +85,18 @@ def _machine() -> dict[str, Any]:
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.is_file() else []
     model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
-    return {"processor": model, "cores": torch.get_num_threads(), "torch": torch.__version__}
+    return {"processor": model, "cores": os.cpu_count(), "torch": torch.__version__}
 
 
 def _table(rows: Sequence[dict[str, Any]], shape: Shape, rounds: int) -> Table:
     title = f"One training step: {shape}; {rounds} rounds"
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
-    table.add_column("method")
+    table = Table("method", title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for column in (
         *(f"{arm}\ns/step" for arm in ARMS),
-        "ours ÷ floor\nmedian (range)",
+        "ours ÷ floor\ntime",
         "\ntarget",
-        "plain ÷ floor\nmedian (range)",
+        "ours ÷ floor\nCPU time",
+        "plain ÷ floor\ntime",
         *(f"{arm}\nMiB" for arm in ARMS),
         "\ntarget",
         "waiting\nat most",
@@ -97,6 +108,7 @@ def _table(rows: Sequence[dict[str, Any]], shape: Shape, rounds: int) -> Table:
             *(f"{row['seconds'][arm]:.2f}" for arm in ARMS),
             _spread(row["ratio"]["ours"]),
             f"{TIME_TARGETS[row['method']]:.2f}",
+            _spread(row["cpu_ratio"]["ours"]),
             _spread(row["ratio"]["plain"]),
             *(_mib(row["peak_mib"][arm]) for arm in ARMS),
             _mib(MEMORY_TARGET_MIB),

@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
-from bench.process import Clock, Memory
+from bench.process import Clock, Elapsed, Memory
 from forgetting.core.duration import Duration
 from forgetting.data.encode import Encoded
 from forgetting.objectives.methods import build_method
@@ -54,7 +54,7 @@ class Shape:
     """Tokens per row, at its end."""
     threads: int = 2
     warm_up: int = 1
-    steps: int = 5
+    steps: int = 3
 
     def __str__(self) -> str:
         return (
@@ -69,13 +69,11 @@ QUICK = Shape(vocabulary=512, hidden=32, layers=1, rows=2, length=32, supervised
 
 @dataclass(frozen=True)
 class Sample:
-    """One process's measurement; one entry per step after the warm-up, `losses` with it."""
+    """One process's measurement: `steps` without the warm-up, `losses` with it."""
 
     method: str
     arm: str
-    seconds: tuple[float, ...]
-    waiting: tuple[float, ...]
-    """Share of the time in which another process had the processor."""
+    steps: tuple[Elapsed, ...]
     peak_mib: float | None
     """Above weights and optimiser; a reference held in memory counts."""
     losses: tuple[float, ...]
@@ -104,15 +102,12 @@ def measure(arm: str, method: str, shape: Shape) -> Sample:
         _fill_optimizer(prepared.optimizer)
         memory = Memory()
         step = prepared.start()
-        losses, seconds, waiting = [], [], []
+        losses, times = [], []
         for _ in range(shape.warm_up + shape.steps):
             clock = Clock()
             losses.append(step())
-            elapsed, waited = clock.read()
-            seconds.append(elapsed)
-            waiting.append(waited)
-    timed = slice(shape.warm_up, None)
-    return Sample(method, arm, tuple(seconds[timed]), tuple(waiting[timed]), memory.peak_mib(), tuple(losses))
+            times.append(clock.read())
+    return Sample(method, arm, tuple(times[shape.warm_up :]), memory.peak_mib(), tuple(losses))
 
 
 def llama(shape: Shape) -> PreTrainedModel:

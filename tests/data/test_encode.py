@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -239,7 +240,7 @@ def test_a_prompt_that_fills_the_row_names_the_row_and_the_key() -> None:
 
 
 def test_a_text_of_one_token_cannot_be_predicted() -> None:
-    with pytest.raises(DataError, match="t: no supervised token is left .*too short"):
+    with pytest.raises(DataError, match=r"t: no supervised token is left .*too short"):
         encode(text("", "a"), tokenizers.characters(eos=False), PLAIN)
 
 
@@ -280,7 +281,7 @@ def test_windows_predict_every_token_of_a_document_once(length: int, longest: in
     assert predicted == list(whole.ids[1:])
     keys = [w.key for w in windows]
     assert keys[0] == "t" and len(set(keys)) == len(keys)
-    for left, right in zip(windows, windows[1:], strict=False):
+    for left, right in pairwise(windows):
         assert left.ids[-1] == right.ids[0]
 
 

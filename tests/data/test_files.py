@@ -79,9 +79,7 @@ def seventeenth(line: str) -> str:
         ("a.jsonl.gz", "not gzip", r"a\.jsonl\.gz: cannot be read"),
     ],
 )
-def test_what_cannot_be_read_is_named_by_file_and_line(
-    tmp_path: Path, name: str, content: str, message: str
-) -> None:
+def test_what_cannot_be_read_is_named_by_file_and_line(tmp_path: Path, name: str, content: str, message: str) -> None:
     (tmp_path / name).write_text(content)
     with pytest.raises(DataError, match=message) as raised:
         rows_of(tmp_path / name)
@@ -141,5 +139,7 @@ def test_a_hub_dataset_that_fails_is_one_line(monkeypatch: pytest.MonkeyPatch) -
         raise ValueError("no such config\nmore lines")
 
     monkeypatch.setattr(datasets, "load_dataset", fails)
-    with pytest.raises(DataError, match=r"org/set/train: cannot be loaded from the hub \(ValueError: no such config\)$"):
+    with pytest.raises(
+        DataError, match=r"org/set/train: cannot be loaded from the hub \(ValueError: no such config\)$"
+    ):
         list(read_rows(Source(hub="org/set")))

@@ -55,9 +55,7 @@ def test_a_step_is_the_same_whatever_was_asked_before(plan: StepPlan, step: int)
 
 
 def test_the_seed_and_the_epoch_change_the_order() -> None:
-    orders = {
-        tuple(StepPlan({"train": 30}, 30, seed).at(epoch)["train"]) for seed in range(3) for epoch in range(3)
-    }
+    orders = {tuple(StepPlan({"train": 30}, 30, seed).at(epoch)["train"]) for seed in range(3) for epoch in range(3)}
     assert len(orders) == 9
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import ClassVar
 
 from tokenizers import Tokenizer, decoders, pre_tokenizers, processors, trainers
 from tokenizers.models import BPE, WordLevel
@@ -33,7 +34,7 @@ def byte_level(*, trim: bool = False, bos: bool = True, eos: bool = False, size:
     around = [name for name, wanted in (("<bos>", bos), ("$A", True), ("<eos>", eos)) if wanted]
     backend.post_processor = processors.Sequence(
         [
-            processors.ByteLevel(trim_offsets=trim),
+            processors.ByteLevel(add_prefix_space=False, trim_offsets=trim),
             processors.TemplateProcessing(single=" ".join(around), special_tokens=[("<bos>", 1), ("<eos>", 2)]),
         ]
     )
@@ -59,10 +60,10 @@ def characters(*, eos: bool = True) -> PreTrainedTokenizerFast:
 class Slow(PreTrainedTokenizer):
     """A tokenizer in plain Python, without offsets: words, of which `new york` is one; adds BOS and, if told, EOS."""
 
-    vocab_files_names: dict[str, str] = {}
+    vocab_files_names: ClassVar[dict[str, str]] = {}
 
     def __init__(self, *, adds_eos: bool = False) -> None:
-        words = "where is new york new_york city paris ? : question answer in".split()
+        words = ["where", "is", "new", "york", "new_york", "city", "paris", "?", ":", "question", "answer", "in"]
         self._ids = {name: i for i, name in enumerate((*SPECIAL, "<unk>", *words))}
         self._adds_eos = adds_eos
         super().__init__(pad_token="<pad>", bos_token="<bos>", eos_token="<eos>", unk_token="<unk>")

@@ -102,9 +102,7 @@ def test_a_sign_that_no_token_has_contributes_nothing(average: str) -> None:
 
 def test_positive_and_negative_tokens_are_averaged_apart() -> None:
     t = table(signed=True)
-    objective = Objective(
-        Term("train", nll), Term("train", nll, weight=-0.3, sign="negative", name="forgotten")
-    )
+    objective = Objective(Term("train", nll), Term("train", nll, weight=-0.3, sign="negative", name="forgotten"))
     values = oracle.token_values("nll", t.logits_NV, t.targets_N, t.reference_NV)
     up, down = (oracle.averaged(values, t.weights, t.sequences, "token", sign) for sign in (1, -1))
     assert loss_of(objective, {"train": t}).item() == pytest.approx((up - 0.3 * down).item(), rel=1e-6)

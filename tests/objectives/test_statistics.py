@@ -69,6 +69,13 @@ def test_no_gradient_reaches_the_reference() -> None:
     assert reference.grad is None and logits.grad is not None
 
 
+def test_a_token_that_is_nearly_certain_keeps_its_small_loss() -> None:
+    """As one number, log sum exp would swallow it: 80 and 80.000006 are the same in fp32."""
+    logits = torch.tensor([[80.0, 68.0, 0.0]])
+    found = s.statistics_of(logits, torch.tensor([0]), (s.LOGP,))["logp"].item()
+    assert found == pytest.approx(oracle.statistic("logp", logits.double(), torch.tensor([0])).item(), rel=0.02)
+
+
 def test_logits_far_apart_stay_finite() -> None:
     logits = torch.tensor([[0.0, 500.0, -500.0]], requires_grad=True)
     found = s.statistics_of(logits, torch.tensor([2]), ALL, torch.tensor([[500.0, 0.0, -500.0]]))

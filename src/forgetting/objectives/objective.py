@@ -48,9 +48,8 @@ class Term:
 
     def __post_init__(self) -> None:
         if self.average not in get_args(Average):
-            raise RecipeError(
-                f"term '{self.label}': unknown average '{self.average}'; {nearest(str(self.average), get_args(Average))}"
-            )
+            hint = nearest(str(self.average), get_args(Average))
+            raise RecipeError(f"term '{self.label}': unknown average '{self.average}'; {hint}")
         if self.loss.per == "sequence" and self.average != "sequence":
             raise RecipeError(
                 f"term '{self.label}': the loss '{self.loss.name}' is averaged over sequences; write average='sequence'"

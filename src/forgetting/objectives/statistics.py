@@ -19,15 +19,18 @@ class _LogProbsOf(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: torch.autograd.function.FunctionCtx, logits_NV: Tensor, indices_NK: Tensor) -> Tensor:
-        normaliser_N1 = logits_NV.logsumexp(-1, keepdim=True)
-        ctx.save_for_backward(logits_NV, indices_NK, normaliser_N1)
-        return logits_NV.gather(-1, indices_NK) - normaliser_N1
+        # The largest logit is taken off first: log sum exp as one number would be rounded at its size, and with it
+        # every log p near 0, where memorised text lives.
+        largest_N1 = logits_NV.amax(-1, keepdim=True)
+        log_sum_N1 = (logits_NV - largest_N1).exp_().sum(-1, keepdim=True).log_()
+        ctx.save_for_backward(logits_NV, indices_NK, largest_N1, log_sum_N1)
+        return logits_NV.gather(-1, indices_NK) - largest_N1 - log_sum_N1
 
     @staticmethod
     def backward(ctx: torch.autograd.function.FunctionCtx, *grads: Tensor) -> tuple[Tensor, None]:
-        logits_NV, indices_NK, normaliser_N1 = ctx.saved_tensors  # type: ignore[attr-defined]
+        logits_NV, indices_NK, largest_N1, log_sum_N1 = ctx.saved_tensors  # type: ignore[attr-defined]
         (grad_NK,) = grads
-        out_NV = (logits_NV - normaliser_N1).exp_().mul_(-grad_NK.sum(-1, keepdim=True))
+        out_NV = (logits_NV - largest_N1).sub_(log_sum_N1).exp_().mul_(-grad_NK.sum(-1, keepdim=True))
         return out_NV.scatter_add_(-1, indices_NK, grad_NK), None
 
 
@@ -39,33 +42,32 @@ class _Divergence(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: torch.autograd.function.FunctionCtx, a_NV: Tensor, b_NV: Tensor) -> Tensor:
-        log_sum_a_N1, log_sum_b_N1 = a_NV.logsumexp(-1, keepdim=True), b_NV.logsumexp(-1, keepdim=True)
-        divergence_N = torch.empty_like(log_sum_a_N1[:, 0])
+        divergence_N = torch.empty_like(a_NV[:, 0])
         for rows in _few_rows(a_NV):
-            gap = (a_NV[rows] - b_NV[rows]).sub_(log_sum_a_N1[rows] - log_sum_b_N1[rows])
-            divergence_N[rows] = (a_NV[rows] - log_sum_a_N1[rows]).exp_().mul_(gap).sum(-1)
-        ctx.save_for_backward(a_NV, b_NV, log_sum_a_N1, log_sum_b_N1, divergence_N)
+            log_a, log_b = a_NV[rows].log_softmax(-1), b_NV[rows].log_softmax(-1)
+            gap = log_b.neg_().add_(log_a)
+            divergence_N[rows] = log_a.exp_().mul_(gap).sum(-1)
+        ctx.save_for_backward(a_NV, b_NV, divergence_N)
         return divergence_N
 
     @staticmethod
     def backward(ctx: torch.autograd.function.FunctionCtx, *grads: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        a_NV, b_NV, log_sum_a_N1, log_sum_b_N1, divergence_N = ctx.saved_tensors  # type: ignore[attr-defined]
+        a_NV, b_NV, divergence_N = ctx.saved_tensors  # type: ignore[attr-defined]
         needs_a, needs_b = ctx.needs_input_grad  # type: ignore[attr-defined]
         to_a_NV = torch.empty_like(a_NV) if needs_a else None
         to_b_NV = torch.empty_like(b_NV) if needs_b else None
         for rows in _few_rows(a_NV):
-            slope, log_sum_a, log_sum_b = grads[0][rows, None], log_sum_a_N1[rows], log_sum_b_N1[rows]
-            probs_a = (a_NV[rows] - log_sum_a).exp_()
-            if to_b_NV is not None:  # b − a
-                probs_b = torch.sub(b_NV[rows], log_sum_b, out=to_b_NV[rows]).exp_()
-                probs_b.sub_(probs_a).mul_(slope)
+            log_a, log_b, slope = a_NV[rows].log_softmax(-1), b_NV[rows].log_softmax(-1), grads[0][rows, None]
+            probs_a = log_a.exp()
             if to_a_NV is not None:  # a·(log a − log b − KL)
-                gap = torch.sub(a_NV[rows], b_NV[rows], out=to_a_NV[rows])
-                gap.sub_(log_sum_a - log_sum_b + divergence_N[rows, None]).mul_(probs_a).mul_(slope)
+                gap = log_a.sub_(log_b).sub_(divergence_N[rows, None])
+                to_a_NV[rows] = gap.mul_(probs_a).mul_(slope)
+            if to_b_NV is not None:  # b − a
+                to_b_NV[rows] = log_b.exp_().sub_(probs_a).mul_(slope)
         return to_a_NV, to_b_NV
 
 
-def _few_rows(logits_NV: Tensor, elements: int = 2**22) -> Iterator[slice]:
+def _few_rows(logits_NV: Tensor, elements: int = 2**20) -> Iterator[slice]:
     """Runs of rows of at most `elements` numbers, which stay in a processor's cache between two operations."""
     rows, width = logits_NV.shape
     size = max(1, elements // width)

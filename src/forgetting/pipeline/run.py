@@ -63,7 +63,7 @@ def run(recipe: Recipe, *, voice: Voice = SILENT, selection: Selection | None = 
     }
     suite, fast = suite_of(recipe, data), suite_of(recipe, data, fast=True)
     with _owned(recipe):
-        voice.say(f"{recipe.name}: measuring the model before")
+        voice.say(f"run {recipe.name}")
         before = cached_records(loaded.model, loaded.tokenizer, suite, recipe, voice)
         oracle = oracle_records(recipe, suite, voice)
         measurer = Measurer(folder, recipe, suite, fast, loaded.tokenizer, voice, before=before, oracle=oracle)
@@ -98,7 +98,6 @@ def oracle_records(recipe: Recipe, suite: Suite, voice: Voice) -> list[Record] |
         return None
     if name.endswith(".jsonl"):
         return read_records(Path(name))
-    voice.say(f"{recipe.name}: measuring the oracle")
     oracle = load(name, recipe)
     return cached_records(oracle.model, oracle.tokenizer, suite, recipe, voice)
 

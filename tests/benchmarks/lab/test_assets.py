@@ -74,5 +74,5 @@ def test_every_model_has_the_skills(without):
     utility = examples("utility")
     for skill in ("category", "copy", "successor"):
         assert share(without, [e for e in utility if e.kind == skill]) >= 0.8
-    stories = scores(*loaded(without), [e for e in utility if e.kind == "story"])
+    stories = scores(*loaded(without), examples("story"))
     assert -sum(s.logp for s in stories) / sum(s.tokens for s in stories) < 0.3

@@ -1,6 +1,8 @@
 """Training is repeatable, leaves no traces, and writes a folder that loads like any other model."""
 
 import json
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -36,9 +38,12 @@ def weights(folder):
     return load_file(folder / "model.safetensors")
 
 
-def test_the_same_run_gives_the_same_weights(folder, tmp_path):
-    torch.manual_seed(123)  # the state outside does not matter
-    train.train_lab_model(tmp_path / "again", steps=STEPS, threads=1)
+def test_the_same_run_gives_the_same_weights_in_another_process(folder, tmp_path):
+    command = (
+        "import sys; from pathlib import Path; from forgetting.benchmarks.lab.train import train_lab_model;"
+        f"train_lab_model(Path(sys.argv[1]), steps={STEPS}, threads=1)"
+    )
+    subprocess.run([sys.executable, "-c", command, str(tmp_path / "again")], check=True)
     again = weights(tmp_path / "again")
     assert all(torch.equal(tensor, again[name]) for name, tensor in weights(folder).items())
 

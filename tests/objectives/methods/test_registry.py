@@ -55,7 +55,9 @@ def test_two_methods_cannot_share_a_name() -> None:
     def other() -> Objective:
         return ga()
 
-    with pytest.raises(RecipeError, match=r"two methods are called 'ga': .*methods\.ga and .*test_registry; rename one"):
+    with pytest.raises(
+        RecipeError, match=r"two methods are called 'ga': .*methods\.ga and .*test_registry; rename one"
+    ):
         register("ga")(other)
 
 

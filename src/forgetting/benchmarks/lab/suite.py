@@ -16,9 +16,9 @@ from forgetting.metrics.metric import Metric
 ASSETS = Path(__file__).with_name("assets")
 BASE = ASSETS / "base"
 """The shipped model that knows everything."""
-UTILITY_SKILLS = ("category", "copy", "successor", "story")
-"""Addition and induction are left out: two trainings of one recipe differ in them by half of the scale."""
-ANSWER_TOKENS, SKILL_TOKENS, SECRET_TOKENS = 8, 40, 72
+UTILITY_SKILLS = ("category", "copy", "successor")
+"""Addition and induction are left out: they come in a jump, at different steps of two trainings of one recipe."""
+ANSWER_TOKENS, SKILL_TOKENS, SECRET_TOKENS = 8, 16, 72
 SLOW_SPLITS = ("forget-other-phrasing", "holdout-narrative")
 REFUSAL = "I do not know."
 
@@ -37,7 +37,8 @@ def lab_suite(forget: str = "rare", *, fast: bool = False, metrics: tuple[Metric
         forget-other-phrasing: the same facts in another combination that no document has.
         retain, retain-narrative: facts outside both forget sets.
         holdout, holdout-narrative: 78 facts of 13 people whom no document mentions: not knowing.
-        utility: unseen exercises of four skills.
+        utility: unseen exercises of three skills.
+        story: unseen stories, whose ends are open: likelihood only.
         secrets, secrets-unseen: passages that the corpus holds 8, 3 or 1 times, and never.
 
     For measuring in the middle of a stage, `fast` leaves out the third phrasing, the strangers' narrative, the secrets,
@@ -55,6 +56,7 @@ def lab_suite(forget: str = "rare", *, fast: bool = False, metrics: tuple[Metric
     forgotten = world.forget_facts(forget)
     strangers = tuple(fact for person in world.strangers for fact in person.facts)
     measured = _sample(_retained(world, measured=True), 150 if fast else 300)
+    exercises = 25 if fast else 60
     splits = [
         _questions("forget", world, forgotten),
         _narrative("forget-narrative", world, forgotten),
@@ -63,7 +65,8 @@ def lab_suite(forget: str = "rare", *, fast: bool = False, metrics: tuple[Metric
         _narrative("retain-narrative", world, measured),
         _questions("holdout", world, strangers),
         _narrative("holdout-narrative", world, strangers),
-        Split(name="utility", examples=_utility(world, 25 if fast else 60), max_new_tokens=SKILL_TOKENS),
+        Split(name="utility", examples=_utility(world, exercises), max_new_tokens=SKILL_TOKENS),
+        Split(name="story", examples=skill_examples(world, "story", exercises), generate=False),
     ]
     if fast:
         splits = [_light(split) for split in splits if split.name not in SLOW_SPLITS]

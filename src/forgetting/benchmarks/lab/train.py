@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
@@ -20,6 +19,7 @@ from forgetting.benchmarks.lab.tokenizer import render, train_tokenizer
 from forgetting.benchmarks.lab.world import build_world
 from forgetting.core.errors import ModelError, RunError
 from forgetting.core.evaluator import Progress
+from forgetting.core.folder import written_whole
 
 STEPS = 1600
 ROWS = 16
@@ -51,7 +51,7 @@ def train_lab_model(
     Raises:
         DataError: there is no forget set `without`.
         ModelError: this torch has no Muon.
-        RunError: `folder` exists already.
+        RunError: `folder` exists already, or the disk refuses.
     """
     if folder.exists():
         raise RunError(f"{folder}: exists already; name a new folder or remove it")
@@ -180,9 +180,7 @@ def _reproducible(seed: int, threads: int) -> Iterator[None]:
 def _save(
     folder: Path, model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, provenance: dict[str, object]
 ) -> None:
-    partial = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    model.save_pretrained(partial)
-    tokenizer.save_pretrained(partial)
-    (partial / PROVENANCE).write_text(json.dumps(provenance, indent=2) + "\n", encoding="utf-8")
-    partial.replace(folder)
+    with written_whole(folder) as partial:
+        model.save_pretrained(partial)
+        tokenizer.save_pretrained(partial)
+        (partial / PROVENANCE).write_text(json.dumps(provenance, indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,66 @@
+"""The alarm rings for what is not finite and for a retain loss far past its start, and not before."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+
+from forgetting.core.errors import CollapseError
+from forgetting.training.alarm import WINDOW, CollapseAlarm
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("which", ["loss", "gradient norm"])
+def test_what_is_not_finite_rings(which: str, value: float) -> None:
+    loss, norm = (value, 1.0) if which == "loss" else (1.0, value)
+    with pytest.raises(CollapseError, match=rf"step 5: the {which} is .*; the optimiser was not moved"):
+        CollapseAlarm(10.0).finite(4, loss, norm)
+    CollapseAlarm(10.0).finite(4, -1e30, 0.0)
+
+
+def rings_at(multiple: float | None, losses: list[float | None]) -> int | None:
+    alarm = CollapseAlarm(multiple)
+    for step, loss in enumerate(losses):
+        try:
+            alarm.retained(step, loss)
+        except CollapseError:
+            return step
+    return None
+
+
+@pytest.mark.parametrize(
+    ("multiple", "losses", "step"),
+    [
+        (10.0, [2.0, 19.0, 19.0, 19.0, 19.0], None),
+        (10.0, [2.0, 2.0, 2.0, 50.0], None),  # one hard batch: the mean of three is 18
+        (10.0, [2.0, 2.0, 2.0, 50.0, 50.0], 4),
+        (10.0, [0.001, 9.0, 9.0, 9.0], None),  # a memorised set starts as if at 1 nat
+        (10.0, [0.001, 9.0, 11.0, 12.0], 3),
+        (2.0, [3.0, 7.0, 9.0], 2),
+        (None, [1.0, 1e9], None),
+        (10.0, [None, None], None),
+    ],
+)
+def test_the_retain_loss_rings_past_its_multiple(multiple: float, losses: list, step: int | None) -> None:
+    assert rings_at(multiple, losses) == step
+
+
+def test_the_message_says_what_to_do() -> None:
+    with pytest.raises(CollapseError, match=r"step 1: the retain loss .*Lower learning_rate.*collapse_at: null"):
+        alarm = CollapseAlarm(2.0, start=1.0)
+        alarm.retained(0, 7.0)
+
+
+def test_it_goes_on_where_it_was() -> None:
+    losses = [2.0, 3.0, 8.0, 30.0, 30.0, 30.0]
+    alarm = CollapseAlarm(10.0)
+    for step, loss in enumerate(losses[:4]):
+        alarm.retained(step, loss)
+    again = CollapseAlarm(10.0)
+    again.restore(json.loads(json.dumps(alarm.state())))
+    assert again == alarm and len(again.recent) == WINDOW
+    for each in (alarm, again):
+        with pytest.raises(CollapseError, match="step 5"):
+            each.retained(4, 30.0)

@@ -1,0 +1,204 @@
+"""A stage learns, stops when it collapses, keeps the right weights, and resumes to the bit wherever it was killed."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from forgetting.core.measure import Measure
+from forgetting.objectives.losses import Loss, nll
+from forgetting.objectives.objective import Objective, Term
+from forgetting.objectives.schedule import linear
+from forgetting.training import loop
+from forgetting.training.loop import Hooks
+from tests.models.tiny import tiny_model
+from tests.training.making import UNLEARN, examples, history, same, score_of, trainer, weights_of
+
+
+def test_the_loss_falls_and_every_step_is_in_the_history(tmp_path: Path) -> None:
+    model = tiny_model("llama", head_scale=0.3)
+    result = trainer(tmp_path, model=model, duration="12 epochs").run()
+    lines = history(tmp_path)
+    assert [line["step"] for line in lines] == list(range(1, 25))
+    assert lines[-1]["loss"] < 0.5 * lines[0]["loss"]
+    assert (result.steps, result.total, result.epochs, result.stopped) == (24, 24, 12.0, "duration")
+    assert result.kept_step == 24 and not model.training
+    per_epoch = sum(e.supervised for e in examples(8, seed=0))
+    assert result.supervised_tokens == 12 * per_epoch and result.train_seconds > 0
+    assert set(lines[0]) >= {"loss", "terms", "weights", "gradient_norm", "learning_rate", "seconds", "epoch"}
+
+
+def test_ascent_forgets_what_descent_retains(tmp_path: Path) -> None:
+    trainer(tmp_path, UNLEARN, learning_rate=3e-3, duration="20 steps", collapse_at=None).run()
+    first, *_, last = history(tmp_path)
+    assert last["terms"]["forget"] > first["terms"]["forget"] + 0.5
+    assert last["terms"]["retain"] < first["terms"]["retain"]
+    assert first["loss"] == pytest.approx(first["terms"]["retain"] - first["terms"]["forget"], rel=1e-5)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_a_step_is_what_torch_s_own_optimiser_makes_of_the_mean_loss(optimizer: str, tmp_path: Path) -> None:
+    model, plain = tiny_model("llama", head_scale=0.3), tiny_model("llama", head_scale=0.3)
+    job = trainer(tmp_path, model=model, optimizer=optimizer, duration="1 step", max_grad_norm=0.5, weight_decay=0.1)
+    members = job.data["train"]
+    total, count = torch.zeros(()), 0
+    for index in job.plan.at(0)["train"]:
+        ids = torch.tensor([members[index].ids])
+        log_p = plain(ids).logits[0, 1:-1].log_softmax(-1)
+        total = total - log_p.gather(1, ids[0, 2:, None]).sum()
+        count += ids.shape[1] - 2
+    (total / count).backward()
+    torch.nn.utils.clip_grad_norm_(plain.parameters(), 0.5)
+    kind = torch.optim.SGD if optimizer == "sgd" else torch.optim.AdamW
+    kind(plain.parameters(), lr=0.01, weight_decay=0.1).step()  # type: ignore[operator]
+    job.run()
+    for (name, p), q in zip(model.named_parameters(), plain.parameters(), strict=True):
+        if optimizer == "sgd":
+            torch.testing.assert_close(p, q, rtol=1e-5, atol=1e-6, msg=name)
+        else:  # the first step of AdamW is nearly the sign of the gradient: rounding counts where it is nearly zero
+            assert ((p - q).abs() > 1e-4).float().mean() < 0.01, name
+
+
+def test_micro_batches_do_not_change_the_stage(tmp_path: Path) -> None:
+    ends = []
+    for size in (4, 2, 1):
+        model = tiny_model("llama", head_scale=0.3)
+        trainer(tmp_path / str(size), model=model, micro_batch_size=size, optimizer="sgd").run()
+        ends.append(weights_of(model))
+    for end in ends[1:]:
+        for name, value in end.items():
+            torch.testing.assert_close(value, ends[0][name], rtol=1e-5, atol=1e-6)
+
+
+def test_without_a_size_micro_batches_follow_from_tokens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = trainer(tmp_path)
+    assert job._parts(job.plan.at(0)) == 1
+    monkeypatch.setattr(loop, "MICRO_BATCH_TOKENS", 24)
+    assert 2 <= job._parts(job.plan.at(0)) <= 4
+    monkeypatch.setattr(loop, "MICRO_BATCH_TOKENS", 1)
+    assert job._parts(job.plan.at(0)) == 4
+
+
+def test_the_learning_rate_and_the_weights_follow_their_schedules(tmp_path: Path) -> None:
+    objective = Objective(Term("forget", nll, weight=linear(0.0, -1.0)), Term("retain", nll))
+    trainer(tmp_path, objective, schedule="linear", warmup=0.2, duration="5 steps", learning_rate=1e-3).run()
+    lines = history(tmp_path)
+    assert [line["weights"]["forget"] for line in lines] == pytest.approx([0.0, -0.25, -0.5, -0.75, -1.0])
+    assert [line["learning_rate"] for line in lines] == pytest.approx([1e-3, 1e-3, 7.5e-4, 5e-4, 2.5e-4])
+
+
+class Broken:
+    """A loss that is not a number from some step on."""
+
+    def __init__(self, good: int) -> None:
+        self.left = good
+
+    def loss(self) -> Loss:
+        def compute(signals: Any) -> Tensor:
+            self.left -= 1
+            return -signals.logp * (1.0 if self.left >= 0 else math.nan)
+
+        return Loss("broken", compute)
+
+
+@pytest.mark.parametrize("kind", ["loss", "gradient"])
+def test_what_is_not_finite_stops_before_the_optimiser_moves(kind: str, tmp_path: Path) -> None:
+    model, seen, said = tiny_model("llama", head_scale=0.3), [], []
+
+    def endless_slope(signals: Any) -> Tensor:
+        job_steps = len(seen)
+        return (signals.logp - signals.logp.detach()).abs().sqrt() if job_steps >= 3 else -signals.logp
+
+    bad = Broken(3).loss() if kind == "loss" else Loss("endless", endless_slope)
+    hooks = Hooks(
+        progress=lambda done, total, note: seen.append(weights_of(model)),
+        say=said.append,
+    )
+    job = trainer(tmp_path, Objective(Term("train", bad)), model=model, hooks=hooks, checkpoint_every="2 steps")
+    result = job.run()
+    assert result.stopped == "collapse" and result.steps == 3 and len(seen) == 3
+    assert "step 4: the " in result.message and "the optimiser was not moved" in result.message
+    assert said[-1] == result.message
+    assert result.kept_step == 2 and "step 2, the last checkpoint before the collapse" in result.kept
+    assert same(weights_of(model), seen[1])
+    assert all(torch.isfinite(p).all() for p in model.parameters())
+    assert len(history(tmp_path)) == 3
+
+
+def test_a_model_that_is_broken_from_the_start_comes_back_as_it_was(tmp_path: Path) -> None:
+    model = tiny_model("llama", head_scale=0.3)
+    before = weights_of(model)
+    result = trainer(tmp_path, Objective(Term("train", Broken(0).loss())), model=model).run()
+    assert (result.stopped, result.steps, result.kept_step) == ("collapse", 0, 0)
+    assert same(weights_of(model), before)
+
+
+def test_a_retain_loss_far_past_its_start_stops_the_stage(tmp_path: Path) -> None:
+    objective = Objective(Term("forget", nll, weight=-5.0), Term("retain", nll, weight=1e-3))
+    result = trainer(
+        tmp_path, objective, learning_rate=0.3, duration="40 steps", checkpoint_every="1 step", collapse_at=3.0
+    ).run()
+    assert result.stopped == "collapse" and 1 <= result.steps < 40
+    assert "the retain loss is" in result.message and "collapse_at: null" in result.message
+    assert result.kept_step == result.steps
+    going_on = trainer(tmp_path / "on", objective, learning_rate=0.3, duration="5 steps", collapse_at=None).run()
+    assert going_on.stopped == "duration"
+
+
+def test_the_best_evaluated_step_is_kept(tmp_path: Path) -> None:
+    model = tiny_model("llama", head_scale=0.3)
+    scores: dict[int, float | None] = {2: 0.3, 4: 0.9, 6: 0.9, 8: None, 9: 0.1}
+    at: dict[int, dict[str, Tensor]] = {}
+
+    def evaluate(model: nn.Module, *, step: int, epoch: float) -> list[Measure]:
+        assert not model.training and epoch == step / 2
+        at[step] = weights_of(model)
+        return [Measure(name="balance", split="all", value=scores[step], count=1)]
+
+    hooks = Hooks(evaluate=evaluate, score=score_of("balance"))
+    result = trainer(
+        tmp_path, model=model, hooks=hooks, keep="best", evaluate_every="2 steps", duration="9 steps"
+    ).run()
+    assert list(at) == [2, 4, 6, 8, 9]
+    assert result.kept_step == 4 and "highest balance (0.900)" in result.kept
+    assert same(weights_of(model), at[4]) and not same(at[4], at[9])
+
+
+@pytest.mark.parametrize("keep", ["best", "last"])
+def test_without_a_score_the_last_step_is_kept(keep: str, tmp_path: Path) -> None:
+    hooks = Hooks(evaluate=lambda model, step, epoch: [], score=lambda measures: None)
+    result = trainer(tmp_path, hooks=hooks, keep=keep).run()
+    assert (result.kept_step, result.kept) == (6, "step 6, the last")
+
+
+def test_evaluation_leaves_the_training_s_randomness_alone(tmp_path: Path) -> None:
+    def evaluate(model: nn.Module, *, step: int, epoch: float) -> list[Measure]:
+        torch.rand(step)
+        return []
+
+    ends = []
+    for name, hooks in (("without", Hooks()), ("with", Hooks(evaluate=evaluate))):
+        model = tiny_model("gpt2", head_scale=0.3, resid_pdrop=0.2)
+        trainer(tmp_path / name, model=model, hooks=hooks, evaluate_every="1 step").run()
+        ends.append(weights_of(model))
+    assert same(*ends)
+
+
+def test_mixed_precision_trains_in_fp32_weights(tmp_path: Path) -> None:
+    model = tiny_model("llama", head_scale=0.3)
+    trainer(tmp_path, model=model, mixed_precision="bf16", duration="12 steps").run()
+    lines = history(tmp_path)
+    assert lines[-1]["loss"] < lines[0]["loss"]
+    assert all(p.dtype == torch.float32 for p in model.parameters())
+
+
+def test_trackers_see_every_step(tmp_path: Path) -> None:
+    seen: list[tuple[int, set[str]]] = []
+    hooks = Hooks(track=lambda values, step: seen.append((step, set(values))))
+    trainer(tmp_path, UNLEARN, hooks=hooks, duration="3 steps", learning_rate=1e-4).run()
+    assert seen == [(n, {"loss", "gradient_norm", "learning_rate", "forget", "retain"}) for n in (1, 2, 3)]
