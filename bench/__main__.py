@@ -21,13 +21,13 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="name", help=f"{', '.join(BENCHMARKS)}; default: all")
     parser.add_argument("--quick", action="store_true", help="a smoke test on toy sizes; its numbers mean nothing")
     parser.add_argument("--rounds", type=int, default=3, help="repeats of every measurement (default: 3)")
-    parser.add_argument("--threads", type=int, default=2, help="threads per process (default: 2)")
+    parser.add_argument("--threads", type=int, help="threads per process (default: the benchmark's own)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write every sample and every summary here")
     arguments = parser.parse_args()
     unknown = [name for name in arguments.names if name not in BENCHMARKS]
     if unknown:
         parser.error(f"unknown benchmark '{unknown[0]}'; known: {', '.join(BENCHMARKS)}")
-    if min(arguments.rounds, arguments.threads) < 1:
+    if arguments.rounds < 1 or (arguments.threads is not None and arguments.threads < 1):
         parser.error("--rounds and --threads must be at least 1")
 
     console = Console(width=None if sys.stdout.isatty() else 140, highlight=False)

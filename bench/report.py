@@ -17,7 +17,8 @@ class Plan:
     """A smoke test: everything runs, the numbers mean nothing."""
     rounds: int
     """How often each measurement is repeated, interleaved with the others."""
-    threads: int
+    threads: int | None
+    """Per process; None: the benchmark's own choice."""
     say: Callable[[str], None]
 
 

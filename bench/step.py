@@ -26,7 +26,8 @@ MEMORY_TARGET_MIB = 1.3e9 / 2**20
 
 def run(plan: Plan) -> Report:
     """Every method × (floor, ours, plain), each in a process of its own, `plan.rounds` times over, interleaved."""
-    shape = replace(QUICK if plan.quick else FULL, threads=plan.threads)
+    shape = QUICK if plan.quick else FULL
+    shape = replace(shape, threads=plan.threads or shape.threads)
     samples = []
     for index in range(plan.rounds):
         for method in METHODS:

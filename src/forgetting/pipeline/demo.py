@@ -11,7 +11,6 @@ from forgetting.pipeline.voice import SILENT, Voice
 from forgetting.recipe import load_recipe
 from forgetting.report.build import build_report
 
-
 METHODS = ("graddiff", "npo", "loku")
 RATES = (3e-5, 1e-4, 3e-4)
 """The same budget for every method: three learning rates, half a decade apart."""

@@ -168,8 +168,8 @@ class Measurer:
             False: score(suite.metrics, before, oracle),
         }
         self._goals = {
-            True: None if self._light[1] is None else score(fast.metrics, self._light[1]),
-            False: None if oracle is None else score(suite.metrics, oracle),
+            True: None if self._light[1] is None else score(fast.metrics, self._light[1], self._light[1]),
+            False: None if oracle is None else score(suite.metrics, oracle, oracle),
         }
 
     def fixed_points(self) -> None:

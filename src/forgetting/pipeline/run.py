@@ -69,7 +69,7 @@ def run(recipe: Recipe, *, voice: Voice = SILENT, selection: Selection | None = 
         measurer = Measurer(folder, recipe, suite, fast, loaded.tokenizer, voice, before=before, oracle=oracle)
         measurer.fixed_points()
         _Carrier(recipe, data, loaded, encoded, measurer, voice).carry()
-        write_results(folder, recipe, data, suite, oracle=_oracle_name(recipe, suite), selection=selection)
+        write_results(folder, recipe, data, suite, oracle=recipe.oracle or _shipped(suite), selection=selection)
         if report:
             build_report([folder], folder / "report.html")
     return folder
@@ -87,13 +87,13 @@ def _device(recipe: Recipe) -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def _oracle_name(recipe: Recipe, suite: Suite) -> str | None:
-    return recipe.oracle or (str(suite.oracle) if suite.oracle is not None else None)
+def _shipped(suite: Suite) -> str | None:
+    return f"{suite.oracle.name}, shipped with the suite" if suite.oracle is not None else None
 
 
 def oracle_records(recipe: Recipe, suite: Suite, voice: Voice) -> list[Record] | None:
     """The oracle's records on the suite: read, or taken from the model; None if there is no oracle."""
-    name = _oracle_name(recipe, suite)
+    name = recipe.oracle or (str(suite.oracle) if suite.oracle is not None else None)
     if name is None:
         return None
     if name.endswith(".jsonl"):

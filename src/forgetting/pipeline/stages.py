@@ -142,7 +142,8 @@ def _with_adapter(
     """The model ready to train; a stage that goes on finds both of FILA's halves in its checkpoint."""
     adapter = stage.adapter_or_full
     spec = spec_of(adapter)
-    recover(folder / "last")
+    if recover(folder / "last"):
+        voice.say(f"{folder / 'last'}: a half-written checkpoint was thrown away; going on from the one before")
     checkpoint = load_checkpoint(folder / "last")
     if checkpoint is not None:
         return attach(model, spec, name=stage.name, seed=seed, state=checkpoint.weights)

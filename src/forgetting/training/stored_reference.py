@@ -20,11 +20,13 @@ from forgetting.core.batch import Batch
 from forgetting.core.errors import RunError
 from forgetting.data.batches import collate
 from forgetting.data.encode import Encoded
-from forgetting.models.head import Head, head_of, supervised_hidden
+from forgetting.models.head import Head, causal_model, head_of, supervised_hidden
 from forgetting.models.vocabulary import statistics
 from forgetting.objectives.objective import Objective
 from forgetting.training.learner import ReferenceSignals
 from forgetting.training.reference import asking_roles, in_evaluation_mode, logits_by_slice
+
+_NOT_THE_MODEL = ("_name_or_path", "transformers_version", "dtype", "architectures")
 
 
 class StoredReference:
@@ -68,8 +70,9 @@ class StoredReference:
 
 
 def fingerprint(model: nn.Module) -> str:
-    """16 hex digits of every weight's name and bytes."""
-    digest = hashlib.sha256()
+    """16 hex digits of the model's config (but for where it came from) and of every weight's name and bytes."""
+    config = causal_model(model).config.to_dict()
+    digest = hashlib.sha256(repr(sorted((k, v) for k, v in config.items() if k not in _NOT_THE_MODEL)).encode())
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
