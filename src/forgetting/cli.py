@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
+
+if TYPE_CHECKING:
+    from forgetting.core.measure import Measure
 
 app = typer.Typer(
     name="forget",
@@ -98,28 +102,24 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Measure a model on a suite or on your own files."""
-    from dataclasses import asdict
-
     from forgetting.pipeline.evaluate import evaluate
 
     data = {role: path for role, path in (("forget", forget), ("retain", retain)) if path is not None}
     with _voice(quiet=as_json) as voice:
         found = evaluate(model, suite=suite, data=data, oracle=oracle, records=records, voice=voice)
-    if as_json:
-        print(json.dumps({"model": model, "suite": found.suite, "measures": [asdict(m) for m in found.measures]}))
-        return
-    rows = [
-        [
-            m.split,
-            m.name,
-            _number(m.value),
-            _interval(m.low, m.high),
-            str(m.count),
-            m.meaning if m.value is not None else m.reason,
-        ]
-        for m in found.measures
-    ]
-    _print_table(["split", "metric", "value", "95% interval", "n", "meaning"], rows)
+    _print_measures(found.measures, as_json, model=model, suite=found.suite)
+
+
+@app.command()
+def rescore(
+    log: Annotated[Path, typer.Argument(help="An aggregated evaluation log of TOFU's own code (.json or .json.gz).")],
+    oracle: Annotated[Path | None, typer.Option(help="The same of a model that never saw the forget set.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Compute every TOFU measure from a published evaluation log."""
+    from forgetting.benchmarks.tofu import rescore
+
+    _print_measures(rescore(log, oracle), as_json, log=str(log))
 
 
 @app.command()
@@ -222,6 +222,26 @@ def new(
     with _voice(quiet=True):
         blank_model(folder, text, hidden=hidden, layers=layers, vocabulary=vocabulary, seed=seed)
     print(f"model: {folder}")
+
+
+def _print_measures(measures: Sequence[Measure], as_json: bool, **about: str) -> None:
+    from dataclasses import asdict
+
+    if as_json:
+        print(json.dumps({**about, "measures": [asdict(m) for m in measures]}))
+        return
+    rows = [
+        [
+            m.split,
+            m.name,
+            _number(m.value),
+            _interval(m.low, m.high),
+            str(m.count),
+            m.meaning if not m.reason else m.reason,
+        ]
+        for m in measures
+    ]
+    _print_table(["split", "metric", "value", "95% interval", "n", "meaning"], rows)
 
 
 def _raise_if_collapsed(folder: Path) -> None:

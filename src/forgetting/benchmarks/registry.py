@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from forgetting.benchmarks.lab.suite import BASE, lab_suite
 from forgetting.benchmarks.suite import Suite
+from forgetting.benchmarks.tofu import tofu_variant
 from forgetting.core.errors import RecipeError, nearest
 from forgetting.metrics.standard import standard_metrics
 
@@ -16,7 +17,7 @@ def _lab(variant: str, fast: bool) -> Suite:
     return lab_suite(variant or "rare", fast=fast, metrics=metrics)
 
 
-_SUITES: dict[str, Callable[[str, bool], Suite]] = {"lab": _lab}
+_SUITES: dict[str, Callable[[str, bool], Suite]] = {"lab": _lab, "tofu": tofu_variant}
 MODELS = {"lab": BASE}
 """Models that come with a suite, by the name a recipe gives them."""
 
