@@ -19,6 +19,8 @@ class Split:
     generate: bool = True
     """Whether a greedy answer is asked for (slow); likelihoods are always taken."""
     max_new_tokens: int = 64
+    extraction: tuple[int, ...] = ()
+    """The n of the n-gram overlaps to take: the examples are then measured as verbatim sequences, not as answers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

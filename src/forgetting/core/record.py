@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from forgetting.core.errors import RunError
@@ -51,6 +51,9 @@ class Record:
     popularity: float | None = None
     group: str = ""
     kind: str = ""
+    extraction: Mapping[int, tuple[float | None, ...]] = field(default_factory=dict)
+    """Of a verbatim sequence of T tokens, by n: the n-gram overlap of the greedy continuation of each prefix with the
+    true one, for prefix lengths 0 ... T-n. None: there was nothing to continue."""
 
     @property
     def cluster(self) -> str:
@@ -86,8 +89,9 @@ def _parse(path: Path) -> Iterator[Record]:
             for name in ("score", "paraphrase"):
                 row[name] = _score(row[name])
             row["perturbed"] = tuple(_score(s) for s in row["perturbed"])
+            row["extraction"] = {int(n): tuple(values) for n, values in row.get("extraction", {}).items()}
             yield Record(**row)
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise RunError(f"{path}:{number}: not a record ({error}); evaluate the model again") from error
 
 

@@ -21,6 +21,7 @@ from forgetting.core.folder import write_text
 from forgetting.core.measure import Measure
 from forgetting.core.record import Record, read_records, write_records
 from forgetting.evaluation.answers import answer
+from forgetting.evaluation.extraction import extract
 from forgetting.metrics.balance import balance
 from forgetting.metrics.score import score
 from forgetting.metrics.standard import standard_metrics
@@ -98,27 +99,34 @@ def take_records(
     model: nn.Module, tokenizer: PreTrainedTokenizerBase, suite: Suite, recipe: Recipe, voice: Voice
 ) -> list[Record]:
     """The model's records on every split of the suite."""
-    return [
-        record
-        for split in suite.splits
-        for record in answer(
-            model,
-            tokenizer,
-            split.examples,
-            split=split.name,
-            formatting=recipe.format,
-            generate=split.generate,
-            max_new_tokens=split.max_new_tokens,
-            progress=lambda done, total, note, name=split.name: voice.progress(done, total, f"{name}: {note}"),
-        )
-    ]
+    return [record for split in suite.splits for record in _records_of(split, model, tokenizer, recipe, voice)]
+
+
+def _records_of(
+    split: Split, model: nn.Module, tokenizer: PreTrainedTokenizerBase, recipe: Recipe, voice: Voice
+) -> list[Record]:
+    def progress(done: int, total: int, note: str) -> None:
+        voice.progress(done, total, f"{split.name}: {note}")
+
+    if split.extraction:
+        return extract(model, tokenizer, split.examples, split=split.name, n=split.extraction, progress=progress)
+    return answer(
+        model,
+        tokenizer,
+        split.examples,
+        split=split.name,
+        formatting=recipe.format,
+        generate=split.generate,
+        max_new_tokens=split.max_new_tokens,
+        progress=progress,
+    )
 
 
 def cached_records(
     model: nn.Module, tokenizer: PreTrainedTokenizerBase, suite: Suite, recipe: Recipe, voice: Voice
 ) -> list[Record]:
     """`take_records` of a model that is not being trained, kept for other runs under the same output folder."""
-    asked = [(s.name, digest(s.examples), s.generate, s.max_new_tokens) for s in suite.splits]
+    asked = [(s.name, digest(s.examples), s.generate, s.max_new_tokens, s.extraction) for s in suite.splits]
     vocabulary = hashlib.sha256(json.dumps(sorted(tokenizer.get_vocab().items())).encode()).hexdigest()
     template = getattr(tokenizer, "chat_template", None)
     key = repr((fingerprint(model), vocabulary, template, asked, recipe.format.model_dump()))
