@@ -37,9 +37,9 @@ def main() -> NoReturn:
     except ForgettingError as error:
         print(f"forget: {error}", file=sys.stderr)
         raise SystemExit(2) from None
-    except KeyboardInterrupt:
-        print("forget: interrupted; run the same command to go on from the last checkpoint", file=sys.stderr)
-        raise SystemExit(130) from None
+    except OSError as error:
+        print(f"forget: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
     raise SystemExit(0)
 
 

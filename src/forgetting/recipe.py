@@ -110,12 +110,18 @@ class Recipe(BaseModel):
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     device: str | None = Field(None, description="Default: an accelerator if there is one.")
     threads: int | None = Field(None, gt=0, description="CPU threads; part of the run, for results depend on them.")
-    seed: int = 0
+    seed: int = Field(0, ge=0, lt=2**31)
     data: Annotated[dict[str, Sources], AfterValidator(_known_roles)] = Field(default_factory=dict)
     format: Formatting = Formatting()
     stages: list[Stage] = Field(min_length=1)
-    evaluate: list[str] = Field(default_factory=list, description="Suites; default: the run's own data.")
-    max_new_tokens: int = Field(32, gt=0, description="Length of greedy answers on the run's own data.")
+    evaluate: Annotated[list[str], BeforeValidator(lambda v: [v] if isinstance(v, str) else v)] = Field(
+        default_factory=list, description="Suites; default: the run's own data."
+    )
+    max_new_tokens: int | None = Field(
+        None,
+        gt=0,
+        description="Length of greedy answers on the run's own data; default: as long as the longest answer.",
+    )
     oracle: str | None = Field(None, description="A model that never saw the forget set, or its records (.jsonl).")
     export: Literal["adapter", "merged", "both"] = Field(
         "adapter", description="What is saved of an adapter at the end."
@@ -220,7 +226,7 @@ def _override(values: dict[str, Any], override: str) -> None:
     stages = values.get("stages")
     if path[0] not in Recipe.model_fields and isinstance(stages, list) and len(stages) == 1:
         if path[0] not in Stage.model_fields:
-            raise RecipeError(f"unknown key '{key}'; {nearest(path[0], [*Recipe.model_fields, *Stage.model_fields])}")
+            raise RecipeError(f"unknown key '{key}'; {nearest(path[0], {*Recipe.model_fields, *Stage.model_fields})}")
         path = ["stages", "0", *path]
     here: Any = values
     for i, part in enumerate(path[:-1]):

@@ -17,8 +17,21 @@ from forgetting.pipeline.voice import Voice
 
 @contextmanager
 def speaking(*, quiet: bool = False) -> Iterator[Voice]:
-    """A voice that shows a progress bar in a terminal and plain lines elsewhere; `quiet`: nothing at all."""
+    """A voice that shows a progress bar in a terminal and plain lines elsewhere; `quiet`: nothing at all.
+
+    An interruption (Ctrl-C) inside it ends the command with a line that says how to go on, and exit code 130.
+    """
     _hush_libraries()
+    try:
+        with _voice(quiet) as voice:
+            yield voice
+    except KeyboardInterrupt:
+        print("forget: interrupted; run the same command to go on from the last checkpoint", file=sys.stderr)
+        raise SystemExit(130) from None
+
+
+@contextmanager
+def _voice(quiet: bool) -> Iterator[Voice]:
     if quiet:
         yield Voice()
         return

@@ -145,7 +145,7 @@ def test_a_retain_loss_far_past_its_start_stops_the_stage(tmp_path: Path) -> Non
     ).run()
     assert result.stopped == "collapse" and 1 <= result.steps < 40
     assert "the retain loss is" in result.message and "collapse_at: null" in result.message
-    assert result.kept_step == result.steps
+    assert result.kept_step == result.steps - 1  # the weights after the last step are those that rang
     going_on = trainer(tmp_path / "on", objective, learning_rate=0.3, duration="5 steps", collapse_at=None).run()
     assert going_on.stopped == "duration"
 
@@ -173,7 +173,7 @@ def test_the_best_evaluated_step_is_kept(tmp_path: Path) -> None:
 def test_without_a_score_the_last_step_is_kept(keep: str, tmp_path: Path) -> None:
     hooks = Hooks(evaluate=lambda model, step, epoch: [], score=lambda measures: None)
     result = trainer(tmp_path, hooks=hooks, keep=keep).run()
-    assert (result.kept_step, result.kept) == (6, "step 6, the last")
+    assert result.kept_step == 6 and result.kept.startswith("step 6, the last")
 
 
 def test_evaluation_leaves_the_training_s_randomness_alone(tmp_path: Path) -> None:

@@ -6,18 +6,35 @@ from collections.abc import Callable
 
 from forgetting.benchmarks.lab.suite import BASE, lab_suite
 from forgetting.benchmarks.suite import Suite
+from forgetting.benchmarks.tdec import tdec_variant
 from forgetting.benchmarks.tofu import tofu_variant
 from forgetting.core.errors import RecipeError, nearest
+from forgetting.metrics.likelihood import (
+    memorization_accuracy,
+    perplexity,
+    probability,
+    teacher_forced_exact_match,
+)
+from forgetting.metrics.per_example import mean
 from forgetting.metrics.standard import standard_metrics
 
 
 def _lab(variant: str, fast: bool) -> Suite:
     """A small invented world with a shipped model and oracles: 78 rare or popular facts to forget."""
-    metrics = standard_metrics(("forget", "forget-narrative"), ("retain", "retain-narrative"), ("utility",))
+    narrative = ("retain-narrative",)
+    metrics = (
+        *standard_metrics(("forget", "forget-narrative"), ("retain",), ("utility",)),
+        mean(probability, narrative, "up"),
+        mean(teacher_forced_exact_match, ("forget-narrative",), "down"),
+        mean(teacher_forced_exact_match, narrative, "up"),
+        perplexity(("story",), "down"),
+    )
+    if not fast:
+        metrics = (*metrics, mean(memorization_accuracy, ("secrets", "secrets-unseen"), "none"))
     return lab_suite(variant or "rare", fast=fast, metrics=metrics)
 
 
-_SUITES: dict[str, Callable[[str, bool], Suite]] = {"lab": _lab, "tofu": tofu_variant}
+_SUITES: dict[str, Callable[[str, bool], Suite]] = {"lab": _lab, "tdec": tdec_variant, "tofu": tofu_variant}
 MODELS = {"lab": BASE}
 """Models that come with a suite, by the name a recipe gives them."""
 

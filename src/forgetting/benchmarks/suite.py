@@ -18,7 +18,8 @@ class Split:
     examples: tuple[Example, ...]
     generate: bool = True
     """Whether a greedy answer is asked for (slow); likelihoods are always taken."""
-    max_new_tokens: int = 64
+    max_new_tokens: int | None = 64
+    """None: as long as the split's longest answer."""
     extraction: tuple[int, ...] = ()
     """The n of the n-gram overlaps to take: the examples are then measured as verbatim sequences, not as answers."""
 

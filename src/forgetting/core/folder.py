@@ -17,12 +17,14 @@ MARK = "COMPLETE"
 def written_whole(folder: Path) -> Iterator[Path]:
     """A folder to write into, which takes `folder`'s place only when the block ends well and all is on disk.
 
-    When it does not, what stood there stays.
+    When it does not, what stood there stays. Only a folder that was written in this way is ever replaced.
 
     Raises:
-        RunError: the disk refuses.
+        RunError: the disk refuses, or `folder` holds something that is not ours.
     """
     partial, old = _aside(folder)
+    if folder.exists() and not is_complete(folder) and (not folder.is_dir() or any(folder.iterdir())):
+        raise RunError(f"{folder}: holds other files, which would be lost; choose an empty or a new folder")
     try:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)

@@ -13,8 +13,8 @@ class Signals:
     """Statistics of the supervised tokens of one role, in whole sequences wherever a sequence-level loss asks.
 
     Letters: N tokens, S sequences. `statistics` holds what the terms declared they need, each `[N]`, fp32,
-    differentiable: see `forgetting.models.statistics` for the names. `reference` holds the same of the reference model,
-    without gradient.
+    differentiable: see `forgetting.objectives.statistics` for the names. `reference` holds the same of the reference
+    model, without gradient.
     """
 
     statistics: dict[str, Tensor]

@@ -96,6 +96,8 @@ def _string(
         )
     if not isinstance(value, str):
         raise DataError(f"{where}: the {what} is {_shown(value)}, not text")
+    if any("\ud800" <= c <= "\udfff" for c in value):
+        raise DataError(f"{where}: the {what} holds half of a character (a lone surrogate); mend its encoding")
     return value
 
 

@@ -15,7 +15,7 @@ from forgetting.core.example import Example
 from forgetting.core.record import Record, Score
 from forgetting.data.batches import collate
 from forgetting.data.encode import Encoded, Formatting, encode
-from forgetting.models.head import causal_model, head_of, supervised_hidden
+from forgetting.models.head import causal_model, head_of, longest_row, supervised_hidden
 from forgetting.models.vocabulary import statistics
 from forgetting.objectives.statistics import LOGP, RANK, RUNNER_UP
 
@@ -32,14 +32,16 @@ def answer(
     split: str,
     formatting: Formatting,
     generate: bool = True,
-    max_new_tokens: int = 64,
+    max_new_tokens: int | None = 64,
     progress: Progress = lambda done, total, note: None,
 ) -> list[Record]:
     """What the model does on each example.
 
     The score is that of the example's own prompt and response; the paraphrase and the perturbed answers are scored
     after the paraphrased prompt where there is one. The end-of-answer token counts as part of an answer. Greedy answers
-    are decoded without special tokens. The model is left in the mode it was in; no random number is drawn.
+    are decoded without special tokens, at most `max_new_tokens` long (None: as long as the longest answer here); one
+    that has no room left within the model's positions is missing. The model is left in the mode it was in; no random
+    number is drawn.
 
     Raises:
         DataError: an example without a supervised token; its row is named.
@@ -54,7 +56,8 @@ def answer(
         scores = _scores(model, [*own, *(v for o in others for v in o)], pad_id, progress)
         texts: Sequence[str | None] = [None] * len(own)
         if generate:
-            texts = _greedy(model, tokenizer, [e.prompt_ids for e in own], max_new_tokens, pad_id, progress)
+            length = max_new_tokens or max((e.supervised for e in own), default=1)
+            texts = _greedy(model, tokenizer, [e.prompt_ids for e in own], length, pad_id, progress)
     finally:
         model.train(was_training)
     return [
@@ -131,14 +134,18 @@ def _greedy(
     max_new_tokens: int,
     pad_id: int,
     progress: Progress,
-) -> list[str]:
+) -> list[str | None]:
     device = next(model.parameters()).device
-    config = GenerationConfig(
-        do_sample=False, max_new_tokens=max_new_tokens, pad_token_id=pad_id, eos_token_id=_ends(model, tokenizer)
-    )
-    texts: dict[int, str] = {}
+    ends = _ends(model, tokenizer)
+    positions = longest_row(model)
+    texts: dict[int, str | None] = {}
     for members in _by_length([len(p) for p in prompts], extra=max_new_tokens):
         longest = max(len(prompts[i]) for i in members)
+        room = max_new_tokens if positions is None else min(max_new_tokens, positions - longest)
+        if room < 1:
+            texts |= dict.fromkeys(members)
+            continue
+        config = GenerationConfig(do_sample=False, max_new_tokens=room, pad_token_id=pad_id, eos_token_id=ends)
         ids = torch.tensor([[pad_id] * (longest - len(prompts[i])) + list(prompts[i]) for i in members], device=device)
         mask = torch.tensor([[0] * (longest - len(prompts[i])) + [1] * len(prompts[i]) for i in members], device=device)
         output = model.generate(input_ids=ids, attention_mask=mask, generation_config=config)  # type: ignore[operator]

@@ -84,6 +84,11 @@ def causal_model(model: nn.Module) -> PreTrainedModel:
     return model.get_base_model() if hasattr(model, "get_base_model") else model  # type: ignore[operator]
 
 
+def longest_row(model: nn.Module) -> int | None:
+    """How many positions the model was made for; None if its config does not say."""
+    return getattr(causal_model(model).config, "max_position_embeddings", None)
+
+
 def head_of(model: nn.Module) -> Head:
     """The model's head, or the identity where the family or the module is not one we know (then use plain logits)."""
     inner = causal_model(model)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from forgetting.benchmarks.suite import Suite
-from forgetting.core.errors import RecipeError
+from forgetting.core.errors import RecipeError, RunError
 from forgetting.core.example import Example
 from forgetting.core.measure import Measure
 from forgetting.core.record import Record, write_records
@@ -55,14 +55,23 @@ def evaluate(
     """
     if (suite is None) == (not data):
         raise RecipeError("give either a suite or data files (forget=…, retain=…)")
+    if records is not None:
+        _check_writable(records)
     recipe = _recipe(model, suite, oracle, settings or {})
     asked = _suite(recipe, data or {})
     loaded = load(model, recipe)
     found = take_records(loaded.model, loaded.tokenizer, asked, recipe, voice)
     if records is not None:
-        records.parent.mkdir(parents=True, exist_ok=True)
         write_records(records, found)
     return Evaluated(asked.name, found, score(asked.metrics, found, oracle_records(recipe, asked, voice)))
+
+
+def _check_writable(file: Path) -> None:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.with_name(f"{file.name}.partial").touch()
+    except OSError as error:
+        raise RunError(f"{file}: cannot be written ({error.strerror}); choose another file") from error
 
 
 def _recipe(model: str, suite: str | None, oracle: str | None, settings: Mapping[str, object]) -> Recipe:

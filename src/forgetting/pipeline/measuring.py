@@ -73,7 +73,8 @@ def _own_suite(recipe: Recipe, data: Mapping[str, StageData], fast: bool) -> Sui
     for stage_data in data.values():
         for role in (Role.FORGET, Role.RETAIN, Role.HOLDOUT):
             if role in stage_data.examples:
-                roles.setdefault(role, list(stage_data.examples[role]))
+                known = {e.id for e in roles.setdefault(role, [])}
+                roles[role] += [e for e in stage_data.examples[role] if e.id not in known]
     if not roles:
         roles = {Role.TRAIN: list(next(iter(data.values())).examples[Role.TRAIN])}
     splits = [_own_split(role, _sample(members, OWN_LIMIT), recipe.max_new_tokens) for role, members in roles.items()]
@@ -84,7 +85,7 @@ def _own_suite(recipe: Recipe, data: Mapping[str, StageData], fast: bool) -> Sui
     return Suite(name="own data", splits=tuple(splits), metrics=metrics)
 
 
-def _own_split(role: str, examples: Sequence[Example], max_new_tokens: int) -> Split:
+def _own_split(role: str, examples: Sequence[Example], max_new_tokens: int | None) -> Split:
     asked = any(e.prompt for e in examples)  # a document has nothing to be asked by
     return Split(name=role, examples=tuple(examples), generate=asked, max_new_tokens=max_new_tokens)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from forgetting.core.errors import DataError
+from forgetting.core.errors import DataError, RecipeError
 from forgetting.core.example import Example, Role
 from forgetting.core.measure import Measure
 from forgetting.data.encode import Formatting
@@ -74,6 +74,8 @@ def unlearn(
     Raises:
         ForgettingError: bad input, in one line.
     """
+    if {"evaluate_every", "keep"} & stage.keys():
+        raise RecipeError("unlearn measures before and after only; for evaluate_every and keep: best, write a recipe")
     recipe = recipe_from(
         {
             "model": "in memory",
@@ -86,8 +88,8 @@ def unlearn(
     examples: dict[str, list[Example]] = {Role.FORGET: _examples(forget, "forget")}
     if retain is not None:
         examples[Role.RETAIN] = _examples(retain, "retain")
-    data = load_data(recipe, voice, given=examples)["unlearn"]
-    suite = suite_of(recipe, {"unlearn": data})
+    data = load_data(recipe, voice, given=examples)[recipe.stages[0].name]
+    suite = suite_of(recipe, {recipe.stages[0].name: data})
     spoken = encode_roles(data, list(recipe.stages[0].roles), tokenizer, recipe.format, voice)
 
     def measures() -> list[Measure]:

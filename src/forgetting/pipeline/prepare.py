@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from transformers import PreTrainedTokenizerBase
 
@@ -34,8 +34,8 @@ class StageData:
 
 
 def digest(examples: Sequence[Example]) -> str:
-    """16 hex digits of what the examples say, in order."""
-    said = [(e.id, e.form, e.prompt, e.response, e.paraphrased_prompt, e.paraphrased, e.perturbed) for e in examples]
+    """16 hex digits of all that is trained on or measured of the examples, in order."""
+    said = [[getattr(e, f.name) for f in fields(e) if f.name not in ("where", "fields")] for e in examples]
     return hashlib.sha256(repr(said).encode()).hexdigest()[:16]
 
 

@@ -58,13 +58,24 @@ def write_results(
         "recipe": recipe.model_dump(mode="json"),
         "recipe_yaml": recipe.to_yaml(),
         "environment": json.loads((folder / "environment.json").read_text()),
-        "data": {role: summary for d in data.values() for role, summary in d.summary().items()},
+        "data": _data(data),
         "evaluations": _evaluations(folder, recipe),
         "stages": stages,
         "cost": _cost(folder, recipe, stages),
         "selection": None if selection is None else asdict(selection),
     }
     write_text(folder / "results.json", json.dumps(results, indent=1, ensure_ascii=False))
+
+
+def _data(data: Mapping[str, StageData]) -> dict[str, Any]:
+    """By role; where stages differ, by role and stage."""
+    summaries = {stage: d.summary() for stage, d in data.items()}
+    found: dict[str, Any] = {}
+    for stage, summary in summaries.items():
+        for role, said in summary.items():
+            differ = any(other.get(role, said) != said for other in summaries.values())
+            found[f"{role} ({stage})" if differ else role] = said
+    return found
 
 
 def add_selection(folder: Path, selection: Selection) -> None:

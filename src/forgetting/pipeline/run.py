@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,16 +15,17 @@ from transformers import PreTrainedModel
 
 from forgetting.benchmarks.registry import MODELS
 from forgetting.benchmarks.suite import Suite
-from forgetting.core.errors import RunError
-from forgetting.core.folder import write_text
+from forgetting.core.errors import RecipeError, RunError
+from forgetting.core.folder import is_complete, write_text
 from forgetting.core.measure import Measure
 from forgetting.core.record import Record, read_records
 from forgetting.data.plan import StepPlan
-from forgetting.models.adapters import active_adapters
+from forgetting.models.adapters import active_adapters, resolve_targets
+from forgetting.models.head import longest_row
 from forgetting.models.loading import LoadedModel, load_model
 from forgetting.pipeline.environment import check_trackers, environment, tracker
 from forgetting.pipeline.measuring import Measurer, cached_records, suite_of
-from forgetting.pipeline.prepare import StageData, encode_roles, load_data
+from forgetting.pipeline.prepare import StageData, digest, encode_roles, load_data
 from forgetting.pipeline.results import Selection, write_results
 from forgetting.pipeline.save import save
 from forgetting.pipeline.stages import (
@@ -33,6 +35,7 @@ from forgetting.pipeline.stages import (
     hand_over,
     handed_over,
     run_stage,
+    spec_of,
 )
 from forgetting.pipeline.voice import SILENT, Voice
 from forgetting.recipe import Recipe, Stage
@@ -53,16 +56,20 @@ def run(recipe: Recipe, *, voice: Voice = SILENT, selection: Selection | None = 
     check_trackers(recipe)
     if (folder / "results.json").is_file():
         voice.say(f"{folder}: finished already; remove the folder to run it anew")
+        if report and not (folder / "report.html").is_file():
+            build_report([folder], folder / "report.html")
         return folder
     if recipe.threads is not None:
         torch.set_num_threads(recipe.threads)
     data = load_data(recipe, voice)
-    loaded = load(recipe.model, recipe)
+    _check_data(folder, data)
+    asked = recipe
+    loaded, recipe = _loaded(recipe, voice)
     encoded = {
         s.name: encode_roles(data[s.name], s.roles, loaded.tokenizer, recipe.format, voice) for s in recipe.stages
     }
     suite, fast = suite_of(recipe, data), suite_of(recipe, data, fast=True)
-    with _owned(recipe):
+    with _owned(asked, data):
         voice.say(f"run {recipe.name}")
         before = cached_records(loaded.model, loaded.tokenizer, suite, recipe, voice)
         oracle = oracle_records(recipe, suite, voice)
@@ -81,8 +88,27 @@ def load(name: str, recipe: Recipe) -> LoadedModel:
     return load_model(source, dtype=recipe.dtype, revision=recipe.revision, device=_device(recipe))
 
 
+def _loaded(recipe: Recipe, voice: Voice) -> tuple[LoadedModel, Recipe]:
+    """The model, checked for the adapters' targets, and the recipe with rows no longer than the model has positions."""
+    loaded = load(recipe.model, recipe)
+    for stage in recipe.stages:
+        if stage.adapter_or_full.kind == "lora":
+            resolve_targets(loaded.model, spec_of(stage.adapter_or_full).targets)
+    positions = longest_row(loaded.model)
+    if positions is not None and positions < recipe.format.max_length:
+        voice.say(f"rows are cut at {positions} tokens: the model has no more positions (format.max_length)")
+        recipe = recipe.model_copy(update={"format": recipe.format.model_copy(update={"max_length": positions})})
+    return loaded, recipe
+
+
 def _device(recipe: Recipe) -> str:
     if recipe.device is not None:
+        try:
+            kind = torch.device(recipe.device).type
+        except RuntimeError as error:
+            raise RecipeError(f"device: '{recipe.device}' is not a device; write cpu, cuda or cuda:1") from error
+        if kind == "cuda" and not torch.cuda.is_available():
+            raise RecipeError(f"device: '{recipe.device}', but this torch finds no CUDA device; leave the key out")
         return recipe.device
     return "cuda" if torch.cuda.is_available() else "cpu"
 
@@ -103,17 +129,38 @@ def oracle_records(recipe: Recipe, suite: Suite, voice: Voice) -> list[Record] |
 
 
 def _check_output(recipe: Recipe) -> None:
-    """The folder must be new or hold this recipe."""
+    """The folder must be new, hold this recipe, or hold one that never came to train."""
     file = recipe.folder / "recipe.yaml"
-    if file.is_file() and file.read_text(encoding="utf-8") != recipe.to_yaml():
+    if file.is_file() and _trained(recipe.folder) and file.read_text(encoding="utf-8") != recipe.to_yaml():
         raise RunError(f"{recipe.folder}: holds a run of another recipe; write another name=… or remove the folder")
     if not file.is_file() and recipe.folder.is_dir() and any(recipe.folder.iterdir()):
         raise RunError(f"{recipe.folder}: is not empty and not a run; write another name=… or output=…")
 
 
+def _trained(folder: Path) -> bool:
+    return any(is_complete(last) for last in folder.glob("stages/*/last"))
+
+
+def _digests(data: dict[str, StageData]) -> dict[str, dict[str, str]]:
+    return {stage: {role: digest(found) for role, found in d.examples.items()} for stage, d in data.items()}
+
+
+def _check_data(folder: Path, data: dict[str, StageData]) -> None:
+    """A run that has trained goes on with the data it began with, or not at all."""
+    file = folder / "data.json"
+    if not (file.is_file() and _trained(folder)):
+        return
+    for stage, roles in json.loads(file.read_text()).items():
+        for role, began_with in roles.items():
+            if _digests(data).get(stage, {}).get(role) != began_with:
+                raise RunError(
+                    f"{folder}: its {role} data have changed since it began; put them back, or write another name=…"
+                )
+
+
 @contextmanager
-def _owned(recipe: Recipe) -> Iterator[None]:
-    """The run folder, for one process at a time."""
+def _owned(recipe: Recipe, data: dict[str, StageData]) -> Iterator[None]:
+    """The run folder, for one process at a time; what a run that never came to train left there is cleared."""
     folder = recipe.folder
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -125,7 +172,11 @@ def _owned(recipe: Recipe) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise RunError(f"{folder}: another process is at work in this folder") from None
+        if not _trained(folder):
+            for left in ("evaluations", "records"):
+                shutil.rmtree(folder / left, ignore_errors=True)
         write_text(folder / "recipe.yaml", recipe.to_yaml())
+        write_text(folder / "data.json", json.dumps(_digests(data), indent=1))
         write_text(folder / "environment.json", json.dumps(environment(_device(recipe)), indent=1))
         yield
     (folder / ".lock").unlink(missing_ok=True)
@@ -149,8 +200,7 @@ class _Carrier:
         for index, stage in enumerate(self.recipe.stages):
             folder = self.measurer.folder / "stages" / stage.name
             seed = self.recipe.seed + index
-            done = finished(folder)
-            if done is not None and stage is not last:
+            if stage is not last and finished(folder):
                 model = handed_over(stage, model, folder, seed, self.recipe.dtype)
                 continue
             outcome = self._stage(stage, model, folder, seed)
@@ -218,7 +268,7 @@ def check(recipe: Recipe, *, voice: Voice = SILENT) -> list[str]:
     _check_output(recipe)
     check_trackers(recipe)
     data = load_data(recipe, voice)
-    loaded = load(recipe.model, recipe)
+    loaded, recipe = _loaded(recipe, voice)
     lines = [f"model: {recipe.model}, {sum(p.numel() for p in loaded.model.parameters()):,} weights"]
     for stage in recipe.stages:
         encoded = encode_roles(data[stage.name], list(stage.roles), loaded.tokenizer, recipe.format, voice)

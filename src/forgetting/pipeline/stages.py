@@ -104,9 +104,9 @@ def run_stage(
     )
     voice.say(
         f"stage {stage.name}: {stage.method['name']}, {adapter_words(stage.adapter_or_full)} "
-        f"({trainable:,} of {total:,} weights), {trainer.total} steps"
+        f"({trainable:,} trainable, model of {total:,} weights), {trainer.total} steps"
     )
-    if not (folder / "prepared.json").is_file():
+    if not is_complete(folder / "last"):
         write_text(folder / "prepared.json", json.dumps({"seconds": time.perf_counter() - began}))
     result = trainer.run()
     ended = {**asdict(result), "trainable": trainable, "of": total, "peak_memory_bytes": peak_memory()}
@@ -178,21 +178,19 @@ def _importance(
     )
 
 
-def finished(folder: Path) -> dict | None:
-    """What a stage wrote when it ended; None if it has not."""
-    file = folder / "result.json"
-    return json.loads(file.read_text()) if file.is_file() else None
+def finished(folder: Path) -> bool:
+    """Whether a stage was trained, measured and handed over."""
+    return (folder / "handed-over").is_file()
 
 
 def hand_over(stage: Stage, outcome: StageOutcome, tokenizer: PreTrainedTokenizerBase, folder: Path) -> PreTrainedModel:
     """The model as the next stage gets it: merged and on disk, where a resume and the next adapter find it."""
-    if stage.between == "stack" and stage.adapter_or_full.kind == "lora":
-        return outcome.model
-    model = merged(outcome.model)
-    target = folder / "model"
-    if not is_complete(target):
-        save_model(model, tokenizer, target)
-    model.name_or_path = str(target)
+    model = outcome.model
+    if stage.between == "merge" or stage.adapter_or_full.kind == "full":
+        model = merged(model)
+        save_model(model, tokenizer, folder / "model")
+        model.name_or_path = str(folder / "model")
+    write_text(folder / "handed-over", "")
     return model
 
 

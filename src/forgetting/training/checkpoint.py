@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +45,14 @@ def save_checkpoint(
             (partial / "state.json").write_text(json.dumps(dict(state), indent=1))
     except (SafetensorError, RuntimeError) as error:  # what the two writers make of a full disk
         raise RunError(f"{folder}: cannot be written ({error}); free space or choose another output") from error
+
+
+def keep_proven(last: Path, proven: Path) -> None:
+    """Keeps the weights of the checkpoint `last` as `proven`, to fall back on; links, so it costs no disk by itself."""
+    if is_complete(last):
+        with written_whole(proven) as partial:
+            for name in ("weights.safetensors", "state.json"):
+                os.link(last / name, partial / name)
 
 
 def load_checkpoint(folder: Path) -> Checkpoint | None:

@@ -23,7 +23,7 @@ from forgetting.data.plan import StepPlan, split
 from forgetting.models.adapters import adapter_state, load_state, trainable_state
 from forgetting.objectives.objective import Objective
 from forgetting.training.alarm import CollapseAlarm
-from forgetting.training.checkpoint import load_checkpoint, save_checkpoint
+from forgetting.training.checkpoint import keep_proven, load_checkpoint, save_checkpoint
 from forgetting.training.learner import Learner
 from forgetting.training.reference import Reference, no_reference
 from forgetting.training.settings import Optimisation, learning_rate_at
@@ -121,6 +121,11 @@ class Trainer:
     @property
     def _last(self) -> Path:
         return self.folder / "last"
+
+    @property
+    def _proven(self) -> Path:
+        """The last checkpoint whose weights a later step found sound: the alarm judges a step's weights in the next."""
+        return self.folder / "proven"
 
     @property
     def _best(self) -> Path:
@@ -221,11 +226,9 @@ class Trainer:
         self.model.eval()
         measures = self.hooks.evaluate(self.model, step=step, epoch=step / self.plan.steps_per_epoch)
         score = self.hooks.score(measures)
-        if self.settings.keep == "best" and score is not None:
-            best = self.state.best_score
-            if best is None or score > best:
-                self.state.best_step, self.state.best_score = step, score
-                save_checkpoint(self._best, _weights(self.model), None, {"step": step, "score": score})
+        if self.settings.keep == "best" and score is not None and score > (self.state.best_score or 0.0):
+            self.state.best_step, self.state.best_score = step, score
+            save_checkpoint(self._best, _weights(self.model), None, {"step": step, "score": score})
 
     def _log(
         self,
@@ -255,12 +258,14 @@ class Trainer:
         self.hooks.progress(step, self.total, " ".join(f"{k} {v:.3g}" for k, v in terms.items()))
 
     def _save(self) -> None:
+        if self.state.step:
+            keep_proven(self._last, self._proven)
         self.state.alarm = self.alarm.state()
         save_checkpoint(self._last, _weights(self.model), self.optimizer.state_dict(), asdict(self.state))
 
     def _restore(self) -> None:
         """Goes on from the last whole checkpoint; a stage that has none begins with one, to fall back on."""
-        for folder in (self._last, self._best):
+        for folder in (self._last, self._proven, self._best):
             if recover(folder):
                 self.hooks.say(f"{folder}: a half-written checkpoint was thrown away; going on from the one before")
         checkpoint = load_checkpoint(self._last)
@@ -294,9 +299,12 @@ class Trainer:
         if stopped == "collapse":
             last = load_checkpoint(self._last)
             assert last is not None, "a stage begins with a checkpoint"
+            if last.state["step"] == self.state.step:  # its weights are those that rang
+                last = load_checkpoint(self._proven) or last
             load_state(self.model, last.weights)
             return f"step {last.state['step']}, the last checkpoint before the collapse", last.state["step"]
-        return f"step {self.state.step}, the last", self.state.step
+        why = "; none had a balance above 0" if self.settings.keep == "best" else ""
+        return f"step {self.state.step}, the last{why}", self.state.step
 
 
 def _optimizer(parameters: Sequence[nn.Parameter], settings: Optimisation) -> torch.optim.Optimizer:

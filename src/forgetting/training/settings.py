@@ -16,6 +16,9 @@ DurationField = Annotated[
 ]
 
 
+Beta = Annotated[float, Field(ge=0, lt=1)]
+
+
 class Optimisation(BaseModel):
     """Optimiser, schedule, durations and guards of one stage; names as in other trainers."""
 
@@ -28,7 +31,7 @@ class Optimisation(BaseModel):
     micro_batch_size: int | None = Field(None, gt=0, description="Examples of a role per forward; default: by tokens.")
     duration: DurationField = Field(Duration(1, "epochs"), description="'5 epochs', '60 steps' or '2e6 tokens'.")
     optimizer: Literal["adamw", "sgd"] = "adamw"
-    betas: tuple[float, float] = (0.9, 0.999)
+    betas: tuple[Beta, Beta] = (0.9, 0.999)
     weight_decay: float = Field(0.0, ge=0)
     warmup: float = Field(0.0, ge=0, lt=1, description="Share of the steps in which the learning rate rises from 0.")
     schedule: Literal["constant", "linear", "cosine"] = "constant"

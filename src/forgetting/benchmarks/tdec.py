@@ -1,0 +1,207 @@
+"""TDEC: memorized passages, to be forgotten until they are no easier to draw out than unseen text.
+
+Passages come from text files, from hub datasets or from arrays of token ids. Source: the Training Data Extraction
+Challenge (google-research/lm-extraction-benchmark), as LoKU and Jang et al. (2023) use it: forget sets of 32 passages
+of up to 200 tokens, EL_10 and MA against those of unseen text.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from transformers import PreTrainedTokenizerBase
+
+from forgetting.benchmarks.lab.suite import lab_suite
+from forgetting.benchmarks.suite import Split, Suite
+from forgetting.core.errors import DataError, RecipeError
+from forgetting.core.example import Example, content_id
+from forgetting.data.examples import load_examples, overlap
+from forgetting.data.source import Source
+from forgetting.evaluation.extraction import TOKEN_IDS
+from forgetting.metrics.extraction import extraction_metrics
+
+FORGET, UNSEEN, RETAIN = "forget", "unseen", "retain"
+COUNT = 32
+Passages = str | Source | Sequence[Example]
+"""A text file, any source of examples, or the passages themselves (see `token_passages`)."""
+
+
+def tdec_suite(
+    forget: Passages,
+    *,
+    unseen: Passages | None = None,
+    retain: Passages | None = None,
+    count: int = COUNT,
+    seed: int = 0,
+    part: int = 0,
+    n: tuple[int, ...] = (10,),
+) -> Suite:
+    """One forget set of TDEC with its thresholds and what is to be kept.
+
+    Splits: `forget` and `unseen` are measured as verbatim sequences of up to 200 tokens, `retain` by its likelihood.
+    `data` holds `forget`, and as `retain` every other retained passage; the rest are those that are measured.
+
+    Args:
+        forget: passages that the model has memorized.
+        unseen: passages that it never saw, for the thresholds.
+        retain: text like WikiText.
+        count: passages of `forget` and of `unseen`, drawn by `seed` where there are more.
+        seed: of the draw.
+        part: which of the disjoint draws: the five sets of one file are the parts 0 ... 4.
+        n: lengths of the n-grams whose overlap is taken.
+
+    Raises:
+        DataError: passages that cannot be read, too few for this part, or text that is both forgotten and retained or
+            both forgotten and unseen.
+        RecipeError: no n, or one below 1.
+    """
+    if not n or min(n) < 1:
+        raise RecipeError(f"n is {list(n)}; give lengths of n-grams, each at least 1")
+    forgotten = drawn(_passages(forget), count, seed=seed, part=part, what="forget")
+    others = {UNSEEN: _passages(unseen), RETAIN: _passages(retain)}
+    for name, passages in others.items():
+        shared = overlap(forgotten, passages)
+        if shared:
+            where = shared[0].where or shared[0].id
+            raise DataError(f"{where}: is in the {name} text too ({len(shared)} such); {name} text must be other text")
+    never = drawn(others[UNSEEN], min(count, len(others[UNSEEN])), seed=seed, what="unseen")
+    kept = others[RETAIN]
+    splits = [Split(name=FORGET, examples=forgotten, generate=False, extraction=n)]
+    data = {FORGET: forgotten}
+    if never:
+        splits.append(Split(name=UNSEEN, examples=never, generate=False, extraction=n))
+    if kept:
+        data[RETAIN] = kept[::2]
+        splits.append(Split(name=RETAIN, examples=kept[1::2] or kept, generate=False))
+    metrics = extraction_metrics([FORGET], [UNSEEN] if never else [], [RETAIN] if kept else [], n)
+    return Suite(name="tdec", splits=tuple(splits), metrics=metrics, data=data)
+
+
+def tdec_lab(*, copies: int = 8, count: int = COUNT, seed: int = 0, n: tuple[int, ...] = (10,)) -> Suite:
+    """The same on the small world: passages that its corpus holds `copies` times, its unseen ones, and stories."""
+    lab = {split.name: split.examples for split in lab_suite().splits}
+    forget = [e for e in lab["secrets"] if e.popularity == copies]
+    suite = tdec_suite(forget, unseen=lab["secrets-unseen"], retain=lab["story"], count=count, seed=seed, n=n)
+    return replace(suite, name="tdec-lab")
+
+
+def tdec_variant(variant: str, fast: bool = False) -> Suite:
+    """TDEC: verbatim passages against unseen text; `tdec:lab`, or `tdec:forget=a.csv,unseen=b.csv,retain=c.jsonl.gz`.
+
+    Keys are those of `tdec_suite`; `n=10+5` gives several. `fast` measures 32 of the retained passages at most.
+
+    Raises:
+        RecipeError: a key or value that has no meaning.
+        DataError: see `tdec_suite`.
+    """
+    if variant == "lab":
+        suite = tdec_lab()
+    else:
+        suite = tdec_suite(**_arguments(variant))  # type: ignore[arg-type]
+    name = f"tdec:{variant}"
+    if not fast:
+        return replace(suite, name=name)
+    light = (replace(s, examples=s.examples[:COUNT]) if s.name == RETAIN else s for s in suite.splits)
+    return replace(suite, name=name, splits=tuple(light))
+
+
+def _arguments(variant: str) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for item in variant.split(","):
+        key, _, value = item.partition("=")
+        if not value or key not in ("forget", "unseen", "retain", "count", "seed", "part", "n"):
+            raise RecipeError(
+                f"tdec: '{item}' has no meaning; write tdec:lab, or tdec:forget=FILE with unseen=FILE, retain=FILE, "
+                "count=32, seed=0, part=0, n=10"
+            )
+        try:
+            if key == "n":
+                found[key] = tuple(int(size) for size in value.split("+"))
+            else:
+                found[key] = int(value) if key in ("count", "seed", "part") else value
+        except ValueError:
+            raise RecipeError(f"tdec: {key} is '{value}', not a whole number") from None
+    if "forget" not in found:
+        raise RecipeError("tdec: forget=FILE is missing; name the file of the passages to be forgotten")
+    return found
+
+
+def _passages(given: Passages | None) -> tuple[Example, ...]:
+    if given is None:
+        return ()
+    if isinstance(given, str):
+        given = Source(path=given, form="text")
+    examples = load_examples(given) if isinstance(given, Source) else given
+    question = next((e for e in examples if e.form != "text"), None)
+    if question is not None:
+        raise DataError(f"{question.where or question.id}: is a question, not a passage; give text")
+    return tuple(examples)
+
+
+def drawn(
+    examples: Sequence[Example], count: int, *, seed: int, part: int = 0, what: str = "passages"
+) -> tuple[Example, ...]:
+    """Draw number `part` of `count` examples, in their own order; the parts of one seed share no example.
+
+    Raises:
+        DataError: there are not enough examples for that part.
+    """
+    if not 0 <= part * count <= (part + 1) * count <= len(examples):
+        raise DataError(
+            f"tdec: {what} has {len(examples)} passages, but part {part} of {count} each needs {(part + 1) * count}; "
+            "lower count or part"
+        )
+    order = random.Random(seed).sample(range(len(examples)), len(examples))
+    return tuple(examples[i] for i in sorted(order[part * count : (part + 1) * count]))
+
+
+def token_passages(prefix: Path, suffix: Path | None, tokenizer: PreTrainedTokenizerBase) -> tuple[Example, ...]:
+    """Passages out of arrays of token ids, `[passages, tokens]`: the benchmark's prefixes, joined with its suffixes.
+
+    An example carries its ids, which are measured as they are; its text is what the tokenizer decodes them to.
+
+    Raises:
+        DataError: not such an array, other lengths, or an id outside the tokenizer's vocabulary.
+    """
+    ids = _array(prefix, len(tokenizer))
+    if suffix is not None:
+        after = _array(suffix, len(tokenizer))
+        if len(after) != len(ids):
+            raise DataError(f"{suffix}: has {len(after)} rows, but {prefix} has {len(ids)}; give matching files")
+        ids = np.concatenate([ids, after], axis=1)
+    return tuple(_token_example(row, f"{prefix}, row {number}", tokenizer) for number, row in enumerate(ids.tolist()))
+
+
+def _token_example(ids: list[int], where: str, tokenizer: PreTrainedTokenizerBase) -> Example:
+    text = tokenizer.decode(ids, clean_up_tokenization_spaces=False)
+    name = content_id("", " ".join(map(str, ids)))
+    return Example(id=name, form="text", response=text, where=where, fields={TOKEN_IDS: tuple(ids)})
+
+
+def _array(path: Path, vocabulary: int) -> NDArray[np.int64]:
+    if not path.is_file():
+        raise DataError(f"{path}: no such file; check the path")
+    try:
+        values = np.load(path, allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        ragged = "Object arrays" in str(error)
+        why = "rows of unequal length" if ragged else "not an array"
+        raise DataError(f"{path}: {why}; save whole numbers as one array [passages, tokens] with numpy.save") from error
+    if not isinstance(values, np.ndarray) or values.ndim != 2 or not values.size:
+        shape = list(getattr(values, "shape", ()))
+        raise DataError(f"{path}: has the shape {shape}; token ids are an array [passages, tokens]")
+    if not np.issubdtype(values.dtype, np.integer):
+        raise DataError(f"{path}: holds {values.dtype} numbers; token ids are whole numbers, save them as int32")
+    bad = np.argwhere((values < 0) | (values >= vocabulary))
+    if len(bad):
+        row, column = bad[0]
+        raise DataError(
+            f"{path}, row {row}: token id {values[row, column]} is outside the vocabulary of {vocabulary}; "
+            "give the tokenizer whose ids these are"
+        )
+    return values.astype(np.int64)
