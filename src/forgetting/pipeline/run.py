@@ -64,7 +64,7 @@ def run(recipe: Recipe, *, voice: Voice = SILENT, selection: Selection | None = 
     data = load_data(recipe, voice)
     _check_data(folder, data)
     asked = recipe
-    loaded, recipe = _loaded(recipe, voice)
+    loaded, recipe = _loaded(recipe)
     encoded = {
         s.name: encode_roles(data[s.name], s.roles, loaded.tokenizer, recipe.format, voice) for s in recipe.stages
     }
@@ -88,7 +88,7 @@ def load(name: str, recipe: Recipe) -> LoadedModel:
     return load_model(source, dtype=recipe.dtype, revision=recipe.revision, device=_device(recipe))
 
 
-def _loaded(recipe: Recipe, voice: Voice) -> tuple[LoadedModel, Recipe]:
+def _loaded(recipe: Recipe) -> tuple[LoadedModel, Recipe]:
     """The model, checked for the adapters' targets, and the recipe with rows no longer than the model has positions."""
     loaded = load(recipe.model, recipe)
     for stage in recipe.stages:
@@ -96,7 +96,6 @@ def _loaded(recipe: Recipe, voice: Voice) -> tuple[LoadedModel, Recipe]:
             resolve_targets(loaded.model, spec_of(stage.adapter_or_full).targets)
     positions = longest_row(loaded.model)
     if positions is not None and positions < recipe.format.max_length:
-        voice.say(f"rows are cut at {positions} tokens: the model has no more positions (format.max_length)")
         recipe = recipe.model_copy(update={"format": recipe.format.model_copy(update={"max_length": positions})})
     return loaded, recipe
 
@@ -268,7 +267,7 @@ def check(recipe: Recipe, *, voice: Voice = SILENT) -> list[str]:
     _check_output(recipe)
     check_trackers(recipe)
     data = load_data(recipe, voice)
-    loaded, recipe = _loaded(recipe, voice)
+    loaded, recipe = _loaded(recipe)
     lines = [f"model: {recipe.model}, {sum(p.numel() for p in loaded.model.parameters()):,} weights"]
     for stage in recipe.stages:
         encoded = encode_roles(data[stage.name], list(stage.roles), loaded.tokenizer, recipe.format, voice)
