@@ -39,7 +39,8 @@ def test_overlapping_intervals_show_no_order(tmp_path: Path) -> None:
     near = replace(IHL_RUN, name="near", after={**IHL, "forget/probability": 0.24, "retain/probability": 0.95})
     judged = of(tmp_path, IHL_RUN, near)
     assert judged.headline == (
-        "ihl ends closest to the oracle on the forget set; near keeps the most of the retain set."
+        "ihl and near come equally close to the oracle on the forget set, within their intervals; "
+        "near and ihl keep the most of the retain set, their order is not shown."
     )
     assert "allow the same distance: their order is not shown" in finding(judged, "Closest to the oracle")
     assert "The intervals of near and ihl overlap: their order is not shown." in finding(judged, "Keeps most (retain)")

@@ -21,37 +21,45 @@ def comparison(runs: Sequence[Results]) -> Verdict:
         return verdict(runs[0])
     names = labels(runs)
     closest, first = _closest(runs, names)
-    keeper, second = _most(runs, names, headline.retention_key(runs), "Keeps most (retain)")
+    keepers, second = _most(runs, names, headline.retention_key(runs), "Keeps most (retain)")
     _, third = _most(runs, names, headline.utility_key(runs), "Keeps most (utility)")
     caution = _caution(runs, names)
     each = [Finding(name, v.tone, v.headline) for name, run in zip(names, runs, strict=True) for v in [verdict(run)]]
     findings = [*first, *second, *third, *each, *caution, limits(runs)]
-    return Verdict(_headline(runs, names, closest, keeper), "mixed" if caution else "open", tuple(findings))
+    return Verdict(_headline(runs, names, closest, keepers), "mixed" if caution else "open", tuple(findings))
 
 
-def _headline(runs: Sequence[Results], names: Sequence[str], closest: int | None, keeper: int | None) -> str:
-    keeps = (
-        "nothing says which run keeps most" if keeper is None else f"{names[keeper]} keeps the most of the retain set"
-    )
-    if closest is None:
+def _headline(runs: Sequence[Results], names: Sequence[str], closest: list[int], keepers: list[int]) -> str:
+    if not keepers:
+        keeps = "nothing says which run keeps most"
+    elif len(keepers) > 1:
+        keeps = f"{wording.join([names[i] for i in keepers])} keep the most of the retain set, their order is not shown"
+    else:
+        keeps = f"{names[keepers[0]]} keeps the most of the retain set"
+    if not closest:
         return f"Without an oracle's value nothing says which run forgets rightly; {keeps}."
     lost = {"damaged": ", at a loss elsewhere", "destroyed": ", with most of what should stay gone"}
-    note = lost.get(judge(runs[closest]).keeping, "")
-    first = f"{names[closest]} ends closest to the oracle on the forget set{note}"
-    return f"{first}, and keeps the most of the retain set." if closest == keeper else f"{first}; {keeps}."
+    if len(closest) > 1:
+        tied = wording.join([names[i] for i in closest])
+        return f"{tied} come equally close to the oracle on the forget set, within their intervals; {keeps}."
+    nearest = closest[0]
+    note = lost.get(judge(runs[nearest]).keeping, "")
+    first = f"{names[nearest]} ends closest to the oracle on the forget set{note}"
+    return f"{first}, and keeps the most of the retain set." if closest == keepers else f"{first}; {keeps}."
 
 
-def _closest(runs: Sequence[Results], names: Sequence[str]) -> tuple[int | None, list[Finding]]:
+def _closest(runs: Sequence[Results], names: Sequence[str]) -> tuple[list[int], list[Finding]]:
+    """The runs whose distance to the oracle cannot be told from the smallest, nearest first, and the words for it."""
     key = headline.forgetting_key(runs)
     found = [(i, d) for i, run in enumerate(runs) if (d := distance_to_oracle(names[i], run, key))]
     topic = "Closest to the oracle"
     if not found:
-        return None, [Finding(topic, "open", "No run has both a forget measure and an oracle's value of it.")]
+        return [], [Finding(topic, "open", "No run has both a forget measure and an oracle's value of it.")]
     found.sort(key=lambda pair: pair[1].value)
-    index, best = found[0]
+    best = found[0][1]
     listed = wording.join([f"{d.label} is {wording.amount_text(d.value)} away" for _, d in found])
     text = f"{wording.title(best.measure).capitalize()}: {listed}.{_tied(best, [d for _, d in found[1:]])}"
-    return index, [Finding(topic, "note", text)]
+    return [i for i, d in found if d.low <= best.high], [Finding(topic, "note", text)]
 
 
 def _tied(best: Distance, others: Sequence[Distance]) -> str:
@@ -65,10 +73,11 @@ def _tied(best: Distance, others: Sequence[Distance]) -> str:
 
 def _most(
     runs: Sequence[Results], names: Sequence[str], key: str | None, topic: str
-) -> tuple[int | None, list[Finding]]:
+) -> tuple[list[int], list[Finding]]:
+    """The runs whose value cannot be told from the best, best first, and the words for it."""
     found: list[tuple[int, Measure]] = [(i, m) for i, run in enumerate(runs) if (m := value_at(run.after, key))]
     if not found:
-        return None, []
+        return [], []
     sign = -1.0 if found[0][1].direction == "down" else 1.0
     found.sort(key=lambda pair: -sign * amount(pair[1]))
     index, best = found[0]
@@ -80,7 +89,8 @@ def _most(
         order = f" The intervals of {wording.join([names[index], *tied])} overlap: their order is not shown."
     else:
         order = f" The interval of {names[index]} lies apart from the others." if len(found) > 1 else ""
-    return index, [Finding(topic, "note", f"{wording.title(best).capitalize()}{origin}: {listed}.{order}")]
+    keepers = [index, *(i for i, m in found[1:] if names[i] in tied)]
+    return keepers, [Finding(topic, "note", f"{wording.title(best).capitalize()}{origin}: {listed}.{order}")]
 
 
 def _caution(runs: Sequence[Results], names: Sequence[str]) -> list[Finding]:
