@@ -49,7 +49,9 @@ def run(recipe: Recipe, *, voice: Voice = SILENT, selection: Selection | None = 
     A folder that holds the same recipe is gone on with; one that is finished is left as it is.
 
     Raises:
-        ForgettingError: bad input (before anything is written), or a folder that holds another recipe.
+        ForgettingError: bad input, or a folder that holds another recipe or was begun with other data. Nothing is
+            written before recipe, data, model and adapters are known to fit; an oracle that cannot be loaded leaves a
+            folder that a corrected recipe may take over.
     """
     folder = recipe.folder
     _check_output(recipe)
