@@ -2,12 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
+from torch import nn
+from transformers import PreTrainedTokenizerBase
+
+from forgetting.core.evaluator import Progress
 from forgetting.core.example import Example
+from forgetting.core.measure import Measure
 from forgetting.metrics.metric import Metric
+
+
+class Probe(Protocol):
+    """Another program's own protocol on a model: it gives measures at once, not records that are scored later."""
+
+    @property
+    def key(self) -> str:
+        """What is asked, with all settings: equal keys give equal measures of equal models."""
+        ...
+
+    def __call__(
+        self, model: nn.Module, tokenizer: PreTrainedTokenizerBase, *, progress: Progress
+    ) -> Sequence[Measure]:
+        """The measures of the model, which is left as it was (mode, random state)."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +52,7 @@ class Suite:
     name: str
     splits: tuple[Split, ...]
     metrics: tuple[Metric, ...]
+    probes: tuple[Probe, ...] = ()
     data: Mapping[str, tuple[Example, ...]] = field(default_factory=dict)
     """Examples by role, for recipes that say `data: {forget: {suite: …}}`."""
     oracle: Path | None = None

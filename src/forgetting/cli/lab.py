@@ -1,0 +1,50 @@
+"""Commands of the small world."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from forgetting.cli.app import app
+from forgetting.cli.printing import speaking
+
+lab = typer.Typer(
+    help="The small world: rebuild the models that are shipped, or make one from your text.", no_args_is_help=True
+)
+app.add_typer(lab, name="lab")
+
+
+@lab.command()
+def train(
+    folder: Annotated[Path, typer.Argument(help="Where to write the model.")],
+    without: Annotated[
+        str | None, typer.Option(help="Leave these facts out of the text: rare or popular (an oracle).")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the world's order and the weights.")] = 0,
+    threads: Annotated[int, typer.Option(help="CPU threads; the same number gives the same bits.")] = 1,
+) -> None:
+    """Train the lab's model, or an oracle that never saw some of its facts, from scratch."""
+    from forgetting.benchmarks.lab.train import train_lab_model
+
+    with speaking() as voice:
+        train_lab_model(folder, without=without, seed=seed, threads=threads, progress=voice.progress)
+    print(f"model: {folder}")
+
+
+@lab.command()
+def new(
+    folder: Annotated[Path, typer.Argument(help="Where to write the model.")],
+    text: Annotated[list[Path], typer.Argument(help="Data files whose text the tokenizer is trained on.")],
+    hidden: Annotated[int, typer.Option(help="Hidden size.")] = 192,
+    layers: Annotated[int, typer.Option(help="Layers.")] = 4,
+    vocabulary: Annotated[int, typer.Option(help="Tokens of the vocabulary.")] = 4096,
+    seed: Annotated[int, typer.Option(help="Seed of the weights.")] = 0,
+) -> None:
+    """Make a small untrained Llama and a tokenizer for your own text, to try things with."""
+    from forgetting.benchmarks.blank import blank_model
+
+    with speaking(quiet=True):
+        blank_model(folder, text, hidden=hidden, layers=layers, vocabulary=vocabulary, seed=seed)
+    print(f"model: {folder}")

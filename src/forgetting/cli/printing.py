@@ -1,0 +1,72 @@
+"""What the commands print."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from forgetting.core.measure import Measure
+
+
+def print_measures(measures: Sequence[Measure], as_json: bool, **about: str) -> None:
+    """Measures as a table, or as one JSON document with what they are about."""
+    from dataclasses import asdict
+
+    if as_json:
+        print(json.dumps({**about, "measures": [asdict(m) for m in measures]}))
+        return
+    rows = [
+        [
+            m.split,
+            m.name,
+            _number(m.value),
+            _interval(m.low, m.high),
+            str(m.count),
+            m.meaning if not m.reason else m.reason,
+        ]
+        for m in measures
+    ]
+    print_table(["split", "metric", "value", "95% interval", "n", "meaning"], rows)
+
+
+def raise_if_collapsed(folder: Path) -> None:
+    """Ends a command whose run collapsed with the line that says so."""
+    from forgetting.core.errors import CollapseError
+
+    stages = json.loads((folder / "results.json").read_text())["stages"]
+    for stage in stages:
+        if stage["stopped"] == "collapse":
+            raise CollapseError(f"stage '{stage['name']}' collapsed at {stage['message']} (kept: {stage['kept']})")
+
+
+def speaking(*, quiet: bool = False) -> Any:
+    """A voice for long work: see `forgetting.terminal`, which is imported only where something is said."""
+    from forgetting.terminal import speaking
+
+    return speaking(quiet=quiet)
+
+
+def print_runs(runs: list[Path]) -> None:
+    """The main table of the report, of these runs."""
+    from forgetting.report.results import Results
+    from forgetting.report.table import main_table
+
+    print_table(*main_table([Results.load(run) for run in runs]).plain())
+
+
+def print_table(columns: list[str], rows: list[list[str]]) -> None:
+    """One table on standard output."""
+    from forgetting.terminal import print_table
+
+    print_table(columns, rows)
+
+
+def _number(value: float | None) -> str:
+    return "—" if value is None else f"{value:.3g}"
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    return "" if low is None or high is None else f"{low:.3g} … {high:.3g}"
