@@ -24,9 +24,10 @@ from bench.process import Clock, Elapsed, Memory
 from forgetting.core.duration import Duration
 from forgetting.data.encode import Encoded
 from forgetting.objectives.methods import build_method
-from forgetting.training.loop import Hooks, Trainer
+from forgetting.training.loop import Trainer
 from forgetting.training.reference import Reference
 from forgetting.training.settings import Optimisation
+from forgetting.training.stage import Hooks
 from forgetting.training.stored_reference import store_reference
 
 ARMS = ("floor", "ours", "plain")

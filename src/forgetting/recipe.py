@@ -46,8 +46,15 @@ class Stage(Optimisation):
     )
     adapter: Adapter | None = Field(None, description="Default: the method's own; full tuning where it names none.")
     data: dict[str, Sources] = Field(default_factory=dict, description="By role; overrides the recipe's data.")
-    between: Literal["merge", "stack"] = Field(
-        "merge", description="What becomes of this stage's adapter before the next: merged, or kept frozen below it."
+    between: Literal["merge", "stack", "keep"] = Field(
+        "merge",
+        description="What becomes of this stage's adapter before the next: merged, kept frozen below the next one, or "
+        "trained on by the next stage.",
+    )
+    until: Literal["extraction"] | None = Field(
+        None,
+        description="extraction: end at the first evaluation where EL_n and MA of the forget set are at or below those "
+        "of unseen text; the duration is then the most that is allowed.",
     )
 
     @model_validator(mode="before")
@@ -68,6 +75,8 @@ class Stage(Optimisation):
             raise ValueError("method: give its name: {name: npo, …}")
         if self.keep == "best" and self.evaluate_every is None:
             raise ValueError("keep: 'best' needs evaluations to choose by; set evaluate_every, or keep: last")
+        if self.until is not None and (self.evaluate_every is None or self.keep == "best"):
+            raise ValueError("until: ends at an evaluation and keeps its weights; set evaluate_every, and keep: last")
         self.objective()
         return self
 
@@ -95,6 +104,7 @@ def _known_roles(value: Mapping[str, Any]) -> Mapping[str, Any]:
     return value
 
 
+Label = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 Sources = Annotated[list[Source], BeforeValidator(lambda v: v if isinstance(v, list) else [v])]
 
 
@@ -114,8 +124,12 @@ class Recipe(BaseModel):
     data: Annotated[dict[str, Sources], AfterValidator(_known_roles)] = Field(default_factory=dict)
     format: Formatting = Formatting()
     stages: list[Stage] = Field(min_length=1)
-    evaluate: Annotated[list[str], BeforeValidator(lambda v: [v] if isinstance(v, str) else v)] = Field(
-        default_factory=list, description="Suites; default: the run's own data."
+    evaluate: Annotated[list[str] | dict[Label, str], BeforeValidator(lambda v: [v] if isinstance(v, str) else v)] = (
+        Field(
+            default_factory=list,
+            description="Suites, or suites by a label that goes before their splits' names; a stage's name as label "
+            "makes a suite that stage's own. Default: the run's own data.",
+        )
     )
     max_new_tokens: int | None = Field(
         None,
@@ -135,6 +149,23 @@ class Recipe(BaseModel):
         if len(set(names)) < len(names):
             raise ValueError(f"two stages have one name ({', '.join(names)}); name them apart")
         return self
+
+    @model_validator(mode="after")
+    def _one_adapter_trained_on(self) -> Self:
+        for before, after in zip(self.stages[:-1], self.stages[1:], strict=True):
+            if before.between == "keep" and before.adapter_or_full != after.adapter_or_full:
+                raise ValueError(
+                    f"stage '{before.name}' is to keep its adapter in training (between: keep), but stage "
+                    f"'{after.name}' names another one; give both the same adapter"
+                )
+        return self
+
+    def adapter_of(self, stage: Stage) -> str:
+        """The name of the stage whose adapter `stage` trains: its own, or an earlier one's that is kept in training."""
+        index = self.stages.index(stage)
+        while index and self.stages[index - 1].between == "keep" and stage.adapter_or_full.kind == "lora":
+            index -= 1
+        return self.stages[index].name
 
     @property
     def folder(self) -> Path:

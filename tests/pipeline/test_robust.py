@@ -14,7 +14,8 @@ from forgetting.benchmarks.blank import blank_model
 from forgetting.core.errors import ForgettingError
 from forgetting.core.record import read_records
 from forgetting.pipeline import measuring
-from forgetting.pipeline.run import check, run
+from forgetting.pipeline.check import check
+from forgetting.pipeline.run import run
 from forgetting.recipe import load_recipe
 from tests.conftest import write_rows
 

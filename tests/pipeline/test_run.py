@@ -12,7 +12,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import forgetting
 from forgetting.core.record import read_records
-from forgetting.pipeline.run import check, run
+from forgetting.pipeline.check import check
+from forgetting.pipeline.run import run
 from forgetting.recipe import Recipe, load_recipe, recipe_names
 
 TEMPLATE = "{% for m in messages %}<{{ m.role }}>{{ m.content }}</{{ m.role }}>\n{% endfor %}"

@@ -19,9 +19,10 @@ from forgetting.objectives.losses import kl_from_reference, kl_to_reference, nll
 from forgetting.objectives.objective import Objective, Term
 from forgetting.objectives.statistics import statistics_of
 from forgetting.training.learner import Learner, ReferenceSignals
-from forgetting.training.loop import Hooks, Trainer
+from forgetting.training.loop import Trainer
 from forgetting.training.reference import Reference, asking_roles, no_reference
 from forgetting.training.settings import Optimisation
+from forgetting.training.stage import Hooks
 from tests.models.tiny import tiny_model
 
 VOCAB = 97

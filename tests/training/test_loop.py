@@ -15,7 +15,7 @@ from forgetting.objectives.losses import Loss, nll
 from forgetting.objectives.objective import Objective, Term
 from forgetting.objectives.schedule import linear
 from forgetting.training import loop
-from forgetting.training.loop import Hooks
+from forgetting.training.stage import Hooks
 from tests.models.tiny import tiny_model
 from tests.training.making import UNLEARN, examples, history, same, score_of, trainer, weights_of
 

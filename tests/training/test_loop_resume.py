@@ -20,8 +20,9 @@ from forgetting.objectives.objective import Objective, Term
 from forgetting.objectives.schedule import linear
 from forgetting.training import checkpoint, loop
 from forgetting.training.checkpoint import load_checkpoint
-from forgetting.training.loop import Hooks, StageResult, Trainer
+from forgetting.training.loop import Trainer
 from forgetting.training.reference import LiveReference
+from forgetting.training.stage import Hooks, StageResult
 from tests.models.tiny import tiny_model
 from tests.training.making import examples, history, same, score_of, settings, trainer, weights_of
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
 from torch import nn
 from transformers import PreTrainedTokenizerBase
 
+from forgetting.core.errors import RecipeError
 from forgetting.core.evaluator import Progress
 from forgetting.core.example import Example
 from forgetting.core.measure import Measure
-from forgetting.metrics.metric import Metric
+from forgetting.metrics.metric import Metric, Splits
 
 
 class Probe(Protocol):
@@ -57,3 +58,50 @@ class Suite:
     """Examples by role, for recipes that say `data: {forget: {suite: …}}`."""
     oracle: Path | None = None
     """A model that never saw the forget set, if the suite ships one."""
+
+
+def labelled(suite: Suite, label: str) -> Suite:
+    """The suite with `label-` before the name of every split and in every measure: `task1-forget/probability`."""
+    start = f"{label}-"
+
+    def own(records: Splits) -> Splits:
+        return {name.removeprefix(start): members for name, members in records.items() if name.startswith(start)}
+
+    def wrapped(metric: Metric) -> Metric:
+        def measures(records: Splits, oracle: Splits | None) -> list[Measure]:
+            found = metric(own(records), None if oracle is None else own(oracle))
+            return [replace(m, split=start + m.split) for m in found]
+
+        return measures
+
+    return replace(
+        suite,
+        splits=tuple(replace(split, name=start + split.name) for split in suite.splits),
+        metrics=tuple(wrapped(metric) for metric in suite.metrics),
+    )
+
+
+def joined(suites: Sequence[Suite]) -> Suite:
+    """Several suites as one: all their splits, metrics and probes. It brings no data; the first oracle is its oracle.
+
+    Raises:
+        RecipeError: two of them have a split of one name.
+    """
+    if len(suites) == 1:
+        return suites[0]
+    owners: dict[str, str] = {}
+    for suite in suites:
+        for split in suite.splits:
+            if split.name in owners:
+                raise RecipeError(
+                    f"evaluate: both {owners[split.name]} and {suite.name} have a split '{split.name}'; give them "
+                    f"labels: evaluate: {{one: {owners[split.name]}, two: {suite.name}}}"
+                )
+            owners[split.name] = suite.name
+    return Suite(
+        name=" + ".join(suite.name for suite in suites),
+        splits=tuple(split for suite in suites for split in suite.splits),
+        metrics=tuple(metric for suite in suites for metric in suite.metrics),
+        probes=tuple(probe for suite in suites for probe in suite.probes),
+        oracle=next((suite.oracle for suite in suites if suite.oracle is not None), None),
+    )

@@ -5,7 +5,9 @@ from __future__ import annotations
 import sys
 from typing import NoReturn
 
-from forgetting.cli import running, measuring, listing, lab  # noqa: F401, I001 - the order of `forget --help`
+# isort: off
+from forgetting.cli import running, measuring, listing, lab  # noqa: F401 - in the order of `forget --help`
+# isort: on
 from forgetting.cli.app import app
 
 

@@ -39,7 +39,8 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Carry out a recipe; run again, it goes on where it was."""
-    from forgetting.pipeline.run import check, run
+    from forgetting.pipeline.check import check
+    from forgetting.pipeline.run import run
     from forgetting.recipe import load_recipe
 
     resolved = load_recipe(recipe, overrides or [])

@@ -13,10 +13,10 @@ from forgetting.core.measure import Measure
 from forgetting.core.record import Record, write_records
 from forgetting.data.examples import load_examples
 from forgetting.data.source import Source
-from forgetting.metrics.score import score
-from forgetting.pipeline.measuring import suite_of, take_records
 from forgetting.pipeline.prepare import StageData
-from forgetting.pipeline.run import load, oracle_records
+from forgetting.pipeline.records import take
+from forgetting.pipeline.run import load, of_oracle
+from forgetting.pipeline.suites import suite_of
 from forgetting.pipeline.voice import SILENT, Voice
 from forgetting.recipe import Recipe, recipe_from
 
@@ -60,10 +60,10 @@ def evaluate(
     recipe = _recipe(model, suite, oracle, settings or {})
     asked = _suite(recipe, data or {})
     loaded = load(model, recipe)
-    found = take_records(loaded.model, loaded.tokenizer, asked, recipe, voice)
+    found = take(loaded.model, loaded.tokenizer, asked, recipe, voice)
     if records is not None:
-        write_records(records, found)
-    return Evaluated(asked.name, found, score(asked.metrics, found, oracle_records(recipe, asked, voice)))
+        write_records(records, found.records)
+    return Evaluated(asked.name, list(found.records), found.measures(asked, of_oracle(recipe, asked, voice)))
 
 
 def _check_writable(file: Path) -> None:

@@ -16,13 +16,13 @@ from forgetting.core.measure import Measure
 from forgetting.data.encode import Formatting
 from forgetting.data.examples import load_examples, to_example
 from forgetting.data.source import Source
-from forgetting.metrics.score import score
-from forgetting.pipeline.measuring import suite_of, take_records
 from forgetting.pipeline.prepare import encode_roles, load_data
+from forgetting.pipeline.records import take
 from forgetting.pipeline.stages import run_stage
+from forgetting.pipeline.suites import suite_of
 from forgetting.pipeline.voice import SILENT, Voice
 from forgetting.recipe import recipe_from
-from forgetting.training.loop import Hooks, StageResult
+from forgetting.training.stage import Hooks, StageResult
 
 Examples = str | Path | Iterable[Example | Mapping[str, object] | str]
 """A file; or examples, rows as a file would hold them (`{"question": …, "answer": …}`), or documents."""
@@ -93,7 +93,7 @@ def unlearn(
     spoken = encode_roles(data, list(recipe.stages[0].roles), tokenizer, recipe.format, voice)
 
     def measures() -> list[Measure]:
-        return score(suite.metrics, take_records(model, tokenizer, suite, recipe, voice)) if measure else []
+        return take(model, tokenizer, suite, recipe, voice).measures(suite, None) if measure else []
 
     before = measures()
     with tempfile.TemporaryDirectory() as folder:

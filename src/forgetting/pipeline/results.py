@@ -86,14 +86,17 @@ def add_selection(folder: Path, selection: Selection) -> None:
 
 
 def _stage(folder: Path, stage: Stage) -> dict[str, Any]:
-    result = json.loads((folder / "stages" / stage.name / "result.json").read_text())
+    own = folder / "stages" / stage.name
+    result = json.loads((own / "result.json").read_text())
+    thresholds = own / "thresholds.json"
     return {
         "name": stage.name,
         "method": stage.method["name"],
         "adapter": adapter_words(stage.adapter_or_full),
         "learning_rate": stage.learning_rate,
-        **{k: result[k] for k in ("steps", "epochs", "stopped", "message", "kept", "supervised_tokens")},
-        **{k: result[k] for k in ("train_seconds", "trainable", "of", "peak_memory_bytes")},
+        **{k: result[k] for k in ("steps", "epochs", "stopped", "success", "message", "kept")},
+        "thresholds": json.loads(thresholds.read_text()) if thresholds.is_file() else None,
+        **{k: result[k] for k in ("supervised_tokens", "train_seconds", "trainable", "of", "peak_memory_bytes")},
     }
 
 

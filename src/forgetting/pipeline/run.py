@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -15,32 +11,33 @@ from transformers import PreTrainedModel
 
 from forgetting.benchmarks.registry import MODELS
 from forgetting.benchmarks.suite import Suite
-from forgetting.core.errors import RecipeError, RunError
-from forgetting.core.folder import is_complete, write_text
+from forgetting.core.errors import RecipeError
+from forgetting.core.folder import write_text
 from forgetting.core.measure import Measure
-from forgetting.core.record import Record, read_records
-from forgetting.data.plan import StepPlan
+from forgetting.core.record import read_records
 from forgetting.models.adapters import active_adapters, resolve_targets
 from forgetting.models.head import longest_row
 from forgetting.models.loading import LoadedModel, load_model
-from forgetting.pipeline.environment import check_trackers, environment, tracker
-from forgetting.pipeline.measuring import Measurer, cached_records, suite_of
-from forgetting.pipeline.prepare import StageData, digest, encode_roles, load_data
+from forgetting.pipeline.environment import check_trackers, tracker
+from forgetting.pipeline.measuring import Measurer
+from forgetting.pipeline.ownership import check_data, check_output, owned
+from forgetting.pipeline.prepare import StageData, encode_roles, load_data
+from forgetting.pipeline.records import Taken, cached
 from forgetting.pipeline.results import Selection, write_results
 from forgetting.pipeline.save import save
 from forgetting.pipeline.stages import (
     StageOutcome,
-    adapter_words,
     finished,
     hand_over,
     handed_over,
     run_stage,
     spec_of,
 )
+from forgetting.pipeline.suites import fast_suite_of, stop_splits, suite_of
 from forgetting.pipeline.voice import SILENT, Voice
 from forgetting.recipe import Recipe, Stage
 from forgetting.report.build import build_report
-from forgetting.training.loop import Hooks, StageResult
+from forgetting.training.stage import Hooks, StageResult
 
 
 def run(recipe: Recipe, *, voice: Voice = SILENT, selection: Selection | None = None, report: bool = True) -> Path:
@@ -54,7 +51,7 @@ def run(recipe: Recipe, *, voice: Voice = SILENT, selection: Selection | None = 
             folder that a corrected recipe may take over.
     """
     folder = recipe.folder
-    _check_output(recipe)
+    check_output(recipe)
     check_trackers(recipe)
     if (folder / "results.json").is_file():
         voice.say(f"{folder}: finished already; remove the folder to run it anew")
@@ -64,18 +61,19 @@ def run(recipe: Recipe, *, voice: Voice = SILENT, selection: Selection | None = 
     if recipe.threads is not None:
         torch.set_num_threads(recipe.threads)
     data = load_data(recipe, voice)
-    _check_data(folder, data)
+    check_data(folder, data)
     asked = recipe
-    loaded, recipe = _loaded(recipe)
+    loaded, recipe = loaded_for(recipe)
     encoded = {
         s.name: encode_roles(data[s.name], s.roles, loaded.tokenizer, recipe.format, voice) for s in recipe.stages
     }
-    suite, fast = suite_of(recipe, data), suite_of(recipe, data, fast=True)
-    with _owned(asked, data):
+    suite = suite_of(recipe, data)
+    check_stop_rules(recipe, data)
+    with owned(asked, data, device_of(recipe)):
         voice.say(f"run {recipe.name}")
-        before = cached_records(loaded.model, loaded.tokenizer, suite, recipe, voice)
-        oracle = oracle_records(recipe, suite, voice)
-        measurer = Measurer(folder, recipe, suite, fast, loaded.tokenizer, voice, before=before, oracle=oracle)
+        before = cached(loaded.model, loaded.tokenizer, suite, recipe, voice)
+        oracle = of_oracle(recipe, suite, voice)
+        measurer = Measurer(folder, recipe, data, loaded.tokenizer, voice, before=before, oracle=oracle)
         measurer.fixed_points()
         _Carrier(recipe, data, loaded, encoded, measurer, voice).carry()
         write_results(folder, recipe, data, suite, oracle=recipe.oracle or _shipped(suite), selection=selection)
@@ -87,10 +85,10 @@ def run(recipe: Recipe, *, voice: Voice = SILENT, selection: Selection | None = 
 def load(name: str, recipe: Recipe) -> LoadedModel:
     """A model by folder, hub id, or the name of a suite that ships one."""
     source = MODELS.get(name, name)
-    return load_model(source, dtype=recipe.dtype, revision=recipe.revision, device=_device(recipe))
+    return load_model(source, dtype=recipe.dtype, revision=recipe.revision, device=device_of(recipe))
 
 
-def _loaded(recipe: Recipe) -> tuple[LoadedModel, Recipe]:
+def loaded_for(recipe: Recipe) -> tuple[LoadedModel, Recipe]:
     """The model, checked for the adapters' targets, and the recipe with rows no longer than the model has positions."""
     loaded = load(recipe.model, recipe)
     for stage in recipe.stages:
@@ -102,7 +100,8 @@ def _loaded(recipe: Recipe) -> tuple[LoadedModel, Recipe]:
     return loaded, recipe
 
 
-def _device(recipe: Recipe) -> str:
+def device_of(recipe: Recipe) -> str:
+    """The recipe's device, or an accelerator if there is one."""
     if recipe.device is not None:
         try:
             kind = torch.device(recipe.device).type
@@ -118,69 +117,22 @@ def _shipped(suite: Suite) -> str | None:
     return f"{suite.oracle.name}, shipped with the suite" if suite.oracle is not None else None
 
 
-def oracle_records(recipe: Recipe, suite: Suite, voice: Voice) -> list[Record] | None:
-    """The oracle's records on the suite: read, or taken from the model; None if there is no oracle."""
+def of_oracle(recipe: Recipe, suite: Suite, voice: Voice) -> Taken | None:
+    """What the oracle gives on the suite: read, or taken from the model; None if there is no oracle."""
     name = recipe.oracle or (str(suite.oracle) if suite.oracle is not None else None)
     if name is None:
         return None
     if name.endswith(".jsonl"):
-        return read_records(Path(name))
+        return Taken(read_records(Path(name)))
     oracle = load(name, recipe)
-    return cached_records(oracle.model, oracle.tokenizer, suite, recipe, voice)
+    return cached(oracle.model, oracle.tokenizer, suite, recipe, voice)
 
 
-def _check_output(recipe: Recipe) -> None:
-    """The folder must be new, hold this recipe, or hold one that never came to train."""
-    file = recipe.folder / "recipe.yaml"
-    if file.is_file() and _trained(recipe.folder) and file.read_text(encoding="utf-8") != recipe.to_yaml():
-        raise RunError(f"{recipe.folder}: holds a run of another recipe; write another name=… or remove the folder")
-    if not file.is_file() and recipe.folder.is_dir() and any(recipe.folder.iterdir()):
-        raise RunError(f"{recipe.folder}: is not empty and not a run; write another name=… or output=…")
-
-
-def _trained(folder: Path) -> bool:
-    return any(is_complete(last) for last in folder.glob("stages/*/last"))
-
-
-def _digests(data: dict[str, StageData]) -> dict[str, dict[str, str]]:
-    return {stage: {role: digest(found) for role, found in d.examples.items()} for stage, d in data.items()}
-
-
-def _check_data(folder: Path, data: dict[str, StageData]) -> None:
-    """A run that has trained goes on with the data it began with, or not at all."""
-    file = folder / "data.json"
-    if not (file.is_file() and _trained(folder)):
-        return
-    for stage, roles in json.loads(file.read_text()).items():
-        for role, began_with in roles.items():
-            if _digests(data).get(stage, {}).get(role) != began_with:
-                raise RunError(
-                    f"{folder}: its {role} data have changed since it began; put them back, or write another name=…"
-                )
-
-
-@contextmanager
-def _owned(recipe: Recipe, data: dict[str, StageData]) -> Iterator[None]:
-    """The run folder, for one process at a time; what a run that never came to train left there is cleared."""
-    folder = recipe.folder
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / ".lock").open("w")
-    except OSError as error:
-        raise RunError(f"{folder}: cannot be written ({error.strerror}); choose another output=…") from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise RunError(f"{folder}: another process is at work in this folder") from None
-        if not _trained(folder):
-            for left in ("evaluations", "records"):
-                shutil.rmtree(folder / left, ignore_errors=True)
-        write_text(folder / "recipe.yaml", recipe.to_yaml())
-        write_text(folder / "data.json", json.dumps(_digests(data), indent=1))
-        write_text(folder / "environment.json", json.dumps(environment(_device(recipe)), indent=1))
-        yield
-    (folder / ".lock").unlink(missing_ok=True)
+def check_stop_rules(recipe: Recipe, data: dict[str, StageData]) -> None:
+    """Every stage that has a stop rule measures what it compares."""
+    for stage in recipe.stages:
+        if stage.until is not None:
+            stop_splits(stage, fast_suite_of(recipe, data, stage))
 
 
 @dataclass
@@ -201,20 +153,28 @@ class _Carrier:
         for index, stage in enumerate(self.recipe.stages):
             folder = self.measurer.folder / "stages" / stage.name
             seed = self.recipe.seed + index
+            owner = self.recipe.adapter_of(stage)
+            adapter = None if owner == stage.name else owner
             if stage is not last and finished(folder):
-                model = handed_over(stage, model, folder, seed, self.recipe.dtype)
+                model = handed_over(stage, model, folder, seed, self.recipe.dtype, adapter)
                 continue
-            outcome = self._stage(stage, model, folder, seed)
+            outcome = self._stage(stage, model, folder, seed, adapter)
             if stage is last:
                 self._export(outcome)
             else:
                 model = hand_over(stage, outcome, self.loaded.tokenizer, folder)
 
-    def _stage(self, stage: Stage, model: PreTrainedModel, folder: Path, seed: int) -> StageOutcome:
+    def _stage(
+        self, stage: Stage, model: PreTrainedModel, folder: Path, seed: int, adapter: str | None
+    ) -> StageOutcome:
+        rule = self.measurer.stop_rule(stage)
+        if rule is not None:
+            self.voice.say(f"stage {stage.name}: until {rule}")
         with tracker(self.recipe, stage) as track:
             hooks = Hooks(
                 evaluate=_During(self.measurer, stage.name) if stage.evaluate_every is not None else None,
                 score=lambda measures: next((m.value for m in measures if m.name == "balance"), None),
+                reached=rule,
                 progress=self.voice.progress,
                 track=track,
                 say=self.voice.say,
@@ -229,7 +189,10 @@ class _Carrier:
                 seed=seed,
                 voice=self.voice,
                 hooks=hooks,
+                adapter=adapter,
             )
+        if rule is not None:
+            write_text(folder / "thresholds.json", json.dumps(asdict(rule.thresholds)))
         self._measure_after(stage, outcome.model, outcome.result)
         return outcome
 
@@ -258,28 +221,3 @@ class _During:
 
     def __call__(self, model: torch.nn.Module, *, step: int, epoch: float) -> list[Measure]:
         return list(self.measurer.during(model, stage=self.stage, step=step, epoch=epoch).measures)
-
-
-def check(recipe: Recipe, *, voice: Voice = SILENT) -> list[str]:
-    """What `run` would do, in lines: data, encoded tokens and steps of every stage. Nothing is written.
-
-    Raises:
-        ForgettingError: what `run` would raise before it starts.
-    """
-    _check_output(recipe)
-    check_trackers(recipe)
-    data = load_data(recipe, voice)
-    loaded, recipe = _loaded(recipe)
-    lines = [f"model: {recipe.model}, {sum(p.numel() for p in loaded.model.parameters()):,} weights"]
-    for stage in recipe.stages:
-        encoded = encode_roles(data[stage.name], list(stage.roles), loaded.tokenizer, recipe.format, voice)
-        for role, members in encoded.items():
-            tokens = sum(e.supervised for e in members)
-            lines.append(f"{stage.name}: {len(members)} {role} rows, {tokens:,} supervised tokens")
-        first = encoded[stage.roles[0]]
-        per_epoch = StepPlan({stage.roles[0]: len(first)}, stage.batch_size, recipe.seed).steps_per_epoch
-        total = stage.duration.steps(steps_per_epoch=per_epoch, tokens_per_epoch=sum(e.supervised for e in first))
-        lines.append(f"{stage.name}: {total} steps, {per_epoch} per epoch, {adapter_words(stage.adapter_or_full)}")
-    suite = suite_of(recipe, data)
-    lines.append(f"measures: {suite.name}, " + ", ".join(f"{len(s.examples)} {s.name}" for s in suite.splits))
-    return lines

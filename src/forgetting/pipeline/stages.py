@@ -21,6 +21,7 @@ from forgetting.models.adapters import (
     AdapterSpec,
     active_adapters,
     attach,
+    load_state,
     merged,
     resolve_targets,
     trainable_share,
@@ -32,8 +33,9 @@ from forgetting.pipeline.voice import Voice
 from forgetting.recipe import Adapter, Stage
 from forgetting.training.checkpoint import load_checkpoint
 from forgetting.training.fisher import row_importance
-from forgetting.training.loop import Hooks, StageResult, Trainer
+from forgetting.training.loop import Trainer
 from forgetting.training.reference import LiveReference, Reference, no_reference
+from forgetting.training.stage import Hooks, StageResult
 from forgetting.training.stored_reference import store_reference
 
 FISHER_BATCH = 8
@@ -77,6 +79,7 @@ def run_stage(
     seed: int,
     voice: Voice,
     hooks: Hooks,
+    adapter: str | None = None,
 ) -> StageOutcome:
     """Trains one stage, from its last checkpoint if it has one; the model comes back with its adapter active.
 
@@ -87,14 +90,18 @@ def run_stage(
         folder: the stage's own; checkpoints and history live here.
         cache: where stored references are shared between runs.
         seed: of the data's order, dropout and the adapter's start.
+        adapter: the earlier stage whose adapter, active in `model`, is trained on; None: the stage's own.
     """
     began = time.perf_counter()
     reset_peak_memory()
     objective = stage.objective()
     pad_id = padding_id(tokenizer)
     before = active_adapters(model)
-    reference = _stored_reference(stage, model, objective, data, cache, pad_id, voice)
-    model = _with_adapter(stage, model, data, folder, seed, pad_id, voice)
+    reference = None
+    if stage.adapter_or_full.kind == "full" or adapter is not None:
+        reference = _stored_reference(model, objective, data, cache, pad_id, voice)
+    if adapter is None:
+        model = _with_adapter(stage, model, data, folder, seed, pad_id, voice)
     if reference is None:
         reference = LiveReference(model, objective, before) if objective.needs_reference else no_reference
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
@@ -115,7 +122,6 @@ def run_stage(
 
 
 def _stored_reference(
-    stage: Stage,
     model: PreTrainedModel,
     objective: Objective,
     data: Mapping[str, Sequence[Encoded]],
@@ -123,8 +129,8 @@ def _stored_reference(
     pad_id: int,
     voice: Voice,
 ) -> Reference | None:
-    """Full tuning overwrites the weights that were the reference, so what is asked of it is computed beforehand."""
-    if stage.adapter_or_full.kind != "full" or not objective.needs_reference:
+    """For weights that were the reference and are overwritten: what is asked of them is computed beforehand."""
+    if not objective.needs_reference:
         return None
     device = next(model.parameters()).device
     return store_reference(model, objective, data, cache, pad_id=pad_id, device=device, say=voice.say)
@@ -194,10 +200,15 @@ def hand_over(stage: Stage, outcome: StageOutcome, tokenizer: PreTrainedTokenize
     return model
 
 
-def handed_over(stage: Stage, model: PreTrainedModel, folder: Path, seed: int, dtype: str) -> PreTrainedModel:
-    """The same after a restart."""
-    if stage.between == "stack" and stage.adapter_or_full.kind == "lora":
-        weights = load_checkpoint(folder / ("best" if is_complete(folder / "best") else "last"))
-        assert weights is not None, "a finished stage has a checkpoint"
-        return attach(model, spec_of(stage.adapter_or_full), name=stage.name, seed=seed, state=weights.weights)
+def handed_over(
+    stage: Stage, model: PreTrainedModel, folder: Path, seed: int, dtype: str, adapter: str | None = None
+) -> PreTrainedModel:
+    """The same after a restart; `adapter` as for `run_stage`."""
+    if stage.between != "merge" and stage.adapter_or_full.kind == "lora":
+        checkpoint = load_checkpoint(folder / ("best" if is_complete(folder / "best") else "last"))
+        assert checkpoint is not None, "a finished stage has a checkpoint"
+        if adapter is None:
+            return attach(model, spec_of(stage.adapter_or_full), name=stage.name, seed=seed, state=checkpoint.weights)
+        load_state(model, checkpoint.weights)
+        return model
     return load_model(folder / "model", dtype=dtype, device=next(model.parameters()).device).model

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -13,10 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from forgetting.core.errors import CollapseError
-from forgetting.core.evaluator import Evaluator, Progress
 from forgetting.core.example import Role
 from forgetting.core.folder import recover, write_text
-from forgetting.core.measure import Measure
 from forgetting.data.batches import collate
 from forgetting.data.encode import Encoded
 from forgetting.data.plan import StepPlan, split
@@ -27,36 +25,10 @@ from forgetting.training.checkpoint import keep_proven, load_checkpoint, save_ch
 from forgetting.training.learner import Learner
 from forgetting.training.reference import Reference, no_reference
 from forgetting.training.settings import Optimisation, learning_rate_at
+from forgetting.training.stage import NO_HOOKS, Hooks, StageResult
 
 MICRO_BATCH_TOKENS = 16_384
 """Padded tokens of one forward where the recipe does not state a micro-batch size."""
-
-
-@dataclass(frozen=True)
-class Hooks:
-    """What a stage is given from outside; the loop imports none of it."""
-
-    evaluate: Evaluator | None = None
-    score: Callable[[Sequence[Measure]], float | None] = lambda _: None
-    """The one number by which checkpoints are compared; higher is better."""
-    progress: Progress = lambda done, total, note: None
-    track: Callable[[dict[str, float], int], None] = lambda values, step: None
-    say: Callable[[str], None] = lambda line: None
-
-
-@dataclass(frozen=True)
-class StageResult:
-    """How a stage ended."""
-
-    steps: int
-    total: int
-    epochs: float
-    stopped: Literal["duration", "collapse"]
-    message: str
-    kept: str
-    kept_step: int
-    supervised_tokens: int
-    train_seconds: float
 
 
 @dataclass
@@ -97,7 +69,7 @@ class Trainer:
         pad_id: int,
         seed: int,
         reference: Reference = no_reference,
-        hooks: Hooks = Hooks(),
+        hooks: Hooks = NO_HOOKS,
     ) -> None:
         self.learner = Learner(model, objective)
         self.model, self.objective, self.settings, self.folder = model, objective, settings, folder
@@ -116,6 +88,7 @@ class Trainer:
         self.parameters = [p for p in model.parameters() if p.requires_grad]
         self.optimizer = _optimizer(self.parameters, settings)
         self.state = _State()
+        self.goal_reached = False
         self.alarm = CollapseAlarm(settings.collapse_at)
 
     @property
@@ -132,18 +105,20 @@ class Trainer:
         return self.folder / "best"
 
     def run(self) -> StageResult:
-        """Trains to the end, to a collapse, or to the next interruption; leaves the kept weights in the model."""
+        """Trains to the end, the goal, a collapse or an interruption; leaves the kept weights in the model."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self._restore()
-        stopped: Literal["duration", "collapse"] = "duration"
+        stopped: Literal["duration", "collapse", "goal"] = "duration"
         message = ""
         try:
-            for step in range(self.state.step, self.total):
-                self._step(step)
-                self._after(step + 1)
+            while self.state.step < self.total and not self.goal_reached:
+                self._step(self.state.step)
+                self._after(self.state.step)
         except CollapseError as error:
             stopped, message = "collapse", str(error)
             self.hooks.say(message)
+        if self.goal_reached:
+            stopped = "goal"
         kept, kept_step = self._keep(stopped)
         self.model.eval()
         return StageResult(
@@ -152,6 +127,7 @@ class Trainer:
             self.state.step / self.plan.steps_per_epoch,
             stopped,
             message,
+            None if self.hooks.reached is None else self.goal_reached,
             kept,
             kept_step,
             self.state.tokens,
@@ -225,6 +201,7 @@ class Trainer:
         self.hooks.progress(step, self.total, "evaluating")
         self.model.eval()
         measures = self.hooks.evaluate(self.model, step=step, epoch=step / self.plan.steps_per_epoch)
+        self.goal_reached = self.hooks.reached is not None and self.hooks.reached(measures)
         score = self.hooks.score(measures)
         if self.settings.keep == "best" and score is not None and score > (self.state.best_score or 0.0):
             self.state.best_step, self.state.best_score = step, score

@@ -2,7 +2,7 @@
 
 from forgetting.benchmarks.suite import Split, Suite
 from forgetting.core.example import Example
-from forgetting.pipeline.measuring import cached_records, take_records
+from forgetting.pipeline.records import cached, take
 from forgetting.pipeline.voice import Voice
 from forgetting.recipe import Recipe
 from tests.models.tiny import tiny_model, tiny_tokenizer
@@ -25,7 +25,7 @@ def recipe(output: str) -> Recipe:
 def test_only_splits_that_ask_for_overlaps_are_continued(tmp_path) -> None:
     said: list[str] = []
     voice = Voice(progress=lambda done, total, note: said.append(note))
-    records = take_records(tiny_model("llama"), tiny_tokenizer(), suite((3, 4)), recipe(str(tmp_path)), voice)
+    records = take(tiny_model("llama"), tiny_tokenizer(), suite((3, 4)), recipe(str(tmp_path)), voice).records
     assert {r.split: sorted(r.extraction) for r in records} == {"forget": [3, 4], "retain": []}
     assert "forget: continuations" in said and "retain: likelihoods" in said
 
@@ -33,5 +33,5 @@ def test_only_splits_that_ask_for_overlaps_are_continued(tmp_path) -> None:
 def test_records_of_other_overlaps_are_not_taken_from_the_cache(tmp_path) -> None:
     model, tokenizer = tiny_model("llama"), tiny_tokenizer()
     for extraction in ((3,), (4,), ()):
-        found = cached_records(model, tokenizer, suite(extraction), recipe(str(tmp_path)), Voice())
+        found = cached(model, tokenizer, suite(extraction), recipe(str(tmp_path)), Voice()).records
         assert tuple(found[0].extraction) == extraction

@@ -1,0 +1,39 @@
+"""What a run would do, without doing it: `forget run --dry-run`."""
+
+from __future__ import annotations
+
+from forgetting.data.plan import StepPlan
+from forgetting.pipeline.environment import check_trackers
+from forgetting.pipeline.ownership import check_output
+from forgetting.pipeline.prepare import encode_roles, load_data
+from forgetting.pipeline.run import check_stop_rules, loaded_for
+from forgetting.pipeline.stages import adapter_words
+from forgetting.pipeline.suites import suite_of
+from forgetting.pipeline.voice import SILENT, Voice
+from forgetting.recipe import Recipe
+
+
+def check(recipe: Recipe, *, voice: Voice = SILENT) -> list[str]:
+    """What `run` would do, in lines: data, encoded tokens and steps of every stage. Nothing is written.
+
+    Raises:
+        ForgettingError: what `run` would raise before it starts.
+    """
+    check_output(recipe)
+    check_trackers(recipe)
+    data = load_data(recipe, voice)
+    loaded, recipe = loaded_for(recipe)
+    lines = [f"model: {recipe.model}, {sum(p.numel() for p in loaded.model.parameters()):,} weights"]
+    for stage in recipe.stages:
+        encoded = encode_roles(data[stage.name], list(stage.roles), loaded.tokenizer, recipe.format, voice)
+        for role, members in encoded.items():
+            tokens = sum(e.supervised for e in members)
+            lines.append(f"{stage.name}: {len(members)} {role} rows, {tokens:,} supervised tokens")
+        first = encoded[stage.roles[0]]
+        per_epoch = StepPlan({stage.roles[0]: len(first)}, stage.batch_size, recipe.seed).steps_per_epoch
+        total = stage.duration.steps(steps_per_epoch=per_epoch, tokens_per_epoch=sum(e.supervised for e in first))
+        lines.append(f"{stage.name}: {total} steps, {per_epoch} per epoch, {adapter_words(stage.adapter_or_full)}")
+    suite = suite_of(recipe, data)
+    check_stop_rules(recipe, data)
+    lines.append(f"measures: {suite.name}, " + ", ".join(f"{len(s.examples)} {s.name}" for s in suite.splits))
+    return lines

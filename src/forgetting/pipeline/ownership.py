@@ -1,0 +1,70 @@
+"""Whose run folder it is: one recipe's, one set of data's, one process's at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from forgetting.core.errors import RunError
+from forgetting.core.folder import is_complete, write_text
+from forgetting.pipeline.environment import environment
+from forgetting.pipeline.prepare import StageData, digest
+from forgetting.recipe import Recipe
+
+
+def check_output(recipe: Recipe) -> None:
+    """The folder must be new, hold this recipe, or hold one that never came to train."""
+    file = recipe.folder / "recipe.yaml"
+    if file.is_file() and _trained(recipe.folder) and file.read_text(encoding="utf-8") != recipe.to_yaml():
+        raise RunError(f"{recipe.folder}: holds a run of another recipe; write another name=… or remove the folder")
+    if not file.is_file() and recipe.folder.is_dir() and any(recipe.folder.iterdir()):
+        raise RunError(f"{recipe.folder}: is not empty and not a run; write another name=… or output=…")
+
+
+def _trained(folder: Path) -> bool:
+    return any(is_complete(last) for last in folder.glob("stages/*/last"))
+
+
+def _digests(data: dict[str, StageData]) -> dict[str, dict[str, str]]:
+    return {stage: {role: digest(found) for role, found in d.examples.items()} for stage, d in data.items()}
+
+
+def check_data(folder: Path, data: dict[str, StageData]) -> None:
+    """A run that has trained goes on with the data it began with, or not at all."""
+    file = folder / "data.json"
+    if not (file.is_file() and _trained(folder)):
+        return
+    for stage, roles in json.loads(file.read_text()).items():
+        for role, began_with in roles.items():
+            if _digests(data).get(stage, {}).get(role) != began_with:
+                raise RunError(
+                    f"{folder}: its {role} data have changed since it began; put them back, or write another name=…"
+                )
+
+
+@contextmanager
+def owned(recipe: Recipe, data: dict[str, StageData], device: str) -> Iterator[None]:
+    """The run folder, for one process at a time; what a run that never came to train left there is cleared."""
+    folder = recipe.folder
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / ".lock").open("w")
+    except OSError as error:
+        raise RunError(f"{folder}: cannot be written ({error.strerror}); choose another output=…") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise RunError(f"{folder}: another process is at work in this folder") from None
+        if not _trained(folder):
+            for left in ("evaluations", "records"):
+                shutil.rmtree(folder / left, ignore_errors=True)
+        write_text(folder / "recipe.yaml", recipe.to_yaml())
+        write_text(folder / "data.json", json.dumps(_digests(data), indent=1))
+        write_text(folder / "environment.json", json.dumps(environment(device), indent=1))
+        yield
+    (folder / ".lock").unlink(missing_ok=True)

@@ -1,0 +1,119 @@
+"""What a recipe measures: its suites, or its own data where it names none."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from forgetting.benchmarks.registry import get_suite
+from forgetting.benchmarks.suite import Split, Suite, joined, labelled
+from forgetting.core.errors import RecipeError
+from forgetting.core.example import Example, Role
+from forgetting.core.measure import Measure
+from forgetting.metrics.metric import Metric, Splits
+from forgetting.metrics.standard import standard_metrics
+from forgetting.pipeline.prepare import StageData, digest
+from forgetting.recipe import Recipe, Stage
+
+OWN_LIMIT, OWN_LIMIT_FAST = 500, 150
+"""Examples of the user's own data that are measured per split, before and after, and during training."""
+
+
+def suite_of(recipe: Recipe, data: Mapping[str, StageData]) -> Suite:
+    """What is measured before, between and after the stages, as one suite."""
+    return joined([suite for _, suite in _parts(recipe, data, fast=False)])
+
+
+def fast_suite_of(recipe: Recipe, data: Mapping[str, StageData], stage: Stage) -> Suite:
+    """What is measured in the middle of a stage: less of each split, nothing of the other stages, no probes."""
+    others = {other.name for other in recipe.stages if other is not stage}
+    parts = [suite for label, suite in _parts(recipe, data, fast=True) if label not in others]
+    return replace(joined(parts), probes=())
+
+
+def _parts(recipe: Recipe, data: Mapping[str, StageData], *, fast: bool) -> list[tuple[str, Suite]]:
+    """Label and suite; a label stands before the names of the splits, and one that is a stage's name belongs to it."""
+    if not recipe.evaluate:
+        return _own_parts(recipe, data, fast)
+    named = recipe.evaluate.items() if isinstance(recipe.evaluate, dict) else [("", name) for name in recipe.evaluate]
+    found = [(label, get_suite(name, fast=fast)) for label, name in named]
+    return [(label, labelled(suite, label) if label else suite) for label, suite in found]
+
+
+def _own_parts(recipe: Recipe, data: Mapping[str, StageData], fast: bool) -> list[tuple[str, Suite]]:
+    """The run's own data; where stages forget different sets, each of the sets under its stage's name as well."""
+    roles = {str(role): _of_role(data, role) for role in (Role.FORGET, Role.RETAIN, Role.HOLDOUT)}
+    roles = {role: members for role, members in roles.items() if members}
+    own = _own_suite(recipe, roles or {Role.TRAIN: _of_role(data, Role.TRAIN)}, fast)
+    forgotten = {name: d.examples[Role.FORGET] for name, d in data.items() if Role.FORGET in d.examples}
+    if len({digest(members) for members in forgotten.values()}) > 1:
+        sets = [_only(own.metrics, members, stage) for stage, members in forgotten.items()]
+        own = replace(own, metrics=(*own.metrics, *sets))
+    return [("", own)]
+
+
+def _only(metrics: Sequence[Metric], examples: Sequence[Example], stage: str) -> Metric:
+    """The metrics of the forget split, of some of its examples: `stage-forget/probability`."""
+    ids = {example.id for example in examples}
+
+    def narrowed(splits: Splits | None) -> Splits | None:
+        return None if splits is None else {Role.FORGET: [r for r in splits.get(Role.FORGET, ()) if r.id in ids]}
+
+    def measures(records: Splits, oracle: Splits | None) -> list[Measure]:
+        found = [m for metric in metrics for m in metric(narrowed(records) or {}, narrowed(oracle))]
+        return [replace(m, split=f"{stage}-{m.split}") for m in found if m.split == Role.FORGET]
+
+    return measures
+
+
+def _of_role(data: Mapping[str, StageData], role: str) -> list[Example]:
+    """The examples of a role in all stages, once each."""
+    return list({e.id: e for d in data.values() for e in d.examples.get(role, ())}.values())
+
+
+def _own_suite(recipe: Recipe, roles: Mapping[str, Sequence[Example]], fast: bool) -> Suite:
+    splits = [_own_split(role, _sample(members, OWN_LIMIT), recipe.max_new_tokens) for role, members in roles.items()]
+    if fast:
+        splits = [replace(s, examples=tuple(_sample(s.examples, OWN_LIMIT_FAST))) for s in splits]
+    kept = [role for role in (Role.RETAIN, Role.HOLDOUT, Role.TRAIN) if role in roles]
+    metrics = standard_metrics([r for r in (Role.FORGET,) if r in roles], kept, ())
+    return Suite(name="own data", splits=tuple(splits), metrics=metrics)
+
+
+def _own_split(role: str, examples: Sequence[Example], max_new_tokens: int | None) -> Split:
+    asked = any(e.prompt for e in examples)  # a document has nothing to be asked by
+    return Split(name=role, examples=tuple(examples), generate=asked, max_new_tokens=max_new_tokens)
+
+
+def _sample(examples: Sequence[Example], limit: int) -> list[Example]:
+    """The first `limit` of a fixed shuffle, in their own order; a smaller sample is part of a larger one."""
+    chosen = random.Random(0).sample(range(len(examples)), len(examples))[:limit]
+    return [examples[i] for i in sorted(chosen)]
+
+
+def stop_splits(stage: Stage, suite: Suite) -> tuple[str, str, int]:
+    """The forget and the unseen split that the stage's stop rule compares, and the n of its EL_n.
+
+    Raises:
+        RecipeError: the recipe measures no such splits.
+    """
+    splits = {split.name: split for split in suite.splits}
+    for start in (f"{stage.name}-", ""):
+        forget, unseen = splits.get(f"{start}forget"), splits.get(f"{start}unseen")
+        if forget and unseen and forget.extraction:
+            return forget.name, unseen.name, forget.extraction[0]
+    raise RecipeError(
+        f"stage '{stage.name}': until: extraction compares the forget set with unseen text, and the recipe does not "
+        "measure both; write evaluate: ['tdec:forget=FILE,unseen=FILE']"
+    )
+
+
+def balance_keys(stage: str | None, keys: Sequence[str]) -> dict[str, str]:
+    """The measures that the balance of a stage rests on: the stage's own splits where there are such."""
+    candidates = {
+        "forget": [f"{stage}-forget/probability", "forget/probability"],
+        "retain": [f"{stage}-retain/probability", "retain/probability"],
+        "utility": [f"{stage}-utility/exact_match", "utility/exact_match", "all/model_utility"],
+    }
+    return {part: next((key for key in names if key in keys), names[-1]) for part, names in candidates.items()}

@@ -1,0 +1,44 @@
+"""What a stage is given from outside, and what it gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from forgetting.core.evaluator import Evaluator, Progress
+from forgetting.core.measure import Measure
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """What a stage is given from outside; the loop imports none of it."""
+
+    evaluate: Evaluator | None = None
+    score: Callable[[Sequence[Measure]], float | None] = lambda _: None
+    """The one number by which checkpoints are compared; higher is better."""
+    reached: Callable[[Sequence[Measure]], bool] | None = None
+    """The stop rule: whether an evaluation's measures say that the stage's goal is reached; None: there is none."""
+    progress: Progress = lambda done, total, note: None
+    track: Callable[[dict[str, float], int], None] = lambda values, step: None
+    say: Callable[[str], None] = lambda line: None
+
+
+NO_HOOKS = Hooks()
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """How a stage ended."""
+
+    steps: int
+    total: int
+    epochs: float
+    stopped: Literal["duration", "collapse", "goal"]
+    message: str
+    success: bool | None
+    """Whether the stop rule was satisfied within the duration; None where there is no rule."""
+    kept: str
+    kept_step: int
+    supervised_tokens: int
+    train_seconds: float
