@@ -11,11 +11,15 @@ from forgetting.benchmarks.suite import Split, Suite, joined, labelled
 from forgetting.core.errors import RecipeError
 from forgetting.core.example import Example, Role
 from forgetting.core.measure import Measure
+from forgetting.metrics.extraction import extraction_likelihood, extraction_metrics
 from forgetting.metrics.metric import Metric, Splits
+from forgetting.metrics.score import score
 from forgetting.metrics.standard import standard_metrics
 from forgetting.pipeline.prepare import StageData, digest
 from forgetting.recipe import Recipe, Stage
 
+VERBATIM = "extraction"
+"""What a recipe's `evaluate` says to have its own data measured as verbatim passages."""
 OWN_LIMIT, OWN_LIMIT_FAST = 500, 150
 """Examples of the user's own data that are measured per split, before and after, and during training."""
 
@@ -37,20 +41,44 @@ def _parts(recipe: Recipe, data: Mapping[str, StageData], *, fast: bool) -> list
     if not recipe.evaluate:
         return _own_parts(recipe, data, fast)
     named = recipe.evaluate.items() if isinstance(recipe.evaluate, dict) else [("", name) for name in recipe.evaluate]
-    found = [(label, get_suite(name, fast=fast)) for label, name in named]
+    found = [
+        (label, _verbatim_suite(data, fast) if name == VERBATIM else get_suite(name, fast=fast))
+        for label, name in named
+    ]
     return [(label, labelled(suite, label) if label else suite) for label, suite in found]
 
 
 def _own_parts(recipe: Recipe, data: Mapping[str, StageData], fast: bool) -> list[tuple[str, Suite]]:
-    """The run's own data; where stages forget different sets, each of the sets under its stage's name as well."""
+    """The run's own data, as questions with answers or as documents."""
     roles = {str(role): _of_role(data, role) for role in (Role.FORGET, Role.RETAIN, Role.HOLDOUT)}
     roles = {role: members for role, members in roles.items() if members}
     own = _own_suite(recipe, roles or {Role.TRAIN: _of_role(data, Role.TRAIN)}, fast)
+    return [("", _with_stages(own, data))]
+
+
+def _verbatim_suite(data: Mapping[str, StageData], fast: bool) -> Suite:
+    """The run's own data as passages: what it forgets and as much of `holdout` as unseen text, EL_10 and MA of both."""
+    forget, unseen, retain = (_of_role(data, role) for role in (Role.FORGET, Role.HOLDOUT, Role.RETAIN))
+    if not forget:
+        raise RecipeError(f"evaluate: '{VERBATIM}' measures passages that are to be forgotten; write data.forget=…")
+    splits = [
+        Split(name="forget", examples=tuple(_sample(forget, OWN_LIMIT)), generate=False, extraction=(10,)),
+        Split(name="unseen", examples=tuple(_sample(unseen, len(forget))), generate=False, extraction=(10,)),
+        Split(name="retain", examples=tuple(_sample(retain, OWN_LIMIT_FAST if fast else OWN_LIMIT)), generate=False),
+    ]
+    present = [split for split in splits if split.examples]
+    metrics = extraction_metrics(["forget"], ["unseen"] if unseen else [], ["retain"] if retain else [])
+    suite = Suite(name="own passages", splits=tuple(present), metrics=metrics)
+    return _with_stages(suite, data)
+
+
+def _with_stages(suite: Suite, data: Mapping[str, StageData]) -> Suite:
+    """The suite, and where stages forget different sets, its measures of each of the sets under its stage's name."""
     forgotten = {name: d.examples[Role.FORGET] for name, d in data.items() if Role.FORGET in d.examples}
-    if len({digest(members) for members in forgotten.values()}) > 1:
-        sets = [_only(own.metrics, members, stage) for stage, members in forgotten.items()]
-        own = replace(own, metrics=(*own.metrics, *sets))
-    return [("", own)]
+    if len({digest(members) for members in forgotten.values()}) < 2:
+        return suite
+    sets = [_only(suite.metrics, members, stage) for stage, members in forgotten.items()]
+    return replace(suite, metrics=(*suite.metrics, *sets))
 
 
 def _only(metrics: Sequence[Metric], examples: Sequence[Example], stage: str) -> Metric:
@@ -98,14 +126,18 @@ def stop_splits(stage: Stage, suite: Suite) -> tuple[str, str, int]:
     Raises:
         RecipeError: the recipe measures no such splits.
     """
-    splits = {split.name: split for split in suite.splits}
-    for start in (f"{stage.name}-", ""):
-        forget, unseen = splits.get(f"{start}forget"), splits.get(f"{start}unseen")
-        if forget and unseen and forget.extraction:
-            return forget.name, unseen.name, forget.extraction[0]
+    keys = {m.key for m in score(suite.metrics, [])}
+    n = next((split.extraction[0] for split in suite.splits if split.extraction), None)
+    if n is not None:
+        name = extraction_likelihood(n).name
+        own = [f"{stage.name}-forget", "forget"]
+        never = [f"{stage.name}-unseen", "unseen"]
+        pairs = [(f, u) for f in own for u in never if {f"{f}/{name}", f"{u}/{name}"} <= keys]
+        if pairs:
+            return *pairs[0], n
     raise RecipeError(
         f"stage '{stage.name}': until: extraction compares the forget set with unseen text, and the recipe does not "
-        "measure both; write evaluate: ['tdec:forget=FILE,unseen=FILE']"
+        "measure both; write evaluate: extraction with data.holdout=FILE (unseen text)"
     )
 
 

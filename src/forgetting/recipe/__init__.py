@@ -1,0 +1,17 @@
+"""What a user writes: a recipe, typed and validated, YAML ⇄ objects."""
+
+from forgetting.recipe.reading import BUILT_IN, load_recipe, recipe_from, recipe_names, recipe_summary
+from forgetting.recipe.values import Adapter, Label, Recipe, Sources, Stage
+
+__all__ = [
+    "BUILT_IN",
+    "Adapter",
+    "Label",
+    "Recipe",
+    "Sources",
+    "Stage",
+    "load_recipe",
+    "recipe_from",
+    "recipe_names",
+    "recipe_summary",
+]
