@@ -5,6 +5,7 @@ import pytest
 from forgetting.benchmarks.suite import Split, Suite, joined, labelled
 from forgetting.core.errors import RecipeError
 from forgetting.core.example import Example
+from forgetting.core.measure import Measure
 from forgetting.core.record import Record, Score
 from forgetting.metrics.likelihood import probability
 from forgetting.metrics.per_example import mean, toward_oracle
@@ -48,3 +49,15 @@ def test_joined_suites_measure_what_each_measures() -> None:
 def test_two_splits_of_one_name_need_labels() -> None:
     with pytest.raises(RecipeError, match="both one and two have a split 'forget'; give them labels"):
         joined([suite("one"), suite("two")])
+
+
+def test_a_label_stands_before_what_a_probe_measures() -> None:
+    class Probe:
+        key = "task,limit=3"
+
+        def __call__(self, model: object, tokenizer: object, *, progress: object) -> list[Measure]:
+            return [Measure(name="acc", split="task", value=0.5, count=3)]
+
+    [probe] = labelled(Suite(name="h", splits=(), metrics=(), probes=(Probe(),)), "after").probes
+    assert [m.key for m in probe(None, None, progress=None)] == ["after-task/acc"]  # type: ignore[arg-type]
+    assert probe.key == "after-task,limit=3"

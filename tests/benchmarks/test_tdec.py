@@ -1,13 +1,12 @@
 """Passages become forget, unseen and retained text; what cannot be used is named in one line."""
 
 import csv
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from forgetting.benchmarks.tdec import drawn, tdec_lab, tdec_suite, tdec_variant, token_passages
+from forgetting.benchmarks.tdec import drawn, tdec_lab, tdec_suite, tdec_variant
 from forgetting.core.errors import DataError, ForgettingError, RecipeError
 from forgetting.core.example import Example
 from forgetting.data.encode import Formatting
@@ -114,47 +113,50 @@ def test_the_lab_brings_passages() -> None:
     assert {e.popularity for e in splits["forget"].examples} == {8.0}
 
 
-def saved(path: Path, values: object) -> Path:
-    np.save(path, values, allow_pickle=True)  # type: ignore[arg-type]
-    return path
+def id_files(folder: Path) -> tuple[str, list[list[int]]]:
+    ids = np.random.default_rng(0).integers(4, 97, (3, 12)).astype(np.uint16)
+    np.save(folder / "p.npy", ids[:, :6])
+    np.save(folder / "s.npy", ids[:, 6:])
+    return f"{folder / 'p.npy'}+{folder / 's.npy'}", ids.tolist()
 
 
 def test_token_ids_are_measured_as_they_are(tmp_path: Path) -> None:
-    ids = np.random.default_rng(0).integers(4, 97, (3, 12)).astype(np.uint16)
-    prefix, suffix = saved(tmp_path / "p.npy", ids[:, :6]), saved(tmp_path / "s.npy", ids[:, 6:])
-    found = token_passages(prefix, suffix, tiny_tokenizer())
-    assert [list(e.fields["token_ids"]) for e in found] == ids.tolist()  # type: ignore[call-overload]
-    assert found[0].form == "text" and found[0].response
-    (record, *_) = extract(tiny_model("gpt2"), tiny_tokenizer(), found, split="forget", n=(3,))
-    assert record.score is not None and record.score.tokens == 11
+    place, ids = id_files(tmp_path)
+    suite = tdec_variant(f"forget={place},count=3,n=3")
+    assert [list(e.token_ids) for e in suite.data["forget"]] == ids
+    records = extract(tiny_model("gpt2"), tiny_tokenizer(), suite.splits[0].examples, split="forget", n=(3,))
+    assert [r.score.tokens for r in records if r.score] == [11] * 3
+    assert records[0].answer == tiny_tokenizer().decode(ids[0])
 
 
-@pytest.mark.parametrize(
-    ("values", "message"),
-    [
-        (np.array([np.array([1, 2]), np.array([3])], dtype=object), "rows of unequal length"),
-        (np.ones((2, 3)), "holds float64 numbers; token ids are whole numbers"),
-        (np.ones(3, dtype=int), r"has the shape \[3\]"),
-        (np.array([[1, 2], [3, 97]]), "row 1: token id 97 is outside the vocabulary of 97"),
-        (np.array([[1, -2]]), "row 0: token id -2 is outside"),
-    ],
-)
-def test_bad_arrays_are_named(tmp_path: Path, values: object, message: str) -> None:
-    file = saved(tmp_path / "bad.npy", values)
-    with pytest.raises(DataError, match=message) as found:
-        token_passages(file, None, tiny_tokenizer())
-    assert str(found.value).startswith(str(file)) and "\n" not in str(found.value)
+def test_ids_that_are_forgotten_are_not_unseen(tmp_path: Path) -> None:
+    place, _ = id_files(tmp_path)
+    with pytest.raises(DataError, match=r"p\.npy, row 0: is in the unseen text too \(3 such\)"):
+        tdec_variant(f"forget={place},unseen={place},count=3")
 
 
-def test_arrays_that_do_not_match_or_are_none_are_named(tmp_path: Path) -> None:
-    two, one = saved(tmp_path / "2.npy", np.ones((2, 3), int)), saved(tmp_path / "1.npy", np.ones((1, 3), int))
-    with pytest.raises(DataError, match=r"1\.npy: has 1 rows, but .*2\.npy has 2"):
-        token_passages(two, one, tiny_tokenizer())
-    (tmp_path / "t.npy").write_text(json.dumps([[1]]))
-    with pytest.raises(DataError, match=r"t\.npy: not an array"):
-        token_passages(tmp_path / "t.npy", None, tiny_tokenizer())
-    with pytest.raises(DataError, match="no such file"):
-        token_passages(tmp_path / "none.npy", None, tiny_tokenizer())
+def test_what_is_brought_to_train_on_ends_where_what_is_measured_ends() -> None:
+    suite = tdec_suite(passages(2), unseen=passages(2, "u"), retain=passages(2, "r"), count=2)
+    splits = {s.name: s.examples for s in suite.splits}
+    assert suite.data["forget"] == splits["forget"]
+    assert {e.max_tokens for name in ("forget", "unseen") for e in splits[name]} == {200}
+    assert {e.max_tokens for e in (*suite.data["retain"], *splits["retain"])} == {None}
+
+
+def test_a_hub_dataset_is_read_by_its_text_column(monkeypatch: pytest.MonkeyPatch) -> None:
+    import datasets
+
+    asked: list[tuple] = []
+
+    def load(*arguments: object, **keywords: object) -> list[dict]:
+        asked.append((*arguments, keywords["split"]))
+        return [{"text": e.response, "url": "x"} for e in passages(3, str(arguments[0])[-1])]
+
+    monkeypatch.setattr(datasets, "load_dataset", load)
+    suite = tdec_variant("forget=hub:org/a,retain=hub:org/b/config/test,count=3")
+    assert asked == [("org/a", None, "train"), ("org/b", "config", "test")]
+    assert suite.data["forget"][0].where == "org/a/train[0]"
+    assert [e.form for e in suite.data["forget"]] == ["text"] * 3
 
 
 @needs_data
@@ -162,11 +164,3 @@ def test_the_five_published_sets_are_read() -> None:
     for number in range(5):
         suite = tdec_suite(str(TDEC / f"lm_extraction_32_{number}.csv"))
         assert len(suite.data["forget"]) == 32
-
-
-@needs_data
-def test_the_published_arrays_hold_1000_passages_of_100_tokens() -> None:
-    tokenizer = tiny_tokenizer(vocab=50_257)
-    found = token_passages(TDEC / "val_prefix.npy", TDEC / "val_suffix.npy", tokenizer)
-    assert {len(e.fields["token_ids"]) for e in found} == {100} and len(found) == 1000  # type: ignore[arg-type]
-    assert len({e.id for e in drawn(found, 32, seed=0, part=4)}) == 32

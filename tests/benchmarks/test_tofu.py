@@ -188,7 +188,7 @@ def test_the_oracle_of_other_questions_is_refused_by_the_first_id(tmp_path: Path
 
     (tmp_path / "model.json").write_text(log(["0", "1"]))
     (tmp_path / "oracle.json").write_text(log(["0", "2"]))
-    with pytest.raises(DataError, match=r"id '1' is only among the model's records"):
+    with pytest.raises(DataError, match="of other questions: split 'forget', id '1'"):
         rescore(tmp_path / "model.json", tmp_path / "oracle.json")
 
 

@@ -164,6 +164,26 @@ def test_an_empty_source_is_refused(tmp_path: Path) -> None:
         load(tmp_path, [])
 
 
+def test_a_row_of_ids_beside_its_text_is_text_unless_the_source_says_otherwise() -> None:
+    row = {"text": "the cat", "token_ids": [4, 5]}
+    assert (one(row).form, one(row).token_ids) == ("text", ())
+    assert (one(row, form="tokens").form, one(row, form="tokens").token_ids) == ("tokens", (4, 5))
+    assert one({"ids": [4, 5]}, form="tokens", columns={"token_ids": "ids"}).token_ids == (4, 5)
+    with pytest.raises(DataError, match="no column 'token_ids'"):
+        one({"text": "the cat"}, form="tokens")
+
+
+def test_a_limit_of_tokens_is_for_texts() -> None:
+    assert one({"text": "the cat"}, max_tokens=5).max_tokens == 5
+    with pytest.raises(DataError, match="is a question with its answer, and max_tokens cuts texts"):
+        one({"prompt": "q", "response": "a"}, max_tokens=5)
+
+
+def test_sets_of_ids_overlap_where_their_ids_are_equal() -> None:
+    first, second = one({"token_ids": [1, 23]}), one({"token_ids": [12, 3]})
+    assert overlap([first, second], [one({"token_ids": [1, 23]})]) == [first]
+
+
 def test_overlap_looks_past_case_and_spaces() -> None:
     forget = [one({"prompt": p, "response": r}) for p, r in (("Who?", "Ada  L."), ("Who?", "Bob"), ("Whom?", "Ada L."))]
     retain = [one({"prompt": "WHO?", "response": "ada l."}), one({"prompt": "x", "response": "Bob"})]

@@ -64,6 +64,30 @@ def test_roles_of_one_size_are_not_in_the_same_order() -> None:
     assert picks["forget"] != picks["retain"]
 
 
+@settings(deadline=None)
+@given(
+    size=st.integers(1, 20), batch_size=st.integers(1, 9), seed=st.integers(0, 5), step=st.integers(0, 30),
+    parts=st.integers(1, 5),
+)  # fmt: skip
+def test_a_partner_gives_the_same_examples_in_every_micro_batch(
+    size: int, batch_size: int, seed: int, step: int, parts: int
+) -> None:
+    sizes = {"forget": size, "alternate": size, "retain": 7}
+    plan = StepPlan(sizes, batch_size, seed, {"forget": "alternate"})
+    picks = plan.at(step)
+    assert list(picks) == ["forget", "alternate", "retain"]
+    assert all(part.get("forget") == part.get("alternate") for part in split(picks, parts))
+    alone = StepPlan({"forget": size, "retain": 7}, batch_size, seed).at(step)
+    assert {role: picks[role] for role in alone} == alone
+    second = StepPlan({"retain": 7, **sizes}, batch_size, seed, {"forget": "alternate"}).at(step)
+    assert second["forget"] == second["alternate"]
+
+
+def test_halves_of_unequal_numbers_cannot_be_paired() -> None:
+    with pytest.raises(DataError, match="3 forget and 4 alternate examples cannot be paired; give one for each"):
+        StepPlan({"forget": 3, "alternate": 4}, 2, 0, {"forget": "alternate"})
+
+
 def test_an_empty_role_is_refused() -> None:
     with pytest.raises(DataError, match="the retain set is empty"):
         StepPlan({"forget": 3, "retain": 0}, 2, 0)

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from forgetting.data.source import Source
+from forgetting.data.source import Source, text_source
 
 
 def test_a_path_alone_is_a_source() -> None:
@@ -25,9 +25,38 @@ def test_a_column_maps_to_something_an_example_holds() -> None:
     ("source", "name"),
     [
         (Source(path="a.csv"), "a.csv"),
+        (Source(path="p.npy", suffix="s.npy"), "p.npy+s.npy"),
         (Source(hub="org/set", name="forget10"), "org/set/forget10/train"),
         (Source(suite="lab:popular"), "suite lab:popular"),
     ],
 )
 def test_messages_name_it(source: Source, name: str) -> None:
     assert str(source) == name
+
+
+@pytest.mark.parametrize(
+    ("text", "source"),
+    [
+        ("a+b.csv", Source(path="a+b.csv")),
+        ("val_prefix.npy", Source(path="val_prefix.npy")),
+        ("p.npy+s.npy", Source(path="p.npy", suffix="s.npy")),
+        ("p.npy.gz", Source(path="p.npy.gz")),
+        ("hub:org/set", Source(hub="org/set")),
+        ("hub:org/set/config/test", Source(hub="org/set", name="config", split="test")),
+    ],
+)
+def test_a_place_is_one_string(text: str, source: Source) -> None:
+    assert Source.model_validate(text) == source
+
+
+def test_a_place_of_texts_is_read_as_text_and_one_of_ids_as_ids() -> None:
+    assert text_source("a.csv", limit=3) == Source(path="a.csv", form="text", limit=3)
+    assert text_source("p.npy+s.npy", max_tokens=9) == Source(path="p.npy", suffix="s.npy", max_tokens=9)
+
+
+def test_a_suffix_goes_with_ids_and_ids_are_nothing_else() -> None:
+    for keys in ({"path": "a.csv", "suffix": "s.npy"}, {"path": "p.npy", "suffix": "s.csv"}, {"suffix": "s.npy"}):
+        with pytest.raises(ValidationError, match=r"two \.npy files|exactly one"):
+            Source(**keys)
+    with pytest.raises(ValidationError, match="form: token ids have the form tokens, not qa"):
+        Source(path="p.npy", form="qa")

@@ -1,6 +1,7 @@
 """Fast continuations equal the naive procedure: every prefix decoded by itself, a whole forward for each token."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from forgetting.core.errors import DataError
 from forgetting.core.example import Example
 from forgetting.evaluation import extraction
 from forgetting.evaluation.extraction import Verbatim, continue_all, extract, overlaps
+from forgetting.metrics.extraction import extraction_likelihood
 from tests.models.tiny import WORDS, tiny_model, tiny_tokenizer
 
 FAMILIES = ["llama", "gpt2", "gpt_neo", "qwen3", "gemma2", "mistral", "phi", "cohere"]
@@ -102,18 +104,39 @@ def test_records_hold_scores_and_overlaps_and_leave_the_model_as_it_was() -> Non
     assert not math.isnan(record.score.runner_up)
 
 
+def own_ids(ids: list[int]) -> Example:
+    return Example(id="t", form="tokens", response="7 7", token_ids=tuple(ids), where="f.npy, row 2")
+
+
+def test_a_passage_of_no_more_than_n_tokens_is_missing_from_that_n_and_scored_all_the_same() -> None:
+    model, tokenizer = model_of("llama"), tiny_tokenizer()
+    short, whole = text(3), replace(text(12), id="b")
+    records = extract(model, tokenizer, [short, whole], split="forget", n=(3, 2))
+    alone = extract(model, tokenizer, [whole], split="forget", n=(3, 2))
+    assert extraction_likelihood(3).value_of(records[0]) is None
+    assert extraction_likelihood(2).value_of(records[0]) is not None
+    assert records[0].score is not None and records[0].score.tokens == 2
+    assert records[1].extraction == alone[0].extraction
+
+
+def test_a_record_of_token_ids_says_what_they_decode_to() -> None:
+    (record,) = extract(model_of("llama"), tiny_tokenizer(), [own_ids([5, 6, 7, 8])], split="forget", n=(2,))
+    assert record.answer == tiny_tokenizer().decode([5, 6, 7, 8])
+
+
 def test_an_example_may_bring_its_own_token_ids() -> None:
     model = model_of("llama")
     ids = memorized(model, 0.5, 3, 12)
-    (record,) = extract(model, tiny_tokenizer(), [text(1, fields={"token_ids": tuple(ids)})], split="forget", n=(3,))
+    (record,) = extract(model, tiny_tokenizer(), [own_ids(ids)], split="forget", n=(3,))
     assert record.extraction[3] == overlaps(ids, {k: naive(model, ids, k) for k in range(1, 10)}, 3)
 
 
 @pytest.mark.parametrize(
     ("example", "message"),
     [
-        (text(10), r"^f\.csv:2: has 10 tokens, but overlaps of 10 tokens need at least 11; "),
-        (text(1, fields={"token_ids": (*range(3, 20), 97)}), r"^f\.csv:2: token id 97 is outside .* vocabulary of 97"),
+        (text(10), r"^forget: the longest passage has 10 tokens, but overlaps of 10 tokens need at least 11; "),
+        (text(1), r"^f\.csv:2: is a single token"),
+        (own_ids([*range(3, 20), 97]), r"^f\.npy, row 2: token id 97 is outside .* vocabulary of 97"),
         (Example(id="q", prompt="a", response="b"), "^q: a question has no verbatim sequence"),
     ],
 )

@@ -44,6 +44,24 @@ def test_two_metrics_of_one_name_are_refused():
         score([likely_answers, mean(probability, ["forget"], "down")], RECORDS)
 
 
+def test_an_oracle_of_other_questions_is_refused_by_the_first_and_how_many_match():
+    others = [record("a", "forget"), record("c", "forget"), record("b", "retain", prompt="Why?")]
+    with pytest.raises(
+        DataError, match=r"split 'forget', id 'b' \('Question b\?'\) is not among them \(1 of 3 match\)"
+    ):
+        score([likely_answers], RECORDS, others)
+    with pytest.raises(DataError, match=r"split 'forget', id 'a' .* \(0 of 3 match\)"):
+        score([likely_answers], RECORDS, [record("a", "elsewhere")])
+    with pytest.raises(DataError, match=r"split 'forget', id 'a' .* \(2 of 3 match\)"):
+        score([likely_answers], RECORDS, [record("a", "forget", prompt="Why?"), *RECORDS[1:]])
+
+
+def test_an_oracle_that_was_asked_more_or_fewer_splits_is_one():
+    more = [*RECORDS, record("z", "forget"), record("z", "elsewhere")]
+    only_forget = [r for r in RECORDS if r.split == "forget"]
+    assert score([likely_answers], RECORDS, more) == score([likely_answers], RECORDS, only_forget)
+
+
 def test_a_record_that_comes_twice_is_refused():
     with pytest.raises(DataError, match="the records: id 'a' occurs twice in split 'forget'"):
         score([likely_answers], [*RECORDS, RECORDS[0]])

@@ -59,7 +59,7 @@ def piece_loss(values: dict[str, Tensor], here: slice) -> Tensor:
 def pieces_of(needs: tuple[s.Statistic, ...], reference_NV: Tensor | None) -> list[Piece]:
     cuts = [slice(a, b) for a, b in zip((0, *ENDS[:-1]), ENDS, strict=True)]
     logits = None if reference_NV is None else (lambda tokens: reference_NV[tokens])
-    return [Piece(cut, needs, lambda values, cut=cut: piece_loss(values, cut), logits) for cut in cuts]  # type: ignore[misc]
+    return [Piece((cut,), needs, lambda values, cut=cut: piece_loss(values, cut), logits) for cut in cuts]  # type: ignore[misc]
 
 
 def ours(model: nn.Module, needs: tuple[s.Statistic, ...], reference_NV: Tensor, chunk: int) -> tuple[Tensor, dict]:
@@ -89,7 +89,7 @@ def plain(
     reference = reference_NV.to(dtype)
     loss = torch.zeros((), dtype=dtype)
     for piece in pieces_of(needs, reference):
-        cut = piece.tokens
+        (cut,) = piece.tokens
         values = {x.name: oracle.statistic(x.name, logits_NV[cut], TARGETS[cut], reference[cut]) for x in needs}
         loss = loss + piece.loss(values)
     loss.backward()
@@ -196,6 +196,34 @@ def test_the_plain_path_gives_the_same_numbers(what: str) -> None:
         assert apart(actual, expected) <= 2e-5
 
 
+RUNS = (slice(20, 27), slice(0, 1), slice(9, 13))
+
+
+@pytest.mark.parametrize("wanted", SLOPED, ids=lambda x: x.name)
+@pytest.mark.parametrize("chunk", [1, 3, 5, 7, 8, 12, 100])
+def test_runs_that_a_loss_ties_together_are_one_piece(chunk: int, wanted: s.Statistic) -> None:
+    torch.manual_seed(0)
+    weight, bias = torch.randn(VOCAB, 8, dtype=torch.float64), torch.randn(VOCAB, dtype=torch.float64)
+    hidden = torch.randn(len(SOURCES), 8, dtype=torch.float64)
+    reference_NV = torch.randn(len(SOURCES), VOCAB, dtype=torch.float64)
+    order = torch.cat([torch.arange(r.start, r.stop) for r in RUNS])
+    leaves = [t.clone().requires_grad_() for t in (hidden, weight, bias)]
+    values = oracle.statistic(
+        wanted.name, (leaves[0] @ leaves[1].T + leaves[2])[order], TARGETS[order], reference_NV[order]
+    )
+    expected = piece_loss({wanted.name: values}, slice(0, len(order)))
+    expected.backward()
+    mine = [nn.Parameter(t.clone()) for t in (hidden, weight, bias)]
+    piece = Piece(RUNS, (wanted,), lambda v: piece_loss(v, slice(0, len(order))), lambda tokens: reference_NV[tokens])
+    with Shapes() as shapes:
+        loss = vocabulary_loss(mine[0], Head(mine[1], mine[2]), TARGETS, [piece], elements=chunk * VOCAB)
+        loss.backward()
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-11)
+    for ours_, theirs in zip(mine, leaves, strict=True):
+        torch.testing.assert_close(ours_.grad, theirs.grad, rtol=1e-9, atol=1e-12)
+    assert max(shape[0] for shape in shapes.seen if len(shape) == 2 and shape[1] == VOCAB) <= max(chunk, 1)
+
+
 class Shapes(TorchDispatchMode):
     """Notes the shapes of all new storages."""
 
@@ -236,7 +264,7 @@ def test_a_rank_may_weigh_a_loss_but_has_no_slope(chunk: int) -> None:
         return (values["rank"] * values["logp"]).sum()
 
     mine, theirs = hidden.clone().requires_grad_(), hidden.clone().requires_grad_()
-    piece = Piece(slice(0, 12), (s.LOGP, s.RANK), loss)
+    piece = Piece((slice(0, 12),), (s.LOGP, s.RANK), loss)
     vocabulary_loss(mine, Head(weight.double()), targets, [piece], elements=chunk * VOCAB).backward()
     logits = theirs @ weight.double().T
     ranks = oracle.statistic("rank", logits.detach(), targets)
@@ -248,15 +276,18 @@ def test_a_rank_may_weigh_a_loss_but_has_no_slope(chunk: int) -> None:
 def test_a_piece_that_asks_for_no_gradient_gives_none(chunk: int) -> None:
     hidden = torch.randn(6, 8, requires_grad=True)
     cuts = [
-        Piece(slice(0, 3), (s.LOGP,), lambda v: v["logp"].sum()),
-        Piece(slice(3, 6), (s.LOGP,), lambda v: v["logp"].detach().sum()),
+        Piece((slice(0, 3),), (s.LOGP,), lambda v: v["logp"].sum()),
+        Piece((slice(3, 6),), (s.LOGP,), lambda v: v["logp"].detach().sum()),
     ]
     vocabulary_loss(hidden, Head(torch.randn(VOCAB, 8)), TARGETS[:6], cuts, elements=chunk * VOCAB).backward()
     assert hidden.grad is not None and hidden.grad[:3].abs().sum() > 0 and hidden.grad[3:].abs().sum() == 0
 
 
 def test_the_loss_is_scaled_by_what_stands_before_it_and_used_once() -> None:
-    head, pieces = Head(nn.Parameter(torch.randn(VOCAB, 8))), [Piece(slice(0, 6), (s.LOGP,), lambda v: v["logp"].sum())]
+    head, pieces = (
+        Head(nn.Parameter(torch.randn(VOCAB, 8))),
+        [Piece((slice(0, 6),), (s.LOGP,), lambda v: v["logp"].sum())],
+    )
     hidden = torch.randn(6, 8, requires_grad=True)
     (once,) = torch.autograd.grad(vocabulary_loss(hidden, head, TARGETS[:6], pieces), hidden)
     loss = 2.5 * vocabulary_loss(hidden, head, TARGETS[:6], pieces)
@@ -271,7 +302,7 @@ def test_bfloat16_models_keep_fp32_sums() -> None:
     weight, hidden = torch.randn(VOCAB, 16), torch.randn(len(SOURCES), 16)
     head = Head(nn.Parameter(weight.bfloat16()))
     low = hidden.bfloat16().requires_grad_()
-    pieces = [Piece(slice(0, len(SOURCES)), (s.LOGP,), lambda v: -v["logp"].mean())]
+    pieces = [Piece((slice(0, len(SOURCES)),), (s.LOGP,), lambda v: -v["logp"].mean())]
     loss = vocabulary_loss(low, head, TARGETS, pieces, elements=5 * VOCAB)
     loss.backward()
     exact = hidden.bfloat16().double() @ weight.bfloat16().double().T

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -77,10 +77,10 @@ def signals_of(objective: Objective, role: str, t: Table) -> Signals:
 def loss_of(objective: Objective, roles: dict[str, Table], *, step: int = 0, total: int = 1) -> Tensor:
     """The step's loss of all roles together."""
     weights, denominators = objective.weights(step, total), objective.denominators([batch_of(roles)])
-    shares = [
-        objective.loss(role, signals_of(objective, role, t), weights=weights, denominators=denominators)[0]
-        for role, t in roles.items()
-    ]
+    signals = {role: signals_of(objective, role, t) for role, t in roles.items()}
+    for role, partner in objective.partners.items():
+        signals[role] = replace(signals[role], partner=signals[partner])
+    shares = [objective.loss(role, s, weights=weights, denominators=denominators)[0] for role, s in signals.items()]
     return torch.stack(shares).sum()
 
 

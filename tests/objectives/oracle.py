@@ -82,11 +82,49 @@ def averaged(values_N: Tensor, weights: list[float], sequences: list[int], avera
     return sum(sums) / len(sums)
 
 
-def npo(logits_NV: Tensor, reference_NV: Tensor, targets_N: Tensor, sequences: list[int], beta: float) -> Tensor:
-    """−(2/β)·mean over sequences of log σ(−β·(Σ log p − Σ log p_ref))."""
+def log_ratios(
+    logits_NV: Tensor, reference_NV: Tensor, targets_N: Tensor, sequences: list[int], weights: list[float], sign: int
+) -> dict[int, tuple[Tensor, float]]:
+    """By sequence: Σ log p − Σ log p_ref over the tokens whose weight has this sign, and the mean of their |weight|."""
     ratio_N = statistic("logp", logits_NV, targets_N) - statistic("logp", reference_NV, targets_N)
-    values = []
+    found = {}
     for s in sorted(set(sequences)):
-        ratio = sum(ratio_N[n] for n, own in enumerate(sequences) if own == s)
-        values.append(-(2 / beta) * log_sigmoid(-beta * ratio))
-    return sum(values) / len(values)
+        own = [n for n, sequence in enumerate(sequences) if sequence == s and sign * weights[n] > 0]
+        if own:
+            found[s] = (sum(ratio_N[n] for n in own), math.fsum(abs(weights[n]) for n in own) / len(own))
+    return found
+
+
+def npo(
+    logits_NV: Tensor,
+    reference_NV: Tensor,
+    targets_N: Tensor,
+    sequences: list[int],
+    beta: float,
+    weights: list[float] | None = None,
+    sign: int = 1,
+) -> Tensor:
+    """−(2/β)·mean over sequences of log σ(−β·(Σ log p − Σ log p_ref)), a sequence weighing as its tokens do."""
+    given = weights or [1.0] * len(sequences)
+    ratios = log_ratios(logits_NV, reference_NV, targets_N, sequences, given, sign).values()
+    values = [-(2 / beta) * log_sigmoid(-beta * ratio) * weight for ratio, weight in ratios]
+    return sum(values) / math.fsum(weight for _, weight in ratios)
+
+
+def dpo(
+    rejected: tuple[Tensor, Tensor, Tensor, list[int], list[float]],
+    chosen: tuple[Tensor, Tensor, Tensor, list[int], list[float]],
+    beta: float,
+    factor: float = 1.0,
+) -> Tensor:
+    """−factor·mean over pairs of log σ(β·(Δ_chosen − Δ_rejected)), a pair weighing as its rejected tokens do.
+
+    `rejected` and `chosen`: logits, the reference's logits, targets, sequences, weights.
+    """
+    down, up = log_ratios(*rejected, 1), log_ratios(*chosen, 1)
+    total, weights = torch.zeros((), dtype=rejected[0].dtype), []
+    for s, (ratio, weight) in down.items():
+        better = up[s][0] if s in up else 0.0
+        total = total - factor * weight * log_sigmoid(beta * (better - ratio))
+        weights.append(weight)
+    return total / math.fsum(weights)

@@ -47,6 +47,7 @@ def roles() -> dict[str, Table]:
     made = inputs()
     return {
         "forget": supervised(made["logits"], made["ref_logits"], made["labels"]),
+        "alternate": supervised(made["alt_logits"], made["alt_ref_logits"], made["alt_labels"]),
         "retain": supervised(made["retain_logits"], made["retain_ref_logits"], made["retain_labels"]),
     }
 
@@ -74,15 +75,23 @@ NPO_ALONE = {"beta": 0.1, "retain": "none"}
         ("GradAscent", "ga", {}),
         ("GradDiff_NLL_gamma1_alpha1", "graddiff", {}),
         ("NPO_beta0.1", "npo", NPO_ALONE),
+        ("DPO_beta0.1", "dpo", {**NPO_ALONE, "scale": "open_unlearning"}),
     ],
 )
 def test_open_unlearning_s_losses_and_gradients(figure: str, method: str, parameters: dict) -> None:
     theirs = figures("losses")[figure]
     value, norms = value_and_norms(build_method(method, parameters))
     assert value == pytest.approx(theirs["loss"], rel=1e-10)
-    names = {"forget": "logits", "retain": "retain_logits"}
+    names = {"forget": "logits", "alternate": "alt_logits", "retain": "retain_logits"}
     for role, norm in norms.items():
         assert norm == pytest.approx(theirs["grad_l2"][names[role]], rel=1e-10)
+
+
+def test_dpo_as_published_is_theirs_without_their_factor() -> None:
+    theirs = figures("losses")["DPO_beta0.1"]
+    value, norms = value_and_norms(build_method("dpo", NPO_ALONE))
+    assert value == pytest.approx(theirs["loss"] * 0.05, rel=1e-10)
+    assert norms["alternate"] == pytest.approx(theirs["grad_l2"]["alt_logits"] * 0.05, rel=1e-10)
 
 
 def test_kl_of_supervised_positions_is_their_variant() -> None:

@@ -7,7 +7,7 @@ import torch
 
 from forgetting.core.errors import RecipeError
 from forgetting.core.signals import Signals
-from forgetting.objectives.losses import ihl, kl_to_reference, nll, npo
+from forgetting.objectives.losses import dpo, ihl, kl_to_reference, nll, npo
 from forgetting.objectives.objective import Objective, Term
 from forgetting.objectives.schedule import linear
 from forgetting.objectives.statistics import KL_TO_REFERENCE, LOGP, RUNNER_UP
@@ -135,6 +135,38 @@ def test_what_an_objective_needs_is_asked_once() -> None:
     with_npo = Objective(Term("forget", npo(1.0), average="sequence"))
     assert with_npo.of_reference("forget") == (LOGP,) and with_npo.in_whole_sequences("forget")
     assert [t.label for t in objective.terms] == ["forget", "more", "retain"]
+
+
+def test_a_sequence_loss_is_divided_by_the_weights_of_its_sequences() -> None:
+    zeros = torch.zeros(5, 3)
+    weights, sequences = [3.0, -2.0, 0.5, -0.25, -0.75], [0, 0, 1, 2, 2]
+    batch = batch_of({"train": Table(zeros, zeros, torch.zeros(5, dtype=torch.long), weights, sequences)})
+    assert Term("train", npo(1.0), average="sequence").denominator([batch, batch]) == 7.0
+    assert Term("train", npo(1.0), average="sequence", sign="negative").denominator([batch]) == 2.5
+
+
+def test_what_is_asked_of_one_half_of_a_pair_is_asked_of_the_other() -> None:
+    pairs = Term("forget", dpo(0.1), average="sequence", partner="alternate")
+    objective = Objective(Term("retain", nll), Term("alternate", kl_to_reference, name="near"), pairs)
+    assert objective.groups == (("retain",), ("forget", "alternate"))
+    assert objective.roles == ("retain", "forget", "alternate") and objective.partners == {"forget": "alternate"}
+    for role in ("forget", "alternate"):
+        assert set(objective.needs(role)) == {LOGP, KL_TO_REFERENCE} and objective.of_reference(role) == (LOGP,)
+        assert objective.compares(role) and objective.in_whole_sequences(role)
+    assert objective.of_role("alternate") == [1] and not objective.in_whole_sequences("retain")
+
+
+def test_pairs_that_make_no_sense_are_refused() -> None:
+    def term(role: str, partner: str | None) -> Term:
+        return Term(role, dpo(0.1), average="sequence", partner=partner)
+
+    for partner in (None, "forget"):
+        with pytest.raises(RecipeError, match="term 'forget': the loss 'dpo' compares pairs; write partner="):
+            term("forget", partner)
+    for others in (("forget", "holdout"), ("retain", "alternate"), ("alternate", "retain")):
+        with pytest.raises(RecipeError, match="is paired twice"):
+            Objective(term("forget", "alternate"), term(*others))
+    assert Objective(term("forget", "alternate"), term("forget", "alternate")).roles == ("forget", "alternate")
 
 
 def test_what_makes_no_sense_is_refused() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -83,7 +84,7 @@ def test_a_kept_adapter_goes_on_where_the_stage_before_left_it(recipe_file: Path
     folder = run(recipe, report=False)
     ends = [load_file(folder / "stages" / f"set{i}" / "last" / "weights.safetensors") for i in range(3)]
     assert ends[0].keys() == ends[1].keys() == ends[2].keys()
-    moved = [max(float((b[k] - a[k]).abs().max()) for k in a) for a, b in zip(ends[:-1], ends[1:], strict=True)]
+    moved = [max(float((b[k] - a[k]).abs().max()) for k in a) for a, b in pairwise(ends)]
     assert all(0 < step < 0.01 for step in moved)  # two steps at 1e-3 from the end before, not from a new start
 
 

@@ -28,6 +28,7 @@ MEANINGS = {
     "forget_quality": "p-value of the two-sample KS test that truth ratios of this model and of the oracle follow one "
     "distribution. A high p alone is no success.",
     "model_utility": "What should have been kept, in one number: harmonic mean of probability and ROUGE-L recall.",
+    "balance": "Harmonic mean of what was forgotten and what was kept.",
     "truth_ratio": "Wrong answers' probability over the right answer's, mean over questions.",
 }
 
@@ -109,6 +110,10 @@ class Story:
     intervals: bool = True
     questions: int = 40
     selected: bool = True
+    flops: Mapping[str, float | str | None] | None = None
+    seconds: float = 8.6
+    path: Mapping[int, Levels] = field(default_factory=dict)
+    """What was measured on the way, where it is not between start and end."""
 
 
 IHL_RUN = Story(name="ihl", after=IHL)
@@ -127,7 +132,8 @@ def write_run(folder: Path, story: Story) -> Path:
             evaluations.append(_evaluation(folder, story, point, levels, 0))
     start, end = story.before or BEFORE, story.after or GA
     for step in story.epochs:
-        evaluations.append(_evaluation(folder, story, "epoch", _between(start, end, step / story.steps), step))
+        levels = story.path.get(step) or _between(start, end, min(step / story.steps, 1.0))
+        evaluations.append(_evaluation(folder, story, "epoch", levels, step))
     if story.after is not None:
         evaluations.append(_evaluation(folder, story, "after", story.after, story.steps))
     _write_history(folder / "stages" / "unlearn", story)
@@ -261,13 +267,14 @@ def _results(story: Story, evaluations: list[dict[str, Any]]) -> dict[str, Any]:
         "stages": [stage],
         "cost": {
             "seconds": 14.2,
-            "train_seconds": 8.6,
+            "train_seconds": story.seconds,
             "evaluation_seconds": 5.2,
             "peak_memory_bytes": 412 * 2**20,
             "trainable_parameters": 55_296,
             "total_parameters": 830_000,
             "steps": story.steps,
             "supervised_tokens": 7_412,
+            **({} if story.flops is None else {"prepare_seconds": 0.4, "flops": story.flops}),
         },
         "selection": _selection(text) if story.selected else None,
     }

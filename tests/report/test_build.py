@@ -116,9 +116,17 @@ def test_the_question_the_verdict_and_the_numbers_are_on_the_page(tmp_path: Path
     assert "The highest balance of forgetting and keeping" in page.text
     assert "✓ chosen" in page.text
     assert "412 MiB" in page.text
-    assert "6.66 % of 830 000" in page.text
+    assert "6.66 % 55 296 of 830 000" in page.text
     assert "learning_rate: 3.0e-4" in page.text
     assert "2.13.0" in page.text
+
+
+def test_the_cost_is_told_in_parts(tmp_path: Path) -> None:
+    flops = {"forget": 1e12, "retain": 2e12, "evaluation": 5e12, "total": 8e12, "reason": ""}
+    page, _ = page_of(tmp_path, replace(IHL_RUN, flops=flops), NPO_RUN)
+    assert "8.00 TFLOP forget 1.00 TFLOP retain 2.00 TFLOP evaluation 5.00 TFLOP0.4 s8.6 s5.2 s" in page.text
+    assert "— not counted—8.6 s5.2 s" in page.text
+    assert "seconds of preparing and training" in page.text
 
 
 def test_several_runs_are_compared_and_each_judged(tmp_path: Path) -> None:

@@ -1,12 +1,13 @@
 """Measures are told apart only by intervals that do not meet."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from forgetting.core.measure import Measure
-from forgetting.report.compare import Relation, distance_to_oracle, reason_at, relation, value_at
+from forgetting.report.compare import Relation, distance_to_oracle, reason_at, relation, value_at, way
 from forgetting.report.results import Evaluation
 from tests.report.fixtures import GA_RUN, IHL_RUN, load
 
@@ -60,3 +61,21 @@ def test_an_absent_value_has_a_reason() -> None:
     assert reason_at(evaluation, "forget/loss") == "it is not part of that evaluation"
     assert reason_at(None, "forget/rouge") == "the model was not measured at that point"
     assert reason_at(evaluation, None) == "the suite has no such measure"
+
+
+def test_a_way_goes_by_step_through_what_was_measured_whole(tmp_path: Path) -> None:
+    early = replace(IHL_RUN, steps=10, epochs=(5, 20))
+    (run,) = load(tmp_path, early)
+    stops = way(run, ("forget/probability", "retain/probability"))
+    assert [(stop.step, stop.point) for stop in stops] == [(0, "before"), (5, "epoch"), (10, "after"), (20, "epoch")]
+    assert [m.key for m in stops[0].measures] == ["forget/probability", "retain/probability"]
+    assert [stop.point for stop in way(run, ("forget/forget_quality",))] == ["before", "after"]
+    assert way(run, ("forget/probability", None)) == []
+
+
+def test_a_later_stage_goes_on_where_the_one_before_it_ended(tmp_path: Path) -> None:
+    (run,) = load(tmp_path, replace(IHL_RUN, steps=10, epochs=(5,)))
+    again = [replace(e, stage="again") for e in run.evaluations if e.point in {"epoch", "after"}]
+    stages = (*run.stages, replace(run.stages[0], name="again"))
+    both = replace(run, stages=stages, evaluations=(*run.evaluations, *again))
+    assert [stop.step for stop in way(both, ("forget/probability",))] == [0, 5, 10, 15, 20]

@@ -64,3 +64,12 @@ def test_log_ticks_are_powers_of_ten() -> None:
     assert scale.ticks() == [1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0]
     assert scale(1e-3) == 0
     assert scale(10.0) == pytest.approx(80)
+
+
+def test_a_short_log_scale_has_ticks_between_the_powers() -> None:
+    assert svg.Scale(3, 70, 0, 100, log=True).ticks() == [5.0, 10.0, 20.0, 50.0]
+    assert svg.Scale(1e-12, 1, 0, 100, log=True).ticks()[-1] == 1.0
+
+
+def test_ticks_are_short() -> None:
+    assert [svg.tick_text(v) for v in (0.0, -0.2, 20_000.0, 1e-4, 2e-5)] == ["0", "−0.2", "20k", "10⁻⁴", "2·10⁻⁵"]

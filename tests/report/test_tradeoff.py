@@ -1,5 +1,6 @@
 """The main figure: every point where its values are, labels that keep apart."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
@@ -7,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 
 from forgetting.report import svg
-from forgetting.report.tradeoff import tradeoff
+from forgetting.report.tradeoff import P_FLOOR, path, tradeoff
 from tests.report.fixtures import GA_RUN, IHL, IHL_RUN, NPO_RUN, Story, load
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -62,3 +63,66 @@ def test_without_an_oracle_only_a_corner_is_called_ideal(tmp_path: Path) -> None
 
 def test_without_values_there_is_no_main_figure(tmp_path: Path) -> None:
     assert tradeoff(load(tmp_path, Story(name="x", after=None, before=None, oracle=None, epochs=()))) is None
+
+
+def test_the_way_of_the_main_figure_ends_at_the_checkpoint_that_was_kept(tmp_path: Path) -> None:
+    kept_early = replace(IHL_RUN, steps=20, epochs=(5, 10, 20, 40))
+    (line,) = parse(tradeoff(load(tmp_path, kept_early))).iter(f"{SVG}polyline")
+    assert len((line.get("points") or "").split()) == 4  # start, 5, 10 and the checkpoint of step 20
+
+
+def over_and_off(quality: str | None = "forget/forget_quality") -> Story:
+    """A run that passes the oracle and falls off again; kept at its 10th step of 40."""
+
+    def at(utility: float, p: float, left: float) -> dict[str, float | None]:
+        of_quality: dict[str, float | None] = {quality: p} if quality else {}
+        return {"all/model_utility": utility, "forget/probability": left, **of_quality}
+
+    way = {5: at(0.8, 1e-7, 0.5), 10: at(0.7, 0.4, 0.2), 20: at(0.5, 1e-3, 0.1), 40: at(0.2, 1e-9, 0.01)}
+    after = {**IHL, "all/model_utility": 0.69, "forget/forget_quality": 0.3}
+    return Story(name="over", after=after, steps=10, epochs=tuple(way), path=way)
+
+
+def ticks_of(figure: ElementTree.Element) -> list[str]:
+    return [t.text or "" for t in figure.iter(f"{SVG}text") if t.get("class") == "tick"]
+
+
+def test_a_path_goes_through_every_evaluation_also_beyond_the_kept_one(tmp_path: Path) -> None:
+    found = path(load(tmp_path, over_and_off()))
+    assert found is not None
+    assert found.quality
+    figure = parse(found.figure)
+    (line,) = figure.iter(f"{SVG}polyline")
+    points = [tuple(float(v) for v in pair.split(",")) for pair in (line.get("points") or "").split()]
+    assert len(points) == 5  # the start and four steps; the kept one is not gone to twice
+    left, right, bottom, top = 52, 700 - 24, 440 - 44, 14
+    low, high = P_FLOOR / 3, 3.0
+    for (x, y), (utility, p) in zip(points[1:], [(0.8, 1e-7), (0.7, 0.4), (0.5, 1e-3), (0.2, 1e-9)], strict=True):
+        up = (math.log10(p) - math.log10(low)) / (math.log10(high) - math.log10(low))
+        assert y == pytest.approx(bottom + up * (top - bottom), abs=0.06)
+        assert x == pytest.approx(left + (utility + 0.02) / 1.05 * (right - left), abs=0.06)
+    assert points[0][1] == bottom  # 9.6e-29 is below the floor
+    assert {t.text for t in labels_of(figure)} == {"start", "oracle", "over"}
+    words = {t.text for t in figure.iter(f"{SVG}text") if t.get("class") == "hint"}
+    assert words == {"p = 0.05", "step 40"}
+    assert {"1", "0.01", "10⁻⁴"} <= set(ticks_of(figure))
+
+
+def test_without_forget_quality_on_the_way_what_is_left_stands_in_with_the_oracles_level(tmp_path: Path) -> None:
+    found = path(load(tmp_path, over_and_off(quality=None)))
+    assert found is not None
+    assert not found.quality
+    figure = parse(found.figure)
+    assert "oracle’s level" in {t.text for t in figure.iter(f"{SVG}text")}
+    assert "forget · probability (lower: more forgotten)" in {t.text for t in figure.iter(f"{SVG}text")}
+
+
+def test_every_run_has_its_path(tmp_path: Path) -> None:
+    found = path(load(tmp_path, over_and_off(), replace(over_and_off(), name="other")))
+    assert found is not None
+    lines = [line.get("class") for line in parse(found.figure).iter(f"{SVG}polyline")]
+    assert lines == ["curve s0", "curve s1"]
+
+
+def test_nothing_measured_on_the_way_gives_no_path(tmp_path: Path) -> None:
+    assert path(load(tmp_path, replace(IHL_RUN, epochs=()))) is None

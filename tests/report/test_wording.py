@@ -72,3 +72,16 @@ def test_units() -> None:
     assert wording.moment("2026-11-21T09:30:00+00:00") == "2026-11-21 09:30 UTC"
     assert wording.moment("yesterday") == "yesterday"
     assert wording.join(["a", "b", "c"]) == "a, b and c"
+
+
+def test_flops_have_a_prefix() -> None:
+    given = [None, 0, 12, 4.2e3, 3.2e15, 9.996e14, 2e21]
+    assert [wording.flops(value) for value in given] == [
+        "—",
+        "0 FLOP",
+        "12.0 FLOP",
+        "4.20 kFLOP",
+        "3.20 PFLOP",
+        "1.00 PFLOP",
+        "2\u202f000 EFLOP",
+    ]

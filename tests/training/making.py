@@ -15,7 +15,7 @@ from forgetting.core.batch import Batch
 from forgetting.core.measure import Measure
 from forgetting.data.batches import collate
 from forgetting.data.encode import Encoded
-from forgetting.objectives.losses import kl_from_reference, kl_to_reference, nll, npo
+from forgetting.objectives.losses import dpo, kl_from_reference, kl_to_reference, nll, npo
 from forgetting.objectives.objective import Objective, Term
 from forgetting.objectives.statistics import statistics_of
 from forgetting.training.learner import Learner, ReferenceSignals
@@ -61,10 +61,16 @@ OBJECTIVES: dict[str, Objective] = {
         Term("train", nll, weight=-0.3, average="sequence_sum", sign="negative", name="forgotten"),
     ),
     "npo": Objective(Term("forget", npo(0.1), average="sequence"), Term("retain", nll)),
+    "dpo": Objective(Term("forget", dpo(0.1), average="sequence", partner="alternate"), Term("retain", nll)),
+    "kl_pairs": Objective(
+        Term("retain", nll),
+        Term("forget", dpo(0.1), average="sequence", partner="alternate"),
+        Term("alternate", kl_from_reference, weight=0.5, name="near"),
+    ),
     "kl_from": Objective(Term("forget", nll, weight=-0.5), Term("retain", kl_from_reference)),
     "kl_to": Objective(Term("forget", nll, weight=-0.5), Term("retain", kl_to_reference, average="sequence")),
 }
-WITH_REFERENCE = ("npo", "kl_from", "kl_to")
+WITH_REFERENCE = ("npo", "dpo", "kl_from", "kl_to")
 
 
 class CopyReference:

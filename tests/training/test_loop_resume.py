@@ -23,8 +23,9 @@ from forgetting.training.checkpoint import load_checkpoint
 from forgetting.training.loop import Trainer
 from forgetting.training.reference import LiveReference
 from forgetting.training.stage import Hooks, StageResult
+from forgetting.training.stored_reference import store_reference
 from tests.models.tiny import tiny_model
-from tests.training.making import examples, history, same, score_of, settings, trainer, weights_of
+from tests.training.making import OBJECTIVES, data_of, examples, history, same, score_of, settings, trainer, weights_of
 
 
 class Killed(BaseException):
@@ -238,3 +239,27 @@ def test_the_alarm_remembers_its_start(tmp_path: Path) -> None:
         trainer(tmp_path / "cut", objective, hooks=Hooks(progress=on_step), **keys).run()
     again = trainer(tmp_path / "cut", objective, **keys).run()
     assert (again.steps, again.message, again.stopped) == (expected.steps, expected.message, "collapse")
+
+
+def preferring(folder: Path, progress: Callable = lambda *a: None) -> Trainer:
+    """A stage of pairs under full tuning, against its stored reference."""
+    model, objective = tiny_model("gpt2", head_scale=0.3, resid_pdrop=0.1), OBJECTIVES["dpo"]
+    data = data_of(*objective.roles, count=7)
+    kept = store_reference(model, objective, data, folder.parent / "cache", pad_id=0, device=torch.device("cpu"))
+    of_steps = settings(duration="5 steps", micro_batch_size=3, checkpoint_every="2 steps")
+    hooks = Hooks(progress=progress)
+    return Trainer(model, objective, data, of_steps, folder=folder, pad_id=0, seed=4, reference=kept, hooks=hooks)
+
+
+def test_a_killed_stage_of_pairs_ends_with_the_same_bits(tmp_path: Path) -> None:
+    def kill_at_three(done: int, total: int, note: str) -> None:
+        if done == 3:
+            raise Killed
+
+    whole = ended(preferring(tmp_path / "whole"))
+    with pytest.raises(Killed):
+        preferring(tmp_path / "cut", kill_at_three).run()
+    again = ended(preferring(tmp_path / "cut"))
+    assert same(again[0], whole[0]) and again[3] == whole[3]
+    assert whole[3][0]["terms"]["forget"] == pytest.approx(math.log(2), rel=0.2)  # dropout on one side
+    assert len(list((tmp_path / "cache").iterdir())) == 1

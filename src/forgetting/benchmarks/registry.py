@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from forgetting.benchmarks.dialogue import dialogue_variant
+from forgetting.benchmarks.harness import harness_variant
 from forgetting.benchmarks.lab.suite import BASE, lab_suite
 from forgetting.benchmarks.suite import Suite
 from forgetting.benchmarks.tdec import tdec_variant
+from forgetting.benchmarks.text import text_variant
 from forgetting.benchmarks.tofu import tofu_variant
 from forgetting.core.errors import RecipeError, nearest
 from forgetting.metrics.likelihood import (
@@ -34,7 +37,14 @@ def _lab(variant: str, fast: bool) -> Suite:
     return lab_suite(variant or "rare", fast=fast, metrics=metrics)
 
 
-_SUITES: dict[str, Callable[[str, bool], Suite]] = {"lab": _lab, "tdec": tdec_variant, "tofu": tofu_variant}
+_SUITES: dict[str, Callable[[str, bool], Suite]] = {
+    "dialogue": dialogue_variant,
+    "harness": harness_variant,
+    "lab": _lab,
+    "tdec": tdec_variant,
+    "text": text_variant,
+    "tofu": tofu_variant,
+}
 MODELS = {"lab": BASE}
 """Models that come with a suite, by the name a recipe gives them."""
 

@@ -78,7 +78,23 @@ def labelled(suite: Suite, label: str) -> Suite:
         suite,
         splits=tuple(replace(split, name=start + split.name) for split in suite.splits),
         metrics=tuple(wrapped(metric) for metric in suite.metrics),
+        probes=tuple(_LabelledProbe(probe, start) for probe in suite.probes),
     )
+
+
+@dataclass(frozen=True)
+class _LabelledProbe:
+    probe: Probe
+    start: str
+
+    @property
+    def key(self) -> str:
+        return self.start + self.probe.key
+
+    def __call__(
+        self, model: nn.Module, tokenizer: PreTrainedTokenizerBase, *, progress: Progress
+    ) -> Sequence[Measure]:
+        return [replace(m, split=self.start + m.split) for m in self.probe(model, tokenizer, progress=progress)]
 
 
 def joined(suites: Sequence[Suite]) -> Suite:

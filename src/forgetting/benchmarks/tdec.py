@@ -1,6 +1,6 @@
 """TDEC: memorized passages, to be forgotten until they are no easier to draw out than unseen text.
 
-Passages come from text files, from hub datasets or from arrays of token ids. Source: the Training Data Extraction
+Passages come from files of text or of token ids (.npy), or from hub datasets. Source: the Training Data Extraction
 Challenge (google-research/lm-extraction-benchmark), as LoKU and Jang et al. (2023) use it: forget sets of 32 passages
 of up to 200 tokens, EL_10 and MA against those of unseen text.
 """
@@ -10,25 +10,20 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
-from transformers import PreTrainedTokenizerBase
 
 from forgetting.benchmarks.lab.suite import lab_suite
 from forgetting.benchmarks.suite import Split, Suite
 from forgetting.core.errors import DataError, RecipeError
-from forgetting.core.example import Example, content_id
+from forgetting.core.example import Example
 from forgetting.data.examples import load_examples, overlap
-from forgetting.data.source import Source
-from forgetting.evaluation.extraction import TOKEN_IDS
+from forgetting.data.source import Source, text_source
+from forgetting.evaluation.extraction import MAX_TOKENS
 from forgetting.metrics.extraction import extraction_metrics
 
 FORGET, UNSEEN, RETAIN = "forget", "unseen", "retain"
 COUNT = 32
 Passages = str | Source | Sequence[Example]
-"""A text file, any source of examples, or the passages themselves (see `token_passages`)."""
+"""A place (see `data.source.place`), any source of examples, or the passages themselves."""
 
 
 def tdec_suite(
@@ -44,7 +39,11 @@ def tdec_suite(
     """One forget set of TDEC with its thresholds and what is to be kept.
 
     Splits: `forget` and `unseen` are measured as verbatim sequences of up to 200 tokens, `retain` by its likelihood.
-    `data` holds `forget`, and as `retain` every other retained passage; the rest are those that are measured.
+    `data` holds `forget`, and as `retain` every other retained passage; the rest are those that are measured. The
+    forget passages carry the limit of 200 tokens (`Example.max_tokens`): what is trained on is the sequence that is
+    measured, token for token, without an end token. For passages named elsewhere write max_tokens: 200 beside them.
+
+    Text is compared with text and ids with ids: passages that come as ids are not found in a file of text.
 
     Args:
         forget: passages that the model has memorized.
@@ -62,14 +61,14 @@ def tdec_suite(
     """
     if not n or min(n) < 1:
         raise RecipeError(f"n is {list(n)}; give lengths of n-grams, each at least 1")
-    forgotten = drawn(_passages(forget), count, seed=seed, part=part, what="forget")
+    forgotten = drawn(_cut(_passages(forget)), count, seed=seed, part=part, what="forget")
     others = {UNSEEN: _passages(unseen), RETAIN: _passages(retain)}
     for name, passages in others.items():
         shared = overlap(forgotten, passages)
         if shared:
             where = shared[0].where or shared[0].id
             raise DataError(f"{where}: is in the {name} text too ({len(shared)} such); {name} text must be other text")
-    never = drawn(others[UNSEEN], min(count, len(others[UNSEEN])), seed=seed, what="unseen")
+    never = drawn(_cut(others[UNSEEN]), min(count, len(others[UNSEEN])), seed=seed, what="unseen")
     kept = others[RETAIN]
     splits = [Split(name=FORGET, examples=forgotten, generate=False, extraction=n)]
     data = {FORGET: forgotten}
@@ -93,7 +92,9 @@ def tdec_lab(*, copies: int = 8, count: int = COUNT, seed: int = 0, n: tuple[int
 def tdec_variant(variant: str, fast: bool = False) -> Suite:
     """TDEC: verbatim passages against unseen text; `tdec:lab`, or `tdec:forget=a.csv,unseen=b.csv,retain=c.jsonl.gz`.
 
-    Keys are those of `tdec_suite`; `n=10+5` gives several. `fast` measures 32 of the retained passages at most.
+    Keys are those of `tdec_suite`; `n=10+5` gives several. A value is a text file, token ids (`ids.npy`), prefixes with
+    their suffixes (`val_prefix.npy+val_suffix.npy`), or a hub dataset with a text column (`hub:ORG/NAME`, or
+    `hub:ORG/NAME/CONFIGURATION/SPLIT`). `fast` measures 32 of the retained passages at most.
 
     Raises:
         RecipeError: a key or value that has no meaning.
@@ -135,12 +136,16 @@ def _passages(given: Passages | None) -> tuple[Example, ...]:
     if given is None:
         return ()
     if isinstance(given, str):
-        given = Source(path=given, form="text")
+        given = text_source(given)
     examples = load_examples(given) if isinstance(given, Source) else given
-    question = next((e for e in examples if e.form != "text"), None)
+    question = next((e for e in examples if e.form == "qa"), None)
     if question is not None:
         raise DataError(f"{question.where or question.id}: is a question, not a passage; give text")
     return tuple(examples)
+
+
+def _cut(passages: Sequence[Example]) -> tuple[Example, ...]:
+    return tuple(replace(e, max_tokens=min(e.max_tokens or MAX_TOKENS, MAX_TOKENS)) for e in passages)
 
 
 def drawn(
@@ -158,50 +163,3 @@ def drawn(
         )
     order = random.Random(seed).sample(range(len(examples)), len(examples))
     return tuple(examples[i] for i in sorted(order[part * count : (part + 1) * count]))
-
-
-def token_passages(prefix: Path, suffix: Path | None, tokenizer: PreTrainedTokenizerBase) -> tuple[Example, ...]:
-    """Passages out of arrays of token ids, `[passages, tokens]`: the benchmark's prefixes, joined with its suffixes.
-
-    An example carries its ids, which are measured as they are; its text is what the tokenizer decodes them to.
-
-    Raises:
-        DataError: not such an array, other lengths, or an id outside the tokenizer's vocabulary.
-    """
-    ids = _array(prefix, len(tokenizer))
-    if suffix is not None:
-        after = _array(suffix, len(tokenizer))
-        if len(after) != len(ids):
-            raise DataError(f"{suffix}: has {len(after)} rows, but {prefix} has {len(ids)}; give matching files")
-        ids = np.concatenate([ids, after], axis=1)
-    return tuple(_token_example(row, f"{prefix}, row {number}", tokenizer) for number, row in enumerate(ids.tolist()))
-
-
-def _token_example(ids: list[int], where: str, tokenizer: PreTrainedTokenizerBase) -> Example:
-    text = tokenizer.decode(ids, clean_up_tokenization_spaces=False)
-    name = content_id("", " ".join(map(str, ids)))
-    return Example(id=name, form="text", response=text, where=where, fields={TOKEN_IDS: tuple(ids)})
-
-
-def _array(path: Path, vocabulary: int) -> NDArray[np.int64]:
-    if not path.is_file():
-        raise DataError(f"{path}: no such file; check the path")
-    try:
-        values = np.load(path, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        ragged = "Object arrays" in str(error)
-        why = "rows of unequal length" if ragged else "not an array"
-        raise DataError(f"{path}: {why}; save whole numbers as one array [passages, tokens] with numpy.save") from error
-    if not isinstance(values, np.ndarray) or values.ndim != 2 or not values.size:
-        shape = list(getattr(values, "shape", ()))
-        raise DataError(f"{path}: has the shape {shape}; token ids are an array [passages, tokens]")
-    if not np.issubdtype(values.dtype, np.integer):
-        raise DataError(f"{path}: holds {values.dtype} numbers; token ids are whole numbers, save them as int32")
-    bad = np.argwhere((values < 0) | (values >= vocabulary))
-    if len(bad):
-        row, column = bad[0]
-        raise DataError(
-            f"{path}, row {row}: token id {values[row, column]} is outside the vocabulary of {vocabulary}; "
-            "give the tokenizer whose ids these are"
-        )
-    return values.astype(np.int64)

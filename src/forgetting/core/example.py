@@ -21,8 +21,9 @@ class Role(StrEnum):
     """A refusal or a counterfactual answer to a forget question."""
 
 
-Form = Literal["qa", "text"]
-"""`qa`: prompt and response pass through the chat template, or a plain one. `text`: they are joined as they are."""
+Form = Literal["qa", "text", "tokens"]
+"""`qa`: prompt and response pass through the chat template, or a plain one. `text`: they are joined as they are.
+`tokens`: the example is its token ids, and no tokenizer is asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,8 @@ class Message:
 class Example:
     """One thing a model may know: what it is asked, what it answers, and what is needed to measure that.
 
-    A document is an example of form `text` with an empty prompt. A conversation is an example whose last user
+    A document is an example of form `text` with an empty prompt; one that comes as token ids has form `tokens`, and
+    its response is those ids as text. A conversation is an example whose last user
     turn is `prompt`, whose last assistant turn is `response`, and whose earlier turns are `context`.
     """
 
@@ -58,6 +60,11 @@ class Example:
     kind: str = ""
     """A category for breakdowns: a relation, a skill."""
     weight: float = 1.0
+    token_ids: tuple[int, ...] = ()
+    """Of form `tokens`: what is trained on and measured, as it is."""
+    max_tokens: int | None = None
+    """Of a text: only its first so many tokens, word for word and without an end token, are trained on and measured.
+    None: all of it, and its end."""
     where: str = ""
     """The file and line it came from, for messages: `facts.jsonl:17`."""
     fields: Mapping[str, object] = field(default_factory=dict)

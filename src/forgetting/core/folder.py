@@ -69,13 +69,18 @@ def recover(folder: Path) -> bool:
     return thrown_away
 
 
+def partial_of(path: Path) -> Path:
+    """Where this process writes a file before it is renamed: several may write one file of a cache at once."""
+    return path.with_name(f".{path.name}.{os.getpid()}.partial")
+
+
 def write_text(path: Path, text: str) -> None:
     """Writes a file that is whole or absent.
 
     Raises:
         RunError: the disk refuses.
     """
-    partial = path.with_name(f".{path.name}.partial")
+    partial = partial_of(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         partial.write_text(text, encoding="utf-8")

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from forgetting.core.errors import RunError
+from forgetting.core.folder import partial_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ class Record:
 
 def write_records(path: Path, records: Iterable[Record]) -> None:
     """One JSON object a line; written beside and renamed, so the file is whole or absent."""
-    partial = path.with_name(path.name + ".partial")
+    partial = partial_of(path)
     with partial.open("w", encoding="utf-8") as file:
         for record in records:
             file.write(json.dumps(asdict(record), ensure_ascii=False) + "\n")

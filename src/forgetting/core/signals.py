@@ -15,6 +15,9 @@ class Signals:
     Letters: N tokens, S sequences. `statistics` holds what the terms declared they need, each `[N]`, fp32,
     differentiable: see `forgetting.objectives.statistics` for the names. `reference` holds the same of the reference
     model, without gradient.
+
+    A term's loss sees |weight| of the tokens that the term counts, and 0 for the others. Where a term compares pairs,
+    `partner` holds the same of the other role: its sequence s belongs to sequence s here.
     """
 
     statistics: dict[str, Tensor]
@@ -22,11 +25,18 @@ class Signals:
     sequences_N: Tensor
     num_sequences: int
     reference: dict[str, Tensor] = field(default_factory=dict)
+    partner: Signals | None = None
 
     @property
     def logp(self) -> Tensor:
         """log p(target), `[N]`, nats."""
         return self.statistics["logp"]
+
+    @property
+    def paired(self) -> Signals:
+        """The partner's signals; asking where there is none is a programming error."""
+        assert self.partner is not None, "a loss of pairs was asked of one role alone"
+        return self.partner
 
     def sum_by_sequence(self, values_N: Tensor) -> Tensor:
         """Sums over the tokens of each sequence, `[S]`."""

@@ -15,6 +15,7 @@ from transformers import PreTrainedTokenizerBase
 
 from forgetting.core.errors import DataError
 from forgetting.core.example import Example
+from forgetting.data.tokens import sequence_ids
 
 _SENTINEL = "\u2402response\u2403"
 
@@ -100,19 +101,18 @@ def render(example: Example, tokenizer: PreTrainedTokenizerBase, formatting: For
 def encode(example: Example, tokenizer: PreTrainedTokenizerBase, formatting: Formatting) -> Encoded:
     """One example as token ids and weights, cut at `max_length` on the right.
 
+    Of form `tokens`, or with `max_tokens`, it is a verbatim sequence: no end token is added, and its first token is
+    not supervised even where a BOS precedes it. So what is trained on is what is extracted, token for token.
+
     Raises:
-        DataError: no supervised token is left; the row is named.
+        DataError: no supervised token is left, or an id outside the vocabulary; the row is named.
     """
-    rendered = render(example, tokenizer, formatting)
-    ids, weights = _tokens(rendered, tokenizer, example.weight)
-    eos = tokenizer.eos_token_id
-    if rendered.end and eos is not None:
-        if ids[-1] == eos:
-            weights[-1] = example.weight
-        else:
-            ids.append(eos)
-            weights.append(example.weight)
-    weights[0] = 0.0
+    if example.form == "tokens" or (example.form == "text" and example.max_tokens is not None):
+        own, before = sequence_ids(example, tokenizer)
+        ids = list(own)
+        weights = [0.0] * (before + 1) + [example.weight] * (len(ids) - before - 1)
+    else:
+        ids, weights = _with_end(example, tokenizer, formatting)
     longest = formatting.max_length
     encoded = Encoded(example.id, tuple(ids[:longest]), tuple(weights[:longest]), truncated=len(ids) > longest)
     if not any(encoded.weights):
@@ -123,6 +123,22 @@ def encode(example: Example, tokenizer: PreTrainedTokenizerBase, formatting: For
         )
         raise DataError(f"{example.where or example.id}: no supervised token is left ({why})")
     return encoded
+
+
+def _with_end(
+    example: Example, tokenizer: PreTrainedTokenizerBase, formatting: Formatting
+) -> tuple[list[int], list[float]]:
+    rendered = render(example, tokenizer, formatting)
+    ids, weights = _tokens(rendered, tokenizer, example.weight)
+    eos = tokenizer.eos_token_id
+    if rendered.end and eos is not None:
+        if ids[-1] == eos:
+            weights[-1] = example.weight
+        else:
+            ids.append(eos)
+            weights.append(example.weight)
+    weights[0] = 0.0
+    return ids, weights
 
 
 def _tokens(rendered: Rendered, tokenizer: PreTrainedTokenizerBase, weight: float) -> tuple[list[int], list[float]]:
@@ -156,7 +172,7 @@ def encode_all(
     encoded: list[Encoded] = []
     whole = formatting.model_copy(update={"max_length": 2**31})
     for example in examples:
-        if example.form == "text" and not example.prompt:
+        if example.form != "qa" and not example.prompt:
             encoded += _windows(encode(example, tokenizer, whole), formatting.max_length)
         else:
             encoded.append(encode(example, tokenizer, formatting))

@@ -9,9 +9,10 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 
 from forgetting.core.errors import DataError, nearest
-from forgetting.core.example import Example, Message, content_id
+from forgetting.core.example import Example, Form, Message, content_id
 from forgetting.data.files import Row, read_rows
 from forgetting.data.source import COLUMNS, Source
+from forgetting.data.tokens import token_ids
 
 
 def load_examples(source: Source) -> list[Example]:
@@ -42,7 +43,12 @@ def to_example(row: Row, where: str, source: Source) -> Example:
     columns = {what: _column(row, what, where, source) for what in COLUMNS}
     text = {what: row.get(name) for what, name in columns.items() if name is not None}
     context: tuple[Message, ...] = ()
-    if "messages" in text:
+    ids: tuple[int, ...] = ()
+    form: Form
+    if source.form == "tokens" or (source.form is None and _only_ids(text)):
+        ids = token_ids(text.get("token_ids"), where)
+        prompt, response, form = "", " ".join(map(str, ids)), "tokens"
+    elif "messages" in text:
         context, prompt, response = _conversation(text["messages"], where)
         form = source.form or "qa"
     elif source.form == "text" or (source.form is None and "text" in text and "response" not in text):
@@ -57,6 +63,8 @@ def to_example(row: Row, where: str, source: Source) -> Example:
         raise DataError(
             f"{where}: the response is empty, so there is nothing to learn or forget; fill or remove the row"
         )
+    if form == "qa" and source.max_tokens is not None:
+        raise DataError(f"{where}: is a question with its answer, and max_tokens cuts texts; leave it out")
     return Example(
         id=_name(text.get("id")) or content_id("".join(f"{m.role}: {m.content}\n" for m in context) + prompt, response),
         prompt=prompt,
@@ -68,11 +76,17 @@ def to_example(row: Row, where: str, source: Source) -> Example:
         perturbed=_strings(text.get("perturbed"), where),
         popularity=_number(text.get("popularity"), "popularity", where),
         weight=_weight(text.get("weight"), where),
+        token_ids=ids,
+        max_tokens=source.max_tokens,
         group=_name(text.get("group")),
         kind=_name(text.get("kind")),
         where=where,
         fields={k: v for k, v in row.items() if k not in columns.values() or k == columns["id"]},
     )
+
+
+def _only_ids(text: Row) -> bool:
+    return "token_ids" in text and not {"messages", "prompt", "response", "text"} & text.keys()
 
 
 def _column(row: Row, what: str, where: str, source: Source) -> str | None:

@@ -12,9 +12,10 @@ from typing import TextIO, cast
 
 from forgetting.core.errors import DataError, nearest
 from forgetting.data.source import Source
+from forgetting.data.tokens import array_rows
 
 Row = dict[str, object]
-SUFFIXES = (".jsonl", ".json", ".csv")
+SUFFIXES = (".jsonl", ".json", ".csv", ".npy")
 
 
 def read_rows(source: Source) -> Iterator[tuple[str, Row]]:
@@ -35,6 +36,9 @@ def read_rows(source: Source) -> Iterator[tuple[str, Row]]:
         raise DataError(
             f"{path}: cannot read '{kind or path.name}' files; give one of {', '.join(SUFFIXES)} (.gz allowed)"
         )
+    if kind == ".npy":
+        yield from array_rows(path, Path(source.suffix) if source.suffix is not None else None)
+        return
     try:
         with _open(path) as file:
             yield from {".jsonl": _jsonl, ".json": _json, ".csv": _csv}[kind](path, file)

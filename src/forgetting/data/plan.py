@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
@@ -21,7 +21,8 @@ def _order(seed: int, role: str, epoch: int, size: int) -> np.ndarray:
 class StepPlan:
     """The order of the data. The first role sets the epochs; the others are drawn beside it, one for one, and go round.
 
-    So the pairing of forget and retain examples is fixed per step, whatever the micro-batches.
+    So the pairing of forget and retain examples is fixed per step, whatever the micro-batches. A role's partner gives
+    the same indices as the role.
     """
 
     sizes: Mapping[str, int]
@@ -29,11 +30,19 @@ class StepPlan:
     batch_size: int
     """Examples of the first role per optimiser step; every other role gives as many."""
     seed: int
+    partners: Mapping[str, str] = field(default_factory=dict)
+    """The partner of each role that has one: example i of both belong together."""
 
     def __post_init__(self) -> None:
         for role, size in self.sizes.items():
             if size == 0:
                 raise DataError(f"the {role} set is empty; give at least one example")
+        for role, partner in self.partners.items():
+            if self.sizes[role] != self.sizes[partner]:
+                raise DataError(
+                    f"{self.sizes[role]} {role} and {self.sizes[partner]} {partner} examples cannot be paired; "
+                    "give one for each"
+                )
 
     @property
     def first(self) -> str:
@@ -52,9 +61,15 @@ class StepPlan:
         begin = within * self.batch_size
         own = _order(self.seed, self.first, epoch, size)[begin : begin + self.batch_size]
         drawn = epoch * size + begin
-        picks = {self.first: own.tolist()}
-        for role in list(self.sizes)[1:]:
-            picks[role] = [self._pick(role, position) for position in range(drawn, drawn + len(own))]
+        leads = {partner: role for role, partner in self.partners.items()}
+        picks: dict[str, list[int]] = {}
+        for role in self.sizes:
+            if role == self.first:
+                picks[role] = own.tolist()
+            elif role in leads:
+                picks[role] = picks[leads[role]]
+            else:
+                picks[role] = [self._pick(role, position) for position in range(drawn, drawn + len(own))]
         return picks
 
     def _pick(self, role: str, position: int) -> int:
@@ -63,7 +78,10 @@ class StepPlan:
 
 
 def split(picks: Mapping[str, list[int]], parts: int) -> list[dict[str, list[int]]]:
-    """The step's examples in `parts` micro-batches, every role spread over them as evenly as it goes."""
+    """The step's examples in `parts` micro-batches, every role spread over them as evenly as it goes.
+
+    Roles with as many examples are cut alike, so pairs stay together.
+    """
     micro: list[dict[str, list[int]]] = [{} for _ in range(parts)]
     for role, indices in picks.items():
         for part, members in zip(micro, np.array_split(np.asarray(indices, dtype=np.int64), parts), strict=True):

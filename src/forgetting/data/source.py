@@ -1,4 +1,4 @@
-"""Where examples come from, as a recipe writes it: a file, a hub dataset, or the data of a suite."""
+"""Where examples come from, as a recipe writes it: files, a hub dataset, or the data of a suite."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from forgetting.core.example import Form
 COLUMNS: dict[str, tuple[str, ...]] = {
     "prompt": ("prompt", "question", "instruction", "query"),
     "response": ("response", "answer", "output", "completion"),
-    "text": ("text", "content", "document", "passage"),
+    "text": ("text", "content", "document", "passage", "page"),
+    "token_ids": ("token_ids",),
     "messages": ("messages", "conversation", "conversations"),
     "id": ("id",),
     "group": ("group",),
@@ -31,7 +32,11 @@ class Source(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     path: str | None = Field(
-        None, description="A JSONL, JSON or CSV file (.gz allowed), relative to the working folder."
+        None,
+        description="A JSONL, JSON or CSV file, or an array of token ids (.npy); .gz allowed. From the working folder.",
+    )
+    suffix: str | None = Field(
+        None, description="A second .npy file: each of its rows goes on where that of `path` ends."
     )
     hub: str | None = Field(None, description="A dataset of the Hugging Face hub.")
     suite: str | None = Field(
@@ -40,14 +45,17 @@ class Source(BaseModel):
     name: str | None = Field(None, description="The hub dataset's configuration.")
     split: str = Field("train", description="The hub dataset's split.")
     revision: str | None = Field(None, description="The hub dataset's revision (a commit, for reproducible runs).")
-    form: Form | None = Field(None, description="qa or text; found from the columns if not given.")
+    form: Form | None = Field(None, description="qa, text or tokens; found from the columns if not given.")
     columns: dict[str, str] = Field(default_factory=dict, description="Which column holds what: {prompt: my_question}.")
     limit: int | None = Field(None, gt=0, description="Use only the first so many rows.")
+    max_tokens: int | None = Field(
+        None, gt=1, description="Of each text only its first so many tokens, without an end token (tdec measures 200)."
+    )
 
     @model_validator(mode="before")
     @classmethod
     def _from_text(cls, value: object) -> object:
-        return {"path": value} if isinstance(value, str) else value
+        return place(value) if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _one_place(self) -> Self:
@@ -56,10 +64,40 @@ class Source(BaseModel):
         unknown = sorted(set(self.columns) - set(COLUMNS))
         if unknown:
             raise ValueError(f"columns: '{unknown[0]}' is nothing an example holds; known: {', '.join(COLUMNS)}")
+        if self.suffix is not None and not (self.is_array and _is_array(self.suffix)):
+            raise ValueError("suffix: path and suffix are two .npy files of token ids")
+        if self.is_array and self.form not in (None, "tokens"):
+            raise ValueError(f"form: token ids have the form tokens, not {self.form}; leave form out")
         return self
+
+    @property
+    def is_array(self) -> bool:
+        """Whether it is a file of token ids."""
+        return self.path is not None and _is_array(self.path)
 
     def __str__(self) -> str:
         """How messages and reports name it."""
+        if self.suffix:
+            return f"{self.path}+{self.suffix}"
         if self.hub:
             return "/".join(x for x in (self.hub, self.name, self.split) if x)
         return self.path or f"suite {self.suite}"
+
+
+def place(text: str) -> dict[str, str]:
+    """A place in one string: FILE, PREFIX.npy+SUFFIX.npy, or hub:ORG/NAME, hub:ORG/NAME/CONFIGURATION/SPLIT."""
+    if text.startswith("hub:"):
+        parts = text.removeprefix("hub:").split("/", 3)
+        return {"hub": "/".join(parts[:2]), **dict(zip(("name", "split"), parts[2:], strict=False))}
+    first, plus, second = text.partition(".npy+")
+    return {"path": f"{first}.npy", "suffix": second} if plus and _is_array(second) else {"path": text}
+
+
+def text_source(text: str, *, limit: int | None = None, max_tokens: int | None = None) -> Source:
+    """The source of texts or token ids at a `place`."""
+    found = Source(**place(text), limit=limit, max_tokens=max_tokens)
+    return found if found.is_array else found.model_copy(update={"form": "text"})
+
+
+def _is_array(path: str) -> bool:
+    return path.endswith((".npy", ".npy.gz"))

@@ -1,26 +1,68 @@
-"""A model and examples → records: likelihoods, ranks and greedy answers, in one pass over the examples."""
+"""A model and examples → records: likelihoods, ranks and greedy answers, in one pass over the examples.
+
+A question is run once, together with its own answer. Behind its keys and values its other answers are scored, and
+what the model writes by itself goes on from where it first departs from the own answer: up to there the likelihoods
+have shown what it writes. A model whose cache cannot be shared gets every answer as a row of its own.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import accumulate, pairwise
+from itertools import accumulate, chain, pairwise, takewhile
 
 import torch
-from torch import nn
-from transformers import GenerationConfig, PreTrainedTokenizerBase
+from torch import Tensor, nn
+from transformers import PreTrainedTokenizerBase
+from transformers.cache_utils import Cache, DynamicCache
 
 from forgetting.core.evaluator import Progress
 from forgetting.core.example import Example
 from forgetting.core.record import Record, Score
 from forgetting.data.batches import collate
 from forgetting.data.encode import Encoded, Formatting, encode
-from forgetting.models.head import causal_model, head_of, longest_row, supervised_hidden
-from forgetting.models.vocabulary import statistics
-from forgetting.objectives.statistics import LOGP, RANK, RUNNER_UP
+from forgetting.data.tokens import response_text
+from forgetting.evaluation.cache import GREEDY, Row, behind, decode, shares_cache, states
+from forgetting.evaluation.rows import (
+    BATCH_TOKENS,
+    Asked,
+    Ids,
+    by_length,
+    columns_of,
+    each_scored,
+    each_written,
+    ends_of,
+    room_after,
+    scores_of,
+)
+from forgetting.models.head import Head, causal_model, head_of
+from forgetting.objectives.statistics import LOGP, RANK, RUNNER_UP, Statistic
 
-BATCH_TOKENS = 8_192
-"""Padded tokens of one forward."""
+_GREEDY_CHANGED_BY: Mapping[str, object] = {
+    "bad_words_ids": None,
+    "begin_suppress_tokens": None,
+    "constraints": None,
+    "encoder_repetition_penalty": 1.0,
+    "exponential_decay_length_penalty": None,
+    "force_words_ids": None,
+    "forced_bos_token_id": None,
+    "forced_eos_token_id": None,
+    "guidance_scale": 1.0,
+    "max_time": None,
+    "min_length": 0,
+    "min_new_tokens": 0,
+    "no_repeat_ngram_size": 0,
+    "num_beams": 1,
+    "penalty_alpha": None,
+    "remove_invalid_values": False,
+    "repetition_penalty": 1.0,
+    "sequence_bias": None,
+    "stop_strings": None,
+    "suppress_tokens": None,
+    "watermarking_config": None,
+}
+"""Generation settings under which a model's greedy answer is not its most likely token each time, and what leaves it
+alone."""
 
 
 @torch.no_grad()
@@ -46,35 +88,32 @@ def answer(
     Raises:
         DataError: an example without a supervised token; its row is named.
     """
-    pad_id = padding_id(tokenizer)
-    own = [encode(e, tokenizer, formatting) for e in examples]
-    others = [[encode(v, tokenizer, formatting) for v in variants(e)] for e in examples]
-    bounds = list(accumulate((len(o) for o in others), initial=len(own)))
+    asked = Asked.of(
+        [[encode(e, tokenizer, formatting) for e in (example, *variants(example))] for example in examples]
+    )
+    limit = max_new_tokens or max((asked.rows[i].supervised for i in asked.owned), default=1)
     was_training = model.training
     model.eval()
     try:
-        scores = _scores(model, [*own, *(v for o in others for v in o)], pad_id, progress)
-        texts: Sequence[str | None] = [None] * len(own)
-        if generate:
-            length = max_new_tokens or max((e.supervised for e in own), default=1)
-            texts = _greedy(model, tokenizer, [e.prompt_ids for e in own], length, pad_id, progress)
+        scores, written = _results(model, tokenizer, asked, limit if generate else 0, progress)
     finally:
         model.train(was_training)
+    texts = {p: tokenizer.decode(ids, skip_special_tokens=True).strip() for p, ids in written.items()}
     return [
         Record(
             id=example.id,
             split=split,
             prompt=example.prompt,
-            answer=example.response,
-            generation=text,
-            score=scores[index],
-            paraphrase=_without_ranks(scores[start]) if stop > start else None,
-            perturbed=tuple(_without_ranks(s) for s in scores[start + 1 : stop]),
+            answer=response_text(example, tokenizer),
+            generation=texts.get(asked.rows[own].prompt_ids),
+            score=scores[own],
+            paraphrase=_without_ranks(scores[others[0]]) if others else None,
+            perturbed=tuple(_without_ranks(scores[i]) for i in others[1:]),
             popularity=example.popularity,
             group=example.group,
             kind=example.kind,
         )
-        for index, (example, text, (start, stop)) in enumerate(zip(examples, texts, pairwise(bounds), strict=True))
+        for example, (own, *others) in zip(examples, asked.places, strict=True)
     ]
 
 
@@ -96,67 +135,136 @@ def _without_ranks(score: Score) -> Score:
     return replace(score, ranks=())
 
 
-def _by_length(lengths: Sequence[int], extra: int = 0) -> Iterator[list[int]]:
-    """Indices in batches of similar length, longest first, each within `BATCH_TOKENS`."""
-    order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
-    begin = 0
-    while begin < len(order):
-        count = max(1, BATCH_TOKENS // (lengths[order[begin]] + extra))
-        yield order[begin : begin + count]
-        begin += count
+def _results(
+    model: nn.Module, tokenizer: PreTrainedTokenizerBase, asked: Asked, limit: int, progress: Progress
+) -> tuple[dict[int, Score], dict[Ids, Ids]]:
+    """The score of each row, and the greedy tokens after each prompt that has room for some."""
+    pad_id, ends = padding_id(tokenizer), ends_of(model, tokenizer)
+    prompts = {asked.rows[i].prompt_ids: 0 for i in sorted(asked.owned)}
+    room = {p: tokens for p in prompts if (tokens := room_after(model, p, limit)) > 0}
+    longest = max((len(e.ids) for e in asked.rows), default=0)
+    shares = shares_cache(model, max([longest, *(len(p) + tokens for p, tokens in room.items())]))
+    goes_on = shares and not _greedy_is_changed(model)
+    questions = {
+        p: some for p, some in asked.questions().items() if shares and (len(some) > 1 or (goes_on and p in room))
+    }
+    together = {i for some in questions.values() for i in some}
+    scores: dict[int, Score] = {}
+    written: dict[Ids, Ids] = {}
+    alone = each_scored(model, asked, [i for i in range(len(asked.rows)) if i not in together], pad_id)
+    shared = _shared(model, asked, questions, room if goes_on else {}, pad_id, ends, written)
+    for found in chain(shared, alone):
+        scores |= found
+        progress(len(scores), len(asked.rows), "likelihoods")
+    return scores, written if goes_on else each_written(model, room, pad_id, ends, padded=shares)
 
 
-def _scores(model: nn.Module, encoded: Sequence[Encoded], pad_id: int, progress: Progress) -> list[Score]:
-    device = next(model.parameters()).device
-    head = head_of(model)
-    found: dict[int, Score] = {}
-    for members in _by_length([len(e.ids) for e in encoded]):
-        batch = collate({"": [(i, encoded[i]) for i in members]}, pad_id=pad_id).to(device)
-        hidden_ND = supervised_hidden(model, head, batch.input_ids_BT, batch.attention_mask_BT, batch.sources_N)
-        stats = statistics(hidden_ND, head, batch.targets_N, (LOGP, RUNNER_UP, RANK))
-        columns = {name: values.double().cpu() for name, values in stats.items()}
-        bounds = accumulate((encoded[i].supervised for i in members), initial=0)
-        for index, (start, stop) in zip(members, pairwise(bounds), strict=True):
-            found[index] = Score(
-                logp=float(columns["logp"][start:stop].sum()),
-                tokens=stop - start,
-                ranks=tuple(int(r) for r in columns["rank"][start:stop]),
-                runner_up=float(columns["runner_up"][start:stop].sum()),
-            )
-        progress(len(found), len(encoded), "likelihoods")
-    return [found[i] for i in range(len(encoded))]
+def _greedy_is_changed(model: nn.Module) -> bool:
+    settings = causal_model(model).generation_config
+    return any(getattr(settings, name, None) not in (None, plain) for name, plain in _GREEDY_CHANGED_BY.items())
 
 
-def _greedy(
+def _shared(
     model: nn.Module,
-    tokenizer: PreTrainedTokenizerBase,
-    prompts: Sequence[tuple[int, ...]],
-    max_new_tokens: int,
+    asked: Asked,
+    questions: Mapping[Ids, Sequence[int]],
+    room: Mapping[Ids, int],
     pad_id: int,
-    progress: Progress,
-) -> list[str | None]:
-    device = next(model.parameters()).device
-    ends = _ends(model, tokenizer)
-    positions = longest_row(model)
-    texts: dict[int, str | None] = {}
-    for members in _by_length([len(p) for p in prompts], extra=max_new_tokens):
-        longest = max(len(prompts[i]) for i in members)
-        room = max_new_tokens if positions is None else min(max_new_tokens, positions - longest)
-        if room < 1:
-            texts |= dict.fromkeys(members)
-            continue
-        config = GenerationConfig(do_sample=False, max_new_tokens=room, pad_token_id=pad_id, eos_token_id=ends)
-        ids = torch.tensor([[pad_id] * (longest - len(prompts[i])) + list(prompts[i]) for i in members], device=device)
-        mask = torch.tensor([[0] * (longest - len(prompts[i])) + [1] * len(prompts[i]) for i in members], device=device)
-        output = model.generate(input_ids=ids, attention_mask=mask, generation_config=config)  # type: ignore[operator]
-        for i, text in zip(members, tokenizer.batch_decode(output[:, longest:], skip_special_tokens=True), strict=True):
-            texts[i] = text.strip()
-        progress(len(texts), len(prompts), "answers")
-    return [texts[i] for i in range(len(prompts))]
+    ends: Sequence[int],
+    written: dict[Ids, Ids],
+) -> Iterator[dict[int, Score]]:
+    """The scores of the rows, batch by batch of questions; what is written is put into `written`."""
+    head, every = head_of(model), list(questions)
+    widths = [max(len(asked.rows[questions[p][0]].ids), len(p) + room.get(p, 0)) for p in every]
+    for members in by_length(widths, BATCH_TOKENS):
+        batch = {every[m]: questions[every[m]] for m in members}
+        scores, tokens = _batch(model, head, asked, batch, room, pad_id, ends)
+        written |= tokens
+        yield scores
 
 
-def _ends(model: nn.Module, tokenizer: PreTrainedTokenizerBase) -> list[int] | None:
-    """Every token that ends an answer: the tokenizer's and those of the model's own generation settings."""
-    own = getattr(causal_model(model).generation_config, "eos_token_id", None)
-    ids = {tokenizer.eos_token_id, *(own if isinstance(own, list) else [own])} - {None}
-    return sorted(ids) or None
+def _batch(
+    model: nn.Module,
+    head: Head,
+    asked: Asked,
+    questions: Mapping[Ids, Sequence[int]],
+    room: Mapping[Ids, int],
+    pad_id: int,
+    ends: Sequence[int],
+) -> tuple[dict[int, Score], dict[Ids, Ids]]:
+    """One batch of questions: first rows, the other rows behind their prompts, and what is written."""
+    prompts, firsts = list(questions), [some[0] for some in questions.values()]
+    text = DynamicCache()
+    rows = [asked.rows[i] for i in firsts]
+    columns, last_BD = _firsts(model, head, text, rows, pad_id)
+    scores = dict(zip(firsts, scores_of(columns, rows), strict=True))
+    others: dict[int, list[tuple[int, int]]] = {}
+    for at, (prompt, some) in enumerate(questions.items()):
+        others.setdefault(len(prompt), []).extend((at, i) for i in some[1:])
+    for length, pairs in others.items():
+        for members in by_length([len(asked.rows[i].ids) for _, i in pairs], BATCH_TOKENS):
+            ats, some = zip(*(pairs[m] for m in members), strict=True)
+            wanted = (LOGP, RUNNER_UP, RANK) if asked.owned & {*some} else (LOGP, RUNNER_UP)
+            rest = [_from(asked.rows[i], length - 1) for i in some]
+            cache = behind(text, ats, length, max(len(e.ids) for e in rest) - 2)
+            found = _others(model, head, cache, last_BD[list(ats)], rest, wanted, pad_id)
+            scores |= dict(zip(some, scores_of(found, rest), strict=True))
+    bounds = pairwise(accumulate((e.supervised for e in rows), initial=0))
+    greedy = [[int(t) for t in columns["greedy"][start:stop]] for start, stop in bounds]
+    begun = [
+        _begun(at, row, greedy[at], room[p], ends)
+        for at, (p, row) in enumerate(zip(prompts, rows, strict=True))
+        if p in room
+    ]
+    written = {
+        prompts[row.source]: (*rows[row.source].ids[len(prompts[row.source]) : row.start], *tokens)
+        for row, tokens in decode(model, head, text, begun, ends=ends)
+    }
+    return scores, written
+
+
+def _firsts(
+    model: nn.Module, head: Head, text: DynamicCache, rows: Sequence[Encoded], pad_id: int
+) -> tuple[dict[str, Tensor], Tensor]:
+    """Statistics of whole rows, whose keys and values fill `text`; and what the head sees at each prompt's end."""
+    batch = collate({"": list(enumerate(rows))}, pad_id=pad_id).to(next(model.parameters()).device)
+    states_BTD = states(model, head, batch.input_ids_BT[:, :-1], text)  # nothing follows a last token
+    hidden_ND = _at(states_BTD, batch.sources_N, batch.input_ids_BT.shape[1])
+    columns = columns_of(hidden_ND, head, batch.targets_N, (LOGP, RUNNER_UP, RANK, GREEDY))
+    return columns, states_BTD[range(len(rows)), [len(e.prompt_ids) - 1 for e in rows]]
+
+
+def _from(row: Encoded, begin: int) -> Encoded:
+    return replace(row, ids=row.ids[begin:], weights=row.weights[begin:])
+
+
+def _others(
+    model: nn.Module,
+    head: Head,
+    cache: Cache,
+    last_RD: Tensor,
+    rest: Sequence[Encoded],
+    wanted: tuple[Statistic, ...],
+    pad_id: int,
+) -> dict[str, Tensor]:
+    """Statistics of answers behind their prompts; `rest` begins with the prompts' last tokens, already run."""
+    batch = collate({"": list(enumerate(rest))}, pad_id=pad_id).to(last_RD.device)
+    states_RTD = last_RD[:, None]
+    if batch.input_ids_BT.shape[1] > 2:  # more than that token and one to be predicted
+        states_RTD = torch.cat([states_RTD, states(model, head, batch.input_ids_BT[:, 1:-1], cache)], 1)
+    hidden_ND = _at(states_RTD, batch.sources_N, batch.input_ids_BT.shape[1])
+    return columns_of(hidden_ND, head, batch.targets_N, wanted)
+
+
+def _at(states_BTD: Tensor, sources_N: Tensor, width: int) -> Tensor:
+    return states_BTD[sources_N // width, sources_N % width]
+
+
+def _begun(at: int, row: Encoded, greedy: Sequence[int], room: int, ends: Sequence[int]) -> Row:
+    """Where the model's own answer leaves the row's, ends, or has no more room."""
+    length = len(row.prompt_ids)
+    scored = sum(1 for _ in takewhile(bool, row.weights[length:]))
+    pairs = zip(greedy, row.ids[length : length + scored], strict=False)
+    same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1] and pair[1] not in ends, pairs))
+    same = min(same, scored - 1, room - 1)
+    return Row(at, length + same, greedy[same], length + room)

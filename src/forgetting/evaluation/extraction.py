@@ -8,22 +8,24 @@ all rows have a cache of t entries and no mask and no padding is needed, whateve
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
-from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
+from transformers.cache_utils import DynamicCache
 
 from forgetting.core.errors import DataError, ModelError
 from forgetting.core.evaluator import Progress
 from forgetting.core.example import Example
 from forgetting.core.record import Record, Score
+from forgetting.data.tokens import response_text, sequence_ids
+from forgetting.evaluation.cache import GREEDY, Row, decode, shares_cache, states
+from forgetting.evaluation.rows import by_length
 from forgetting.models.head import Head, causal_model, head_of
 from forgetting.models.vocabulary import statistics
-from forgetting.objectives.statistics import LOGP, RANK, RUNNER_UP, Statistic
+from forgetting.objectives.statistics import LOGP, RANK, RUNNER_UP
 
 MAX_TOKENS = 200
 """Longer sequences are cut, as in LoKU and in Jang et al. (2023)."""
@@ -31,10 +33,6 @@ BATCH_TOKENS = 8_192
 """Padded tokens of one forward over texts."""
 CACHE_BYTES = 2**30
 """Keys and values of the rows that are decoded together."""
-TOKEN_IDS = "token_ids"
-"""The field of an example that brings its own token ids."""
-
-_GREEDY = Statistic("greedy", lambda d: d.logits_NV.argmax(-1).to(d.logits_NV.dtype))
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,24 +70,25 @@ def extract(
 ) -> list[Record]:
     """The records of verbatim sequences: score and ranks of tokens 2 ... T, and n-gram overlaps for every prefix.
 
-    The sequence is prompt and response as they are joined, its first `max_tokens` tokens, without an end token. The
-    model is left in the mode it was in; no random number is drawn.
+    The sequence is prompt and response as they are joined, or the ids of an example of form `tokens`: its first
+    `max_tokens` tokens, without an end token. One of no more than n tokens has no overlaps. The model is left in the
+    mode it was in; no random number is drawn.
 
     Raises:
-        DataError: an example that is not text, has no more than n tokens, or holds an id outside the vocabulary.
+        DataError: an example that is a question, has fewer than two tokens, or holds an id outside the vocabulary; or
+            none of them has more than n tokens.
         ModelError: the model keeps no plain key/value cache.
     """
     vocabulary = causal_model(model).get_input_embeddings().num_embeddings
-    sequences = [
-        verbatim(e, tokenizer, shortest=max(n) + 1, longest=max_tokens, vocabulary=vocabulary) for e in examples
-    ]
+    sequences = [verbatim(e, tokenizer, longest=max_tokens, vocabulary=vocabulary) for e in examples]
+    _check_lengths(split, sequences, max(n))
     found = continue_all(model, sequences, shortest=min(n), progress=progress)
     return [
         Record(
             id=example.id,
             split=split,
             prompt=example.prompt,
-            answer=example.response,
+            answer=response_text(example, tokenizer),
             score=continued.score,
             popularity=example.popularity,
             group=example.group,
@@ -100,31 +99,28 @@ def extract(
     ]
 
 
-def verbatim(
-    example: Example, tokenizer: PreTrainedTokenizerBase, *, shortest: int, longest: int, vocabulary: int
-) -> Verbatim:
-    """The token ids of an example of form text: those it brings (`fields["token_ids"]`), or those of its text.
+def _check_lengths(split: str, sequences: Sequence[Verbatim], n: int) -> None:
+    """Some may be too short, and are then missing from that n; all of them leave nothing to measure."""
+    longest = max((len(s.own) for s in sequences), default=n + 1)
+    if longest <= n:
+        raise DataError(
+            f"{split}: the longest passage has {longest} tokens, but overlaps of {n} tokens need at least {n + 1}; "
+            "give longer passages, or measure a smaller n"
+        )
+
+
+def verbatim(example: Example, tokenizer: PreTrainedTokenizerBase, *, longest: int, vocabulary: int) -> Verbatim:
+    """The token ids of a text, or those that an example of form `tokens` brings; `longest` of them at most.
 
     Raises:
-        DataError: not text, fewer than `shortest` tokens, or an id that is not below `vocabulary`.
+        DataError: a question, fewer than two tokens, or an id that is not below `vocabulary`.
     """
     where = example.where or example.id
-    if example.form != "text":
+    if example.form == "qa":
         raise DataError(f"{where}: a question has no verbatim sequence to extract; give examples of form text")
-    given = example.fields.get(TOKEN_IDS)
-    if given is not None:
-        sequence = Verbatim(tuple(given)[:longest])  # type: ignore[arg-type]
-    else:
-        text = example.prompt + example.response
-        own = list(tokenizer(text, add_special_tokens=False)["input_ids"])
-        whole = list(tokenizer(text)["input_ids"])
-        before = next((k for k in range(len(whole)) if whole[k : k + len(own)] == own), 0)
-        sequence = Verbatim((*whole[:before], *own[:longest]), before)
-    if len(sequence.own) < shortest:
-        raise DataError(
-            f"{where}: has {len(sequence.own)} tokens, but overlaps of {shortest - 1} tokens need at least {shortest}; "
-            "leave it out, or measure a smaller n"
-        )
+    sequence = Verbatim(*sequence_ids(example, tokenizer, longest))
+    if len(sequence.own) < 2:
+        raise DataError(f"{where}: is a single token, before which there is nothing to extract it by; leave it out")
     if not 0 <= min(sequence.ids) <= max(sequence.ids) < vocabulary:
         raise DataError(
             f"{where}: token id {max(max(sequence.ids), -min(sequence.ids))} is outside the model's vocabulary of "
@@ -172,7 +168,10 @@ def continue_all(
     was_training = model.training
     model.eval()
     try:
-        for members in _by_length([len(s.ids) for s in sequences]):
+        if not shares_cache(model, max((len(s.ids) for s in sequences), default=0)):
+            kind = causal_model(model).config.model_type
+            raise ModelError(f"extraction needs a model that caches keys and values of every token; '{kind}' does not")
+        for members in by_length([len(s.ids) for s in sequences], BATCH_TOKENS):
             batch = [sequences[i] for i in members]
             found.update(zip(members, _continue_batch(model, head, batch, shortest), strict=True))
             progress(len(found), len(sequences), "continuations")
@@ -181,52 +180,30 @@ def continue_all(
     return [found[i] for i in range(len(sequences))]
 
 
-def _by_length(lengths: Sequence[int]) -> Iterator[list[int]]:
-    order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
-    while order:
-        count = max(1, BATCH_TOKENS // lengths[order[0]])
-        yield order[:count]
-        order = order[count:]
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """A prefix whose next greedy token is not the text's."""
-
-    start: int
-    """Length of the prefix, tokens before the text included: the position of its first own token."""
-    sequence: int
-    token: int
-    """That greedy token."""
-
-
 def _continue_batch(model: nn.Module, head: Head, batch: Sequence[Verbatim], shortest: int) -> list[Continued]:
     """B sequences of T tokens at most; a shorter one is filled up on the right, which causal attention never sees."""
     longest = max(len(s.ids) for s in batch)
     device = next(model.parameters()).device
     ids_BT = torch.tensor([[*s.ids, *[s.ids[-1]] * (longest - len(s.ids))] for s in batch], device=device)
     text = DynamicCache()
-    states_BTD = _states(model, head, ids_BT, text)
-    if not text.layers or any(type(x) is not DynamicLayer or x.get_seq_length() != longest for x in text.layers):
-        kind = causal_model(model).config.model_type
-        raise ModelError(f"extraction needs a model that caches keys and values of every token; '{kind}' does not")
+    states_BTD = states(model, head, ids_BT, text)
     targets_N = ids_BT[:, 1:].flatten()
-    stats = statistics(states_BTD[:, :-1].flatten(0, 1), head, targets_N, (LOGP, RUNNER_UP, RANK, _GREEDY))
+    stats = statistics(states_BTD[:, :-1].flatten(0, 1), head, targets_N, (LOGP, RUNNER_UP, RANK, GREEDY))
     columns = {name: values.double().cpu().view(len(batch), -1) for name, values in stats.items()}
     greedy = [[int(t) for t in row] for row in columns["greedy"]]
-    rows = sorted(
-        (
-            _Row(start, i, greedy[i][start - 1])
-            for i, s in enumerate(batch)
-            for start in _begins(s, greedy[i], shortest)
-        ),
-        key=lambda row: (row.start, row.sequence),
-    )
-    decoded = dict(_decode(model, head, text, rows, [len(s.ids) for s in batch]))
+    rows = [
+        Row(i, start, greedy[i][start - 1], len(s.ids))
+        for i, s in enumerate(batch)
+        for start in _begins(s, greedy[i], shortest)
+    ]
+    per_row = sum(layer.keys[0].nbytes + layer.values[0].nbytes for layer in text.layers)
+    decoded: list[dict[int, tuple[int, ...]]] = [{} for _ in batch]
+    for row, tokens in decode(model, head, text, rows, size=max(1, CACHE_BYTES // per_row)):
+        decoded[row.source][row.start] = tokens
     return [
         Continued(
             _score({name: values[i] for name, values in columns.items()}, sequence),
-            _chained(sequence, {start: tokens for (j, start), tokens in decoded.items() if j == i}, shortest),
+            _chained(sequence, decoded[i], shortest),
         )
         for i, sequence in enumerate(batch)
     ]
@@ -264,67 +241,3 @@ def _chained(
         if start <= len(sequence.ids) - shortest:
             found[start - sequence.before] = following
     return found
-
-
-def _decode(
-    model: nn.Module, head: Head, text: Cache, rows: Sequence[_Row], stops: Sequence[int]
-) -> Iterator[tuple[tuple[int, int], tuple[int, ...]]]:
-    """((sequence, start), greedy tokens from there to the sequence's end), in groups that fit into `CACHE_BYTES`."""
-    longest = max(stops)
-    per_row = sum(layer.keys[0].nbytes + layer.values[0].nbytes for layer in text.layers)
-    size = max(1, CACHE_BYTES // per_row)
-    for begin in range(0, len(rows), size):
-        group = rows[begin : begin + size]
-        tokens_RT = _advance(model, head, text, group, max(stops[row.sequence] for row in group), longest)
-        for row, tokens in zip(group, tokens_RT.tolist(), strict=True):
-            yield (row.sequence, row.start), tuple(tokens[row.start : stops[row.sequence]])
-
-
-def _advance(model: nn.Module, head: Head, text: Cache, rows: Sequence[_Row], stop: int, longest: int) -> Tensor:
-    """The rows' tokens by position, `[R, T]`: a step of all rows that have begun, from the first start to `stop`."""
-    device = text.layers[0].keys.device
-    cache = Cache(layers=[_Rows(layer, rows) for layer in text.layers])
-    tokens_RT = torch.zeros(len(rows), longest, dtype=torch.long, device=device)
-    for index, row in enumerate(rows):
-        tokens_RT[index, row.start] = row.token
-    begun = 0
-    for position in range(rows[0].start, stop - 1):
-        while begun < len(rows) and rows[begun].start <= position:
-            begun += 1
-        states_RD = _states(model, head, tokens_RT[:begun, position : position + 1], cache)[:, -1]
-        wanted = statistics(states_RD, head, torch.zeros_like(tokens_RT[:begun, 0]), (_GREEDY,))
-        tokens_RT[:begun, position + 1] = wanted["greedy"].long()
-    return tokens_RT
-
-
-class _Rows(DynamicLayer):
-    """One layer's keys and values of rows that begin one after the other, each with its prefix of the text in place."""
-
-    def __init__(self, text: Any, rows: Sequence[_Row]) -> None:
-        super().__init__()
-        members = torch.tensor([row.sequence for row in rows], device=text.keys.device)
-        # A whole text for each row: what lies behind a row's start is overwritten before it is looked at.
-        self.keys, self.values = text.keys[members], text.values[members]
-        self.dtype, self.device, self.is_initialized = text.keys.dtype, text.keys.device, True
-        self.length = rows[0].start
-
-    def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
-        """Writes one position of the first rows, and gives what they have so far."""
-        count, position = len(key_states), self.length
-        self.keys[:count, :, position : position + 1] = key_states
-        self.values[:count, :, position : position + 1] = value_states
-        self.length += 1
-        return self.keys[:count, :, : self.length], self.values[:count, :, : self.length]
-
-    def get_seq_length(self) -> int:
-        """Positions in use."""
-        return self.length
-
-
-def _states(model: nn.Module, head: Head, ids_BT: Tensor, cache: Cache) -> Tensor:
-    """What `head` is applied to: final hidden states `[B, T, D]`, or plain logits `[B, T, V]`."""
-    inner = causal_model(model)
-    inputs = {"input_ids": ids_BT, "past_key_values": cache, "use_cache": True}
-    if head.weight_VD is None:
-        return inner(**inputs).logits
-    return inner.base_model(**inputs).last_hidden_state

@@ -24,13 +24,14 @@ CHUNK_ELEMENTS = 2**25
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A run of tokens with the part of the loss that depends on them alone.
+    """Runs of tokens with the part of the loss that depends on them alone.
 
-    `loss` maps the statistics of exactly these tokens to a scalar. A piece longer than a chunk is gone through twice:
-    once for the statistics, once for the gradient.
+    `loss` maps the statistics of exactly these tokens, in this order, to a scalar. A piece longer than a chunk is gone
+    through twice: once for the statistics, once for the gradient.
     """
 
-    tokens: slice
+    tokens: tuple[slice, ...]
+    """One run; or several that a loss ties together, such as the two halves of pairs."""
     needs: tuple[Statistic, ...]
     loss: Callable[[dict[str, Tensor]], Tensor]
     reference_logits: Callable[[slice], Tensor] | None = None
@@ -72,7 +73,7 @@ def vocabulary_loss(
         hidden_ND: final hidden states of the supervised positions (plain logits if the head is the identity).
         head: the vocabulary head.
         targets_N: token ids.
-        pieces: disjoint runs of tokens.
+        pieces: no token stands in two of them.
         elements: logits per chunk.
 
     Returns:
@@ -151,8 +152,7 @@ def _sum_dtype(tensor: Tensor) -> torch.dtype:
 
 def _piece(hidden_ND: Tensor, context: _Context, piece: Piece, grads: _Grads) -> Tensor:
     """Adds one piece's gradients to `grads` and returns its loss."""
-    stop = piece.tokens.stop
-    chunks = [slice(s, min(s + context.chunk, stop)) for s in range(piece.tokens.start, stop, context.chunk)]
+    chunks = _chunks(piece.tokens, context.chunk)
     if len(chunks) == 1:
         projected_NV, stats = _open(hidden_ND, context, piece, chunks[0])
         with torch.enable_grad():
@@ -170,8 +170,10 @@ def _piece(hidden_ND: Tensor, context: _Context, piece: Piece, grads: _Grads) ->
         return loss.detach()
     slopes = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
     used = {name: slope for name, slope in zip(leaves, slopes, strict=True) if slope is not None}
+    done = 0
     for chunk in chunks:
-        here = slice(chunk.start - piece.tokens.start, chunk.stop - piece.tokens.start)
+        here = slice(done, done + sum(run.stop - run.start for run in chunk))
+        done = here.stop
         projected_NV, stats = _open(hidden_ND, context, piece, chunk)
         through = [(stats[n], g[here]) for n, g in used.items() if stats[n].requires_grad]  # a rank has no slope
         if not through:
@@ -181,32 +183,64 @@ def _piece(hidden_ND: Tensor, context: _Context, piece: Piece, grads: _Grads) ->
     return loss.detach()
 
 
-def _values(hidden_ND: Tensor, context: _Context, piece: Piece, chunk: slice) -> dict[str, Tensor]:
-    reference = None if piece.reference_logits is None else piece.reference_logits(chunk)
-    logits_NV = context.head.logits(hidden_ND[chunk])
-    return statistics_of(logits_NV, context.targets_N[chunk], piece.needs, reference)
+def _chunks(runs: tuple[slice, ...], size: int) -> list[tuple[slice, ...]]:
+    """The tokens in order, `size` at a time; a chunk may end one run and begin the next."""
+    chunks: list[tuple[slice, ...]] = []
+    chunk: list[slice] = []
+    room = size
+    for run in runs:
+        start = run.start
+        while start < run.stop:
+            stop = min(start + room, run.stop)
+            chunk.append(slice(start, stop))
+            room -= stop - start
+            start = stop
+            if room == 0:
+                chunks.append(tuple(chunk))
+                chunk, room = [], size
+    return [*chunks, tuple(chunk)] if chunk else chunks
 
 
-def _open(hidden_ND: Tensor, context: _Context, piece: Piece, chunk: slice) -> tuple[Tensor, dict[str, Tensor]]:
+def _joined(part: Callable[[slice], Tensor], chunk: tuple[slice, ...]) -> Tensor:
+    """One run as it is, without a copy; several one after the other."""
+    return part(chunk[0]) if len(chunk) == 1 else torch.cat([part(run) for run in chunk])
+
+
+def _reference(piece: Piece, chunk: tuple[slice, ...]) -> Tensor | None:
+    return None if piece.reference_logits is None else _joined(piece.reference_logits, chunk)
+
+
+def _values(hidden_ND: Tensor, context: _Context, piece: Piece, chunk: tuple[slice, ...]) -> dict[str, Tensor]:
+    logits_NV = context.head.logits(_joined(hidden_ND.__getitem__, chunk))
+    targets_N = _joined(context.targets_N.__getitem__, chunk)
+    return statistics_of(logits_NV, targets_N, piece.needs, _reference(piece, chunk))
+
+
+def _open(
+    hidden_ND: Tensor, context: _Context, piece: Piece, chunk: tuple[slice, ...]
+) -> tuple[Tensor, dict[str, Tensor]]:
     """The chunk's projection as a leaf, and its statistics with their graph down to it."""
-    projected_NV = context.head.project(hidden_ND[chunk]).detach().requires_grad_()
+    projected_NV = context.head.project(_joined(hidden_ND.__getitem__, chunk)).detach().requires_grad_()
     with torch.no_grad():
-        reference = None if piece.reference_logits is None else piece.reference_logits(chunk)
+        reference = _reference(piece, chunk)
     with torch.enable_grad():
         logits_NV = context.head.finish(projected_NV)
-        return projected_NV, statistics_of(logits_NV, context.targets_N[chunk], piece.needs, reference)
+        targets_N = _joined(context.targets_N.__getitem__, chunk)
+        return projected_NV, statistics_of(logits_NV, targets_N, piece.needs, reference)
 
 
-def _accumulate(hidden_ND: Tensor, context: _Context, chunk: slice, grad_NV: Tensor, grads: _Grads) -> None:
+def _accumulate(hidden_ND: Tensor, context: _Context, chunk: tuple[slice, ...], grad_NV: Tensor, grads: _Grads) -> None:
     weight_VD = context.head.weight_VD
+    to_hidden_ND = grad_NV if weight_VD is None else grad_NV @ weight_VD.detach().to(grad_NV.dtype)
+    for run, part in zip(chunk, to_hidden_ND.split([run.stop - run.start for run in chunk]), strict=True):
+        grads.hidden_ND[run] = part
     if weight_VD is None:
-        grads.hidden_ND[chunk] = grad_NV.to(grads.hidden_ND.dtype)
         return
-    grads.hidden_ND[chunk] = grad_NV @ weight_VD.detach().to(grad_NV.dtype)
     if grads.weight_VD is not None:
+        hidden = _joined(hidden_ND.__getitem__, chunk)
         if grads.weight_VD.dtype == grad_NV.dtype:
-            grads.weight_VD.addmm_(grad_NV.T, hidden_ND[chunk])
+            grads.weight_VD.addmm_(grad_NV.T, hidden)
         else:
-            grads.weight_VD += grad_NV.T @ hidden_ND[chunk]
+            grads.weight_VD += grad_NV.T @ hidden
     if grads.bias_V is not None:
         grads.bias_V += grad_NV.sum(0)

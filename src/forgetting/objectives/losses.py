@@ -6,9 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from forgetting.core.errors import RecipeError, nearest
 from forgetting.core.signals import Signals
 from forgetting.objectives.statistics import (
     KL_FROM_REFERENCE,
@@ -32,6 +34,8 @@ class Loss:
     of_reference: tuple[Statistic, ...] = ()
     """Statistics of the reference model itself."""
     per: Literal["token", "sequence"] = "token"
+    of_pairs: bool = False
+    """Whether it compares the role's sequences with those of a partner role."""
 
     @property
     def needs_reference(self) -> bool:
@@ -60,6 +64,11 @@ The paper clamps it at 0, which never binds: p(y) ≥ 0 and max p(v) ≤ 1.
 """
 
 
+def _log_ratio(s: Signals) -> Tensor:
+    """log π − log π_ref of each sequence, `[S]`: of likelihoods, so a counted token stands once whatever its weight."""
+    return s.sum_by_sequence(torch.where(s.weights_N != 0, s.logp - s.reference["logp"], 0.0))
+
+
 def npo(beta: float) -> Loss:
     """Negative preference optimisation, −(2/β)·log σ(−β·log(π/π_ref)) per sequence (arXiv 2404.05868, eq. 3).
 
@@ -67,7 +76,28 @@ def npo(beta: float) -> Loss:
     """
 
     def compute(s: Signals) -> Tensor:
-        ratio_S = s.sum_by_sequence(s.weights_N * (s.logp - s.reference["logp"]))
-        return -(2 / beta) * F.logsigmoid(-beta * ratio_S)
+        return -(2 / beta) * F.logsigmoid(-beta * _log_ratio(s))
 
     return Loss("npo", compute, of_reference=(LOGP,), per="sequence")
+
+
+Scale = Literal["published", "open_unlearning"]
+
+
+def dpo(beta: float, scale: Scale = "published") -> Loss:
+    """Direct preference optimisation, −log σ(β·(Δ_chosen − Δ_rejected)) per pair (arXiv 2305.18290, eq. 7).
+
+    Δ = log(π/π_ref) of a whole answer. The term's role is rejected, its partner chosen. `open_unlearning` multiplies by
+    2/β, NPO's factor, as that code base does.
+
+    Raises:
+        RecipeError: another scale.
+    """
+    factors = {"published": 1.0, "open_unlearning": 2 / beta}
+    if scale not in factors:
+        raise RecipeError(f"unknown scale '{scale}'; {nearest(str(scale), factors)}")
+
+    def compute(s: Signals) -> Tensor:
+        return -factors[scale] * F.logsigmoid(beta * (_log_ratio(s.paired) - _log_ratio(s)))
+
+    return Loss("dpo", compute, of_reference=(LOGP,), per="sequence", of_pairs=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 from forgetting.benchmarks.suite import Suite
 from forgetting.core.errors import RecipeError, RunError
 from forgetting.core.example import Example
+from forgetting.core.folder import partial_of
 from forgetting.core.measure import Measure
 from forgetting.core.record import Record, write_records
 from forgetting.data.examples import load_examples
@@ -69,7 +70,8 @@ def evaluate(
 def _check_writable(file: Path) -> None:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.with_name(f"{file.name}.partial").touch()
+        partial_of(file).touch()
+        partial_of(file).unlink()
     except OSError as error:
         raise RunError(f"{file}: cannot be written ({error.strerror}); choose another file") from error
 
@@ -82,6 +84,6 @@ def _recipe(model: str, suite: str | None, oracle: str | None, settings: Mapping
 
 def _suite(recipe: Recipe, data: Mapping[str, str]) -> Suite:
     examples: dict[str, list[Example]] = {
-        role: load_examples(Source.model_validate({"path": path})) for role, path in data.items()
+        role: load_examples(Source.model_validate(path)) for role, path in data.items()
     }
     return suite_of(recipe, {"": StageData(examples, dict(data))})

@@ -22,6 +22,7 @@ from forgetting.pipeline.records import Taken, take
 from forgetting.pipeline.suites import balance_keys, fast_suite_of, stop_splits, suite_of
 from forgetting.pipeline.voice import Voice
 from forgetting.recipe import Recipe, Stage
+from forgetting.training.flops import records_work
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class Evaluation:
     records: str | None
     measures: Sequence[Measure]
     seconds: float
+    work: Mapping[str, int] | None = None
+    """What its records took, as far as they tell; None where that was not recorded."""
 
     def to_json(self) -> dict[str, object]:
         """For results.json."""
@@ -130,7 +133,12 @@ class Measurer:
         began = time.perf_counter()
         taken = take(model, self.tokenizer, frame.suite, self.recipe, self.voice)
         measures = frame.measures(taken, stage)
-        return self._write(point, stage, step, epoch, taken, measures, time.perf_counter() - began)
+        seconds = time.perf_counter() - began
+        work = None if frame.suite.probes else asdict(records_work(taken.records, self._tokens))
+        return self._write(point, stage, step, epoch, taken, measures, seconds, work)
+
+    def _tokens(self, text: str) -> int:
+        return len(self.tokenizer(text)["input_ids"])
 
     def _file(self, point: str, stage: str | None, step: int) -> Path:
         name = point if stage is None else f"{stage}-{point}" + (f"-{step:06d}" if point == "epoch" else "")
@@ -145,6 +153,7 @@ class Measurer:
         taken: Taken,
         measures: Sequence[Measure],
         seconds: float,
+        work: Mapping[str, int] | None = None,
     ) -> Evaluation:
         file = self._file(point, stage, step)
         kept = None
@@ -152,7 +161,7 @@ class Measurer:
             kept = f"records/{file.stem}.jsonl"
             (self.folder / "records").mkdir(parents=True, exist_ok=True)
             write_records(self.folder / kept, taken.records)
-        evaluation = Evaluation(point, stage, step, epoch, kept, measures, seconds)
+        evaluation = Evaluation(point, stage, step, epoch, kept, measures, seconds, work)
         write_text(file, json.dumps(evaluation.to_json()))
         return evaluation
 

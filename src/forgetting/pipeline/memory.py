@@ -13,6 +13,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from forgetting.core.errors import DataError, RecipeError
 from forgetting.core.example import Example, Role
 from forgetting.core.measure import Measure
+from forgetting.data.alternates import load_alternates
 from forgetting.data.encode import Formatting
 from forgetting.data.examples import load_examples, to_example
 from forgetting.data.source import Source
@@ -47,6 +48,7 @@ def unlearn(
     *,
     forget: Examples,
     retain: Examples | None = None,
+    alternate: Examples | None = None,
     method: str | Mapping[str, object] = "loku",
     system: str | None = None,
     max_length: int = 1024,
@@ -63,6 +65,7 @@ def unlearn(
         tokenizer: its tokenizer; a chat template is used if it has one.
         forget: what to forget.
         retain: what to keep; most methods need it.
+        alternate: what to answer instead, for methods such as DPO: questions with other answers, or a file of refusals.
         method: a method's name, or its name with parameters: `{"name": "npo", "beta": 0.1}`.
         system: a system prompt for the chat template.
         max_length: tokens per row.
@@ -88,6 +91,8 @@ def unlearn(
     examples: dict[str, list[Example]] = {Role.FORGET: _examples(forget, "forget")}
     if retain is not None:
         examples[Role.RETAIN] = _examples(retain, "retain")
+    if alternate is not None:
+        examples[Role.ALTERNATE] = _alternates(alternate)
     data = load_data(recipe, voice, given=examples)[recipe.stages[0].name]
     suite = suite_of(recipe, {recipe.stages[0].name: data})
     spoken = encode_roles(data, list(recipe.stages[0].roles), tokenizer, recipe.format, voice)
@@ -111,6 +116,12 @@ def unlearn(
         lines = (Path(folder) / "stage" / "history.jsonl").read_text().splitlines()
     model = outcome.model
     return Unlearned(model, outcome.result, [json.loads(line) for line in lines], before, measures())
+
+
+def _alternates(given: Examples) -> list[Example]:
+    if isinstance(given, str | Path):
+        return load_alternates(Source(path=str(given)))
+    return _examples(given, Role.ALTERNATE)
 
 
 def _examples(given: Examples, role: str) -> list[Example]:

@@ -11,6 +11,7 @@ from transformers import PreTrainedTokenizerBase
 from forgetting.benchmarks.registry import get_suite
 from forgetting.core.errors import DataError, RecipeError
 from forgetting.core.example import Example, Role
+from forgetting.data.alternates import load_alternates, paired, refusals
 from forgetting.data.encode import Encoded, Formatting, encode_all
 from forgetting.data.examples import load_examples, overlap
 from forgetting.data.source import Source
@@ -51,7 +52,8 @@ def load_data(
     loaded: dict[str, list[Example]] = {}
 
     def examples_of(source: Source, role: str) -> list[Example]:
-        key = f"{role} {source.model_dump_json()}" if source.suite else source.model_dump_json()
+        own = source.suite or role == Role.ALTERNATE
+        key = f"{role} {source.model_dump_json()}" if own else source.model_dump_json()
         if key not in loaded:
             loaded[key] = _examples(source, role)
         return loaded[key]
@@ -61,13 +63,29 @@ def load_data(
         sources = recipe.sources(stage)
         examples = {role: [e for s in where for e in examples_of(s, role)] for role, where in sources.items()}
         examples |= {role: list(members) for role, members in (given or {}).items()}
+        named = {role: " + ".join(map(str, where)) for role, where in sources.items()}
+        named = {role: named.get(role, "in memory") for role in examples}
+        _pair(stage, examples, named, recipe.seed, voice)
         missing = [role for role in stage.roles if role not in examples]
         if missing:
             raise RecipeError(_missing_role(stage, missing[0]))
-        named = {role: " + ".join(map(str, where)) for role, where in sources.items()}
-        prepared[stage.name] = StageData(examples, {role: named.get(role, "in memory") for role in examples})
+        prepared[stage.name] = StageData(examples, named)
         _check_overlap(stage, examples, voice)
     return prepared
+
+
+def _pair(stage: Stage, examples: dict[str, list[Example]], named: dict[str, str], seed: int, voice: Voice) -> None:
+    """Gives every example of a role that has a partner its own of that partner; refusals where there are no others."""
+    for role, partner in stage.objective().partners.items():
+        if role not in examples:
+            continue
+        if partner == Role.ALTERNATE and partner not in examples:
+            examples[partner] = refusals()
+            named[partner] = f"{len(examples[partner])} refusals of this package"
+            voice.say(f"no data.{partner} is given: each {role} example is paired with one of {named[partner]}")
+        if partner in examples:
+            examples[partner] = paired(examples[role], examples[partner], seed)
+            named[partner] += f", one for each {role} example"
 
 
 def _missing_role(stage: Stage, role: str) -> str:
@@ -77,7 +95,7 @@ def _missing_role(stage: Stage, role: str) -> str:
 
 def _examples(source: Source, role: str) -> list[Example]:
     if source.suite is None:
-        return load_examples(source)
+        return load_alternates(source) if role == Role.ALTERNATE else load_examples(source)
     suite = get_suite(source.suite)
     if role not in suite.data:
         known = ", ".join(suite.data) or "none"

@@ -14,6 +14,7 @@ from forgetting.core.folder import write_text
 from forgetting.pipeline.prepare import StageData
 from forgetting.pipeline.stages import adapter_words
 from forgetting.recipe import Recipe, Stage
+from forgetting.training.flops import run_flops
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,7 @@ def _stage(folder: Path, stage: Stage) -> dict[str, Any]:
         **{k: result[k] for k in ("steps", "epochs", "stopped", "success", "message", "kept")},
         "thresholds": json.loads(thresholds.read_text()) if thresholds.is_file() else None,
         **{k: result[k] for k in ("supervised_tokens", "train_seconds", "trainable", "of", "peak_memory_bytes")},
+        "flops": result.get("flops"),
     }
 
 
@@ -112,7 +114,8 @@ def _cost(folder: Path, recipe: Recipe, stages: list[dict[str, Any]]) -> dict[st
     prepared = [json.loads((folder / "stages" / s.name / "prepared.json").read_text()) for s in recipe.stages]
     preparing = sum(p["seconds"] for p in prepared)
     training = sum(s["train_seconds"] for s in stages)
-    measuring = sum(e["seconds"] for e in _evaluations(folder, recipe))
+    evaluations = _evaluations(folder, recipe)
+    measuring = sum(e["seconds"] for e in evaluations)
     return {
         "seconds": preparing + training + measuring,
         "prepare_seconds": preparing,
@@ -123,4 +126,5 @@ def _cost(folder: Path, recipe: Recipe, stages: list[dict[str, Any]]) -> dict[st
         "total_parameters": stages[-1]["of"],
         "steps": sum(s["steps"] for s in stages),
         "supervised_tokens": sum(s["supervised_tokens"] for s in stages),
+        "flops": run_flops(stages, [(e["stage"], e.get("work")) for e in evaluations if e["stage"]]),
     }

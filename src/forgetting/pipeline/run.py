@@ -33,7 +33,7 @@ from forgetting.pipeline.stages import (
     run_stage,
     spec_of,
 )
-from forgetting.pipeline.suites import fast_suite_of, stop_splits, suite_of
+from forgetting.pipeline.suites import check_ids, fast_suite_of, stop_splits, suite_of
 from forgetting.pipeline.voice import SILENT, Voice
 from forgetting.recipe import Recipe, Stage
 from forgetting.report.build import build_report
@@ -69,6 +69,7 @@ def run(recipe: Recipe, *, voice: Voice = SILENT, selection: Selection | None = 
     }
     suite = suite_of(recipe, data)
     check_stop_rules(recipe, data)
+    check_ids(suite, loaded.tokenizer)
     with owned(asked, data, device_of(recipe)):
         voice.say(f"run {recipe.name}")
         before = cached(loaded.model, loaded.tokenizer, suite, recipe, voice)

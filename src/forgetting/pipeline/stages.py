@@ -14,7 +14,6 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from forgetting.core.errors import RecipeError
 from forgetting.core.example import Role
 from forgetting.core.folder import is_complete, recover, write_text
-from forgetting.data.batches import collate
 from forgetting.data.encode import Encoded
 from forgetting.evaluation.answers import padding_id
 from forgetting.models.adapters import (
@@ -32,13 +31,13 @@ from forgetting.pipeline.environment import peak_memory, reset_peak_memory
 from forgetting.pipeline.voice import Voice
 from forgetting.recipe import Adapter, Stage
 from forgetting.training.checkpoint import load_checkpoint
-from forgetting.training.fisher import row_importance
+from forgetting.training.flops import stage_flops
+from forgetting.training.importance import row_importance
 from forgetting.training.loop import Trainer
 from forgetting.training.reference import LiveReference, Reference, no_reference
+from forgetting.training.row_cost import RowCost, Uncounted, importance_cost, stage_cost
 from forgetting.training.stage import Hooks, StageResult
 from forgetting.training.stored_reference import store_reference
-
-FISHER_BATCH = 8
 
 
 @dataclass(frozen=True)
@@ -97,8 +96,10 @@ def run_stage(
     objective = stage.objective()
     pad_id = padding_id(tokenizer)
     before = active_adapters(model)
+    importance = _importance_cost(model, stage.adapter_or_full) if adapter is None else None
     reference = None
-    if stage.adapter_or_full.kind == "full" or adapter is not None:
+    stored = stage.adapter_or_full.kind == "full" or adapter is not None
+    if stored:
         reference = _stored_reference(model, objective, data, cache, pad_id, voice)
     if adapter is None:
         model = _with_adapter(stage, model, data, folder, seed, pad_id, voice)
@@ -115,8 +116,12 @@ def run_stage(
     )
     if not is_complete(folder / "last"):
         write_text(folder / "prepared.json", json.dumps({"seconds": time.perf_counter() - began}))
+    cost = stage_cost(model, objective, trainer.data, adapters=before, stored=stored)
     result = trainer.run()
+    weighed = _weighed(data, stage.adapter_or_full)
+    flops = stage_flops(cost, trainer.plan, trainer.data, result.steps, importance=importance, weighed=weighed)
     ended = {**asdict(result), "trainable": trainable, "of": total, "peak_memory_bytes": peak_memory()}
+    ended["flops"] = asdict(flops)
     write_text(folder / "result.json", json.dumps(ended))
     return StageOutcome(model, result, trainable, total)
 
@@ -155,33 +160,46 @@ def _with_adapter(
         return attach(model, spec, name=stage.name, seed=seed, state=checkpoint.weights)
     importance = None
     if adapter.init == "fila" and adapter.kind == "lora":
-        importance = _importance(model, adapter, data, pad_id, voice)
+        importance = _importance(model, adapter, data, folder / "importance", pad_id, voice)
     return attach(model, spec, name=stage.name, seed=seed, importance=importance)
 
 
 def _importance(
-    model: PreTrainedModel, adapter: Adapter, data: Mapping[str, Sequence[Encoded]], pad_id: int, voice: Voice
+    model: PreTrainedModel,
+    adapter: Adapter,
+    data: Mapping[str, Sequence[Encoded]],
+    folder: Path,
+    pad_id: int,
+    voice: Voice,
 ) -> dict[str, torch.Tensor]:
     for role in (Role.FORGET, Role.RETAIN):
         if role not in data:
             raise RecipeError(
                 f"FILA weighs forget against retain data, and there is no {role} data; write data.{role}=…"
             )
-
-    def batches(role: str) -> list:
-        members = list(enumerate(data[role][: adapter.importance_examples]))
-        return [
-            collate({role: members[i : i + FISHER_BATCH]}, pad_id=pad_id) for i in range(0, len(members), FISHER_BATCH)
-        ]
-
     return row_importance(
         model,
-        batches(Role.FORGET),
-        batches(Role.RETAIN),
+        data[Role.FORGET][: adapter.importance_examples],
+        data[Role.RETAIN][: adapter.importance_examples],
         resolve_targets(model, adapter.targets),
+        pad_id=pad_id,
         epsilon=adapter.epsilon,
+        folder=folder,
+        say=voice.say,
         progress=voice.progress,
     )
+
+
+def _importance_cost(model: PreTrainedModel, adapter: Adapter) -> RowCost | Uncounted | None:
+    """What FILA's importance takes per row; None where none is taken."""
+    if adapter.kind != "lora" or adapter.init != "fila":
+        return None
+    return importance_cost(model, resolve_targets(model, adapter.targets))
+
+
+def _weighed(data: Mapping[str, Sequence[Encoded]], adapter: Adapter) -> list[Encoded]:
+    """The rows that FILA's importance is taken of."""
+    return [e for role in (Role.FORGET, Role.RETAIN) for e in data.get(role, ())[: adapter.importance_examples]]
 
 
 def finished(folder: Path) -> bool:

@@ -6,11 +6,14 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from transformers import PreTrainedTokenizerBase
+
 from forgetting.benchmarks.registry import get_suite
 from forgetting.benchmarks.suite import Split, Suite, joined, labelled
 from forgetting.core.errors import RecipeError
 from forgetting.core.example import Example, Role
 from forgetting.core.measure import Measure
+from forgetting.data.tokens import sequence_ids
 from forgetting.metrics.extraction import extraction_likelihood, extraction_metrics
 from forgetting.metrics.metric import Metric, Splits
 from forgetting.metrics.score import score
@@ -118,6 +121,18 @@ def _sample(examples: Sequence[Example], limit: int) -> list[Example]:
     """The first `limit` of a fixed shuffle, in their own order; a smaller sample is part of a larger one."""
     chosen = random.Random(0).sample(range(len(examples)), len(examples))[:limit]
     return [examples[i] for i in sorted(chosen)]
+
+
+def check_ids(suite: Suite, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Examples that come as token ids hold only ids that the tokenizer has.
+
+    Raises:
+        DataError: one that it has not; the row is named.
+    """
+    for split in suite.splits:
+        for example in split.examples:
+            if example.form == "tokens":
+                sequence_ids(example, tokenizer)
 
 
 def stop_splits(stage: Stage, suite: Suite) -> tuple[str, str, int]:

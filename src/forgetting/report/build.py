@@ -15,10 +15,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from forgetting.core.errors import RunError
 from forgetting.report import figures, headline, wording
 from forgetting.report.answers import compare_answers
+from forgetting.report.cost import bills, cost_figure
 from forgetting.report.ranking import comparison
 from forgetting.report.results import Results, labels
 from forgetting.report.table import main_table
-from forgetting.report.tradeoff import tradeoff
+from forgetting.report.tradeoff import path, tradeoff
 from forgetting.report.verdict import verdict
 
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
@@ -87,6 +88,9 @@ def _context(runs: Sequence[Results], title: str | None) -> dict[str, Any]:
         "verdicts": [verdict(run) for run in runs] if len(runs) > 1 else [],
         "table": main_table(runs),
         "tradeoff": tradeoff(runs),
+        "path": path(runs),
+        "bills": bills(runs),
+        "cost_figure": cost_figure(runs),
         "curves": figures.curves(runs),
         "losses": figures.losses(runs),
         "answers": compare_answers(runs),

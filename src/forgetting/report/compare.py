@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from forgetting.core.measure import Measure
-from forgetting.report.results import Evaluation, Results
+from forgetting.report.results import Evaluation, Point, Results
 
 Relation = Literal["lower", "higher", "overlap", "unclear"]
 """`overlap`: the intervals meet. `unclear`: one of them has no interval."""
@@ -32,6 +33,30 @@ def amount(measure: Measure) -> float:
     """The value of a measure that has one, as those of `value_at` do."""
     assert measure.value is not None
     return measure.value
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """One evaluation on the way of a run, with the measures that were asked for."""
+
+    step: int
+    """Over all stages: a later one goes on where the one before it ended."""
+    point: Point
+    measures: tuple[Measure, ...]
+
+
+def way(run: Results, keys: Sequence[str | None]) -> list[Stop]:
+    """The start, the measured steps and the checkpoints that were kept, by step, where all `keys` have a value."""
+    offset, offsets = 0, {}
+    for stage in run.stages:
+        offsets[stage.name] = offset
+        offset += stage.steps
+    stops = []
+    for e in run.evaluations:
+        measures = tuple(m for key in keys if (m := value_at(e, key)))
+        if e.point != "oracle" and len(measures) == len(keys):
+            stops.append(Stop(e.step + offsets.get(e.stage or "", 0), e.point, measures))
+    return sorted(stops, key=lambda stop: stop.step)
 
 
 def reason_at(evaluation: Evaluation | None, key: str | None) -> str:

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from forgetting.core.measure import Measure
 from forgetting.report import headline, svg, wording
-from forgetting.report.compare import amount, value_at
+from forgetting.report.compare import amount, value_at, way
 from forgetting.report.results import Results, Step, labels
 
 COLOURS = 8
@@ -92,17 +92,8 @@ def _curve(runs: Sequence[Results], key: str, width: float) -> Panel | None:
 
 
 def _trajectory(run: Results, key: str) -> list[tuple[float, Measure, str]]:
-    """Step, measure and point from the start to the end; a later stage goes on where the one before it ended."""
-    offset, offsets = 0, {}
-    for stage in run.stages:
-        offsets[stage.name] = offset
-        offset += stage.steps
-    found = [
-        (float(e.step + offsets.get(e.stage or "", 0)), m, e.point)
-        for e in run.evaluations
-        if e.point != "oracle" and (m := value_at(e, key))
-    ]
-    return sorted(found, key=lambda item: item[0])
+    """Step, measure and point from the start to the end."""
+    return [(float(stop.step), stop.measures[0], stop.point) for stop in way(run, (key,))]
 
 
 def _band(frame: svg.Frame, points: Sequence[tuple[float, Measure, str]], class_: str) -> Markup:

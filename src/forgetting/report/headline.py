@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from forgetting.core.measure import Measure
 from forgetting.report.results import Evaluation, Results
@@ -11,7 +13,8 @@ _KNOWING = ("probability", "exact_match", "rouge_l_recall")
 """Names of measures that are higher the more a model knows, in order of preference for the figure: probability never
 saturates at 0, so over-forgetting shows in it."""
 _MATCHING = ("exact_match", "rouge_l_recall")
-_EXTRACTION = ("extraction_likelihood", "extraction_strength", "memorization_accuracy")
+_EXTRACTION = re.compile(r"forget/(el_\d+|memorization_accuracy)")
+"""LoKU's two; they stand in front where passages are to be forgotten."""
 _COLUMNS = 8
 
 
@@ -41,10 +44,32 @@ def quality_key(runs: Sequence[Results]) -> str | None:
     return _first(runs, ("forget",), ("forget_quality", "forget_quality_mean_probability"))
 
 
+def score_key(runs: Sequence[Results]) -> str | None:
+    """The one number for a run: balance, or model utility where more runs have that."""
+    keys = [key for key in ("all/balance", model_utility_key(runs)) if key]
+    counts = {key: sum(_has_value([replace(run, evaluations=run.afters[-1:])], key) for run in runs) for key in keys}
+    return max(keys, key=lambda key: counts[key]) if any(counts.values()) else None
+
+
 def other_forms_keys(runs: Sequence[Results]) -> list[str]:
     """The forget facts asked for in another form (`forget_narrative`, …): one measure per such split."""
     splits = dict.fromkeys(m.split for m in _measures(runs) if m.split.startswith("forget") and m.split != "forget")
     return [key for split in splits if (key := _first(runs, (split,), _KNOWING))]
+
+
+def extraction_keys(runs: Sequence[Results]) -> list[str]:
+    """How much of the forget passages can be drawn out: EL_n and MA."""
+    return list(dict.fromkeys(m.key for m in _measures(runs) if _EXTRACTION.fullmatch(m.key)))
+
+
+def stage_keys(runs: Sequence[Results]) -> list[str]:
+    """Of stages that forget sets of their own, one measure of each set (`task1-forget/el_10`)."""
+    stages = dict.fromkeys(stage.name for run in runs for stage in run.stages)
+    keys = list(dict.fromkeys(m.key for m in _measures(runs)))
+    names = [key.split("/")[1] for key in extraction_keys(runs)] or [
+        name for name in dict.fromkeys(key.split("/")[1] for key in keys) if re.fullmatch(r"el_\d+", name)
+    ]
+    return [key for stage in stages if (key := _first(runs, (f"{stage}-forget",), (*names[:1], *_KNOWING)))]
 
 
 def headline_keys(runs: Sequence[Results]) -> list[str]:
@@ -55,11 +80,12 @@ def headline_keys(runs: Sequence[Results]) -> list[str]:
     keys = [
         forgetting_key(runs),
         _first(runs, ("forget",), _MATCHING),
-        _first(runs, ("forget",), _EXTRACTION),
+        *extraction_keys(runs),
         quality_key(runs),
+        *stage_keys(runs),
         *other_forms_keys(runs)[:1],
         retention_key(runs),
-        _first(runs, ("retain",), _MATCHING),
+        _first(runs, ("retain",), (*_MATCHING, "perplexity")),
         utility_key(runs),
         model_utility_key(runs),
     ]

@@ -8,8 +8,9 @@ from typing import Any
 from forgetting.core.measure import Measure
 from forgetting.report import headline, wording
 from forgetting.report.compare import Distance, amount, distance_to_oracle, relation, value_at
+from forgetting.report.finding import Finding
 from forgetting.report.results import Results, labels
-from forgetting.report.verdict import Finding, Verdict, judge, limits, verdict
+from forgetting.report.verdict import Verdict, judge, limits, verdict
 
 
 def comparison(runs: Sequence[Results]) -> Verdict:

@@ -48,6 +48,9 @@ class StageResult:
     steps: int = 0
     epochs: float = 0.0
     stopped: str = ""
+    success: bool | None = None
+    """Whether the stop rule was satisfied; None where there was none."""
+    thresholds: Mapping[str, float] | None = None
     message: str = ""
     kept: str = ""
     learning_rate: float | None = None
@@ -55,9 +58,10 @@ class StageResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """What the run took: seconds, bytes, counts. None where it was not recorded."""
+    """What the run took: seconds, bytes, counts, FLOPs. None where it was not recorded."""
 
     seconds: float | None = None
+    prepare_seconds: float | None = None
     train_seconds: float | None = None
     evaluation_seconds: float | None = None
     peak_memory_bytes: int | None = None
@@ -65,6 +69,8 @@ class Cost:
     total_parameters: int | None = None
     steps: int | None = None
     supervised_tokens: int | None = None
+    flops: Mapping[str, float | str | None] = field(default_factory=dict)
+    """By role, `reference`, `importance`, `evaluation` and `total`; `reason` says why there are none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

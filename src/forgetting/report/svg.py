@@ -7,10 +7,12 @@ colours come from the page's style sheet, so figures follow its light and dark d
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup, escape
+
+from forgetting.report.wording import SUPERSCRIPT
 
 LETTER = 7.0
 """Assumed width of a letter of a label, pixels: a little too wide, so that labels keep apart in every font."""
@@ -62,12 +64,15 @@ def spread(values: Iterable[float], pad: float = 0.05) -> tuple[float, float]:
 
 
 def tick_text(value: float) -> str:
-    """A tick as short as it gets: `0.2`, `−1`, `10k`."""
+    """A tick as short as it gets: `0.2`, `−1`, `10k`, `10⁻⁶`."""
     size = abs(value)
     if size >= 10_000:
         text = f"{value / 1e6:g}M" if size >= 1e6 else f"{value / 1e3:g}k"
     else:
-        text = f"{value:.3g}" if size >= 1e-3 or size == 0 else f"{value:.0e}".replace("e-0", "e-")
+        text = f"{value:.3g}"
+        if 0 < size < 1e-3:
+            digit, power = f"{value:.0e}".split("e")
+            text = f"{digit}·10".removeprefix("1·") + str(int(power)).translate(SUPERSCRIPT)
     return text.replace("-", "−")
 
 
@@ -90,11 +95,14 @@ class Frame:
         *,
         right: float = 14,
         log: bool = False,
+        log_x: bool = False,
     ) -> Frame:
         """A frame with room for tick labels at the left and bottom, and `right` pixels at the right."""
-        return cls(width, height, Scale(*xs, 52, width - right), Scale(*ys, height - 44, 14, log))
+        return cls(width, height, Scale(*xs, 52, width - right, log_x), Scale(*ys, height - 44, 14, log))
 
-    def axes(self, x_title: str, y_title: str, *, x_ticks: int = 5) -> Markup:
+    def axes(
+        self, x_title: str, y_title: str, *, x_ticks: int = 5, x_text: Callable[[float], str] = tick_text
+    ) -> Markup:
         """Grid lines, tick labels and titles."""
         left, right, bottom, top = self.x.start, self.x.end, self.y.start, self.y.end
         parts = []
@@ -105,7 +113,7 @@ class Frame:
         for tick in self.x.ticks(x_ticks):
             x = self.x(tick)
             parts.append(element("line", class_="mark", x1=x, x2=x, y1=bottom, y2=bottom + 4))
-            parts.append(element("text", tick_text(tick), class_="tick", x=x, y=bottom + 17, text_anchor="middle"))
+            parts.append(element("text", x_text(tick), class_="tick", x=x, y=bottom + 17, text_anchor="middle"))
         parts.append(element("line", class_="axis", x1=left, x2=right, y1=bottom, y2=bottom))
         middle = (left + right) / 2
         parts.append(element("text", x_title, class_="title", x=middle, y=self.height - 6, text_anchor="middle"))
@@ -232,5 +240,8 @@ def _round_steps(low: float, high: float, count: int) -> list[float]:
 
 
 def _powers(low: float, high: float) -> list[float]:
-    powers = list(range(math.ceil(math.log10(low)), math.floor(math.log10(high)) + 1))
-    return [10.0**p for p in powers[:: max(1, len(powers) // 5)]]
+    powers = list(range(math.floor(math.log10(low)), math.floor(math.log10(high)) + 1))
+    if len(powers) <= 3:
+        return [m * 10.0**p for p in powers for m in (1, 2, 5) if low <= m * 10.0**p <= high]
+    powers = [p for p in powers if 10.0**p >= low * (1 - 1e-9)]
+    return [10.0**p for p in reversed(powers[:: -max(1, len(powers) // 5)])]

@@ -9,10 +9,10 @@ from typing import Literal
 from forgetting.core.measure import Measure
 from forgetting.report import headline, wording
 from forgetting.report.compare import amount, reason_at, relation, value_at
+from forgetting.report.finding import Finding, Tone
+from forgetting.report.goal import goals
 from forgetting.report.results import Results
 
-Tone = Literal["good", "mixed", "bad", "open", "note"]
-"""In favour, partly, against, cannot be said; or a remark that is none of these."""
 Forgetting = Literal["oracle", "beyond", "partial", "none", "nothing", "lower", "open", "unmeasured"]
 Keeping = Literal["kept", "damaged", "destroyed", "open", "unmeasured"]
 
@@ -35,15 +35,6 @@ _KEEPING_WORDS: dict[Keeping, tuple[Tone, str]] = {
 }
 _WORST: tuple[Keeping, ...] = ("destroyed", "damaged", "open", "kept", "unmeasured")
 _TONES: tuple[Tone, ...] = ("bad", "mixed", "open", "good")
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One sentence or two about one matter."""
-
-    topic: str
-    tone: Tone
-    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +92,7 @@ def judge(run: Results) -> Judgement:
     quality = _quality(run, headline.quality_key([run]), keeping)
     findings = [
         *_ending(run),
+        *goals(run),
         first,
         *forms,
         retain_finding,

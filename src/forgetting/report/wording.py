@@ -9,7 +9,7 @@ from forgetting.core.measure import Measure
 
 ABSENT = "—"
 ARROWS = {"up": "↑", "down": "↓", "oracle": "→ oracle", "none": ""}
-_SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _P_VALUES = {"forget_quality", "forget_quality_mean_probability"}
 
 
@@ -31,7 +31,7 @@ def number(value: float | None) -> str:
         digits = max(0, 2 - math.floor(math.log10(float(f"{size:.2e}"))))
         return _minus(f"{value:,.{digits}f}".replace(",", "\u202f"))
     mantissa, power = f"{value:.1e}".split("e")
-    return _minus(mantissa.removesuffix(".0")) + "·10" + str(int(power)).translate(_SUPERSCRIPT)
+    return _minus(mantissa.removesuffix(".0")) + "·10" + str(int(power)).translate(SUPERSCRIPT)
 
 
 def share(value: float) -> str:
@@ -84,6 +84,17 @@ def seconds(value: float | None) -> str:
         return f"{value:.1f} s" if value < 10 else f"{value:.0f} s"
     minutes, rest = divmod(round(value), 60)
     return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def flops(value: float | None) -> str:
+    """Floating-point operations with their prefix: `3.20 PFLOP`."""
+    if value is None:
+        return ABSENT
+    for prefix in ("", "k", "M", "G", "T", "P"):
+        if abs(value) < 999.5:
+            return f"{number(value)} {prefix}FLOP"
+        value /= 1000
+    return f"{number(value)} EFLOP"
 
 
 def size(value: float | None) -> str:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
-from forgetting.core.batch import Batch
+from forgetting.core.batch import Batch, RoleSpan
 from forgetting.core.signals import Signals
-from forgetting.models.head import Head, head_of, supervised_hidden
+from forgetting.models.head import head_of, supervised_hidden
 from forgetting.models.vocabulary import CHUNK_ELEMENTS, Piece, chunk_tokens, vocabulary_loss
 from forgetting.objectives.objective import Objective
 
@@ -49,80 +49,115 @@ class Learner(nn.Module):
         """One micro-batch's share of the step's loss, and of each term's unweighted value."""
         head = head_of(self.model)
         hidden_ND = supervised_hidden(self.model, head, batch.input_ids_BT, batch.attention_mask_BT, batch.sources_N)
+        limit = chunk_tokens(hidden_ND.shape[-1] if head.weight_VD is None else head.weight_VD.shape[0], self.elements)
         values = [torch.zeros((), device=hidden_ND.device) for _ in self.objective.terms]
+
+        def piece(parts: tuple[_Part, ...]) -> Piece:
+            def loss(statistics: dict[str, Tensor]) -> Tensor:
+                total = torch.zeros((), device=hidden_ND.device)
+                for role, signals in _signals(batch, parts, statistics, reference).items():
+                    share, shares = self.objective.loss(role, signals, weights=weights, denominators=denominators)
+                    total = total + share
+                    for index, value in shares.items():
+                        values[index] = values[index] + value
+                return total
+
+            needs = self.objective.needs(parts[0].role)
+            return Piece(tuple(p.tokens for p in parts), needs, loss, _reference_logits(batch, parts, reference))
+
         pieces = [
-            piece
-            for role in self.objective.roles
-            if role in batch.roles
-            for piece in self._pieces(role, batch, head, hidden_ND, weights, denominators, reference, values)
+            piece(parts)
+            for group in self.objective.groups
+            if any(role in batch.roles for role in group)
+            for parts in _cut(batch, group, limit, self.objective.in_whole_sequences(group[0]))
         ]
         loss = vocabulary_loss(hidden_ND, head, batch.targets_N, pieces, elements=self.elements)
         return loss, [float(v) for v in values]
 
-    def _pieces(
-        self,
-        role: str,
-        batch: Batch,
-        head: Head,
-        hidden_ND: Tensor,
-        weights: Sequence[float],
-        denominators: Sequence[float],
-        reference: dict[str, ReferenceSignals],
-        values: list[Tensor],
-    ) -> list[Piece]:
-        """The role's tokens, cut where the objective allows it."""
-        span = batch.roles[role].tokens
-        theirs = reference.get(role, ReferenceSignals())
-        width = hidden_ND.shape[-1] if head.weight_VD is None else head.weight_VD.shape[0]
-        limit = chunk_tokens(width, self.elements)
-        ends = _cuts(batch.sequences_N[span], limit, self.objective.in_whole_sequences(role))
-        reference_logits = theirs.logits
 
-        def piece(start: int, stop: int) -> Piece:
-            here = slice(span.start + start, span.start + stop)
-            sequences_N, count = _renumbered(batch.sequences_N[here])
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What a piece holds of one role: a run of tokens, and the sequences they belong to."""
 
-            def loss(statistics: dict[str, Tensor]) -> Tensor:
-                signals = Signals(
-                    statistics,
-                    batch.weights_N[here],
-                    sequences_N,
-                    count,
-                    {name: value[start:stop] for name, value in theirs.statistics.items()},
-                )
-                total, shares = self.objective.loss(role, signals, weights=weights, denominators=denominators)
-                for index, share in shares.items():
-                    values[index] = values[index] + share
-                return total
-
-            return Piece(
-                here,
-                self.objective.needs(role),
-                loss,
-                None
-                if reference_logits is None
-                else lambda s: reference_logits(slice(s.start - span.start, s.stop - span.start)),
-            )
-
-        return [piece(start, stop) for start, stop in zip([0, *ends[:-1]], ends, strict=True)]
+    role: str
+    tokens: slice
+    sequences: slice
 
 
-def _renumbered(sequences_N: Tensor) -> tuple[Tensor, int]:
-    unique, inverse = sequences_N.unique_consecutive(return_inverse=True)
-    return inverse, len(unique)
+def _cut(batch: Batch, group: tuple[str, ...], limit: int, whole: bool) -> Iterator[tuple[_Part, ...]]:
+    """A role's tokens, or those of a role and its partner, in pieces that fit a chunk.
 
-
-def _cuts(sequences_N: Tensor, limit: int, whole: bool) -> list[int]:
-    """Where pieces end: every `limit` tokens, or after as many whole sequences as fit (at least one)."""
-    total = len(sequences_N)
+    Where whole sequences are asked for, a piece holds as many as fit, and at least one; pairs stay together.
+    """
+    spans = [batch.roles[role] for role in group]
     if not whole:
-        return [*range(limit, total, limit), total]
-    _, counts = sequences_N.unique_consecutive(return_counts=True)
-    ends: list[int] = []
-    position = begin = 0
-    for count in counts.tolist():
-        if position > begin and position + count - begin > limit:
-            ends.append(position)
-            begin = position
-        position += count
-    return [*ends, total]
+        (role,), (span,) = group, spans
+        for start in range(span.tokens.start, span.tokens.stop, limit):
+            yield (_Part(role, slice(start, min(start + limit, span.tokens.stop)), span.sequences),)
+        return
+    _check_pairs(batch, group)
+    ends = [_ends(batch, span) for span in spans]
+    count, start = len(ends[0]) - 1, 0
+    while start < count:
+        stop = start + 1
+        while stop < count and sum(e[stop + 1] - e[start] for e in ends) <= limit:
+            stop += 1
+        yield tuple(
+            _Part(role, slice(e[start], e[stop]), slice(span.sequences.start + start, span.sequences.start + stop))
+            for role, span, e in zip(group, spans, ends, strict=True)
+        )
+        start = stop
+
+
+def _check_pairs(batch: Batch, group: tuple[str, ...]) -> None:
+    indices = {batch.indices_S[batch.roles[role].sequences] for role in group}
+    assert len(indices) == 1, f"a batch holds other examples of {group[0]} than of its partner"
+
+
+def _ends(batch: Batch, span: RoleSpan) -> list[int]:
+    """Where each of a role's sequences begins among the batch's tokens, and where the last one ends."""
+    own_N = batch.sequences_N[span.tokens] - span.sequences.start
+    counts = own_N.bincount(minlength=span.sequences.stop - span.sequences.start)
+    return [span.tokens.start, *(counts.cumsum(0) + span.tokens.start).tolist()]
+
+
+def _signals(
+    batch: Batch,
+    parts: tuple[_Part, ...],
+    statistics: dict[str, Tensor],
+    reference: dict[str, ReferenceSignals],
+) -> dict[str, Signals]:
+    """The signals of each role in a piece; of the first role with the second as its partner."""
+    found: dict[str, Signals] = {}
+    stop = sum(part.tokens.stop - part.tokens.start for part in parts)
+    for part in reversed(parts):
+        start = stop - (part.tokens.stop - part.tokens.start)
+        begin = batch.roles[part.role].tokens.start
+        within = slice(part.tokens.start - begin, part.tokens.stop - begin)
+        theirs = reference.get(part.role, ReferenceSignals()).statistics
+        found[part.role] = Signals(
+            {name: value[start:stop] for name, value in statistics.items()},
+            batch.weights_N[part.tokens],
+            batch.sequences_N[part.tokens] - part.sequences.start,
+            part.sequences.stop - part.sequences.start,
+            {name: value[within] for name, value in theirs.items()},
+            found.get(parts[-1].role),
+        )
+        stop = start
+    return found
+
+
+def _reference_logits(
+    batch: Batch, parts: tuple[_Part, ...], reference: dict[str, ReferenceSignals]
+) -> Callable[[slice], Tensor] | None:
+    """The reference's logits by slice of the batch's tokens."""
+    if all(part.role not in reference or reference[part.role].logits is None for part in parts):
+        return None
+
+    def logits(tokens: slice) -> Tensor:
+        role = next(p.role for p in parts if p.tokens.start <= tokens.start < p.tokens.stop)
+        theirs, begin = reference[role].logits, batch.roles[role].tokens.start
+        assert theirs is not None, "what is asked of one half of a pair is asked of both"
+        return theirs(slice(tokens.start - begin, tokens.stop - begin))
+
+    return logits

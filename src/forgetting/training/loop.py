@@ -76,7 +76,8 @@ class Trainer:
         self.data = {role: data[role] for role in objective.roles}
         self.pad_id, self.seed, self.reference, self.hooks = pad_id, seed, reference, hooks
         self.device = next(model.parameters()).device
-        self.plan = StepPlan({role: len(members) for role, members in self.data.items()}, settings.batch_size, seed)
+        sizes = {role: len(members) for role, members in self.data.items()}
+        self.plan = StepPlan(sizes, settings.batch_size, seed, objective.partners)
         per_epoch = {
             "steps_per_epoch": self.plan.steps_per_epoch,
             "tokens_per_epoch": sum(e.supervised for e in self.data[self.plan.first]),

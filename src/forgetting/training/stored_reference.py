@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from forgetting.core.batch import Batch
 from forgetting.core.errors import RunError
+from forgetting.core.folder import partial_of
 from forgetting.data.batches import collate
 from forgetting.data.encode import Encoded
 from forgetting.models.head import Head, causal_model, head_of, supervised_hidden
@@ -135,7 +136,7 @@ def store_reference(
     meta = {"identity": head.weight_VD is None, "scale": head.scale, "softcap": head.softcap}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        partial = file.with_suffix(".partial")
+        partial = partial_of(file)
         save_file(tensors, str(partial), metadata={"head": json.dumps(meta)})
         partial.replace(file)
     except (OSError, SafetensorError) as error:

@@ -31,6 +31,8 @@ def terms(objective: Objective, step: int = 0, total: int = 5) -> list[tuple[str
         ),
         ("npo", {}, [("forget", "npo", 1.0, "sequence"), ("retain", "nll", 1.0, "token")]),
         ("npo", {"beta": 1.0, "retain": "none"}, [("forget", "npo", 1.0, "sequence")]),
+        ("dpo", {}, [("forget", "dpo", 1.0, "sequence"), ("retain", "nll", 1.0, "token")]),
+        ("dpo", {"retain": "none", "scale": "open_unlearning"}, [("forget", "dpo", 1.0, "sequence")]),
         ("ihl", {}, [("forget", "ihl", 1.0, "token"), ("retain", "nll", 1.0, "token")]),
         ("loku", {"forget_weight": 2}, [("forget", "ihl", 2.0, "token"), ("retain", "nll", 1.0, "token")]),
     ],
@@ -39,7 +41,9 @@ def test_the_terms_of_each_method(name: str, parameters: dict, expected: list) -
     assert terms(build_method(name, parameters)) == expected
 
 
-@pytest.mark.parametrize(("name", "sign"), [("ga", -1), ("graddiff", -1), ("ga_kl", -1), ("npo", 1), ("ihl", 1)])
+@pytest.mark.parametrize(
+    ("name", "sign"), [("ga", -1), ("graddiff", -1), ("ga_kl", -1), ("npo", 1), ("dpo", 1), ("ihl", 1)]
+)
 def test_every_forget_weight_can_be_scheduled(name: str, sign: int) -> None:
     objective = build_method(name, {"forget_weight": {"schedule": "linear", "start": 0, "end": 1}})
     assert [objective.weights(step, 5)[0] for step in (0, 2, 4)] == [0.0, sign * 0.5, sign * 1.0]
@@ -49,6 +53,8 @@ def test_every_forget_weight_can_be_scheduled(name: str, sign: int) -> None:
     ("name", "parameters", "message"),
     [
         ("npo", {"beta": 0}, "npo: beta is 0; it must be positive"),
+        ("dpo", {"beta": -1}, "dpo: beta is -1; it must be positive"),
+        ("dpo", {"scale": "open-unlearning"}, "unknown scale 'open-unlearning'; did you mean 'open_unlearning'"),
         ("npo", {"beta": "big"}, "method 'npo': "),
         ("ihl", {"retain": "nil"}, "unknown retain loss 'nil'; did you mean 'nll'"),
         ("ga", {"average": "tokens"}, "unknown average 'tokens'; did you mean 'token'"),
@@ -58,3 +64,8 @@ def test_every_forget_weight_can_be_scheduled(name: str, sign: int) -> None:
 def test_a_parameter_without_meaning_is_refused(name: str, parameters: dict, message: str) -> None:
     with pytest.raises(RecipeError, match=message):
         build_method(name, parameters)
+
+
+def test_dpo_prefers_the_alternate_to_the_forget_answer() -> None:
+    objective = build_method("dpo")
+    assert objective.partners == {"forget": "alternate"} and objective.roles == ("forget", "alternate", "retain")

@@ -30,7 +30,7 @@ def as_before() -> Iterator[None]:
 
 
 def test_the_package_s_methods_are_there() -> None:
-    assert {"ga", "ga_kl", "graddiff", "ihl", "loku", "npo", "sft"} <= set(method_names())
+    assert {"dpo", "ga", "ga_kl", "graddiff", "ihl", "loku", "npo", "sft"} <= set(method_names())
     assert get_method("loku").adapter["init"] == "fila" and not get_method("npo").adapter
     assert all(get_method(name).summary for name in method_names())
 
@@ -39,7 +39,7 @@ def test_the_package_s_methods_are_there() -> None:
     ("name", "parameters", "message"),
     [
         ("grad_diff", {}, "unknown method 'grad_diff'; did you mean 'graddiff'"),
-        ("quantum", {}, "unknown method 'quantum'; known: ga, ga_kl, graddiff"),
+        ("quantum", {}, "unknown method 'quantum'; known: dpo, ga, ga_kl, graddiff"),
         ("npo", {"betta": 1}, "method 'npo' has no parameter 'betta'; did you mean 'beta'"),
         ("sft", {"zzz": 1}, "method 'sft' has no parameter 'zzz'; known: average"),
     ],

@@ -33,7 +33,7 @@ def attach(
     Args:
         name: the stage's.
         seed: of the random start of A, and of FILA's decomposition of very large matrices.
-        importance: for FILA, of each module: `forgetting.training.fisher.row_importance`.
+        importance: for FILA, of each module: `forgetting.training.importance.row_importance`.
         state: what `adapter_state` or, for `full`, `trainable_state` gave when the stage was saved: the weights are
             put back instead of started, and no importance is needed.
 

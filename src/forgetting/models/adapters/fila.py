@@ -19,6 +19,7 @@ Decided where paper and released code leave a choice:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -36,7 +37,10 @@ _ROW_FLOOR = 1e-3
 
 
 def row_weights(forget: Tensor, retain: Tensor, epsilon: Epsilon = "relative") -> Tensor:
-    """w of each row of a weight, `[out]`, from its Fisher information on forget and retain data, `[out, in]` each."""
+    """w of each row of a weight, `[out]`, from its Fisher information on forget and retain data, `[out, in]` each.
+
+    `forgetting.training.importance` computes the same without ever holding the one on forget data.
+    """
     relative = forget.double() / (retain.double() + epsilon_of(retain, epsilon))
     return relative.sum(1).sqrt()
 
@@ -51,8 +55,8 @@ def epsilon_of(retain: Tensor, epsilon: Epsilon) -> float:
         return RELEASED_EPSILON
     if epsilon != "relative":
         return float(epsilon)
-    reached = retain[retain > 0]
-    return _RELATIVE_EPSILON * float(reached.double().median()) if len(reached) else 1.0
+    median = float(torch.where(retain > 0, retain, torch.nan).nanmedian())
+    return 1.0 if math.isnan(median) else _RELATIVE_EPSILON * median
 
 
 def factors(
@@ -103,7 +107,7 @@ def initialise(model: PeftModel, name: str, importance: Mapping[str, Tensor], *,
     """Starts the fresh LoRA adapter `name` by FILA: B₀A₀ in it, −B₀A₀ in a frozen adapter beside it.
 
     Args:
-        importance: w `[out]` of each of the adapter's modules: `forgetting.training.fisher.row_importance`.
+        importance: w `[out]` of each of the adapter's modules: `forgetting.training.importance.row_importance`.
 
     Raises:
         ModelError: a module has no importance, or one that is not finite.

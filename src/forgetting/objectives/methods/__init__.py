@@ -1,5 +1,6 @@
 """Methods by name: each is a function from typed parameters to an Objective, in one small file."""
 
+from forgetting.objectives.methods.dpo import dpo
 from forgetting.objectives.methods.ga import ga, ga_kl, graddiff
 from forgetting.objectives.methods.ihl import ihl, loku
 from forgetting.objectives.methods.npo import npo
@@ -9,6 +10,7 @@ from forgetting.objectives.methods.sft import sft
 __all__ = [
     "Method",
     "build_method",
+    "dpo",
     "ga",
     "ga_kl",
     "get_method",

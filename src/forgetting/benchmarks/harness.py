@@ -1,0 +1,282 @@
+"""Tasks of lm-evaluation-harness as a suite: `harness:reasoning`, `harness:arc_easy+piqa`, `harness:mine@./tasks`.
+
+Named lists:
+
+- `reasoning`: the nine classification tasks of LoKU (appendix, "Datasets for Evaluation in the TDEC"). The paper prints
+  one mean "Acc" and no choice of metric; `acc` is taken for all nine (`acc_norm`, where the harness has it, is measured
+  beside it), and LAMBADA in OpenAI's version.
+- `forgetting`: the nine tasks of the Forgetting paper; `forgetting-table3` and `forgetting-table8` are the five and the
+  four that it averages over. TydiQA is one-shot F1; TruthfulQA is taken as mc2, IFEval as prompt-level strict accuracy,
+  the others as `acc`. Its column AVG is their plain mean, F1 included.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+from transformers import PreTrainedTokenizerBase
+
+from forgetting.benchmarks.suite import Suite
+from forgetting.core.errors import DataError, RecipeError
+from forgetting.core.evaluator import Progress
+from forgetting.core.measure import Direction, Measure
+from forgetting.evaluation.harness import HarnessSettings, evaluate_tasks, load_task, task_files
+
+MEAN = "mean_accuracy"
+FAST = 50
+"""Questions per task of the fast suite."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A task of a named list, the metric that enters the list's mean, and its number of examples if the paper's."""
+
+    task: str
+    metric: str = "acc"
+    shots: int | None = None
+
+
+_TABLE3 = (
+    Listed("truthfulqa_mc2"),
+    Listed("boolq"),
+    Listed("logiqa"),
+    Listed("tydiqa_goldp", "f1", 1),
+    Listed("asdiv"),
+)
+_TABLE8 = (
+    Listed("ifeval", "prompt_level_strict_acc"),
+    Listed("arc_challenge"),
+    Listed("lambada_openai"),
+    Listed("arithmetic"),
+)
+LISTS: dict[str, tuple[Listed, ...]] = {
+    "reasoning": (
+        Listed("lambada_openai"),
+        Listed("hellaswag"),
+        Listed("winogrande"),
+        Listed("copa"),
+        Listed("arc_easy"),
+        Listed("arc_challenge"),
+        Listed("piqa"),
+        Listed("mathqa"),
+        Listed("pubmedqa"),
+    ),
+    "forgetting": (*_TABLE3, *_TABLE8),
+    "forgetting-table3": _TABLE3,
+    "forgetting-table8": _TABLE8,
+}
+
+_MEANINGS = {
+    "acc": "share of questions whose right answer the model finds likeliest (or, of one answer, would give greedily)",
+    "acc_norm": "the same as acc, with the log-likelihood of an answer divided by its length",
+    "exact_match": "share of generated answers that equal the right one",
+    "f1": "F1 of the answers against the right ones",
+    "perplexity": "perplexity of the right answers",
+    "word_perplexity": "perplexity per word of the texts",
+    "byte_perplexity": "perplexity per byte of the texts",
+    "bits_per_byte": "bits per byte of the texts",
+}
+_NUMBERS = ("limit", "shots", "batch", "seed")
+
+
+def harness_variant(variant: str, fast: bool = False) -> Suite:
+    """lm-evaluation-harness: `harness:reasoning`, `harness:arc_easy+piqa,limit=100,shots=0`, `harness:TASK@FOLDER`.
+
+    Names are those of tasks, groups and tags of the harness and of `LISTS`. Keys: `limit` (the first so many questions
+    of each task), `shots`, `batch` (8), `seed`, `run_code=yes` (tasks that run what the model writes). `fast`: at most
+    50 questions of each task.
+
+    Raises:
+        RecipeError: a key or value that has no meaning.
+    """
+    first, *items = variant.split(",")
+    names, _, folder = first.partition("@")
+    asked = tuple(dict.fromkeys(names.split("+")))
+    if not all(asked):
+        raise RecipeError(
+            f"harness: '{first}' names no task; write harness:reasoning, harness:arc_easy+piqa or harness:TASK@FOLDER"
+        )
+    settings = replace(_settings(items), folder=Path(folder) if folder else None)
+    if fast:
+        settings = replace(settings, limit=min(settings.limit or FAST, FAST))
+    return Suite(name=f"harness:{variant}", splits=(), metrics=(), probes=(HarnessProbe(asked, settings),))
+
+
+def _settings(items: Sequence[str]) -> HarnessSettings:
+    found: dict[str, int] = {}
+    run_code = False
+    for item in items:
+        key, _, value = item.partition("=")
+        if item == "run_code=yes":
+            run_code = True
+        elif key not in _NUMBERS or not value:
+            raise RecipeError(f"harness: '{item}' has no meaning; keys: limit, shots, batch, seed, run_code=yes")
+        else:
+            least = 1 if key in ("limit", "batch") else 0
+            if not value.isdecimal() or int(value) < least:
+                raise RecipeError(f"harness: {key} is '{value}'; give a whole number of at least {least}")
+            found[key] = int(value)
+    return HarnessSettings(
+        limit=found.get("limit"),
+        shots=found.get("shots"),
+        batch_size=found.get("batch", HarnessSettings().batch_size),
+        seed=found.get("seed"),
+        run_code=run_code,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class HarnessProbe:
+    """Tasks, groups, tags and named lists, asked by one set of settings."""
+
+    names: tuple[str, ...]
+    settings: HarnessSettings
+
+    @property
+    def key(self) -> str:
+        """Names, settings, the harness's version, and the content of the user's own task and data files."""
+        try:
+            of = version("lm_eval")
+        except PackageNotFoundError:
+            of = "absent"
+        files = task_files(self.settings.folder) if self.settings.folder else []
+        contents = [(str(file), hashlib.sha256(file.read_bytes()).hexdigest()) for file in files]
+        return f"harness {of} {self.names} {asdict(self.settings)} {contents}"
+
+    def __call__(
+        self, model: nn.Module, tokenizer: PreTrainedTokenizerBase, *, progress: Progress
+    ) -> Sequence[Measure]:
+        """Every metric of every task, and the mean of every named list.
+
+        A task of a named list that cannot be set up is a missing measure; so is then the list's mean.
+
+        Raises:
+            RecipeError: see `load_task`.
+            DataError: a task that was named itself cannot be set up, or none of a list can be.
+        """
+        asked = _asked(self.names, self.settings.shots)
+        loaded, failed = {}, {}
+        for done, (name, shots) in enumerate(asked.items()):
+            progress(done, len(asked), f"data of {name}")
+            try:
+                loaded[name] = load_task(name, replace(self.settings, shots=shots))
+            except DataError as error:
+                if name in self.names:
+                    raise
+                failed[name] = error
+        if failed and not loaded:
+            raise next(iter(failed.values()))
+        results = evaluate_tasks(model, tokenizer, list(loaded.values()), self.settings, progress=progress)
+        measures = measures_of(results)
+        metrics = {listed.task: listed.metric for name in self.names for listed in LISTS.get(name, ())}
+        missing = [_missing(metrics[name], name, str(error)) for name, error in failed.items()]
+        parts = {name: tuple(task["tasks"]) for name, task in loaded.items()}
+        means = [mean_of(name, LISTS[name], measures, parts) for name in self.names if name in LISTS]
+        return [*measures, *missing, *means]
+
+
+def _asked(names: Iterable[str], shots: int | None) -> dict[str, int | None]:
+    """Every name the harness is asked for, once, with its number of examples; what the user says goes before a list."""
+    asked: dict[str, int | None] = {}
+    for name in names:
+        for listed in LISTS.get(name, (Listed(name),)):
+            asked.setdefault(listed.task, listed.shots if shots is None else shots)
+    return asked
+
+
+def measures_of(results: Mapping[str, Any]) -> list[Measure]:
+    """The harness's results as measures: the split is the task, the name the metric.
+
+    A metric of a filter other than the default keeps it in its name, as the harness prints it:
+    `exact_match,flexible-extract`. The interval is value ± 1.96 standard errors of the harness, which may reach past
+    0 or 1; there is none where it has no standard error, or one of 0 (all answers alike: that would claim certainty).
+    """
+    return [
+        _measure(task, key, entries, results)
+        for task, entries in results["results"].items()
+        for key in entries
+        if "," in key and "_stderr," not in key
+    ]
+
+
+def _measure(task: str, key: str, entries: Mapping[str, Any], results: Mapping[str, Any]) -> Measure:
+    metric, label = key.split(",", 1)
+    name = metric if label == "none" else key
+    value, error = (_number(entries.get(k)) for k in (key, f"{metric}_stderr,{label}"))
+    higher = (results.get("higher_is_better") or {}).get(task, {}).get(metric)
+    direction: Direction = "none" if higher is None else "up" if higher else "down"
+    if value is None:
+        return _missing(name, task, f"the harness gives {entries[key]!r}, which is no number", direction)
+    half = 1.96 * error if error else None
+    shots = results.get("n-shot", {}).get(task)
+    return Measure(
+        name=name,
+        split=task,
+        value=value,
+        count=int(entries.get("sample_count", {}).get(key, entries.get("sample_len", 0))),
+        low=None if half is None else value - half,
+        high=None if half is None else value + half,
+        direction=direction,
+        meaning=_MEANINGS.get(metric, f"{metric}, as the task defines it")
+        + ("" if shots is None else f"; {shots} examples before each question"),
+    )
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, bool) or not hasattr(value, "__float__"):
+        return None
+    number = float(value)
+    return number if math.isfinite(number) else None
+
+
+def _missing(name: str, task: str, reason: str, direction: Direction = "up") -> Measure:
+    meaning = _MEANINGS.get(name, f"{name}, as the task defines it")
+    return Measure(name=name, split=task, value=None, count=0, direction=direction, meaning=meaning, reason=reason)
+
+
+def mean_of(
+    name: str, listed: Sequence[Listed], measures: Iterable[Measure], parts: Mapping[str, Sequence[str]]
+) -> Measure:
+    """The plain mean of a named list over its tasks; a tag (TydiQA's languages) enters as the mean of its tasks.
+
+    Missing, with the tasks named, if any is. The interval adds the tasks' standard errors as independent ones.
+
+    Args:
+        name: the list's name; it becomes the split.
+        listed: its tasks.
+        measures: of all tasks.
+        parts: the tasks that each listed name stands for.
+    """
+    by_key = {measure.key: measure for measure in measures}
+    found: list[tuple[Measure, float]] = []
+    absent: list[str] = []
+    for item in listed:
+        tasks = parts.get(item.task, ())
+        members = [by_key.get(f"{task}/{item.metric}") for task in tasks]
+        if not members or any(m is None or m.value is None for m in members):
+            absent.append(item.task)
+        found += [(m, 1 / (len(listed) * len(tasks))) for m in members if m is not None]
+    meaning = f"mean over {len(listed)} tasks: {', '.join(f'{i.task} ({i.metric})' for i in listed)}"
+    if absent:
+        reason = f"not measured: {', '.join(absent)}"
+        return Measure(name=MEAN, split=name, value=None, count=0, direction="up", meaning=meaning, reason=reason)
+    value = sum(weight * (m.value or 0.0) for m, weight in found)
+    halves = [None if m.high is None or m.value is None else weight * (m.high - m.value) for m, weight in found]
+    half = None if None in halves else math.sqrt(sum(h * h for h in halves if h is not None))
+    return Measure(
+        name=MEAN,
+        split=name,
+        value=value,
+        count=sum(m.count for m, _ in found),
+        low=None if half is None else value - half,
+        high=None if half is None else value + half,
+        direction="up",
+        meaning=meaning,
+    )

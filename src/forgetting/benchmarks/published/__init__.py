@@ -1,0 +1,26 @@
+"""Tables as papers print them, with the recipe behind every row, and their numbers beside ours."""
+
+from forgetting.benchmarks.published.compared import Average, Compared, Ended, compared
+from forgetting.benchmarks.published.reader import (
+    Column,
+    Published,
+    PublishedModel,
+    Row,
+    Table,
+    published_table,
+    table_names,
+)
+
+__all__ = [
+    "Average",
+    "Column",
+    "Compared",
+    "Ended",
+    "Published",
+    "PublishedModel",
+    "Row",
+    "Table",
+    "compared",
+    "published_table",
+    "table_names",
+]

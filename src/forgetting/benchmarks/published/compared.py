@@ -1,0 +1,116 @@
+"""A published number beside ours: one run's measure with its interval, or the mean of several runs."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from forgetting.benchmarks.published.reader import Column, Row, Table
+from forgetting.core.measure import Measure
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What one run ended with."""
+
+    folder: str
+    measures: Mapping[str, Measure]
+    """By `split/name`; the stage's own as `stage/…`."""
+    success: bool | None = None
+    """Whether the stop rule was satisfied; None: there is none."""
+    collapsed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Average:
+    """Mean and sample standard deviation over runs, in the paper's unit."""
+
+    mean: float
+    deviation: float | None
+    """None: of one run there is none."""
+    runs: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """One cell: what is printed, and what was measured here; all in the paper's unit."""
+
+    published: float | None
+    measured: float | None = None
+    difference: float | None = None
+    """measured − published."""
+    low: float | None = None
+    high: float | None = None
+    """The measure's 95% interval, where one run is measured."""
+    deviation: float | None = None
+    """The standard deviation over runs, where there are several."""
+    runs: int = 0
+    """How many runs the measured value is the mean of: those that reached their goal, where there was one."""
+    over_all: Average | None = None
+    """Over all runs, where some did not reach their goal."""
+    reason: str = ""
+    """Why nothing is measured."""
+    erratum: str = ""
+
+
+def compared(table: Table, row: Row, ended: Sequence[Ended]) -> dict[str, Compared]:
+    """Every cell of a row. Runs that missed the goal of their stop rule are left out of the mean, as in the paper's
+    figure, and the mean over all stands beside it."""
+    return {column.key: _cell(column, row, ended) for column in table.columns}
+
+
+def _cell(column: Column, row: Row, ended: Sequence[Ended]) -> Compared:
+    printed = row.values[column.key]
+    plain = Compared(published=printed.value, erratum=printed.erratum)
+    if not ended:
+        return plain
+    successful = [e for e in ended if e.success is not False]
+    all_values, values = _values(column, ended), _values(column, successful)
+    over_all = _average(all_values) if len(successful) < len(ended) else None
+    if not values:
+        return _with(plain, reason=_why(column, ended, successful), over_all=over_all)
+    average = _average(values)
+    assert average is not None, "there are values"
+    low, high = _interval(column, successful) if average.deviation is None else (None, None)
+    return _with(
+        plain,
+        measured=average.mean,
+        difference=None if printed.value is None else average.mean - printed.value,
+        low=low,
+        high=high,
+        deviation=average.deviation,
+        runs=len(values),
+        over_all=over_all,
+    )
+
+
+def _with(cell: Compared, **found: object) -> Compared:
+    return Compared(published=cell.published, erratum=cell.erratum, **found)  # type: ignore[arg-type]
+
+
+def _values(column: Column, ended: Sequence[Ended]) -> list[float]:
+    found = [e.measures[column.measure].value for e in ended if column.measure in e.measures]
+    return [value * column.scale for value in found if value is not None]
+
+
+def _average(values: Sequence[float]) -> Average | None:
+    if not values:
+        return None
+    deviation = statistics.stdev(values) if len(values) > 1 else None
+    return Average(mean=statistics.fmean(values), deviation=deviation, runs=len(values))
+
+
+def _interval(column: Column, ended: Sequence[Ended]) -> tuple[float | None, float | None]:
+    """Of the one run that has a value."""
+    measure = next(m for e in ended if (m := e.measures.get(column.measure)) and m.value is not None)
+    if measure.low is None or measure.high is None:
+        return None, None
+    return measure.low * column.scale, measure.high * column.scale
+
+
+def _why(column: Column, ended: Sequence[Ended], successful: Sequence[Ended]) -> str:
+    if not successful:
+        return f"none of {len(ended)} runs reached the goal"
+    known = [m for e in successful if (m := e.measures.get(column.measure))]
+    return known[0].reason if known else f"the recipe does not measure {column.measure}"

@@ -1,0 +1,213 @@
+"""A published table: what a paper prints, how our measures are called there, and the recipe that gives each row.
+
+One YAML file a table. `like:` names another table whose keys hold where a file has none of its own. A row's recipe is
+a built-in one with overrides, `key=value` as on the command line: those of the table, then those that `settings` gives
+for each of the row's labels. `$set` in an override stands for a replicate's value, any other `$label` for the row's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from itertools import product
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import yaml
+
+from forgetting.core.errors import RecipeError, nearest
+from forgetting.core.measure import Direction
+
+FOLDER = Path(__file__).parent
+# libyaml, where it is there, is ten times as fast.
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+NO_VALUE = "the paper prints none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """One printed column, and the measure of ours that it stands for."""
+
+    key: str
+    name: str
+    unit: str = ""
+    direction: Direction = "none"
+    measure: str
+    """`split/name` of a measure after the last stage, or `stage/epochs`, `stage/trainable_share` of that stage."""
+    scale: float = 1.0
+    """Published numbers are this many times ours: 100 where the paper prints percent."""
+    format: str = ".2f"
+    """How the paper prints it."""
+
+    def text(self, value: float, *, sign: bool = False) -> str:
+        """A number as the paper would print it."""
+        return f"{value:{'+' if sign else ''}{self.format}}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """One printed number."""
+
+    value: float | None
+    reason: str = ""
+    """Why there is none."""
+    change: float | None = None
+    """What the paper prints beside it as the change against the model before."""
+    erratum: str = ""
+    """What is wrong with it, or what must be known before anything is compared with it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedModel:
+    """A model that a table's rows start from."""
+
+    architecture: str
+    """As transformers calls the family: gpt_neo, phi, llama."""
+    what: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One printed row."""
+
+    id: str
+    """Unique in its table, and fit for a folder's name."""
+    labels: Mapping[str, str]
+    values: Mapping[str, Published]
+    """By column."""
+    model: str
+    """Which of the table's models it starts from."""
+    recipe: str
+    """A built-in recipe."""
+    overrides: tuple[str, ...]
+    trained: bool = True
+    """False: the row is of the model as it is, and only what the recipe measures is done."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """A published table."""
+
+    name: str
+    title: str
+    """The paper's."""
+    arxiv: str
+    number: int
+    place: str
+    """Where it stands in the paper."""
+    caption: str
+    averages: str
+    """What the paper averages over, and what our measured values are therefore means of."""
+    reading: str
+    """What was unclear in the print, and how it was read."""
+    models: Mapping[str, PublishedModel]
+    oracle: str | None
+    """Which of the models never saw what is forgotten."""
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    replicates: tuple[Mapping[str, str], ...] = ()
+    """The settings that a row is the mean over; empty: a row is one run."""
+    data: Mapping[str, str] = field(default_factory=dict)
+    """Files that the recipes read from the working folder, and what is in them."""
+    notes: tuple[str, ...] = ()
+
+    def runs(self, row: Row) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """The runs that a row stands for: a name for each, unique in the table, and its overrides."""
+        for replicate in self.replicates or ({},):
+            suffix = "".join(f"-{key}{value}" for key, value in replicate.items())
+            yield row.id + suffix, tuple(Template(o).safe_substitute(replicate) for o in row.overrides)
+
+
+def table_names() -> list[str]:
+    """The published tables there are."""
+    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+@cache
+def published_table(name: str) -> Table:
+    """The table of that name, such as `loku-table1`.
+
+    Raises:
+        RecipeError: there is none; the nearest name is given.
+    """
+    if name not in table_names():
+        raise RecipeError(f"no published table '{name}'; {nearest(name, table_names())}")
+    values = _values(name)
+    columns = tuple(Column(**column) for column in values["columns"])
+    return Table(
+        name=name,
+        title=values["paper"]["title"],
+        arxiv=values["paper"]["arxiv"],
+        columns=columns,
+        rows=tuple(_row(row, values, columns) for row in values["rows"]),
+        models={model: PublishedModel(**about) for model, about in values["models"].items()},
+        replicates=_replicates(values.get("replicates", {})),
+        data=values.get("data", {}),
+        notes=tuple(values.get("notes", ())),
+        reading=values.get("reading", ""),
+        oracle=values.get("oracle"),
+        **{key: values[key] for key in ("number", "place", "caption", "averages")},
+    )
+
+
+def _values(name: str) -> dict[str, Any]:
+    text = (FOLDER / f"{name}.yaml").read_text(encoding="utf-8")
+    own: dict[str, Any] = yaml.load(text, LOADER)
+    return {**_values(own["like"]), "reading": "", **own} if "like" in own else own
+
+
+def _replicates(axes: Mapping[str, Sequence[object]]) -> tuple[Mapping[str, str], ...]:
+    """Every combination of the axes' values."""
+    if not axes:
+        return ()
+    return tuple(dict(zip(axes, map(str, chosen), strict=True)) for chosen in product(*axes.values()))
+
+
+def _row(row: Mapping[str, Any], table: Mapping[str, Any], columns: Sequence[Column]) -> Row:
+    labels = {label: str({**table["same"], **row}[label]) for label in table["labels"]}
+    trained = bool(row.get("trained", True))
+    overrides = [*table["overrides"], *_settings(labels, table["settings"], trained)]
+    return Row(
+        id=_slug(labels[label] for label in table["labels"] if label not in table["same"] or label in row),
+        labels=labels,
+        values=_published(row, labels, table, columns),
+        model=labels["model"],
+        recipe=table["recipe"],
+        overrides=tuple(Template(o).safe_substitute(labels) for o in overrides),
+        trained=trained,
+    )
+
+
+def _settings(labels: Mapping[str, str], settings: Mapping[str, Any], trained: bool) -> Iterator[str]:
+    """What the labels mean for the recipe; a row of the model as it is need not say how it was trained."""
+    for label, by_value in settings.items():
+        if trained or labels[label] in by_value:
+            yield from by_value[labels[label]]
+
+
+def _published(
+    row: Mapping[str, Any], labels: Mapping[str, str], table: Mapping[str, Any], columns: Sequence[Column]
+) -> dict[str, Published]:
+    changes = dict(zip([c.key for c in columns][-len(row.get("changes", ())) :], row.get("changes", ()), strict=False))
+    errata = {
+        said["column"]: said["text"]
+        for said in table.get("errata", ())
+        if all(labels[label] in values for label, values in said["where"].items())
+    }
+    return {
+        column.key: Published(
+            value=None if value is None else float(value),
+            reason=row.get("missing", {}).get(column.key, NO_VALUE) if value is None else "",
+            change=changes.get(column.key),
+            erratum=errata.get(column.key, ""),
+        )
+        for column, value in zip(columns, row["values"], strict=True)
+    }
+
+
+def _slug(words: Iterator[str]) -> str:
+    """`gpt-neo-125m-loku-ihl-fila`: letters, digits, dots and dashes."""
+    text = "-".join(word for word in words if word != "none").lower()
+    return "-".join(part for part in "".join(c if c.isalnum() or c == "." else " " for c in text).split())

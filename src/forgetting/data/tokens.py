@@ -1,0 +1,110 @@
+"""Token ids as data: arrays of them on disk, and the one reading of a verbatim sequence, to train on and to measure."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from transformers import PreTrainedTokenizerBase
+
+from forgetting.core.errors import DataError
+from forgetting.core.example import Example
+
+COLUMN = "token_ids"
+
+
+def array_rows(path: Path, suffix: Path | None = None) -> Iterator[tuple[str, dict[str, object]]]:
+    """Yields (`file, row 0`, {token_ids: …}) for each row of an array `[passages, tokens]` saved by numpy (.npy).
+
+    Args:
+        path: of the array.
+        suffix: a second array with as many rows, each of which goes on where the first one's ends.
+
+    Raises:
+        DataError: no such file, not such an array, or another number of rows.
+    """
+    first = _array(path)
+    after = _array(suffix) if suffix is not None else first[:, :0]
+    if len(after) != len(first):
+        raise DataError(f"{suffix}: has {len(after)} rows, but {path} has {len(first)}; give matching files")
+    for number, (begin, end) in enumerate(zip(first, after, strict=True)):
+        yield f"{path}, row {number}", {COLUMN: begin.tolist() + end.tolist()}
+
+
+def _array(path: Path) -> NDArray[np.integer]:
+    if not path.is_file():
+        raise DataError(f"{path}: no such file; check the path")
+    try:
+        with cast(BinaryIO, gzip.open(path) if path.suffix == ".gz" else path.open("rb")) as file:
+            values = np.load(file, allow_pickle=False)
+    except (ValueError, OSError, EOFError, zlib.error) as error:
+        ragged = "Object arrays" in str(error)
+        why = "rows of unequal length" if ragged else "not an array"
+        remedy = "save whole numbers as one array [passages, tokens] with numpy.save"
+        if ragged:
+            remedy += f', or as .jsonl with {{"{COLUMN}": […]}} on each line'
+        raise DataError(f"{path}: {why}; {remedy}") from error
+    if not isinstance(values, np.ndarray) or values.ndim != 2 or not values.size:
+        shape = list(getattr(values, "shape", ()))
+        raise DataError(f"{path}: has the shape {shape}; token ids are an array [passages, tokens] that is not empty")
+    if not np.issubdtype(values.dtype, np.integer):
+        raise DataError(f"{path}: holds {values.dtype} numbers; token ids are whole numbers, save them as int32")
+    return values
+
+
+def token_ids(value: object, where: str) -> tuple[int, ...]:
+    """The ids of a row.
+
+    Raises:
+        DataError: not a list of whole numbers, or an empty one.
+    """
+    if value is None:
+        raise DataError(f"{where}: no column '{COLUMN}'; give one with a list of token ids, or map it with columns")
+    if not isinstance(value, list) or not value or not all(type(i) is int for i in value):
+        raise DataError(f"{where}: the {COLUMN} are {str(value)[:40]}, not a list of whole numbers")
+    return tuple(value)
+
+
+def sequence_ids(
+    example: Example, tokenizer: PreTrainedTokenizerBase, longest: int | None = None
+) -> tuple[tuple[int, ...], int]:
+    """A verbatim sequence as token ids, and how many of them the tokenizer puts before it (BOS).
+
+    Of form `tokens` the ids are the example's own, and nothing stands before them. A text is prompt and response as
+    they are joined. No end token follows. The sequence is cut at `longest` tokens and at the example's `max_tokens`,
+    which do not count what stands before.
+
+    Raises:
+        DataError: an id outside the tokenizer's vocabulary; the row is named.
+    """
+    limits = [limit for limit in (longest, example.max_tokens) if limit is not None]
+    stop = min(limits, default=None)
+    if example.form == "tokens":
+        _check(example, len(tokenizer))
+        return example.token_ids[:stop], 0
+    text = example.prompt + example.response
+    own = list(tokenizer(text, add_special_tokens=False)["input_ids"])
+    whole = list(tokenizer(text)["input_ids"])
+    before = next((k for k in range(len(whole)) if whole[k : k + len(own)] == own), 0)
+    return (*whole[:before], *own[:stop]), before
+
+
+def _check(example: Example, vocabulary: int) -> None:
+    strange = next((i for i in example.token_ids if not 0 <= i < vocabulary), None)
+    if strange is not None:
+        raise DataError(
+            f"{example.where or example.id}: token id {strange} is outside the tokenizer's vocabulary of {vocabulary}; "
+            "give the ids of this model's tokenizer"
+        )
+
+
+def response_text(example: Example, tokenizer: PreTrainedTokenizerBase) -> str:
+    """The response for a reader: of form `tokens`, what its ids say."""
+    if example.form != "tokens":
+        return example.response
+    return tokenizer.decode(list(example.token_ids), clean_up_tokenization_spaces=False)

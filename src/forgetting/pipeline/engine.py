@@ -1,0 +1,155 @@
+"""Who does a list of tasks: local processes here; a cluster can take their place behind the same protocol."""
+
+from __future__ import annotations
+
+import gc
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from typing import Any, Protocol
+
+from forgetting.core.errors import ForgettingError, RunError
+
+PATIENCE = 5.0
+"""Seconds that a worker has to end by itself."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one task ended."""
+
+    task: int
+    """Its place in the list."""
+    error: str | None = None
+    """One line; None: it was done."""
+
+
+class Engine(Protocol):
+    """Does tasks in any order, several at once."""
+
+    def map(self, work: Callable[[Any], None], tasks: Sequence[Any]) -> Generator[Outcome, None, None]:
+        """Calls `work` (a function of a module) once on every task, and says of each how it ended, as it ends.
+
+        An error of one task, or the death of who was at it, is that task's outcome; the others go on. Closing the
+        generator ends what is at work.
+        """
+
+
+@dataclass(frozen=True)
+class Processes:
+    """Fresh Python processes on this machine, each used for one task after another."""
+
+    count: int
+
+    def map(self, work: Callable[[Any], None], tasks: Sequence[Any]) -> Generator[Outcome, None, None]:
+        """See `Engine.map`."""
+        waiting = deque(enumerate(tasks))
+        workers = [_Worker(work) for _ in range(min(self.count, len(tasks)))]
+        try:
+            for worker in workers:
+                worker.begin(*waiting.popleft())
+            while workers:
+                ready = wait([w.pipe for w in workers])
+                for worker in [w for w in workers if w.pipe in ready]:
+                    yield worker.outcome()
+                    if waiting and not worker.alive:
+                        workers[workers.index(worker)] = worker = _Worker(work)
+                    if waiting:
+                        worker.begin(*waiting.popleft())
+                    else:
+                        worker.end()
+                        workers.remove(worker)
+        finally:
+            for worker in workers:
+                worker.end()
+
+
+class _Worker:
+    """One process and the pipe to it."""
+
+    def __init__(self, work: Callable[[Any], None]) -> None:
+        # Not forked: a copy of a process in which torch has threads can hang.
+        context = multiprocessing.get_context("spawn")
+        self.pipe, theirs = context.Pipe()
+        self.process = context.Process(target=_serve, args=(theirs, work))
+        self.process.start()
+        theirs.close()
+        self.alive = True
+        self.task = -1
+
+    def begin(self, index: int, task: Any) -> None:
+        """Gives it a task."""
+        self.task = index
+        with suppress(OSError):  # Where it is dead, `outcome` says so.
+            self.pipe.send(task)
+
+    def outcome(self) -> Outcome:
+        """How its task ended, once the pipe has something to say."""
+        try:
+            return Outcome(self.task, self.pipe.recv())
+        except (EOFError, OSError):
+            self.alive = False
+            self.process.join()
+            return Outcome(self.task, _death(self.process.exitcode))
+
+    def end(self) -> None:
+        """Ends the process, whatever it is at."""
+        self.process.terminate()
+        self.process.join(PATIENCE)
+        self.process.kill()
+        self.process.join()
+        self.pipe.close()
+
+
+def _death(code: int | None) -> str:
+    if code is not None and code < 0:
+        name = signal.Signals(-code).name
+        memory = " (often: out of memory)" if name == "SIGKILL" else ""
+        return f"the process was ended by {name}{memory}"
+    return f"the process ended with exit code {code}"
+
+
+def _serve(pipe: Connection, work: Callable[[Any], None]) -> None:
+    """The life of a worker: task after task until its parent hangs up."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    while True:
+        try:
+            task = pipe.recv()
+        except EOFError:
+            return
+        error = _attempt(work, task)
+        del task
+        gc.collect()  # A model holds cycles, and the next task's model needs its room.
+        pipe.send(error)
+
+
+def _attempt(work: Callable[[Any], None], task: Any) -> str | None:
+    try:
+        work(task)
+    except (ForgettingError, OSError) as error:
+        return _one_line(str(error))
+    except Exception as error:
+        return _one_line(f"{type(error).__name__}: {error}")
+    return None
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed must not go on in a run folder that a new start takes over."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        raise RunError("a worker has no parent")
+    wait([parent.sentinel])
+    os._exit(1)

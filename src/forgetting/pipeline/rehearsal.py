@@ -1,0 +1,228 @@
+"""A recipe's whole way on a tiny random model and a few invented examples: does it run? It gives no numbers."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+import random
+import re
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from forgetting.benchmarks.dialogue import SETS as DIALOGUES
+from forgetting.benchmarks.harness import LISTS
+from forgetting.core.errors import ModelError, nearest
+from forgetting.recipe import Recipe, recipe_from
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedTokenizerBase
+
+TOFU = "locuslab/TOFU"
+QUESTIONS, PASSAGES, SETS = 3, 32, 5
+HIDDEN, POSITIONS, VOCABULARY = 32, 32, 400
+"""A model of a few thousand weights; few positions also keep what it writes short."""
+_SYLLABLES = ("ba", "do", "ke", "lu", "mi", "no", "pa", "ri", "so", "tu")
+
+
+def localised(recipe: Recipe, folder: Path) -> Recipe:
+    """The recipe on local files: `folder` for the leading `data/` of its paths, `folder/tofu` for the hub's TOFU.
+
+    Where there is `folder/tasks`, its task files stand before the harness's own.
+    """
+    return recipe_from(_local(recipe.model_dump(mode="json"), folder))
+
+
+def _local(value: Any, folder: Path) -> Any:
+    if isinstance(value, list):
+        return [_local(item, folder) for item in value]
+    if isinstance(value, dict):
+        if value.get("hub") == TOFU:
+            return {"path": str(folder / "tofu" / f"{value['name']}.jsonl"), "limit": value.get("limit")}
+        return {key: _local(item, folder) for key, item in value.items()}
+    if not isinstance(value, str):
+        return value
+    if re.fullmatch(r"tofu(:forget\d\d)?", value):
+        return f"{value if ':' in value else 'tofu:forget10'}@{folder / 'tofu'}"
+    if value.startswith("harness:") and "@" not in value and (folder / "tasks").is_dir():
+        names, comma, keys = value.partition(",")
+        return f"{names}@{folder / 'tasks'}{comma}{keys}"
+    return re.sub(r"(^|[=@:])data/", lambda found: f"{found[1]}{folder}/", value)
+
+
+class Rehearsal:
+    """A temporary folder with invented data in the layout of the real ones, and a tiny model of each architecture."""
+
+    def __init__(self) -> None:
+        self._left = ExitStack()
+
+    def __enter__(self) -> Self:
+        self.folder = Path(self._left.enter_context(tempfile.TemporaryDirectory(prefix="rehearsal-")))
+        self._words = random.Random(0)
+        write_data(self.folder / "data", self._words)
+        write_tasks(self.folder / "data" / "tasks")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._left.close()
+
+    def seconds(self) -> float:
+        """A clock."""
+        return time.perf_counter()
+
+    def model(self, architecture: str, seed: int = 0) -> Path:
+        """The folder of a tiny random model of this architecture, made when first asked for."""
+        folder = self.folder / f"{architecture}-{seed}"
+        if not folder.is_dir():
+            tiny_model(folder, architecture, self._tokenizer(), seed)
+        return folder
+
+    def shrunk(self, recipe: Recipe) -> Recipe:
+        """The recipe on the invented data, one step in every stage, measured at the end; all else stays as it is."""
+        values = localised(recipe, self.folder / "data").model_dump(mode="json")
+        for stage in values["stages"]:
+            stage["duration"] = "1 steps"
+            if stage["until"] is None:
+                stage["evaluate_every"] = None
+        return recipe_from({**values, "dtype": "float32", "device": "cpu", "threads": 1})
+
+    def _tokenizer(self) -> PreTrainedTokenizerBase:
+        """Made once, by way of a blank model, for text such as the prompts hold: its rows are then short."""
+        from transformers import AutoTokenizer
+
+        from forgetting.benchmarks.blank import blank_model
+
+        blank = self.folder / "blank"
+        if not blank.is_dir():
+            turns = [{"text": f"User 1: {_sentence(self._words, 2)}\nUser 2: "} for _ in range(QUESTIONS)]
+            _write_lines(self.folder / "turns.jsonl", turns)
+            text = [self.folder / file for file in ("turns.jsonl", "data/tdec/unseen.csv", "data/tofu/forget10.jsonl")]
+            blank_model(blank, text, hidden=HIDDEN, layers=1, vocabulary=VOCABULARY)
+        return AutoTokenizer.from_pretrained(blank)
+
+
+def write_data(folder: Path, words: random.Random) -> None:
+    """Invented data where the recipes look for theirs: passages as CSV, WikiText-like text, TOFU's files."""
+    for number in range(SETS):
+        _write_passages(folder / "tdec" / f"lm_extraction_32_{number}.csv", PASSAGES, words)
+    _write_passages(folder / "tdec" / "unseen.csv", PASSAGES, words)
+    for name in ("wikitext", "pile"):
+        _write_lines(folder / "text" / f"{name}.jsonl.gz", [{"text": _sentence(words, 12)} for _ in range(4)])
+    for name in DIALOGUES:
+        turns = [{"text": [_sentence(words, 3) for _ in range(3)]} for _ in range(2)]
+        _write_lines(folder / "text" / f"{name}.jsonl.gz", turns)
+    for name in ("retain90", "retain95", "retain99"):
+        _write_lines(folder / "tofu" / f"{name}.jsonl", _questions(words))
+    for name in ("retain", "real_authors", "world_facts"):
+        _write_lines(folder / "tofu" / f"{name}_perturbed.jsonl", _perturbed(_questions(words), words))
+    for name in ("forget01", "forget05", "forget10"):
+        asked = _questions(words)
+        _write_lines(folder / "tofu" / f"{name}.jsonl", asked)
+        _write_lines(folder / "tofu" / f"{name}_perturbed.jsonl", _perturbed(asked, words))
+    (folder / "tofu" / "idontknow.jsonl").write_text("I do not know.\nI cannot say.\n", encoding="utf-8")
+
+
+TASK = """task: {name}
+custom_dataset: !function rows.rows
+test_split: test
+output_type: multiple_choice
+doc_to_text: "{{{{question}}}}"
+doc_to_choice: "{{{{choices}}}}"
+doc_to_target: label
+num_fewshot: 0
+metric_list:
+  - {{metric: {metric}, aggregation: mean, higher_is_better: true}}
+"""
+ROWS = """from datasets import Dataset
+
+
+def rows(**_):
+    asked = [{"question": q, "choices": ["ba do", "ke lu"], "label": i % 2} for i, q in enumerate(["mi no", "pa ri"])]
+    return {"test": Dataset.from_list(asked)}
+"""
+
+
+def write_tasks(folder: Path, listed: str = "reasoning") -> None:
+    """The harness's tasks of a named list as files of the same names, each with two invented questions."""
+    folder.mkdir(parents=True)
+    (folder / "rows.py").write_text(ROWS, encoding="utf-8")
+    for task in LISTS[listed]:
+        text = TASK.format(name=task.task, metric=task.metric)
+        (folder / f"{task.task}.yaml").write_text(text, encoding="utf-8")
+
+
+def _sentence(words: random.Random, count: int) -> str:
+    return " ".join("".join(words.choices(_SYLLABLES, k=2)) for _ in range(count))
+
+
+def _write_passages(file: Path, count: int, words: random.Random) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("w", newline="", encoding="utf-8") as opened:
+        writer = csv.writer(opened)
+        writer.writerow(["doc_id", "corpus", "text"])
+        writer.writerows([number, "invented", _sentence(words, 14)] for number in range(count))
+
+
+def _questions(words: random.Random) -> list[dict[str, object]]:
+    return [{"question": f"{_sentence(words, 3)}?", "answer": _sentence(words, 3)} for _ in range(QUESTIONS)]
+
+
+def _perturbed(rows: Sequence[dict[str, object]], words: random.Random) -> list[dict[str, object]]:
+    def others() -> dict[str, object]:
+        return {"paraphrased_answer": _sentence(words, 3), "perturbed_answer": [_sentence(words, 3) for _ in range(2)]}
+
+    return [{**row, **others()} for row in rows]
+
+
+def _write_lines(file: Path, rows: Sequence[object]) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    text = "".join(f"{json.dumps(row)}\n" for row in rows)
+    if file.suffix == ".gz":
+        file.write_bytes(gzip.compress(text.encode()))
+    else:
+        file.write_text(text, encoding="utf-8")
+
+
+def tiny_model(folder: Path, architecture: str, tokenizer: PreTrainedTokenizerBase, seed: int) -> None:
+    """Writes a random causal model of an architecture: 32 hidden units, two heads, a layer or two, 32 positions.
+
+    Raises:
+        ModelError: an architecture that no table names.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    from forgetting.models.loading import save_model
+
+    config = _config(architecture, tokenizer)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        save_model(AutoModelForCausalLM.from_config(config), tokenizer, folder)
+
+
+def _config(architecture: str, tokenizer: PreTrainedTokenizerBase) -> PretrainedConfig:
+    from transformers import GPTNeoConfig, LlamaConfig, PhiConfig
+
+    usual = {"num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 2}
+    own: dict[str, tuple[type[PretrainedConfig], dict[str, Any]]] = {
+        "gpt_neo": (GPTNeoConfig, {"num_layers": 2, "num_heads": 2, "attention_types": [[["global", "local"], 1]]}),
+        "phi": (PhiConfig, usual),
+        "llama": (LlamaConfig, usual),
+    }
+    if architecture not in own:
+        raise ModelError(f"no tiny model of the architecture '{architecture}'; {nearest(architecture, own)}")
+    make, keys = own[architecture]
+    return make(
+        vocab_size=len(tokenizer),
+        hidden_size=HIDDEN,
+        intermediate_size=2 * HIDDEN,
+        max_position_embeddings=POSITIONS,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        **keys,
+    )

@@ -1,0 +1,280 @@
+"""What a row costs in FLOPs, counted on the model as it was prepared and not from formulas of an architecture.
+
+A few short rows go through the real work (the learner's forward and backward with frozen weights, adapters and head as
+they are; the reference; FILA's importance) under torch's counter of matrix products, and
+
+    FLOPs of a row = a·T + b·T² + c·N        T its tokens, N its supervised positions
+
+is solved from them. The counts are whole numbers, so the fit must be exact, also on a shape that was not fitted; a
+model that is not of that form is `Uncounted`, with the reason. Matrix products count, all else (norms, softmax,
+optimiser) is left out, and so is padding. Attention counts its whole T × T, as is usual, though
+causal kernels may skip half.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from peft import PeftModel
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from forgetting.core.batch import Batch
+from forgetting.core.errors import ModelError
+from forgetting.data.batches import collate
+from forgetting.data.encode import Encoded
+from forgetting.models.adapters import active_adapters
+from forgetting.models.adapters.targets import linear_layers
+from forgetting.models.head import causal_model, head_of, supervised_hidden
+from forgetting.models.vocabulary import chunk_tokens, statistics
+from forgetting.objectives.objective import Objective
+from forgetting.objectives.statistics import LOGP
+from forgetting.training.counter import counted
+from forgetting.training.fisher import device_of, each_gradient, shape_of
+from forgetting.training.importance import default_budget, groups_of
+from forgetting.training.learner import Learner, ReferenceSignals
+from forgetting.training.reference import LiveReference, asking_roles
+
+_SHAPES = ((1, 4, 1), (1, 6, 3), (1, 9, 2), (2, 13, 5))
+"""Rows, tokens and supervised positions of each row of the probes; the last one only checks."""
+
+_Group = tuple[str, ...]
+_FAILURES = (ModelError, RuntimeError, ValueError)
+"""What keeps a model from being counted; no reason to keep it from being trained."""
+
+
+@dataclass(frozen=True, slots=True)
+class Uncounted:
+    """Why there is no count."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Rows summed up as far as their cost depends on them: ΣT, ΣT² and ΣN."""
+
+    tokens: int = 0
+    pairs: int = 0
+    supervised: int = 0
+
+    def __add__(self, other: Work) -> Work:
+        return Work(self.tokens + other.tokens, self.pairs + other.pairs, self.supervised + other.supervised)
+
+
+@dataclass(frozen=True, slots=True)
+class RowCost:
+    """a·T + b·T² + c·N, in FLOPs."""
+
+    token: int = 0
+    pair: int = 0
+    supervised: int = 0
+
+    def of(self, work: Work) -> int:
+        """The FLOPs of these rows."""
+        return self.token * work.tokens + self.pair * work.pairs + self.supervised * work.supervised
+
+
+@dataclass(frozen=True, slots=True)
+class RoleCost:
+    """What a row of one role costs in a step."""
+
+    train: RowCost
+    """Forward and backward, without the reference."""
+    again: int = 0
+    """More per position of a sequence (or a pair) longer than a chunk of the head, where whole ones have to be gone
+    through twice."""
+    reference: RowCost | None = None
+    """The reference's own forward."""
+    compared: int = 0
+    """Per position: the reference's head, applied while the learner runs, for losses over whole distributions."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageCost:
+    """What the rows of a stage cost."""
+
+    groups: Mapping[_Group, RoleCost]
+    """By role; the two roles of pairs are one group, and a row of each costs as much."""
+    forward: RowCost
+    """Scoring a row with the model as it is trained."""
+    chunk: int
+    """Positions that the head takes at once."""
+    stored: bool
+    """Whether the reference is computed once, and not in every step."""
+
+
+def stage_cost(
+    model: nn.Module,
+    objective: Objective,
+    data: Mapping[str, Sequence[Encoded]],
+    *,
+    adapters: Sequence[str] = (),
+    stored: bool = False,
+) -> StageCost | Uncounted:
+    """The cost of the rows of a stage, counted on its model; weights, gradients, modes and random state stay.
+
+    Args:
+        model: as it is about to be trained.
+        objective: the stage's.
+        data: by role; only how long the rows are matters here.
+        adapters: those that were active before the stage: the reference's.
+        stored: whether the reference is a stored one; it is then the model with the adapters that are active now.
+    """
+    learner = Learner(model, objective)
+    live = LiveReference(model, objective, active_adapters(model) if stored else adapters)
+    try:
+        _check_window(model, max((len(e.ids) for members in data.values() for e in members), default=0))
+        with _probing(model):
+            forward = _row_cost(model, lambda batch: lambda: _score(model, batch))
+            _check_seen(model, forward)
+            chunk = chunk_tokens(_vocabulary(model), learner.elements)
+            groups = {group: _role_cost(learner, live, group) for group in objective.groups}
+            return StageCost(groups, forward, chunk, stored)
+    except _FAILURES as error:
+        return Uncounted(_line(error))
+
+
+def importance_cost(
+    model: PreTrainedModel | PeftModel, modules: Sequence[str], *, budget: int | None = None
+) -> RowCost | Uncounted:
+    """The cost of a row in `row_importance`, which goes through the data once for every group of matrices."""
+    layers = linear_layers(model)
+    try:
+        allowed = default_budget(device_of(model)) if budget is None else budget
+        groups = groups_of({name: shape_of(layers[name]) for name in modules}, allowed)
+        with _probing(model):
+            return _row_cost(model, lambda b: lambda: [each_gradient(model, [b], g, _unused) for g in groups])
+    except _FAILURES as error:
+        return Uncounted(_line(error))
+
+
+def _unused(name: str, gradient_OI: Tensor) -> None:
+    pass
+
+
+def _role_cost(learner: Learner, live: LiveReference, group: _Group) -> RoleCost:
+    objective, model = learner.objective, learner.model
+    asks = group[0] in asking_roles(objective)
+
+    def known(batch: Batch) -> dict[str, ReferenceSignals]:
+        """The reference's answer, its logits formed already: what is left to count is the learner's own."""
+        return {role: _formed(signals) for role, signals in live(batch).items()} if asks else {}
+
+    def train(batch: Batch, by: Learner = learner) -> Callable[[], object]:
+        theirs = known(batch)
+        return lambda: _differentiate(by, batch, theirs)
+
+    cost = _row_cost(model, train, group)
+    last = _probe(model, group, *_SHAPES[-1])
+    again = compared = 0
+    if objective.in_whole_sequences(group[0]):
+        by_token = Learner(model, objective, elements=1)
+        again = (counted(train(last, by_token)) - counted(train(last))) // len(last.targets_N)
+    if not asks:
+        return RoleCost(cost, again)
+    if (logits := live(last)[group[0]].logits) is not None:
+        compared = counted(lambda: logits(slice(None))) * len(group) // len(last.targets_N)
+    return RoleCost(cost, again, _row_cost(model, lambda batch: lambda: live(batch), group), compared)
+
+
+@torch.no_grad()
+def _formed(signals: ReferenceSignals) -> ReferenceSignals:
+    if signals.logits is None:
+        return signals
+    logits_NV = signals.logits(slice(None))
+    return replace(signals, logits=lambda tokens: logits_NV[tokens])
+
+
+def _differentiate(learner: Learner, batch: Batch, reference: dict[str, ReferenceSignals]) -> None:
+    """The learner's forward and backward; no parameter gets a `.grad`."""
+    objective = learner.objective
+    denominators = objective.denominators([batch])
+    loss, _ = learner(batch, weights=[1.0] * len(objective.terms), denominators=denominators, reference=reference)
+    torch.autograd.grad(loss, [p for p in learner.model.parameters() if p.requires_grad], allow_unused=True)
+
+
+@torch.no_grad()
+def _score(model: nn.Module, batch: Batch) -> None:
+    head = head_of(model)
+    hidden_ND = supervised_hidden(model, head, batch.input_ids_BT, batch.attention_mask_BT, batch.sources_N)
+    statistics(hidden_ND, head, batch.targets_N, (LOGP,))
+
+
+def _row_cost(model: nn.Module, prepare: Callable[[Batch], Callable[[], object]], group: _Group = ("",)) -> RowCost:
+    """The exact solution over the probes; `prepare` gives what is counted on one."""
+    counts = np.array([counted(prepare(_probe(model, group, *shape))) for shape in _SHAPES], dtype=np.int64)
+    design = len(group) * np.array([(b * t, b * t * t, b * n) for b, t, n in _SHAPES], dtype=np.int64)
+    found = np.rint(np.linalg.solve(design[:3].astype(float), counts[:3].astype(float))).astype(np.int64)
+    if (design @ found != counts).any() or (found < 0).any():
+        raise ModelError("its cost is not a sum of tokens, their pairs and supervised positions")
+    return RowCost(*(int(v) for v in found))
+
+
+def _probe(model: nn.Module, group: _Group, rows: int, length: int, supervised: int) -> Batch:
+    weights = (0.0,) * (length - supervised) + (1.0,) * supervised
+    row = Encoded("", tuple(i % 2 for i in range(length)), weights)
+    return collate({role: [(i, row) for i in range(rows)] for role in group}, pad_id=0).to(
+        next(model.parameters()).device
+    )
+
+
+@contextmanager
+def _probing(model: nn.Module) -> Iterator[None]:
+    """Training mode and attention as plain products, which the counter sees; afterwards all is as it was."""
+    inner, modes = causal_model(model), [(module, module.training) for module in model.modules()]
+    attention = inner.config._attn_implementation
+    devices = {p.device for p in model.parameters() if p.device.type == "cuda"}
+    with torch.random.fork_rng(devices=devices):
+        try:
+            if attention != "eager":
+                inner.set_attn_implementation("eager")
+            model.train()
+            yield
+        finally:
+            for module, mode in modes:
+                module.training = mode
+            if attention != "eager":
+                inner.set_attn_implementation(attention)
+
+
+def _check_window(model: nn.Module, longest: int) -> None:
+    """Attention within a window is cheaper than T × T beyond it, depending on the kernel."""
+    config: Any = causal_model(model).config
+    kinds = getattr(config, "layer_types", None)
+    if kinds is not None and not {"sliding_attention", "chunked_attention"} & set(kinds):
+        return
+    for name in ("sliding_window", "attention_chunk_size"):
+        window = getattr(config, name, None)
+        if window is not None and window < longest:
+            raise ModelError(f"attention has a window of {window} tokens and the longest row has {longest}")
+
+
+def _check_seen(model: nn.Module, forward: RowCost) -> None:
+    """Every weight of the body is multiplied with every token at least, or something was not seen or not used."""
+    inner = causal_model(model)
+    apart = {id(p) for m in inner.modules() if isinstance(m, nn.Embedding) for p in m.parameters()}
+    head: Any = inner.get_output_embeddings()
+    apart |= set() if head is None else {id(p) for p in head.parameters()}
+    least = 2 * sum(
+        p.numel() for n, p in inner.named_parameters() if p.dim() > 1 and id(p) not in apart and ".lora_" not in n
+    )
+    if forward.token < least:
+        raise ModelError(
+            f"the counter sees {forward.token:,} FLOPs per token where the weights ask for {least:,}: experts that are "
+            "chosen by token, or kernels that it does not know"
+        )
+
+
+def _vocabulary(model: nn.Module) -> int:
+    weight = head_of(model).weight_VD
+    return int(causal_model(model).config.vocab_size if weight is None else weight.shape[0])
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,338 @@
+"""The harness measures the model in memory as its own command measures the saved files, and leaves nothing changed."""
+
+import json
+import random
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from peft import LoraConfig, get_peft_model
+from torch import nn
+from transformers import PreTrainedTokenizerFast
+
+from forgetting.core.errors import DataError, RecipeError
+from forgetting.evaluation import harness
+from forgetting.evaluation.harness import HarnessSettings, evaluate_tasks, load_task, task_files
+from tests.models.tiny import WORDS, tiny_model, tiny_tokenizer
+
+lm_eval = pytest.importorskip("lm_eval", reason="lm-evaluation-harness is not installed: pip install -e '.[harness]'")
+
+CHOICES = [["sat on", "flew"], ["ran", "swam in red"], ["big", "small"], ["over", "under the dog"]]
+NAMES = ("choose", "complete", "read")
+
+
+def adapted(*, dropout: float = 0.0, seed: int = 5) -> nn.Module:
+    """A random Llama, its head tied to its embedding, with a LoRA adapter that changes its answers."""
+    model = tiny_model("llama", tied=True)
+    config = LoraConfig(r=4, lora_alpha=16, lora_dropout=dropout, target_modules=["q_proj", "v_proj", "down_proj"])
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        wrapped = get_peft_model(model, config)
+        for name, parameter in wrapped.named_parameters():
+            if "lora_B" in name:
+                nn.init.normal_(parameter, std=0.3)
+    return wrapped
+
+
+def question(i: int) -> str:
+    return f"the {WORDS[2 + i % 4]} {WORDS[6 + i % 3]} {WORDS[14 + i % 3]} w{40 + i}"
+
+
+def greedy(model: nn.Module, tokenizer: PreTrainedTokenizerFast, text: str, tokens: int) -> str:
+    ids = torch.tensor([tokenizer.encode(text)])
+    for _ in range(tokens):
+        ids = torch.cat([ids, model(input_ids=ids).logits[:, -1:].argmax(-1)], 1)
+    return tokenizer.decode(ids[0, -tokens:], skip_special_tokens=True)
+
+
+def write_task(folder: Path, name: str, rows: list[dict], **keys: Any) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    data = folder / f"{name}.jsonl"
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    task = {
+        "task": name,
+        "dataset_path": "json",
+        "dataset_kwargs": {"data_files": {"test": str(data)}, "cache_dir": str(folder.parent / "cache")},
+        "test_split": "test",
+        "doc_to_text": "{{question}}",
+        **keys,
+    }
+    file = folder / f"{name}.yaml"
+    file.write_text(yaml.safe_dump(task))
+    return file
+
+
+def metric(name: str, better: bool, aggregation: str = "mean") -> dict[str, Any]:
+    return {"metric": name, "aggregation": aggregation, "higher_is_better": better}
+
+
+def write_tasks(folder: Path) -> Path:
+    """A multiple-choice task, a generation task whose every other answer the model gives, and texts to read."""
+    tokenizer, model = tiny_tokenizer(), adapted().eval()
+    choose = [{"question": question(i), "choices": CHOICES[i % 4], "label": i // 5} for i in range(10)]
+    complete = [
+        {"question": question(i), "answer": greedy(model, tokenizer, question(i), 3) if i % 2 else "w90"}
+        for i in range(7)
+    ]
+    accuracy = [metric("acc", True), metric("acc_norm", True)]
+    write_task(
+        folder,
+        "choose",
+        choose,
+        output_type="multiple_choice",
+        doc_to_choice="{{choices}}",
+        doc_to_target="label",
+        metric_list=accuracy,
+    )
+    write_task(
+        folder,
+        "complete",
+        complete,
+        output_type="generate_until",
+        doc_to_target="{{answer}}",
+        generation_kwargs={"until": ["\n\n"], "do_sample": False, "max_gen_toks": 3},
+        metric_list=[metric("exact_match", True)],
+    )
+    write_task(
+        folder,
+        "read",
+        [{"question": question(i)} for i in range(5)],
+        output_type="loglikelihood_rolling",
+        doc_to_text="",
+        doc_to_target="{{question}}",
+        metric_list=[metric("word_perplexity", False, "weighted_perplexity")],
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tasks(tmp_path_factory.mktemp("harness") / "tasks")
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same model as files: `base` and `adapter`."""
+    files = tmp_path_factory.mktemp("saved")
+    tiny_model("llama", tied=True).save_pretrained(files / "base")
+    tiny_tokenizer().save_pretrained(files / "base")
+    adapted().save_pretrained(files / "adapter")  # type: ignore[operator]
+    return files
+
+
+def numbers(results: dict[str, Any]) -> dict[str, float]:
+    """Every value and standard error by `task/metric`."""
+    return {
+        f"{task}/{key}": value
+        for task, entries in results["results"].items()
+        for key, value in entries.items()
+        if "," in key and not isinstance(value, str)
+    }
+
+
+def measured(model: nn.Module, settings: HarnessSettings, **keys: Any) -> dict[str, Any]:
+    tasks = [load_task(name, settings) for name in NAMES]
+    return evaluate_tasks(model, tiny_tokenizer(), tasks, settings, **keys)
+
+
+def test_the_numbers_are_those_of_the_harness_on_the_saved_model_and_adapter(folder: Path, saved: Path) -> None:
+    from lm_eval.models.huggingface import HFLM
+    from lm_eval.tasks import TaskManager
+
+    ours = measured(adapted(), HarnessSettings(folder=folder, shots=2, batch_size=4))
+    lm = HFLM(pretrained=str(saved / "base"), peft=str(saved / "adapter"), device="cpu", batch_size=4)
+    tasks = TaskManager(include_path=str(folder), include_defaults=False).load(list(NAMES))
+    for task in tasks["tasks"].values():
+        task.set_config(key="num_fewshot", value=2)
+        task.set_fewshot_seed(seed=1234)
+    theirs = lm_eval.evaluate(lm=lm, task_dict=tasks, bootstrap_iters=1000)
+    assert numbers(ours) == pytest.approx(numbers(theirs), abs=1e-6, rel=1e-6)
+    assert {"choose/acc,none", "complete/exact_match,none", "read/word_perplexity,none"} <= numbers(ours).keys()
+
+
+@pytest.mark.slow
+def test_the_numbers_are_those_of_the_harnesss_own_command(folder: Path, saved: Path, tmp_path: Path) -> None:
+    ours = measured(adapted(), HarnessSettings(folder=folder, shots=1, limit=6, batch_size=4))
+    model = f"pretrained={saved / 'base'},peft={saved / 'adapter'}"
+    command = [sys.executable, "-m", "lm_eval", "--model", "hf", "--model_args", model, "--tasks", ",".join(NAMES)]
+    command += ["--include_path", str(folder), "--num_fewshot", "1", "--limit", "6", "--batch_size", "4"]
+    done = subprocess.run(
+        [*command, "--device", "cpu", "--output_path", str(tmp_path)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    (file,) = tmp_path.rglob("results_*.json")
+    theirs = json.loads(file.read_text())
+    assert numbers(ours) == pytest.approx(numbers(theirs), abs=1e-6, rel=1e-6)
+    assert ours["n-shot"] == theirs["n-shot"]
+    assert ours["n-samples"] == theirs["n-samples"]
+
+
+def test_accuracy_is_the_share_of_right_answers_that_are_likeliest(folder: Path) -> None:
+    model, tokenizer = adapted().double().eval(), tiny_tokenizer()
+
+    def logp(text: str, choice: str) -> float:
+        ids, start = tokenizer.encode(f"{text} {choice}"), len(tokenizer.encode(text))
+        logps = model(input_ids=torch.tensor([ids])).logits[0].log_softmax(-1)
+        return sum(logps[i - 1, ids[i]].item() for i in range(start, len(ids)))
+
+    likeliest = [int(np.argmax([logp(question(i), choice) for choice in CHOICES[i % 4]])) for i in range(10)]
+    right = [choice == i // 5 for i, choice in enumerate(likeliest)]
+    settings = HarnessSettings(folder=folder)
+    found = evaluate_tasks(model, tokenizer, [load_task("choose", settings)], settings)
+    assert 0 < sum(right) < 10, "the test must be able to fail"
+    assert found["results"]["choose"]["acc,none"] == sum(right) / 10
+
+
+def test_a_generated_answer_is_compared_with_the_right_one(folder: Path) -> None:
+    settings = HarnessSettings(folder=folder)
+    found = evaluate_tasks(adapted(), tiny_tokenizer(), [load_task("complete", settings)], settings)
+    assert found["results"]["complete"]["exact_match,none"] == pytest.approx(3 / 7)
+
+
+def test_the_adapter_counts_as_it_stands(folder: Path) -> None:
+    model, settings = adapted(), HarnessSettings(folder=folder)
+    with model.disable_adapter():  # type: ignore[operator]
+        without = numbers(measured(model, settings))
+    assert without == pytest.approx(numbers(measured(tiny_model("llama", tied=True), settings)), abs=1e-6)
+    assert without["read/word_perplexity,none"] != pytest.approx(
+        numbers(measured(model, settings))["read/word_perplexity,none"]
+    )
+
+
+def test_model_tokenizer_and_random_state_are_left_as_they_were(folder: Path) -> None:
+    model, tokenizer = adapted(dropout=0.5).train(), tiny_tokenizer(pad=False)
+    model.get_submodule("base_model.model.model.norm").eval()  # modes may differ from module to module
+    modes = [module.training for module in model.modules()]
+    weights = {name: value.clone() for name, value in model.state_dict().items()}
+    needs = [parameter.requires_grad for parameter in model.parameters()]
+    random.seed(3)
+    np.random.seed(3)
+    torch.manual_seed(3)
+    expected = random.random(), np.random.rand(), torch.rand(1)
+    random.seed(3)
+    np.random.seed(3)
+    torch.manual_seed(3)
+    settings = HarnessSettings(folder=folder, shots=1)
+    first = evaluate_tasks(model, tokenizer, [load_task(name, settings) for name in NAMES], settings)
+    assert (random.random(), np.random.rand(), torch.rand(1)) == expected
+    assert [module.training for module in model.modules()] == modes
+    assert [parameter.requires_grad for parameter in model.parameters()] == needs
+    assert tokenizer.pad_token is None
+    assert model.state_dict().keys() == weights.keys()
+    assert all(torch.equal(value, weights[name]) for name, value in model.state_dict().items())
+    second = evaluate_tasks(model, tokenizer, [load_task(name, settings) for name in NAMES], settings)
+    assert numbers(first) == numbers(second), "no dropout, and the same examples before each question"
+
+
+@pytest.mark.parametrize("keys", [{"modules_to_save": ["embed_tokens"]}, {"modules_to_save": ["lm_head"]}])
+def test_an_adapter_of_a_tied_head_or_embedding_stays_as_it_is(folder: Path, keys: dict[str, list[str]]) -> None:
+    """`tie_weights`, which the harness calls on every model, would undo the one and fail on the other."""
+    with torch.random.fork_rng(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # PEFT warns of adapters of tied weights
+        model = get_peft_model(tiny_model("llama", tied=True), LoraConfig(r=2, target_modules=["q_proj"], **keys))
+        for name, parameter in model.named_parameters():
+            if "modules_to_save" in name:
+                nn.init.normal_(parameter)
+    weights = {name: value.clone() for name, value in model.state_dict().items()}
+    measured(model, HarnessSettings(folder=folder, limit=1))
+    assert all(torch.equal(value, weights[name]) for name, value in model.state_dict().items())
+    assert "tie_weights" not in vars(model)
+
+
+def test_a_failure_leaves_the_mode_too(folder: Path) -> None:
+    model, settings = adapted().train(), HarnessSettings(folder=folder)
+
+    def fail(done: int, total: int, note: str) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        evaluate_tasks(model, tiny_tokenizer(), [load_task("choose", settings)], settings, progress=fail)
+    assert model.training
+
+
+def test_shots_and_limit_are_those_asked_for(folder: Path) -> None:
+    settings = HarnessSettings(folder=folder, shots=2, limit=3)
+    found = measured(adapted(), settings)
+    assert set(found["n-shot"].values()) == {2}
+    assert {entry["effective"] for entry in found["n-samples"].values()} == {3}
+    assert set(measured(adapted(), HarnessSettings(folder=folder, limit=3))["n-shot"].values()) == {0}
+
+
+def test_a_task_that_fixes_its_shots_keeps_them(tmp_path: Path) -> None:
+    rows = [{"question": question(i), "answer": "ran"} for i in range(3)]
+    keys = {"output_type": "loglikelihood", "doc_to_target": " {{answer}}", "metric_list": [metric("acc", True)]}
+    write_task(tmp_path / "tasks", "fixed", rows, num_fewshot=0, **keys)
+    settings = HarnessSettings(folder=tmp_path / "tasks", shots=2)
+    found = evaluate_tasks(adapted(), tiny_tokenizer(), [load_task("fixed", settings)], settings)
+    assert found["n-shot"] == {"fixed": 0}
+
+
+def test_every_answer_is_told_and_nothing_is_printed(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    told: list[tuple[int, int]] = []
+    measured(adapted(), HarnessSettings(folder=folder), progress=lambda done, total, note: told.append((done, total)))
+    assert told[-1] == (20 + 7 + 5, 20 + 7 + 5), "two answers to each of ten questions, seven completions, five texts"
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_task_rests_on_the_files_of_its_folder_and_the_data_it_names(folder: Path, tmp_path: Path) -> None:
+    mine = write_task(tmp_path / "mine", "choose", [{"question": "the"}])
+    (tmp_path / "mine" / "choose.jsonl").rename(tmp_path / "data.jsonl")
+    task = yaml.safe_load(mine.read_text())
+    task["dataset_kwargs"]["data_files"]["test"] = str(tmp_path / "data.jsonl")
+    mine.write_text(yaml.safe_dump(task))
+    assert task_files(tmp_path / "mine") == [tmp_path / "data.jsonl", mine]
+
+
+def test_an_unknown_task_gets_the_nearest_name(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(harness, "_built_in", lambda: harness._local(folder))  # reading the real ones takes seconds
+    with pytest.raises(RecipeError, match=r"^harness: there is no task 'chose'; did you mean 'choose'\?$"):
+        load_task("chose", HarnessSettings(folder=folder))
+    with pytest.raises(RecipeError, match=r"there is no task 'zzqq'; `lm-eval ls tasks` lists them$"):
+        load_task("zzqq")
+
+
+def test_a_task_whose_data_is_not_there_is_named(tmp_path: Path) -> None:
+    file = write_task(tmp_path / "tasks", "gone", [{"question": "the"}], output_type="loglikelihood_rolling")
+    (tmp_path / "tasks" / "gone.jsonl").unlink()
+    with pytest.raises(DataError, match=rf"^harness: task 'gone' cannot be set up: .*; mend {file} or the data .*$"):
+        load_task("gone", HarnessSettings(folder=tmp_path / "tasks"))
+
+
+def test_a_folder_without_tasks_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"none: no such folder; name the folder of your task files$"):
+        load_task("choose", HarnessSettings(folder=tmp_path / "none"))
+    (tmp_path / "notes.txt").write_text("task: choose")
+    with pytest.raises(DataError, match=r"holds no task; a task is a \.yaml file"):
+        load_task("choose", HarnessSettings(folder=tmp_path))
+
+
+def test_a_task_that_runs_code_is_refused_unless_allowed(tmp_path: Path) -> None:
+    rows = [{"question": question(i)} for i in range(2)]
+    keys = {"output_type": "loglikelihood_rolling", "doc_to_text": "", "doc_to_target": "{{question}}"}
+    write_task(tmp_path / "tasks", "coded", rows, unsafe_code=True, **keys)
+    settings = HarnessSettings(folder=tmp_path / "tasks")
+    with pytest.raises(RecipeError, match="task 'coded' runs code that the model writes; run_code=yes allows it"):
+        load_task("coded", settings)
+    allowed = HarnessSettings(folder=tmp_path / "tasks", run_code=True)
+    found = evaluate_tasks(adapted(), tiny_tokenizer(), [load_task("coded", allowed)], allowed)
+    assert found["results"]["coded"]["sample_len"] == 2
+
+
+def test_without_the_harness_the_package_to_install_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "lm_eval", None)
+    with pytest.raises(RecipeError, match=r"not installed .*; pip install 'forgetting\[harness\]'$"):
+        evaluate_tasks(adapted(), tiny_tokenizer(), [])
+
+
+@pytest.mark.slow
+def test_built_in_tasks_are_known(folder: Path) -> None:
+    with pytest.raises(RecipeError, match=r"'arc_esy'; did you mean 'arc_easy'\?"):
+        load_task("arc_esy", HarnessSettings(folder=folder))
+    with pytest.raises(RecipeError, match="task 'humaneval' runs code"):
+        load_task("humaneval")

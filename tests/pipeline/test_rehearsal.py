@@ -1,0 +1,104 @@
+"""A rehearsal runs every row's own path on a tiny model of its architecture, and gives no number."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from forgetting.benchmarks.published import published_table, table_names
+from forgetting.core.errors import ModelError
+from forgetting.pipeline import reproduce as reproducing
+from forgetting.pipeline.rehearsal import HIDDEN, Rehearsal
+from forgetting.pipeline.reproduce import reproduce, row_recipe
+
+FEW = {
+    "loku-table1": ["gpt-neo-125m-before", "gpt-neo-125m-gd-full", "gpt-neo-125m-loku-ihl-fila-lora-fila-16"],
+    "loku-table2": ["retain90", "kl-lora-forget10", "npo-lora-forget01"],
+    "loku-table9": ["dpo-lora-forget05", "ga-fila-lora-fila-forget10"],
+}
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def rehearsed(name: str, rows: list[str]) -> dict[str, str]:
+    found = reproduce(name, rows=rows, rehearse=True)
+    for row in found.rows:
+        for cell in row.compared.values():
+            assert (cell.measured, cell.difference, cell.over_all) == (None, None, None)
+    return {row.row.id: row.message or row.status for row in found.rows}
+
+
+@pytest.mark.parametrize("name", FEW)
+def test_rows_run_on_a_tiny_model(name: str) -> None:
+    if name == "loku-table1":
+        pytest.importorskip("lm_eval", reason="its rows are measured by lm-evaluation-harness")
+    assert set(rehearsed(name, FEW[name]).values()) == {"ran (rehearsal)"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", table_names())
+def test_every_row_of_every_table_runs(name: str) -> None:
+    if name == "loku-table1":
+        pytest.importorskip("lm_eval", reason="its rows are measured by lm-evaluation-harness")
+    found = rehearsed(name, [])
+    assert len(found) == len(published_table(name).rows)
+    assert {row: said for row, said in found.items() if said != "ran (rehearsal)"} == {}
+
+
+def test_a_row_that_fails_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ValueError("no\nluck")
+
+    monkeypatch.setattr(reproducing, "_carry_out", broken)
+    assert rehearsed("loku-table2", ["ga-lora-forget10"]) == {"ga-lora-forget10": "ValueError: no luck"}
+
+
+def test_a_column_that_the_recipe_does_not_measure_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    carry_out = reproducing._carry_out
+
+    def without_utility(*arguments: object, **settings: object):
+        ended = carry_out(*arguments, **settings)  # type: ignore[arg-type]
+        measures = {key: m for key, m in ended.measures.items() if key != "all/model_utility"}
+        return type(ended)(ended.folder, measures)
+
+    monkeypatch.setattr(reproducing, "_carry_out", without_utility)
+    assert rehearsed("loku-table2", ["original"]) == {
+        "phi-tofu-original-forget10": "its recipe gives no all/model_utility"
+    }
+
+
+@pytest.mark.parametrize("architecture", ["gpt_neo", "phi", "llama"])
+def test_the_model_is_a_tiny_one_of_the_rows_architecture(architecture: str) -> None:
+    with Rehearsal() as stage:
+        folder = stage.model(architecture)
+        assert stage.model(architecture) == folder != stage.model(architecture, seed=1)
+        model = AutoModelForCausalLM.from_pretrained(folder)
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        assert json.loads((folder / "config.json").read_text())["model_type"] == architecture
+    assert sum(p.numel() for p in model.parameters()) < 60_000 and model.config.hidden_size == HIDDEN
+    assert len(tokenizer) <= model.get_input_embeddings().num_embeddings
+    assert not folder.exists(), "nothing is left behind"
+
+
+def test_an_architecture_without_a_tiny_model_is_named() -> None:
+    with Rehearsal() as stage, pytest.raises(ModelError, match="'gptneo'; did you mean 'gpt_neo'"):
+        stage.model("gptneo")
+
+
+def test_only_the_data_the_length_and_the_device_differ_from_the_rows_recipe(tmp_path: Path) -> None:
+    table = published_table("loku-table1")
+    row = next(row for row in table.rows if row.id == "gpt-neo-125m-gd-fila-lora-fila-16")
+    whole = row_recipe(table, row, next(table.runs(row)), model="m", oracle=None)
+    with Rehearsal() as stage:
+        short = stage.shrunk(whole)
+    [before], [after] = whole.stages, short.stages
+    assert str(after.duration) == "1 steps"
+    assert after.model_copy(update={"duration": before.duration}) == before
+    kept = {"name", "question", "model", "format", "export", "seed", "max_new_tokens", "oracle", "output"}
+    assert short.model_dump(include=kept) == whole.model_dump(include=kept)
+    assert [name.split(":")[0] for name in short.evaluate] == [name.split(":")[0] for name in whole.evaluate]
