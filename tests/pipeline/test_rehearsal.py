@@ -93,7 +93,7 @@ def test_an_architecture_without_a_tiny_model_is_named() -> None:
 def test_only_the_data_the_length_and_the_device_differ_from_the_rows_recipe(tmp_path: Path) -> None:
     table = published_table("loku-table1")
     row = next(row for row in table.rows if row.id == "gpt-neo-125m-gd-fila-lora-fila-16")
-    whole = row_recipe(table, row, next(table.runs(row)), model="m", oracle=None)
+    whole = row_recipe(row, next(table.runs(row)), model="m", oracle=None)
     with Rehearsal() as stage:
         short = stage.shrunk(whole)
     [before], [after] = whole.stages, short.stages

@@ -124,7 +124,10 @@ def test_seeds_are_averaged_over_unless_the_file_says_otherwise(tmp_path: Path) 
         ({"grid": {"seed": [0], "again": {"a": {"seed": 1}}}}, r"'grid.again' sets 'seed', which undoes 'seed'"),
         ({"grid": {"m": {"GA+KL": {"seed": 0}, "GA KL": {"seed": 1}}}}, r"\(GA\+KL\) and \(GA KL\) give one folder"),
         ({"grid": {"m": {"a": {"seed": 0}, "b": None}}}, r"\(a\) and \(b\) give the same run"),
-        ({"set": None, "grid": {"adapter.rank": [4, 8]}}, r"\(4\) and \(8\) give the same run"),  # full has no rank
+        (
+            {"set": {"adapter.kind": "full"}, "grid": {"adapter.rank": [4, 8]}},
+            r"\(4\) and \(8\) give the same run",
+        ),  # full has no rank
     ],
 )
 def test_a_mistake_is_one_line_with_file_and_key(tmp_path: Path, values: dict[str, Any], said: str) -> None:

@@ -46,7 +46,7 @@ def test_a_column_that_nothing_measures_is_told_with_the_nearest() -> None:
     [
         (None, "no sweep.json in it"),
         ("{", "not readable as JSON"),
-        ("[]", "not readable as JSON"),
+        ("[]", "holds a list, not the results"),
         ('{"format": 9}', "format is 9"),
         ('{"format": 1, "name": 3}', "sweep.json: "),
     ],

@@ -85,3 +85,17 @@ def test_flops_have_a_prefix() -> None:
         "1.00 PFLOP",
         "2\u202f000 EFLOP",
     ]
+
+
+def test_a_heading_says_which_way_is_better() -> None:
+    measure = Measure(name="exact_match", split="forget", value=0.5, count=2, direction="down")
+    assert wording.heading(measure) == "forget · exact match ↓"
+
+
+def test_a_long_name_is_cut_with_a_mark() -> None:
+    assert wording.shortened("abcde", 5) == "abcde"
+    assert wording.shortened("abcdef", 5) == "abcd…"
+
+
+def test_any_value_is_one_line() -> None:
+    assert [wording.one_line(v) for v in (None, "a", {"b": [1, None]})] == ["—", "a", '{"b": [1, null]}']

@@ -11,7 +11,7 @@ from torch import nn
 
 from forgetting.models.adapters import AdapterSpec, active_adapters, attach
 from forgetting.training.learner import ReferenceSignals
-from forgetting.training.reference import LiveReference, asking_roles, in_evaluation_mode, no_reference
+from forgetting.training.reference import LiveReference, asking_roles, no_reference
 from forgetting.training.stored_reference import store_reference
 from tests.models.adapters.stages import stir
 from tests.models.tiny import tiny_model
@@ -105,11 +105,3 @@ def test_only_roles_that_ask_are_forwarded() -> None:
     assert set(LiveReference(model, objective)(batch)) == {"forget"} and rows == [2]
     assert asking_roles(objective) == ["forget"] and asking_roles(OBJECTIVES["token"]) == []
     assert no_reference(batch) == {}
-
-
-def test_evaluation_mode_ends_with_an_exception() -> None:
-    model = tiny_model("llama").train()
-    with pytest.raises(KeyError), in_evaluation_mode(model):
-        assert not model.training
-        raise KeyError
-    assert model.training

@@ -74,7 +74,7 @@ def _examples(file: Path, limit: int | None) -> tuple[Example, ...]:
     rows = islice(read_rows(Source(path=str(file))), limit)
     found = {example.id: example for example in _dialogues(rows)}  # a dialogue that stands twice is one
     if not found:
-        raise DataError(f"{file}: holds no dialogues")
+        raise DataError(f"{file}: holds no dialogues; give at least one")
     return tuple(found.values())
 
 

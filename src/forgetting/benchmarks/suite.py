@@ -1,4 +1,4 @@
-"""A suite: a named set of examples in splits, what is asked of each, and the metrics of the answers."""
+"""A suite: a named set of examples in splits, what is asked of each, the metrics of the answers, and probes."""
 
 from __future__ import annotations
 

@@ -94,7 +94,8 @@ def tdec_variant(variant: str, fast: bool = False) -> Suite:
 
     Keys are those of `tdec_suite`; `n=10+5` gives several. A value is a text file, token ids (`ids.npy`), prefixes with
     their suffixes (`val_prefix.npy+val_suffix.npy`), or a hub dataset with a text column (`hub:ORG/NAME`, or
-    `hub:ORG/NAME/CONFIGURATION/SPLIT`). `fast` measures 32 of the retained passages at most.
+    `hub:ORG/NAME/CONFIGURATION/SPLIT`). `fast` measures 32 of the retained passages at most,
+    and no unseen text: it gives the thresholds beforehand.
 
     Raises:
         RecipeError: a key or value that has no meaning.
@@ -108,7 +109,7 @@ def tdec_variant(variant: str, fast: bool = False) -> Suite:
     if not fast:
         return replace(suite, name=name)
     light = (replace(s, examples=s.examples[:COUNT]) if s.name == RETAIN else s for s in suite.splits)
-    return replace(suite, name=name, splits=tuple(light))
+    return replace(suite, name=name, splits=tuple(split for split in light if split.name != UNSEEN))
 
 
 def _arguments(variant: str) -> dict[str, object]:

@@ -154,7 +154,7 @@ def _read(file: Path) -> list[Example]:
         return load_examples(source)
     examples = [to_example(row, where, source) for where, row in _lines(file)]
     if not examples:
-        raise DataError(f"{file}: holds no examples")
+        raise DataError(f"{file}: holds no examples; give at least one")
     return list({example.id: example for example in examples}.values())
 
 

@@ -18,10 +18,7 @@ def main() -> NoReturn:
 
     try:
         app(standalone_mode=True)
-    except ForgettingError as error:
-        print(f"forget: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
-    except OSError as error:
+    except (ForgettingError, OSError) as error:
         print(f"forget: {error}", file=sys.stderr)
         raise SystemExit(2) from None
     raise SystemExit(0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from forgetting.cli.app import Json, app
-from forgetting.cli.printing import print_table
+from forgetting.cli.printing import print_summaries, print_table
 
 
 @app.command()
@@ -34,11 +34,7 @@ def recipes(as_json: Json = False) -> None:
     """List the built-in recipes."""
     from forgetting.recipe import recipe_names, recipe_summary
 
-    found = {name: recipe_summary(name) for name in recipe_names()}
-    if as_json:
-        print(json.dumps(found))
-    else:
-        print_table(["recipe", "what it does"], [[k, v] for k, v in found.items()])
+    print_summaries("recipe", {name: recipe_summary(name) for name in recipe_names()}, as_json)
 
 
 @app.command()
@@ -46,8 +42,4 @@ def suites(as_json: Json = False) -> None:
     """List the suites that models can be measured on."""
     from forgetting.benchmarks.registry import suites
 
-    found = suites()
-    if as_json:
-        print(json.dumps(found))
-    else:
-        print_table(["suite", "what it is"], [[k, v] for k, v in found.items()])
+    print_summaries("suite", suites(), as_json)

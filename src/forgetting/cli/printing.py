@@ -57,6 +57,14 @@ def print_runs(runs: list[Path]) -> None:
     print_table(*main_table([Results.load(run) for run in runs]).plain())
 
 
+def print_summaries(what: str, found: dict[str, str], as_json: bool) -> None:
+    """What there is, by its name: `recipe`, and a line on each."""
+    if as_json:
+        print(json.dumps(found))
+    else:
+        print_table([what, "what it is for"], [[name, summary] for name, summary in found.items()])
+
+
 def print_table(columns: list[str], rows: list[list[str]]) -> None:
     """One table on standard output."""
     from forgetting.terminal import print_table

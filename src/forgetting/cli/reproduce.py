@@ -186,4 +186,6 @@ def _raise_if_failed(found: Reproduction) -> None:
 
     failed = [r for r in found.rows if r.status == "failed"]
     if failed:
-        raise RunError(f"{found.table.name}: {len(failed)} of {len(found.rows)} rows failed; see their last column")
+        raise RunError(
+            f"{found.table.name}: {len(failed)} of {len(found.rows)} rows failed; the column 'here' says why"
+        )

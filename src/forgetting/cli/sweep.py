@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from forgetting.cli.app import Json, app
-from forgetting.cli.printing import print_table, speaking
+from forgetting.cli.printing import print_summaries, print_table, speaking
+
+if TYPE_CHECKING:
+    from forgetting.pipeline.sweep_file import Sweep
+    from forgetting.report.sweep_results import SweepResults
 
 
 @app.command()
@@ -27,47 +31,55 @@ def sweep(
     from forgetting.pipeline.sweep_file import load_sweep, sweep_names, sweep_summary
 
     if file is None:
-        found = {name: sweep_summary(name) for name in sweep_names()}
-        print(json.dumps(found)) if as_json else print_table(
-            ["sweep", "what it does"], [[k, v] for k, v in found.items()]
-        )
+        print_summaries("sweep", {name: sweep_summary(name) for name in sweep_names()}, as_json)
         return
     planned = load_sweep(file, overrides or [], output=output)
-    from forgetting.pipeline.sweep import failures_of, run_sweep, status_of
-
     if dry_run:
-        failures = failures_of(planned)
-        runs = [
-            {"name": r.name, "status": status_of(r, failures), "point": dict(r.point), "overrides": list(r.overrides)}
-            for r in planned.runs
-        ]
-        if as_json:
-            print(json.dumps({"folder": str(planned.folder), "runs": runs}))
-        else:
-            print_table(
-                ["run", "status", "overrides"],
-                [[r.name, status_of(r, failures), " ".join(r.overrides)] for r in planned.runs],
-            )
+        _print_plan(planned, as_json)
         return
-    with speaking(quiet=as_json) as voice:
-        folder = run_sweep(planned, processes=processes, retry=retry, voice=voice)
-    from forgetting.core.errors import RunError
-    from forgetting.report.sweep import sweep_table
-    from forgetting.report.sweep_results import SweepResults, cautions
+    from forgetting.pipeline.sweep import run_sweep
+    from forgetting.report.sweep_results import SweepResults
 
-    results = SweepResults.load(folder)
-    table, notes = sweep_table(results), cautions(results)
+    with speaking(quiet=as_json) as voice:
+        results = SweepResults.load(run_sweep(planned, processes=processes, retry=retry, voice=voice))
+    _print_results(results, as_json)
+    _raise_if_failed(results)
+
+
+def _print_plan(planned: Sweep, as_json: bool) -> None:
+    from forgetting.pipeline.sweep import failures_of, status_of
+
+    failures = failures_of(planned)
+    found = [(run, status_of(run, failures)) for run in planned.runs]
+    if as_json:
+        runs = [
+            {"name": run.name, "status": status, "point": dict(run.point), "overrides": list(run.overrides)}
+            for run, status in found
+        ]
+        print(json.dumps({"folder": str(planned.folder), "runs": runs}))
+        return
+    print_table(["run", "status", "overrides"], [[run.name, status, " ".join(run.overrides)] for run, status in found])
+
+
+def _print_results(results: SweepResults, as_json: bool) -> None:
+    from forgetting.report.sweep import sweep_table
+    from forgetting.report.sweep_results import cautions
+
+    table, notes, folder = sweep_table(results), cautions(results), results.folder
     if as_json:
         print(json.dumps({"folder": str(folder), **table.as_json(), "cautions": notes}))
-    else:
-        print_table(*table.plain())
-        for note in notes:
-            print(note)
-        print(f"table: {folder / 'sweep.csv'}")
-        print(f"report: {folder / 'report.html'}")
+        return
+    print_table(*table.plain())
+    for line in (*notes, f"table: {folder / 'sweep.csv'}", f"report: {folder / 'report.html'}"):
+        print(line)
+
+
+def _raise_if_failed(results: SweepResults) -> None:
+    from forgetting.core.errors import RunError
+
     failed = [run.name for run in results.runs if run.status == "failed"]
     if failed:
         raise RunError(
-            f"{len(failed)} of {len(results.runs)} runs failed ({', '.join(failed)}); see {folder / 'failures.json'} "
-            f"and {folder / 'logs'}, and try them again with --retry"
+            f"{len(failed)} of {len(results.runs)} runs failed ({', '.join(failed)}); see "
+            f"{results.folder / 'failures.json'} and {results.folder / 'logs'}, and try them again with --retry"
         )

@@ -38,9 +38,9 @@ class Message:
 class Example:
     """One thing a model may know: what it is asked, what it answers, and what is needed to measure that.
 
-    A document is an example of form `text` with an empty prompt; one that comes as token ids has form `tokens`, and
-    its response is those ids as text. A conversation is an example whose last user
-    turn is `prompt`, whose last assistant turn is `response`, and whose earlier turns are `context`.
+    A document is an example of form `text` with an empty prompt; one that comes as token ids has form `tokens`, and its
+    response is those ids as text. A conversation is an example whose last user turn is `prompt`, whose last assistant
+    turn is `response`, and whose earlier turns are `context`.
     """
 
     id: str

@@ -78,7 +78,7 @@ def read_records(path: Path) -> list[Record]:
         RunError: the file is missing, or a line is not a record.
     """
     if not path.is_file():
-        raise RunError(f"{path}: no such record file")
+        raise RunError(f"{path}: no such record file; evaluate the model again")
     return list(_parse(path))
 
 

@@ -62,7 +62,7 @@ def load_alternates(source: Source) -> list[Example]:
     path = Path(source.path)
     lines = [(f"{path}:{n}", line.strip()) for n, line in enumerate(_text(path).splitlines(), 1) if line.strip()]
     if not lines:
-        raise DataError(f"{source}: holds no examples")
+        raise DataError(f"{source}: holds no examples; give at least one")
     wheres, texts = zip(*islice(lines, source.limit), strict=True)
     return refusals(texts, wheres)
 

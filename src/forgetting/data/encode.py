@@ -79,7 +79,10 @@ def render(example: Example, tokenizer: PreTrainedTokenizerBase, formatting: For
         )
     if formatting.template == "plain" or not has_template:
         if example.context:
-            raise DataError(f"{example.where or example.id}: a conversation of several turns needs a chat template")
+            raise DataError(
+                f"{example.where or example.id}: a conversation of several turns needs a chat template; write "
+                "format.template=auto, and give the tokenizer one"
+            )
         before = formatting.plain.replace("{prompt}", example.prompt)
         return Rendered(before, example.response.strip(), "", special=True, end=True)
     turns = [{"role": m.role, "content": m.content} for m in example.context]

@@ -24,7 +24,7 @@ def load_examples(source: Source) -> list[Example]:
     rows = read_rows(source)
     examples = [to_example(row, where, source) for where, row in islice(rows, source.limit)]
     if not examples:
-        raise DataError(f"{source}: holds no examples")
+        raise DataError(f"{source}: holds no examples; give at least one")
     repeated = [(i, n) for i, n in Counter(e.id for e in examples).items() if n > 1]
     if not repeated:
         return examples
@@ -133,7 +133,7 @@ def _strings(value: object, where: str) -> tuple[str, ...]:
         return ()
     values = [value] if isinstance(value, str) else value
     if not isinstance(values, list) or not all(isinstance(v, str) for v in values):
-        raise DataError(f"{where}: the perturbed answers are {_shown(value)}, not a list of texts")
+        raise DataError(f'{where}: the perturbed answers are {_shown(value)}, not a list of texts; write ["…", …]')
     return tuple(values)
 
 
@@ -165,7 +165,7 @@ def _conversation(value: object, where: str) -> tuple[tuple[Message, ...], str, 
     if roles[-2:] != ["user", "assistant"]:
         raise DataError(f"{where}: the last two messages must be user and assistant; they are {_shown(roles[-2:])}")
     if not all(isinstance(t.content, str) for t in turns):
-        raise DataError(f"{where}: a message's content is not text")
+        raise DataError(f"{where}: a message's content is not text; mend the row")
     return tuple(turns[:-2]), turns[-2].content, turns[-1].content
 
 

@@ -45,7 +45,7 @@ def read_rows(source: Source) -> Iterator[tuple[str, Row]]:
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: not UTF-8 text (byte {error.start}); save it as UTF-8") from error
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: cannot be read ({error})") from error
+        raise DataError(f"{path}: cannot be read ({error}); mend it or give another file") from error
 
 
 def _open(path: Path) -> TextIO:

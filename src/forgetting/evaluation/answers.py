@@ -36,6 +36,7 @@ from forgetting.evaluation.rows import (
     scores_of,
 )
 from forgetting.models.head import Head, causal_model, head_of
+from forgetting.models.modes import in_evaluation_mode
 from forgetting.objectives.statistics import LOGP, RANK, RUNNER_UP, Statistic
 
 _GREEDY_CHANGED_BY: Mapping[str, object] = {
@@ -92,12 +93,8 @@ def answer(
         [[encode(e, tokenizer, formatting) for e in (example, *variants(example))] for example in examples]
     )
     limit = max_new_tokens or max((asked.rows[i].supervised for i in asked.owned), default=1)
-    was_training = model.training
-    model.eval()
-    try:
+    with in_evaluation_mode(model):
         scores, written = _results(model, tokenizer, asked, limit if generate else 0, progress)
-    finally:
-        model.train(was_training)
     texts = {p: tokenizer.decode(ids, skip_special_tokens=True).strip() for p, ids in written.items()}
     return [
         Record(
@@ -140,7 +137,7 @@ def _results(
 ) -> tuple[dict[int, Score], dict[Ids, Ids]]:
     """The score of each row, and the greedy tokens after each prompt that has room for some."""
     pad_id, ends = padding_id(tokenizer), ends_of(model, tokenizer)
-    prompts = {asked.rows[i].prompt_ids: 0 for i in sorted(asked.owned)}
+    prompts = dict.fromkeys(asked.rows[i].prompt_ids for i in sorted(asked.owned))
     room = {p: tokens for p in prompts if (tokens := room_after(model, p, limit)) > 0}
     longest = max((len(e.ids) for e in asked.rows), default=0)
     shares = shares_cache(model, max([longest, *(len(p) + tokens for p, tokens in room.items())]))

@@ -22,15 +22,14 @@ from forgetting.core.example import Example
 from forgetting.core.record import Record, Score
 from forgetting.data.tokens import response_text, sequence_ids
 from forgetting.evaluation.cache import GREEDY, Row, decode, shares_cache, states
-from forgetting.evaluation.rows import by_length
+from forgetting.evaluation.rows import BATCH_TOKENS, by_length
 from forgetting.models.head import Head, causal_model, head_of
+from forgetting.models.modes import in_evaluation_mode
 from forgetting.models.vocabulary import statistics
 from forgetting.objectives.statistics import LOGP, RANK, RUNNER_UP
 
 MAX_TOKENS = 200
 """Longer sequences are cut, as in LoKU and in Jang et al. (2023)."""
-BATCH_TOKENS = 8_192
-"""Padded tokens of one forward over texts."""
 CACHE_BYTES = 2**30
 """Keys and values of the rows that are decoded together."""
 
@@ -165,9 +164,7 @@ def continue_all(
     """
     head = head_of(model)
     found: dict[int, Continued] = {}
-    was_training = model.training
-    model.eval()
-    try:
+    with in_evaluation_mode(model):
         if not shares_cache(model, max((len(s.ids) for s in sequences), default=0)):
             kind = causal_model(model).config.model_type
             raise ModelError(f"extraction needs a model that caches keys and values of every token; '{kind}' does not")
@@ -175,8 +172,6 @@ def continue_all(
             batch = [sequences[i] for i in members]
             found.update(zip(members, _continue_batch(model, head, batch, shortest), strict=True))
             progress(len(found), len(sequences), "continuations")
-    finally:
-        model.train(was_training)
     return [found[i] for i in range(len(sequences))]
 
 

@@ -27,6 +27,7 @@ from transformers import PreTrainedTokenizerBase
 
 from forgetting.core.errors import DataError, RecipeError
 from forgetting.core.evaluator import Progress
+from forgetting.models.modes import modes_kept
 
 SEEDS = (0, 1234)
 """The harness's own seeds: of python's generator, and of all others and the choice of few-shot examples."""
@@ -244,14 +245,12 @@ def _wrapped(model: nn.Module, tokenizer: PreTrainedTokenizerBase, batch_size: i
 @contextmanager
 def _kept(model: nn.Module) -> Iterator[None]:
     """Modes as they were afterwards, and no weights tied again: HFLM would undo an adapter of a tied head."""
-    modes = [(module, module.training) for module in model.modules()]
     object.__setattr__(model, "tie_weights", lambda: None)
     try:
-        yield
+        with modes_kept(model):
+            yield
     finally:
         object.__delattr__(model, "tie_weights")
-        for module, training in modes:
-            module.training = training
 
 
 @contextmanager

@@ -54,7 +54,7 @@ def statistics(
     elements: int = CHUNK_ELEMENTS,
 ) -> dict[str, Tensor]:
     """The wanted statistics of all N tokens, without gradient, each `[N]`."""
-    size = chunk_tokens(_vocabulary(hidden_ND, head), elements)
+    size = chunk_tokens(vocabulary_of(hidden_ND, head), elements)
     parts: list[dict[str, Tensor]] = []
     for start in range(0, len(targets_N), size):
         chunk = slice(start, min(start + size, len(targets_N)))
@@ -79,11 +79,12 @@ def vocabulary_loss(
     Returns:
         A scalar, fp32.
     """
-    context = _Context(head, targets_N, pieces, chunk_tokens(_vocabulary(hidden_ND, head), elements))
+    context = _Context(head, targets_N, pieces, chunk_tokens(vocabulary_of(hidden_ND, head), elements))
     return _VocabularyLoss.apply(hidden_ND, head.weight_VD, head.bias_V, context)
 
 
-def _vocabulary(hidden_ND: Tensor, head: Head) -> int:
+def vocabulary_of(hidden_ND: Tensor, head: Head) -> int:
+    """How many logits the head gives of a position; as the identity, those it is given."""
     return hidden_ND.shape[-1] if head.weight_VD is None else head.weight_VD.shape[0]
 
 

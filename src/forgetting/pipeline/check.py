@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from forgetting.data.plan import StepPlan
 from forgetting.pipeline.environment import check_trackers
-from forgetting.pipeline.ownership import check_output
+from forgetting.pipeline.ownership import check_data, check_output
 from forgetting.pipeline.prepare import encode_roles, load_data
 from forgetting.pipeline.run import check_stop_rules, loaded_for
 from forgetting.pipeline.stages import adapter_words
-from forgetting.pipeline.suites import suite_of
+from forgetting.pipeline.suites import check_ids, suite_of
 from forgetting.pipeline.voice import SILENT, Voice
 from forgetting.recipe import Recipe
 
@@ -22,10 +22,11 @@ def check(recipe: Recipe, *, voice: Voice = SILENT) -> list[str]:
     check_output(recipe)
     check_trackers(recipe)
     data = load_data(recipe, voice)
+    check_data(recipe.folder, data)
     loaded, recipe = loaded_for(recipe)
     lines = [f"model: {recipe.model}, {sum(p.numel() for p in loaded.model.parameters()):,} weights"]
     for stage in recipe.stages:
-        encoded = encode_roles(data[stage.name], list(stage.roles), loaded.tokenizer, recipe.format, voice)
+        encoded = encode_roles(data[stage.name], stage.roles, loaded.tokenizer, recipe.format, voice)
         for role, members in encoded.items():
             tokens = sum(e.supervised for e in members)
             lines.append(f"{stage.name}: {len(members)} {role} rows, {tokens:,} supervised tokens")
@@ -34,6 +35,7 @@ def check(recipe: Recipe, *, voice: Voice = SILENT) -> list[str]:
         total = stage.duration.steps(steps_per_epoch=per_epoch, tokens_per_epoch=sum(e.supervised for e in first))
         lines.append(f"{stage.name}: {total} steps, {per_epoch} per epoch, {adapter_words(stage.adapter_or_full)}")
     suite = suite_of(recipe, data)
-    check_stop_rules(recipe, data)
+    check_stop_rules(recipe, suite)
+    check_ids(suite, loaded.tokenizer)
     lines.append(f"measures: {suite.name}, " + ", ".join(f"{len(s.examples)} {s.name}" for s in suite.splits))
     return lines

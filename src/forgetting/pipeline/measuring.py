@@ -123,7 +123,7 @@ class Measurer:
         """When the stage has reached its goal: the thresholds are those of the model before the first stage."""
         if stage.until is None:
             return None
-        forget, unseen, n = stop_splits(stage, self._fast[stage.name].suite)
+        forget, unseen, n = stop_splits(stage, self.suite)
         return StopRule(Thresholds.of(self._full.start, split=unseen, n=n), forget)
 
     def _measure(self, point: str, frame: _Frame, model: nn.Module, stage: str, step: int, epoch: float) -> Evaluation:

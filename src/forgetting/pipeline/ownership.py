@@ -47,9 +47,12 @@ def check_data(folder: Path, data: dict[str, StageData]) -> None:
 
 
 @contextmanager
-def owned(recipe: Recipe, data: dict[str, StageData], device: str) -> Iterator[None]:
-    """The run folder, for one process at a time; what a run that never came to train left there is cleared."""
-    folder = recipe.folder
+def locked(folder: Path) -> Iterator[None]:
+    """The folder, made if need be, for one process at a time.
+
+    Raises:
+        RunError: it cannot be written, or another process has it.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / ".lock").open("w")
@@ -59,7 +62,15 @@ def owned(recipe: Recipe, data: dict[str, StageData], device: str) -> Iterator[N
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise RunError(f"{folder}: another process is at work in this folder") from None
+            raise RunError(f"{folder}: another process is at work in this folder; wait for it to end") from None
+        yield
+
+
+@contextmanager
+def owned(recipe: Recipe, data: dict[str, StageData], device: str) -> Iterator[None]:
+    """The run folder, for one process at a time; what a run that never came to train left there is cleared."""
+    folder = recipe.folder
+    with locked(folder):
         if not _trained(folder):
             for left in ("evaluations", "records"):
                 shutil.rmtree(folder / left, ignore_errors=True)

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 
 from torch import nn
@@ -78,7 +79,8 @@ def _records_of(
 def cached(model: nn.Module, tokenizer: PreTrainedTokenizerBase, suite: Suite, recipe: Recipe, voice: Voice) -> Taken:
     """`take` of a model that is not being trained, kept for other runs under the same output folder."""
     vocabulary = hashlib.sha256(json.dumps(sorted(tokenizer.get_vocab().items())).encode()).hexdigest()
-    whom = (fingerprint(model), vocabulary, getattr(tokenizer, "chat_template", None), recipe.format.model_dump())
+    template, by = getattr(tokenizer, "chat_template", None), version("forgetting")
+    whom = (fingerprint(model), vocabulary, template, recipe.format.model_dump(), by)
     asked = [(s.name, digest(s.examples), s.generate, s.max_new_tokens, s.extraction) for s in suite.splits]
     folder = Path(recipe.output) / ".cache" / "records"
     file = folder / f"{_key(whom, asked)}.jsonl"

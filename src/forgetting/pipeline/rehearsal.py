@@ -8,19 +8,28 @@ import json
 import random
 import re
 import tempfile
-import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
+import torch
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GPTNeoConfig,
+    LlamaConfig,
+    PhiConfig,
+    PretrainedConfig,
+    PreTrainedTokenizerBase,
+)
+
+from forgetting.benchmarks.blank import blank_model
 from forgetting.benchmarks.dialogue import SETS as DIALOGUES
 from forgetting.benchmarks.harness import LISTS
 from forgetting.core.errors import ModelError, nearest
+from forgetting.models.loading import save_model
 from forgetting.recipe import Recipe, recipe_from
-
-if TYPE_CHECKING:
-    from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
 TOFU = "locuslab/TOFU"
 QUESTIONS, PASSAGES, SETS = 3, 32, 5
@@ -70,10 +79,6 @@ class Rehearsal:
     def __exit__(self, *_: object) -> None:
         self._left.close()
 
-    def seconds(self) -> float:
-        """A clock."""
-        return time.perf_counter()
-
     def model(self, architecture: str, seed: int = 0) -> Path:
         """The folder of a tiny random model of this architecture, made when first asked for."""
         folder = self.folder / f"{architecture}-{seed}"
@@ -92,10 +97,6 @@ class Rehearsal:
 
     def _tokenizer(self) -> PreTrainedTokenizerBase:
         """Made once, by way of a blank model, for text such as the prompts hold: its rows are then short."""
-        from transformers import AutoTokenizer
-
-        from forgetting.benchmarks.blank import blank_model
-
         blank = self.folder / "blank"
         if not blank.is_dir():
             turns = [{"text": f"User 1: {_sentence(self._words, 2)}\nUser 2: "} for _ in range(QUESTIONS)]
@@ -193,11 +194,6 @@ def tiny_model(folder: Path, architecture: str, tokenizer: PreTrainedTokenizerBa
     Raises:
         ModelError: an architecture that no table names.
     """
-    import torch
-    from transformers import AutoModelForCausalLM
-
-    from forgetting.models.loading import save_model
-
     config = _config(architecture, tokenizer)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -205,8 +201,6 @@ def tiny_model(folder: Path, architecture: str, tokenizer: PreTrainedTokenizerBa
 
 
 def _config(architecture: str, tokenizer: PreTrainedTokenizerBase) -> PretrainedConfig:
-    from transformers import GPTNeoConfig, LlamaConfig, PhiConfig
-
     usual = {"num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 2}
     own: dict[str, tuple[type[PretrainedConfig], dict[str, Any]]] = {
         "gpt_neo": (GPTNeoConfig, {"num_layers": 2, "num_heads": 2, "attention_types": [[["global", "local"], 1]]}),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,7 +13,10 @@ from forgetting.benchmarks.published import Compared, Ended, Row, Table, compare
 from forgetting.core.errors import ForgettingError, RecipeError, nearest
 from forgetting.core.folder import write_text
 from forgetting.core.measure import Measure
+from forgetting.pipeline.records import cached
 from forgetting.pipeline.rehearsal import Rehearsal, localised
+from forgetting.pipeline.run import loaded_for, of_oracle, run
+from forgetting.pipeline.suites import suite_of
 from forgetting.pipeline.voice import SILENT, Voice
 from forgetting.recipe import Recipe, load_recipe
 
@@ -78,8 +82,8 @@ def reproduce(
     table = published_table(name)
     chosen = _chosen(table, rows)
     if rehearse:
-        with Rehearsal() as stage:
-            found = tuple(_rehearsed(table, row, stage, voice) for row in chosen)
+        with Rehearsal() as rehearsal:
+            found = tuple(_rehearsed(table, row, rehearsal, voice) for row in chosen)
     else:
         models = _models(table, chosen, model)
         found = tuple(_carried_out(table, row, models, output, data, voice) for row in chosen)
@@ -111,13 +115,13 @@ def _models(table: Table, rows: Sequence[Row], given: Mapping[str, str] | str | 
     return given or {}
 
 
-def row_recipe(table: Table, row: Row, run: tuple[str, tuple[str, ...]], *, model: str, oracle: str | None) -> Recipe:
+def row_recipe(row: Row, planned: tuple[str, tuple[str, ...]], *, model: str, oracle: str | None) -> Recipe:
     """The recipe of one run of a row.
 
     Raises:
         RecipeError: the table's overrides do not fit the recipe.
     """
-    name, overrides = run
+    name, overrides = planned
     own = (f"name={name}", f"model={json.dumps(model)}", f"oracle={json.dumps(oracle)}")
     return load_recipe(row.recipe, (*overrides, *own))
 
@@ -130,8 +134,8 @@ def _carried_out(
     oracle = models.get(table.oracle) if table.oracle else None
     ended: list[Ended] = []
     try:
-        for run in table.runs(row):
-            recipe = row_recipe(table, row, run, model=models.get(row.model, ""), oracle=oracle)
+        for planned in table.runs(row):
+            recipe = row_recipe(row, planned, model=models.get(row.model, ""), oracle=oracle)
             recipe = recipe.model_copy(update={"output": str(folder)})
             recipe = localised(recipe, Path(data)) if data is not None else recipe
             found = _carry_out(recipe, row, voice) if row.model in models else _found(recipe, row)
@@ -160,8 +164,6 @@ def _reproduced(table: Table, row: Row, ended: Sequence[Ended]) -> Reproduced:
 
 
 def _carry_out(recipe: Recipe, row: Row, voice: Voice, *, report: bool = True) -> Ended:
-    from forgetting.pipeline.run import run
-
     if row.trained:
         return _ended(run(recipe, voice=voice, report=report))
     return _measured(recipe, voice)
@@ -180,10 +182,6 @@ def _ended(folder: Path) -> Ended:
 
 def _measured(recipe: Recipe, voice: Voice) -> Ended:
     """What the recipe measures, of the model as it is; written down, and found again."""
-    from forgetting.pipeline.records import cached
-    from forgetting.pipeline.run import loaded_for, of_oracle
-    from forgetting.pipeline.suites import suite_of
-
     found = _measured_before(recipe)
     if found is not None:
         return found
@@ -222,23 +220,23 @@ def _found(recipe: Recipe, row: Row) -> Ended | None:
     return _ended(folder) if row.trained else _measured_before(stored)
 
 
-def _rehearsed(table: Table, row: Row, stage: Rehearsal, voice: Voice) -> Reproduced:
+def _rehearsed(table: Table, row: Row, rehearsal: Rehearsal, voice: Voice) -> Reproduced:
     """The row on a tiny model and invented data: whether it runs and gives what its columns ask for, never a number."""
     nothing = compared(table, row, ())
-    began = stage.seconds()
+    began = time.perf_counter()
     try:
-        run = next(table.runs(row))
+        planned = next(table.runs(row))
         architecture = table.models[row.model].architecture
-        oracle = str(stage.model(table.models[table.oracle].architecture, seed=1)) if table.oracle else None
-        recipe = row_recipe(table, row, run, model=str(stage.model(architecture)), oracle=oracle)
-        recipe = stage.shrunk(recipe.model_copy(update={"output": str(stage.folder / table.name)}))
+        oracle = str(rehearsal.model(table.models[table.oracle].architecture, seed=1)) if table.oracle else None
+        recipe = row_recipe(row, planned, model=str(rehearsal.model(architecture)), oracle=oracle)
+        recipe = rehearsal.shrunk(recipe.model_copy(update={"output": str(rehearsal.folder / table.name)}))
         ended = _carry_out(recipe, row, voice, report=False)
     except Exception as error:  # a rehearsal is there to tell of whatever goes wrong
         line = str(error) if isinstance(error, ForgettingError) else f"{type(error).__name__}: {error}"
         return Reproduced(row=row, status="failed", message=" ".join(line.split()), compared=nothing)
     asked = [c for c in table.columns if row.values[c.key].value is not None]
     absent = [c.measure for c in asked if c.measure not in ended.measures]
-    took = stage.seconds() - began
+    took = time.perf_counter() - began
     if absent:
         why = f"its recipe gives no {', '.join(absent)}"
         return Reproduced(row=row, status="failed", message=why, compared=nothing, seconds=took)

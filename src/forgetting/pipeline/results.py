@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,26 +14,8 @@ from forgetting.core.folder import write_text
 from forgetting.pipeline.prepare import StageData
 from forgetting.pipeline.stages import adapter_words
 from forgetting.recipe import Recipe, Stage
+from forgetting.report.results import FORMAT, Selection
 from forgetting.training.flops import run_flops
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """One setting that was tried."""
-
-    label: str
-    score: float | None
-    chosen: bool
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class Selection:
-    """How a setting was chosen."""
-
-    rule: str
-    budget: str
-    candidates: tuple[Candidate, ...]
 
 
 def write_results(
@@ -43,12 +25,12 @@ def write_results(
     suite: Suite,
     *,
     oracle: str | None,
-    selection: Selection | None,
 ) -> None:
     """Writes results.json from what the stages and evaluations left in the folder."""
     stages = [_stage(folder, stage) for stage in recipe.stages]
+    evaluations = _evaluations(folder, recipe)
     results = {
-        "format": 1,
+        "format": FORMAT,
         "name": recipe.name,
         "status": "collapsed" if any(s["stopped"] == "collapse" for s in stages) else "complete",
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -60,10 +42,10 @@ def write_results(
         "recipe_yaml": recipe.to_yaml(),
         "environment": json.loads((folder / "environment.json").read_text()),
         "data": _data(data),
-        "evaluations": _evaluations(folder, recipe),
+        "evaluations": evaluations,
         "stages": stages,
-        "cost": _cost(folder, recipe, stages),
-        "selection": None if selection is None else asdict(selection),
+        "cost": _cost(folder, recipe, stages, evaluations),
+        "selection": None,
     }
     write_text(folder / "results.json", json.dumps(results, indent=1, ensure_ascii=False))
 
@@ -109,12 +91,13 @@ def _evaluations(folder: Path, recipe: Recipe) -> list[dict[str, Any]]:
     return sorted(found, key=lambda e: (order.get(e["stage"], -1), ranks[e["point"]], e["step"]))
 
 
-def _cost(folder: Path, recipe: Recipe, stages: list[dict[str, Any]]) -> dict[str, Any]:
+def _cost(
+    folder: Path, recipe: Recipe, stages: list[dict[str, Any]], evaluations: list[dict[str, Any]]
+) -> dict[str, Any]:
     """Sums over the stages, whatever interruptions there were. Preparing is FILA's importance and stored references."""
     prepared = [json.loads((folder / "stages" / s.name / "prepared.json").read_text()) for s in recipe.stages]
     preparing = sum(p["seconds"] for p in prepared)
     training = sum(s["train_seconds"] for s in stages)
-    evaluations = _evaluations(folder, recipe)
     measuring = sum(e["seconds"] for e in evaluations)
     return {
         "seconds": preparing + training + measuring,

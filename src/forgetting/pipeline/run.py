@@ -23,7 +23,7 @@ from forgetting.pipeline.measuring import Measurer
 from forgetting.pipeline.ownership import check_data, check_output, owned
 from forgetting.pipeline.prepare import StageData, encode_roles, load_data
 from forgetting.pipeline.records import Taken, cached
-from forgetting.pipeline.results import Selection, write_results
+from forgetting.pipeline.results import write_results
 from forgetting.pipeline.save import save
 from forgetting.pipeline.stages import (
     StageOutcome,
@@ -33,14 +33,14 @@ from forgetting.pipeline.stages import (
     run_stage,
     spec_of,
 )
-from forgetting.pipeline.suites import check_ids, fast_suite_of, stop_splits, suite_of
+from forgetting.pipeline.suites import check_ids, stop_splits, suite_of
 from forgetting.pipeline.voice import SILENT, Voice
 from forgetting.recipe import Recipe, Stage
 from forgetting.report.build import build_report
 from forgetting.training.stage import Hooks, StageResult
 
 
-def run(recipe: Recipe, *, voice: Voice = SILENT, selection: Selection | None = None, report: bool = True) -> Path:
+def run(recipe: Recipe, *, voice: Voice = SILENT, report: bool = True) -> Path:
     """Carries a recipe out and returns its folder: model, records, `results.json`, `report.html`.
 
     A folder that holds the same recipe is gone on with; one that is finished is left as it is.
@@ -68,7 +68,7 @@ def run(recipe: Recipe, *, voice: Voice = SILENT, selection: Selection | None = 
         s.name: encode_roles(data[s.name], s.roles, loaded.tokenizer, recipe.format, voice) for s in recipe.stages
     }
     suite = suite_of(recipe, data)
-    check_stop_rules(recipe, data)
+    check_stop_rules(recipe, suite)
     check_ids(suite, loaded.tokenizer)
     with owned(asked, data, device_of(recipe)):
         voice.say(f"run {recipe.name}")
@@ -77,7 +77,7 @@ def run(recipe: Recipe, *, voice: Voice = SILENT, selection: Selection | None = 
         measurer = Measurer(folder, recipe, data, loaded.tokenizer, voice, before=before, oracle=oracle)
         measurer.fixed_points()
         _Carrier(recipe, data, loaded, encoded, measurer, voice).carry()
-        write_results(folder, recipe, data, suite, oracle=recipe.oracle or _shipped(suite), selection=selection)
+        write_results(folder, recipe, data, suite, oracle=recipe.oracle or _shipped(suite))
         if report:
             build_report([folder], folder / "report.html")
     return folder
@@ -129,11 +129,11 @@ def of_oracle(recipe: Recipe, suite: Suite, voice: Voice) -> Taken | None:
     return cached(oracle.model, oracle.tokenizer, suite, recipe, voice)
 
 
-def check_stop_rules(recipe: Recipe, data: dict[str, StageData]) -> None:
+def check_stop_rules(recipe: Recipe, suite: Suite) -> None:
     """Every stage that has a stop rule measures what it compares."""
     for stage in recipe.stages:
         if stage.until is not None:
-            stop_splits(stage, fast_suite_of(recipe, data, stage))
+            stop_splits(stage, suite)
 
 
 @dataclass

@@ -28,5 +28,7 @@ def save(
         else:
             save_model(merged(model), tokenizer, folder)
     except OSError as error:
-        raise RunError(f"{folder}: the model cannot be written ({error.strerror or error})") from error
+        raise RunError(
+            f"{folder}: the model cannot be written ({error.strerror or error}); free space or choose another folder"
+        ) from error
     return folder

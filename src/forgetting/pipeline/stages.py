@@ -61,7 +61,7 @@ def adapter_words(adapter: Adapter) -> str:
     """How messages and reports name it."""
     if adapter.kind == "full":
         return "full"
-    start = " + FILA" if adapter.init == "fila" else ""
+    start = " + FILA" if adapter.starts_by_fila else ""
     return (
         f"LoRA{start}, rank {adapter.rank}, {adapter.targets if isinstance(adapter.targets, str) else 'named'} targets"
     )
@@ -159,7 +159,7 @@ def _with_adapter(
     if checkpoint is not None:
         return attach(model, spec, name=stage.name, seed=seed, state=checkpoint.weights)
     importance = None
-    if adapter.init == "fila" and adapter.kind == "lora":
+    if adapter.starts_by_fila:
         importance = _importance(model, adapter, data, folder / "importance", pad_id, voice)
     return attach(model, spec, name=stage.name, seed=seed, importance=importance)
 
@@ -192,7 +192,7 @@ def _importance(
 
 def _importance_cost(model: PreTrainedModel, adapter: Adapter) -> RowCost | Uncounted | None:
     """What FILA's importance takes per row; None where none is taken."""
-    if adapter.kind != "lora" or adapter.init != "fila":
+    if not adapter.starts_by_fila:
         return None
     return importance_cost(model, resolve_targets(model, adapter.targets))
 

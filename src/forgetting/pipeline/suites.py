@@ -64,9 +64,10 @@ def _verbatim_suite(data: Mapping[str, StageData], fast: bool) -> Suite:
     forget, unseen, retain = (_of_role(data, role) for role in (Role.FORGET, Role.HOLDOUT, Role.RETAIN))
     if not forget:
         raise RecipeError(f"evaluate: '{VERBATIM}' measures passages that are to be forgotten; write data.forget=…")
+    never = _sample(unseen, 0 if fast else min(len(forget), OWN_LIMIT))
     splits = [
         Split(name="forget", examples=tuple(_sample(forget, OWN_LIMIT)), generate=False, extraction=(10,)),
-        Split(name="unseen", examples=tuple(_sample(unseen, len(forget))), generate=False, extraction=(10,)),
+        Split(name="unseen", examples=tuple(never), generate=False, extraction=(10,)),
         Split(name="retain", examples=tuple(_sample(retain, OWN_LIMIT_FAST if fast else OWN_LIMIT)), generate=False),
     ]
     present = [split for split in splits if split.examples]
@@ -137,6 +138,8 @@ def check_ids(suite: Suite, tokenizer: PreTrainedTokenizerBase) -> None:
 
 def stop_splits(stage: Stage, suite: Suite) -> tuple[str, str, int]:
     """The forget and the unseen split that the stage's stop rule compares, and the n of its EL_n.
+
+    Unseen text gives the thresholds before the first stage; in the middle of one only the forget set is measured.
 
     Raises:
         RecipeError: the recipe measures no such splits.

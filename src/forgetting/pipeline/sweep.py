@@ -16,17 +16,16 @@ from typing import Any, TextIO
 
 import torch
 
-from forgetting.core.errors import RunError
 from forgetting.core.folder import write_text
 from forgetting.pipeline.engine import Engine, Processes
 from forgetting.pipeline.environment import check_trackers
-from forgetting.pipeline.ownership import check_output
+from forgetting.pipeline.ownership import check_output, locked
 from forgetting.pipeline.run import run
 from forgetting.pipeline.sweep_file import PlannedRun, Sweep
 from forgetting.pipeline.voice import SILENT, Voice
 from forgetting.recipe import Recipe
 from forgetting.report.headline import headline_keys
-from forgetting.report.results import Evaluation, Results
+from forgetting.report.results import FORMAT, Evaluation, Results
 from forgetting.report.sweep_page import build_sweep_report
 
 STREAMS = (1, 2)
@@ -54,7 +53,7 @@ def run_sweep(
     for planned in sweep.runs:
         check_output(planned.recipe)
         check_trackers(planned.recipe)
-    with _owned(sweep.folder):
+    with locked(sweep.folder):
         failures = {} if retry else failures_of(sweep)
         status = {planned.name: status_of(planned, failures) for planned in sweep.runs}
         left = [planned for planned in sweep.runs if status[planned.name] == "not run"]
@@ -180,27 +179,11 @@ def _beginning(recipe: Recipe, log: TextIO) -> Iterator[Voice]:
         yield Voice(say=say, progress=lambda done, total, note: release_when_prepared())
 
 
-@contextmanager
-def _owned(folder: Path) -> Iterator[None]:
-    """The sweep's folder, for one process at a time."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / ".lock").open("w")
-    except OSError as error:
-        raise RunError(f"{folder}: cannot be written ({error.strerror}); choose another output") from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise RunError(f"{folder}: another process is at work in this sweep") from None
-        yield
-
-
 def _write_results(sweep: Sweep, failures: Mapping[str, str]) -> None:
     """sweep.json: every run of the grid, whatever became of it."""
     found = {p.name: Results.load(p.recipe.folder) for p in sweep.runs if status_of(p, failures) == "finished"}
     results = {
-        "format": 1,
+        "format": FORMAT,
         "name": sweep.file.name,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "file": sweep.file.model_dump(mode="json"),
@@ -218,14 +201,13 @@ def _entry(planned: PlannedRun, results: Results | None, failures: Mapping[str, 
     entry = {"name": planned.name, "point": dict(planned.point), "overrides": list(planned.overrides)}
     if results is None:
         return {**entry, "status": status_of(planned, failures), "error": failures.get(planned.name, "")}
-    last = json.loads((results.folder / "results.json").read_text(encoding="utf-8"))["stages"][-1]
+    last = results.stages[-1]
     return {
         **entry,
         "status": results.status,
         "measures": [asdict(m) for m in results.after.measures] if results.after else [],
         "cost": asdict(results.cost),
-        "success": last.get("success"),
-        **{key: last[key] for key in ("epochs", "stopped", "message")},
+        **{key: getattr(last, key) for key in ("success", "epochs", "stopped", "message")},
         "environment": dict(results.environment),
         "data": dict(results.data),
     }

@@ -14,7 +14,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from forgetting.core.errors import RecipeError, nearest
-from forgetting.recipe import Recipe, load_recipe
+from forgetting.recipe import Recipe, files, load_recipe
 
 BUILT_IN = Path(__file__).parents[1] / "sweeps"
 OWN_KEYS = ("name", "output")
@@ -122,9 +122,7 @@ def load_sweep(name: str, overrides: Sequence[str] = (), *, output: str | None =
     Raises:
         RecipeError: no such sweep, a key or value without meaning, or a point that gives no valid recipe.
     """
-    path = Path(name) if Path(name).suffix in (".yaml", ".yml") else BUILT_IN / f"{name}.yaml"
-    if not path.is_file():
-        raise RecipeError(f"{name}: no such sweep; {nearest(name, sweep_names())} (or give the path of a .yaml file)")
+    path = files.found(name, BUILT_IN, "sweep")
     where = name if path.parent == BUILT_IN else str(path)
     own = {key: value for key, _, value in (o.partition("=") for o in overrides) if key in OWN_KEYS}
     file = _read(path, where, own.get("name"))
@@ -140,21 +138,16 @@ def load_sweep(name: str, overrides: Sequence[str] = (), *, output: str | None =
 
 def sweep_names() -> list[str]:
     """The built-in sweeps."""
-    return sorted(p.stem for p in BUILT_IN.glob("*.yaml"))
+    return files.names(BUILT_IN)
 
 
 def sweep_summary(name: str) -> str:
     """The first line of a built-in sweep: what it is for and how to call it."""
-    return (BUILT_IN / f"{name}.yaml").read_text(encoding="utf-8").split("\n")[0].removeprefix("# ")
+    return files.summary(name, BUILT_IN)
 
 
 def _read(path: Path, where: str, name: str | None) -> SweepFile:
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{where}: not YAML ({' '.join(str(error).split())})") from error
-    if not isinstance(values, dict):
-        raise RecipeError(f"{where}: holds no keys; a sweep has at least name, recipe and grid")
+    values = files.values(path, "a sweep has at least name, recipe and grid")
     try:
         return SweepFile.model_validate(values if name is None else {**values, "name": name})
     except ValidationError as error:

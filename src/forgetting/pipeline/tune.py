@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from forgetting.pipeline.results import Candidate, Selection, add_selection
+from forgetting.pipeline.results import add_selection
 from forgetting.pipeline.run import run
 from forgetting.pipeline.voice import SILENT, Voice
 from forgetting.recipe import Recipe
 from forgetting.report.build import build_report
+from forgetting.report.results import Candidate, Results, Selection
 
 RULE = (
     "The highest balance after the last stage: the harmonic mean of how far the forget set came towards the oracle, "
@@ -23,31 +23,32 @@ def tune(recipe: Recipe, rates: Sequence[float], *, voice: Voice = SILENT) -> Pa
 
     Each run is a run of its own (`NAME-lr1e-04`), so an interrupted choice goes on where it was.
     """
-    folders = {rate: run(_with_rate(recipe, rate), voice=voice, report=False) for rate in rates}
-    scores = {rate: final_balance(folder) for rate, folder in folders.items()}
+    runs = {rate: Results.load(run(_with_rate(recipe, rate), voice=voice, report=False)) for rate in rates}
+    scores = {rate: _final_balance(results) for rate, results in runs.items()}
     best = max(rates, key=lambda rate: -1.0 if scores[rate] is None else scores[rate])  # type: ignore[arg-type, return-value]
     candidates = tuple(
-        Candidate(f"learning rate {rate:g}", scores[rate], rate == best, _note(folders[rate])) for rate in rates
+        Candidate(label=f"learning rate {rate:g}", score=scores[rate], chosen=rate == best, note=_note(runs[rate]))
+        for rate in rates
     )
-    steps = json.loads((folders[best] / "results.json").read_text())["cost"]["steps"]
-    selection = Selection(RULE, f"{len(rates)} learning rates, {steps} steps each", candidates)
-    add_selection(folders[best], selection)
-    build_report([folders[best]], folders[best] / "report.html")
-    return folders[best]
+    budget = f"{len(rates)} learning rates, {runs[best].cost.steps} steps each"
+    folder = runs[best].folder
+    add_selection(folder, Selection(rule=RULE, candidates=candidates, budget=budget))
+    build_report([folder], folder / "report.html")
+    return folder
 
 
 def _with_rate(recipe: Recipe, rate: float) -> Recipe:
     stages = [*recipe.stages[:-1], recipe.stages[-1].model_copy(update={"learning_rate": rate})]
-    return recipe.model_copy(update={"name": f"{recipe.name}-lr{rate:.0e}", "stages": stages})
+    short = f"{rate:.0e}"
+    name = short if float(short) == rate else f"{rate:g}"
+    return recipe.model_copy(update={"name": f"{recipe.name}-lr{name}", "stages": stages})
 
 
-def final_balance(folder: Path) -> float | None:
-    """The balance of a finished run after its last stage."""
-    results = json.loads((folder / "results.json").read_text())
-    after = [e for e in results["evaluations"] if e["point"] == "after"][-1]
-    return next((m["value"] for m in after["measures"] if m["name"] == "balance"), None)
+def _final_balance(results: Results) -> float | None:
+    """After the last stage."""
+    found = results.after.measure("all/balance") if results.after else None
+    return found.value if found else None
 
 
-def _note(folder: Path) -> str:
-    status: str = json.loads((folder / "results.json").read_text())["status"]
-    return "" if status == "complete" else status
+def _note(results: Results) -> str:
+    return "" if results.status == "complete" else results.status

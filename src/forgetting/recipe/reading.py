@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from forgetting.core.errors import RecipeError, nearest
 from forgetting.data.encode import Formatting
 from forgetting.data.source import Source
+from forgetting.recipe import files
 from forgetting.recipe.values import Adapter, Recipe, Stage
 
 BUILT_IN = Path(__file__).parents[1] / "recipes"
@@ -61,16 +62,8 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     Raises:
         RecipeError: no such recipe, not YAML, or a key or value without meaning.
     """
-    path = Path(name) if Path(name).suffix in (".yaml", ".yml") else BUILT_IN / f"{name}.yaml"
-    if not path.is_file():
-        raise RecipeError(f"{name}: no such recipe; {nearest(name, recipe_names())} (or give the path of a .yaml file)")
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path}: not YAML ({' '.join(str(error).split())})") from error
-    if not isinstance(values, dict):
-        raise RecipeError(f"{path}: holds no keys; a recipe has at least model, data and stages")
-    values = _unshared(values)
+    path = files.found(name, BUILT_IN, "recipe")
+    values = _unshared(files.values(path, "a recipe has at least model, data and stages"))
     for override in overrides:
         _override(values, override)
     return recipe_from(values, str(path) if path.parent != BUILT_IN else name)
@@ -85,7 +78,7 @@ def _unshared(value: Any) -> Any:
 
 def recipe_names() -> list[str]:
     """The built-in recipes."""
-    return sorted(p.stem for p in BUILT_IN.glob("*.yaml"))
+    return files.names(BUILT_IN)
 
 
 def _override(values: dict[str, Any], override: str) -> None:
@@ -140,4 +133,4 @@ def _index(items: list[Any], part: str, path: str) -> int:
 
 def recipe_summary(name: str) -> str:
     """The first line of a built-in recipe: what it is for and how to call it."""
-    return (BUILT_IN / f"{name}.yaml").read_text(encoding="utf-8").split("\n")[0].removeprefix("# ")
+    return files.summary(name, BUILT_IN)

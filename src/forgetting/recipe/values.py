@@ -23,7 +23,7 @@ class Adapter(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    kind: Literal["full", "lora"] = "full"
+    kind: Literal["full", "lora"] = Field("full", description="Default: lora where a key of LoRA is given, else full.")
     rank: int = Field(16, gt=0)
     alpha: float | None = Field(None, gt=0, description="The update is scaled by alpha / rank; default 2 × rank.")
     dropout: float = Field(0.0, ge=0, lt=1)
@@ -33,6 +33,16 @@ class Adapter(BaseModel):
     importance_examples: int | None = Field(
         None, gt=0, description="Examples per role that FILA's importance is taken of."
     )
+
+    @property
+    def starts_by_fila(self) -> bool:
+        """Whether it is initialised by FILA; full tuning has nothing to initialise."""
+        return self.kind == "lora" and self.init == "fila"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _lora_by_its_keys(cls, value: Any) -> Any:
+        return {"kind": "lora", **value} if isinstance(value, Mapping) and value else value
 
 
 class Stage(Optimisation):
@@ -86,7 +96,7 @@ class Stage(Optimisation):
     @property
     def roles(self) -> tuple[str, ...]:
         """The roles whose data it reads: FILA weighs forget against retain even where no term does."""
-        fila = (Role.FORGET, Role.RETAIN) if self.adapter_or_full.init == "fila" else ()
+        fila = (Role.FORGET, Role.RETAIN) if self.adapter_or_full.starts_by_fila else ()
         return tuple(dict.fromkeys((*self.objective().roles, *fila)))
 
     def objective(self) -> Objective:

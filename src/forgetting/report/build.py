@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from forgetting.core.errors import RunError
 from forgetting.report import figures, headline, wording
 from forgetting.report.answers import compare_answers
 from forgetting.report.cost import bills, cost_figure
+from forgetting.report.page import page, write_out
 from forgetting.report.ranking import comparison
 from forgetting.report.results import Results, labels
 from forgetting.report.table import main_table
 from forgetting.report.tradeoff import path, tradeoff
 from forgetting.report.verdict import verdict
-
-_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,45 +36,24 @@ def build_report(runs: Sequence[Path], out: Path, *, title: str | None = None) -
     request. All text from recipes, data and models is escaped. It is written beside `out` and renamed.
 
     Raises:
-        RunError: no run, a folder that is not a run, or a record or history file that cannot be read.
+        RunError: no run, a folder that is not a run, a record or history file that cannot be read, or `out` that cannot
+            be written.
     """
     if not runs:
         raise RunError("no run folder was given; name at least one")
-    page = render([Results.load(folder) for folder in runs], title=title)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    partial = out.with_name(out.name + ".partial")
-    partial.write_bytes(page.encode("utf-8", errors="backslashreplace"))
-    partial.replace(out)
+    write_out(out, render([Results.load(folder) for folder in runs], title=title))
     return out
 
 
 def render(runs: Sequence[Results], *, title: str | None = None) -> str:
     """The page as text."""
-    environment = Environment(
-        loader=PackageLoader("forgetting.report", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "count": wording.count,
-        "moment": wording.moment,
-        "number": wording.number,
-        "seconds": wording.seconds,
-        "size": wording.size,
-        "plain": wording.plain,
-        "text": _text,
-    }
-    page = environment.get_template("page.html.j2").render(**_context(runs, title))
-    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", page)
+    return page("page.html.j2", **_context(runs, title))
 
 
 def _context(runs: Sequence[Results], title: str | None) -> dict[str, Any]:
     names = labels(runs)
     return {
         "title": title or (names[0] if len(runs) == 1 else f"{len(runs)} runs compared"),
-        "css": resources.files("forgetting.report").joinpath("report.css").read_text(encoding="utf-8"),
         "runs": runs,
         "names": names,
         "series": figures.series(runs),
@@ -128,12 +102,5 @@ def _data(runs: Sequence[Results]) -> list[tuple[str, str, Mapping[str, Any]]]:
 def _environment(runs: Sequence[Results]) -> list[tuple[str, list[str]]]:
     """Each key of the runs' environments with its value per run; one value where all agree."""
     keys = dict.fromkeys(key for run in runs for key in run.environment)
-    rows = [(key, [_text(run.environment.get(key)) for run in runs]) for key in keys]
+    rows = [(key, [wording.one_line(run.environment.get(key)) for run in runs]) for key in keys]
     return [(key, values[:1] if len(set(values)) == 1 else values) for key, values in rows]
-
-
-def _text(value: object) -> str:
-    """A value of a recipe, data set or environment as one line."""
-    if value is None:
-        return wording.ABSENT
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)

@@ -35,6 +35,7 @@ def flops_reason(run: Results) -> str:
 
 
 def _uncounted(run: Results) -> bool:
+    """Where training was not counted, no part is known; of counted training the forget part is a number, if only 0."""
     return run.cost.flops.get("forget") is None
 
 
@@ -95,12 +96,9 @@ def cost_figure(runs: Sequence[Results]) -> Markup | None:
     frame = svg.Frame.of(700, 380, wide, ys, right=60, log_x=log)
     what = "FLOPs" if in_flops else "seconds"
     title = f"{what} of preparing and training" + (", log scale" if log else "")
-    score_title = f"{wording.title(sample)} {wording.ARROWS[sample.direction]}".strip()
+    score_title = wording.heading(sample)
     parts = [frame.axes(title, score_title, x_text=say)]
-    for name, value in sorted(levels):
-        y = frame.y(value)
-        parts.append(svg.element("line", class_="level", x1=frame.x.start, x2=frame.x.end, y1=y, y2=y))
-        parts.append(svg.element("text", name, class_="hint", x=frame.x.end + 6, y=y + 4))
+    parts += [frame.level(value, name) for name, value in sorted(levels)]
     return frame.svg([*parts, *draw(frame, marks)], f"{score_title} against {what}")
 
 

@@ -76,10 +76,7 @@ def _curve(runs: Sequence[Results], key: str, width: float) -> Panel | None:
     for one, points in zip(series(runs), drawn, strict=True):
         if len(runs) <= 4:
             parts.append(_band(frame, points, f"band s{one.colour}"))
-    for level in levels:
-        y = frame.y(level)
-        parts.append(svg.element("line", class_="level", x1=frame.x.start, x2=frame.x.end, y1=y, y2=y))
-        parts.append(svg.element("text", "oracle", class_="hint", x=frame.x.end + 6, y=y + 4))
+    parts += [frame.level(level, "oracle") for level in levels]
     for one, points in zip(series(runs), drawn, strict=True):
         parts.append(frame.line([(step, amount(m)) for step, m, _ in points], f"curve s{one.colour}"))
         for step, m, point in points:
@@ -87,8 +84,7 @@ def _curve(runs: Sequence[Results], key: str, width: float) -> Panel | None:
             size = 5.0 if point == "after" else 3.0
             style = f"point s{one.colour}"
             parts.append(svg.marker(one.shape, frame.x(step), frame.y(amount(m)), style, note, r=size))
-    arrow = wording.ARROWS[sample.direction]
-    return Panel(f"{wording.title(sample)} {arrow}".strip(), frame.svg(parts, f"{wording.title(sample)} over training"))
+    return Panel(wording.heading(sample), frame.svg(parts, f"{wording.title(sample)} over training"))
 
 
 def _trajectory(run: Results, key: str) -> list[tuple[float, Measure, str]]:
@@ -131,7 +127,7 @@ def _loss(steps: Sequence[Step], title: str, colour: str, width: float) -> Panel
         return None
     log = min(values) > 0 and max(values) > 100 * min(values)
     ys = (min(values) / 1.3, max(values) * 1.3) if log else svg.spread(values)
-    frame = svg.Frame.of(width, 230, (0.0, max(s.step for s in steps) * 1.02), ys, right=66, log=log)
+    frame = svg.Frame.of(width, 230, (0.0, max(s.step for s in steps) * 1.02), ys, right=66, log_y=log)
     parts = [frame.axes("step", "loss" + (", log scale" if log else ""), x_ticks=4)]
     base = -math.inf
     for index, (term, points) in sorted(enumerate(lines.items()), key=lambda item: frame.y(item[1][1][-1][1])):

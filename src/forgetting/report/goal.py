@@ -24,4 +24,4 @@ def _finding(stage: StageResult) -> Finding:
 
 def _limits(at: Mapping[str, float]) -> str:
     likelihood, accuracy = (wording.number(at[name]) for name in ("extraction_likelihood", "memorization_accuracy"))
-    return f" (EL_{at['n']} at most {likelihood} and MA at most {accuracy}, those of unseen text before)"
+    return f" (EL_{at['n']:g} at most {likelihood} and MA at most {accuracy}, those of unseen text before)"

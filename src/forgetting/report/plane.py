@@ -73,13 +73,13 @@ def _point(frame: svg.Frame, mark: Mark) -> Markup:
 
 
 def _labels(frame: svg.Frame, marks: Sequence[Mark], reserved: Sequence[svg.Box]) -> list[Markup]:
-    """Clear of error bars where they can be; the legend names all runs."""
+    """Clear of error bars where they can be; pointing at a point names it too."""
     at = [(frame.x(m.x.value), frame.y(m.y.value)) for m in marks]
     taken = [*reserved, *(svg.around(x, y) for x, y in at)]
     bars = [_bars_box(frame, mark, across) for mark in marks for across in (True, False)]
     parts = []
     for mark, (x, y) in zip(marks, at, strict=True):
-        text = mark.label if len(mark.label) <= _LONGEST_LABEL else mark.label[: _LONGEST_LABEL - 1] + "…"
+        text = wording.shortened(mark.label, _LONGEST_LABEL)
         others = [point for point in at if point != (x, y)]
         places = (svg.place(text, (x, y), others, avoid, frame) for avoid in ([*taken, *bars], taken))
         spot = next((place for place in places if place), None)

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -16,6 +16,8 @@ from forgetting.core.measure import Measure
 from forgetting.core.record import Record, read_records
 
 FORMAT = 1
+"""Of results.json and sweep.json: a file of another format is not read."""
+T = TypeVar("T")
 
 Status = Literal["complete", "collapsed", "stopped"]
 Point = Literal["before", "oracle", "epoch", "after"]
@@ -134,18 +136,10 @@ class Results:
         """
         file = folder / "results.json"
         if not folder.is_dir():
-            raise RunError(f"{folder}: no such run folder")
+            raise RunError(f"{folder}: no such run folder; name the folder of a finished run")
         if not file.is_file():
             raise RunError(f"{folder}: no results.json in it; the run has not finished, start it again to go on")
-        raw = _read_json(file)
-        if raw.get("format") != FORMAT:
-            raise RunError(f"{file}: format is {raw.get('format')!r}, this version reads {FORMAT}; run it again")
-        try:
-            results = _RESULTS.validate_python({**raw, "folder": folder})
-        except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(str(part) for part in first["loc"])
-            raise RunError(f"{file}: {place}: {first['msg'].lower()}; run it again or mend the file") from error
+        results = read_results(_RESULTS, file)
         return replace(results, evaluations=tuple(_finite(e) for e in results.evaluations))
 
     @property
@@ -212,14 +206,26 @@ def labels(runs: Sequence[Results]) -> list[str]:
     return [n if named.count(n) == 1 else f"{n} #{1 + named[:i].count(n)}" for i, n in enumerate(named)]
 
 
-def _read_json(file: Path) -> dict[str, Any]:
+def read_results(kind: TypeAdapter[T], file: Path) -> T:
+    """A results file as a typed value, which also gets its `folder`.
+
+    Raises:
+        RunError: the file does not hold what this version writes.
+    """
     try:
         raw = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
         raise RunError(f"{file}: not readable as JSON ({error}); run it again") from error
     if not isinstance(raw, dict):
         raise RunError(f"{file}: holds a {type(raw).__name__}, not the results of a run; run it again")
-    return raw
+    if raw.get("format") != FORMAT:
+        raise RunError(f"{file}: format is {raw.get('format')!r}, this version reads {FORMAT}; run it again")
+    try:
+        return kind.validate_python({**raw, "folder": file.parent})
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise RunError(f"{file}: {place}: {first['msg'].lower()}; run it again or mend the file") from error
 
 
 def _finite(evaluation: Evaluation) -> Evaluation:

@@ -94,11 +94,11 @@ class Frame:
         ys: tuple[float, float],
         *,
         right: float = 14,
-        log: bool = False,
         log_x: bool = False,
+        log_y: bool = False,
     ) -> Frame:
         """A frame with room for tick labels at the left and bottom, and `right` pixels at the right."""
-        return cls(width, height, Scale(*xs, 52, width - right, log_x), Scale(*ys, height - 44, 14, log))
+        return cls(width, height, Scale(*xs, 52, width - right, log_x), Scale(*ys, height - 44, 14, log_y))
 
     def axes(
         self, x_title: str, y_title: str, *, x_ticks: int = 5, x_text: Callable[[float], str] = tick_text
@@ -126,6 +126,12 @@ class Frame:
         """A polyline through value pairs."""
         path = " ".join(f"{self.x(a):.1f},{self.y(b):.1f}" for a, b in points)
         return element("polyline", points=path, class_=class_, fill="none")
+
+    def level(self, y: float, name: str) -> Markup:
+        """A dashed line across at a value, with its name beside it at the right."""
+        at = self.y(y)
+        line = element("line", class_="level", x1=self.x.start, x2=self.x.end, y1=at, y2=at)
+        return line + element("text", name, class_="hint", x=self.x.end + 6, y=at + 4)
 
     def svg(self, parts: Sequence[Markup], name: str) -> Markup:
         """The finished figure; `name` is what a screen reader says."""

@@ -215,8 +215,4 @@ def _cell(runs: Sequence[SweepRun], key: str, over: Over) -> Statistic:
 
 def _title(results: SweepResults, key: str) -> str:
     measure = results.sample(key)
-    return (
-        wording.plain(key)
-        if measure is None
-        else f"{wording.title(measure)} {wording.ARROWS[measure.direction]}".strip()
-    )
+    return wording.plain(key) if measure is None else wording.heading(measure)

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from forgetting.core.errors import RunError, nearest
 from forgetting.core.measure import Measure
 from forgetting.report import wording
-from forgetting.report.results import Cost
+from forgetting.report.results import Cost, read_results
 
-FORMAT = 1
 Status = Literal["complete", "collapsed", "stopped", "failed", "not run"]
 
 
@@ -74,17 +72,7 @@ class SweepResults:
         file = folder / "sweep.json"
         if not file.is_file():
             raise RunError(f"{folder}: no sweep.json in it; start the sweep again to go on")
-        try:
-            raw = json.loads(file.read_text(encoding="utf-8"))
-            if raw.get("format") != FORMAT:
-                raise RunError(f"{file}: format is {raw.get('format')!r}, this version reads {FORMAT}; run it again")
-            return TypeAdapter(cls).validate_python({**raw, "folder": folder})
-        except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(str(part) for part in first["loc"])
-            raise RunError(f"{file}: {place}: {first['msg'].lower()}; run the sweep again") from error
-        except (ValueError, AttributeError) as error:
-            raise RunError(f"{file}: not readable as JSON ({error}); run the sweep again") from error
+        return read_results(TypeAdapter(cls), file)
 
     @property
     def shown_axes(self) -> tuple[str, ...]:

@@ -71,7 +71,7 @@ def _path(runs: Sequence[Results], keys: tuple[str | None, str | None], quality:
     across = [v for mark in marks for v in mark.x.known] + [x for stops in ways for x, _ in _pairs(stops)]
     up = [v for mark in marks for v in mark.y.known] + [y for stops in ways for _, y in _pairs(stops)]
     ys = (max(min(up), P_FLOOR) / 3, 3.0) if quality else svg.spread(up)
-    frame = svg.Frame.of(700, 440, _upper(across), ys, right=24, log=quality)
+    frame = svg.Frame.of(700, 440, _upper(across), ys, right=24, log_y=quality)
     ending = "p-value, log scale" if quality else "lower: more forgotten"
     parts = [frame.axes(f"{titles[0]} (higher: more kept)", f"{titles[1]} ({ending})")]
     parts += _levels(frame, marks, quality)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from datetime import datetime
 
@@ -71,6 +72,11 @@ def title(measure: Measure) -> str:
     return name if not split or split in name.split() or split in {"suite", "all"} else f"{split} · {name}"
 
 
+def heading(measure: Measure) -> str:
+    """`title` with the direction that is better: `forget · exact match ↓`."""
+    return f"{title(measure)} {ARROWS[measure.direction]}".strip()
+
+
 def plain(name: str) -> str:
     """A key as words."""
     return name.replace("_", " ")
@@ -119,6 +125,18 @@ def moment(text: str) -> str:
         return f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M %Z}".strip()
     except ValueError:
         return text
+
+
+def one_line(value: object) -> str:
+    """A value of a recipe, data set or environment."""
+    if value is None:
+        return ABSENT
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def shortened(text: str, most: int) -> str:
+    """At most so many letters, the last of them `…` where more was said."""
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def join(words: list[str]) -> str:

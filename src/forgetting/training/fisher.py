@@ -26,7 +26,8 @@ from forgetting.core.batch import Batch
 from forgetting.core.errors import DataError, ModelError
 from forgetting.models.adapters.targets import linear_layers
 from forgetting.models.head import head_of, supervised_hidden
-from forgetting.models.vocabulary import Piece, chunk_tokens, vocabulary_loss
+from forgetting.models.modes import in_evaluation_mode
+from forgetting.models.vocabulary import Piece, chunk_tokens, vocabulary_loss, vocabulary_of
 from forgetting.objectives.statistics import LOGP
 
 Use = Callable[[str, Tensor], object]
@@ -95,7 +96,7 @@ def _summed_loss(model: nn.Module, batch: Batch) -> Tensor:
     head = head_of(model)
     hidden_ND = supervised_hidden(model, head, batch.input_ids_BT, batch.attention_mask_BT, batch.sources_N)
     total = len(batch.targets_N)
-    size = chunk_tokens(hidden_ND.shape[-1] if head.weight_VD is None else len(head.weight_VD))
+    size = chunk_tokens(vocabulary_of(hidden_ND, head))
     pieces = [
         Piece((slice(start, min(start + size, total)),), (LOGP,), lambda found: -found["logp"].sum())
         for start in range(0, total, size)
@@ -151,15 +152,12 @@ def _watched(layers: Mapping[str, nn.Module], batch: Batch, use: Use) -> Iterato
 @contextmanager
 def _frozen(model: nn.Module) -> Iterator[None]:
     """Evaluation mode and no trainable weight, put back afterwards as they were."""
-    modes = [(module, module.training) for module in model.modules()]
     trainable = [p for p in model.parameters() if p.requires_grad]
     try:
-        model.eval()
         for p in trainable:
             p.requires_grad_(False)
-        yield
+        with in_evaluation_mode(model):
+            yield
     finally:
-        for module, mode in modes:
-            module.training = mode
         for p in trainable:
             p.requires_grad_(True)

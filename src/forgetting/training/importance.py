@@ -78,7 +78,7 @@ def row_importance(
     """
     for role, members in ((Role.FORGET, forget), (Role.RETAIN, retain)):
         if not members:
-            raise DataError(f"FILA's importance needs {role} examples, and there are none")
+            raise DataError(f"FILA's importance needs {role} examples, and there are none; write data.{role}=…")
     layers = linear_layers(model)
     key = "" if folder is None else _key(model, forget, retain, modules, epsilon)
     rows = {} if folder is None else _stored(folder, key)

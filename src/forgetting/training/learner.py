@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from forgetting.core.batch import Batch, RoleSpan
 from forgetting.core.signals import Signals
 from forgetting.models.head import head_of, supervised_hidden
-from forgetting.models.vocabulary import CHUNK_ELEMENTS, Piece, chunk_tokens, vocabulary_loss
+from forgetting.models.vocabulary import CHUNK_ELEMENTS, Piece, chunk_tokens, vocabulary_loss, vocabulary_of
 from forgetting.objectives.objective import Objective
 
 
@@ -49,7 +49,7 @@ class Learner(nn.Module):
         """One micro-batch's share of the step's loss, and of each term's unweighted value."""
         head = head_of(self.model)
         hidden_ND = supervised_hidden(self.model, head, batch.input_ids_BT, batch.attention_mask_BT, batch.sources_N)
-        limit = chunk_tokens(hidden_ND.shape[-1] if head.weight_VD is None else head.weight_VD.shape[0], self.elements)
+        limit = chunk_tokens(vocabulary_of(hidden_ND, head), self.elements)
         values = [torch.zeros((), device=hidden_ND.device) for _ in self.objective.terms]
 
         def piece(parts: tuple[_Part, ...]) -> Piece:

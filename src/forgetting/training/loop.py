@@ -55,7 +55,7 @@ class Trainer:
         pad_id: the id rows are filled up with.
         seed: fixes the order of the data and the dropout of every step.
         reference: gives what the objective asks of the model as it was before.
-        hooks: evaluation, progress, trackers.
+        hooks: evaluation, the score and the stop rule that read it, progress, trackers.
     """
 
     def __init__(
@@ -123,16 +123,16 @@ class Trainer:
         kept, kept_step = self._keep(stopped)
         self.model.eval()
         return StageResult(
-            self.state.step,
-            self.total,
-            self.state.step / self.plan.steps_per_epoch,
-            stopped,
-            message,
-            None if self.hooks.reached is None else self.goal_reached,
-            kept,
-            kept_step,
-            self.state.tokens,
-            self.state.seconds,
+            steps=self.state.step,
+            total=self.total,
+            epochs=self.state.step / self.plan.steps_per_epoch,
+            stopped=stopped,
+            message=message,
+            success=None if self.hooks.reached is None else self.goal_reached,
+            kept=kept,
+            kept_step=kept_step,
+            supervised_tokens=self.state.tokens,
+            train_seconds=self.state.seconds,
         )
 
     def _step(self, step: int) -> None:
@@ -219,11 +219,12 @@ class Trainer:
         seconds: float,
     ) -> None:
         labels = [term.label for term in self.objective.terms]
+        terms = dict(zip(labels, values, strict=True))
         line = {
             "step": step,
             "epoch": step / self.plan.steps_per_epoch,
             "loss": loss,
-            "terms": dict(zip(labels, values, strict=True)),
+            "terms": terms,
             "weights": dict(zip(labels, weights, strict=True)),
             "gradient_norm": norm,
             "learning_rate": rate,
@@ -231,7 +232,6 @@ class Trainer:
         }
         with (self.folder / "history.jsonl").open("a") as file:
             file.write(json.dumps(line) + "\n")
-        terms = dict(zip(labels, values, strict=True))
         self.hooks.track({"loss": loss, "gradient_norm": norm, "learning_rate": rate, **terms}, step)
         self.hooks.progress(step, self.total, " ".join(f"{k} {v:.3g}" for k, v in terms.items()))
 

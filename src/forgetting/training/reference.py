@@ -6,8 +6,7 @@ stored (`stored_reference`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import torch
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 from forgetting.core.batch import Batch
 from forgetting.models.adapters import adapters_active
 from forgetting.models.head import Head, head_of, supervised_hidden
+from forgetting.models.modes import in_evaluation_mode
 from forgetting.models.vocabulary import statistics
 from forgetting.objectives.objective import Objective
 from forgetting.training.learner import ReferenceSignals
@@ -32,17 +32,6 @@ class Reference(Protocol):
 def no_reference(batch: Batch) -> dict[str, ReferenceSignals]:
     """The reference of an objective that consults none."""
     return {}
-
-
-@contextmanager
-def in_evaluation_mode(model: nn.Module) -> Iterator[None]:
-    """The model without dropout, and back to the mode it was in."""
-    training = model.training
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train(training)
 
 
 def asking_roles(objective: Objective) -> list[str]:

@@ -7,8 +7,8 @@ they are; the reference; FILA's importance) under torch's counter of matrix prod
 
 is solved from them. The counts are whole numbers, so the fit must be exact, also on a shape that was not fitted; a
 model that is not of that form is `Uncounted`, with the reason. Matrix products count, all else (norms, softmax,
-optimiser) is left out, and so is padding. Attention counts its whole T × T, as is usual, though
-causal kernels may skip half.
+optimiser) is left out, and so is padding. Attention counts its whole T × T, as is usual, though causal kernels may
+skip half.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from forgetting.data.encode import Encoded
 from forgetting.models.adapters import active_adapters
 from forgetting.models.adapters.targets import linear_layers
 from forgetting.models.head import causal_model, head_of, supervised_hidden
+from forgetting.models.modes import modes_kept
 from forgetting.models.vocabulary import chunk_tokens, statistics
 from forgetting.objectives.objective import Objective
 from forgetting.objectives.statistics import LOGP
@@ -227,18 +228,16 @@ def _probe(model: nn.Module, group: _Group, rows: int, length: int, supervised: 
 @contextmanager
 def _probing(model: nn.Module) -> Iterator[None]:
     """Training mode and attention as plain products, which the counter sees; afterwards all is as it was."""
-    inner, modes = causal_model(model), [(module, module.training) for module in model.modules()]
+    inner = causal_model(model)
     attention = inner.config._attn_implementation
     devices = {p.device for p in model.parameters() if p.device.type == "cuda"}
-    with torch.random.fork_rng(devices=devices):
+    with torch.random.fork_rng(devices=devices), modes_kept(model):
         try:
             if attention != "eager":
                 inner.set_attn_implementation("eager")
             model.train()
             yield
         finally:
-            for module, mode in modes:
-                module.training = mode
             if attention != "eager":
                 inner.set_attn_implementation(attention)
 

@@ -22,10 +22,11 @@ from forgetting.core.folder import partial_of
 from forgetting.data.batches import collate
 from forgetting.data.encode import Encoded
 from forgetting.models.head import Head, causal_model, head_of, supervised_hidden
+from forgetting.models.modes import in_evaluation_mode
 from forgetting.models.vocabulary import statistics
 from forgetting.objectives.objective import Objective
 from forgetting.training.learner import ReferenceSignals
-from forgetting.training.reference import asking_roles, in_evaluation_mode, logits_by_slice
+from forgetting.training.reference import asking_roles, logits_by_slice
 
 _NOT_THE_MODEL = ("_name_or_path", "transformers_version", "dtype", "architectures")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from forgetting.benchmarks.published.reader import Column, Row, Table
 from forgetting.core.measure import Measure
@@ -69,11 +69,11 @@ def _cell(column: Column, row: Row, ended: Sequence[Ended]) -> Compared:
     all_values, values = _values(column, ended), _values(column, successful)
     over_all = _average(all_values) if len(successful) < len(ended) else None
     if not values:
-        return _with(plain, reason=_why(column, ended, successful), over_all=over_all)
+        return replace(plain, reason=_why(column, ended, successful), over_all=over_all)
     average = _average(values)
     assert average is not None, "there are values"
     low, high = _interval(column, successful) if average.deviation is None else (None, None)
-    return _with(
+    return replace(
         plain,
         measured=average.mean,
         difference=None if printed.value is None else average.mean - printed.value,
@@ -83,10 +83,6 @@ def _cell(column: Column, row: Row, ended: Sequence[Ended]) -> Compared:
         runs=len(values),
         over_all=over_all,
     )
-
-
-def _with(cell: Compared, **found: object) -> Compared:
-    return Compared(published=cell.published, erratum=cell.erratum, **found)  # type: ignore[arg-type]
 
 
 def _values(column: Column, ended: Sequence[Ended]) -> list[float]:

@@ -1,0 +1,50 @@
+"""YAML files that a user names: built-in ones by name, own ones by path."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from forgetting.core.errors import RecipeError, nearest
+
+
+def found(name: str, built_in: Path, what: str) -> Path:
+    """The file of that name or path; `what` it is (`recipe`), for the error.
+
+    Raises:
+        RecipeError: there is none; the nearest built-in name is given.
+    """
+    path = Path(name) if Path(name).suffix in (".yaml", ".yml") else built_in / f"{name}.yaml"
+    if not path.is_file():
+        raise RecipeError(
+            f"{name}: no such {what}; {nearest(name, names(built_in))} (or give the path of a .yaml file)"
+        )
+    return path
+
+
+def values(path: Path, wanted: str) -> Mapping[str, Any]:
+    """The keys of a file; `wanted` says in the error what it should hold.
+
+    Raises:
+        RecipeError: not YAML, or without keys.
+    """
+    try:
+        read = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path}: not YAML ({' '.join(str(error).split())})") from error
+    if not isinstance(read, dict):
+        raise RecipeError(f"{path}: holds no keys; {wanted}")
+    return read
+
+
+def names(built_in: Path) -> list[str]:
+    """Those that come with the package."""
+    return sorted(path.stem for path in built_in.glob("*.yaml"))
+
+
+def summary(name: str, built_in: Path) -> str:
+    """The first line of a built-in one: what it is for and how to call it."""
+    return (built_in / f"{name}.yaml").read_text(encoding="utf-8").split("\n")[0].removeprefix("# ")
