@@ -70,3 +70,8 @@ def test_loss_and_probability_are_per_token() -> None:
     score = Score(logp=math.log(0.25) * 4, tokens=4)
     assert score.loss == pytest.approx(-math.log(0.25), rel=1e-12)
     assert score.probability == pytest.approx(0.25, rel=1e-12)
+
+
+def test_no_records_are_a_file_of_none(tmp_path: Path) -> None:
+    write_records(tmp_path / "r.jsonl", [])
+    assert read_records(tmp_path / "r.jsonl") == []

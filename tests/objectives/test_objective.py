@@ -7,7 +7,7 @@ import torch
 
 from forgetting.core.errors import RecipeError
 from forgetting.core.signals import Signals
-from forgetting.objectives.losses import dpo, ihl, kl_to_reference, nll, npo
+from forgetting.objectives.losses import Loss, dpo, ihl, kl_to_reference, nll, npo
 from forgetting.objectives.objective import Objective, Term
 from forgetting.objectives.schedule import linear
 from forgetting.objectives.statistics import KL_TO_REFERENCE, LOGP, RUNNER_UP
@@ -176,3 +176,9 @@ def test_what_makes_no_sense_is_refused() -> None:
         Term("forget", npo(0.1))
     with pytest.raises(RecipeError, match="term 'forget': unknown average 'sequnce'; did you mean 'sequence'"):
         Term("forget", nll, average="sequnce")  # type: ignore[arg-type]
+
+
+def test_a_loss_that_sums_by_itself_is_refused() -> None:
+    summed = Loss("mine", lambda s: s.logp.sum())
+    with pytest.raises(RecipeError, match=r"'mine' gives the shape \[\]; it must give one value for each token"):
+        loss_of(Objective(Term("forget", summed)), {"forget": table()})

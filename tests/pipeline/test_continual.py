@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 import yaml
 from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM
 
+import forgetting
 from forgetting.core.errors import RecipeError
+from forgetting.core.record import read_records
 from forgetting.pipeline import measuring
 from forgetting.pipeline.run import run
 from forgetting.recipe import load_recipe
@@ -36,8 +39,8 @@ def three_sets(recipe_file: Path, world: Path, between: str, method: str = "loku
     return file
 
 
-def adapter_of(folder: Path) -> bytes:
-    return (folder / "model" / "adapter_model.safetensors").read_bytes()
+def weights_of(folder: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in (folder / "model").glob("*.safetensors")}
 
 
 @pytest.mark.parametrize("between", BETWEEN)
@@ -63,7 +66,7 @@ def test_a_run_interrupted_after_any_stage_ends_with_the_same_bytes(
             with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
                 patch.setattr(measuring.Measurer, place, interrupted)
                 run(cut, report=False)
-            assert adapter_of(run(cut, report=False)) == adapter_of(whole), (place, times)
+            assert weights_of(run(cut, report=False)) == weights_of(whole), (place, times)
 
 
 def rank(folder: Path) -> int:
@@ -73,10 +76,23 @@ def rank(folder: Path) -> int:
 
 def test_kept_adapters_stay_one_and_stacked_ones_add_up(recipe_file: Path, world: Path) -> None:
     ranks = {}
-    for between in BETWEEN:
+    for between in ("stack", "keep"):
         file = three_sets(recipe_file, world, between, "npo")
         ranks[between] = rank(run(load_recipe(str(file), [f"name={between}"]), report=False))
-    assert ranks == {"merge": 2, "stack": 6, "keep": 2}
+    assert ranks == {"stack": 6, "keep": 2}
+
+
+def test_after_a_merge_the_whole_model_is_saved_for_an_adapter_would_not_fit_the_base(
+    recipe_file: Path, world: Path
+) -> None:
+    folder = run(load_recipe(str(three_sets(recipe_file, world, "merge", "npo"))), report=False)
+    model = AutoModelForCausalLM.from_pretrained(folder / "model")
+    again = forgetting.evaluate(str(folder / "model"), data={"forget": str(world / "set0.jsonl")})
+    assert not (folder / "model" / "adapter_config.json").exists()
+    assert model.config.num_hidden_layers == 2
+    mine = {r.id: r for r in again.records}
+    theirs = {r.id: r for r in read_records(folder / "records" / "set2-after.jsonl")}
+    assert all(theirs[i].score.logp == pytest.approx(r.score.logp, rel=1e-4) for i, r in mine.items())
 
 
 def test_a_kept_adapter_goes_on_where_the_stage_before_left_it(recipe_file: Path, world: Path) -> None:

@@ -69,7 +69,7 @@ def test_an_interruption_while_measuring_between_stages_costs_nothing(
     folder = run(recipe)
     points = [(e["point"], e["stage"]) for e in json.loads((folder / "results.json").read_text())["evaluations"]]
     assert ("after", "first") in points and ("after", "unlearn") in points
-    name = Path("model") / "adapter_model.safetensors"
+    [name] = [Path("model") / file.name for file in (whole / "model").glob("*.safetensors")]
     assert (folder / name).read_bytes() == (whole / name).read_bytes()
 
 
@@ -175,3 +175,34 @@ def test_a_lost_report_is_written_again(recipe_file: Path) -> None:
 def test_unlearn_in_memory_refuses_what_it_would_ignore(world: Path) -> None:
     with pytest.raises(ForgettingError, match="write a recipe"):
         forgetting.unlearn(None, None, forget=["x"], method="ga", keep="best")  # type: ignore[arg-type]
+
+
+def test_a_changed_text_to_measure_is_refused_in_the_middle_of_a_run(
+    recipe_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = write_rows(tmp_path / "text.jsonl", [{"text": "a plain text to be read"}])
+    recipe = load_recipe(str(recipe_file), [f"evaluate=['text:{text}']"])
+
+    def interrupted(*args: object, **kwargs: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(measuring.Measurer, "during", interrupted)
+        run(recipe)
+    write_rows(text, [{"text": "another text"}])
+    with pytest.raises(ForgettingError, match="its text split that it measures has changed"):
+        run(recipe)
+
+
+def test_a_finished_run_is_not_passed_off_as_one_of_changed_data(
+    recipe_file: Path, world: Path, tmp_path: Path
+) -> None:
+    mine = tmp_path / "mine.jsonl"
+    mine.write_text((world / "forget.jsonl").read_text())
+    recipe = load_recipe(str(recipe_file), [f"data.forget={mine}", "duration=1 step", "evaluate_every=null"])
+    run(recipe)
+    mine.write_text("".join(line + "\n" for line in mine.read_text().splitlines()[:5]))
+    with pytest.raises(ForgettingError, match="its forget data have changed"):
+        run(recipe)
+    mine.unlink()
+    assert run(recipe).is_dir()  # without the data, what is finished can still be looked at

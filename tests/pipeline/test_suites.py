@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from forgetting.core.errors import RecipeError
+from forgetting.core.errors import DataError, RecipeError
 from forgetting.core.example import Example
 from forgetting.core.record import Record, Score
 from forgetting.metrics.score import score
@@ -18,7 +18,7 @@ def passages(name: str, count: int) -> list[Example]:
 
 
 def recipe(*stages: str, **more: object) -> Recipe:
-    return recipe_from({"model": "m", "stages": [{"name": s, "method": "ga"} for s in stages or ["unlearn"]], **more})
+    return recipe_from({"model": "m", "stages": [{"name": s, "method": "ga"} for s in stages or ["unlearn"]]} | more)
 
 
 def data(**roles: list[Example]) -> StageData:
@@ -91,3 +91,19 @@ def test_a_balance_rests_on_the_stages_own_splits_where_there_are_such() -> None
         "utility": "all/model_utility",
     }
     assert balance_keys("two", known)["forget"] == "forget/probability"
+
+
+@pytest.mark.parametrize("role", ["forget", "retain"])
+def test_unseen_text_that_is_known_is_refused(role: str) -> None:
+    own = {"forget": passages("f", 4), "retain": passages("r", 3)}
+    never = [*passages("u", 3), own[role][1]]
+    with pytest.raises(DataError, match=f"{role}|must be text that the model has never seen"):
+        suite_of(recipe(evaluate="extraction"), {"unlearn": data(**own, holdout=never)})
+
+
+@pytest.mark.parametrize(
+    ("evaluate", "said"), [({"text": None}, "names no suite"), ({"a b": "lab"}, "the label 'a b'")]
+)
+def test_labels_that_are_none_are_told_plainly(evaluate: dict, said: str) -> None:
+    with pytest.raises(RecipeError, match=said):
+        recipe_from({"model": "m", "stages": [{"method": "ga"}], "evaluate": evaluate})

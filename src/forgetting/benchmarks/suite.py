@@ -42,7 +42,7 @@ class Split:
     """Whether a greedy answer is asked for (slow); likelihoods are always taken."""
     max_new_tokens: int | None = 64
     """None: as long as the split's longest answer."""
-    extraction: tuple[int, ...] = ()
+    extraction: tuple[int, ...] | None = None
     """The n of the n-gram overlaps to take: the examples are then measured as verbatim sequences, not as answers."""
 
 

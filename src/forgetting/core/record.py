@@ -84,7 +84,8 @@ def read_records(path: Path) -> list[Record]:
 
 def _parse(path: Path) -> Iterator[Record]:
     # Not splitlines(): it also cuts at U+2028 and the like, which an answer may hold.
-    for number, line in enumerate(path.read_text(encoding="utf-8").removesuffix("\n").split("\n"), 1):
+    text = path.read_text(encoding="utf-8").removesuffix("\n")
+    for number, line in enumerate(text.split("\n") if text else (), 1):
         try:
             row = json.loads(line)
             for name in ("score", "paraphrase"):

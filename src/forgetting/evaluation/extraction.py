@@ -70,8 +70,8 @@ def extract(
     """The records of verbatim sequences: score and ranks of tokens 2 ... T, and n-gram overlaps for every prefix.
 
     The sequence is prompt and response as they are joined, or the ids of an example of form `tokens`: its first
-    `max_tokens` tokens, without an end token. One of no more than n tokens has no overlaps. The model is left in the
-    mode it was in; no random number is drawn.
+    `max_tokens` tokens, without an end token. One of no more than n tokens has no overlaps; without any n nothing is
+    decoded, which is all the time there is to save. The model is left in the mode it was in; no random number is drawn.
 
     Raises:
         DataError: an example that is a question, has fewer than two tokens, or holds an id outside the vocabulary; or
@@ -79,9 +79,9 @@ def extract(
         ModelError: the model keeps no plain key/value cache.
     """
     vocabulary = causal_model(model).get_input_embeddings().num_embeddings
-    sequences = [verbatim(e, tokenizer, longest=max_tokens, vocabulary=vocabulary) for e in examples]
-    _check_lengths(split, sequences, max(n))
-    found = continue_all(model, sequences, shortest=min(n), progress=progress)
+    sequences = passages(examples, tokenizer, split, n, vocabulary=vocabulary, max_tokens=max_tokens)
+    nothing = max(len(sequence.own) for sequence in sequences)
+    found = continue_all(model, sequences, shortest=min(n, default=nothing), progress=progress)
     return [
         Record(
             id=example.id,
@@ -98,14 +98,29 @@ def extract(
     ]
 
 
-def _check_lengths(split: str, sequences: Sequence[Verbatim], n: int) -> None:
-    """Some may be too short, and are then missing from that n; all of them leave nothing to measure."""
-    longest = max((len(s.own) for s in sequences), default=n + 1)
-    if longest <= n:
+def passages(
+    examples: Sequence[Example],
+    tokenizer: PreTrainedTokenizerBase,
+    split: str,
+    n: Sequence[int],
+    *,
+    vocabulary: int,
+    max_tokens: int = MAX_TOKENS,
+) -> list[Verbatim]:
+    """The sequences to extract. Some may be too short for an n, and are then missing from it.
+
+    Raises:
+        DataError: see `verbatim`; or all are too short for the largest n.
+    """
+    sequences = [verbatim(e, tokenizer, longest=max_tokens, vocabulary=vocabulary) for e in examples]
+    largest = max(n, default=0)
+    longest = max((len(s.own) for s in sequences), default=largest + 1)
+    if longest <= largest:
         raise DataError(
-            f"{split}: the longest passage has {longest} tokens, but overlaps of {n} tokens need at least {n + 1}; "
-            "give longer passages, or measure a smaller n"
+            f"{split}: the longest passage has {longest} tokens, but overlaps of {largest} tokens need at least "
+            f"{largest + 1}; give longer passages, or measure a smaller n"
         )
+    return sequences
 
 
 def verbatim(example: Example, tokenizer: PreTrainedTokenizerBase, *, longest: int, vocabulary: int) -> Verbatim:

@@ -184,7 +184,13 @@ class Objective:
         for i in self.of_role(role):
             term = self.terms[i]
             seen = term.seen(signals)
-            share = (term.coefficients(seen, denominators[i]) * term.loss.compute(seen)).sum()
+            coefficients, losses = term.coefficients(seen, denominators[i]), term.loss.compute(seen)
+            if losses.shape != coefficients.shape:
+                raise RecipeError(
+                    f"the loss '{term.loss.name}' gives the shape {list(losses.shape)}; it must give one value for "
+                    f"each {term.loss.per} ({list(coefficients.shape)}), which are averaged for it"
+                )
+            share = (coefficients * losses).sum()
             shares[i] = share.detach()
             if weights[i] != 0:
                 total = total + weights[i] * share

@@ -8,7 +8,7 @@ from forgetting.pipeline.ownership import check_data, check_output
 from forgetting.pipeline.prepare import encode_roles, load_data
 from forgetting.pipeline.run import check_stop_rules, loaded_for
 from forgetting.pipeline.stages import adapter_words
-from forgetting.pipeline.suites import check_ids, suite_of
+from forgetting.pipeline.suites import check_passages, suite_of
 from forgetting.pipeline.voice import SILENT, Voice
 from forgetting.recipe import Recipe
 
@@ -22,7 +22,6 @@ def check(recipe: Recipe, *, voice: Voice = SILENT) -> list[str]:
     check_output(recipe)
     check_trackers(recipe)
     data = load_data(recipe, voice)
-    check_data(recipe.folder, data)
     loaded, recipe = loaded_for(recipe)
     lines = [f"model: {recipe.model}, {sum(p.numel() for p in loaded.model.parameters()):,} weights"]
     for stage in recipe.stages:
@@ -36,6 +35,7 @@ def check(recipe: Recipe, *, voice: Voice = SILENT) -> list[str]:
         lines.append(f"{stage.name}: {total} steps, {per_epoch} per epoch, {adapter_words(stage.adapter_or_full)}")
     suite = suite_of(recipe, data)
     check_stop_rules(recipe, suite)
-    check_ids(suite, loaded.tokenizer)
+    check_passages(suite, loaded.tokenizer)
+    check_data(recipe.folder, data, suite)
     lines.append(f"measures: {suite.name}, " + ", ".join(f"{len(s.examples)} {s.name}" for s in suite.splits))
     return lines

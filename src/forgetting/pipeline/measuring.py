@@ -17,9 +17,10 @@ from forgetting.core.measure import Measure
 from forgetting.core.record import write_records
 from forgetting.metrics.balance import balance
 from forgetting.metrics.extraction import Thresholds
+from forgetting.metrics.likelihood import memorization_accuracy
 from forgetting.pipeline.prepare import StageData
 from forgetting.pipeline.records import Taken, take
-from forgetting.pipeline.suites import balance_keys, fast_suite_of, stop_splits, suite_of
+from forgetting.pipeline.suites import balance_keys, fast_suite_of, stop_splits, suite_of, without_overlaps
 from forgetting.pipeline.voice import Voice
 from forgetting.recipe import Recipe, Stage
 from forgetting.training.flops import records_work
@@ -99,6 +100,7 @@ class Measurer:
         self.folder, self.recipe, self.tokenizer, self.voice = folder, recipe, tokenizer, voice
         self._full = _Frame(suite_of(recipe, data), before, oracle)
         self._fast = {s.name: self._full.reduced(fast_suite_of(recipe, data, s)) for s in recipe.stages}
+        self._rules = {s.name: self.stop_rule(s) for s in recipe.stages}
 
     @property
     def suite(self) -> Suite:
@@ -116,8 +118,17 @@ class Measurer:
         return self._measure("after", self._full, model, stage, step, epoch)
 
     def during(self, model: nn.Module, *, stage: str, step: int, epoch: float) -> Evaluation:
-        """The stage's fast suite in the middle of it; found again after a resume."""
-        return self._measure("epoch", self._fast[stage], model, stage, step, epoch)
+        """The stage's fast suite in the middle of it; found again after a resume.
+
+        Where the stop rule's MA is not low enough, its EL decides nothing and is not decoded: it costs most by far.
+        """
+        frame = self._fast[stage]
+        rule = self._rules[stage]
+        if rule is not None and not self._file("epoch", stage, step).is_file():
+            quick = take(model, self.tokenizer, without_overlaps(frame.suite), self.recipe, self.voice)
+            if not rule.within_reach(frame.measures(quick, stage)):
+                return self._measure("epoch", frame, model, stage, step, epoch, taken=quick)
+        return self._measure("epoch", frame, model, stage, step, epoch)
 
     def stop_rule(self, stage: Stage) -> StopRule | None:
         """When the stage has reached its goal: the thresholds are those of the model before the first stage."""
@@ -126,12 +137,22 @@ class Measurer:
         forget, unseen, n = stop_splits(stage, self.suite)
         return StopRule(Thresholds.of(self._full.start, split=unseen, n=n), forget)
 
-    def _measure(self, point: str, frame: _Frame, model: nn.Module, stage: str, step: int, epoch: float) -> Evaluation:
+    def _measure(
+        self,
+        point: str,
+        frame: _Frame,
+        model: nn.Module,
+        stage: str,
+        step: int,
+        epoch: float,
+        taken: Taken | None = None,
+    ) -> Evaluation:
         file = self._file(point, stage, step)
         if file.is_file():
             return Evaluation.from_json(json.loads(file.read_text()))
         began = time.perf_counter()
-        taken = take(model, self.tokenizer, frame.suite, self.recipe, self.voice)
+        if taken is None:
+            taken = take(model, self.tokenizer, frame.suite, self.recipe, self.voice)
         measures = frame.measures(taken, stage)
         seconds = time.perf_counter() - began
         work = None if frame.suite.probes else asdict(records_work(taken.records, self._tokens))
@@ -176,7 +197,12 @@ class StopRule:
 
     def __call__(self, measures: Sequence[Measure]) -> bool:
         """Whether the goal is reached."""
-        return self.thresholds.reached(measures, split=self.forget)
+        return self.within_reach(measures) and self.thresholds.reached(measures, split=self.forget)
+
+    def within_reach(self, measures: Sequence[Measure]) -> bool:
+        """Whether MA alone is low enough."""
+        accuracy = next((m.value for m in measures if m.key == f"{self.forget}/{memorization_accuracy.name}"), None)
+        return accuracy is None or accuracy <= self.thresholds.memorization_accuracy
 
     def __str__(self) -> str:
         at = self.thresholds

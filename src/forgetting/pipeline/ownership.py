@@ -9,11 +9,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from forgetting.benchmarks.suite import Suite
 from forgetting.core.errors import RunError
 from forgetting.core.folder import is_complete, write_text
 from forgetting.pipeline.environment import environment
 from forgetting.pipeline.prepare import StageData, digest
 from forgetting.recipe import Recipe
+
+MEASURED = "/measured"
+"""Beside the stages, in the file of digests; no stage can have this name."""
 
 
 def check_output(recipe: Recipe) -> None:
@@ -29,21 +33,23 @@ def _trained(folder: Path) -> bool:
     return any(is_complete(last) for last in folder.glob("stages/*/last"))
 
 
-def _digests(data: dict[str, StageData]) -> dict[str, dict[str, str]]:
-    return {stage: {role: digest(found) for role, found in d.examples.items()} for stage, d in data.items()}
+def _digests(data: dict[str, StageData], suite: Suite | None) -> dict[str, dict[str, str]]:
+    """What is trained on, by stage and role, and what is measured, by split."""
+    found = {stage: {role: digest(members) for role, members in d.examples.items()} for stage, d in data.items()}
+    return found if suite is None else {**found, MEASURED: {s.name: digest(s.examples) for s in suite.splits}}
 
 
-def check_data(folder: Path, data: dict[str, StageData]) -> None:
-    """A run that has trained goes on with the data it began with, or not at all."""
+def check_data(folder: Path, data: dict[str, StageData], suite: Suite | None = None) -> None:
+    """A run that has trained goes on with the data it began with, or not at all; so it does with what it measures."""
     file = folder / "data.json"
     if not (file.is_file() and _trained(folder)):
         return
-    for stage, roles in json.loads(file.read_text()).items():
-        for role, began_with in roles.items():
-            if _digests(data).get(stage, {}).get(role) != began_with:
-                raise RunError(
-                    f"{folder}: its {role} data have changed since it began; put them back, or write another name=…"
-                )
+    now = _digests(data, suite)
+    for stage, parts in json.loads(file.read_text()).items():
+        for part, began_with in parts.items():
+            if stage in now and now[stage].get(part) != began_with:
+                what = f"{part} split that it measures has" if stage == MEASURED else f"{part} data have"
+                raise RunError(f"{folder}: its {what} changed since it began; put it back, or write another name=…")
 
 
 @contextmanager
@@ -67,7 +73,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def owned(recipe: Recipe, data: dict[str, StageData], device: str) -> Iterator[None]:
+def owned(recipe: Recipe, data: dict[str, StageData], suite: Suite, device: str) -> Iterator[None]:
     """The run folder, for one process at a time; what a run that never came to train left there is cleared."""
     folder = recipe.folder
     with locked(folder):
@@ -75,7 +81,7 @@ def owned(recipe: Recipe, data: dict[str, StageData], device: str) -> Iterator[N
             for left in ("evaluations", "records"):
                 shutil.rmtree(folder / left, ignore_errors=True)
         write_text(folder / "recipe.yaml", recipe.to_yaml())
-        write_text(folder / "data.json", json.dumps(_digests(data), indent=1))
+        write_text(folder / "data.json", json.dumps(_digests(data, suite), indent=1))
         write_text(folder / "environment.json", json.dumps(environment(device), indent=1))
         yield
     (folder / ".lock").unlink(missing_ok=True)

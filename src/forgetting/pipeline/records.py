@@ -62,7 +62,7 @@ def _records_of(
     def progress(done: int, total: int, note: str) -> None:
         voice.progress(done, total, f"{split.name}: {note}")
 
-    if split.extraction:
+    if split.extraction is not None:
         return extract(model, tokenizer, split.examples, split=split.name, n=split.extraction, progress=progress)
     return answer(
         model,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from transformers import PreTrainedModel
 
 from forgetting.benchmarks.registry import MODELS
 from forgetting.benchmarks.suite import Suite
-from forgetting.core.errors import RecipeError
+from forgetting.core.errors import DataError, RecipeError
 from forgetting.core.folder import write_text
 from forgetting.core.measure import Measure
 from forgetting.core.record import read_records
@@ -33,7 +34,7 @@ from forgetting.pipeline.stages import (
     run_stage,
     spec_of,
 )
-from forgetting.pipeline.suites import check_ids, stop_splits, suite_of
+from forgetting.pipeline.suites import check_passages, stop_splits, suite_of
 from forgetting.pipeline.voice import SILENT, Voice
 from forgetting.recipe import Recipe, Stage
 from forgetting.report.build import build_report
@@ -54,6 +55,8 @@ def run(recipe: Recipe, *, voice: Voice = SILENT, report: bool = True) -> Path:
     check_output(recipe)
     check_trackers(recipe)
     if (folder / "results.json").is_file():
+        with suppress(DataError):  # what is finished can be looked at without its data
+            check_data(folder, load_data(recipe, SILENT))
         voice.say(f"{folder}: finished already; remove the folder to run it anew")
         if report and not (folder / "report.html").is_file():
             build_report([folder], folder / "report.html")
@@ -61,7 +64,6 @@ def run(recipe: Recipe, *, voice: Voice = SILENT, report: bool = True) -> Path:
     if recipe.threads is not None:
         torch.set_num_threads(recipe.threads)
     data = load_data(recipe, voice)
-    check_data(folder, data)
     asked = recipe
     loaded, recipe = loaded_for(recipe)
     encoded = {
@@ -69,8 +71,9 @@ def run(recipe: Recipe, *, voice: Voice = SILENT, report: bool = True) -> Path:
     }
     suite = suite_of(recipe, data)
     check_stop_rules(recipe, suite)
-    check_ids(suite, loaded.tokenizer)
-    with owned(asked, data, device_of(recipe)):
+    check_passages(suite, loaded.tokenizer)
+    check_data(folder, data, suite)
+    with owned(asked, data, suite, device_of(recipe)):
         voice.say(f"run {recipe.name}")
         before = cached(loaded.model, loaded.tokenizer, suite, recipe, voice)
         oracle = of_oracle(recipe, suite, voice)
@@ -134,6 +137,11 @@ def check_stop_rules(recipe: Recipe, suite: Suite) -> None:
     for stage in recipe.stages:
         if stage.until is not None:
             stop_splits(stage, suite)
+
+
+def model_changed(recipe: Recipe) -> bool:
+    """Whether a stage before the last one changed the model's own weights, so that an adapter would not fit on them."""
+    return any(s.adapter_or_full.kind == "full" or s.between == "merge" for s in recipe.stages[:-1])
 
 
 @dataclass
@@ -200,6 +208,9 @@ class _Carrier:
     def _measure_after(self, stage: Stage, model: PreTrainedModel, result: StageResult) -> None:
         per_epoch = result.steps / result.epochs if result.epochs else 1.0
         step = result.kept_step
+        if result.success is not None:
+            how = "goal reached after" if result.success else "goal not reached within"
+            self.voice.say(f"stage {stage.name}: {how} {result.epochs:g} epochs")
         self.voice.say(f"stage {stage.name}: kept {result.kept}; measuring")
         self.measurer.after(model, stage=stage.name, step=step, epoch=step / per_epoch)
 
@@ -207,6 +218,9 @@ class _Carrier:
         """What the run gives: an adapter that plain PEFT loads, or a model that plain transformers loads."""
         folder, tokenizer, model = self.measurer.folder, self.loaded.tokenizer, outcome.model
         export = self.recipe.export if active_adapters(model) else "merged"
+        if export == "adapter" and model_changed(self.recipe):
+            self.voice.say("an earlier stage changed the model's own weights: the whole model is saved, not an adapter")
+            export = "merged"
         if export in ("adapter", "both"):
             save(model, tokenizer, folder / "model")
         if export in ("merged", "both"):

@@ -10,10 +10,12 @@ from transformers import PreTrainedTokenizerBase
 
 from forgetting.benchmarks.registry import get_suite
 from forgetting.benchmarks.suite import Split, Suite, joined, labelled
-from forgetting.core.errors import RecipeError
+from forgetting.core.errors import DataError, RecipeError
 from forgetting.core.example import Example, Role
 from forgetting.core.measure import Measure
+from forgetting.data.examples import overlap
 from forgetting.data.tokens import sequence_ids
+from forgetting.evaluation.extraction import passages
 from forgetting.metrics.extraction import extraction_likelihood, extraction_metrics
 from forgetting.metrics.metric import Metric, Splits
 from forgetting.metrics.score import score
@@ -64,6 +66,13 @@ def _verbatim_suite(data: Mapping[str, StageData], fast: bool) -> Suite:
     forget, unseen, retain = (_of_role(data, role) for role in (Role.FORGET, Role.HOLDOUT, Role.RETAIN))
     if not forget:
         raise RecipeError(f"evaluate: '{VERBATIM}' measures passages that are to be forgotten; write data.forget=…")
+    for role, known in ((Role.FORGET, forget), (Role.RETAIN, retain)):
+        shared = overlap(unseen, known)
+        if shared:
+            raise DataError(
+                f"{shared[0].where or shared[0].id}: is in the {role} data too ({len(shared)} such); data.holdout "
+                "gives the thresholds and must be text that the model has never seen"
+            )
     never = _sample(unseen, 0 if fast else min(len(forget), OWN_LIMIT))
     splits = [
         Split(name="forget", examples=tuple(_sample(forget, OWN_LIMIT)), generate=False, extraction=(10,)),
@@ -124,16 +133,23 @@ def _sample(examples: Sequence[Example], limit: int) -> list[Example]:
     return [examples[i] for i in sorted(chosen)]
 
 
-def check_ids(suite: Suite, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Examples that come as token ids hold only ids that the tokenizer has.
+def check_passages(suite: Suite, tokenizer: PreTrainedTokenizerBase) -> None:
+    """What is measured verbatim can be: passages long enough, of ids that the tokenizer has.
 
     Raises:
-        DataError: one that it has not; the row is named.
+        DataError: a question, a passage of one token, an id out of range (the row is named), or only short passages.
     """
     for split in suite.splits:
+        if split.extraction is not None:
+            passages(split.examples, tokenizer, split.name, split.extraction, vocabulary=len(tokenizer))
         for example in split.examples:
             if example.form == "tokens":
                 sequence_ids(example, tokenizer)
+
+
+def without_overlaps(suite: Suite) -> Suite:
+    """The suite with its passages scored, but nothing decoded from them."""
+    return replace(suite, splits=tuple(replace(s, extraction=() if s.extraction else None) for s in suite.splits))
 
 
 def stop_splits(stage: Stage, suite: Suite) -> tuple[str, str, int]:
@@ -155,7 +171,7 @@ def stop_splits(stage: Stage, suite: Suite) -> tuple[str, str, int]:
             return *pairs[0], n
     raise RecipeError(
         f"stage '{stage.name}': until: extraction compares the forget set with unseen text, and the recipe does not "
-        "measure both; write evaluate: extraction with data.holdout=FILE (unseen text)"
+        "measure both under its name or none; write evaluate: extraction with data.holdout=FILE (unseen text)"
     )
 
 

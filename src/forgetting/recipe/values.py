@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -16,6 +17,9 @@ from forgetting.data.source import Source
 from forgetting.objectives.methods import build_method, get_method
 from forgetting.objectives.objective import Objective
 from forgetting.training.settings import Optimisation
+
+NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
+"""What stages, runs and labels may be called: they become names of files."""
 
 
 class Adapter(BaseModel):
@@ -48,7 +52,7 @@ class Adapter(BaseModel):
 class Stage(Optimisation):
     """One optimisation: a method on an adapter."""
 
-    name: str = Field("unlearn", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    name: str = Field("unlearn", pattern=NAME)
     method: Annotated[dict[str, Any], BeforeValidator(lambda v: {"name": v} if isinstance(v, str) else v)] = Field(
         description="A method's name, or {name: npo, beta: 0.1, …}."
     )
@@ -112,8 +116,19 @@ def _known_roles(value: Mapping[str, Any]) -> Mapping[str, Any]:
     return value
 
 
-Label = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+Label = Annotated[str, Field(pattern=NAME)]
 Sources = Annotated[list[Source], BeforeValidator(lambda v: v if isinstance(v, list) else [v])]
+
+
+def _suites(value: Any) -> Any:
+    """One suite as a list; errors of labels, which a union of types would tell of the wrong one."""
+    if isinstance(value, Mapping):
+        for label, suite in value.items():
+            if not isinstance(suite, str):
+                raise ValueError(f"'{label}' names no suite; write {label}: SUITE, or quote a suite with its variant")
+            if not isinstance(label, str) or not re.fullmatch(NAME, label):
+                raise ValueError(f"the label '{label}' is not made of letters, digits, '-', '_' and '.'")
+    return [value] if isinstance(value, str) else value
 
 
 class Recipe(BaseModel):
@@ -121,7 +136,7 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    name: str = Field("run", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="The run's folder below `output`.")
+    name: str = Field("run", pattern=NAME, description="The run's folder below `output`.")
     question: str = Field("", description="What is asked of this run, in a sentence, for the report.")
     model: str = Field(description="A local folder, a hub model, or a suite's model such as 'lab'.")
     revision: str | None = None
@@ -132,12 +147,10 @@ class Recipe(BaseModel):
     data: Annotated[dict[str, Sources], AfterValidator(_known_roles)] = Field(default_factory=dict)
     format: Formatting = Formatting()
     stages: list[Stage] = Field(min_length=1)
-    evaluate: Annotated[list[str] | dict[Label, str], BeforeValidator(lambda v: [v] if isinstance(v, str) else v)] = (
-        Field(
-            default_factory=list,
-            description="Suites, or suites by a label that goes before their splits' names; a stage's name as label "
-            "makes a suite that stage's own. Default: the run's own data.",
-        )
+    evaluate: Annotated[list[str] | dict[Label, str], BeforeValidator(_suites)] = Field(
+        default_factory=list,
+        description="Suites, or suites by a label that goes before their splits' names; a stage's name as label "
+        "makes a suite that stage's own. Default: the run's own data.",
     )
     max_new_tokens: int | None = Field(
         None,

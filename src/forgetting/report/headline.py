@@ -20,12 +20,12 @@ _COLUMNS = 8
 
 def forgetting_key(runs: Sequence[Results]) -> str | None:
     """The measure of how much of the forget set is left."""
-    return _first(runs, ("forget",), _KNOWING)
+    return _first(runs, _labelled(runs, "forget"), _KNOWING)
 
 
 def retention_key(runs: Sequence[Results]) -> str | None:
     """The measure of how much of the retain set is left."""
-    return _first(runs, ("retain",), _KNOWING)
+    return _first(runs, _labelled(runs, "retain"), _KNOWING)
 
 
 def utility_key(runs: Sequence[Results]) -> str | None:
@@ -109,6 +109,12 @@ def all_keys(runs: Sequence[Results]) -> list[str]:
     keys = list(dict.fromkeys(m.key for m in _measures(runs)))
     splits = list(dict.fromkeys(key.split("/")[0] for key in keys))
     return sorted(keys, key=lambda key: splits.index(key.split("/")[0]))
+
+
+def _labelled(runs: Sequence[Results], split: str) -> list[str]:
+    """The split, or where suites carry the names of stages that of the last stage: `forget`, `two-forget`, …"""
+    stages = dict.fromkeys(stage.name for run in runs for stage in reversed(run.stages))
+    return [split, *(f"{stage}-{split}" for stage in stages)]
 
 
 def _first(runs: Sequence[Results], splits: Iterable[str], names: Iterable[str]) -> str | None:

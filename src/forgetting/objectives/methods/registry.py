@@ -35,6 +35,8 @@ class Method:
 
 
 _METHODS: dict[str, Method] = {}
+_BROKEN: dict[str, str] = {}
+"""Plug-ins that cannot be loaded, and why: an error only where one is asked for."""
 
 
 def register(
@@ -63,7 +65,8 @@ def _load_plugins() -> None:
         try:
             loaded = entry.load()
         except Exception as error:  # whatever another package's code raises
-            raise RecipeError(f"the plug-in method '{entry.name}' ({entry.value}) cannot be loaded: {error}") from error
+            _BROKEN[entry.name] = f"the plug-in method '{entry.name}' ({entry.value}) cannot be loaded: {error}"
+            continue
         if entry.name not in _METHODS or _METHODS[entry.name].build is not loaded:
             register(entry.name)(loaded)
 
@@ -81,6 +84,8 @@ def get_method(name: str) -> Method:
         RecipeError: there is none; the nearest name is given.
     """
     _load_plugins()
+    if name in _BROKEN:
+        raise RecipeError(f"{_BROKEN[name]}; mend or uninstall it")
     if name not in _METHODS:
         raise RecipeError(f"unknown method '{name}'; {nearest(name, _METHODS)}")
     return _METHODS[name]
