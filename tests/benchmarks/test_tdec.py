@@ -41,7 +41,7 @@ def test_forget_and_unseen_are_measured_verbatim_and_retained_text_is_halved() -
     assert [(s.name, len(s.examples), s.extraction) for s in suite.splits] == [
         ("forget", 3, (4, 2)),
         ("unseen", 3, (4, 2)),
-        ("retain", 3, ()),
+        ("retain", 3, None),
     ]
     assert not {e.id for e in suite.data["retain"]} & {e.id for e in splits["retain"].examples}
     assert suite.data["forget"] == splits["forget"].examples

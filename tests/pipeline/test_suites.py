@@ -39,7 +39,7 @@ def test_own_passages_are_measured_against_as_many_unseen_ones() -> None:
     assert {split.name: (len(split.examples), split.extraction) for split in suite.splits} == {
         "forget": (4, (10,)),
         "unseen": (4, (10,)),
-        "retain": (3, ()),
+        "retain": (3, None),
     }
     assert stop_splits(recipe().stages[0], suite) == ("forget", "unseen", 10)
 

@@ -51,6 +51,11 @@ def test_a_point_says_more_than_set(tmp_path: Path) -> None:
     assert [run.name for run in sweep.runs] == ["learning_rate1e-05", "learning_rate0.5"]
 
 
+def test_a_point_that_undoes_a_narrower_key_of_set_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"'grid.method' sets 'method', which undoes 'set.method.beta'"):
+        sweep_of(tmp_path, set={"method.beta": 0.5}, grid={"method": ["npo", "dpo"]})
+
+
 def test_values_of_every_kind_reach_the_recipe(tmp_path: Path) -> None:
     sweep = sweep_of(
         tmp_path,

@@ -182,8 +182,10 @@ def _check(file: SweepFile, overrides: Sequence[str], where: str) -> None:
                 )
     for axis, points in file.grid.items():
         for one, other in itertools.product(file.set, _keys(points)):
-            if _within(one, other):
-                raise RecipeError(f"{where}: 'grid.{axis}' sets '{other}', which undoes 'set.{one}'; leave one out")
+            if one != other and _within(one, other):
+                raise RecipeError(
+                    f"{where}: 'grid.{axis}' sets '{other}', which undoes 'set.{one}'; set it in the points of the axis"
+                )
     for key in (o.partition("=")[0] for o in overrides):
         for axis, points in file.grid.items():
             if any(_within(key, own) or _within(own, key) for own in _keys(points)):
