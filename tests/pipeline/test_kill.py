@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 
 DRIVER = '''
 import os, signal, sys
-from forgetting.pipeline import measuring, stages
+from forgetting.pipeline import records
 from forgetting.pipeline.run import run
 from forgetting.recipe import load_recipe
 from forgetting.training import checkpoint, loop
@@ -39,7 +39,7 @@ if where == "step":  # gradients are there, the optimiser has not moved
     import torch
     torch.nn.utils.clip_grad_norm_ = dying(torch.nn.utils.clip_grad_norm_, call, True)
 elif where == "evaluation":
-    measuring.answer = dying(measuring.answer, call, False)
+    records.answer = dying(records.answer, call, False)
 elif where == "checkpoint":  # weights are written, optimiser state is not
     checkpoint.save_file = dying(checkpoint.save_file, call, True)
 run(load_recipe(sys.argv[1], ["output=" + sys.argv[2]]))
