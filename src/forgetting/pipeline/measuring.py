@@ -100,7 +100,7 @@ class Measurer:
         self.folder, self.recipe, self.tokenizer, self.voice = folder, recipe, tokenizer, voice
         self._full = _Frame(suite_of(recipe, data), before, oracle)
         self._fast = {s.name: self._full.reduced(fast_suite_of(recipe, data, s)) for s in recipe.stages}
-        self._rules = {s.name: self.stop_rule(s) for s in recipe.stages}
+        self.rules = {s.name: self._rule(s) for s in recipe.stages}
 
     @property
     def suite(self) -> Suite:
@@ -122,15 +122,16 @@ class Measurer:
 
         Where the stop rule's MA is not low enough, its EL decides nothing and is not decoded: it costs most by far.
         """
-        frame = self._fast[stage]
-        rule = self._rules[stage]
-        if rule is not None and not self._file("epoch", stage, step).is_file():
+        return self._measure("epoch", self._fast[stage], model, stage, step, epoch, rule=self.rules[stage])
+
+    def _take(self, model: nn.Module, frame: _Frame, stage: str, rule: StopRule | None) -> Taken:
+        if rule is not None:
             quick = take(model, self.tokenizer, without_overlaps(frame.suite), self.recipe, self.voice)
             if not rule.within_reach(frame.measures(quick, stage)):
-                return self._measure("epoch", frame, model, stage, step, epoch, taken=quick)
-        return self._measure("epoch", frame, model, stage, step, epoch)
+                return quick
+        return take(model, self.tokenizer, frame.suite, self.recipe, self.voice)
 
-    def stop_rule(self, stage: Stage) -> StopRule | None:
+    def _rule(self, stage: Stage) -> StopRule | None:
         """When the stage has reached its goal: the thresholds are those of the model before the first stage."""
         if stage.until is None:
             return None
@@ -145,14 +146,13 @@ class Measurer:
         stage: str,
         step: int,
         epoch: float,
-        taken: Taken | None = None,
+        rule: StopRule | None = None,
     ) -> Evaluation:
         file = self._file(point, stage, step)
         if file.is_file():
             return Evaluation.from_json(json.loads(file.read_text()))
         began = time.perf_counter()
-        if taken is None:
-            taken = take(model, self.tokenizer, frame.suite, self.recipe, self.voice)
+        taken = self._take(model, frame, stage, rule)
         measures = frame.measures(taken, stage)
         seconds = time.perf_counter() - began
         work = None if frame.suite.probes else asdict(records_work(taken.records, self._tokens))

@@ -176,7 +176,7 @@ class _Carrier:
     def _stage(
         self, stage: Stage, model: PreTrainedModel, folder: Path, seed: int, adapter: str | None
     ) -> StageOutcome:
-        rule = self.measurer.stop_rule(stage)
+        rule = self.measurer.rules[stage.name]
         if rule is not None:
             self.voice.say(f"stage {stage.name}: until {rule}")
         with tracker(self.recipe, stage) as track:
