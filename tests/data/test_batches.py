@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forgetting.core.batch import Batch
-from forgetting.data.batches import collate
+from forgetting.data.batches import collate, packed_tokens
 from forgetting.data.encode import Encoded
 
 GOLDEN = Path(__file__).resolve().parents[2].parent / "shared" / "golden" / "traps.json"
@@ -43,6 +43,7 @@ def test_a_target_is_predicted_from_the_position_before_it() -> None:
     assert (batch.keys_S, batch.indices_S) == (("k5-6-7", "k8-9", "k1-2-3-4"), (7, 0, 3))
     assert batch.roles["forget"].tokens == slice(0, 2) and batch.roles["retain"].tokens == slice(2, 4)
     assert batch.roles["forget"].rows == slice(0, 1) and batch.roles["retain"].rows == slice(1, 3)
+    assert batch.position_ids_BT is None
 
 
 def test_a_role_without_rows_is_absent() -> None:
@@ -99,3 +100,64 @@ def test_the_padding_id_changes_nothing_but_the_padding() -> None:
             assert torch.equal(a[keep], b[keep]) and (a[~keep] == 2).all() and (b[~keep] == 9).all()
         else:
             assert torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b
+
+
+def test_packed_examples_share_rows_and_keep_their_order() -> None:
+    data = {
+        "forget": [(7, row([5, 6], [0, 1])), (1, row([1, 2, 3, 4], [0, 1, 0, 1])), (2, row([8, 9], [0, -2]))],
+        "retain": [(0, row([11, 12, 13], [0, 0, 1]))],
+    }
+    batch = collate(data, pad_id=0, packed=True)
+    assert batch.input_ids_BT.tolist() == [[1, 2, 3, 4], [5, 6, 8, 9], [11, 12, 13, 0]]
+    assert batch.segment_ids_BT.tolist() == [[1, 1, 1, 1], [0, 0, 2, 2], [3, 3, 3, -1]]
+    assert batch.position_ids_BT is not None
+    assert batch.position_ids_BT.tolist() == [[0, 1, 2, 3], [0, 1, 0, 1], [0, 1, 2, 0]]
+    assert batch.sources_N.tolist() == [4, 0, 2, 6, 9]
+    assert batch.targets_N.tolist() == [6, 2, 4, 9, 13]
+    assert batch.sequences_N.tolist() == [0, 1, 1, 2, 3]
+    assert batch.indices_S == (7, 1, 2, 0)
+    assert batch.roles["forget"].rows == slice(0, 2) and batch.roles["retain"].rows == slice(2, 3)
+
+
+lengths = st.lists(st.integers(2, 9), min_size=1, max_size=12)
+
+
+@settings(deadline=None, max_examples=150)
+@given(forget=lengths, retain=lengths)
+def test_packing_moves_the_examples_and_nothing_else(forget: list[int], retain: list[int]) -> None:
+    def made(sizes: list[int], first: int) -> list[tuple[int, Encoded]]:
+        return numbered(*(row(list(range(first, first + n)), [0.0] + [1.0] * (n - 1)) for n in sizes))
+
+    data = {"forget": made(forget, 1), "none": [], "retain": made(retain, 40)}
+    padded, packed = collate(data, pad_id=0), collate(data, pad_id=0, packed=True)
+    for name in ("targets_N", "weights_N", "sequences_N"):
+        assert torch.equal(getattr(padded, name), getattr(packed, name)), name
+    assert (padded.keys_S, padded.indices_S) == (packed.keys_S, packed.indices_S)
+    for role, span in packed.roles.items():
+        assert (span.tokens, span.sequences) == (padded.roles[role].tokens, padded.roles[role].sequences)
+        held = packed.segment_ids_BT[span.rows]
+        assert set(held[held >= 0].tolist()) == set(range(span.sequences.start, span.sequences.stop))
+    flat = [e.ids for rows in data.values() for _, e in rows]
+    ids, segments, positions = packed.input_ids_BT, packed.segment_ids_BT, packed.position_ids_BT
+    assert positions is not None
+    for sequence, its in enumerate(flat):
+        here = segments == sequence
+        rows, columns = here.nonzero(as_tuple=True)
+        assert len(set(rows.tolist())) == 1 and columns.tolist() == list(range(columns[0], columns[0] + len(its)))
+        assert tuple(ids[here].tolist()) == its and positions[here].tolist() == list(range(len(its)))
+    assert (positions[segments < 0] == 0).all()
+    rows, columns = packed.sources_N // ids.shape[1], packed.sources_N % ids.shape[1]
+    assert torch.equal(ids[rows, columns + 1], packed.targets_N)
+    assert torch.equal(segments[rows, columns], packed.sequences_N)
+    assert ids.shape[1] == padded.input_ids_BT.shape[1] and len(ids) <= len(padded.input_ids_BT)
+    assert packed_tokens([forget, [], retain]) == ids.numel()
+
+
+def test_rows_are_filled_and_the_same_each_time() -> None:
+    sizes = [5, 3, 7, 2, 5, 3, 2, 8, 5]  # 40 tokens: five rows of eight
+    data = {"train": numbered(*(row([1] * n, [0.0] + [1.0] * (n - 1)) for n in sizes))}
+    first, again = (collate(data, pad_id=0, packed=True) for _ in range(2))
+    assert first.input_ids_BT.shape == (6, 8) and packed_tokens([sizes]) == 48
+    assert torch.equal(first.segment_ids_BT, again.segment_ids_BT)
+    even = collate({"train": numbered(*[row([1, 2, 3, 4], [0, 1, 1, 1])] * 3)}, pad_id=0, packed=True)
+    assert even.segment_ids_BT.tolist() == [[0] * 4, [1] * 4, [2] * 4]

@@ -9,7 +9,7 @@ import pytest
 
 from forgetting.core.errors import DataError
 from forgetting.core.example import Example, Message, content_id
-from forgetting.data.examples import load_examples, overlap, to_example
+from forgetting.data.examples import load_examples, overlap, read_examples, to_example
 from forgetting.data.source import Source
 
 
@@ -188,3 +188,88 @@ def test_overlap_looks_past_case_and_spaces() -> None:
     forget = [one({"prompt": p, "response": r}) for p, r in (("Who?", "Ada  L."), ("Who?", "Bob"), ("Whom?", "Ada L."))]
     retain = [one({"prompt": "WHO?", "response": "ada l."}), one({"prompt": "x", "response": "Bob"})]
     assert [e.response for e in overlap(forget, retain)] == ["Ada  L."]
+
+
+def test_the_weights_of_a_row_s_tokens_are_read_with_the_ids_they_stand_for() -> None:
+    example = one({"prompt": "q", "response": "a b", "token_weights": [1, -0.5, 0], "target_ids": [7, 8, 2]})
+    assert (example.token_weights, example.target_ids) == ((1.0, -0.5, 0.0), (7, 8, 2))
+    assert one({"prompt": "q", "response": "a", "token_weights": None, "target_ids": None}).token_weights == ()
+    assert one({"prompt": "q", "response": "a", "token_weights": [1.0, 2.0]}).target_ids == ()
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"token_weights": "[1, 2]"}, "the token_weights are .*, not a list of numbers"),
+        ({"token_weights": []}, r"the token_weights are \[\] \(list\), not a list of numbers"),
+        ({"token_weights": [1, None]}, "not a list of numbers"),
+        ({"token_weights": [True]}, "not a list of numbers"),
+        ({"token_weights": [1, float("nan")]}, "a token weight is not finite"),
+        ({"token_weights": [1], "target_ids": [1.5]}, "the target_ids are .*, not a list of whole numbers"),
+        ({"token_weights": [1, 2], "target_ids": [1]}, "has 2 token_weights and 1 target_ids; give as many"),
+    ],
+)
+def test_token_weights_that_cannot_be_used_are_named(keys: dict, message: str) -> None:
+    with pytest.raises(DataError, match=message) as raised:
+        one({"prompt": "q", "response": "a"} | keys)
+    assert str(raised.value).startswith("facts.jsonl:17: ") and "\n" not in str(raised.value)
+
+
+def test_rows_whose_token_weights_are_all_0_are_left_out_and_counted(tmp_path: Path) -> None:
+    rows = [{"prompt": "q", "response": str(i), "token_weights": [i % 2, 0]} for i in range(5)]
+    file = tmp_path / "facts.jsonl"
+    assert [e.response for e in load(tmp_path, rows)] == ["1", "3"]
+    loaded = read_examples(Source(path=str(file)))
+    assert ([e.response for e in loaded.examples], loaded.unsupervised) == (["1", "3"], 3)
+    with pytest.raises(DataError, match=r"facts\.jsonl: the token_weights of all 3 rows are 0"):
+        load(tmp_path, [rows[0], rows[2], rows[4]])
+
+
+def test_a_corpus_is_drawn_from_every_row_copies_too(tmp_path: Path) -> None:
+    rows = [{"prompt": "q", "response": r} for r in ("a", "b", "a")]
+    load(tmp_path, rows)
+    loaded = read_examples(Source(path=str(tmp_path / "facts.jsonl")))
+    assert [e.response for e in loaded.examples] == ["a", "b", "a"] and loaded.unsupervised == 0
+
+
+def test_a_column_that_is_null_in_a_row_belongs_to_other_rows() -> None:
+    empty = dict.fromkeys(("messages", "prompt", "response", "text", "token_ids"))
+    turns = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]
+    assert one(empty | {"messages": turns}).response == "a"
+    pair = one(empty | {"prompt": "q", "response": "a"})
+    assert (pair.prompt, pair.response, pair.form) == ("q", "a", "qa")
+    for keys in ({}, {"form": "text"}):
+        document = one(empty | {"text": "d"}, **keys)
+        assert (document.prompt, document.response, document.form) == ("", "d", "text")
+    assert one(empty | {"prompt": "p", "response": "d"}, form="text").response == "d"
+    assert one(empty | {"token_ids": [4, 5]}).token_ids == (4, 5)
+    with pytest.raises(DataError, match="the response is null"):
+        one(empty | {"prompt": "q"})
+
+
+def test_overlap_looks_at_earlier_turns_too() -> None:
+    def after(first: str) -> Example:
+        turns = [("user", first), ("assistant", "Ok."), ("user", "And then?"), ("assistant", "Stop.")]
+        return one({"messages": [{"role": r, "content": c} for r, c in turns]})
+
+    assert overlap([after("one"), after("TWO")], [after("two")]) == [after("TWO")]
+
+
+def test_what_an_instruction_is_about_stands_behind_it() -> None:
+    row = {"instruction": "Translate.", "input": "Guten Tag", "output": "Good day"}
+    assert to_example(row, "x:1", Source(path="x.jsonl")).prompt == "Translate.\n\nGuten Tag"
+    assert to_example({**row, "input": ""}, "x:1", Source(path="x.jsonl")).prompt == "Translate."
+
+
+def test_a_column_can_be_named_as_what_an_instruction_is_about() -> None:
+    row = {"instruction": "Who?", "context": "Ann came.", "response": "Ann"}
+    assert to_example(row, "x:1", Source(path="x.jsonl")).prompt == "Who?"
+    mapped = Source(path="x.jsonl", columns={"input": "context"})
+    assert to_example(row, "x:1", mapped).prompt == "Who?\n\nAnn came."
+
+
+def test_an_input_alone_is_the_prompt() -> None:
+    row = {"input": "2 + 2", "output": "4"}
+    assert to_example(row, "x:1", Source(path="x.jsonl")).prompt == "2 + 2"
+    asked = {"question": "2 + 2", "input": "unrelated", "answer": "4"}
+    assert to_example(asked, "x:1", Source(path="x.jsonl")).prompt == "2 + 2"

@@ -6,10 +6,12 @@ import gzip
 import json
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from forgetting.core.errors import DataError
-from forgetting.data.files import read_rows
+from forgetting.data.files import JSON_TEXT, read_rows
 from forgetting.data.source import Source
 
 ROWS = [{"prompt": f"q{i}", "response": f"Łódź, {i}\n2nd"} for i in range(1, 21)]
@@ -143,3 +145,59 @@ def test_a_hub_dataset_that_fails_is_one_line(monkeypatch: pytest.MonkeyPatch) -
         DataError, match=r"org/set/train: cannot be loaded from the hub \(ValueError: no such config\)$"
     ):
         list(read_rows(Source(hub="org/set")))
+
+
+def parquet(path: Path, rows: list[dict], **keys: int) -> Path:
+    pq.write_table(pa.Table.from_pylist(rows), path, **keys)
+    return path
+
+
+def test_parquet_gives_the_same_rows_counted_from_0(tmp_path: Path) -> None:
+    file = parquet(tmp_path / "facts.parquet", ROWS, row_group_size=7)
+    assert rows_of(file) == [(f"{file}, row {i}", row) for i, row in enumerate(ROWS)]
+
+
+def test_lists_in_parquet_are_lists_whoever_wrote_them(tmp_path: Path) -> None:
+    import datasets
+    import pandas as pd
+
+    rows = [{"text": "a", "token_weights": [0.5, -1.0], "target_ids": [1, 2]}, {"text": "b"}]
+    whole = [{"text": "b", "token_weights": None, "target_ids": None} | row for row in rows]
+    pd.DataFrame(whole).to_parquet(tmp_path / "pandas.parquet")
+    datasets.Dataset.from_list(whole).to_parquet(str(tmp_path / "datasets.parquet"))
+    for name in ("pandas.parquet", "datasets.parquet"):
+        assert [row for _, row in rows_of(tmp_path / name)] == whole
+
+
+def test_parquet_is_read_row_group_by_row_group(tmp_path: Path) -> None:
+    file = parquet(tmp_path / "facts.parquet", ROWS, row_group_size=5)
+    content = bytearray(file.read_bytes())
+    start = pq.ParquetFile(file).metadata.row_group(2).column(0).data_page_offset
+    content[start : start + 40] = bytes(40)
+    file.write_bytes(bytes(content))
+    rows = read_rows(Source(path=str(file)))
+    assert [next(rows)[1] for _ in range(10)] == ROWS[:10]
+    with pytest.raises(DataError, match=r"facts\.parquet: not a whole Parquet file \(.*write it anew") as raised:
+        next(rows)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_broken_parquet_file_is_one_line(tmp_path: Path) -> None:
+    whole = parquet(tmp_path / "facts.parquet", ROWS).read_bytes()
+    for name, content in (("cut", whole[:-20]), ("text", b"prompt,response"), ("empty", b"")):
+        file = tmp_path / f"{name}.parquet"
+        file.write_bytes(content)
+        with pytest.raises(DataError, match=rf"{name}\.parquet: not a whole Parquet file") as raised:
+            rows_of(file)
+        assert "\n" not in str(raised.value)
+    (tmp_path / "a.parquet.gz").write_bytes(gzip.compress(whole))
+    with pytest.raises(DataError, match=r"a\.parquet\.gz: a Parquet file is packed in itself .*; unpack it"):
+        rows_of(tmp_path / "a.parquet.gz")
+
+
+def test_a_marked_column_of_texts_is_read_as_json(tmp_path: Path) -> None:
+    schema = pa.schema([pa.field("noise", pa.string(), metadata=JSON_TEXT), pa.field("said", pa.string())])
+    table = pa.Table.from_pylist([{"noise": '[[0, 3, "x"]]', "said": "[1]"}, {"noise": None}], schema=schema)
+    pq.write_table(table, tmp_path / "a.parquet")
+    rows = [row for _, row in rows_of(tmp_path / "a.parquet")]
+    assert rows == [{"noise": [[0, 3, "x"]], "said": "[1]"}, {"noise": None, "said": None}]

@@ -17,7 +17,7 @@ def test_there_is_exactly_one_place(places: dict) -> None:
 
 
 def test_a_column_maps_to_something_an_example_holds() -> None:
-    with pytest.raises(ValidationError, match="columns: 'promt' is nothing an example holds; known: prompt, response"):
+    with pytest.raises(ValidationError, match="columns: 'promt' is nothing an example holds; known: prompt, input, response"):
         Source(path="a", columns={"promt": "q"})
 
 
@@ -60,3 +60,17 @@ def test_a_suffix_goes_with_ids_and_ids_are_nothing_else() -> None:
             Source(**keys)
     with pytest.raises(ValidationError, match="form: token ids have the form tokens, not qa"):
         Source(path="p.npy", form="qa")
+
+
+def test_of_a_corpus_a_source_gives_a_share_or_a_count() -> None:
+    assert Source(path="a", share=3).share == 3 and Source(path="a", count=3).count == 3
+    with pytest.raises(ValidationError, match="share and count: give one of them"):
+        Source(path="a", share=0.5, count=3)
+
+
+@pytest.mark.parametrize(
+    "keys", [{"share": 0}, {"share": -1}, {"share": float("inf")}, {"count": 0}, {"part": "train"}]
+)
+def test_what_no_source_can_give_is_refused(keys: dict) -> None:
+    with pytest.raises(ValidationError, match=next(iter(keys))):
+        Source(path="a", **keys)

@@ -1,23 +1,27 @@
 """A rehearsal runs every row's own path on a tiny model of its architecture, and gives no number."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from forgetting.benchmarks.harness import LISTS
 from forgetting.benchmarks.published import published_table, table_names
 from forgetting.core.errors import ModelError
 from forgetting.pipeline import reproduce as reproducing
-from forgetting.pipeline.rehearsal import HIDDEN, Rehearsal
+from forgetting.pipeline.rehearsal import HIDDEN, SAMPLES, TAGS, Rehearsal, shrunk_corpus, write_tasks
 from forgetting.pipeline.reproduce import reproduce, row_recipe
 
 FEW = {
     "loku-table1": ["gpt-neo-125m-before", "gpt-neo-125m-gd-full", "gpt-neo-125m-loku-ihl-fila-lora-fila-16"],
     "loku-table2": ["retain90", "kl-lora-forget10", "npo-lora-forget01"],
     "loku-table9": ["dpo-lora-forget05", "ga-fila-lora-fila-forget10"],
+    "forgetting-table11": ["llama-3.2-3b"],
 }
+HARNESS = ("loku-table1", *(f"forgetting-table{number}" for number in (3, 5, 6, 8, 9, 10)))
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +39,7 @@ def rehearsed(name: str, rows: list[str]) -> dict[str, str]:
 
 @pytest.mark.parametrize("name", FEW)
 def test_rows_run_on_a_tiny_model(name: str) -> None:
-    if name == "loku-table1":
+    if name in HARNESS:
         pytest.importorskip("lm_eval", reason="its rows are measured by lm-evaluation-harness")
     assert set(rehearsed(name, FEW[name]).values()) == {"ran (rehearsal)"}
 
@@ -43,7 +47,7 @@ def test_rows_run_on_a_tiny_model(name: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", table_names())
 def test_every_row_of_every_table_runs(name: str) -> None:
-    if name == "loku-table1":
+    if name in HARNESS:
         pytest.importorskip("lm_eval", reason="its rows are measured by lm-evaluation-harness")
     found = rehearsed(name, [])
     assert len(found) == len(published_table(name).rows)
@@ -72,7 +76,7 @@ def test_a_column_that_the_recipe_does_not_measure_is_a_failure(monkeypatch: pyt
     }
 
 
-@pytest.mark.parametrize("architecture", ["gpt_neo", "phi", "llama"])
+@pytest.mark.parametrize("architecture", ["gpt_neo", "phi", "llama", "qwen2"])
 def test_the_model_is_a_tiny_one_of_the_rows_architecture(architecture: str) -> None:
     with Rehearsal() as stage:
         folder = stage.model(architecture)
@@ -88,6 +92,41 @@ def test_the_model_is_a_tiny_one_of_the_rows_architecture(architecture: str) -> 
 def test_an_architecture_without_a_tiny_model_is_named() -> None:
     with Rehearsal() as stage, pytest.raises(ModelError, match="'gptneo'; did you mean 'gpt_neo'"):
         stage.model("gptneo")
+
+
+def test_the_invented_tasks_are_those_of_the_lists_with_every_task_of_a_tag(tmp_path: Path) -> None:
+    write_tasks(tmp_path / "tasks", LISTS["forgetting"])
+    names = {file.stem for file in (tmp_path / "tasks").glob("*.yaml")}
+    assert {"truthfulqa_mc2", "tydiqa_goldp_te", "arithmetic_5ds", "ifeval", "lambada_openai"} <= names
+    assert len(names) == 7 + 9 + 10
+    asked = {key for n in (3, 8) for c in published_table(f"forgetting-table{n}").columns for key in c.measures}
+    assert {key.split("/")[0] for key in asked} - {"forgetting-table3", "forgetting-table8"} == names
+
+
+def test_the_tasks_of_a_tag_are_those_that_the_harness_has() -> None:
+    lm_eval = pytest.importorskip("lm_eval")
+    for tag, names in TAGS.items():
+        folder = Path(lm_eval.__file__).parent / "tasks" / tag.split("_")[0]
+        found = re.findall(r"^task: (\w+)$", "\n".join(f.read_text() for f in folder.glob("*.yaml")), re.MULTILINE)
+        assert sorted(found) == sorted(names)
+
+
+def test_a_corpus_is_shrunk_in_proportion_and_keeps_its_shares() -> None:
+    sources = [{"count": 30_000}, {"count": 10}, {"share": 0.25, "count": None}]
+    corpus = {"size": 60_000, "reference": 10_000, "duplicates": "drop"}
+    values = {"corpus": corpus, "data": {"train": sources}, "stages": [{"data": {}}]}
+    shrunk_corpus(values)
+    assert corpus == {"size": SAMPLES, "reference": SAMPLES // 6, "duplicates": "drop"}
+    assert sources == [{"count": SAMPLES // 2}, {"count": 1}, {"share": 0.25, "count": None}]
+
+
+def test_a_share_for_the_reference_and_a_recipe_without_corpus_stay_as_they_are() -> None:
+    values = {"corpus": {"size": None, "reference": 0.25}, "data": {}, "stages": []}
+    shrunk_corpus(values)
+    assert values["corpus"] == {"size": None, "reference": 0.25}
+    without = {"data": {}, "stages": []}
+    shrunk_corpus(without)
+    assert without == {"data": {}, "stages": []}
 
 
 def test_only_the_data_the_length_and_the_device_differ_from_the_rows_recipe(tmp_path: Path) -> None:

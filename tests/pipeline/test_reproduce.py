@@ -8,12 +8,13 @@ import pytest
 import torch
 
 from forgetting import cli
-from forgetting.benchmarks.published import Ended, compared, published_table
+from forgetting.benchmarks.published import Column, Ended, compared, published_table
+from forgetting.benchmarks.published.compared import absent, measured
 from forgetting.core.errors import RecipeError
 from forgetting.core.measure import Measure
 from forgetting.pipeline.rehearsal import Rehearsal, localised, write_data
-from forgetting.pipeline.reproduce import reproduce
-from forgetting.recipe import load_recipe
+from forgetting.pipeline.reproduce import own_measures, reproduce
+from forgetting.recipe import load_recipe, recipe_from
 
 LOKU = "gpt-neo-125m-loku-ihl-fila-lora-fila-16"
 
@@ -59,6 +60,82 @@ def test_what_was_not_measured_has_its_reason_and_no_number() -> None:
     assert el_of([ended(None)]).reason == "cut off"
     assert el_of([Ended("folder", {})]).reason == "the recipe does not measure forget/el_10"
     assert el_of([ended(None)]).measured is None
+
+
+def three(*values: float | None, half: float | None = 0.1) -> Ended:
+    """A run with a measure `acc` of the tasks a, b and c."""
+    measures = [
+        Measure(
+            name="acc",
+            split=split,
+            value=v,
+            count=10,
+            low=None if v is None or half is None else v - half,
+            high=None if v is None or half is None else v + half,
+            reason="cut off",
+        )
+        for split, v in zip("abc", values, strict=False)
+    ]
+    return Ended("folder", {m.key: m for m in measures})
+
+
+TASKS = Column(key="tasks", name="tasks", measures=("a/acc", "b/acc", "c/acc"))
+
+
+def test_a_column_of_several_measures_is_their_mean_with_their_independent_interval() -> None:
+    mean = measured(TASKS, three(0.1, 0.2, 0.6))
+    assert mean is not None
+    assert (mean.value, mean.count) == (pytest.approx(0.3), 30)
+    assert mean.high == pytest.approx(0.3 + 0.1 / 3**0.5) and mean.low == pytest.approx(0.3 - 0.1 / 3**0.5)
+    without = measured(TASKS, three(0.1, 0.2, 0.6, half=None))
+    assert without is not None and without.low is without.high is None
+
+
+def test_a_mean_is_missing_where_one_of_its_measures_is() -> None:
+    missing = measured(TASKS, three(0.1, None, 0.6))
+    assert missing is not None and (missing.value, missing.reason) == (None, "cut off")
+    assert measured(TASKS, three(0.1, 0.2)) is None and absent(TASKS, three(0.1, 0.2)) == "c/acc"
+
+
+def test_the_printed_spread_stands_with_the_printed_value() -> None:
+    table = published_table("forgetting-table3")
+    row = next(row for row in table.rows if row.id == "llama-3.2-3b-forgetting-token")
+    cell = compared(table, row, ())["truthfulqa"]
+    assert (cell.published, cell.published_std, cell.deviation) == (50.32, 0.96, None)
+
+
+def test_what_a_run_says_of_itself_is_in_minutes_of_its_parts() -> None:
+    stage = {"epochs": 1.0, "trainable": 10, "of": 1000}
+    results = {
+        "stages": [
+            {**stage, "name": "reference", "train_seconds": 600.0, "scoring_seconds": None},
+            {**stage, "name": "train", "train_seconds": 3000.0, "scoring_seconds": 1200.0},
+        ],
+        "cost": {"prepare_seconds": 1201.0, "train_seconds": 3600.0},
+    }
+    said = {m.key: m.value for m in own_measures(results)}
+    assert said == {
+        "reference/minutes": 10.0,
+        "scoring/minutes": 20.0,
+        "stage/minutes": 50.0,
+        "run/minutes": pytest.approx(4801 / 60),
+        "stage/epochs": 1.0,
+        "stage/trainable_share": 0.01,
+    }
+    results["stages"][1]["scoring_seconds"] = None
+    [scoring] = [m for m in own_measures(results) if m.split == "scoring"]
+    assert (scoring.value, scoring.reason) == (None, "no tokens were scored")
+
+
+def test_a_dataset_of_the_hub_is_read_from_the_folder_that_holds_it(tmp_path: Path) -> None:
+    (tmp_path / "hub" / "org").mkdir(parents=True)
+    (tmp_path / "hub" / "org" / "here.jsonl").touch()
+    train = [{"hub": "org/here", "columns": {"prompt": "q"}, "limit": 7}, {"hub": "org/not-here"}]
+    recipe = recipe_from({"model": "m", "data": {"train": train}, "stages": [{"method": "sft"}]})
+    here, there = localised(recipe, tmp_path).data["train"]
+    assert (here.path, here.hub) == (str(tmp_path / "hub" / "org" / "here.jsonl"), None)
+    assert (here.columns, here.limit) == ({"prompt": "q"}, 7)
+    assert there.hub == "org/not-here"
 
 
 @pytest.mark.parametrize("name", ["loku-table1", "loku-table7"])
@@ -128,7 +205,7 @@ def test_a_row_is_run_and_read_from_its_results(stage: Path, rows_that_ran) -> N
     assert results["stages"][0]["steps"] == 5 and results["recipe"]["model"] == str(stage / "phi")
     after = {f"{m['split']}/{m['name']}": m for m in results["evaluations"][-1]["measures"]}
     for column in rows_that_ran.table.columns:
-        cell, measure = row.compared[column.key], after[column.measure]
+        cell, measure = row.compared[column.key], after[column.measures[0]]
         assert cell.measured == measure["value"]
         assert (cell.low, cell.high) == (measure["low"], measure["high"])
         assert cell.difference == (None if cell.measured is None else cell.measured - cell.published)
@@ -179,8 +256,9 @@ def command(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) 
 
 def test_without_a_table_the_command_lists_them(capsys: pytest.CaptureFixture[str]) -> None:
     listed = json.loads(command(capsys, "reproduce", "--json"))
-    assert [table["table"] for table in listed] == [f"loku-table{n}" for n in range(1, 10)]
-    assert "loku-table9" in command(capsys, "reproduce")
+    assert {f"loku-table{n}" for n in range(1, 10)} <= {table["table"] for table in listed}
+    printed = command(capsys, "reproduce")
+    assert "loku-table9" in printed and "forgetting-table11" in printed
 
 
 def test_the_command_prints_published_measured_interval_and_difference(
@@ -201,3 +279,10 @@ def test_errata_are_footnotes(capsys: pytest.CaptureFixture[str], tmp_path: Path
     printed = command(capsys, "reproduce", "loku-table1", "--row", "gpt-neo-2.7b-ihl-lora", "--output", str(tmp_path))
     assert "8.5 [1]" in printed and "[1] The change printed beside it" in printed
     assert "not run" in printed and "--model gpt-neo-2.7b=PATH" in printed
+
+
+def test_a_printed_spread_is_shown(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    printed = command(
+        capsys, "reproduce", "forgetting-table3", "--row", "3b-forgetting-token", "--output", str(tmp_path)
+    )
+    assert "50.32 ± 0.96" in " ".join(printed.split())

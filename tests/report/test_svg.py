@@ -72,4 +72,5 @@ def test_a_short_log_scale_has_ticks_between_the_powers() -> None:
 
 
 def test_ticks_are_short() -> None:
-    assert [svg.tick_text(v) for v in (0.0, -0.2, 20_000.0, 1e-4, 2e-5)] == ["0", "−0.2", "20k", "10⁻⁴", "2·10⁻⁵"]
+    assert [svg.tick_text(v) for v in (0.0, -0.2, 1_500.0, 20_000.0, 1e-4)] == ["0", "−0.2", "1500", "20k", "10⁻⁴"]
+    assert svg.tick_text(2e-5) == "2·10⁻⁵"

@@ -95,10 +95,18 @@ class CopyReference:
 
 
 def batches_of(
-    data: dict[str, list[Encoded]], picks: Sequence[dict[str, list[int]]], *, pad_id: int = 0, extra: int = 0
+    data: dict[str, list[Encoded]],
+    picks: Sequence[dict[str, list[int]]],
+    *,
+    pad_id: int = 0,
+    extra: int = 0,
+    packed: bool = False,
 ) -> list[Batch]:
-    """Micro-batches of these examples, each padded by `extra` more columns."""
-    made = [collate({r: [(i, data[r][i]) for i in members] for r, members in p.items()}, pad_id=pad_id) for p in picks]
+    """Micro-batches of these examples, each padded by `extra` more columns, or packed."""
+    made = [
+        collate({r: [(i, data[r][i]) for i in members] for r, members in p.items()}, pad_id=pad_id, packed=packed)
+        for p in picks
+    ]
     return [_longer(batch, extra, pad_id) for batch in made] if extra else made
 
 

@@ -33,15 +33,17 @@ def model() -> nn.Module:
     return tiny_model("llama", head_scale=0.3)
 
 
-def setting(name: str, model: nn.Module) -> tuple[Objective, dict, dict[str, list[int]], CopyReference]:
+def setting(
+    name: str, model: nn.Module, count: int = COUNT
+) -> tuple[Objective, dict, dict[str, list[int]], CopyReference]:
     """Objective, data, one step's picks, and another model as its reference."""
     objective = OBJECTIVES[name]
-    data = data_of(*objective.roles, count=COUNT, signed=name not in WITH_REFERENCE)
+    data = data_of(*objective.roles, count=count, signed=name not in WITH_REFERENCE)
     other = copy.deepcopy(model)
     with torch.no_grad():
         for p in other.parameters():
             p.mul_(1.1)
-    return objective, data, {role: list(range(COUNT)) for role in objective.roles}, CopyReference(other, objective)
+    return objective, data, {role: list(range(count)) for role in objective.roles}, CopyReference(other, objective)
 
 
 def whole(objective: Objective, model: nn.Module, batch: Batch, reference: CopyReference) -> tuple[float, dict]:
@@ -157,6 +159,24 @@ def test_one_step_of_sgd_ends_at_the_same_weights(name: str, model: nn.Module) -
         ends.append({n: p.detach() for n, p in trained.named_parameters()})
     assert apart(ends[1], ends[0]) <= 1e-6 and apart(ends[2], ends[0]) <= 1e-6
     assert apart(ends[0], {n: p.detach() for n, p in model.named_parameters()}) > 1e-5
+
+
+@pytest.mark.parametrize(("family", "dtype", "close"), [("llama", torch.float32, 1e-5), ("gpt2", torch.float64, 1e-10)])
+@pytest.mark.parametrize("parts", [1, 4])
+@pytest.mark.parametrize("name", list(OBJECTIVES))
+def test_packed_rows_take_the_step_of_padded_ones(
+    name: str, parts: int, family: str, dtype: torch.dtype, close: float
+) -> None:
+    model = tiny_model(family, head_scale=0.3, dtype=dtype)
+    objective, data, picks, reference = setting(name, model, count=16)
+    padded = batches_of(data, split(picks, parts))
+    packed = batches_of(data, split(picks, parts), packed=True)
+    assert sum(len(b.input_ids_BT) for b in packed) < sum(len(b.input_ids_BT) for b in padded)
+    known = {b.indices_S: reference(b) for b in padded}
+    loss, values, expected = step_of(model, objective, batches_of(data, [picks]), reference)
+    found_loss, found_values, found = step_of(model, objective, packed, lambda batch: known[batch.indices_S])
+    assert found_loss == pytest.approx(loss, rel=close) and found_values == pytest.approx(values, rel=close, abs=1e-7)
+    assert apart(found, expected) <= close
 
 
 def test_a_role_missing_from_a_micro_batch_is_no_error(model: nn.Module) -> None:

@@ -8,16 +8,29 @@ from typing import Any
 
 import pytest
 import torch
+import transformers
 from torch import Tensor, nn
 
 from forgetting.core.measure import Measure
 from forgetting.objectives.losses import Loss, nll
 from forgetting.objectives.objective import Objective, Term
 from forgetting.objectives.schedule import linear
-from forgetting.training import loop
+from forgetting.training.loop import Trainer
+from forgetting.training.reference import LiveReference
 from forgetting.training.stage import Hooks
 from tests.models.tiny import tiny_model
-from tests.training.making import UNLEARN, examples, history, same, score_of, trainer, weights_of
+from tests.training.making import (
+    OBJECTIVES,
+    UNLEARN,
+    data_of,
+    examples,
+    history,
+    same,
+    score_of,
+    settings,
+    trainer,
+    weights_of,
+)
 
 
 def test_the_loss_falls_and_every_step_is_in_the_history(tmp_path: Path) -> None:
@@ -75,13 +88,43 @@ def test_micro_batches_do_not_change_the_stage(tmp_path: Path) -> None:
             torch.testing.assert_close(value, ends[0][name], rtol=1e-5, atol=1e-6)
 
 
-def test_without_a_size_micro_batches_follow_from_tokens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    job = trainer(tmp_path)
-    assert job._parts(job.plan.at(0)) == 1
-    monkeypatch.setattr(loop, "MICRO_BATCH_TOKENS", 24)
-    assert 2 <= job._parts(job.plan.at(0)) <= 4
-    monkeypatch.setattr(loop, "MICRO_BATCH_TOKENS", 1)
-    assert job._parts(job.plan.at(0)) == 4
+@pytest.mark.parametrize("name", ["sequence", "npo", "dpo"])
+def test_packing_does_not_change_the_stage(name: str, tmp_path: Path) -> None:
+    objective = OBJECTIVES[name]
+    data = data_of(*objective.roles, count=16, signed=name == "sequence")
+    reference = LiveReference(tiny_model("llama", head_scale=0.3, seed=1), objective)
+    ends, rows = [], []
+    for packing, size in ((False, 16), (True, 16), (False, 4), (True, 4)):
+        model = tiny_model("llama", head_scale=0.3)
+        how = settings(packing=packing, batch_size=16, micro_batch_size=size, optimizer="sgd", duration="3 steps")
+        folder = tmp_path / f"{packing}-{size}"
+        job = Trainer(model, objective, data, how, folder=folder, pad_id=0, seed=3, reference=reference)
+        seen: list[int] = []
+        model.model.register_forward_pre_hook(
+            lambda module, args, kwargs, seen=seen: seen.append(len(kwargs["input_ids"])), with_kwargs=True
+        )
+        job.run()
+        ends.append(weights_of(model))
+        rows.append((len(seen), sum(seen)))
+    assert [forwards for forwards, _ in rows] == [3, 3, 12, 12]
+    assert rows[1][1] < rows[0][1] and rows[3][1] < rows[2][1]
+    for end in ends[1:]:
+        for key, value in end.items():
+            torch.testing.assert_close(value, ends[0][key], rtol=1e-5, atol=1e-6)
+
+
+def test_a_model_that_cannot_pack_is_padded_and_it_is_said(tmp_path: Path) -> None:
+    said: list[str] = []
+    config = transformers.MambaConfig(hidden_size=32, num_hidden_layers=1, state_size=4, vocab_size=97)
+    ends = []
+    for packing in (True, False):
+        torch.manual_seed(0)
+        model = transformers.MambaForCausalLM(config)
+        hooks = Hooks(say=said.append)
+        trainer(tmp_path / str(packing), model=model, packing=packing, hooks=hooks, duration="2 steps").run()
+        ends.append(weights_of(model))
+    assert len(said) == 1 and said[0].startswith("packing: mamba ") and said[0].endswith("; rows are padded")
+    assert same(*ends)
 
 
 def test_the_learning_rate_and_the_weights_follow_their_schedules(tmp_path: Path) -> None:

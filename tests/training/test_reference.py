@@ -94,14 +94,32 @@ def test_the_live_reference_leaves_the_model_as_it_was() -> None:
     assert found["retain"].logits is not None and not found["retain"].logits(slice(0, 3)).requires_grad
 
 
-def test_only_roles_that_ask_are_forwarded() -> None:
+@pytest.mark.parametrize("name", WITH_REFERENCE)
+def test_packed_rows_have_the_same_reference(name: str, tmp_path: Path) -> None:
+    model, before = second_stage()
+    objective = OBJECTIVES[name]
+    data = data_of(*objective.roles, count=7)
+    picks = [{role: [5, 0, 3, 6, 1, 2, 4] for role in objective.roles}]
+    (padded,), (packed,) = batches_of(data, picks), batches_of(data, picks, packed=True)
+    assert len(packed.input_ids_BT) < len(padded.input_ids_BT)
+    expected = everything(CopyReference(before, objective)(padded))
+    stored = store_reference(before, objective, data, tmp_path, pad_id=0, device=torch.device("cpu"))
+    for reference in (LiveReference(model, objective, ("first",)), stored):
+        found = everything(reference(packed))
+        assert found and found.keys() <= expected.keys()
+        for key, value in found.items():
+            torch.testing.assert_close(value, expected[key], rtol=0, atol=1e-6 * float(expected[key].abs().max()))
+
+
+@pytest.mark.parametrize(("packed", "forwarded"), [(False, 6), (True, 4)])
+def test_only_roles_that_ask_are_forwarded(packed: bool, forwarded: int) -> None:
     model = tiny_model("llama")
     rows: list[int] = []
     model.model.register_forward_pre_hook(
         lambda module, args, kwargs: rows.append(len(kwargs["input_ids"])), with_kwargs=True
     )
     objective, data = OBJECTIVES["npo"], data_of("forget", "retain")
-    batch = batches_of(data, [{"forget": [0, 1], "retain": [0, 1, 2, 3]}])[0]
-    assert set(LiveReference(model, objective)(batch)) == {"forget"} and rows == [2]
+    batch = batches_of(data, [{"forget": [0, 1, 2, 3, 4, 5], "retain": [0, 1, 2, 3]}], packed=packed)[0]
+    assert set(LiveReference(model, objective)(batch)) == {"forget"} and rows == [forwarded]
     assert asking_roles(objective) == ["forget"] and asking_roles(OBJECTIVES["token"]) == []
     assert no_reference(batch) == {}

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from forgetting.benchmarks.dialogue import dialogue_variant
 from forgetting.benchmarks.harness import harness_variant
+from forgetting.benchmarks.lab.noisy import noisy_variant
 from forgetting.benchmarks.lab.suite import BASE, lab_suite
 from forgetting.benchmarks.suite import Suite
 from forgetting.benchmarks.tdec import tdec_variant
@@ -41,6 +42,7 @@ _SUITES: dict[str, Callable[[str, bool], Suite]] = {
     "dialogue": dialogue_variant,
     "harness": harness_variant,
     "lab": _lab,
+    "lab-noisy": noisy_variant,
     "tdec": tdec_variant,
     "text": text_variant,
     "tofu": tofu_variant,

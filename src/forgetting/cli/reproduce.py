@@ -32,7 +32,8 @@ def reproduce(
         bool, typer.Option("--rehearse", help="Run every row on a tiny random model and invented data; no numbers.")
     ] = False,
     data: Annotated[
-        str | None, typer.Option(help="A folder in place of data/, and its tofu/ in place of the hub's TOFU.")
+        str | None,
+        typer.Option(help="A folder in place of data/; its tofu/, hub/ORG/NAME.jsonl in place of the hub's."),
     ] = None,
     output: Annotated[str, typer.Option(help="Folder for the runs.")] = "runs",
     as_json: Json = False,
@@ -121,6 +122,7 @@ def _needed(found: Reproduction) -> list[str]:
 
 def _cell(column: Column, cell: Compared, marks: Footnotes) -> str:
     printed = NOTHING if cell.published is None else column.text(cell.published)
+    printed += "" if cell.published_std is None else f" ± {column.text(cell.published_std)}"
     printed += marks.mark(cell.erratum)
     over_all = "" if cell.over_all is None else f"; all {cell.over_all.runs}: {_average(column, cell.over_all)}"
     if cell.measured is None:

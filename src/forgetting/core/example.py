@@ -60,6 +60,12 @@ class Example:
     kind: str = ""
     """A category for breakdowns: a relation, a skill."""
     weight: float = 1.0
+    """Of every supervised token of it; negative: to be forgotten."""
+    token_weights: tuple[float, ...] = ()
+    """For training: what `weight` is multiplied by at each supervised token (those of the response as encoded, and the
+    end token), in order. Negative: to be forgotten; 0: not supervised. Empty: 1 at each."""
+    target_ids: tuple[int, ...] = ()
+    """The token ids that `token_weights` stand for, by which their tokenizer is known again; empty: not known."""
     token_ids: tuple[int, ...] = ()
     """Of form `tokens`: what is trained on and measured, as it is."""
     max_tokens: int | None = None

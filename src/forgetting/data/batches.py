@@ -1,7 +1,8 @@
-"""Encoded examples → batches. The only place that shifts targets and pads rows."""
+"""Encoded examples → batches. The only place that shifts targets and fills rows."""
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -10,28 +11,36 @@ import torch
 from forgetting.core.batch import Batch, RoleSpan
 from forgetting.data.encode import Encoded
 
+Rows = Mapping[str, Sequence[tuple[int, Encoded]]]
+"""By role, (index in the role's data, encoded example)."""
 
-def collate(rows: Mapping[str, Sequence[tuple[int, Encoded]]], *, pad_id: int) -> Batch:
-    """One batch of several roles, one row per example, right-padded; each role's rows stand together.
+
+def collate(rows: Rows, *, pad_id: int, packed: bool = False) -> Batch:
+    """One batch of several roles, its rows right-padded to the longest example; each role's rows stand together.
 
     Args:
         rows: by role, (index in the role's data, encoded example).
-        pad_id: any id of the vocabulary: padding is known by length, never by id.
+        pad_id: any id of the vocabulary: padding is known by place, never by id.
+        packed: examples of a role share rows; otherwise each has its own.
     """
-    flat = [(role, index, encoded) for role, members in rows.items() for index, encoded in members]
-    longest = max(len(e.ids) for _, _, e in flat)
-    shape = (len(flat), longest)
+    places, spans = _places(rows, packed)
+    flat = [(index, encoded) for members in rows.values() for index, encoded in members]
+    longest = max(len(e.ids) for _, e in flat)
+    shape = (max(row for row, _ in places) + 1, longest)
     input_ids, segments = np.full(shape, pad_id, dtype=np.int64), np.full(shape, -1, dtype=np.int64)
+    positions = np.zeros(shape, dtype=np.int64)
     sources, targets, weights, sequences = [], [], [], []
-    for row, (_, _, encoded) in enumerate(flat):
+    for sequence, ((row, start), (_, encoded)) in enumerate(zip(places, flat, strict=True)):
         ids, token_weights = np.asarray(encoded.ids), np.asarray(encoded.weights, dtype=np.float32)
-        input_ids[row, : len(ids)] = ids
-        segments[row, : len(ids)] = row
+        here = slice(start, start + len(ids))
+        input_ids[row, here] = ids
+        segments[row, here] = sequence
+        positions[row, here] = np.arange(len(ids))
         supervised = np.flatnonzero(token_weights)
-        sources.append(row * longest + supervised - 1)
+        sources.append(row * longest + start + supervised - 1)
         targets.append(ids[supervised])
         weights.append(token_weights[supervised])
-        sequences.append(np.full(len(supervised), row))
+        sequences.append(np.full(len(supervised), sequence))
     return Batch(
         input_ids_BT=torch.from_numpy(input_ids),
         attention_mask_BT=torch.from_numpy((segments >= 0).astype(np.int64)),
@@ -40,19 +49,48 @@ def collate(rows: Mapping[str, Sequence[tuple[int, Encoded]]], *, pad_id: int) -
         targets_N=torch.from_numpy(np.concatenate(targets)),
         weights_N=torch.from_numpy(np.concatenate(weights)),
         sequences_N=torch.from_numpy(np.concatenate(sequences)),
-        keys_S=tuple(e.key for _, _, e in flat),
-        indices_S=tuple(index for _, index, _ in flat),
-        roles=_spans(rows),
+        keys_S=tuple(e.key for _, e in flat),
+        indices_S=tuple(index for index, _ in flat),
+        roles=spans,
+        position_ids_BT=torch.from_numpy(positions) if packed else None,
     )
 
 
-def _spans(rows: Mapping[str, Sequence[tuple[int, Encoded]]]) -> dict[str, RoleSpan]:
+def packed_tokens(lengths: Sequence[Sequence[int]]) -> int:
+    """Tokens of a packed batch, padding included: its rows times the longest example.
+
+    Args:
+        lengths: the examples' lengths, role by role.
+    """
+    longest = max(max(role, default=0) for role in lengths)
+    return longest * sum(1 + max((row for row, _ in _packed(role, longest)), default=-1) for role in lengths)
+
+
+def _places(rows: Rows, packed: bool) -> tuple[list[tuple[int, int]], dict[str, RoleSpan]]:
+    """Row and first column of every sequence, and where each role stands."""
+    longest = max(len(e.ids) for members in rows.values() for _, e in members)
+    places: list[tuple[int, int]] = []
     spans: dict[str, RoleSpan] = {}
     token = row = 0
     for role, members in rows.items():
-        tokens = sum(e.supervised for _, e in members)
-        if members:
-            here = slice(row, row + len(members))
-            spans[role] = RoleSpan(slice(token, token + tokens), here, here)
-        token, row = token + tokens, row + len(members)
-    return spans
+        if not members:
+            continue
+        own = _packed([len(e.ids) for _, e in members], longest) if packed else [(i, 0) for i in range(len(members))]
+        tokens, used = sum(e.supervised for _, e in members), 1 + max(row for row, _ in own)
+        sequences = slice(len(places), len(places) + len(members))
+        spans[role] = RoleSpan(slice(token, token + tokens), sequences, slice(row, row + used))
+        places += [(row + its, start) for its, start in own]
+        token, row = token + tokens, row + used
+    return places, spans
+
+
+def _packed(lengths: Sequence[int], room: int) -> list[tuple[int, int]]:
+    """Row and first column of each example in rows of `room` tokens: longest first, each where least room is left."""
+    places = [(0, 0)] * len(lengths)
+    free: list[tuple[int, int]] = []  # of every row: tokens left, row; sorted
+    for example in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
+        fits = bisect_left(free, (lengths[example], 0))
+        left, row = free.pop(fits) if fits < len(free) else (room, len(free))
+        places[example] = (row, room - left)
+        insort(free, (left - lengths[example], row))
+    return places

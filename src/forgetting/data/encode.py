@@ -50,6 +50,11 @@ class Encoded:
         return sum(w != 0 for w in self.weights)
 
     @property
+    def target_ids(self) -> tuple[int, ...]:
+        """The ids of the supervised tokens, in order."""
+        return tuple(i for i, w in zip(self.ids, self.weights, strict=True) if w != 0)
+
+    @property
     def prompt_ids(self) -> tuple[int, ...]:
         """The tokens before the first supervised one."""
         first = next(i for i, w in enumerate(self.weights) if w != 0)
@@ -102,7 +107,9 @@ def render(example: Example, tokenizer: PreTrainedTokenizerBase, formatting: For
 
 
 def encode(example: Example, tokenizer: PreTrainedTokenizerBase, formatting: Formatting) -> Encoded:
-    """One example as token ids and weights, cut at `max_length` on the right.
+    """One example as token ids and weights, cut at `max_length` on the right; its `token_weights` are not applied.
+
+    This is what is measured: every token of the response. What is trained on is `encode_all`.
 
     Of form `tokens`, or with `max_tokens`, it is a verbatim sequence: no end token is added, and its first token is
     not supervised even where a BOS precedes it. So what is trained on is what is extracted, token for token.
@@ -110,22 +117,34 @@ def encode(example: Example, tokenizer: PreTrainedTokenizerBase, formatting: For
     Raises:
         DataError: no supervised token is left, or an id outside the vocabulary; the row is named.
     """
+    return _supervised(_cut(_whole(example, tokenizer, formatting), formatting.max_length), example)
+
+
+def _whole(example: Example, tokenizer: PreTrainedTokenizerBase, formatting: Formatting) -> Encoded:
     if example.form == "tokens" or (example.form == "text" and example.max_tokens is not None):
         own, before = sequence_ids(example, tokenizer)
         ids = list(own)
         weights = [0.0] * (before + 1) + [example.weight] * (len(ids) - before - 1)
     else:
         ids, weights = _with_end(example, tokenizer, formatting)
-    longest = formatting.max_length
-    encoded = Encoded(example.id, tuple(ids[:longest]), tuple(weights[:longest]), truncated=len(ids) > longest)
-    if not any(encoded.weights):
-        why = (
-            f"its prompt fills all {longest} tokens; raise format.max_length"
-            if encoded.truncated
-            else "the text is too short for a token to be predicted"
-        )
-        raise DataError(f"{example.where or example.id}: no supervised token is left ({why})")
-    return encoded
+    return Encoded(example.id, tuple(ids), tuple(weights))
+
+
+def _cut(whole: Encoded, longest: int) -> Encoded:
+    if len(whole.ids) <= longest:
+        return whole
+    return replace(whole, ids=whole.ids[:longest], weights=whole.weights[:longest], truncated=True)
+
+
+def _supervised(encoded: Encoded, example: Example) -> Encoded:
+    if any(encoded.weights):
+        return encoded
+    why = (
+        f"its prompt fills all {len(encoded.ids)} tokens; raise format.max_length"
+        if encoded.truncated
+        else "the text is too short for a token to be predicted"
+    )
+    raise DataError(f"{example.where or example.id}: no supervised token is left ({why})")
 
 
 def _with_end(
@@ -171,15 +190,51 @@ def _tokens_by_prefix(
 def encode_all(
     examples: Iterable[Example], tokenizer: PreTrainedTokenizerBase, formatting: Formatting
 ) -> list[Encoded]:
-    """All examples encoded; a document longer than `max_length` becomes windows sharing one token (key `id#2`, …)."""
+    """All examples encoded; a document longer than `max_length` becomes windows sharing one token (key `id#2`, …).
+
+    Each supervised token weighs `weight` times its own of `token_weights`, where an example has them. A row or window
+    in which all of those are 0 is left out.
+
+    Raises:
+        DataError: no supervised token is left in an example, or in all of them; token weights that are not this text's.
+    """
     encoded: list[Encoded] = []
-    whole = formatting.model_copy(update={"max_length": 2**31})
+    left_out = ""
     for example in examples:
-        if example.form != "qa" and not example.prompt:
-            encoded += _windows(encode(example, tokenizer, whole), formatting.max_length)
-        else:
-            encoded.append(encode(example, tokenizer, formatting))
+        document = example.form != "qa" and not example.prompt
+        longest = formatting.max_length
+        whole = _whole(example, tokenizer, formatting)
+        _supervised(whole if document else _cut(whole, longest), example)
+        if example.token_weights:
+            whole = _weighted(whole, example, None if document else longest)
+        rows = _windows(whole, longest) if document else [_cut(whole, longest)]
+        kept = [row for row in rows if any(row.weights)]
+        encoded += kept
+        left_out = left_out if kept else example.where or example.id
+    if left_out and not encoded:
+        raise DataError(f"{left_out}: all its token_weights are 0, as in every other row, so nothing is trained on")
     return encoded
+
+
+def _weighted(whole: Encoded, example: Example, longest: int | None) -> Encoded:
+    """The text with its token weights, given for all its supervised tokens or for those within `longest`."""
+    places = [i for i, w in enumerate(whole.weights) if w != 0]
+    within = len(places) if longest is None else sum(i < longest for i in places)
+    given, where = len(example.token_weights), example.where or example.id
+    if given not in (len(places), within):
+        cut = f" ({within} within format.max_length={longest})" if within < len(places) else ""
+        raise DataError(
+            f"{where}: has {given} token_weights, but its text has {len(places)} supervised tokens{cut}; read it with "
+            "the tokenizer and format it was scored with, or score it anew"
+        )
+    if example.target_ids and example.target_ids != tuple(whole.ids[i] for i in places[:given]):
+        raise DataError(
+            f"{where}: was scored with another tokenizer: its target_ids are not this text's; score it anew"
+        )
+    weights = [0.0] * len(whole.weights)
+    for place, factor in zip(places, example.token_weights, strict=False):
+        weights[place] = whole.weights[place] * factor if factor else 0.0
+    return replace(whole, weights=tuple(weights))
 
 
 def _windows(encoded: Encoded, longest: int) -> list[Encoded]:

@@ -6,6 +6,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from itertools import islice
 
 from forgetting.core.errors import DataError, nearest
@@ -15,16 +16,49 @@ from forgetting.data.source import COLUMNS, Source
 from forgetting.data.tokens import token_ids
 
 
+@dataclass(frozen=True)
+class Loaded:
+    """The examples of a source in their order; copies and repeated ids are still among them."""
+
+    examples: tuple[Example, ...]
+    unsupervised: int = 0
+    """How many rows are left out because all their token weights are 0: nothing of them would be trained on."""
+
+
 def load_examples(source: Source) -> list[Example]:
-    """All examples of a source.
+    """All examples of a source. Rows that say exactly the same are one; one whose token weights are all 0 is left out.
 
     Raises:
         DataError: the source is empty, a row lacks a column or holds the wrong thing, or two rows share an id.
     """
-    rows = read_rows(source)
-    examples = [to_example(row, where, source) for where, row in islice(rows, source.limit)]
-    if not examples:
+    return distinct(read_examples(source).examples, source)
+
+
+def read_examples(source: Source) -> Loaded:
+    """Every row of a source as an example, copies too: what a corpus is drawn from.
+
+    Raises:
+        DataError: the source is empty, all its token weights are 0, or a row lacks a column or holds the wrong thing.
+    """
+    rows = islice(read_rows(source), source.limit)
+    found = [to_example(row, where, source) for where, row in rows]
+    if not found:
         raise DataError(f"{source}: holds no examples; give at least one")
+    examples = tuple(e for e in found if not e.token_weights or any(e.token_weights))
+    if not examples:
+        raise DataError(
+            f"{source}: the token_weights of all {len(found)} rows are 0, so nothing is trained on; mend them"
+        )
+    return Loaded(examples, len(found) - len(examples))
+
+
+def distinct(examples: Sequence[Example], source: Source) -> list[Example]:
+    """The examples without those that say exactly what an earlier one says.
+
+    Raises:
+        DataError: two rows share an id that they bring.
+    """
+    examples = list(examples)
     repeated = [(i, n) for i, n in Counter(e.id for e in examples).items() if n > 1]
     if not repeated:
         return examples
@@ -38,6 +72,22 @@ def _drop_copies(examples: Sequence[Example]) -> list[Example]:
     return list({e.id: e for e in examples}.values())
 
 
+def own_ids(examples: Sequence[Example]) -> list[str]:
+    """An id for each example: its own, or where an earlier one has that, with the next free number (`id~2`)."""
+    used = {e.id for e in examples}
+    last: Counter[str] = Counter()
+    ids: list[str] = []
+    for example in examples:
+        own = example.id
+        last[example.id] += 1
+        while last[example.id] > 1 and own in used:
+            own = f"{example.id}~{last[example.id]}"
+            last[example.id] += own in used
+        used.add(own)
+        ids.append(own)
+    return ids
+
+
 def to_example(row: Row, where: str, source: Source) -> Example:
     """One row as an example; its form follows from the columns unless the source states it."""
     columns = {what: _column(row, what, where, source) for what in COLUMNS}
@@ -45,18 +95,21 @@ def to_example(row: Row, where: str, source: Source) -> Example:
     context: tuple[Message, ...] = ()
     ids: tuple[int, ...] = ()
     form: Form
-    if source.form == "tokens" or (source.form is None and _only_ids(text)):
+    given = {what for what, value in text.items() if value is not None}
+    if source.form == "tokens" or (source.form is None and _only_ids(given)):
         ids = token_ids(text.get("token_ids"), where)
         prompt, response, form = "", " ".join(map(str, ids)), "tokens"
-    elif "messages" in text:
+    elif "messages" in given or ("messages" in text and not given & {"prompt", "response", "text"}):
         context, prompt, response = _conversation(text["messages"], where)
         form = source.form or "qa"
-    elif source.form == "text" or (source.form is None and "text" in text and "response" not in text):
-        prompt = _string(text.get("prompt", ""), "prompt", where) if "response" in text else ""
-        response = _string(text.get("text", text.get("response")), "text", where, columns, row)
+    elif source.form == "text" or (source.form is None and _only_text(text, given)):
+        body = "text" if "text" in given or "response" not in given else "response"
+        prompt = _string(text.get("prompt", ""), "prompt", where) if "response" in given else ""
+        response = _string(text.get(body), "text", where, columns, row)
         form = "text"
     else:
         prompt = _string(text.get("prompt"), "prompt", where, columns, row)
+        prompt = "\n\n".join(part for part in (prompt, _input(text, columns, where, source)) if part)
         response = _string(text.get("response"), "response", where, columns, row)
         form = "qa"
     if not response.strip():
@@ -65,6 +118,7 @@ def to_example(row: Row, where: str, source: Source) -> Example:
         )
     if form == "qa" and source.max_tokens is not None:
         raise DataError(f"{where}: is a question with its answer, and max_tokens cuts texts; leave it out")
+    weights, targets = _token_weights(text.get("token_weights"), text.get("target_ids"), where)
     return Example(
         id=_name(text.get("id")) or content_id("".join(f"{m.role}: {m.content}\n" for m in context) + prompt, response),
         prompt=prompt,
@@ -76,6 +130,8 @@ def to_example(row: Row, where: str, source: Source) -> Example:
         perturbed=_strings(text.get("perturbed"), where),
         popularity=_number(text.get("popularity"), "popularity", where),
         weight=_weight(text.get("weight"), where),
+        token_weights=weights,
+        target_ids=targets,
         token_ids=ids,
         max_tokens=source.max_tokens,
         group=_name(text.get("group")),
@@ -85,8 +141,22 @@ def to_example(row: Row, where: str, source: Source) -> Example:
     )
 
 
-def _only_ids(text: Row) -> bool:
-    return "token_ids" in text and not {"messages", "prompt", "response", "text"} & text.keys()
+def _only_ids(given: set[str]) -> bool:
+    return "token_ids" in given and not {"messages", "prompt", "response", "text"} & given
+
+
+def _only_text(text: Row, given: set[str]) -> bool:
+    """Whether a row is a document. A column that is null there belongs to the other rows of its file."""
+    if "text" in given:
+        return "response" not in given
+    return "text" in text and not given & {"prompt", "response"}
+
+
+def _input(text: Row, columns: dict[str, str | None], where: str, source: Source) -> str | None:
+    """What an instruction is about, where it stands in a column of its own (`input`, as Alpaca has it)."""
+    if columns["prompt"] == columns["input"] or not ("input" in source.columns or columns["prompt"] == "instruction"):
+        return None
+    return _optional(text.get("input"), "input", where)
 
 
 def _column(row: Row, what: str, where: str, source: Source) -> str | None:
@@ -153,6 +223,25 @@ def _weight(value: object, where: str) -> float:
     return 1.0 if number is None else number
 
 
+def _token_weights(weights: object, ids: object, where: str) -> tuple[tuple[float, ...], tuple[int, ...]]:
+    """(weights, ids they stand for) of a row's supervised tokens, each empty where the row has none."""
+    if weights is None:
+        return (), ()
+    if not isinstance(weights, list) or not weights or any(type(w) not in (int, float) for w in weights):
+        raise DataError(
+            f"{where}: the token_weights are {_shown(weights)}, not a list of numbers; write [1.0, -1.0, …]"
+        )
+    if not all(map(math.isfinite, weights)):
+        raise DataError(f"{where}: a token weight is not finite; write a number, 0 for a token that is not trained on")
+    if ids is None:
+        return tuple(map(float, weights)), ()
+    if not isinstance(ids, list) or any(type(i) is not int for i in ids):
+        raise DataError(f"{where}: the target_ids are {_shown(ids)}, not a list of whole numbers; write [1, 2, …]")
+    if len(ids) != len(weights):
+        raise DataError(f"{where}: has {len(weights)} token_weights and {len(ids)} target_ids; give as many")
+    return tuple(map(float, weights)), tuple(ids)
+
+
 def _conversation(value: object, where: str) -> tuple[tuple[Message, ...], str, str]:
     """(earlier turns, last user turn, last assistant turn) of a list of {role, content}."""
     try:
@@ -171,9 +260,11 @@ def _conversation(value: object, where: str) -> tuple[tuple[Message, ...], str, 
 
 def overlap(first: Iterable[Example], second: Iterable[Example]) -> list[Example]:
     """The examples of `first` whose prompt and response, but for case and spaces, also stand in `second`."""
-
-    def said(e: Example) -> str:
-        return " ".join(f"{e.prompt}\n{e.response}".casefold().split())
-
     there = {said(e) for e in second}
     return [e for e in first if said(e) in there]
+
+
+def said(example: Example) -> str:
+    """What an example says but for case and spaces: a line for each earlier turn, the prompt and the response."""
+    parts = (*(m.content for m in example.context), example.prompt, example.response)
+    return "\n".join(" ".join(part.casefold().split()) for part in parts)

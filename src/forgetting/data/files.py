@@ -7,6 +7,7 @@ import gzip
 import json
 import zlib
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import TextIO, cast
 
@@ -15,7 +16,9 @@ from forgetting.data.source import Source
 from forgetting.data.tokens import array_rows
 
 Row = dict[str, object]
-SUFFIXES = (".jsonl", ".json", ".csv", ".npy")
+SUFFIXES = (".jsonl", ".json", ".csv", ".parquet", ".npy")
+JSON_TEXT = {b"forgetting": b"json"}
+"""The mark of a Parquet column of texts that are JSON, which are read as what they say."""
 
 
 def read_rows(source: Source) -> Iterator[tuple[str, Row]]:
@@ -36,6 +39,9 @@ def read_rows(source: Source) -> Iterator[tuple[str, Row]]:
         raise DataError(
             f"{path}: cannot read '{kind or path.name}' files; give one of {', '.join(SUFFIXES)} (.gz allowed)"
         )
+    if kind == ".parquet":
+        yield from _parquet(path)
+        return
     if kind == ".npy":
         yield from array_rows(path, Path(source.suffix) if source.suffix is not None else None)
         return
@@ -92,6 +98,30 @@ def _csv(path: Path, file: TextIO) -> Iterator[tuple[str, Row]]:
             yield where, cast(Row, row)
     except csv.Error as error:
         raise DataError(f"{path}:{reader.reader.line_num}: not CSV ({error})") from error
+
+
+def _parquet(path: Path) -> Iterator[tuple[str, Row]]:
+    """Row group by row group, counted from 0."""
+    if path.suffix == ".gz":
+        raise DataError(f"{path}: a Parquet file is packed in itself and read as it is; unpack it with gunzip")
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            marked = [field.name for field in file.schema_arrow if _is_json_text(field.metadata)]
+            groups = range(file.num_row_groups)
+            batches = chain.from_iterable(file.iter_batches(batch_size=1024, row_groups=[group]) for group in groups)
+            for number, row in enumerate(row for batch in batches for row in batch.to_pylist()):
+                row |= {name: json.loads(row[name]) for name in marked if row[name] is not None}
+                yield f"{path}, row {number}", row
+    except (pa.ArrowException, OSError, ValueError) as error:
+        why = str(error).strip().split("\n")[0][:200]
+        raise DataError(f"{path}: not a whole Parquet file ({why}); write it anew or give another file") from error
+
+
+def _is_json_text(metadata: dict[bytes, bytes] | None) -> bool:
+    return metadata is not None and JSON_TEXT.items() <= metadata.items()
 
 
 def _as_row(row: object, where: str) -> Row:

@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from forgetting.core.example import Form
 
 COLUMNS: dict[str, tuple[str, ...]] = {
-    "prompt": ("prompt", "question", "instruction", "query"),
+    "prompt": ("prompt", "question", "instruction", "query", "input"),
+    "input": ("input",),
     "response": ("response", "answer", "output", "completion"),
     "text": ("text", "content", "document", "passage", "page"),
     "token_ids": ("token_ids",),
@@ -22,6 +23,8 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "paraphrased": ("paraphrased", "paraphrased_answer"),
     "perturbed": ("perturbed", "perturbed_answer", "perturbed_answers"),
     "weight": ("weight",),
+    "token_weights": ("token_weights",),
+    "target_ids": ("target_ids",),
 }
 """What an example may hold, and the column names under which it is looked for when the recipe maps none."""
 
@@ -33,7 +36,8 @@ class Source(BaseModel):
 
     path: str | None = Field(
         None,
-        description="A JSONL, JSON or CSV file, or an array of token ids (.npy); .gz allowed. From the working folder.",
+        description="A JSONL, JSON, CSV or Parquet file, or an array of token ids (.npy); .gz allowed but for Parquet. "
+        "From the working folder.",
     )
     suffix: str | None = Field(
         None, description="A second .npy file: each of its rows goes on where that of `path` ends."
@@ -48,6 +52,14 @@ class Source(BaseModel):
     form: Form | None = Field(None, description="qa, text or tokens; found from the columns if not given.")
     columns: dict[str, str] = Field(default_factory=dict, description="Which column holds what: {prompt: my_question}.")
     limit: int | None = Field(None, gt=0, description="Use only the first so many rows.")
+    share: float | None = Field(
+        None,
+        gt=0,
+        allow_inf_nan=False,
+        description="Of a corpus: this part of what `count` leaves of corpus.size is drawn from here; shares are "
+        "scaled to a sum of 1 unless sources with neither share nor count take the rest.",
+    )
+    count: int | None = Field(None, gt=0, description="Of a corpus: so many examples are drawn from here.")
     max_tokens: int | None = Field(
         None, gt=1, description="Of each text only its first so many tokens, without an end token (tdec measures 200)."
     )
@@ -61,6 +73,8 @@ class Source(BaseModel):
     def _one_place(self) -> Self:
         if sum(x is not None for x in (self.path, self.hub, self.suite)) != 1:
             raise ValueError("give exactly one of path, hub and suite")
+        if self.share is not None and self.count is not None:
+            raise ValueError("share and count: give one of them")
         unknown = sorted(set(self.columns) - set(COLUMNS))
         if unknown:
             raise ValueError(f"columns: '{unknown[0]}' is nothing an example holds; known: {', '.join(COLUMNS)}")

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
+from transformers.utils.generic import is_flash_attention_requested
 
 KNOWN_FAMILIES = frozenset(
     {
@@ -103,11 +104,26 @@ def head_of(model: nn.Module) -> Head:
 
 
 def supervised_hidden(
-    model: nn.Module, head: Head, input_ids_BT: Tensor, attention_mask_BT: Tensor, sources_N: Tensor
+    model: nn.Module,
+    head: Head,
+    input_ids_BT: Tensor,
+    attention_mask_BT: Tensor,
+    sources_N: Tensor,
+    position_ids_BT: Tensor | None = None,
 ) -> Tensor:
-    """What `head` is applied to at the N source positions: final hidden states `[N, D]`, or plain logits `[N, V]`."""
+    """What `head` is applied to at the N source positions: final hidden states `[N, D]`, or plain logits `[N, V]`.
+
+    Args:
+        position_ids_BT: of packed rows: positions that begin again at each sequence. No token then sees another
+            sequence, if `models.packing.why_padded` has no objection to the model.
+    """
     inner = causal_model(model)
-    inputs = {"input_ids": input_ids_BT, "attention_mask": attention_mask_BT, "use_cache": False}
+    inputs: dict[str, Any] = {"input_ids": input_ids_BT, "attention_mask": attention_mask_BT, "use_cache": False}
+    if position_ids_BT is not None:
+        # transformers tells packed sequences apart by positions that restart, where no mask is given.
+        inputs |= {"attention_mask": None, "position_ids": position_ids_BT}
+        if is_flash_attention_requested(inner.config):  # it tells them apart in a single row only
+            inputs |= {name: inputs[name].view(1, -1) for name in ("input_ids", "position_ids")}
     if head.weight_VD is None:
         states_BTD = inner(**inputs).logits
     else:

@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from peft import PeftConfig, PeftModel
 from peft.utils import SAFETENSORS_WEIGHTS_NAME
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import cached_file, find_adapter_config_file
 
 from forgetting.core.errors import ModelError, nearest
 from forgetting.core.folder import written_whole
 from forgetting.models.adapters.export import merged
-
-DTYPES: dict[str, str | torch.dtype] = {
-    "auto": "auto",
-    "float32": torch.float32,
-    "bfloat16": torch.bfloat16,
-    "float16": torch.float16,
-    "float64": torch.float64,
-}
+from forgetting.models.quantised import Quantise, has_quantised
+from forgetting.models.weights import DTYPES, attempt, load_weights, sibling
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +39,7 @@ def load_model(
     dtype: str = "auto",
     revision: str | None = None,
     device: str | torch.device | None = None,
+    quantise: Quantise | None = None,
 ) -> LoadedModel:
     """Loads a causal language model with its tokenizer from a folder or the hub; an adapter is merged into its base.
 
@@ -56,6 +49,8 @@ def load_model(
     Args:
         dtype: one of `DTYPES`; `auto`: as the weights are stored.
         device: where to put the model; None: the CPU.
+        quantise: `nf4`: the decoder's matrices in 4 bits, head, embeddings and norms as they are; see
+            `forgetting.models.quantised`.
 
     Raises:
         ModelError: the model, its weights, its tokenizer or its base are missing or cannot be used.
@@ -64,16 +59,19 @@ def load_model(
         raise ModelError(f"dtype '{dtype}' is not known; {nearest(dtype, DTYPES)}")
     name = str(Path(source).expanduser() if str(source).startswith("~") else source)
     _check_folder(name)
-    adapter = _attempt(name, "model", find_adapter_config_file, name, revision=revision)
+    adapter = attempt(name, "model", find_adapter_config_file, name, revision=revision)
     base = None
     if adapter is not None:
+        if quantise is not None:
+            raise ModelError(f"{name}: an adapter, which cannot be merged into 4-bit weights; give a merged model")
         model, tokenizer, base = _load_adapter(name, dtype, revision)
+        model = model if device is None else model.to(device)
     else:
-        model = _load_weights(name, dtype, revision)
+        model = load_weights(name, dtype, revision, device=device, quantise=quantise)
         tokenizer = _load_tokenizer(name, revision)
     model.eval()
     return LoadedModel(
-        model=model if device is None else model.to(device),
+        model=model,
         tokenizer=tokenizer,
         source=name,
         revision=revision,
@@ -86,10 +84,12 @@ def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folde
     """Writes weights (safetensors), config and tokenizer with its chat template; the folder is whole or absent.
 
     Raises:
-        ModelError: the model has adapters on it, which would be left out.
+        ModelError: the model has adapters on it, which would be left out, or weights in 4 bits.
     """
     if isinstance(model, PeftModel):
         raise ModelError(f"{folder}: the model has adapters; save them as an adapter, or merge them first")
+    if has_quantised(model):
+        raise ModelError(f"{folder}: weights in 4 bits are not saved; save the adapter, or merge it into its base")
     with written_whole(Path(folder)) as partial:
         model.save_pretrained(partial)
         tokenizer.save_pretrained(partial)
@@ -108,46 +108,18 @@ def _check_folder(name: str) -> None:
     if path.is_file():
         raise ModelError(f"{name}: a file, not a model folder; give the folder that it is in")
     if name.startswith((".", "/")) or name.count("/") > 1 or not name:
-        raise ModelError(f"{name}: no such model folder; {_sibling(path)}")
-
-
-def _sibling(path: Path) -> str:
-    """What to do about a missing folder: its nearest neighbour, if there is one."""
-    siblings = [p.name for p in path.parent.iterdir() if p.is_dir()] if path.parent.is_dir() else []
-    hint = nearest(path.name, siblings)
-    return hint if hint.startswith("did") else "give a folder with config.json, or a hub id such as org/name"
-
-
-def _load_weights(name: str, dtype: str, revision: str | None) -> PreTrainedModel:
-    model, info = _attempt(
-        name,
-        "model",
-        AutoModelForCausalLM.from_pretrained,
-        name,
-        revision=revision,
-        dtype=DTYPES[dtype],
-        use_safetensors=True,
-        trust_remote_code=False,
-        output_loading_info=True,
-    )
-    missing = sorted(info["missing_keys"])
-    if missing:
-        # transformers fills them with random numbers and only warns.
-        raise ModelError(
-            f"{name}: {len(missing)} weights are missing, the first is {missing[0]}; the folder is incomplete"
-        )
-    return model
+        raise ModelError(f"{name}: no such model folder; {sibling(path)}")
 
 
 def _load_tokenizer(name: str, revision: str | None) -> PreTrainedTokenizerBase:
-    return _attempt(name, "tokenizer", AutoTokenizer.from_pretrained, name, revision=revision, trust_remote_code=False)
+    return attempt(name, "tokenizer", AutoTokenizer.from_pretrained, name, revision=revision, trust_remote_code=False)
 
 
 def _load_adapter(name: str, dtype: str, revision: str | None) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, str]:
     """An adapter's base with the adapter merged in, the tokenizer of whichever has one, and the base's name."""
     if _optional_file(name, SAFETENSORS_WEIGHTS_NAME, revision) is None:
         raise ModelError(f"{name}: no {SAFETENSORS_WEIGHTS_NAME}; only safetensors are read, convert the adapter")
-    config = _attempt(name, "adapter", PeftConfig.from_pretrained, name, revision=revision)
+    config = attempt(name, "adapter", PeftConfig.from_pretrained, name, revision=revision)
     base_name = config.base_model_name_or_path
     if not base_name:
         raise ModelError(f"{name}/adapter_config.json: base_model_name_or_path is empty; write the base model there")
@@ -155,7 +127,7 @@ def _load_adapter(name: str, dtype: str, revision: str | None) -> tuple[PreTrain
         base = load_model(base_name, dtype=dtype, revision=config.revision)
     except ModelError as error:
         raise ModelError(f"{name}: its base model cannot be loaded: {error}") from error
-    model = merged(_attempt(name, "adapter", PeftModel.from_pretrained, base.model, name, revision=revision))
+    model = merged(attempt(name, "adapter", PeftModel.from_pretrained, base.model, name, revision=revision))
     # What is trained on top from here on belongs to the merged model, not to the base alone.
     model.name_or_path = model.config._name_or_path = name
     has_tokenizer = _optional_file(name, "tokenizer_config.json", revision) is not None
@@ -163,22 +135,9 @@ def _load_adapter(name: str, dtype: str, revision: str | None) -> tuple[PreTrain
 
 
 def _optional_file(name: str, file: str, revision: str | None) -> str | None:
-    return _attempt(
+    return attempt(
         name, "model", cached_file, name, file, revision=revision, _raise_exceptions_for_missing_entries=False
     )
-
-
-def _attempt(name: str, what: str, load: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
-    """Calls a loader of transformers or PEFT; whatever goes wrong inside becomes one line that names the model."""
-    try:
-        return load(*arguments, **keywords)
-    except Exception as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(" :.")
-        if Path(name).is_dir():
-            raise ModelError(f"{name}: the {what} cannot be loaded: {reason}") from error
-        raise ModelError(
-            f"{name}: no folder here, and not had from the hub ({reason}); {_sibling(Path(name))}"
-        ) from error
 
 
 def _pad_id(name: str, tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel) -> int:

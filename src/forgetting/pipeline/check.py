@@ -5,7 +5,7 @@ from __future__ import annotations
 from forgetting.data.plan import StepPlan
 from forgetting.pipeline.environment import check_trackers
 from forgetting.pipeline.ownership import check_data, check_output
-from forgetting.pipeline.prepare import encode_roles, load_data
+from forgetting.pipeline.prepare import encode_stage, load_data
 from forgetting.pipeline.run import check_stop_rules, loaded_for
 from forgetting.pipeline.stages import adapter_words
 from forgetting.pipeline.suites import check_passages, suite_of
@@ -25,7 +25,7 @@ def check(recipe: Recipe, *, voice: Voice = SILENT) -> list[str]:
     loaded, recipe = loaded_for(recipe)
     lines = [f"model: {recipe.model}, {sum(p.numel() for p in loaded.model.parameters()):,} weights"]
     for stage in recipe.stages:
-        encoded = encode_roles(data[stage.name], stage.roles, loaded.tokenizer, recipe.format, voice)
+        encoded = encode_stage(stage, data[stage.name], loaded.tokenizer, recipe.format, voice)
         for role, members in encoded.items():
             tokens = sum(e.supervised for e in members)
             lines.append(f"{stage.name}: {len(members)} {role} rows, {tokens:,} supervised tokens")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -53,8 +53,11 @@ def check_data(folder: Path, data: dict[str, StageData], suite: Suite | None = N
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path, wait: Callable[[], None] | None = None) -> Iterator[None]:
     """The folder, made if need be, for one process at a time.
+
+    Args:
+        wait: called before another process is waited for; None: it is an error that there is one.
 
     Raises:
         RunError: it cannot be written, or another process has it.
@@ -68,7 +71,10 @@ def locked(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise RunError(f"{folder}: another process is at work in this folder; wait for it to end") from None
+            if wait is None:
+                raise RunError(f"{folder}: another process is at work in this folder; wait for it to end") from None
+            wait()
+            fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 

@@ -12,8 +12,9 @@ from forgetting.benchmarks.registry import get_suite
 from forgetting.core.errors import DataError, RecipeError
 from forgetting.core.example import Example, Role
 from forgetting.data.alternates import load_alternates, paired, refusals
+from forgetting.data.corpus import Corpus, Parts, build_corpus
 from forgetting.data.encode import Encoded, Formatting, encode_all
-from forgetting.data.examples import load_examples, overlap
+from forgetting.data.examples import load_examples, overlap, read_examples
 from forgetting.data.source import Source
 from forgetting.pipeline.voice import Voice
 from forgetting.recipe import Recipe, Stage
@@ -25,6 +26,8 @@ class StageData:
 
     examples: Mapping[str, Sequence[Example]]
     sources: Mapping[str, str]
+    corpus: Parts | None = None
+    """What the train examples are a part of."""
 
     def summary(self) -> dict[str, dict[str, object]]:
         """Counts, sources and hashes by role, for the results."""
@@ -58,20 +61,54 @@ def load_data(
             loaded[key] = _examples(source, role)
         return loaded[key]
 
+    corpora: dict[str, Parts] = {}
+
+    def corpus_of(sources: Sequence[Source]) -> Parts:
+        key = repr(sources)
+        if key not in corpora:
+            drawn = [(str(source), source, _with_copies(source)) for source in sources]
+            corpora[key] = build_corpus(recipe.corpus or Corpus(), drawn, recipe.seed)
+            voice.say(_said(corpora[key]))
+        return corpora[key]
+
     prepared: dict[str, StageData] = {}
     for stage in recipe.stages:
         sources = recipe.sources(stage)
-        examples = {role: [e for s in where for e in examples_of(s, role)] for role, where in sources.items()}
-        examples |= {role: list(members) for role, members in (given or {}).items()}
+        examples = {role: list(members) for role, members in (given or {}).items()}
+        corpus = None
+        for role, where in sources.items():
+            if role in examples:
+                continue
+            if role == Role.TRAIN and _mixed(recipe, where):
+                corpus = corpus_of(where)
+                examples[role] = list(getattr(corpus, stage.part))
+            else:
+                examples[role] = [e for s in where for e in examples_of(s, role)]
         named = {role: " + ".join(map(str, where)) for role, where in sources.items()}
         named = {role: named.get(role, "in memory") for role in examples}
         _pair(stage, examples, named, recipe.seed, voice)
         missing = [role for role in stage.roles if role not in examples]
         if missing:
             raise RecipeError(_missing_role(stage, missing[0]))
-        prepared[stage.name] = StageData(examples, named)
+        prepared[stage.name] = StageData(examples, named, corpus)
         _check_overlap(stage, examples, voice)
     return prepared
+
+
+def _with_copies(source: Source) -> Sequence[Example]:
+    """All rows of a source of the corpus, which looks for duplicates itself."""
+    return read_examples(source).examples if source.suite is None else _examples(source, Role.TRAIN)
+
+
+def _mixed(recipe: Recipe, sources: Sequence[Source]) -> bool:
+    """Whether the train data are drawn from as a corpus, and not simply taken as they are."""
+    return recipe.corpus is not None or any(s.share is not None or s.count is not None for s in sources)
+
+
+def _said(parts: Parts) -> str:
+    counts = f"{parts.dropped_exact} exact and {parts.dropped_near} near duplicates dropped"
+    shares = ", ".join(f"{row.drawn:,} of {row.label}" for row in parts.rows)
+    return f"corpus: {len(parts.train):,} examples to train on, {len(parts.reference):,} set off ({shares}); {counts}"
 
 
 def _pair(stage: Stage, examples: dict[str, list[Example]], named: dict[str, str], seed: int, voice: Voice) -> None:
@@ -129,4 +166,23 @@ def encode_roles(
         cut = sum(e.truncated for e in members)
         if cut:
             voice.say(f"warning: {cut} of {len(members)} {role} rows are cut at {formatting.max_length} tokens")
+    return encoded
+
+
+def encode_stage(
+    stage: Stage, data: StageData, tokenizer: PreTrainedTokenizerBase, formatting: Formatting, voice: Voice
+) -> dict[str, list[Encoded]]:
+    """A stage's data as tokens.
+
+    Raises:
+        DataError: the method tells tokens apart by the sign of their weights, and nothing gives them signs.
+    """
+    encoded = encode_roles(data, stage.roles, tokenizer, formatting, voice)
+    forgotten = [t.role for t in stage.objective().terms if t.sign == "negative" and t.weight != 0]
+    unsigned = [r for r in forgotten if not any(w < 0 for row in encoded[r] for w in row.weights)]
+    if unsigned and stage.select is None:
+        raise DataError(
+            f"stage '{stage.name}': no token of the {unsigned[0]} data has a negative weight, so nothing is forgotten; "
+            f"write stages.{stage.name}.select.reference=…, or give data with token_weights"
+        )
     return encoded

@@ -8,7 +8,7 @@ import json
 import random
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
@@ -22,26 +22,33 @@ from transformers import (
     PhiConfig,
     PretrainedConfig,
     PreTrainedTokenizerBase,
+    Qwen2Config,
 )
 
 from forgetting.benchmarks.blank import blank_model
 from forgetting.benchmarks.dialogue import SETS as DIALOGUES
-from forgetting.benchmarks.harness import LISTS
+from forgetting.benchmarks.harness import LISTS, Listed
 from forgetting.core.errors import ModelError, nearest
+from forgetting.data.source import Source
 from forgetting.models.loading import save_model
 from forgetting.recipe import Recipe, recipe_from
 
 TOFU = "locuslab/TOFU"
 QUESTIONS, PASSAGES, SETS = 3, 32, 5
+SAMPLES = 48
+"""Of a corpus: enough for two steps of a paper's batch, and for a few of every source."""
 HIDDEN, POSITIONS, VOCABULARY = 32, 32, 400
 """A model of a few thousand weights; few positions also keep what it writes short."""
+SPARE = 4
+"""Rows of the vocabulary without a token: the tokenizer of a family may bring one of its own."""
 _SYLLABLES = ("ba", "do", "ke", "lu", "mi", "no", "pa", "ri", "so", "tu")
 
 
 def localised(recipe: Recipe, folder: Path) -> Recipe:
     """The recipe on local files: `folder` for the leading `data/` of its paths, `folder/tofu` for the hub's TOFU.
 
-    Where there is `folder/tasks`, its task files stand before the harness's own.
+    Another dataset of the hub is read from `folder/hub/ORG/NAME.jsonl` where that is there. Where there is
+    `folder/tasks`, its task files stand before the harness's own.
     """
     return recipe_from(_local(recipe.model_dump(mode="json"), folder))
 
@@ -52,6 +59,8 @@ def _local(value: Any, folder: Path) -> Any:
     if isinstance(value, dict):
         if value.get("hub") == TOFU:
             return {"path": str(folder / "tofu" / f"{value['name']}.jsonl"), "limit": value.get("limit")}
+        if value.get("hub") is not None and (file := _hub_file(folder, value["hub"])).is_file():
+            return {**value, "path": str(file), "hub": None, "name": None, "revision": None}
         return {key: _local(item, folder) for key, item in value.items()}
     if not isinstance(value, str):
         return value
@@ -61,6 +70,25 @@ def _local(value: Any, folder: Path) -> Any:
         names, comma, keys = value.partition(",")
         return f"{names}@{folder / 'tasks'}{comma}{keys}"
     return re.sub(r"(^|[=@:])data/", lambda found: f"{found[1]}{folder}/", value)
+
+
+def _hub_file(folder: Path, hub: str) -> Path:
+    return folder / "hub" / f"{hub}.jsonl"
+
+
+def shrunk_corpus(values: dict[str, Any]) -> None:
+    """Brings the counts of a recipe's corpus down to `SAMPLES`, in place; shares stay as they are."""
+    corpus = values.get("corpus")
+    if not corpus:
+        return
+    factor = SAMPLES / corpus["size"] if corpus.get("size") else 1.0
+    places = [*values["data"].values(), *(sources for stage in values["stages"] for sources in stage["data"].values())]
+    counts = [(corpus, "size"), *((source, "count") for sources in places for source in sources)]
+    if isinstance(corpus.get("reference"), int):
+        counts.append((corpus, "reference"))
+    for holder, key in counts:
+        if holder.get(key):
+            holder[key] = max(1, round(holder[key] * factor))
 
 
 class Rehearsal:
@@ -73,7 +101,7 @@ class Rehearsal:
         self.folder = Path(self._left.enter_context(tempfile.TemporaryDirectory(prefix="rehearsal-")))
         self._words = random.Random(0)
         write_data(self.folder / "data", self._words)
-        write_tasks(self.folder / "data" / "tasks")
+        write_tasks(self.folder / "data" / "tasks", [*LISTS["reasoning"], *LISTS["forgetting"]])
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -88,7 +116,11 @@ class Rehearsal:
 
     def shrunk(self, recipe: Recipe) -> Recipe:
         """The recipe on the invented data, one step in every stage, measured at the end; all else stays as it is."""
+        for source in _sources(recipe):
+            if source.hub not in (None, TOFU):
+                _write_stand_in(_hub_file(self.folder / "data", str(source.hub)), source, self._words)
         values = localised(recipe, self.folder / "data").model_dump(mode="json")
+        shrunk_corpus(values)
         for stage in values["stages"]:
             stage["duration"] = "1 steps"
             if stage["until"] is None:
@@ -128,12 +160,14 @@ def write_data(folder: Path, words: random.Random) -> None:
 
 
 TASK = """task: {name}
+tag: [{tag}]
 custom_dataset: !function rows.rows
 test_split: test
 output_type: multiple_choice
 doc_to_text: "{{{{question}}}}"
 doc_to_choice: "{{{{choices}}}}"
 doc_to_target: label
+process_results: !function rows.{metric}
 num_fewshot: 0
 metric_list:
   - {{metric: {metric}, aggregation: mean, higher_is_better: true}}
@@ -145,15 +179,48 @@ def rows(**_):
     asked = [{"question": q, "choices": ["ba do", "ke lu"], "label": i % 2} for i, q in enumerate(["mi no", "pa ri"])]
     return {"test": Dataset.from_list(asked)}
 """
+SCORE = """
+
+def {metric}(doc, results):
+    likeliest = max(range(2), key=lambda i: results[i][0])
+    return {{"{metric}": float(likeliest == doc["label"])}}
+"""
+LANGUAGES = ("ar", "bn", "en", "fi", "id", "ko", "ru", "sw", "te")
+SUMS = ("1dc", "2da", "2dm", "2ds", "3da", "3ds", "4da", "4ds", "5da", "5ds")
+TAGS = {
+    "tydiqa_goldp": [f"tydiqa_goldp_{language}" for language in LANGUAGES],
+    "arithmetic": [f"arithmetic_{digits}" for digits in SUMS],
+}
+"""Names that the harness has for several tasks."""
 
 
-def write_tasks(folder: Path, listed: str = "reasoning") -> None:
-    """The harness's tasks of a named list as files of the same names, each with two invented questions."""
+def write_tasks(folder: Path, listed: Iterable[Listed]) -> None:
+    """Tasks of the harness as files of the same names, each with two invented questions, whatever the real ones ask."""
     folder.mkdir(parents=True)
-    (folder / "rows.py").write_text(ROWS, encoding="utf-8")
-    for task in LISTS[listed]:
-        text = TASK.format(name=task.task, metric=task.metric)
-        (folder / f"{task.task}.yaml").write_text(text, encoding="utf-8")
+    listed = list(dict.fromkeys(listed))
+    scores = [SCORE.format(metric=metric) for metric in dict.fromkeys(task.metric for task in listed)]
+    (folder / "rows.py").write_text("".join([ROWS, *scores]), encoding="utf-8")
+    for task in listed:
+        for name in TAGS.get(task.task, [task.task]):
+            text = TASK.format(name=name, metric=task.metric, tag="" if name == task.task else task.task)
+            (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
+
+
+def _sources(recipe: Recipe) -> list[Source]:
+    places = [recipe.data, *(stage.data for stage in recipe.stages)]
+    return [source for data in places for sources in data.values() for source in sources]
+
+
+def _write_stand_in(file: Path, source: Source, words: random.Random) -> None:
+    """Invented questions under the names that the source gives its columns."""
+    asked = [(_sentence(words, 3), _sentence(words, 4)) for _ in range(SAMPLES)]
+    columns = source.columns
+    if "messages" in columns:
+        turns = [[{"role": "user", "content": q}, {"role": "assistant", "content": a}] for q, a in asked]
+        _write_lines(file, [{columns["messages"]: turn} for turn in turns])
+    else:
+        prompt, response = columns.get("prompt", "prompt"), columns.get("response", "response")
+        _write_lines(file, [{prompt: q, response: a} for q, a in asked])
 
 
 def _sentence(words: random.Random, count: int) -> str:
@@ -206,12 +273,13 @@ def _config(architecture: str, tokenizer: PreTrainedTokenizerBase) -> Pretrained
         "gpt_neo": (GPTNeoConfig, {"num_layers": 2, "num_heads": 2, "attention_types": [[["global", "local"], 1]]}),
         "phi": (PhiConfig, usual),
         "llama": (LlamaConfig, usual),
+        "qwen2": (Qwen2Config, usual),
     }
     if architecture not in own:
         raise ModelError(f"no tiny model of the architecture '{architecture}'; {nearest(architecture, own)}")
     make, keys = own[architecture]
     return make(
-        vocab_size=len(tokenizer),
+        vocab_size=len(tokenizer) + SPARE,
         hidden_size=HIDDEN,
         intermediate_size=2 * HIDDEN,
         max_position_embeddings=POSITIONS,

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from forgetting.benchmarks.published import Compared, Ended, Row, Table, compared, published_table
+from forgetting.benchmarks.published import Compared, Ended, Row, Table, absent, compared, published_table
 from forgetting.core.errors import ForgettingError, RecipeError, nearest
 from forgetting.core.folder import write_text
 from forgetting.core.measure import Measure
@@ -21,6 +21,7 @@ from forgetting.pipeline.voice import SILENT, Voice
 from forgetting.recipe import Recipe, load_recipe
 
 Status = Literal["not run", "ran", "ran (rehearsal)", "failed"]
+UNSCORED = "no tokens were scored"
 MEASURED = "measured.json"
 """What was measured of a model that is not trained."""
 
@@ -72,7 +73,7 @@ def reproduce(
         model: a folder or hub id for each of the table's models, or one for the only model that the rows train.
         rows: rows whose id or labels hold one of these texts; none: all.
         output: the folder of the runs.
-        data: a folder of local files in place of `data/` and of the hub's TOFU.
+        data: a folder in place of `data/`, of the hub's TOFU, and of hub datasets that it has as `hub/ORG/NAME.jsonl`.
         rehearse: run every row on a tiny random model of its architecture and a few invented examples instead, to see
             that it runs. It gives no numbers.
 
@@ -150,7 +151,7 @@ def _reproduced(table: Table, row: Row, ended: Sequence[Ended]) -> Reproduced:
         why = f"give --model {row.model}=PATH"
         return Reproduced(row=row, status="not run", message=why, compared=compared(table, row, ()))
     ruled = [e.success for e in ended if e.success is not None]
-    asked = len(table.replicates) or 1
+    asked = sum(1 for _ in table.runs(row))
     said = [f"{len(ended)} of {asked} runs"] if len(ended) < asked else []
     said += [f"{Path(e.folder).name} collapsed" for e in ended if e.collapsed]
     return Reproduced(
@@ -172,12 +173,32 @@ def _carry_out(recipe: Recipe, row: Row, voice: Voice, *, report: bool = True) -
 def _ended(folder: Path) -> Ended:
     """What a finished run says of itself after its last stage."""
     results: dict[str, Any] = json.loads((folder / "results.json").read_text())
-    stage = results["stages"][-1]
     after = [e for e in results["evaluations"] if e["point"] == "after"][-1]
-    own = {"stage/epochs": stage["epochs"], "stage/trainable_share": stage["trainable"] / stage["of"]}
-    stages = [Measure(name=k.split("/")[1], split="stage", value=v, count=1) for k, v in own.items()]
-    measures = {m.key: m for m in (*stages, *(Measure(**m) for m in after["measures"]))}
-    return Ended(str(folder), measures, stage.get("success"), results["status"] == "collapsed")
+    measures = {m.key: m for m in (*own_measures(results), *(Measure(**m) for m in after["measures"]))}
+    return Ended(str(folder), measures, results["stages"][-1].get("success"), results["status"] == "collapsed")
+
+
+def own_measures(results: Mapping[str, Any]) -> list[Measure]:
+    """What a run says of itself: of its last stage as `stage/…`, of earlier ones by their names, of all as `run/…`.
+
+    `scoring/minutes` is what the scores took by which the last stage selects its tokens.
+    """
+    *earlier, last = results["stages"]
+    cost = results["cost"]
+    own = {
+        "stage/epochs": last["epochs"],
+        "stage/trainable_share": last["trainable"] / last["of"],
+        "stage/minutes": last["train_seconds"] / 60,
+        "scoring/minutes": _minutes(last.get("scoring_seconds")),
+        **{f"{stage['name']}/minutes": stage["train_seconds"] / 60 for stage in earlier},
+        "run/minutes": (cost["prepare_seconds"] + cost["train_seconds"]) / 60,
+    }
+    named = [(*key.split("/"), value) for key, value in own.items()]
+    return [Measure(name=n, split=s, value=v, count=1, reason=UNSCORED if v is None else "") for s, n, v in named]
+
+
+def _minutes(seconds: float | None) -> float | None:
+    return None if seconds is None else seconds / 60
 
 
 def _measured(recipe: Recipe, voice: Voice) -> Ended:
@@ -234,10 +255,10 @@ def _rehearsed(table: Table, row: Row, rehearsal: Rehearsal, voice: Voice) -> Re
     except Exception as error:  # a rehearsal is there to tell of whatever goes wrong
         line = str(error) if isinstance(error, ForgettingError) else f"{type(error).__name__}: {error}"
         return Reproduced(row=row, status="failed", message=" ".join(line.split()), compared=nothing)
-    asked = [c for c in table.columns if row.values[c.key].value is not None]
-    absent = [c.measure for c in asked if c.measure not in ended.measures]
+    asked = [c for c in table.columns if row.values[c.key].value is not None or not row.printed]
+    lacking = [missing for c in asked if (missing := absent(c, ended))]
     took = time.perf_counter() - began
-    if absent:
-        why = f"its recipe gives no {', '.join(absent)}"
+    if lacking:
+        why = f"its recipe gives no {', '.join(lacking)}"
         return Reproduced(row=row, status="failed", message=why, compared=nothing, seconds=took)
     return Reproduced(row=row, status="ran (rehearsal)", compared=nothing, seconds=took)

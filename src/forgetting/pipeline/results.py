@@ -42,6 +42,7 @@ def write_results(
         "recipe_yaml": recipe.to_yaml(),
         "environment": json.loads((folder / "environment.json").read_text()),
         "data": _data(data),
+        "corpus": next((d.corpus.to_json() for d in data.values() if d.corpus is not None), None),
         "evaluations": evaluations,
         "stages": stages,
         "cost": _cost(folder, recipe, stages, evaluations),
@@ -71,7 +72,7 @@ def add_selection(folder: Path, selection: Selection) -> None:
 def _stage(folder: Path, stage: Stage) -> dict[str, Any]:
     own = folder / "stages" / stage.name
     result = json.loads((own / "result.json").read_text())
-    thresholds = own / "thresholds.json"
+    thresholds, scored = own / "thresholds.json", own / "scored.json"
     return {
         "name": stage.name,
         "method": stage.method["name"],
@@ -81,6 +82,7 @@ def _stage(folder: Path, stage: Stage) -> dict[str, Any]:
         "thresholds": json.loads(thresholds.read_text()) if thresholds.is_file() else None,
         **{k: result[k] for k in ("supervised_tokens", "train_seconds", "trainable", "of", "peak_memory_bytes")},
         "flops": result.get("flops"),
+        "scoring_seconds": json.loads(scored.read_text())["seconds"] if scored.is_file() else None,
     }
 
 
@@ -94,9 +96,12 @@ def _evaluations(folder: Path, recipe: Recipe) -> list[dict[str, Any]]:
 def _cost(
     folder: Path, recipe: Recipe, stages: list[dict[str, Any]], evaluations: list[dict[str, Any]]
 ) -> dict[str, Any]:
-    """Sums over the stages, whatever interruptions there were. Preparing is FILA's importance and stored references."""
+    """Sums over the stages, whatever interruptions there were.
+
+    Preparing is FILA's importance, stored references and token scores.
+    """
     prepared = [json.loads((folder / "stages" / s.name / "prepared.json").read_text()) for s in recipe.stages]
-    preparing = sum(p["seconds"] for p in prepared)
+    preparing = sum(p["seconds"] for p in prepared) + sum(s["scoring_seconds"] or 0.0 for s in stages)
     training = sum(s["train_seconds"] for s in stages)
     measuring = sum(e["seconds"] for e in evaluations)
     return {

@@ -13,16 +13,20 @@ from transformers import PreTrainedModel
 from forgetting.benchmarks.registry import MODELS
 from forgetting.benchmarks.suite import Suite
 from forgetting.core.errors import DataError, RecipeError
+from forgetting.core.example import Role
 from forgetting.core.folder import write_text
 from forgetting.core.measure import Measure
 from forgetting.core.record import read_records
 from forgetting.models.adapters import active_adapters, resolve_targets
 from forgetting.models.head import longest_row
 from forgetting.models.loading import LoadedModel, load_model
+from forgetting.models.quantised import has_quantised, quantised_words
+from forgetting.pipeline.aside import set_aside
 from forgetting.pipeline.environment import check_trackers, tracker
 from forgetting.pipeline.measuring import Measurer
 from forgetting.pipeline.ownership import check_data, check_output, owned
-from forgetting.pipeline.prepare import StageData, encode_roles, load_data
+from forgetting.pipeline.prepare import StageData, encode_stage, load_data
+from forgetting.pipeline.quality import weighed
 from forgetting.pipeline.records import Taken, cached
 from forgetting.pipeline.results import write_results
 from forgetting.pipeline.save import save
@@ -66,15 +70,15 @@ def run(recipe: Recipe, *, voice: Voice = SILENT, report: bool = True) -> Path:
     data = load_data(recipe, voice)
     asked = recipe
     loaded, recipe = loaded_for(recipe)
-    encoded = {
-        s.name: encode_roles(data[s.name], s.roles, loaded.tokenizer, recipe.format, voice) for s in recipe.stages
-    }
+    encoded = {s.name: encode_stage(s, data[s.name], loaded.tokenizer, recipe.format, voice) for s in recipe.stages}
     suite = suite_of(recipe, data)
     check_stop_rules(recipe, suite)
     check_passages(suite, loaded.tokenizer)
     check_data(folder, data, suite)
     with owned(asked, data, suite, device_of(recipe)):
         voice.say(f"run {recipe.name}")
+        if recipe.quantise:
+            voice.say(quantised_words(loaded.model))
         before = cached(loaded.model, loaded.tokenizer, suite, recipe, voice)
         oracle = of_oracle(recipe, suite, voice)
         measurer = Measurer(folder, recipe, data, loaded.tokenizer, voice, before=before, oracle=oracle)
@@ -89,14 +93,16 @@ def run(recipe: Recipe, *, voice: Voice = SILENT, report: bool = True) -> Path:
 def load(name: str, recipe: Recipe) -> LoadedModel:
     """A model by folder, hub id, or the name of a suite that ships one."""
     source = MODELS.get(name, name)
-    return load_model(source, dtype=recipe.dtype, revision=recipe.revision, device=device_of(recipe))
+    return load_model(
+        source, dtype=recipe.dtype, revision=recipe.revision, device=device_of(recipe), quantise=recipe.quantise
+    )
 
 
 def loaded_for(recipe: Recipe) -> tuple[LoadedModel, Recipe]:
     """The model, checked for the adapters' targets, and the recipe with rows no longer than the model has positions."""
     loaded = load(recipe.model, recipe)
     for stage in recipe.stages:
-        if stage.adapter_or_full.kind == "lora":
+        if stage.adapter_or_full.kind != "full":
             resolve_targets(loaded.model, spec_of(stage.adapter_or_full).targets)
     positions = longest_row(loaded.model)
     if positions is not None and positions < recipe.format.max_length:
@@ -159,9 +165,12 @@ class _Carrier:
         """Every stage that is not finished yet, then the model as it is at the end."""
         model = self.loaded.model
         last = self.recipe.stages[-1]
-        for index, stage in enumerate(self.recipe.stages):
+        for stage in self.recipe.stages:
             folder = self.measurer.folder / "stages" / stage.name
-            seed = self.recipe.seed + index
+            seed = self.recipe.seed_of(stage)
+            if stage.is_aside:
+                model = self._set_aside(stage, model, folder, seed)
+                continue
             owner = self.recipe.adapter_of(stage)
             adapter = None if owner == stage.name else owner
             if stage is not last and finished(folder):
@@ -173,9 +182,34 @@ class _Carrier:
             else:
                 model = hand_over(stage, outcome, self.loaded.tokenizer, folder)
 
+    @property
+    def _cache(self) -> Path:
+        return Path(self.recipe.output) / ".cache"
+
+    def _set_aside(self, stage: Stage, model: PreTrainedModel, folder: Path, seed: int) -> PreTrainedModel:
+        if finished(folder):
+            return model
+        data, tokenizer = self.encoded[stage.name], self.loaded.tokenizer
+        return set_aside(stage, model, tokenizer, data, folder=folder, cache=self._cache, seed=seed, voice=self.voice)
+
     def _stage(
         self, stage: Stage, model: PreTrainedModel, folder: Path, seed: int, adapter: str | None
     ) -> StageOutcome:
+        data = self.encoded[stage.name]
+        if stage.select is not None:
+            train = weighed(
+                stage,
+                model,
+                self.loaded.tokenizer,
+                data[Role.TRAIN],
+                examples=self.data[stage.name].examples[Role.TRAIN],
+                formatting=self.recipe.format,
+                stages=self.measurer.folder / "stages",
+                cache=self._cache,
+                seed=seed,
+                voice=self.voice,
+            )
+            data = {**data, Role.TRAIN: train}
         rule = self.measurer.rules[stage.name]
         if rule is not None:
             self.voice.say(f"stage {stage.name}: until {rule}")
@@ -192,9 +226,9 @@ class _Carrier:
                 stage,
                 model,
                 self.loaded.tokenizer,
-                self.encoded[stage.name],
+                data,
                 folder=folder,
-                cache=Path(self.recipe.output) / ".cache" / "references",
+                cache=self._cache / "references",
                 seed=seed,
                 voice=self.voice,
                 hooks=hooks,
@@ -224,6 +258,11 @@ class _Carrier:
         if export in ("adapter", "both"):
             save(model, tokenizer, folder / "model")
         if export in ("merged", "both"):
+            if has_quantised(model):
+                self.voice.say(
+                    "the adapter is merged into the whole base, loaded anew; it was trained beside 4 bits, so outputs "
+                    "differ a little"
+                )
             save(model, tokenizer, folder / ("model" if export == "merged" else "merged"), merge=True)
 
 

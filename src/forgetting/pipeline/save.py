@@ -7,8 +7,9 @@ from pathlib import Path
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from forgetting.core.errors import RunError
-from forgetting.models.adapters import active_adapters, merged, save_adapter
+from forgetting.models.adapters import active_adapters, merged, merged_into_whole, save_adapter
 from forgetting.models.loading import save_model
+from forgetting.models.quantised import has_quantised
 
 
 def save(
@@ -26,7 +27,7 @@ def save(
         if active_adapters(model) and not merge:
             save_adapter(model, tokenizer, folder)
         else:
-            save_model(merged(model), tokenizer, folder)
+            save_model(merged_into_whole(model) if has_quantised(model) else merged(model), tokenizer, folder)
     except OSError as error:
         raise RunError(
             f"{folder}: the model cannot be written ({error.strerror or error}); free space or choose another folder"

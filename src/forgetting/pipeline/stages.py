@@ -61,10 +61,8 @@ def adapter_words(adapter: Adapter) -> str:
     """How messages and reports name it."""
     if adapter.kind == "full":
         return "full"
-    start = " + FILA" if adapter.starts_by_fila else ""
-    return (
-        f"LoRA{start}, rank {adapter.rank}, {adapter.targets if isinstance(adapter.targets, str) else 'named'} targets"
-    )
+    kind = {"lora": "LoRA", "qlora": "QLoRA"}[adapter.kind] + (" + FILA" if adapter.starts_by_fila else "")
+    return f"{kind}, rank {adapter.rank}, {adapter.targets if isinstance(adapter.targets, str) else 'named'} targets"
 
 
 def run_stage(
@@ -222,7 +220,7 @@ def handed_over(
     stage: Stage, model: PreTrainedModel, folder: Path, seed: int, dtype: str, adapter: str | None = None
 ) -> PreTrainedModel:
     """The same after a restart; `adapter` as for `run_stage`."""
-    if stage.between != "merge" and stage.adapter_or_full.kind == "lora":
+    if stage.between != "merge" and stage.adapter_or_full.kind != "full":
         checkpoint = load_checkpoint(folder / ("best" if is_complete(folder / "best") else "last"))
         assert checkpoint is not None, "a finished stage has a checkpoint"
         if adapter is None:

@@ -1,6 +1,6 @@
 """What a user writes: a recipe, typed and validated, YAML ⇄ objects."""
 
-from forgetting.recipe.reading import BUILT_IN, load_recipe, recipe_from, recipe_names, recipe_summary
+from forgetting.recipe.reading import BUILT_IN, load_recipe, recipe_from, recipe_names, recipe_summary, selection_from
 from forgetting.recipe.values import Adapter, Label, Recipe, Sources, Stage
 
 __all__ = [
@@ -14,4 +14,5 @@ __all__ = [
     "recipe_from",
     "recipe_names",
     "recipe_summary",
+    "selection_from",
 ]

@@ -10,10 +10,12 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from forgetting.core.errors import RecipeError, nearest
+from forgetting.data.corpus import Corpus
 from forgetting.data.encode import Formatting
 from forgetting.data.source import Source
 from forgetting.recipe import files
 from forgetting.recipe.values import Adapter, Recipe, Stage
+from forgetting.training.selection import Selection
 
 BUILT_IN = Path(__file__).parents[1] / "recipes"
 
@@ -32,6 +34,18 @@ def recipe_from(values: Mapping[str, Any], where: str = "recipe") -> Recipe:
         raise RecipeError(f"{where}: {error}") from error
 
 
+def selection_from(**values: object) -> Selection:
+    """A selection of tokens from plain values.
+
+    Raises:
+        RecipeError: one line that names the first wrong key.
+    """
+    try:
+        return Selection.model_validate(values)
+    except ValidationError as error:
+        raise RecipeError(_first(error)) from error
+
+
 def _first(error: ValidationError) -> str:
     """The first validation error as one line."""
     detail = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
@@ -48,7 +62,14 @@ def _first(error: ValidationError) -> str:
 
 def _fields(parents: Sequence[int | str]) -> list[str]:
     """The keys known below a path of the recipe."""
-    places: dict[str, type[BaseModel]] = {"adapter": Adapter, "stages": Stage, "format": Formatting, "data": Source}
+    places: dict[str, type[BaseModel]] = {
+        "adapter": Adapter,
+        "corpus": Corpus,
+        "data": Source,
+        "format": Formatting,
+        "select": Selection,
+        "stages": Stage,
+    }
     inner = next((places[p] for p in reversed(parents) if isinstance(p, str) and p in places), Recipe)
     return list(inner.model_fields)
 

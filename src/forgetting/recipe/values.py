@@ -12,10 +12,12 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from forgetting.core.errors import RecipeError, nearest
 from forgetting.core.example import Role
+from forgetting.data.corpus import Corpus, check_shares
 from forgetting.data.encode import Formatting
 from forgetting.data.source import Source
 from forgetting.objectives.methods import build_method, get_method
 from forgetting.objectives.objective import Objective
+from forgetting.training.selection import Selection
 from forgetting.training.settings import Optimisation
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
@@ -27,7 +29,11 @@ class Adapter(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    kind: Literal["full", "lora"] = Field("full", description="Default: lora where a key of LoRA is given, else full.")
+    kind: Literal["full", "lora", "qlora"] = Field(
+        "full",
+        description="Default: lora where a key of LoRA is given, else full. qlora: LoRA beside weights kept in 4 bits "
+        "(pip install 'forgetting[qlora]').",
+    )
     rank: int = Field(16, gt=0)
     alpha: float | None = Field(None, gt=0, description="The update is scaled by alpha / rank; default 2 × rank.")
     dropout: float = Field(0.0, ge=0, lt=1)
@@ -41,7 +47,7 @@ class Adapter(BaseModel):
     @property
     def starts_by_fila(self) -> bool:
         """Whether it is initialised by FILA; full tuning has nothing to initialise."""
-        return self.kind == "lora" and self.init == "fila"
+        return self.kind != "full" and self.init == "fila"
 
     @model_validator(mode="before")
     @classmethod
@@ -58,10 +64,17 @@ class Stage(Optimisation):
     )
     adapter: Adapter | None = Field(None, description="Default: the method's own; full tuning where it names none.")
     data: dict[str, Sources] = Field(default_factory=dict, description="By role; overrides the recipe's data.")
-    between: Literal["merge", "stack", "keep"] = Field(
+    part: Literal["train", "reference", "all"] = Field(
+        "train", description="Which part of the corpus it trains on, where `corpus` sets a reference part off."
+    )
+    select: Selection | None = Field(
+        None, description="Tokens of the training data are scored, and told apart into those to learn and to forget."
+    )
+    between: Literal["merge", "stack", "keep", "aside"] = Field(
         "merge",
-        description="What becomes of this stage's adapter before the next: merged, kept frozen below the next one, or "
-        "trained on by the next stage.",
+        description="What becomes of this stage's adapter before the next: merged, kept frozen below the next one, "
+        "trained on by the next stage, or set aside (the next stage starts from where this one did; a stage set aside "
+        "that no other reads is left out).",
     )
     until: Literal["extraction"] | None = Field(
         None,
@@ -89,8 +102,23 @@ class Stage(Optimisation):
             raise ValueError("keep: 'best' needs evaluations to choose by; set evaluate_every, or keep: last")
         if self.until is not None and (self.evaluate_every is None or self.keep == "best"):
             raise ValueError("until: ends at an evaluation and keeps its weights; set evaluate_every, and keep: last")
+        if self.is_aside and (self.adapter_or_full.kind == "full" or self.keep == "best" or self.until is not None):
+            raise ValueError("between: aside is for an adapter trained to its end; give a LoRA, without keep and until")
+        if self.select is not None and Role.TRAIN not in self.roles:
+            raise ValueError(f"select: tells tokens of the train data apart, and '{self.method['name']}' reads none")
         self.objective()
         return self
+
+    @property
+    def is_aside(self) -> bool:
+        """Whether its adapter is set aside, for other stages to read."""
+        return self.between == "aside"
+
+    @property
+    def reads(self) -> str | None:
+        """The stage whose adapter is the reference that it scores tokens by; None: none."""
+        asked = self.select.reference if self.select is not None else None
+        return asked.removeprefix("stage:") if asked is not None and asked.startswith("stage:") else None
 
     @property
     def adapter_or_full(self) -> Adapter:
@@ -145,6 +173,10 @@ class Recipe(BaseModel):
     threads: int | None = Field(None, gt=0, description="CPU threads; part of the run, for results depend on them.")
     seed: int = Field(0, ge=0, lt=2**31)
     data: Annotated[dict[str, Sources], AfterValidator(_known_roles)] = Field(default_factory=dict)
+    corpus: Corpus | None = Field(
+        None,
+        description="The train data as one corpus: its size, its duplicates, and the part set off for a reference.",
+    )
     format: Formatting = Formatting()
     stages: list[Stage] = Field(min_length=1)
     evaluate: Annotated[list[str] | dict[Label, str], BeforeValidator(_suites)] = Field(
@@ -172,6 +204,39 @@ class Recipe(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _references(self) -> Self:
+        """References are earlier stages that were set aside; what is set aside and read by none is left out."""
+        for index, stage in enumerate(self.stages):
+            aside = [s.name for s in self.stages[:index] if s.is_aside]
+            if stage.reads is not None and stage.reads not in aside:
+                raise ValueError(
+                    f"stage '{stage.name}': select.reference is '{stage.reads}', which is no earlier stage with "
+                    f"between: aside; {nearest(stage.reads, aside) if aside else 'there is none'}"
+                )
+        read = {stage.reads for stage in self.stages}
+        stages = [stage for stage in self.stages if not stage.is_aside or stage.name in read]
+        if not stages or stages[-1].is_aside:
+            raise ValueError("the last stage cannot be set aside: nothing would be left of it")
+        for stage in stages:
+            if stage.part != "train" and (self.corpus is None or self.corpus.reference is None):
+                raise ValueError(
+                    f"stage '{stage.name}': part: {stage.part}, but no part is set off; write corpus.reference=…"
+                )
+        self.stages = stages
+        return self
+
+    @model_validator(mode="after")
+    def _shares(self) -> Self:
+        """Shares and counts are of the corpus that the train data are, and fit its size."""
+        for data in (self.data, *(stage.data for stage in self.stages)):
+            for role, sources in data.items():
+                if role == Role.TRAIN:
+                    check_shares(self.corpus or Corpus(), [(str(s), s) for s in sources])
+                elif any(s.share is not None or s.count is not None for s in sources):
+                    raise RecipeError(f"data.{role}: share and count draw a corpus of train data; write limit instead")
+        return self
+
+    @model_validator(mode="after")
     def _one_adapter_trained_on(self) -> Self:
         for before, after in zip(self.stages[:-1], self.stages[1:], strict=True):
             if before.between == "keep" and before.adapter_or_full != after.adapter_or_full:
@@ -181,12 +246,37 @@ class Recipe(BaseModel):
                 )
         return self
 
+    @model_validator(mode="after")
+    def _all_in_four_bits(self) -> Self:
+        for stage in self.stages if self.quantise else ():
+            if stage.adapter_or_full.kind != "qlora":
+                raise ValueError(
+                    f"stage '{stage.name}': adapter.kind is {stage.adapter_or_full.kind}, but another stage's is "
+                    "qlora, which puts the weights in 4 bits; write qlora for all"
+                )
+            if stage.between == "merge" and stage is not self.stages[-1]:
+                raise ValueError(
+                    f"stage '{stage.name}': between: merge would round the merged weights to 4 bits again; write "
+                    "stack, keep or aside"
+                )
+        return self
+
+    @property
+    def quantise(self) -> Literal["nf4"] | None:
+        """How the model's matrices are kept: in 4 bits where a stage trains by QLoRA."""
+        return "nf4" if any(s.adapter_or_full.kind == "qlora" for s in self.stages) else None
+
     def adapter_of(self, stage: Stage) -> str:
         """The name of the stage whose adapter `stage` trains: its own, or an earlier one's that is kept in training."""
         index = self.stages.index(stage)
-        while index and self.stages[index - 1].between == "keep" and stage.adapter_or_full.kind == "lora":
+        while index and self.stages[index - 1].between == "keep" and stage.adapter_or_full.kind != "full":
             index -= 1
         return self.stages[index].name
+
+    def seed_of(self, stage: Stage) -> int:
+        """The seed of a stage's data order, dropout and adapter: the recipe's, and one more for every stage in line."""
+        line = [s.name for s in self.stages if s.is_aside == stage.is_aside]
+        return self.seed + line.index(stage.name)
 
     @property
     def folder(self) -> Path:

@@ -13,6 +13,8 @@ from forgetting.report import figures, headline, wording
 from forgetting.report.answers import compare_answers
 from forgetting.report.cost import bills, cost_figure
 from forgetting.report.page import page, write_out
+from forgetting.report.quality import qualities
+from forgetting.report.quality_corpus import corpora
 from forgetting.report.ranking import comparison
 from forgetting.report.results import Results, labels
 from forgetting.report.table import main_table
@@ -67,9 +69,11 @@ def _context(runs: Sequence[Results], title: str | None) -> dict[str, Any]:
         "cost_figure": cost_figure(runs),
         "curves": figures.curves(runs),
         "losses": figures.losses(runs),
+        "qualities": qualities(runs),
         "answers": compare_answers(runs),
         "everything": main_table(runs, headline.all_keys(runs)),
         "data": _data(runs),
+        "corpora": corpora(runs),
         "environment": _environment(runs),
         "missing": _missing(runs),
     }

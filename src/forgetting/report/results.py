@@ -102,6 +102,7 @@ class Step:
     epoch: float = 0.0
     loss: float | None = None
     terms: Mapping[str, float | None] = field(default_factory=dict)
+    weights: Mapping[str, float | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +121,8 @@ class Results:
     suite: str = ""
     environment: Mapping[str, Any] = field(default_factory=dict)
     data: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    corpus: Mapping[str, Any] | None = None
+    """What was drawn of each source of a corpus; None where a run trains on whole sets."""
     evaluations: tuple[Evaluation, ...] = ()
     stages: tuple[StageResult, ...] = ()
     cost: Cost = field(default_factory=Cost)
@@ -193,6 +196,23 @@ class Results:
                     f"{path}:{number}: not a training step; remove the line or run the stage again"
                 ) from error
         return steps
+
+    def token_selection(self, stage: str) -> Mapping[str, Any] | None:
+        """What a stage's `selection.json` holds: how its answer tokens were selected. None where it selected none.
+
+        Raises:
+            RunError: the file is not readable as a JSON object.
+        """
+        path = self.folder / "stages" / stage / "selection.json"
+        if not path.is_file():
+            return None
+        try:
+            raw = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise RunError(f"{path}: not readable as JSON ({error}); select the tokens again") from error
+        if not isinstance(raw, dict):
+            raise RunError(f"{path}: holds a {type(raw).__name__}, not a selection; select the tokens again")
+        return raw
 
 
 _RESULTS = TypeAdapter(Results)

@@ -69,7 +69,7 @@ def tick_text(value: float) -> str:
     if size >= 10_000:
         text = f"{value / 1e6:g}M" if size >= 1e6 else f"{value / 1e3:g}k"
     else:
-        text = f"{value:.3g}"
+        text = f"{value:.4g}" if size >= 1_000 else f"{value:.3g}"
         if 0 < size < 1e-3:
             digit, power = f"{value:.0e}".split("e")
             text = f"{digit}·10".removeprefix("1·") + str(int(power)).translate(SUPERSCRIPT)

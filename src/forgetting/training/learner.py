@@ -48,7 +48,9 @@ class Learner(nn.Module):
     ) -> tuple[Tensor, list[float]]:
         """One micro-batch's share of the step's loss, and of each term's unweighted value."""
         head = head_of(self.model)
-        hidden_ND = supervised_hidden(self.model, head, batch.input_ids_BT, batch.attention_mask_BT, batch.sources_N)
+        hidden_ND = supervised_hidden(
+            self.model, head, batch.input_ids_BT, batch.attention_mask_BT, batch.sources_N, batch.position_ids_BT
+        )
         limit = chunk_tokens(vocabulary_of(hidden_ND, head), self.elements)
         values = [torch.zeros((), device=hidden_ND.device) for _ in self.objective.terms]
 

@@ -15,20 +15,18 @@ from torch import Tensor, nn
 from forgetting.core.errors import CollapseError
 from forgetting.core.example import Role
 from forgetting.core.folder import recover, write_text
-from forgetting.data.batches import collate
 from forgetting.data.encode import Encoded
-from forgetting.data.plan import StepPlan, split
+from forgetting.data.plan import StepPlan
 from forgetting.models.adapters import adapter_state, load_state, trainable_state
+from forgetting.models.packing import why_padded
 from forgetting.objectives.objective import Objective
 from forgetting.training.alarm import CollapseAlarm
 from forgetting.training.checkpoint import keep_proven, load_checkpoint, save_checkpoint
 from forgetting.training.learner import Learner
+from forgetting.training.micro_batches import micro_batches
 from forgetting.training.reference import Reference, no_reference
 from forgetting.training.settings import Optimisation, learning_rate_at
 from forgetting.training.stage import NO_HOOKS, Hooks, StageResult
-
-MICRO_BATCH_TOKENS = 16_384
-"""Padded tokens of one forward where the recipe does not state a micro-batch size."""
 
 
 @dataclass
@@ -90,6 +88,7 @@ class Trainer:
         self.optimizer = _optimizer(self.parameters, settings)
         self.state = _State()
         self.goal_reached = False
+        self.packed = settings.packing and self._can_pack()
         self.alarm = CollapseAlarm(settings.collapse_at)
 
     @property
@@ -140,11 +139,9 @@ class Trainer:
         began = time.perf_counter()
         torch.manual_seed(self.seed * 1_000_003 + step)  # dropout is a function of the step: a resume repeats it
         self.model.train()
-        picks = self.plan.at(step)
-        batches = [
-            collate({r: [(i, self.data[r][i]) for i in members] for r, members in part.items()}, pad_id=self.pad_id)
-            for part in split(picks, self._parts(picks))
-        ]
+        batches = micro_batches(
+            self.plan.at(step), self.data, self.settings.micro_batch_size, pad_id=self.pad_id, packed=self.packed
+        )
         denominators = self.objective.denominators(batches)
         weights = self.objective.weights(step, self.total)
         self.optimizer.zero_grad()
@@ -172,13 +169,11 @@ class Trainer:
         self.state.seconds += seconds
         self._log(step + 1, loss, values, norm, rate, weights, seconds)
 
-    def _parts(self, picks: Mapping[str, list[int]]) -> int:
-        """How many micro-batches the step is cut into."""
-        rows = max(len(members) for members in picks.values())
-        if self.settings.micro_batch_size is not None:
-            return -(-rows // self.settings.micro_batch_size)
-        longest = max(len(self.data[r][i].ids) for r, members in picks.items() for i in members)
-        return min(rows, -(-sum(map(len, picks.values())) * longest // MICRO_BATCH_TOKENS))
+    def _can_pack(self) -> bool:
+        why = why_padded(self.model)
+        if why is not None:
+            self.hooks.say(f"packing: {why}; rows are padded")
+        return why is None
 
     def _retain_loss(self, values: Sequence[float]) -> float | None:
         for term, value in zip(self.objective.terms, values, strict=True):

@@ -58,7 +58,8 @@ class LiveReference:
         head = head_of(self.model)
         sources_N = batch.sources_N[span.tokens] - span.rows.start * width
         ids_BT, mask_BT = batch.input_ids_BT[span.rows], batch.attention_mask_BT[span.rows]
-        hidden_ND = supervised_hidden(self.model, head, ids_BT, mask_BT, sources_N)
+        positions_BT = None if batch.position_ids_BT is None else batch.position_ids_BT[span.rows]
+        hidden_ND = supervised_hidden(self.model, head, ids_BT, mask_BT, sources_N, positions_BT)
         wanted = self.objective.of_reference(role)
         stats = statistics(hidden_ND, head, batch.targets_N[span.tokens], wanted) if wanted else {}
         return ReferenceSignals(stats, logits_by_slice(head, hidden_ND) if self.objective.compares(role) else None)

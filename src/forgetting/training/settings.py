@@ -29,6 +29,10 @@ class Optimisation(BaseModel):
         16, gt=0, description="Examples of the first role per optimiser step, whatever the micro-batches."
     )
     micro_batch_size: int | None = Field(None, gt=0, description="Examples of a role per forward; default: by tokens.")
+    packing: bool = Field(
+        False,
+        description="Examples share rows; the same loss to rounding. Rows are padded where the model's family cannot.",
+    )
     duration: DurationField = Field(Duration(1, "epochs"), description="'5 epochs', '60 steps' or '2e6 tokens'.")
     optimizer: Literal["adamw", "sgd"] = "adamw"
     betas: tuple[Beta, Beta] = (0.9, 0.999)

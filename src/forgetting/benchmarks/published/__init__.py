@@ -1,6 +1,6 @@
 """Tables as papers print them, with the recipe behind every row, and their numbers beside ours."""
 
-from forgetting.benchmarks.published.compared import Average, Compared, Ended, compared
+from forgetting.benchmarks.published.compared import Average, Compared, Ended, absent, compared
 from forgetting.benchmarks.published.reader import (
     Column,
     Published,
@@ -20,6 +20,7 @@ __all__ = [
     "PublishedModel",
     "Row",
     "Table",
+    "absent",
     "compared",
     "published_table",
     "table_names",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +17,7 @@ class Ended:
 
     folder: str
     measures: Mapping[str, Measure]
-    """By `split/name`; the stage's own as `stage/…`."""
+    """By `split/name`; what the run says of itself as `stage/…`, `scoring/…`, `run/…`."""
     success: bool | None = None
     """Whether the stop rule was satisfied; None: there is none."""
     collapsed: bool = False
@@ -37,6 +38,8 @@ class Compared:
     """One cell: what is printed, and what was measured here; all in the paper's unit."""
 
     published: float | None
+    published_std: float | None = None
+    """The standard deviation that is printed beside it."""
     measured: float | None = None
     difference: float | None = None
     """measured − published."""
@@ -62,7 +65,7 @@ def compared(table: Table, row: Row, ended: Sequence[Ended]) -> dict[str, Compar
 
 def _cell(column: Column, row: Row, ended: Sequence[Ended]) -> Compared:
     printed = row.values[column.key]
-    plain = Compared(published=printed.value, erratum=printed.erratum)
+    plain = Compared(published=printed.value, published_std=printed.std, erratum=printed.erratum)
     if not ended:
         return plain
     successful = [e for e in ended if e.success is not False]
@@ -86,8 +89,36 @@ def _cell(column: Column, row: Row, ended: Sequence[Ended]) -> Compared:
 
 
 def _values(column: Column, ended: Sequence[Ended]) -> list[float]:
-    found = [e.measures[column.measure].value for e in ended if column.measure in e.measures]
-    return [value * column.scale for value in found if value is not None]
+    found = [measured(column, e) for e in ended]
+    return [m.value * column.scale for m in found if m is not None and m.value is not None]
+
+
+def measured(column: Column, ended: Ended) -> Measure | None:
+    """The run's measure of a column; None if its recipe does not give it.
+
+    Of several measures their plain mean, missing where one of them is; its interval takes them as independent.
+    """
+    known = [ended.measures[key] for key in column.measures if key in ended.measures]
+    if len(known) < len(column.measures):
+        return None
+    if len(known) == 1:
+        return known[0]
+    values = [m.value for m in known if m.value is not None]
+    if len(values) < len(known):
+        return replace(next(m for m in known if m.value is None), count=0)
+    value = statistics.fmean(values)
+    halves = [m.high - m.value for m in known if m.high is not None and m.value is not None]
+    half = math.hypot(*halves) / len(known) if len(halves) == len(known) else None
+    return Measure(
+        name=column.key,
+        split="mean",
+        value=value,
+        count=sum(m.count for m in known),
+        low=None if half is None else value - half,
+        high=None if half is None else value + half,
+        direction=known[0].direction,
+        meaning=f"mean of {', '.join(column.measures)}",
+    )
 
 
 def _average(values: Sequence[float]) -> Average | None:
@@ -99,7 +130,7 @@ def _average(values: Sequence[float]) -> Average | None:
 
 def _interval(column: Column, ended: Sequence[Ended]) -> tuple[float | None, float | None]:
     """Of the one run that has a value."""
-    measure = next(m for e in ended if (m := e.measures.get(column.measure)) and m.value is not None)
+    measure = next(m for e in ended if (m := measured(column, e)) and m.value is not None)
     if measure.low is None or measure.high is None:
         return None, None
     return measure.low * column.scale, measure.high * column.scale
@@ -108,5 +139,10 @@ def _interval(column: Column, ended: Sequence[Ended]) -> tuple[float | None, flo
 def _why(column: Column, ended: Sequence[Ended], successful: Sequence[Ended]) -> str:
     if not successful:
         return f"none of {len(ended)} runs reached the goal"
-    known = [m for e in successful if (m := e.measures.get(column.measure))]
-    return known[0].reason if known else f"the recipe does not measure {column.measure}"
+    known = [m for e in successful if (m := measured(column, e))]
+    return known[0].reason if known else f"the recipe does not measure {absent(column, successful[0])}"
+
+
+def absent(column: Column, ended: Ended) -> str:
+    """The measures of a column that a run does not give."""
+    return ", ".join(key for key in column.measures if key not in ended.measures)

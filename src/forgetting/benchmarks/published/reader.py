@@ -3,6 +3,7 @@
 One YAML file a table. `like:` names another table whose keys hold where a file has none of its own. A row's recipe is
 a built-in one with overrides, `key=value` as on the command line: those of the table, then those that `settings` gives
 for each of the row's labels. `$set` in an override stands for a replicate's value, any other `$label` for the row's.
+A row without `values` is not in the paper; `std` holds what is printed behind ±.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ FOLDER = Path(__file__).parent
 # libyaml, where it is there, is ten times as fast.
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 NO_VALUE = "the paper prints none"
+OURS = "a row of ours, not in the paper"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,8 +36,10 @@ class Column:
     name: str
     unit: str = ""
     direction: Direction = "none"
-    measure: str
-    """`split/name` of a measure after the last stage, or `stage/epochs`, `stage/trainable_share` of that stage."""
+    measures: tuple[str, ...]
+    """`split/name` of a measure after the last stage, or of what the run says of itself: `stage/epochs`,
+    `stage/trainable_share`, `stage/minutes` of that stage, `scoring/minutes` of the tokens that it selects,
+    `NAME/minutes` of an earlier stage, `run/minutes` of all of it. Of several, their plain mean."""
     scale: float = 1.0
     """Published numbers are this many times ours: 100 where the paper prints percent."""
     format: str = ".2f"
@@ -53,6 +57,8 @@ class Published:
     value: float | None
     reason: str = ""
     """Why there is none."""
+    std: float | None = None
+    """The standard deviation over runs that is printed beside it."""
     change: float | None = None
     """What the paper prints beside it as the change against the model before."""
     erratum: str = ""
@@ -84,6 +90,8 @@ class Row:
     overrides: tuple[str, ...]
     trained: bool = True
     """False: the row is of the model as it is, and only what the recipe measures is done."""
+    printed: bool = True
+    """False: a row of ours, for comparison, that the paper does not have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,15 +122,21 @@ class Table:
     notes: tuple[str, ...] = ()
 
     def runs(self, row: Row) -> Iterator[tuple[str, tuple[str, ...]]]:
-        """The runs that a row stands for: a name for each, unique in the table, and its overrides."""
-        for replicate in self.replicates or ({},):
+        """The runs that a row stands for: a name for each, unique in the table, and its overrides.
+
+        A row that no replicate changes (a model that is not trained has no seed) is one run.
+        """
+        if not any(Template(o).safe_substitute(r) != o for o in row.overrides for r in self.replicates):
+            yield row.id, row.overrides
+            return
+        for replicate in self.replicates:
             suffix = "".join(f"-{key}{value}" for key, value in replicate.items())
             yield row.id + suffix, tuple(Template(o).safe_substitute(replicate) for o in row.overrides)
 
 
 def table_names() -> list[str]:
-    """The published tables there are."""
-    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+    """The published tables there are, a paper's in their order."""
+    return sorted((path.stem for path in FOLDER.glob("*.yaml")), key=lambda name: (len(name), name))
 
 
 @cache
@@ -135,7 +149,7 @@ def published_table(name: str) -> Table:
     if name not in table_names():
         raise RecipeError(f"no published table '{name}'; {nearest(name, table_names())}")
     values = _values(name)
-    columns = tuple(Column(**column) for column in values["columns"])
+    columns = tuple(_column(**column) for column in values["columns"])
     return Table(
         name=name,
         title=values["paper"]["title"],
@@ -158,6 +172,10 @@ def _values(name: str) -> dict[str, Any]:
     return {**_values(own["like"]), "reading": "", **own} if "like" in own else own
 
 
+def _column(measure: str | Sequence[str], **values: Any) -> Column:
+    return Column(measures=(measure,) if isinstance(measure, str) else tuple(measure), **values)
+
+
 def _replicates(axes: Mapping[str, Sequence[object]]) -> tuple[Mapping[str, str], ...]:
     """Every combination of the axes' values."""
     if not axes:
@@ -177,6 +195,7 @@ def _row(row: Mapping[str, Any], table: Mapping[str, Any], columns: Sequence[Col
         recipe=table["recipe"],
         overrides=tuple(Template(o).safe_substitute(labels) for o in overrides),
         trained=trained,
+        printed="values" in row,
     )
 
 
@@ -190,6 +209,8 @@ def _settings(labels: Mapping[str, str], settings: Mapping[str, Any], trained: b
 def _published(
     row: Mapping[str, Any], labels: Mapping[str, str], table: Mapping[str, Any], columns: Sequence[Column]
 ) -> dict[str, Published]:
+    if "values" not in row:
+        return {column.key: Published(value=None, reason=OURS) for column in columns}
     changes = dict(zip([c.key for c in columns][-len(row.get("changes", ())) :], row.get("changes", ()), strict=False))
     errata = {
         said["column"]: said["text"]
@@ -200,10 +221,11 @@ def _published(
         column.key: Published(
             value=None if value is None else float(value),
             reason=row.get("missing", {}).get(column.key, NO_VALUE) if value is None else "",
+            std=None if std is None else float(std),
             change=changes.get(column.key),
             erratum=errata.get(column.key, ""),
         )
-        for column, value in zip(columns, row["values"], strict=True)
+        for column, value, std in zip(columns, row["values"], row.get("std", [None] * len(columns)), strict=True)
     }
 
 

@@ -1,8 +1,10 @@
 """Which weights train: full tuning and LoRA, how an adapter starts, views, export. One idea per file."""
 
 from forgetting.models.adapters.attach import attach
-from forgetting.models.adapters.export import merged, save_adapter
+from forgetting.models.adapters.export import merged, merged_into_whole, save_adapter
 from forgetting.models.adapters.lora import adapter_name, add_lora, trainable_share
+from forgetting.models.adapters.remove import without
+from forgetting.models.adapters.saved import add_saved, is_adapter
 from forgetting.models.adapters.spec import AdapterSpec
 from forgetting.models.adapters.state import adapter_state, load_state, trainable_state
 from forgetting.models.adapters.targets import linear_layers, resolve_targets
@@ -15,12 +17,16 @@ __all__ = [
     "adapter_state",
     "adapters_active",
     "add_lora",
+    "add_saved",
     "attach",
+    "is_adapter",
     "linear_layers",
     "load_state",
     "merged",
+    "merged_into_whole",
     "resolve_targets",
     "save_adapter",
     "trainable_share",
     "trainable_state",
+    "without",
 ]

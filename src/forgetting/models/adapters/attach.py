@@ -14,6 +14,7 @@ from forgetting.models.adapters.export import merged
 from forgetting.models.adapters.lora import adapter_name, add_lora
 from forgetting.models.adapters.spec import AdapterSpec
 from forgetting.models.adapters.state import load_state
+from forgetting.models.quantised import has_quantised
 
 
 def attach(
@@ -27,8 +28,8 @@ def attach(
 ) -> PreTrainedModel | PeftModel:
     """The model with the weights of `spec` trainable and all else frozen; it computes what it computed before.
 
-    `full`: adapters of earlier stages are merged into the weights first. `lora`: a new adapter, named as the stage (see
-    `adapter_name`), on top of those that are active; FILA adds a frozen one beside it.
+    `full`: adapters of earlier stages are merged into the weights first. `lora`, `qlora`: a new adapter, named as the
+    stage (see `adapter_name`), on top of those that are active; FILA adds a frozen one beside it.
 
     Args:
         name: the stage's.
@@ -38,9 +39,11 @@ def attach(
             put back instead of started, and no importance is needed.
 
     Raises:
-        ModelError: the targets fit nothing, the name is taken, or FILA is not given the importance.
+        ModelError: the targets fit nothing, the name is taken, FILA is not given the importance, or the kind does not
+            go with the model's weights: 4 bits for `qlora`, not for `full`.
         RunError: `state` is of another adapter.
     """
+    _check_kind(model, spec)
     if spec.kind == "full":
         model = merged(model).requires_grad_(True)
     else:
@@ -58,6 +61,15 @@ def attach(
     if state is not None:
         load_state(model, state)
     return model
+
+
+def _check_kind(model: PreTrainedModel | PeftModel, spec: AdapterSpec) -> None:
+    if spec.kind == "full" and has_quantised(model):
+        raise ModelError(
+            "weights in 4 bits cannot be trained themselves; write adapter.kind: qlora, or load whole ones"
+        )
+    if spec.kind == "qlora" and not has_quantised(model):
+        raise ModelError("adapter.kind: qlora, but the model is not in 4 bits; load it with quantise='nf4'")
 
 
 def _start_by_fila(

@@ -18,9 +18,11 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from forgetting.core.errors import ModelError
 from forgetting.core.folder import written_whole
-from forgetting.models.adapters.lora import effective_weight, lora_layers
+from forgetting.models.adapters.lora import effective_weight, lora_layers, weight_delta
 from forgetting.models.adapters.targets import linear_layers, out_in, plain_model
 from forgetting.models.adapters.view import active_adapters, tuner_layers
+from forgetting.models.quantised import has_quantised
+from forgetting.models.weights import load_weights
 
 
 def save_adapter(model: PeftModel, tokenizer: PreTrainedTokenizerBase, folder: str | Path) -> None:
@@ -72,11 +74,10 @@ def merged(model: PreTrainedModel | PeftModel) -> PreTrainedModel:
     """
     if not isinstance(model, PeftModel):
         return model
-    layers = linear_layers(model)
-    quantised = [name for name, layer in layers.items() if not _weight(layer).is_floating_point()]
+    quantised = [name for name, layer in linear_layers(model).items() if not _weight(layer).is_floating_point()]
     if quantised:
         raise ModelError(
-            f"cannot merge into a quantised base ({quantised[0]}); save the adapter and load it on the base in bfloat16"
+            f"cannot merge into a quantised base ({quantised[0]}); save the adapter, or merge it into the whole base"
         )
     names = active_adapters(model)
     if not _only_plain_lora(model):
@@ -84,6 +85,32 @@ def merged(model: PreTrainedModel | PeftModel) -> PreTrainedModel:
     for layer in _adapted(model, names).values():
         _weight(layer).copy_(out_in(layer, effective_weight(layer)))
     return model.unload().requires_grad_(True)
+
+
+@torch.no_grad()
+def merged_into_whole(model: PeftModel) -> PreTrainedModel:
+    """A quantised model's base loaded anew with whole weights, on the CPU, and the active adapters added to them.
+
+    It is not the model that was trained: that one's base differs by the rounding to 4 bits, which the adapters may have
+    learned to make good in part. The base comes from where the quantised one came from, in the same precision.
+
+    Raises:
+        ModelError: the base has gone, or was quantised itself, or an adapter is not a plain LoRA.
+    """
+    quantised, names = plain_model(model), active_adapters(model)
+    base = quantised.name_or_path
+    if not base or not _only_plain_lora(model):
+        raise ModelError(f"cannot merge into {base or 'a base without a name'}; save the adapter and load it by PEFT")
+    precision = str(quantised.dtype).removeprefix("torch.")
+    whole = load_weights(base, precision, getattr(quantised.config, "_commit_hash", None)).eval()
+    if has_quantised(whole):
+        raise ModelError(f"{base}: quantised as it is stored, so nothing can be merged into it; save the adapter")
+    layers = linear_layers(whole)
+    for module, adapted in _adapted(model, names).items():
+        weight, delta = _weight(layers[module]), weight_delta(adapted, names)
+        if delta is not None:
+            weight.copy_(weight.float() + out_in(layers[module], delta.to(weight.device)))
+    return whole.requires_grad_(True)
 
 
 def _only_plain_lora(model: PeftModel) -> bool:

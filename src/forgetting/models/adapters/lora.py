@@ -10,13 +10,13 @@ from collections.abc import Sequence
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from peft.tuners.lora import LoraLayer
-from peft.utils.integrations import dequantize_module_weight
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from forgetting.core.errors import ModelError
 from forgetting.models.adapters.targets import is_conv1d, linear_layers, out_in, resolve_targets
 from forgetting.models.adapters.view import activate, active_adapters
+from forgetting.models.quantised import entries, whole_weight
 
 
 def add_lora(
@@ -112,7 +112,7 @@ def weight_delta(layer: nn.Module, names: Sequence[str]) -> Tensor | None:
 def effective_weight(layer: nn.Module) -> Tensor:
     """The weight that a layer computes with, active adapters included: fp32 `[out, in]`, a copy."""
     base = layer.get_base_layer() if isinstance(layer, LoraLayer) else layer
-    weight = out_in(layer, dequantize_module_weight(base)).float()
+    weight = out_in(layer, whole_weight(base)).float()
     active = tuple(layer.active_adapters) if isinstance(layer, LoraLayer) else ()
     delta = weight_delta(layer, active)
     return weight.clone() if delta is None else weight + delta
@@ -128,4 +128,4 @@ def trainable_share(model: nn.Module) -> float:
         for matrices in (layer.lora_A, layer.lora_B)
         for p in matrices.parameters()
     )
-    return trainable / (sum(p.numel() for p in model.parameters()) - adapters)
+    return trainable / (sum(map(entries, model.parameters())) - adapters)

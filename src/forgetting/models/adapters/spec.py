@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 from forgetting.core.errors import RecipeError, nearest
 
-Kind = Literal["full", "lora"]
+Kind = Literal["full", "lora", "qlora"]
 Init = Literal["default", "fila"]
 Epsilon = Literal["relative", "released"] | float
 """What is added to the retain Fisher information: see `forgetting.models.adapters.fila.epsilon_of`."""
@@ -16,6 +16,8 @@ Epsilon = Literal["relative", "released"] | float
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdapterSpec:
     """All weights (`full`), or a low-rank adapter of some matrices (`lora`) and how it starts.
+
+    `qlora` is `lora` on a model whose matrices are in 4 bits, and on no other.
 
     Raises:
         RecipeError: a value that has no meaning, named by its key.

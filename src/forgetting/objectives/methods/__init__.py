@@ -1,6 +1,7 @@
 """Methods by name: each is a function from typed parameters to an Objective, in one small file."""
 
 from forgetting.objectives.methods.dpo import dpo
+from forgetting.objectives.methods.forgetting import forgetting, ignoring
 from forgetting.objectives.methods.ga import ga, ga_kl, graddiff
 from forgetting.objectives.methods.ihl import ihl, loku
 from forgetting.objectives.methods.npo import npo
@@ -11,10 +12,12 @@ __all__ = [
     "Method",
     "build_method",
     "dpo",
+    "forgetting",
     "ga",
     "ga_kl",
     "get_method",
     "graddiff",
+    "ignoring",
     "ihl",
     "loku",
     "method_names",

@@ -1,0 +1,30 @@
+"""Taking one adapter off again: the model computes, and holds, what it did before the adapter was added."""
+
+from __future__ import annotations
+
+from peft import PeftModel
+from transformers import PreTrainedModel
+
+from forgetting.core.errors import ModelError, nearest
+from forgetting.models.adapters.view import activate, active_adapters
+
+
+def without(model: PreTrainedModel | PeftModel, names: tuple[str, ...]) -> PreTrainedModel | PeftModel:
+    """The model without the adapters `names`; the plain model where none is left. LoRA never changed its weights.
+
+    Raises:
+        ModelError: the model has no adapter of that name.
+    """
+    known = set(model.peft_config) if isinstance(model, PeftModel) else set()
+    for name in names:
+        if name not in known:
+            raise ModelError(f"the model has no adapter '{name}'; {nearest(name, known)}")
+    if not isinstance(model, PeftModel) or not names:
+        return model
+    if known == set(names):
+        return model.unload()
+    left = tuple(name for name in active_adapters(model) if name not in names)
+    for name in names:
+        model.delete_adapter(name)
+    activate(model, left)
+    return model

@@ -1,0 +1,79 @@
+"""A stage whose adapter is set aside for others to read, trained once for all runs that share an output folder."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from forgetting.core.folder import is_complete, recover, write_text
+from forgetting.data.encode import Encoded
+from forgetting.models.adapters import active_adapters, without
+from forgetting.pipeline.ownership import locked
+from forgetting.pipeline.save import save
+from forgetting.pipeline.stages import run_stage
+from forgetting.pipeline.voice import Voice
+from forgetting.recipe import Stage
+from forgetting.training.stage import Hooks
+from forgetting.training.stored_reference import data_fingerprint, fingerprint
+
+KEPT = ("result.json", "prepared.json", "history.jsonl")
+"""What a run keeps of the stage beside its adapter."""
+
+
+def set_aside(
+    stage: Stage,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    data: Mapping[str, Sequence[Encoded]],
+    *,
+    folder: Path,
+    cache: Path,
+    seed: int,
+    voice: Voice,
+) -> PreTrainedModel:
+    """Trains the stage, or finds it trained, and gives the model back as it was; the adapter is in `folder / "model"`.
+
+    What was trained is found by the model's weights, the encoded data, the stage's settings and the seed.
+
+    Args:
+        folder: the stage's own in its run.
+        cache: where trained stages are shared between runs; another run at work on this one is waited for.
+    """
+    shared = cache / "stages" / _key(stage, model, data, seed)
+    with locked(shared, wait=lambda: voice.say(f"stage {stage.name}: another run is training it; waiting")):
+        recover(shared / "model")
+        if is_complete(shared / "model"):
+            voice.say(f"stage {stage.name}: found trained ({shared})")
+        else:
+            before = active_adapters(model)
+            hooks = Hooks(progress=voice.progress, say=voice.say)
+            outcome = run_stage(
+                stage,
+                model,
+                tokenizer,
+                data,
+                folder=shared,
+                cache=cache / "references",
+                seed=seed,
+                voice=voice,
+                hooks=hooks,
+            )
+            save(outcome.model, tokenizer, shared / "model")
+            added = tuple(name for name in active_adapters(outcome.model) if name not in before)
+            model = without(outcome.model, added).eval()
+        for name in KEPT:
+            write_text(folder / name, (shared / name).read_text(encoding="utf-8"))
+        shutil.rmtree(folder / "model", ignore_errors=True)
+        shutil.copytree(shared / "model", folder / "model")
+    write_text(folder / "handed-over", "")
+    return model
+
+
+def _key(stage: Stage, model: PreTrainedModel, data: Mapping[str, Sequence[Encoded]], seed: int) -> str:
+    settings = stage.model_dump_json(exclude={"data", "part", "evaluate_every", "checkpoint_every"})
+    said = (fingerprint(model), data_fingerprint(data), settings, seed)
+    return hashlib.sha256(repr(said).encode()).hexdigest()[:16]

@@ -1,0 +1,200 @@
+"""Token scores, and the signed weights that follow from them: scored once for all runs that share model and data."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from forgetting.core.errors import RecipeError
+from forgetting.core.example import Example
+from forgetting.core.folder import write_text
+from forgetting.data.encode import Encoded, Formatting
+from forgetting.models.adapters import active_adapters, add_saved, is_adapter, without
+from forgetting.models.loading import load_model
+from forgetting.pipeline.look import Look
+from forgetting.pipeline.ownership import locked
+from forgetting.pipeline.truth import Truth, known
+from forgetting.pipeline.voice import Voice
+from forgetting.recipe import Stage
+from forgetting.training.scores import META, check_same
+from forgetting.training.scoring import ModelView, Scores, rows_fingerprint, score_tokens, tokenizer_fingerprint
+from forgetting.training.selection import Selected, histogram, select
+
+REFERENCE = "quality-reference"
+"""The reference's name among the adapters while tokens are scored."""
+
+
+def weighed(
+    stage: Stage,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    rows: Sequence[Encoded],
+    *,
+    examples: Sequence[Example],
+    formatting: Formatting,
+    stages: Path,
+    cache: Path,
+    seed: int,
+    voice: Voice,
+) -> list[Encoded]:
+    """The stage's rows with signed weights, as its `select` tells; rows in which nothing is left are dropped.
+
+    Leaves `selection.json` (what the report shows) and `scored.json` (what it took) in the stage's folder.
+
+    Args:
+        model: as the stage before left it: the base of the scores. It is left as it was.
+        rows: what `examples` were encoded to, in order, by `formatting`.
+        stages: the run's folder of stages, where a reference that was set aside stands.
+        cache: where scores are shared between runs.
+    """
+    assert stage.select is not None, "only a stage that selects is weighed"
+    began = time.perf_counter()
+    scores = _scores(stage, model, tokenizer, rows, stages, cache, voice)
+    selected = select(scores, stage.select, seed=seed)
+    for note in selected.notes:
+        voice.say(f"stage {stage.name}: {note}")
+    look = Look(tokenizer, scores.rows, seed)
+    truth = Truth(tokenizer, formatting) if known(examples) else None
+    owners = owners_of(examples, rows)
+    weighted = [signed for _, signed in weigh(zip(owners, rows, strict=True), scores, selected, look, truth)]
+    folder = stages / stage.name
+    shown = selection_json(scores, selected, look, truth)
+    write_text(folder / "selection.json", json.dumps(shown, ensure_ascii=False))
+    seconds = max(time.perf_counter() - began, float(scores.meta["seconds"]))
+    write_text(folder / "scored.json", json.dumps({"seconds": seconds, "rows": scores.rows, "tokens": scores.tokens}))
+    left = [encoded for encoded in weighted if encoded.supervised]
+    voice.say(f"stage {stage.name}: {summary(selected, len(rows) - len(left))}")
+    return left
+
+
+def _scores(
+    stage: Stage,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    rows: Sequence[Encoded],
+    stages: Path,
+    cache: Path,
+    voice: Voice,
+) -> Scores:
+    """Those that the recipe names, checked; or those of the reference it names, computed where no run has yet."""
+    asked = stage.select
+    assert asked is not None
+    if asked.scores is not None:
+        scores = Scores(asked.scores)
+        own = ModelView(model, active_adapters(model)).fingerprint()
+        here = {"model": own, "tokenizer": tokenizer_fingerprint(tokenizer), "data": rows_fingerprint(rows)}
+        check_same(scores.folder, scores.meta, here)
+        return scores
+    if asked.reference is None:
+        raise RecipeError(
+            f"stage '{stage.name}': select names no reference; write select.reference=stage:NAME or FOLDER"
+        )
+    reference = stages / stage.reads / "model" if stage.reads is not None else Path(asked.reference)
+    with views(model, reference) as (base, other):
+        whose = [base.fingerprint(), other.fingerprint(), tokenizer_fingerprint(tokenizer), rows_fingerprint(rows)]
+        folder = cache / "scores" / hashlib.sha256(repr(whose).encode()).hexdigest()[:16]
+        with locked(folder, wait=lambda: voice.say(f"stage {stage.name}: another run is scoring; waiting")):
+            if (folder / META).is_file():
+                voice.say(f"stage {stage.name}: token scores found ({folder})")
+                return Scores(folder)
+            progress = _counted(voice, len(rows))
+            return score_tokens(
+                rows, folder, base=base, reference=other, tokenizer=tokenizer, total=len(rows), progress=progress
+            )
+
+
+def _counted(voice: Voice, rows: int) -> Callable[[int, int | None, str], None]:
+    return lambda done, total, note: voice.progress(done, total or rows, note)
+
+
+@contextmanager
+def views(model: PreTrainedModel, reference: str | Path) -> Iterator[tuple[ModelView, ModelView]]:
+    """The model as it is and the reference, for the time of the block.
+
+    A reference that is an adapter (trained on this very model, with all that was active then) is put on the model, so
+    that both are views of one set of weights; one that is a model of its own is loaded beside it.
+
+    Raises:
+        ModelError: the reference cannot be loaded or does not fit.
+    """
+    before = active_adapters(model)
+    if not is_adapter(reference):
+        own = next(model.parameters())
+        other = load_model(reference, dtype=str(own.dtype).removeprefix("torch."), device=own.device)
+        yield ModelView(model, before), ModelView(other.model)
+        return
+    adapted = add_saved(model, reference, name=REFERENCE)
+    try:
+        yield ModelView(adapted, before), ModelView(adapted, (REFERENCE,))
+    finally:
+        without(adapted, (REFERENCE,))
+
+
+def weigh(
+    rows: Iterable[tuple[Example, Encoded]], scores: Scores, selected: Selected, look: Look, truth: Truth | None
+) -> Iterator[tuple[Encoded, Encoded]]:
+    """Each row as it was and with signed weights; what is shown of them is gathered on the way.
+
+    Raises:
+        RunError: the scores are of other rows.
+    """
+    for (example, encoded), scored in zip(rows, scores, strict=True):
+        signs_N = selected.signs(scored)
+        yield encoded, selected.weighted(encoded, scored)
+        look.add(example, encoded, scored, signs_N)
+        if truth is not None:
+            truth.add(example, encoded, scored, signs_N)
+
+
+def owners_of(examples: Sequence[Example], rows: Sequence[Encoded]) -> Iterator[Example]:
+    """The example that each row is of: a document's windows follow each other."""
+    found = iter(examples)
+    current = next(found)
+    for row in rows:
+        while row.key != current.id and not row.key.startswith(f"{current.id}#"):
+            current = next(found)
+        yield current
+
+
+def selection_json(scores: Scores, selected: Selected, look: Look, truth: Truth | None) -> dict[str, Any]:
+    """All that is shown of a selection; `noise` where the truth is known."""
+    asked = selected.selection
+    return {
+        "reference": asked.reference or f"scores {asked.scores}",
+        "level": asked.level,
+        "asked": asked.positives,
+        "forget_rate": asked.forget_rate,
+        "forget_by": asked.forget_by,
+        "share_positive": selected.share_positive,
+        "share_above_zero": selected.share_above_zero,
+        "threshold": selected.threshold,
+        "ties": selected.ties,
+        "tokens": selected.tokens,
+        "positive": selected.positive,
+        "negative": selected.negative,
+        "ignored": selected.ignored,
+        "rows": selected.rows,
+        "seed": selected.seed,
+        "notes": list(selected.notes),
+        "quality": {"mean": selected.survey.mean, "std": selected.survey.std},
+        "histogram": histogram(scores, selected),
+        **look.to_json(),
+        **({"noise": truth.to_json()} if truth is not None else {}),
+    }
+
+
+def summary(selected: Selected, emptied: int = 0) -> str:
+    """One line for the terminal."""
+    dropped = f"; {emptied} rows in which nothing is left are dropped" if emptied else ""
+    return (
+        f"{selected.positive:,} of {selected.tokens:,} tokens are learned, {selected.negative:,} forgotten, "
+        f"{selected.ignored:,} ignored (Q ≥ {selected.threshold:.4g} is positive; Q > 0 holds for "
+        f"{selected.share_above_zero:.1%}){dropped}"
+    )

@@ -1,0 +1,142 @@
+"""A stage's `selection.json` as typed values: which answer tokens it learns, which it forgets, and by what quality."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import TypeAdapter, ValidationError
+
+from forgetting.core.errors import RunError
+
+Sign = Literal[1, 0, -1]
+"""1: learnt, 0: ignored, −1: forgotten."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Token:
+    """One answer token; `q` is None where it could not be scored."""
+
+    text: str = ""
+    q: float | None = None
+    sign: Sign = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoredExample:
+    """One example that was drawn to be looked at."""
+
+    key: str = ""
+    where: str = ""
+    prompt: str = ""
+    tokens: tuple[Token, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LowToken:
+    """One of the tokens with the lowest Q, in its context."""
+
+    key: str = ""
+    before: str = ""
+    token: str = ""
+    after: str = ""
+    q: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceTokens:
+    """How many answer tokens of one source there are, and how many of them are negative."""
+
+    source: str
+    tokens: int = 0
+    negative: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Histogram:
+    """Counts between neighbouring edges of Q, and what lies below the first and above the last."""
+
+    edges: tuple[float, ...]
+    counts: tuple[int, ...]
+    below: int = 0
+    above: int = 0
+
+    def __post_init__(self) -> None:
+        if len(self.edges) != len(self.counts) + 1:
+            raise ValueError(f"{len(self.counts)} counts need {len(self.counts) + 1} edges, not {len(self.edges)}")
+        if not all(math.isfinite(edge) for edge in self.edges):
+            raise ValueError("an edge is not a finite number")
+
+    @property
+    def total(self) -> int:
+        """Everything that was counted, inside and outside the edges."""
+        return sum(self.counts) + self.below + self.above
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moments:
+    """Mean and standard deviation of Q, nats."""
+
+    mean: float | None = None
+    std: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenSelection:
+    """What was selected of a corpus. None where the file does not say it.
+
+    Threshold, ties, share above zero, moments and histogram are of what was selected: tokens, or at level `sequence`
+    whole answers by the mean of their tokens. `positive`, `negative` and `ignored` always count tokens.
+    """
+
+    reference: str | None = None
+    level: str = "token"
+    asked: float | str | None = None
+    share_positive: float | None = None
+    share_above_zero: float | None = None
+    threshold: float | None = None
+    ties: int | None = None
+    tokens: int | None = None
+    positive: int | None = None
+    negative: int | None = None
+    ignored: int | None = None
+    rows: int | None = None
+    seed: int | None = None
+    forget_by: str | None = None
+    quality: Moments = Moments()
+    histogram: Histogram | None = None
+    sources: tuple[SourceTokens, ...] = ()
+    examples: tuple[ScoredExample, ...] = ()
+    lowest: tuple[LowToken, ...] = ()
+    notes: tuple[str, ...] = ()
+    noise: Mapping[str, Any] | None = None
+    """How well quality finds tokens that are known to be wrong; None where that is not known."""
+
+    @property
+    def of_tokens(self) -> bool:
+        """Whether single tokens were selected, and not whole answers."""
+        return self.level != "sequence"
+
+    @property
+    def unit(self) -> str:
+        """What was selected, in the plural."""
+        return "tokens" if self.of_tokens else "answers"
+
+
+_SELECTION = TypeAdapter(TokenSelection)
+
+
+def read_selection(raw: Mapping[str, Any], place: str) -> TokenSelection:
+    """A selection as it was written; `place` is the file that an error names.
+
+    Raises:
+        RunError: a key does not hold what a selection writes.
+    """
+    try:
+        return _SELECTION.validate_python(dict(raw))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise RunError(f"{place}: {key}: {first['msg'].lower()}; select the tokens again") from error

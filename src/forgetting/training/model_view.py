@@ -1,0 +1,95 @@
+"""A model seen with some of its adapters: what it gives to tokens, and who it is. No weights are copied."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from peft.tuners.tuners_utils import BaseTunerLayer
+from torch import Tensor, nn
+
+from forgetting.core.batch import Batch
+from forgetting.models.adapters import adapters_active
+from forgetting.models.head import causal_model, head_of, supervised_hidden
+from forgetting.models.modes import in_evaluation_mode
+from forgetting.models.vocabulary import statistics
+from forgetting.objectives.statistics import LOGP
+from forgetting.training.stored_reference import fingerprint
+
+
+@dataclass(frozen=True, eq=False)
+class ModelView:
+    """A model with exactly these adapters active; without names a plain model, or the plain base below adapters.
+
+    Base and reference of token scores are two views of one set of weights: the adapters that were active before, and
+    those with the reference's. A reference that is a model of its own is a view of that one.
+    """
+
+    model: nn.Module
+    adapters: tuple[str, ...] = ()
+
+    @torch.no_grad()
+    def logps(self, batches: Sequence[Batch], after: Callable[[Batch], None]) -> NDArray[np.float32]:
+        """log p of every supervised token of the batches, one after the other, nats, `[N]`.
+
+        In evaluation mode; the head is applied to supervised positions only. The model's modes and adapters are put
+        back afterwards.
+
+        Args:
+            batches: on any device.
+            after: called with each batch when it is done.
+
+        Raises:
+            ModelError: the model has no adapter of that name.
+        """
+        device = next(self.model.parameters()).device
+        pieces = [np.zeros(0, dtype=np.float32)]
+        with in_evaluation_mode(self.model), adapters_active(self.model, self.adapters):
+            head = head_of(self.model)
+            for batch in batches:
+                there = batch.to(device)
+                hidden_ND = supervised_hidden(
+                    self.model, head, there.input_ids_BT, there.attention_mask_BT, there.sources_N
+                )
+                logp_N = statistics(hidden_ND, head, there.targets_N, (LOGP,))[LOGP.name]
+                pieces.append(logp_N.float().cpu().numpy())
+                after(batch)
+        return np.concatenate(pieces)
+
+    def fingerprint(self) -> str:
+        """16 hex digits of the model as it is seen: `fingerprint` of the plain model if no adapter is active.
+
+        An adapter counts by its weights, scaling and place, not by its name; those that are not seen do not count.
+        """
+        seen = SimpleNamespace(config=causal_model(self.model).config, state_dict=lambda: dict(self._weights()))
+        return fingerprint(cast(nn.Module, seen))
+
+    def _weights(self) -> Iterator[tuple[str, Tensor]]:
+        """The plain model's weights under their own names, then those of the active adapters, numbered."""
+        plain = causal_model(self.model)
+        layers = {name: layer for name, layer in plain.named_modules() if isinstance(layer, BaseTunerLayer)}
+        inside = tuple(f"{name}.{kind}." for name, layer in layers.items() for kind in layer.adapter_layer_names)
+        for name, tensor in plain.state_dict().items():
+            if not name.startswith(inside):
+                yield name.replace(".base_layer.", "."), tensor
+        for number, adapter in enumerate(self.adapters):
+            for place, layer in layers.items():
+                for kind in layer.adapter_layer_names:
+                    held = getattr(layer, kind)
+                    if adapter in held:
+                        yield from _named(f"{place}.{kind}.{number}", held[adapter])
+                scaling = getattr(layer, "scaling", {})
+                if adapter in scaling:
+                    yield f"{place}.{number}.scaling", torch.tensor(scaling[adapter])
+
+
+def _named(place: str, held: nn.Module | nn.Parameter) -> Iterator[tuple[str, Tensor]]:
+    if isinstance(held, nn.Parameter):
+        yield place, held
+    else:
+        yield from ((f"{place}.{name}", tensor) for name, tensor in held.state_dict().items())
