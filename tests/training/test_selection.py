@@ -17,9 +17,9 @@ from pydantic import ValidationError
 
 from forgetting.core.errors import DataError, RecipeError, RunError
 from forgetting.data.encode import Encoded
-from forgetting.training.quality import draws
+from forgetting.training.quality import draws, histogram
 from forgetting.training.scores import Scores
-from forgetting.training.selection import Selected, Selection, histogram, select
+from forgetting.training.selection import Selected, Selection, select
 from tests.training.test_scores import written
 
 FEW = st.sampled_from([-2.0, -0.5, -0.0, 0.0, 0.25, 1.0])
@@ -275,7 +275,7 @@ def test_weights_take_the_sign_and_keep_their_size(tmp_path: Path) -> None:
 def test_the_histogram_spans_exact_quantiles_and_loses_nothing(level: Any, tmp_path: Path) -> None:
     scores = written(tmp_path, ROWS, size=90)
     selected = select(scores, Selection(level=level), seed=0)
-    found = histogram(scores, selected)
+    found = histogram(scores, level, selected.survey.count)
     units = RANDOM.astype(np.float64)
     if level == "sequence":
         units = np.array([np.float32(np.mean(row)) for row in ROWS], dtype=np.float64)
@@ -295,6 +295,24 @@ def test_the_histogram_spans_exact_quantiles_and_loses_nothing(level: Any, tmp_p
 
 def test_a_histogram_of_nearly_one_value_has_width(tmp_path: Path) -> None:
     scores = written(tmp_path, [[1.0] * 999 + [-5.0] * 2 + [7.0] * 2])
-    found = histogram(scores, select(scores, Selection(positives=0.7), seed=0), bins=4)
+    found = histogram(scores, "token", 1003, bins=4)
     assert found["edges"] == [0.5, 0.75, 1.0, 1.25, 1.5] and found["counts"] == [0, 0, 999, 0]
     assert (found["below"], found["above"]) == (2, 2)
+
+
+@pytest.mark.parametrize("level", ["token", "sequence"])
+def test_ends_can_be_learned_whatever_their_quality(level: Any, tmp_path: Path) -> None:
+    scores = written(tmp_path, [[1.0, 2.0, -9.0], [-3.0, -4.0], [], [0.5]])
+    plain, ended = (
+        select(scores, Selection(positives=0.5, level=level, learn_ends=ends), seed=0) for ends in (False, True)
+    )
+    before, after = ([selected.signs(row).tolist() for row in scores] for selected in (plain, ended))
+    assert after == [[*row[:-1], 1] if row else [] for row in before]
+    assert ended.threshold == plain.threshold
+    assert ended.negative == sum(sign < 0 for row in after for sign in row) < plain.negative
+
+
+def test_only_ends_to_forget_is_nothing_to_forget(tmp_path: Path) -> None:
+    scores = written(tmp_path, [[1.0, 2.0, -9.0], [3.0, -8.0]])
+    with pytest.raises(DataError, match="only last tokens would be forgotten"):
+        select(scores, Selection(positives=0.6, learn_ends=True), seed=0)

@@ -31,6 +31,7 @@ def score(
     level: Annotated[str, typer.Option(help="token or sequence.")] = "token",
     forget_rate: Annotated[float | None, typer.Option(help="Share of all tokens to forget; default: the rest.")] = None,
     forget_by: Annotated[str, typer.Option(help="Which of the rest: lowest or random.")] = "lowest",
+    learn_ends: Annotated[bool, typer.Option(help="Learn the last token of every answer in any case.")] = False,
     max_length: Annotated[int, typer.Option(help="Tokens per row.")] = 1024,
     seed: Annotated[int, typer.Option(help="Of what is shown, and of forget-by random.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Write the data with signed token weights (.parquet).")] = None,
@@ -48,6 +49,7 @@ def score(
         level=level,
         forget_rate=forget_rate,
         forget_by=forget_by,
+        learn_ends=learn_ends,
     )
     with speaking(quiet=as_json) as voice:
         shown = score(

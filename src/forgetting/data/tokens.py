@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
+import json
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -108,3 +110,9 @@ def response_text(example: Example, tokenizer: PreTrainedTokenizerBase) -> str:
     if example.form != "tokens":
         return example.response
     return tokenizer.decode(list(example.token_ids), clean_up_tokenization_spaces=False)
+
+
+def tokenizer_fingerprint(tokenizer: PreTrainedTokenizerBase) -> str:
+    """16 hex digits of the tokenizer's vocabulary and chat template."""
+    said = json.dumps([sorted(tokenizer.get_vocab().items()), getattr(tokenizer, "chat_template", None)])
+    return hashlib.sha256(said.encode()).hexdigest()[:16]

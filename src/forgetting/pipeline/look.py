@@ -6,7 +6,7 @@ import heapq
 import random
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,19 +29,23 @@ class Look:
     tokenizer: PreTrainedTokenizerBase
     rows: int
     seed: int
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """By example id, what its source is called; where nothing is said, the file it came from."""
     examples: list[dict[str, Any]] = field(default_factory=list)
     sources: dict[str, Counter[str]] = field(default_factory=dict)
     _lowest: list[tuple[float, int, int, dict[str, Any]]] = field(default_factory=list)
     _seen: int = 0
+    _endless: int = 0
 
     def __post_init__(self) -> None:
         self._shown = set(random.Random(self.seed).sample(range(self.rows), min(EXAMPLES, self.rows)))
 
     def add(self, example: Example, encoded: Encoded, scored: ScoredRow, signs_N: NDArray[np.int8]) -> None:
         """The next row, with the sign of each of its supervised tokens."""
-        counts = self.sources.setdefault(source_of(example), Counter())
+        counts = self.sources.setdefault(self.labels.get(example.id) or source_of(example), Counter())
         counts["tokens"] += len(signs_N)
         counts["negative"] += int((signs_N < 0).sum())
+        self._endless += int((signs_N[-1:] < 0).sum())
         places = [i for i, w in enumerate(encoded.weights) if w != 0]
         quality_N = scored.quality
         if self._seen in self._shown:
@@ -49,6 +53,16 @@ class Look:
         for n in np.argsort(quality_N, kind="stable")[:LOWEST_OF_ONE]:
             self._consider(encoded, places[n], float(quality_N[n]))
         self._seen += 1
+
+    @property
+    def notes(self) -> list[str]:
+        """What the user should hear of the rows."""
+        if 2 * self._endless <= self._seen:
+            return []
+        return [
+            f"the last token of {self._endless:,} of {self._seen:,} answers is negative: the base knew when to stop, "
+            "and may unlearn it; write select.learn_ends=true to learn it all the same"
+        ]
 
     def _consider(self, encoded: Encoded, place: int, quality: float) -> None:
         if len(self._lowest) == LOWEST and -quality <= self._lowest[0][0]:

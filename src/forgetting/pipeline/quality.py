@@ -13,19 +13,21 @@ from typing import Any
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from forgetting.core.errors import RecipeError
-from forgetting.core.example import Example
+from forgetting.core.example import Example, Role
 from forgetting.core.folder import write_text
 from forgetting.data.encode import Encoded, Formatting
 from forgetting.models.adapters import active_adapters, add_saved, is_adapter, without
 from forgetting.models.loading import load_model
 from forgetting.pipeline.look import Look
 from forgetting.pipeline.ownership import locked
+from forgetting.pipeline.prepare import StageData
 from forgetting.pipeline.truth import Truth, known
 from forgetting.pipeline.voice import Voice
 from forgetting.recipe import Stage
+from forgetting.training.quality import histogram
 from forgetting.training.scores import META, check_same
 from forgetting.training.scoring import ModelView, Scores, rows_fingerprint, score_tokens, tokenizer_fingerprint
-from forgetting.training.selection import Selected, histogram, select
+from forgetting.training.selection import Selected, select
 
 REFERENCE = "quality-reference"
 """The reference's name among the adapters while tokens are scored."""
@@ -37,7 +39,7 @@ def weighed(
     tokenizer: PreTrainedTokenizerBase,
     rows: Sequence[Encoded],
     *,
-    examples: Sequence[Example],
+    data: StageData,
     formatting: Formatting,
     stages: Path,
     cache: Path,
@@ -50,7 +52,7 @@ def weighed(
 
     Args:
         model: as the stage before left it: the base of the scores. It is left as it was.
-        rows: what `examples` were encoded to, in order, by `formatting`.
+        rows: what the train examples of `data` were encoded to, in order, by `formatting`.
         stages: the run's folder of stages, where a reference that was set aside stands.
         cache: where scores are shared between runs.
     """
@@ -58,14 +60,15 @@ def weighed(
     began = time.perf_counter()
     scores = _scores(stage, model, tokenizer, rows, stages, cache, voice)
     selected = select(scores, stage.select, seed=seed)
-    for note in selected.notes:
-        voice.say(f"stage {stage.name}: {note}")
-    look = Look(tokenizer, scores.rows, seed)
+    examples = data.examples[Role.TRAIN]
+    look = Look(tokenizer, scores.rows, seed, data.corpus.labels if data.corpus is not None else {})
     truth = Truth(tokenizer, formatting) if known(examples) else None
     owners = owners_of(examples, rows)
     weighted = [signed for _, signed in weigh(zip(owners, rows, strict=True), scores, selected, look, truth)]
     folder = stages / stage.name
     shown = selection_json(scores, selected, look, truth)
+    for note in shown["notes"]:
+        voice.say(f"stage {stage.name}: {note}")
     write_text(folder / "selection.json", json.dumps(shown, ensure_ascii=False))
     seconds = max(time.perf_counter() - began, float(scores.meta["seconds"]))
     write_text(folder / "scored.json", json.dumps({"seconds": seconds, "rows": scores.rows, "tokens": scores.tokens}))
@@ -182,9 +185,9 @@ def selection_json(scores: Scores, selected: Selected, look: Look, truth: Truth 
         "ignored": selected.ignored,
         "rows": selected.rows,
         "seed": selected.seed,
-        "notes": list(selected.notes),
+        "notes": [*selected.notes, *look.notes],
         "quality": {"mean": selected.survey.mean, "std": selected.survey.std},
-        "histogram": histogram(scores, selected),
+        "histogram": histogram(scores, asked.level, selected.survey.count),
         **look.to_json(),
         **({"noise": truth.to_json()} if truth is not None else {}),
     }

@@ -18,6 +18,7 @@ from forgetting.core.errors import RunError
 from forgetting.core.folder import write_text
 from forgetting.core.measure import Measure
 from forgetting.core.record import Record, read_records, write_records
+from forgetting.data.tokens import tokenizer_fingerprint
 from forgetting.evaluation.answers import answer
 from forgetting.evaluation.extraction import extract
 from forgetting.metrics.score import score
@@ -78,9 +79,7 @@ def _records_of(
 
 def cached(model: nn.Module, tokenizer: PreTrainedTokenizerBase, suite: Suite, recipe: Recipe, voice: Voice) -> Taken:
     """`take` of a model that is not being trained, kept for other runs under the same output folder."""
-    vocabulary = hashlib.sha256(json.dumps(sorted(tokenizer.get_vocab().items())).encode()).hexdigest()
-    template, by = getattr(tokenizer, "chat_template", None), version("forgetting")
-    whom = (fingerprint(model), vocabulary, template, recipe.format.model_dump(), by)
+    whom = (fingerprint(model), tokenizer_fingerprint(tokenizer), recipe.format.model_dump(), version("forgetting"))
     asked = [(s.name, digest(s.examples), s.generate, s.max_new_tokens, s.extraction) for s in suite.splits]
     folder = Path(recipe.output) / ".cache" / "records"
     file = folder / f"{_key(whom, asked)}.jsonl"

@@ -202,7 +202,7 @@ class _Carrier:
                 model,
                 self.loaded.tokenizer,
                 data[Role.TRAIN],
-                examples=self.data[stage.name].examples[Role.TRAIN],
+                data=self.data[stage.name],
                 formatting=self.recipe.format,
                 stages=self.measurer.folder / "stages",
                 cache=self._cache,

@@ -75,8 +75,6 @@ def score(
 
     scores = _scores(loaded, reference, rows, folder, voice)
     selected = select(scores, asked, seed=seed)
-    for note in selected.notes:
-        voice.say(note)
     look = Look(loaded.tokenizer, scores.rows, seed)
     first = next(iter(held if held is not None else _streamed(sources)))
     truth = Truth(loaded.tokenizer, formatting) if known([first]) else None
@@ -85,8 +83,9 @@ def score(
         write_weighted(out, held, ((row, _signs(row, signed)) for row, signed in weighed))
     else:
         deque(weighed, maxlen=0)
-    voice.say(summary(selected))
     shown = selection_json(scores, selected, look, truth)
+    for line in (*shown["notes"], summary(selected)):
+        voice.say(line)
     write_text(folder / "selection.json", json.dumps(shown, ensure_ascii=False))
     if page is not None:
         write_text(page, quality_page(shown, " + ".join(map(str, sources))))

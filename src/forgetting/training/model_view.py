@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from types import SimpleNamespace
-from typing import cast
 
 import numpy as np
 import torch
@@ -19,7 +17,7 @@ from forgetting.models.head import causal_model, head_of, supervised_hidden
 from forgetting.models.modes import in_evaluation_mode
 from forgetting.models.vocabulary import statistics
 from forgetting.objectives.statistics import LOGP
-from forgetting.training.stored_reference import fingerprint
+from forgetting.training.stored_reference import fingerprint_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,8 +64,7 @@ class ModelView:
 
         An adapter counts by its weights, scaling and place, not by its name; those that are not seen do not count.
         """
-        seen = SimpleNamespace(config=causal_model(self.model).config, state_dict=lambda: dict(self._weights()))
-        return fingerprint(cast(nn.Module, seen))
+        return fingerprint_of(causal_model(self.model).config, self._weights())
 
     def _weights(self) -> Iterator[tuple[str, Tensor]]:
         """The plain model's weights under their own names, then those of the active adapters, numbered."""

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from fractions import Fraction
+from typing import Any, Literal
 
 import numpy as np
 
 from forgetting.core.errors import DataError, RunError
-from forgetting.training.quantile import Keys
+from forgetting.training.quantile import Keys, keys_of, order_statistics, value_of
 from forgetting.training.scores import Floats, ScoredRow, Scores
 
 Level = Literal["token", "sequence"]
@@ -77,3 +79,25 @@ def survey_of(scores: Scores, level: Level) -> Survey:
 def draws(seed: int, key: str, count: int) -> Keys:
     """One uniform 32-bit number for each of a row's units: a function of seed, key and position alone."""
     return np.frombuffer(hashlib.shake_128(f"{seed} {key}".encode()).digest(4 * count), dtype="<u4")
+
+
+def histogram(scores: Scores, level: Level, count: int, bins: int = 60) -> dict[str, Any]:
+    """Counts of the `count` units' Q between their 0.5% and 99.5% quantiles, and of those below and above.
+
+    The quantiles are exact: the ⌈0.005·count⌉-th and the ⌈0.995·count⌉-th smallest Q, the first and the last of
+    `bins` + 1 evenly spaced `edges`. Each bin holds its left edge, the last one both. Where the two are one number, the
+    edges reach half a nat to either side.
+    """
+    ranks = [math.ceil(Fraction(q, 1000) * count) - 1 for q in (5, 995)]
+    found = order_statistics(lambda: map(keys_of, qualities(scores, level)), ranks)
+    low, high = (value_of(f.key) for f in found)
+    if low == high:
+        low, high = low - 0.5, high + 0.5
+    edges = np.linspace(low, high, bins + 1)
+    counts = np.zeros(bins, dtype=np.int64)
+    below = above = 0
+    for quality in qualities(scores, level):
+        counts += np.histogram(quality.astype(np.float64), bins=edges)[0]
+        below += int((quality < low).sum())
+        above += int((quality > high).sum())
+    return {"edges": edges.tolist(), "counts": counts.tolist(), "below": below, "above": above}

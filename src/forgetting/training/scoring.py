@@ -28,6 +28,7 @@ from forgetting.core.errors import ModelError, RunError
 from forgetting.core.folder import write_text
 from forgetting.data.batches import collate
 from forgetting.data.encode import Encoded
+from forgetting.data.tokens import tokenizer_fingerprint
 from forgetting.training.micro_batches import MICRO_BATCH_TOKENS
 from forgetting.training.model_view import ModelView
 from forgetting.training.scores import (
@@ -122,12 +123,6 @@ def score_tokens(
         del members  # before the next ones are drawn
     said = {"data": digest.hexdigest()[:16], "rows": done, "tokens": tokens, "seconds": round(seconds, 3)}
     return _finish(folder, number, {"format": FORMAT, **whose, **said})
-
-
-def tokenizer_fingerprint(tokenizer: PreTrainedTokenizerBase) -> str:
-    """16 hex digits of the tokenizer's vocabulary and chat template."""
-    said = json.dumps([sorted(tokenizer.get_vocab().items()), getattr(tokenizer, "chat_template", None)])
-    return hashlib.sha256(said.encode()).hexdigest()[:16]
 
 
 def _begin(folder: Path, whose: dict[str, str]) -> float:

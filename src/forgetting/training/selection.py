@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +44,12 @@ class Selection(BaseModel):
     )
     forget_by: Literal["lowest", "random"] = Field(
         "lowest", description="Which of the negative tokens a forget_rate takes; the others are ignored."
+    )
+
+    learn_ends: bool = Field(
+        False,
+        description="The last token of every answer is learned, whatever its quality: a base that knows when to stop "
+        "gains nothing there, and would unlearn it.",
     )
 
     @field_validator("positives")
@@ -116,7 +122,11 @@ class Selected:
         if self.draw is not None:
             forgotten &= draws(self.seed, row.key, len(quality)) <= self.draw
         signs = positive.astype(np.int8) - forgotten.astype(np.int8)
-        return signs if self.selection.level == "token" else np.repeat(signs, len(row.target_ids))
+        if self.selection.level == "sequence":
+            signs = np.repeat(signs, len(row.target_ids))
+        if self.selection.learn_ends:
+            signs[-1:] = 1
+        return signs
 
     def weighted(self, encoded: Encoded, row: ScoredRow) -> Encoded:
         """The row with |weight| · sign on every scored token; none may be left that is supervised.
@@ -177,30 +187,10 @@ def select(scores: Scores, selection: Selection, *, seed: int) -> Selected:
     if forgotten is not None and selection.forget_by == "random":
         selected = replace(selected, draw=_draw(scores, selected, min(forgotten, at.below)))
     notes = _notes(selected, asked=positives, negatives=at.below, forgotten=forgotten)
-    return replace(_counted(scores, selected), notes=notes)
-
-
-def histogram(scores: Scores, selected: Selected, bins: int = 60) -> dict[str, Any]:
-    """Counts of the units' Q between their 0.5% and 99.5% quantiles, and of those below and above.
-
-    The quantiles are exact: the ⌈0.005·n⌉-th and the ⌈0.995·n⌉-th smallest Q, the first and the last of `bins` + 1
-    evenly spaced `edges`. Each bin holds its left edge, the last one both. Where the two are one number, the edges
-    reach half a nat to either side.
-    """
-    level, n = selected.selection.level, selected.survey.count
-    ranks = [math.ceil(Fraction(q, 1000) * n) - 1 for q in (5, 995)]
-    found = order_statistics(lambda: map(keys_of, qualities(scores, level)), ranks)
-    low, high = (value_of(f.key) for f in found)
-    if low == high:
-        low, high = low - 0.5, high + 0.5
-    edges = np.linspace(low, high, bins + 1)
-    counts = np.zeros(bins, dtype=np.int64)
-    below = above = 0
-    for quality in qualities(scores, level):
-        counts += np.histogram(quality.astype(np.float64), bins=edges)[0]
-        below += int((quality < low).sum())
-        above += int((quality > high).sum())
-    return {"edges": edges.tolist(), "counts": counts.tolist(), "below": below, "above": above}
+    counted = replace(_counted(scores, selected), notes=notes)
+    if selection.learn_ends and not counted.negative and forgotten != 0:
+        raise DataError(f"{scores.folder}: only last tokens would be forgotten, which learn_ends learns; leave it out")
+    return counted
 
 
 def _as_written(share: float) -> Fraction:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from transformers import PreTrainedConfig
 
 from forgetting.core.batch import Batch
 from forgetting.core.errors import RunError
@@ -73,9 +74,14 @@ class StoredReference:
 
 def fingerprint(model: nn.Module) -> str:
     """16 hex digits of the model's config (but for where it came from) and of every weight's name and bytes."""
-    config = causal_model(model).config.to_dict()
-    digest = hashlib.sha256(repr(sorted((k, v) for k, v in config.items() if k not in _NOT_THE_MODEL)).encode())
-    for name, tensor in sorted(model.state_dict().items()):
+    return fingerprint_of(causal_model(model).config, model.state_dict().items())
+
+
+def fingerprint_of(config: PreTrainedConfig, weights: Iterable[tuple[str, Tensor]]) -> str:
+    """The same of a config and named weights."""
+    said = sorted((k, v) for k, v in config.to_dict().items() if k not in _NOT_THE_MODEL)
+    digest = hashlib.sha256(repr(said).encode())
+    for name, tensor in sorted(weights, key=lambda named: named[0]):
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()[:16]
