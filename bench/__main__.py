@@ -9,10 +9,16 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import el, evaluation, fila, step
+from bench import el, evaluation, fila, forgetting, step
 from bench.report import Benchmark, Plan
 
-BENCHMARKS: dict[str, Benchmark] = {"step": step.run, "el": el.run, "evaluation": evaluation.run, "fila": fila.run}
+BENCHMARKS: dict[str, Benchmark] = {
+    "step": step.run,
+    "el": el.run,
+    "evaluation": evaluation.run,
+    "fila": fila.run,
+    "forgetting": forgetting.run,
+}
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ import sys
 from typing import NoReturn
 
 # isort: off
-from forgetting.cli import running, sweep, measuring, scoring, reproduce, corrupt, listing, lab  # noqa: F401 - in the order of `forget --help`
+from forgetting.cli import running, sweep, measuring, scoring, reproduce, corrupt, build, listing, lab  # noqa: F401 - in the order of `forget --help`
 
 # isort: on
 from forgetting.cli.app import app

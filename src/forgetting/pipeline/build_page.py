@@ -95,10 +95,11 @@ def figure(separation: Mapping[str, Any]) -> Markup:
 
 
 def _steps(edges: Sequence[float], values: Sequence[float]) -> list[tuple[float, float]]:
-    corners = [
-        (edge, value) for i, value in enumerate(values) for edge, value in ((edges[i], value), (edges[i + 1], value))
-    ]
-    return [(edges[0], 0.0), *corners, (edges[-1], 0.0)]
+    """The outline of the bars, from the first to the last that is not empty."""
+    held = [i for i, value in enumerate(values) if value]
+    bars = range(held[0], held[-1] + 1)
+    corners = [(edge, values[i]) for i in bars for edge in (edges[i], edges[i + 1])]
+    return [(edges[bars[0]], 0.0), *corners, (edges[bars[-1] + 1], 0.0)]
 
 
 def _key(index: int, name: str) -> list[Markup]:
