@@ -17,7 +17,7 @@ def test_there_is_exactly_one_place(places: dict) -> None:
 
 
 def test_a_column_maps_to_something_an_example_holds() -> None:
-    with pytest.raises(ValidationError, match="columns: 'promt' is nothing an example holds; known: prompt, input, response"):
+    with pytest.raises(ValidationError, match="columns: 'promt' is nothing an example holds; known: prompt, input"):
         Source(path="a", columns={"promt": "q"})
 
 

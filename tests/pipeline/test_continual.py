@@ -129,3 +129,21 @@ def test_a_stage_knows_whose_adapter_it_trains(recipe_file: Path, world: Path) -
     assert [kept.adapter_of(stage) for stage in kept.stages] == ["set0", "set0", "set0"]
     mixed = load_recipe(file, ["stages.set1.between=merge"])
     assert [mixed.adapter_of(stage) for stage in mixed.stages] == ["set0", "set0", "set2"]
+
+
+def test_curlora_trains_by_recipe_and_does_not_stand_beside_lora(recipe_file: Path, world: Path) -> None:
+    recipe = yaml.safe_load(three_sets(recipe_file, world, "stack", "npo").read_text())
+    for stage in recipe["stages"]:
+        stage["adapter"] = {"kind": "curlora", "rank": 4}
+    file = recipe_file.with_name("curlora.yaml")
+    file.write_text(yaml.safe_dump(recipe))
+    folder = run(load_recipe(str(file)), report=False)
+    assert json.loads((folder / "model" / "adapter_config.json").read_text())["peft_type"] == "CURLORA"
+    recipe["stages"][1]["adapter"] = {"kind": "lora", "rank": 4}
+    file.write_text(yaml.safe_dump(recipe))
+    with pytest.raises(RecipeError, match="LoRA and CURLoRA cannot be stacked"):
+        load_recipe(str(file))
+    recipe["stages"][1]["adapter"] = {"kind": "curlora", "alpha": 4}
+    file.write_text(yaml.safe_dump(recipe))
+    with pytest.raises(RecipeError, match=r"adapter.alpha: 4.* has no meaning for CURLoRA"):
+        load_recipe(str(file))

@@ -36,7 +36,6 @@ from forgetting.pipeline.stages import (
     hand_over,
     handed_over,
     run_stage,
-    spec_of,
 )
 from forgetting.pipeline.suites import check_passages, stop_splits, suite_of
 from forgetting.pipeline.voice import SILENT, Voice
@@ -103,7 +102,7 @@ def loaded_for(recipe: Recipe) -> tuple[LoadedModel, Recipe]:
     loaded = load(recipe.model, recipe)
     for stage in recipe.stages:
         if stage.adapter_or_full.kind != "full":
-            resolve_targets(loaded.model, spec_of(stage.adapter_or_full).targets)
+            resolve_targets(loaded.model, stage.adapter_or_full.targets)
     positions = longest_row(loaded.model)
     if positions is not None and positions < recipe.format.max_length:
         recipe = recipe.model_copy(update={"format": recipe.format.model_copy(update={"max_length": positions})})

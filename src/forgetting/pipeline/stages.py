@@ -17,7 +17,6 @@ from forgetting.core.folder import is_complete, recover, write_text
 from forgetting.data.encode import Encoded
 from forgetting.evaluation.answers import padding_id
 from forgetting.models.adapters import (
-    AdapterSpec,
     active_adapters,
     attach,
     load_state,
@@ -50,19 +49,14 @@ class StageOutcome:
     total: int
 
 
-def spec_of(adapter: Adapter) -> AdapterSpec:
-    """A recipe's adapter as the models room takes it."""
-    values = adapter.model_dump(exclude={"importance_examples"})
-    targets = values.pop("targets")
-    return AdapterSpec(**values, targets=targets if isinstance(targets, str) else tuple(targets))
-
-
 def adapter_words(adapter: Adapter) -> str:
     """How messages and reports name it."""
     if adapter.kind == "full":
         return "full"
-    kind = {"lora": "LoRA", "qlora": "QLoRA"}[adapter.kind] + (" + FILA" if adapter.starts_by_fila else "")
-    return f"{kind}, rank {adapter.rank}, {adapter.targets if isinstance(adapter.targets, str) else 'named'} targets"
+    kind = {"lora": "LoRA", "qlora": "QLoRA", "curlora": "CURLoRA"}[adapter.kind]
+    start = " + FILA" if adapter.starts_by_fila else ""
+    targets = adapter.targets if isinstance(adapter.targets, str) else "named"
+    return f"{kind}{start}, rank {adapter.rank}, {targets} targets"
 
 
 def run_stage(
@@ -150,7 +144,7 @@ def _with_adapter(
 ) -> PreTrainedModel:
     """The model ready to train; a stage that goes on finds both of FILA's halves in its checkpoint."""
     adapter = stage.adapter_or_full
-    spec = spec_of(adapter)
+    spec = adapter.spec
     if recover(folder / "last"):
         voice.say(f"{folder / 'last'}: a half-written checkpoint was thrown away; going on from the one before")
     checkpoint = load_checkpoint(folder / "last")
@@ -224,7 +218,7 @@ def handed_over(
         checkpoint = load_checkpoint(folder / ("best" if is_complete(folder / "best") else "last"))
         assert checkpoint is not None, "a finished stage has a checkpoint"
         if adapter is None:
-            return attach(model, spec_of(stage.adapter_or_full), name=stage.name, seed=seed, state=checkpoint.weights)
+            return attach(model, stage.adapter_or_full.spec, name=stage.name, seed=seed, state=checkpoint.weights)
         load_state(model, checkpoint.weights)
         return model
     return load_model(folder / "model", dtype=dtype, device=next(model.parameters()).device).model

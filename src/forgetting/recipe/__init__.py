@@ -1,7 +1,8 @@
 """What a user writes: a recipe, typed and validated, YAML ⇄ objects."""
 
 from forgetting.recipe.reading import BUILT_IN, load_recipe, recipe_from, recipe_names, recipe_summary, selection_from
-from forgetting.recipe.values import Adapter, Label, Recipe, Sources, Stage
+from forgetting.recipe.stage import Adapter, Sources, Stage
+from forgetting.recipe.values import Label, Recipe
 
 __all__ = [
     "BUILT_IN",

@@ -14,7 +14,8 @@ from forgetting.data.corpus import Corpus
 from forgetting.data.encode import Formatting
 from forgetting.data.source import Source
 from forgetting.recipe import files
-from forgetting.recipe.values import Adapter, Recipe, Stage
+from forgetting.recipe.stage import Adapter, Stage
+from forgetting.recipe.values import Recipe
 from forgetting.training.selection import Selection
 
 BUILT_IN = Path(__file__).parents[1] / "recipes"

@@ -1,4 +1,4 @@
-"""The values of a recipe: stages, adapters, data, and what is measured."""
+"""A recipe: stages, data, and what is measured."""
 
 from __future__ import annotations
 
@@ -15,126 +15,7 @@ from forgetting.core.example import Role
 from forgetting.data.corpus import Corpus, check_shares
 from forgetting.data.encode import Formatting
 from forgetting.data.source import Source
-from forgetting.objectives.methods import build_method, get_method
-from forgetting.objectives.objective import Objective
-from forgetting.training.selection import Selection
-from forgetting.training.settings import Optimisation
-
-NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
-"""What stages, runs and labels may be called: they become names of files."""
-
-
-class Adapter(BaseModel):
-    """Which weights a stage trains."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    kind: Literal["full", "lora", "qlora"] = Field(
-        "full",
-        description="Default: lora where a key of LoRA is given, else full. qlora: LoRA beside weights kept in 4 bits "
-        "(pip install 'forgetting[qlora]').",
-    )
-    rank: int = Field(16, gt=0)
-    alpha: float | None = Field(None, gt=0, description="The update is scaled by alpha / rank; default 2 × rank.")
-    dropout: float = Field(0.0, ge=0, lt=1)
-    targets: str | list[str] = Field("all", description="all, qv, qkvo, ffn, qvffn, or names of modules.")
-    init: Literal["default", "fila"] = "default"
-    epsilon: Literal["relative", "released"] | float = Field("relative", description="FILA's ε: see docs/decisions.md.")
-    importance_examples: int | None = Field(
-        None, gt=0, description="Examples per role that FILA's importance is taken of."
-    )
-
-    @property
-    def starts_by_fila(self) -> bool:
-        """Whether it is initialised by FILA; full tuning has nothing to initialise."""
-        return self.kind != "full" and self.init == "fila"
-
-    @model_validator(mode="before")
-    @classmethod
-    def _lora_by_its_keys(cls, value: Any) -> Any:
-        return {"kind": "lora", **value} if isinstance(value, Mapping) and value else value
-
-
-class Stage(Optimisation):
-    """One optimisation: a method on an adapter."""
-
-    name: str = Field("unlearn", pattern=NAME)
-    method: Annotated[dict[str, Any], BeforeValidator(lambda v: {"name": v} if isinstance(v, str) else v)] = Field(
-        description="A method's name, or {name: npo, beta: 0.1, …}."
-    )
-    adapter: Adapter | None = Field(None, description="Default: the method's own; full tuning where it names none.")
-    data: dict[str, Sources] = Field(default_factory=dict, description="By role; overrides the recipe's data.")
-    part: Literal["train", "reference", "all"] = Field(
-        "train", description="Which part of the corpus it trains on, where `corpus` sets a reference part off."
-    )
-    select: Selection | None = Field(
-        None, description="Tokens of the training data are scored, and told apart into those to learn and to forget."
-    )
-    between: Literal["merge", "stack", "keep", "aside"] = Field(
-        "merge",
-        description="What becomes of this stage's adapter before the next: merged, kept frozen below the next one, "
-        "trained on by the next stage, or set aside (the next stage starts from where this one did; a stage set aside "
-        "that no other reads is left out).",
-    )
-    until: Literal["extraction"] | None = Field(
-        None,
-        description="extraction: end at the first evaluation where EL_n and MA of the forget set are at or below those "
-        "of unseen text; the duration is then the most that is allowed.",
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _adapter_of_the_method(cls, value: Any) -> Any:
-        """What the recipe says of the adapter stands over the method's default."""
-        if isinstance(value, Mapping) and isinstance(value.get("method"), str | Mapping):
-            method = value["method"]
-            name = method if isinstance(method, str) else method.get("name")
-            own = value.get("adapter")
-            if isinstance(name, str) and (own is None or isinstance(own, Mapping)):
-                return {**value, "adapter": {**get_method(name).adapter, **(own or {})}}
-        return value
-
-    @model_validator(mode="after")
-    def _builds(self) -> Self:
-        if "name" not in self.method:
-            raise ValueError("method: give its name: {name: npo, …}")
-        if self.keep == "best" and self.evaluate_every is None:
-            raise ValueError("keep: 'best' needs evaluations to choose by; set evaluate_every, or keep: last")
-        if self.until is not None and (self.evaluate_every is None or self.keep == "best"):
-            raise ValueError("until: ends at an evaluation and keeps its weights; set evaluate_every, and keep: last")
-        if self.is_aside and (self.adapter_or_full.kind == "full" or self.keep == "best" or self.until is not None):
-            raise ValueError("between: aside is for an adapter trained to its end; give a LoRA, without keep and until")
-        if self.select is not None and Role.TRAIN not in self.roles:
-            raise ValueError(f"select: tells tokens of the train data apart, and '{self.method['name']}' reads none")
-        self.objective()
-        return self
-
-    @property
-    def is_aside(self) -> bool:
-        """Whether its adapter is set aside, for other stages to read."""
-        return self.between == "aside"
-
-    @property
-    def reads(self) -> str | None:
-        """The stage whose adapter is the reference that it scores tokens by; None: none."""
-        asked = self.select.reference if self.select is not None else None
-        return asked.removeprefix("stage:") if asked is not None and asked.startswith("stage:") else None
-
-    @property
-    def adapter_or_full(self) -> Adapter:
-        """The adapter, full tuning if nothing was said."""
-        return self.adapter or Adapter()
-
-    @property
-    def roles(self) -> tuple[str, ...]:
-        """The roles whose data it reads: FILA weighs forget against retain even where no term does."""
-        fila = (Role.FORGET, Role.RETAIN) if self.adapter_or_full.starts_by_fila else ()
-        return tuple(dict.fromkeys((*self.objective().roles, *fila)))
-
-    def objective(self) -> Objective:
-        """The stage's objective."""
-        parameters = {k: v for k, v in self.method.items() if k != "name"}
-        return build_method(self.method["name"], parameters)
+from forgetting.recipe.stage import NAME, Sources, Stage
 
 
 def _known_roles(value: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -145,7 +26,6 @@ def _known_roles(value: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 Label = Annotated[str, Field(pattern=NAME)]
-Sources = Annotated[list[Source], BeforeValidator(lambda v: v if isinstance(v, list) else [v])]
 
 
 def _suites(value: Any) -> Any:
@@ -239,6 +119,11 @@ class Recipe(BaseModel):
     @model_validator(mode="after")
     def _one_adapter_trained_on(self) -> Self:
         for before, after in zip(self.stages[:-1], self.stages[1:], strict=True):
+            kinds = {before.adapter_or_full.kind, after.adapter_or_full.kind}
+            if before.between == "stack" and kinds > {"curlora"} and "full" not in kinds:
+                raise ValueError(
+                    f"stage '{before.name}': LoRA and CURLoRA cannot be stacked on one model; write between: merge"
+                )
             if before.between == "keep" and before.adapter_or_full != after.adapter_or_full:
                 raise ValueError(
                     f"stage '{before.name}' is to keep its adapter in training (between: keep), but stage "

@@ -261,7 +261,9 @@ def _check_seen(model: nn.Module, forward: RowCost) -> None:
     head: Any = inner.get_output_embeddings()
     apart |= set() if head is None else {id(p) for p in head.parameters()}
     least = 2 * sum(
-        p.numel() for n, p in inner.named_parameters() if p.dim() > 1 and id(p) not in apart and ".lora_" not in n
+        p.numel()
+        for n, p in inner.named_parameters()
+        if p.dim() > 1 and id(p) not in apart and ".lora_" not in n and ".curlora_" not in n
     )
     if forward.token < least:
         raise ModelError(

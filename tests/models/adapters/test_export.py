@@ -101,7 +101,7 @@ def test_another_kind_of_adapter_is_merged_by_peft_and_not_saved_as_lora(tmp_pat
     config = LoraConfig(r=2, target_modules=["q_proj"], use_dora=True, init_lora_weights=False)
     model = get_peft_model(tiny_model("llama"), config)
     expected = logits(model)
-    with pytest.raises(ModelError, match="only plain LoRA can be saved"):
+    with pytest.raises(ModelError, match="only plain LoRA and CURLoRA can be saved"):
         save_adapter(model, tiny_tokenizer(), tmp_path / "adapter")
     assert not list(tmp_path.iterdir())
     assert worst(logits(merged(model)), expected) <= 1e-5

@@ -21,6 +21,15 @@ def test_alpha_is_twice_the_rank_unless_given() -> None:
         ({"dropout": 1.0}, r"adapter\.dropout"),
         ({"epsilon": "publihsed"}, r"adapter\.epsilon: 'publihsed'"),
         ({"epsilon": 0.0}, r"adapter\.epsilon"),
+        ({"kind": "curlra"}, r"adapter\.kind: 'curlra' is not known; did you mean 'curlora'\?"),
+        (
+            {"kind": "curlora", "drawing": "relesed"},
+            r"adapter\.drawing: 'relesed' is not known; did you mean 'released'",
+        ),
+        ({"drawing": "released"}, r"adapter\.drawing: released is for CURLoRA; write kind: curlora"),
+        ({"kind": "curlora", "init": "fila"}, r"adapter\.init: fila has no meaning for CURLoRA; remove the key"),
+        ({"kind": "curlora", "alpha": 8}, r"adapter\.alpha: 8 has no meaning for CURLoRA"),
+        ({"kind": "curlora", "dropout": 0.1}, r"adapter\.dropout: 0\.1 has no meaning for CURLoRA"),
     ],
 )
 def test_a_value_without_meaning_is_named(values: dict, message: str) -> None:

@@ -1,6 +1,7 @@
-"""Which weights train: full tuning and LoRA, how an adapter starts, views, export. One idea per file."""
+"""Which weights train: full tuning, LoRA, CURLoRA; how an adapter starts, views, export. One idea per file."""
 
 from forgetting.models.adapters.attach import attach
+from forgetting.models.adapters.curlora import add_curlora
 from forgetting.models.adapters.export import merged, merged_into_whole, save_adapter
 from forgetting.models.adapters.lora import adapter_name, add_lora, trainable_share
 from forgetting.models.adapters.remove import without
@@ -16,6 +17,7 @@ __all__ = [
     "adapter_name",
     "adapter_state",
     "adapters_active",
+    "add_curlora",
     "add_lora",
     "add_saved",
     "attach",

@@ -10,6 +10,7 @@ from transformers import PreTrainedModel
 
 from forgetting.core.errors import ModelError
 from forgetting.models.adapters import fila
+from forgetting.models.adapters.curlora import add_curlora
 from forgetting.models.adapters.export import merged
 from forgetting.models.adapters.lora import adapter_name, add_lora
 from forgetting.models.adapters.spec import AdapterSpec
@@ -29,23 +30,27 @@ def attach(
     """The model with the weights of `spec` trainable and all else frozen; it computes what it computed before.
 
     `full`: adapters of earlier stages are merged into the weights first. `lora`, `qlora`: a new adapter, named as the
-    stage (see `adapter_name`), on top of those that are active; FILA adds a frozen one beside it.
+    stage (see `adapter_name`), on top of those that are active; FILA adds a frozen one beside it. `curlora`: likewise.
 
     Args:
         name: the stage's.
-        seed: of the random start of A, and of FILA's decomposition of very large matrices.
+        seed: of the random start of A, of FILA's decomposition of very large matrices, of CURLoRA's drawing.
         importance: for FILA, of each module: `forgetting.training.importance.row_importance`.
         state: what `adapter_state` or, for `full`, `trainable_state` gave when the stage was saved: the weights are
             put back instead of started, and no importance is needed.
 
     Raises:
         ModelError: the targets fit nothing, the name is taken, FILA is not given the importance, or the kind does not
-            go with the model's weights: 4 bits for `qlora`, not for `full`.
+            go with the model's weights (4 bits for `qlora`, not for `full` and `curlora`) or with its adapters.
         RunError: `state` is of another adapter.
     """
     _check_kind(model, spec)
     if spec.kind == "full":
         model = merged(model).requires_grad_(True)
+    elif spec.kind == "curlora":
+        model = add_curlora(
+            model, name=adapter_name(name), rank=spec.rank, drawing=spec.drawing, targets=spec.targets, seed=seed
+        )
     else:
         model = add_lora(
             model,
@@ -67,6 +72,10 @@ def _check_kind(model: PreTrainedModel | PeftModel, spec: AdapterSpec) -> None:
     if spec.kind == "full" and has_quantised(model):
         raise ModelError(
             "weights in 4 bits cannot be trained themselves; write adapter.kind: qlora, or load whole ones"
+        )
+    if spec.kind == "curlora" and has_quantised(model):
+        raise ModelError(
+            "CURLoRA takes columns and rows of whole weights, not of 4 bits; write kind: qlora, or load whole ones"
         )
     if spec.kind == "qlora" and not has_quantised(model):
         raise ModelError("adapter.kind: qlora, but the model is not in 4 bits; load it with quantise='nf4'")

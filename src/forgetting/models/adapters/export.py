@@ -1,4 +1,4 @@
-"""A trained adapter for others: as one LoRA that plain PEFT loads on the original base, or merged into the weights."""
+"""A trained adapter for others: as one adapter that PEFT loads on the original base, or merged into the weights."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import cast
 
 import torch
-from peft import PeftModel
+from peft import PeftConfig, PeftModel
 from peft.tuners.lora import LoraLayer
 from peft.tuners.tuners_utils import BaseTunerLayer
 from peft.utils import SAFETENSORS_WEIGHTS_NAME
@@ -18,6 +18,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from forgetting.core.errors import ModelError
 from forgetting.core.folder import written_whole
+from forgetting.models.adapters.curlora import as_one_curlora
+from forgetting.models.adapters.curlora_peft import CURLORA
 from forgetting.models.adapters.lora import effective_weight, lora_layers, weight_delta
 from forgetting.models.adapters.targets import linear_layers, out_in, plain_model
 from forgetting.models.adapters.view import active_adapters, tuner_layers
@@ -26,34 +28,29 @@ from forgetting.models.weights import load_weights
 
 
 def save_adapter(model: PeftModel, tokenizer: PreTrainedTokenizerBase, folder: str | Path) -> None:
-    """Writes all active adapters as one LoRA in PEFT's format, with the tokenizer; the folder is whole or absent.
+    """Writes all active adapters as one in PEFT's format, with the tokenizer; the folder is whole or absent.
 
     `PeftModel.from_pretrained(base, folder)` on the base that the model was loaded from gives this model's outputs:
     adapters are laid side by side, B = [B₁, B₂, …] and A = [A₁; A₂; …], so FILA's pair becomes a LoRA of rank 2r whose
     first half was trained and whose second half is −B₀, A₀. Exact where all have the same alpha / rank, otherwise up to
-    the rounding of one factor per B.
+    the rounding of one factor per B. CURLoRA likewise, see `as_one_curlora`; PEFT knows the method, and loads it, once
+    `forgetting.models.adapters` is imported.
 
     Raises:
-        ModelError: the model has no active adapter, or one that is not a plain LoRA.
+        ModelError: the model has no active adapter, or one that is neither a plain LoRA nor CURLoRA.
     """
     names = active_adapters(model)
     if not names:
         raise ModelError(f"{folder}: the model has no active adapter to save; save the model itself")
-    if not _only_plain_lora(model):
-        raise ModelError(f"{folder}: only plain LoRA can be saved as one adapter; merge and save the model instead")
-    # All have one scaling as a rule; else the last one's, which leaves what was trained last unrounded.
-    scaling = _scaling(model, names[-1])
-    adapted = _adapted(model, names)
-    state = {
-        f"base_model.model.{module}.{part}.weight": matrix.cpu().contiguous()
-        for module, layer in adapted.items()
-        for part, matrix in _side_by_side(model, layer, names, scaling).items()
-    }
-    config = copy.deepcopy(model.peft_config[names[-1]])
-    config.r = sum(model.peft_config[name].r for name in names)
-    config.lora_alpha = scaling * config.r
-    config.lora_dropout = max(model.peft_config[name].lora_dropout for name in names)
-    config.target_modules = sorted(adapted)
+    if model.peft_type == CURLORA:
+        state, config = as_one_curlora(model, names)
+    elif _only_plain_lora(model):
+        state, config = _as_one_lora(model, names)
+    else:
+        raise ModelError(
+            f"{folder}: only plain LoRA and CURLoRA can be saved as one adapter; merge and save the model instead"
+        )
+    state = {name: value.cpu().contiguous() for name, value in state.items()}
     config.inference_mode = True
     config.base_model_name_or_path = plain_model(model).name_or_path or None
     with written_whole(Path(folder)) as partial:
@@ -125,6 +122,23 @@ def _only_plain_lora(model: PeftModel) -> bool:
         and not any(layer.lora_bias.values())
         for layer in tuner_layers(model)
     )
+
+
+def _as_one_lora(model: PeftModel, names: Sequence[str]) -> tuple[dict[str, Tensor], PeftConfig]:
+    # All have one scaling as a rule; else the last one's, which leaves what was trained last unrounded.
+    scaling = _scaling(model, names[-1])
+    adapted = _adapted(model, names)
+    state = {
+        f"base_model.model.{module}.{part}.weight": matrix
+        for module, layer in adapted.items()
+        for part, matrix in _side_by_side(model, layer, names, scaling).items()
+    }
+    config = copy.deepcopy(model.peft_config[names[-1]])
+    config.r = sum(model.peft_config[name].r for name in names)
+    config.lora_alpha = scaling * config.r
+    config.lora_dropout = max(model.peft_config[name].lora_dropout for name in names)
+    config.target_modules = sorted(adapted)
+    return state, config
 
 
 def _adapted(model: PeftModel, names: Sequence[str]) -> dict[str, LoraLayer]:

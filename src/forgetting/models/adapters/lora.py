@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from forgetting.core.errors import ModelError
+from forgetting.models.adapters.state import adapter_tensors
 from forgetting.models.adapters.targets import is_conv1d, linear_layers, out_in, resolve_targets
 from forgetting.models.adapters.view import activate, active_adapters
 from forgetting.models.quantised import entries, whole_weight
@@ -35,9 +36,11 @@ def add_lora(
     were active before stay active and are frozen.
 
     Raises:
-        ModelError: the name is taken or cannot name an adapter, or `targets` fits nothing.
+        ModelError: the name is taken or cannot name an adapter, `targets` fits nothing, or the model has adapters of
+            another method.
     """
     check_name(model, name)
+    check_method(model, "LORA")
     modules = resolve_targets(model, targets)
     layers = linear_layers(model)
     config = LoraConfig(
@@ -72,7 +75,7 @@ def train_only(model: PeftModel, name: str) -> None:
 def adapter_name(stage: str) -> str:
     """The adapter's name for a stage: the stage's own, changed where torch or PEFT cannot take it (`train`, `a.b`)."""
     name = stage.replace(".", "-")
-    reserved = name in "lora_" or hasattr(nn.ModuleDict(), name)
+    reserved = name in "curlora_" or hasattr(nn.ModuleDict(), name)
     return f"{name}-stage" if reserved else name
 
 
@@ -86,6 +89,20 @@ def check_name(model: PreTrainedModel | PeftModel, name: str) -> None:
         raise ModelError(f"the model has an adapter '{name}' already; give the stage another name")
     if name != adapter_name(name):
         raise ModelError(f"'{name}' cannot name an adapter; '{adapter_name(name)}' can")
+
+
+def check_method(model: PreTrainedModel | PeftModel, method: str) -> None:
+    """Whether an adapter of PEFT's `method` can be put beside those that the model has.
+
+    Raises:
+        ModelError: they are of another one, which PEFT does not mix.
+    """
+    if isinstance(model, PeftModel) and model.peft_type != method:
+        other = str.lower(model.peft_type)
+        raise ModelError(
+            f"the model has adapters of another kind ({other}), and a {method.lower()} cannot stand beside them; "
+            "write between: merge for the stage before"
+        )
 
 
 def lora_layers(model: nn.Module, name: str) -> dict[str, LoraLayer]:
@@ -121,11 +138,5 @@ def effective_weight(layer: nn.Module) -> Tensor:
 def trainable_share(model: nn.Module) -> float:
     """Trainable parameters as a share of the plain model's, 0 … 1: what LoKU's section 4.1 states in percent."""
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    adapters = sum(
-        p.numel()
-        for layer in model.modules()
-        if isinstance(layer, LoraLayer)
-        for matrices in (layer.lora_A, layer.lora_B)
-        for p in matrices.parameters()
-    )
+    adapters = sum(p.numel() for p in adapter_tensors(model).values() if isinstance(p, nn.Parameter))
     return trainable / (sum(map(entries, model.parameters())) - adapters)

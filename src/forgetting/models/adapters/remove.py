@@ -10,7 +10,7 @@ from forgetting.models.adapters.view import activate, active_adapters
 
 
 def without(model: PreTrainedModel | PeftModel, names: tuple[str, ...]) -> PreTrainedModel | PeftModel:
-    """The model without the adapters `names`; the plain model where none is left. LoRA never changed its weights.
+    """The model without the adapters `names`; the plain model where none is left. Adapters never changed its weights.
 
     Raises:
         ModelError: the model has no adapter of that name.

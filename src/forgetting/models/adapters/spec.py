@@ -7,8 +7,11 @@ from typing import Literal, get_args
 
 from forgetting.core.errors import RecipeError, nearest
 
-Kind = Literal["full", "lora", "qlora"]
+Kind = Literal["full", "lora", "qlora", "curlora"]
 Init = Literal["default", "fila"]
+Drawing = Literal["without_replacement", "released"]
+"""How CURLoRA draws columns and rows: see `forgetting.models.adapters.cur`."""
+DRAWINGS: tuple[str, ...] = get_args(Drawing)
 Epsilon = Literal["relative", "released"] | float
 """What is added to the retain Fisher information: see `forgetting.models.adapters.fila.epsilon_of`."""
 
@@ -17,7 +20,9 @@ Epsilon = Literal["relative", "released"] | float
 class AdapterSpec:
     """All weights (`full`), or a low-rank adapter of some matrices (`lora`) and how it starts.
 
-    `qlora` is `lora` on a model whose matrices are in 4 bits, and on no other.
+    `qlora` is `lora` on a model whose matrices are in 4 bits, and on no other. `curlora` adds C·U·R to matrices, with C
+    and R columns and rows of theirs: see `forgetting.models.adapters.curlora_peft`. It has a rank, targets and a
+    drawing, and none of LoRA's other values.
 
     Raises:
         RecipeError: a value that has no meaning, named by its key.
@@ -33,9 +38,10 @@ class AdapterSpec:
     init: Init = "default"
     """`default`: A random, B zero. `fila`: from the forget set's importance, see `forgetting.models.adapters.fila`."""
     epsilon: Epsilon = "relative"
+    drawing: Drawing = "without_replacement"
 
     def __post_init__(self) -> None:
-        for key, known in (("kind", get_args(Kind)), ("init", get_args(Init))):
+        for key, known in (("kind", get_args(Kind)), ("init", get_args(Init)), ("drawing", DRAWINGS)):
             value = getattr(self, key)
             if value not in known:
                 raise RecipeError(f"adapter.{key}: '{value}' is not known; {nearest(str(value), known)}")
@@ -47,6 +53,12 @@ class AdapterSpec:
             raise RecipeError(f"adapter.dropout: {self.dropout}; write a number from 0 up to, not including, 1")
         if self.epsilon not in ("relative", "released") and not _positive(self.epsilon):
             raise RecipeError(f"adapter.epsilon: '{self.epsilon}'; write relative, released or a number above 0")
+        if self.kind == "curlora":
+            for key, unset in (("init", "default"), ("alpha", None), ("dropout", 0)):
+                if (value := getattr(self, key)) != unset:
+                    raise RecipeError(f"adapter.{key}: {value} has no meaning for CURLoRA; remove the key")
+        elif self.drawing != "without_replacement":
+            raise RecipeError(f"adapter.drawing: {self.drawing} is for CURLoRA; write kind: curlora or remove the key")
 
     @property
     def scaled_alpha(self) -> float:

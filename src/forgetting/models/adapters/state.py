@@ -1,8 +1,9 @@
-"""What a checkpoint keeps of a model: the weights that train, and all that its adapters hold."""
+"""What a checkpoint keeps of a model: the weights that train, and all that its adapters hold, trainable or not."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import chain
 
 import torch
 from peft.tuners.tuners_utils import BaseTunerLayer
@@ -17,8 +18,8 @@ def trainable_state(model: nn.Module) -> dict[str, Tensor]:
 
 
 def adapter_state(model: nn.Module) -> dict[str, Tensor]:
-    """The weights of all adapters, trainable or frozen (earlier stages', and FILA's −B₀A₀); not copies."""
-    return {name: p.detach() for name, p in _adapter_parameters(model).items()}
+    """All that adapters hold, trainable or fixed (earlier stages', FILA's −B₀A₀, CURLoRA's C and R); not copies."""
+    return {name: tensor.detach() for name, tensor in adapter_tensors(model).items()}
 
 
 @torch.no_grad()
@@ -29,7 +30,7 @@ def load_state(model: nn.Module, state: Mapping[str, Tensor]) -> None:
         RunError: a weight that trains, or one of an adapter, is not in `state`; or `state` has one that this model has
             not, or has in another shape.
     """
-    own = dict(model.named_parameters())
+    own = dict(model.named_parameters()) | adapter_tensors(model)
     needed = trainable_state(model) | adapter_state(model)
     missing = [name for name in needed if name not in state]
     alien = [name for name, value in state.items() if name not in own or own[name].shape != value.shape]
@@ -40,9 +41,12 @@ def load_state(model: nn.Module, state: Mapping[str, Tensor]) -> None:
         own[name].copy_(value)
 
 
-def _adapter_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
+def adapter_tensors(model: nn.Module) -> dict[str, Tensor]:
+    """What the adapters of a model hold, by name: parameters, and buffers, which never train."""
     inside: set[int] = set()
     for layer in model.modules():
         if isinstance(layer, BaseTunerLayer):
-            inside |= {id(p) for kind in layer.adapter_layer_names for p in getattr(layer, kind).parameters()}
-    return {name: p for name, p in model.named_parameters() if id(p) in inside}
+            for kind in layer.adapter_layer_names:
+                inside |= {id(tensor) for tensor in getattr(layer, kind).state_dict(keep_vars=True).values()}
+    named = chain(model.named_parameters(), model.named_buffers())
+    return {name: tensor for name, tensor in named if id(tensor) in inside}
