@@ -45,14 +45,49 @@ def test_all_asked_at_once_are_what_each_is_alone() -> None:
 
 
 def test_the_runner_up_of_equals_has_the_lowest_id() -> None:
-    logits = torch.tensor([[5.0, 2.0, 5.0, 5.0], [1.0, 1.0, 1.0, 1.0], [3.0, 0.0, 2.0, 2.0]])
-    distribution = s.Distribution(logits, torch.tensor([0, 1, 0]))
-    assert distribution.runner_up_N.tolist() == [2, 0, 2]
+    logits = torch.tensor([[5.0, 2.0, 5.0, 5.0], [1.0, 1.0, 1.0, 1.0], [3.0, 0.0, 2.0, 2.0]], requires_grad=True)
+    s.statistics_of(logits, torch.tensor([0, 1, 0]), (s.RUNNER_UP,))["runner_up"].sum().backward()
+    assert logits.grad is not None
+    assert logits.grad.argmax(-1).tolist() == [2, 0, 2]  # its slope is the only one that is not below 0
 
 
 def test_the_rank_counts_what_is_strictly_more_likely() -> None:
     logits = torch.tensor([[5.0, 2.0, 5.0, 5.0], [1.0, 9.0, 3.0, 0.0]])
     assert s.statistics_of(logits, torch.tensor([0, 0]), (s.RANK,))["rank"].tolist() == [0.0, 2.0]
+
+
+@pytest.mark.parametrize("width", [1, 97, 128, 129, 300])
+def test_the_most_likely_of_equals_has_the_lowest_id(width: int) -> None:
+    logits = torch.randint(3, (50, width), generator=torch.Generator().manual_seed(0)).float()
+    logits[0] = -torch.inf
+    assert s.most_likely(logits).tolist() == logits.argmax(-1).tolist()
+
+
+def test_without_gradient_values_are_those_with_one() -> None:
+    t = table()
+    wanted = (s.LOGP, s.RUNNER_UP)
+    plain = s.statistics_of(t.logits_NV, t.targets_N, wanted)
+    sloped = s.statistics_of(t.logits_NV.clone().requires_grad_(), t.targets_N, wanted)
+    for x in wanted:
+        torch.testing.assert_close(plain[x.name], sloped[x.name].detach(), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("wanted", [s.LOGP, s.RUNNER_UP, s.RANK], ids=lambda x: x.name)
+def test_rows_that_do_not_fit_into_cache_together_keep_their_order(wanted: s.Statistic) -> None:
+    logits = torch.randn(3, 2**19, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    assert len(list(s.few_rows(logits))) == 2
+    targets, ours, theirs = torch.tensor([5, 0, 70_000]), logits.clone().requires_grad_(), logits.requires_grad_()
+    actual, expected = (
+        s.statistics_of(ours, targets, (wanted,))[wanted.name],
+        oracle.statistic(wanted.name, theirs, targets),
+    )
+    torch.testing.assert_close(actual, expected.to(actual.dtype), rtol=1e-12, atol=1e-12)
+    if wanted is not s.RANK:
+        factors = torch.tensor([1.0, -2.0, 3.0])
+        (factors * actual).sum().backward()
+        (factors * expected).sum().backward()
+        assert ours.grad is not None and theirs.grad is not None
+        assert relative(ours.grad, theirs.grad) <= 1e-12
 
 
 def test_a_model_against_itself_has_no_divergence() -> None:
@@ -69,11 +104,14 @@ def test_no_gradient_reaches_the_reference() -> None:
     assert reference.grad is None and logits.grad is not None
 
 
-def test_a_token_that_is_nearly_certain_keeps_its_small_loss() -> None:
-    """As one number, log sum exp would swallow it: 80 and 80.000006 are the same in fp32."""
-    logits = torch.tensor([[80.0, 68.0, 0.0]])
-    found = s.statistics_of(logits, torch.tensor([0]), (s.LOGP,))["logp"].item()
-    assert found == pytest.approx(oracle.statistic("logp", logits.double(), torch.tensor([0])).item(), rel=0.02)
+@pytest.mark.parametrize("own", [20.0, 30.0, 80.0])
+def test_a_token_that_is_nearly_certain_keeps_its_small_loss(own: float) -> None:
+    """As one number, log sum exp would swallow it: 80 and 80.000006 are the same in fp32, as are 1 and 1.00000001."""
+    logits = torch.randn(8, 50_000, generator=torch.Generator().manual_seed(0)) + own - 20
+    logits[:, 0] = own
+    found = s.statistics_of(logits, torch.zeros(8, dtype=torch.long), (s.LOGP,))["logp"]
+    expected = oracle.statistic("logp", logits.double(), torch.zeros(8, dtype=torch.long))
+    torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=0)
 
 
 def test_logits_far_apart_stay_finite() -> None:

@@ -25,6 +25,7 @@ from forgetting.data.tokens import response_text
 from forgetting.evaluation.cache import GREEDY, Row, behind, decode, shares_cache, states
 from forgetting.evaluation.rows import (
     BATCH_TOKENS,
+    ENOUGH_TOKENS,
     Asked,
     Ids,
     by_length,
@@ -199,7 +200,7 @@ def _batch(
     for at, (prompt, some) in enumerate(questions.items()):
         others.setdefault(len(prompt), []).extend((at, i) for i in some[1:])
     for length, pairs in others.items():
-        for members in by_length([len(asked.rows[i].ids) for _, i in pairs], BATCH_TOKENS):
+        for members in by_length([len(asked.rows[i].ids) for _, i in pairs], BATCH_TOKENS, ENOUGH_TOKENS):
             ats, some = zip(*(pairs[m] for m in members), strict=True)
             wanted = (LOGP, RUNNER_UP, RANK) if asked.owned & {*some} else (LOGP, RUNNER_UP)
             rest = [_from(asked.rows[i], length - 1) for i in some]

@@ -19,9 +19,9 @@ from transformers.cache_utils import Cache, DynamicCache, DynamicLayer, DynamicS
 
 from forgetting.models.head import Head, causal_model
 from forgetting.models.vocabulary import statistics
-from forgetting.objectives.statistics import Statistic
+from forgetting.objectives.statistics import Statistic, most_likely
 
-GREEDY = Statistic("greedy", lambda d: d.logits_NV.argmax(-1).to(d.logits_NV.dtype))
+GREEDY = Statistic("greedy", lambda d: most_likely(d.logits_NV).to(d.logits_NV.dtype))
 """The most likely token."""
 
 

@@ -14,13 +14,13 @@ from forgetting.core.record import Score
 from forgetting.data.batches import collate
 from forgetting.data.encode import Encoded
 from forgetting.models.head import Head, causal_model, head_of, longest_row, supervised_hidden
-from forgetting.models.vocabulary import CHUNK_ELEMENTS, statistics
+from forgetting.models.vocabulary import statistics
 from forgetting.objectives.statistics import LOGP, RANK, RUNNER_UP, Statistic
 
 BATCH_TOKENS = 8_192
 """Padded tokens of one forward, and positions in one cache."""
-CPU_ELEMENTS = 2**22
-"""Logits in one chunk on a processor: with 2^25 the statistics take a quarter longer, for each is a fresh block."""
+ENOUGH_TOKENS = 512
+"""Tokens that keep a forward busy: past them a batch is closed rather than filled up."""
 
 Ids = tuple[int, ...]
 
@@ -54,20 +54,30 @@ class Asked:
         return found
 
 
-def by_length(lengths: Sequence[int], tokens: int) -> Iterator[list[int]]:
-    """Indices in batches of similar length, longest first, each within so many padded tokens."""
+def by_length(lengths: Sequence[int], tokens: int, enough: int | None = None) -> Iterator[list[int]]:
+    """Indices in batches of similar length, longest first, each within so many padded tokens.
+
+    Args:
+        tokens: at most; an eighth more if nothing is left then.
+        enough: a batch that has so many ends before a row that is shorter than its longest by more than an eighth.
+    """
     order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
     begin = 0
     while begin < len(order):
-        count = max(1, tokens // lengths[order[begin]])
+        longest = lengths[order[begin]]
+        count = max(1, tokens // longest)
+        if enough is not None:
+            alike = sum(8 * lengths[i] >= 7 * longest for i in order[begin : begin + count])
+            count = min(count, max(alike, -(-enough // longest)))
+        if len(order) - begin - count <= count // 8:
+            count = len(order) - begin
         yield order[begin : begin + count]
         begin += count
 
 
 def columns_of(hidden_ND: Tensor, head: Head, targets_N: Tensor, wanted: tuple[Statistic, ...]) -> dict[str, Tensor]:
     """The wanted statistics of N tokens, float64 on the processor."""
-    elements = CPU_ELEMENTS if hidden_ND.device.type == "cpu" else CHUNK_ELEMENTS
-    stats = statistics(hidden_ND, head, targets_N, wanted, elements=elements)
+    stats = statistics(hidden_ND, head, targets_N, wanted)
     return {name: values.double().cpu() for name, values in stats.items()}
 
 
@@ -87,7 +97,7 @@ def scores_of(columns: Mapping[str, Tensor], rows: Sequence[Encoded]) -> list[Sc
 def each_scored(model: nn.Module, asked: Asked, indices: Sequence[int], pad_id: int) -> Iterator[dict[int, Score]]:
     """The scores of these rows, batch by batch, each row run whole."""
     device, head = next(model.parameters()).device, head_of(model)
-    for members in by_length([len(asked.rows[i].ids) for i in indices], BATCH_TOKENS):
+    for members in by_length([len(asked.rows[i].ids) for i in indices], BATCH_TOKENS, ENOUGH_TOKENS):
         some = [indices[m] for m in members]
         rows = [asked.rows[i] for i in some]
         batch = collate({"": list(enumerate(rows))}, pad_id=pad_id).to(device)

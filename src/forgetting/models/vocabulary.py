@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from forgetting.models.head import Head
-from forgetting.objectives.statistics import Statistic, statistics_of
+from forgetting.objectives.statistics import Statistic, few_rows, statistics_of
 
 CHUNK_ELEMENTS = 2**25
 """Logits in one chunk: 32 Mi, 128 MiB in fp32."""
@@ -53,13 +53,17 @@ def statistics(
     reference_logits: Callable[[slice], Tensor] | None = None,
     elements: int = CHUNK_ELEMENTS,
 ) -> dict[str, Tensor]:
-    """The wanted statistics of all N tokens, without gradient, each `[N]`."""
-    size = chunk_tokens(vocabulary_of(hidden_ND, head), elements)
+    """The wanted statistics of all N tokens, without gradient, each `[N]`; `elements`: logits per chunk."""
+    count = -(-len(targets_N) // chunk_tokens(vocabulary_of(hidden_ND, head), elements))
+    size = -(-len(targets_N) // max(1, count)) or 1  # chunks of equal length: a product with a few rows is a slow one
     parts: list[dict[str, Tensor]] = []
     for start in range(0, len(targets_N), size):
         chunk = slice(start, min(start + size, len(targets_N)))
         other = reference_logits(chunk) if reference_logits is not None else None
-        parts.append(statistics_of(head.logits(hidden_ND[chunk]), targets_N[chunk], wanted, other))
+        logits_NV, targets = head.logits(hidden_ND[chunk]), targets_N[chunk]
+        for rows in few_rows(logits_NV):  # all that is asked of a row while it is in cache
+            against = None if other is None else other[rows]
+            parts.append(statistics_of(logits_NV[rows], targets[rows], wanted, against))
     empty = {s.name: hidden_ND.new_zeros(0, dtype=torch.float32) for s in wanted}
     return {name: torch.cat([p[name] for p in parts]) for name in parts[0]} if parts else empty
 

@@ -6,32 +6,58 @@ input stays float64, for tests).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 
-class _LogProbsOf(torch.autograd.Function):
-    """log softmax(z) at a few indices per row, whose backward writes a single (N, V) tensor."""
+class _LogProbs(torch.autograd.Function):
+    """log p of the target and, if asked for, of the best other token, `[N, 1 or 2]`; ties go to the lowest id.
 
-    @staticmethod
-    def forward(ctx: torch.autograd.function.FunctionCtx, logits_NV: Tensor, indices_NK: Tensor) -> Tensor:
-        # The largest logit is taken off first: log sum exp as one number would be rounded at its size, and with it
-        # every log p near 0, where memorised text lives.
-        largest_N1 = logits_NV.amax(-1, keepdim=True)
-        log_sum_N1 = (logits_NV - largest_N1).exp_().sum(-1, keepdim=True).log_()
-        ctx.save_for_backward(logits_NV, indices_NK, largest_N1, log_sum_N1)
-        return logits_NV.gather(-1, indices_NK) - largest_N1 - log_sum_N1
+    Gone through a few rows at a time; the backward pass writes a single (N, V) tensor.
+    """
 
     @staticmethod
-    def backward(ctx: torch.autograd.function.FunctionCtx, *grads: Tensor) -> tuple[Tensor, None]:
-        logits_NV, indices_NK, largest_N1, log_sum_N1 = ctx.saved_tensors  # type: ignore[attr-defined]
+    def forward(
+        ctx: torch.autograd.function.FunctionCtx, logits_NV: Tensor, targets_N: Tensor, with_runner_up: bool
+    ) -> Tensor:
+        ids_NK = targets_N[:, None].repeat(1, 1 + with_runner_up)
+        below_NK = logits_NV.new_empty(ids_NK.shape)
+        largest_N1, log_sum_N1 = logits_NV.new_empty(2, len(targets_N), 1)
+        for rows in few_rows(logits_NV):
+            # The largest logit is taken off first, and the target is left out of the sum: log sum exp as one number
+            # would be rounded at its size, and with it every log p near 0, where memorised text lives.
+            largest_N1[rows] = logits_NV[rows].amax(-1, keepdim=True)
+            below_NV = logits_NV[rows] - largest_N1[rows]
+            own_N1 = below_NV.gather(-1, ids_NK[rows, :1])
+            others_NV = below_NV.scatter_(-1, ids_NK[rows, :1], -torch.inf)
+            below_NK[rows, :1] = own_N1
+            if with_runner_up:
+                ids_NK[rows, 1] = most_likely(others_NV)
+                below_NK[rows, 1:] = others_NV.gather(-1, ids_NK[rows, 1:])
+            log_sum_N1[rows] = (_exp_(others_NV).sum(-1, keepdim=True) + own_N1.expm1()).log1p_()
+        ctx.save_for_backward(logits_NV, ids_NK, largest_N1, log_sum_N1)
+        return below_NK - log_sum_N1
+
+    @staticmethod
+    def backward(ctx: torch.autograd.function.FunctionCtx, *grads: Tensor) -> tuple[Tensor, None, None]:
+        logits_NV, ids_NK, largest_N1, log_sum_N1 = ctx.saved_tensors  # type: ignore[attr-defined]
         (grad_NK,) = grads
-        out_NV = (logits_NV - largest_N1).sub_(log_sum_N1).exp_().mul_(-grad_NK.sum(-1, keepdim=True))
-        return out_NV.scatter_add_(-1, indices_NK, grad_NK), None
+        out_NV = torch.empty_like(logits_NV)
+        for rows in few_rows(logits_NV):
+            torch.sub(logits_NV[rows], largest_N1[rows], out=out_NV[rows]).sub_(log_sum_N1[rows])
+            _exp_(out_NV[rows]).mul_(-grad_NK[rows].sum(-1, keepdim=True))
+        return out_NV.scatter_add_(-1, ids_NK, grad_NK), None, None
+
+
+def _exp_(powers: Tensor) -> Tensor:
+    """exp, in place: on a processor torch computes powers of 2 twice as fast as powers of e."""
+    return powers.mul_(1 / math.log(2)).exp2_()
 
 
 class _Divergence(torch.autograd.Function):
@@ -43,7 +69,7 @@ class _Divergence(torch.autograd.Function):
     @staticmethod
     def forward(ctx: torch.autograd.function.FunctionCtx, a_NV: Tensor, b_NV: Tensor) -> Tensor:
         divergence_N = torch.empty_like(a_NV[:, 0])
-        for rows in _few_rows(a_NV):
+        for rows in few_rows(a_NV):
             log_a, log_b = a_NV[rows].log_softmax(-1), b_NV[rows].log_softmax(-1)
             gap = log_b.neg_().add_(log_a)
             divergence_N[rows] = log_a.exp_().mul_(gap).sum(-1)
@@ -56,7 +82,7 @@ class _Divergence(torch.autograd.Function):
         needs_a, needs_b = ctx.needs_input_grad  # type: ignore[attr-defined]
         to_a_NV = torch.empty_like(a_NV) if needs_a else None
         to_b_NV = torch.empty_like(b_NV) if needs_b else None
-        for rows in _few_rows(a_NV):
+        for rows in few_rows(a_NV):
             log_a, log_b, slope = a_NV[rows].log_softmax(-1), b_NV[rows].log_softmax(-1), grads[0][rows, None]
             probs_a = log_a.exp()
             if to_a_NV is not None:  # a·(log a − log b − KL)
@@ -67,11 +93,20 @@ class _Divergence(torch.autograd.Function):
         return to_a_NV, to_b_NV
 
 
-def _few_rows(logits_NV: Tensor, elements: int = 2**20) -> Iterator[slice]:
-    """Runs of rows of at most `elements` numbers, which stay in a processor's cache between two operations."""
+def few_rows(logits_NV: Tensor) -> Iterator[slice]:
+    """Runs of rows that stay in cache between two operations: 4 MiB on a processor, 32 elsewhere."""
     rows, width = logits_NV.shape
-    size = max(1, elements // width)
-    return (slice(start, start + size) for start in range(0, rows, size))
+    size = max(1, (2**20 if logits_NV.device.type == "cpu" else 2**23) // width)
+    return (slice(start, start + size) for start in range(0, max(1, rows), size))
+
+
+def most_likely(logits_NV: Tensor) -> Tensor:
+    """The largest logit's token; ties go to the lowest id."""
+    short = -logits_NV.shape[-1] % 128  # `amax` over blocks, then `argmax` in one, is five times as fast as `argmax`
+    padded_NV = functional.pad(logits_NV, (0, short), value=-torch.inf) if short else logits_NV
+    blocks_NBW = padded_NV.unflatten(-1, (-1, 128))
+    block_N = blocks_NBW.amax(-1).argmax(-1)
+    return 128 * block_N + blocks_NBW[torch.arange(len(block_N), device=block_N.device), block_N].argmax(-1)
 
 
 @dataclass
@@ -84,15 +119,8 @@ class Distribution:
     reference: Distribution | None = None
 
     @cached_property
-    def runner_up_N(self) -> Tensor:
-        """The best token other than the target; ties go to the lowest id."""
-        others_NV = self.logits_NV.detach().scatter(-1, self.targets_N[:, None], -torch.inf)
-        return others_NV.argmax(-1)
-
-    @cached_property
     def _picked_NK(self) -> Tensor:
-        columns = [self.targets_N, self.runner_up_N] if self.with_runner_up else [self.targets_N]
-        return _LogProbsOf.apply(self.logits_NV, torch.stack(columns, -1))
+        return _LogProbs.apply(self.logits_NV, self.targets_N, self.with_runner_up)
 
     @property
     def logp_N(self) -> Tensor:
@@ -101,7 +129,7 @@ class Distribution:
 
     @property
     def runner_up_logp_N(self) -> Tensor:
-        """log p(runner-up)."""
+        """log p of the best token other than the target."""
         return self._picked_NK[:, 1]
 
     @cached_property
@@ -125,15 +153,21 @@ class Statistic:
     against_reference: bool = False
 
 
+def _rank(logits_NV: Tensor, targets_N: Tensor) -> Tensor:
+    rank_N = torch.empty_like(logits_NV[:, 0])
+    for rows in few_rows(logits_NV):
+        own_N1 = logits_NV[rows].gather(-1, targets_N[rows, None])
+        rank_N[rows] = torch.gt(logits_NV[rows], own_N1, out=torch.empty_like(logits_NV[rows])).sum(-1)
+    return rank_N
+
+
 LOGP = Statistic("logp", lambda d: d.logp_N)
 """log p(target), nats."""
 RUNNER_UP = Statistic("runner_up", lambda d: d.runner_up_logp_N)
 """log p of the best token other than the target, nats."""
 ENTROPY = Statistic("entropy", lambda d: -(d.log_probs_NV.exp() * d.log_probs_NV).sum(-1))
 """Entropy of the distribution, nats."""
-RANK = Statistic(
-    "rank", lambda d: (d.logits_NV > d.logits_NV.gather(-1, d.targets_N[:, None])).sum(-1).to(d.logits_NV.dtype)
-)
+RANK = Statistic("rank", lambda d: _rank(d.logits_NV.detach(), d.targets_N))
 """How many tokens are more likely than the target; not differentiable."""
 KL_FROM_REFERENCE = Statistic(
     "kl_from_reference", lambda d: _Divergence.apply(d.against.logits_NV, d.logits_NV), against_reference=True

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 from forgetting.core.errors import RecipeError
 from forgetting.objectives.methods import build_method
 from forgetting.objectives.objective import Objective
+from tests.objectives.making import loss_of, table, with_gradient
+from tests.objectives.oracle import log_probabilities
 
 
 def terms(objective: Objective, step: int = 0, total: int = 5) -> list[tuple[str, str, float, str]]:
@@ -34,6 +37,8 @@ def terms(objective: Objective, step: int = 0, total: int = 5) -> list[tuple[str
         ("dpo", {}, [("forget", "dpo", 1.0, "sequence"), ("retain", "nll", 1.0, "token")]),
         ("dpo", {"retain": "none", "scale": "open_unlearning"}, [("forget", "dpo", 1.0, "sequence")]),
         ("ihl", {}, [("forget", "ihl", 1.0, "token"), ("retain", "nll", 1.0, "token")]),
+        ("forgetting", {"forget_weight": 0.1}, [("train", "nll", 1.0, "token"), ("train", "nll", -0.1, "token")]),
+        ("ignoring", {}, [("train", "nll", 1.0, "token"), ("train", "nll", 0.0, "token")]),
         ("loku", {"forget_weight": 2}, [("forget", "ihl", 2.0, "token"), ("retain", "nll", 1.0, "token")]),
     ],
 )
@@ -69,3 +74,18 @@ def test_a_parameter_without_meaning_is_refused(name: str, parameters: dict, mes
 def test_dpo_prefers_the_alternate_to_the_forget_answer() -> None:
     objective = build_method("dpo")
     assert objective.partners == {"forget": "alternate"} and objective.roles == ("forget", "alternate", "retain")
+
+
+@pytest.mark.parametrize("step", [0, 7])
+def test_forgetting_is_the_mean_loss_of_the_good_less_lambda_times_that_of_the_bad(step: int) -> None:
+    """Forgetting, eq. 8, in float64 with gradients: each sign over its own weights; λ as written."""
+    settings = {"schedule": "forgetting", "t_min": 0.01, "t_max": 0.25}
+    ours, plain = (with_gradient(table(signed=True, seed=4)) for _ in range(2))
+    actual = loss_of(build_method("forgetting", {"forget_weight": settings}), {"train": ours}, step=step, total=10)
+    weights = torch.tensor(plain.weights, dtype=torch.float64)
+    nll = -log_probabilities(plain.logits_NV)[torch.arange(len(weights)), plain.targets_N]
+    good, bad = weights.clamp(min=0), (-weights).clamp(min=0)
+    expected = (good * nll).sum() / good.sum() - 0.24 * step / 10 * (bad * nll).sum() / bad.sum()
+    torch.testing.assert_close(actual.double(), expected, rtol=1e-6, atol=1e-7)
+    slopes = [torch.autograd.grad(loss, t.logits_NV)[0] for loss, t in ((actual, ours), (expected, plain))]
+    torch.testing.assert_close(*slopes, rtol=1e-6, atol=1e-8)
