@@ -158,13 +158,14 @@ def _manager(name: str, folder: Path | None) -> Any:
     if name in local.all_subtasks:
         return local
     if name in local.all_tasks:  # a group or tag: it may name built-in tasks
-        return _lm_eval().tasks.TaskManager(include_path=str(folder))
+        return _built_in(str(folder))
     return _built_in()
 
 
 @cache
-def _built_in() -> Any:
-    return _lm_eval().tasks.TaskManager()
+def _built_in(beside: str | None = None) -> Any:
+    """All built-in tasks, and those of a folder beside them: read once, for it takes half a minute."""
+    return _lm_eval().tasks.TaskManager(include_path=beside)
 
 
 def _local(folder: Path) -> Any:
