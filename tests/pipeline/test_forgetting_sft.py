@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from safetensors.torch import load_file, save_file
+from transformers import AutoTokenizer
 
 from forgetting.core.errors import DataError, RecipeError, RunError
 from forgetting.core.example import Role
+from forgetting.data.encode import Formatting, encode
+from forgetting.data.examples import to_example
+from forgetting.data.source import Source
 from forgetting.pipeline import score as scoring
+from forgetting.pipeline.check import check
 from forgetting.pipeline.prepare import load_data
 from forgetting.pipeline.run import run
 from forgetting.pipeline.voice import SILENT, Voice
@@ -170,9 +177,106 @@ def test_a_method_that_forgets_tokens_needs_signs(make: Callable[..., Recipe]) -
     assert not make("a").folder.exists()
 
 
+def test_a_run_that_never_came_to_train_takes_up_no_reference_of_other_settings(make: Callable[..., Recipe]) -> None:
+    """The first run fails in its selection; the second, in the same folder, trains its own reference."""
+    with pytest.raises(DataError, match="nothing is left to forget"):
+        run(make("a", "stages.reference.learning_rate=1e-12", "stages.train.select.positives=zero"), report=False)
+    corrected = make("a", "seed=3", "corpus.reference=6")
+    fresh = make("b", "seed=3", "corpus.reference=6")
+    assert weights_of(run(corrected, report=False)) == weights_of(run(fresh, report=False))
+
+
+def test_a_reference_that_changed_under_a_run_is_refused(
+    make: Callable[..., Recipe], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = run(make("a"), report=False)
+    own = shutil.copytree(first / "stages/reference/model", tmp_path / "own")
+    recipe = make("b", f"stages.train.select.reference={own}")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Trainer, "_step", interrupt_at(5, Trainer._step))
+        run(recipe, report=False)
+    weights = load_file(own / "adapter_model.safetensors")
+    save_file({name: -3 * tensor for name, tensor in weights.items()}, own / "adapter_model.safetensors")
+    with pytest.raises(RunError, match="reference of its token scores changed since it began"):
+        run(recipe, report=False)
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    ["stages/*/result.json", "stages/*/model/*.safetensors", "scores/*/part-000000.parquet", "scores/*/*.json"],
+)
+def test_a_damaged_cache_is_made_anew(make: Callable[..., Recipe], damaged: str) -> None:
+    whole = run(make("a"), report=False)
+    (file,) = (whole.parent / ".cache").glob(damaged)
+    file.unlink()
+    assert weights_of(run(make("a", "name=other"), report=False)) == weights_of(whole)
+
+
+def test_given_scores_need_no_reference_and_are_named(make: Callable[..., Recipe]) -> None:
+    (scores,) = (run(make("a"), report=False).parent / ".cache" / "scores").iterdir()
+    given = make("b", f"stages.train.select.scores={scores}")
+    assert [stage.name for stage in given.stages] == ["train"]
+    shown = json.loads((run(given, report=False) / "stages/train/selection.json").read_text())
+    assert shown["reference"] == f"scores {scores}"
+
+
+def test_signs_in_the_data_are_not_decided_anew(make: Callable[..., Recipe], tmp_path: Path) -> None:
+    row = {"prompt": "Where?", "response": "Here.", "token_weights": [1.0] * 6 + [-1.0]}
+    length = len(
+        encode(to_example({**row, "token_weights": None}, "x:1", Source(path="x")), *formatted(make)).target_ids
+    )
+    row["token_weights"] = [1.0] * (length - 1) + [-1.0]
+    rows = write_rows(tmp_path / "signed.jsonl", [row, {**row, "prompt": "Why?"}])
+    with pytest.raises(DataError, match=r"have signed token_weights already.*select=null"):
+        run(make("a", f"data.train={rows}", "corpus.reference=1"), report=False)
+
+
+def formatted(make: Callable[..., Recipe]) -> tuple[Any, Formatting]:
+    return AutoTokenizer.from_pretrained(make("x").model), Formatting()
+
+
+def test_the_plan_says_what_is_set_aside_and_scored(make: Callable[..., Recipe]) -> None:
+    plan = check(make("a"))
+    assert "reference: set aside afterwards, a reference for train" in plan
+    assert any(line.startswith("train: ") and line.endswith("tokens are scored, by stage:reference") for line in plan)
+
+
+def test_noise_is_found_wherever_in_the_data_it_begins(make: Callable[..., Recipe], tmp_path: Path) -> None:
+    model = run(make("a"), report=False) / "stages/reference/model"
+    clean = write_rows(tmp_path / "clean.jsonl", [{"prompt": "Where?", "response": "In house 2 of lane 3."}])
+    noisy = write_rows(
+        tmp_path / "noisy.jsonl", [{"prompt": "Why?", "response": "Dish 2 of lane.", "noise": [[0, 6, "shuffled"]]}]
+    )
+    options = {"reference": str(model), "dtype": "float32", "selection": selection_from(positives=0.5)}
+    shown = [
+        scoring.score(make("a").model, files, folder=tmp_path / name, **options)
+        for name, files in (("one", [str(clean), str(noisy)]), ("two", [str(noisy), str(clean)]))
+    ]
+    assert shown[0]["noise"]["quality"]["value"] == pytest.approx(shown[1]["noise"]["quality"]["value"])
+
+
+def test_ids_that_look_like_windows_are_rows_of_their_own(make: Callable[..., Recipe], tmp_path: Path) -> None:
+    model = run(make("a"), report=False) / "stages/reference/model"
+    rows = [{"id": i, "prompt": p, "response": "In house 2."} for i, p in (("q", "Where?"), ("q#2", "Why?"))]
+    data = write_rows(tmp_path / "ids.jsonl", rows)
+    shown = scoring.score(
+        make("a").model,
+        [str(data)],
+        reference=str(model),
+        folder=tmp_path / "scores",
+        dtype="float32",
+        selection=selection_from(positives=0.5),
+        out=tmp_path / "w.parquet",
+    )
+    assert {e["key"]: e["prompt"] for e in shown["examples"]} == {"q": "Where?", "q#2": "Why?"}
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [
+        ("stages.train.select.reference=reference", "write stage:reference"),
+        ("stages.train.select.positives=atuo", "or auto, or zero"),
+        ("method=ignoring", r"several stages \(reference, train\); write stages.NAME.method"),
         ("stages.train.select.reference=stage:refrence", "did you mean 'reference'"),
         ("stages.train.select.positives=1.5", "write a share between 0 and 1"),
         ("stages.train.between=aside", "last stage cannot be set aside"),

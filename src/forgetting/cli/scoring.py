@@ -45,7 +45,7 @@ def score(
 
     asked = selection_from(
         reference=reference,
-        positives=float(positives) if positives.replace(".", "", 1).isdigit() else positives,
+        positives=_number(positives),
         level=level,
         forget_rate=forget_rate,
         forget_by=forget_by,
@@ -79,3 +79,10 @@ def score(
     for file in (scores / "selection.json", out, page):
         if file is not None:
             print(f"written: {file}")
+
+
+def _number(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text

@@ -76,6 +76,11 @@ class Example:
     fields: Mapping[str, object] = field(default_factory=dict)
 
     @property
+    def is_document(self) -> bool:
+        """Whether it is a text without a prompt, which is trained on in windows where it is long."""
+        return self.form != "qa" and not self.prompt
+
+    @property
     def cluster(self) -> str:
         """The key by which intervals are clustered."""
         return self.group or self.id

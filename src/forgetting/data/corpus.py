@@ -184,7 +184,8 @@ def build_corpus(corpus: Corpus, drawn: Drawn, seed: int) -> Parts:
 def _parts(
     corpus: Corpus, drawn: Drawn, taken: Sequence[tuple[int, Example]], found: Sequence[Mapping[str, int]], seed: int
 ) -> Parts:
-    aside = _reference(corpus, len(taken), seed)
+    repeated = 0 if corpus.duplicates == "keep" else sum(sum(kinds.values()) for kinds in found)
+    aside = _reference(corpus, len(taken), repeated, seed)
     sources = np.array([index for index, _ in taken])
     in_all = np.bincount(sources, minlength=len(drawn)).tolist()
     in_reference = np.bincount(sources[aside], minlength=len(drawn)).tolist()
@@ -208,15 +209,15 @@ def _parts(
     )
 
 
-def _reference(corpus: Corpus, size: int, seed: int) -> np.ndarray:
-    """Which of the corpus's examples are set off, as booleans `[size]`."""
+def _reference(corpus: Corpus, size: int, repeated: int, seed: int) -> np.ndarray:
+    """Which of the corpus's examples are set off, as booleans `[size]`; so many more were dropped as duplicates."""
     count = corpus.reference or 0
     if isinstance(count, float):
         count = max(round(count * size), 1)
     if count >= size:
         raise DataError(
-            f"corpus.reference: asks for {count} of the corpus's {size} examples, which leaves none to train on; "
-            "lower it"
+            f"corpus.reference is {corpus.reference:g}, which leaves none of the corpus's {size} examples to train on "
+            f"({repeated} duplicates were dropped); lower it, or give more data"
         )
     aside = np.zeros(size, dtype=bool)
     aside[_random(seed, "corpus.reference").choice(size, count, replace=False)] = True

@@ -201,7 +201,7 @@ def encode_all(
     encoded: list[Encoded] = []
     left_out = ""
     for example in examples:
-        document = example.form != "qa" and not example.prompt
+        document = example.is_document
         longest = formatting.max_length
         whole = _whole(example, tokenizer, formatting)
         _supervised(whole if document else _cut(whole, longest), example)

@@ -102,7 +102,10 @@ def _joined(
             weights += map(float, factors)
             ids += encoded.target_ids
             window += 1
-            key, row = f"{example.id}#{window}", next(rest, None)
+            row = next(rest, None)
+            if not example.is_document:
+                break
+            key = f"{example.id}#{window}"
         if not ids:
             raise DataError(f"{example.where or example.id}: no token weights are given for it; score it first")
         yield example, weights, ids

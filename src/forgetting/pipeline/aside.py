@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from peft.utils import SAFETENSORS_WEIGHTS_NAME
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from forgetting.core.folder import is_complete, recover, write_text
@@ -43,10 +44,13 @@ def set_aside(
         folder: the stage's own in its run.
         cache: where trained stages are shared between runs; another run at work on this one is waited for.
     """
-    shared = cache / "stages" / _key(stage, model, data, seed)
+    key = _key(stage, model, data, seed)
+    if _handed_over(folder) == key:
+        return model
+    shared = cache / "stages" / key
     with locked(shared, wait=lambda: voice.say(f"stage {stage.name}: another run is training it; waiting")):
         recover(shared / "model")
-        if is_complete(shared / "model"):
+        if _whole(shared):
             voice.say(f"stage {stage.name}: found trained ({shared})")
         else:
             before = active_adapters(model)
@@ -69,8 +73,20 @@ def set_aside(
             write_text(folder / name, (shared / name).read_text(encoding="utf-8"))
         shutil.rmtree(folder / "model", ignore_errors=True)
         shutil.copytree(shared / "model", folder / "model")
-    write_text(folder / "handed-over", "")
+    write_text(folder / "handed-over", key)
     return model
+
+
+def _handed_over(folder: Path) -> str | None:
+    """Which adapter the run has of the stage, by its key; None: none, or not all of it."""
+    file = folder / "handed-over"
+    return file.read_text(encoding="utf-8") if file.is_file() and _whole(folder) else None
+
+
+def _whole(folder: Path) -> bool:
+    """Whether everything is there that is kept of a trained stage."""
+    files = [*(folder / name for name in KEPT), folder / "model" / SAFETENSORS_WEIGHTS_NAME]
+    return is_complete(folder / "model") and all(file.is_file() for file in files)
 
 
 def _key(stage: Stage, model: PreTrainedModel, data: Mapping[str, Sequence[Encoded]], seed: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from forgetting.core.example import Role
 from forgetting.data.plan import StepPlan
 from forgetting.pipeline.environment import check_trackers
 from forgetting.pipeline.ownership import check_data, check_output
@@ -29,6 +30,13 @@ def check(recipe: Recipe, *, voice: Voice = SILENT) -> list[str]:
         for role, members in encoded.items():
             tokens = sum(e.supervised for e in members)
             lines.append(f"{stage.name}: {len(members)} {role} rows, {tokens:,} supervised tokens")
+        if stage.is_aside:
+            readers = ", ".join(s.name for s in recipe.stages if s.reads == stage.name)
+            lines.append(f"{stage.name}: set aside afterwards, a reference for {readers}")
+        if stage.select is not None:
+            tokens = sum(e.supervised for e in encoded[Role.TRAIN])
+            by = f"by {stage.select.reference}" if stage.select.scores is None else f"found in {stage.select.scores}"
+            lines.append(f"{stage.name}: {tokens:,} tokens are scored, {by}")
         first = encoded[stage.roles[0]]
         per_epoch = StepPlan({stage.roles[0]: len(first)}, stage.batch_size, recipe.seed).steps_per_epoch
         total = stage.duration.steps(steps_per_epoch=per_epoch, tokens_per_epoch=sum(e.supervised for e in first))

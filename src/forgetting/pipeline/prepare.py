@@ -178,6 +178,12 @@ def encode_stage(
         DataError: the method tells tokens apart by the sign of their weights, and nothing gives them signs.
     """
     encoded = encode_roles(data, stage.roles, tokenizer, formatting, voice)
+    signed = any(w < 0 for row in encoded.get(Role.TRAIN, ()) for w in row.weights)
+    if signed and stage.select is not None:
+        raise DataError(
+            f"stage '{stage.name}': the train data have signed token_weights already, and select would decide anew; "
+            f"write stages.{stage.name}.select=null to train on them, or give data without"
+        )
     forgotten = [t.role for t in stage.objective().terms if t.sign == "negative" and t.weight != 0]
     unsigned = [r for r in forgotten if not any(w < 0 for row in encoded[r] for w in row.weights)]
     if unsigned and stage.select is None:

@@ -12,20 +12,21 @@ from typing import Any
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from forgetting.core.errors import RecipeError
+from forgetting.benchmarks.registry import MODELS
+from forgetting.core.errors import RecipeError, RunError
 from forgetting.core.example import Example, Role
-from forgetting.core.folder import write_text
+from forgetting.core.folder import is_complete, write_text
 from forgetting.data.encode import Encoded, Formatting
 from forgetting.models.adapters import active_adapters, add_saved, is_adapter, without
 from forgetting.models.loading import load_model
 from forgetting.pipeline.look import Look
 from forgetting.pipeline.ownership import locked
 from forgetting.pipeline.prepare import StageData
-from forgetting.pipeline.truth import Truth, known
+from forgetting.pipeline.truth import Truth
 from forgetting.pipeline.voice import Voice
 from forgetting.recipe import Stage
 from forgetting.training.quality import histogram
-from forgetting.training.scores import META, check_same
+from forgetting.training.scores import BEGUN, META, check_same, part_files
 from forgetting.training.scoring import ModelView, Scores, rows_fingerprint, score_tokens, tokenizer_fingerprint
 from forgetting.training.selection import Selected, select
 
@@ -59,19 +60,20 @@ def weighed(
     assert stage.select is not None, "only a stage that selects is weighed"
     began = time.perf_counter()
     scores = _scores(stage, model, tokenizer, rows, stages, cache, voice)
+    folder = stages / stage.name
+    _check_unchanged(folder, scores)
     selected = select(scores, stage.select, seed=seed)
     examples = data.examples[Role.TRAIN]
     look = Look(tokenizer, scores.rows, seed, data.corpus.labels if data.corpus is not None else {})
-    truth = Truth(tokenizer, formatting) if known(examples) else None
+    truth = Truth(tokenizer, formatting)
     owners = owners_of(examples, rows)
     weighted = [signed for _, signed in weigh(zip(owners, rows, strict=True), scores, selected, look, truth)]
-    folder = stages / stage.name
     shown = selection_json(scores, selected, look, truth)
     for note in shown["notes"]:
         voice.say(f"stage {stage.name}: {note}")
     write_text(folder / "selection.json", json.dumps(shown, ensure_ascii=False))
     seconds = max(time.perf_counter() - began, float(scores.meta["seconds"]))
-    write_text(folder / "scored.json", json.dumps({"seconds": seconds, "rows": scores.rows, "tokens": scores.tokens}))
+    write_text(folder / "scored.json", json.dumps({**scores.meta, "seconds": seconds}))
     left = [encoded for encoded in weighted if encoded.supervised]
     voice.say(f"stage {stage.name}: {summary(selected, len(rows) - len(left))}")
     return left
@@ -104,13 +106,40 @@ def _scores(
         whose = [base.fingerprint(), other.fingerprint(), tokenizer_fingerprint(tokenizer), rows_fingerprint(rows)]
         folder = cache / "scores" / hashlib.sha256(repr(whose).encode()).hexdigest()[:16]
         with locked(folder, wait=lambda: voice.say(f"stage {stage.name}: another run is scoring; waiting")):
-            if (folder / META).is_file():
+            found = _found(folder, voice)
+            if found is not None:
                 voice.say(f"stage {stage.name}: token scores found ({folder})")
-                return Scores(folder)
+                return found
             progress = _counted(voice, len(rows))
             return score_tokens(
                 rows, folder, base=base, reference=other, tokenizer=tokenizer, total=len(rows), progress=progress
             )
+
+
+def _check_unchanged(folder: Path, scores: Scores) -> None:
+    """A stage that has trained goes on with the scores that it began with, or not at all."""
+    file = folder / "scored.json"
+    if not (file.is_file() and is_complete(folder / "last")):
+        return
+    began = json.loads(file.read_text())
+    changed = [what for what in ("model", "reference", "tokenizer", "data") if began.get(what) != scores.meta[what]]
+    if changed:
+        raise RunError(
+            f"{folder}: the {changed[0]} of its token scores changed since it began; put it back, or write name=…"
+        )
+
+
+def _found(folder: Path, voice: Voice) -> Scores | None:
+    """Whole scores of the cache; what is left of damaged ones is removed, since its name says how to make it anew."""
+    if (folder / META).is_file():
+        try:
+            return Scores(folder)
+        except RunError as error:
+            voice.say(f"{error}; scoring again")
+    if (folder / META).is_file() or not (folder / BEGUN).is_file():
+        for file in (*part_files(folder), folder / META, folder / BEGUN):
+            file.unlink(missing_ok=True)
+    return None
 
 
 def _counted(voice: Voice, rows: int) -> Callable[[int, int | None, str], None]:
@@ -130,7 +159,9 @@ def views(model: PreTrainedModel, reference: str | Path) -> Iterator[tuple[Model
     before = active_adapters(model)
     if not is_adapter(reference):
         own = next(model.parameters())
-        other = load_model(reference, dtype=str(own.dtype).removeprefix("torch."), device=own.device)
+        other = load_model(
+            MODELS.get(str(reference), reference), dtype=str(own.dtype).removeprefix("torch."), device=own.device
+        )
         yield ModelView(model, before), ModelView(other.model)
         return
     adapted = add_saved(model, reference, name=REFERENCE)
@@ -141,7 +172,7 @@ def views(model: PreTrainedModel, reference: str | Path) -> Iterator[tuple[Model
 
 
 def weigh(
-    rows: Iterable[tuple[Example, Encoded]], scores: Scores, selected: Selected, look: Look, truth: Truth | None
+    rows: Iterable[tuple[Example, Encoded]], scores: Scores, selected: Selected, look: Look, truth: Truth
 ) -> Iterator[tuple[Encoded, Encoded]]:
     """Each row as it was and with signed weights; what is shown of them is gathered on the way.
 
@@ -152,27 +183,27 @@ def weigh(
         signs_N = selected.signs(scored)
         yield encoded, selected.weighted(encoded, scored)
         look.add(example, encoded, scored, signs_N)
-        if truth is not None:
-            truth.add(example, encoded, scored, signs_N)
+        truth.add(example, encoded, scored, signs_N)
 
 
 def owners_of(examples: Sequence[Example], rows: Sequence[Encoded]) -> Iterator[Example]:
-    """The example that each row is of: a document's windows follow each other."""
+    """The example that each row is of: a document's windows follow each other, anything else is one row."""
     found = iter(examples)
     current = next(found)
     for row in rows:
-        while row.key != current.id and not row.key.startswith(f"{current.id}#"):
+        while not (row.key == current.id or (current.is_document and row.key.startswith(f"{current.id}#"))):
             current = next(found)
         yield current
 
 
-def selection_json(scores: Scores, selected: Selected, look: Look, truth: Truth | None) -> dict[str, Any]:
+def selection_json(scores: Scores, selected: Selected, look: Look, truth: Truth) -> dict[str, Any]:
     """All that is shown of a selection; `noise` where the truth is known."""
     asked = selected.selection
     return {
-        "reference": asked.reference or f"scores {asked.scores}",
+        "reference": asked.reference if asked.scores is None else f"scores {asked.scores}",
         "level": asked.level,
         "asked": asked.positives,
+        "share": selected.share,
         "forget_rate": asked.forget_rate,
         "forget_by": asked.forget_by,
         "share_positive": selected.share_positive,
@@ -189,7 +220,7 @@ def selection_json(scores: Scores, selected: Selected, look: Look, truth: Truth 
         "quality": {"mean": selected.survey.mean, "std": selected.survey.std},
         "histogram": histogram(scores, asked.level, selected.survey.count),
         **look.to_json(),
-        **({"noise": truth.to_json()} if truth is not None else {}),
+        **({"noise": truth.to_json()} if truth.known else {}),
     }
 
 

@@ -186,8 +186,6 @@ class _Carrier:
         return Path(self.recipe.output) / ".cache"
 
     def _set_aside(self, stage: Stage, model: PreTrainedModel, folder: Path, seed: int) -> PreTrainedModel:
-        if finished(folder):
-            return model
         data, tokenizer = self.encoded[stage.name], self.loaded.tokenizer
         return set_aside(stage, model, tokenizer, data, folder=folder, cache=self._cache, seed=seed, voice=self.voice)
 

@@ -22,7 +22,7 @@ from forgetting.models.loading import LoadedModel, load_model
 from forgetting.pipeline.look import Look
 from forgetting.pipeline.ownership import locked
 from forgetting.pipeline.quality import selection_json, summary, views, weigh
-from forgetting.pipeline.truth import Truth, known
+from forgetting.pipeline.truth import Truth
 from forgetting.pipeline.voice import SILENT, Voice
 from forgetting.report.quality import quality_page
 from forgetting.training.scoring import Scores, score_tokens
@@ -76,8 +76,7 @@ def score(
     scores = _scores(loaded, reference, rows, folder, voice)
     selected = select(scores, asked, seed=seed)
     look = Look(loaded.tokenizer, scores.rows, seed)
-    first = next(iter(held if held is not None else _streamed(sources)))
-    truth = Truth(loaded.tokenizer, formatting) if known([first]) else None
+    truth = Truth(loaded.tokenizer, formatting)
     weighed = weigh(rows(), scores, selected, look, truth)
     if out is not None and held is not None:
         write_weighted(out, held, ((row, _signs(row, signed)) for row, signed in weighed))

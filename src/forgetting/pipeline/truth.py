@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -23,6 +22,8 @@ class Truth:
 
     tokenizer: PreTrainedTokenizerBase
     formatting: Formatting
+    known: bool = False
+    """Whether the truth stands beside any example; the others count as clean."""
     labels: list[NDArray[np.bool_]] = field(default_factory=list)
     qualities: list[NDArray[np.float32]] = field(default_factory=list)
     losses: list[NDArray[np.float32]] = field(default_factory=list)
@@ -35,13 +36,16 @@ class Truth:
 
     def add(self, example: Example, encoded: Encoded, scored: ScoredRow, signs_N: NDArray[np.int8]) -> None:
         """The next row, with the sign of each of its supervised tokens."""
-        self.labels.append(noise_labels(example, encoded, self.tokenizer, self.formatting))
+        spans = noise_spans(example)
+        clean = np.zeros(len(signs_N), dtype=np.bool_)
+        self.labels.append(noise_labels(example, encoded, self.tokenizer, self.formatting) if spans else clean)
+        self.known = self.known or FIELD in example.fields
         self.qualities.append(scored.quality)
         self.losses.append(-scored.base_logp_N)
         self.negatives.append(signs_N < 0)
         self.clusters.append(np.full(len(signs_N), self._owners.setdefault(example.cluster, len(self._owners))))
         self.rows.append(np.full(len(signs_N), len(self.rows)))
-        self.kinds.append(next((span.kind for span in noise_spans(example)), ""))
+        self.kinds.append(next((span.kind for span in spans), ""))
 
     def to_json(self) -> dict[str, Any]:
         """AUC of −Q and of the base's plain loss for noisy tokens, and what the forgotten tokens hold of them.
@@ -68,8 +72,3 @@ class Truth:
             **{name: asdict(estimate) for name, estimate in chosen._asdict().items()},
             "kinds": kinds,
         }
-
-
-def known(examples: Sequence[Example]) -> bool:
-    """Whether the truth stands beside any of the examples."""
-    return any(FIELD in example.fields for example in examples)

@@ -126,6 +126,9 @@ def _override(values: dict[str, Any], override: str) -> None:
         if isinstance(following, str) and part in values.get("data", {}):
             following = here[part] = {"path": following}
         here = following
+    if path[0] in Stage.model_fields and path[0] not in Recipe.model_fields and isinstance(stages, list):
+        names = ", ".join(str(s.get("name", "unlearn")) for s in stages if isinstance(s, dict))
+        raise RecipeError(f"'{key}': there are several stages ({names}); write stages.NAME.{key}")
     if isinstance(here, list):
         here[_index(here, path[-1], key)] = value
     elif isinstance(here, dict):

@@ -130,7 +130,7 @@ class Stage(Optimisation):
     @property
     def reads(self) -> str | None:
         """The stage whose adapter is the reference that it scores tokens by; None: none."""
-        asked = self.select.reference if self.select is not None else None
+        asked = self.select.reference if self.select is not None and self.select.scores is None else None
         return asked.removeprefix("stage:") if asked is not None and asked.startswith("stage:") else None
 
     @property

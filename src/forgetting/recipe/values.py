@@ -88,6 +88,11 @@ class Recipe(BaseModel):
         """References are earlier stages that were set aside; what is set aside and read by none is left out."""
         for index, stage in enumerate(self.stages):
             aside = [s.name for s in self.stages[:index] if s.is_aside]
+            if stage.select is not None and stage.select.reference in aside:
+                raise ValueError(
+                    f"stage '{stage.name}': select.reference is '{stage.select.reference}', a stage; write "
+                    f"stage:{stage.select.reference}"
+                )
             if stage.reads is not None and stage.reads not in aside:
                 raise ValueError(
                     f"stage '{stage.name}': select.reference is '{stage.reads}', which is no earlier stage with "

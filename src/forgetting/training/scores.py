@@ -19,6 +19,8 @@ from forgetting.data.encode import Encoded
 
 FORMAT = 1
 META = "scores.json"
+BEGUN = "unfinished.json"
+"""Whose scores they are to be, and the seconds spent; it stands until `scores.json` does."""
 WHOSE = ("model", "reference", "tokenizer")
 """The fingerprints that are known before the rows are."""
 _KEYS = {*WHOSE, "data", "rows", "tokens", "seconds"}
@@ -256,8 +258,8 @@ def _read_meta(folder: Path, *, begun: bool) -> dict[str, Any]:
         meta = json.loads(file.read_text())
         missing = _KEYS - set(meta)
     except (OSError, ValueError, TypeError) as error:
-        raise RunError(f"{file}: cannot be read ({error}); remove it and score again") from error
+        raise RunError(f"{file}: cannot be read ({error}); remove the folder and score again") from error
     if missing or meta.get("format") != FORMAT:
         what = f"lacks {', '.join(sorted(missing))}" if missing else f"has format {meta.get('format')!r}, not {FORMAT}"
-        raise RunError(f"{file}: {what}; remove it and score again")
+        raise RunError(f"{file}: {what}; remove the folder and score again")
     return dict(meta)

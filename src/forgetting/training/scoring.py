@@ -32,6 +32,7 @@ from forgetting.data.tokens import tokenizer_fingerprint
 from forgetting.training.micro_batches import MICRO_BATCH_TOKENS
 from forgetting.training.model_view import ModelView
 from forgetting.training.scores import (
+    BEGUN,
     FORMAT,
     META,
     Part,
@@ -62,9 +63,6 @@ WINDOW_ROWS = 1024
 
 Progress = Callable[[int, int | None, str], None]
 """Rows done, of how many (None: not known), and a note."""
-
-_BEGUN = "unfinished.json"
-"""Whose scores they are to be, and the seconds spent; it stands until `scores.json` does."""
 
 
 def score_tokens(
@@ -115,7 +113,7 @@ def score_tokens(
             tick = partial(_tick, progress, done, total)
             write_part(file, _scored(members, base, reference, batch_tokens, tick), identity)
             seconds += time.perf_counter() - began
-            write_text(folder / _BEGUN, json.dumps(whose | {"seconds": seconds}))
+            write_text(folder / BEGUN, json.dumps(whose | {"seconds": seconds}))
         digest.update(b"".join(map(row_bytes, members)))
         done, number = done + len(members), number + 1
         tokens += sum(e.supervised for e in members)
@@ -127,7 +125,7 @@ def score_tokens(
 
 def _begin(folder: Path, whose: dict[str, str]) -> float:
     """The seconds that were spent on these scores before."""
-    begun = folder / _BEGUN
+    begun = folder / BEGUN
     if (folder / META).is_file():
         known = Scores(folder).meta
     elif begun.is_file():
@@ -146,7 +144,7 @@ def _finish(folder: Path, parts: int, meta: dict[str, Any]) -> Scores:
     if more:
         raise RunError(f"{more[0]}: the folder holds scores of more rows; score into another, or remove this one")
     write_text(folder / META, json.dumps(meta, indent=1))
-    for left in (folder / _BEGUN, *folder.glob(".part-*.partial")):
+    for left in (folder / BEGUN, *folder.glob(".part-*.partial")):
         left.unlink(missing_ok=True)
     return Scores(folder)
 

@@ -52,6 +52,13 @@ class Selection(BaseModel):
         "gains nothing there, and would unlearn it.",
     )
 
+    @field_validator("positives", mode="before")
+    @classmethod
+    def _a_word(cls, value: object) -> object:
+        if isinstance(value, str) and value not in ("auto", "zero"):
+            raise ValueError(f"positives is '{value}'; write a share between 0 and 1, or auto, or zero")
+        return value
+
     @field_validator("positives")
     @classmethod
     def _a_share(cls, value: float | str) -> float | str:
