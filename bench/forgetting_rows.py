@@ -17,7 +17,6 @@ from forgetting.data.batches import collate
 from forgetting.data.encode import Encoded
 from forgetting.data.plan import StepPlan
 from forgetting.models.adapters import attach
-from forgetting.pipeline.stages import spec_of
 from forgetting.recipe import Stage, load_recipe
 from forgetting.training.micro_batches import MICRO_BATCH_TOKENS
 from forgetting.training.scoring import _by_length
@@ -79,7 +78,7 @@ def llama(shape: Shape) -> PreTrainedModel:
 
 def adapted(shape: Shape, stage: Stage) -> PeftModel:
     """The same with the stage's adapter, as `run_stage` begins."""
-    return attach(llama(shape), spec_of(stage.adapter_or_full), name=NAME, seed=SEED)
+    return attach(llama(shape), stage.adapter_or_full.spec, name=NAME, seed=SEED)
 
 
 def stir(model: PeftModel) -> None:

@@ -179,8 +179,16 @@ def test_the_table_holds_samples_and_percentages_of_both_parts() -> None:
             [source("a", with_duplicates("a", 20), count=30)],
             r"^a: has 60 examples, of which 20 are left without duplicates \(\d+ exact, \d+ near\), and 30 are asked",
         ),
-        (Corpus(reference=30), [source("a", 30)], "asks for 30 of the corpus's 30 examples, which leaves none"),
-        (Corpus(reference=0.99), [source("a", 10)], "asks for 10 of the corpus's 10 examples"),
+        (
+            Corpus(reference=30),
+            [source("a", 30)],
+            "reference is 30, which leaves none of the corpus's 30 examples",
+        ),
+        (
+            Corpus(reference=0.99),
+            [source("a", 10)],
+            r"reference is 0.99, which leaves none of the corpus's 10 .* \(0 duplicates were dropped\)",
+        ),
     ],
 )
 def test_what_cannot_be_drawn_is_one_line(corpus: Corpus, drawn: list[Given], message: str) -> None:

@@ -79,7 +79,7 @@ def test_unfinished_missing_and_damaged_scores_are_refused(tmp_path: Path) -> No
     written(tmp_path, [[1.0], [2.0], [3.0], [4.0]])
     said = json.loads(file.read_text())
     file.write_text(json.dumps({k: v for k, v in said.items() if k != "data"}))
-    with pytest.raises(RunError, match=r"scores.json: lacks data; remove it"):
+    with pytest.raises(RunError, match=r"scores.json: lacks data; remove the folder"):
         Scores(tmp_path)
     file.write_text(json.dumps(said | {"format": 2}))
     with pytest.raises(RunError, match="has format 2, not 1"):
