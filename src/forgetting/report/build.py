@@ -12,6 +12,7 @@ from forgetting.core.errors import RunError
 from forgetting.report import figures, headline, wording
 from forgetting.report.answers import compare_answers
 from forgetting.report.cost import bills, cost_figure
+from forgetting.report.learning import forgets_nothing
 from forgetting.report.page import page, write_out
 from forgetting.report.quality import qualities
 from forgetting.report.quality_corpus import corpora
@@ -64,6 +65,7 @@ def _context(runs: Sequence[Results], title: str | None) -> dict[str, Any]:
         "verdicts": [verdict(run) for run in runs] if len(runs) > 1 else [],
         "table": main_table(runs),
         "tradeoff": tradeoff(runs),
+        "forgets": not all(forgets_nothing(run) for run in runs),
         "path": path(runs),
         "bills": bills(runs),
         "cost_figure": cost_figure(runs),

@@ -11,6 +11,7 @@ from forgetting.report import headline, wording
 from forgetting.report.compare import amount, reason_at, relation, value_at
 from forgetting.report.finding import Finding, Tone
 from forgetting.report.goal import goals
+from forgetting.report.learning import forgets_nothing, learned
 from forgetting.report.results import Results
 
 Forgetting = Literal["oracle", "beyond", "partial", "none", "nothing", "lower", "open", "unmeasured"]
@@ -66,6 +67,9 @@ class Judgement:
 
 def verdict(run: Results) -> Verdict:
     """The verdict on one run: forgetting against the oracle, what it cost, what the p-value does and does not say."""
+    if run.status == "complete" and forgets_nothing(run):
+        words, tone, found = learned(run)
+        return Verdict(words, tone, (*found, limits([run])))
     judgement = judge(run)
     tone, text = _FORGETTING_WORDS[judgement.forgetting]
     cost_tone, cost = _KEEPING_WORDS[judgement.keeping]
