@@ -5,8 +5,7 @@ from __future__ import annotations
 from peft import PeftModel
 from transformers import PreTrainedModel
 
-from forgetting.core.errors import ModelError, nearest
-from forgetting.models.adapters.view import activate, active_adapters
+from forgetting.models.adapters.view import activate, active_adapters, known_adapters
 
 
 def without(model: PreTrainedModel | PeftModel, names: tuple[str, ...]) -> PreTrainedModel | PeftModel:
@@ -15,10 +14,7 @@ def without(model: PreTrainedModel | PeftModel, names: tuple[str, ...]) -> PreTr
     Raises:
         ModelError: the model has no adapter of that name.
     """
-    known = set(model.peft_config) if isinstance(model, PeftModel) else set()
-    for name in names:
-        if name not in known:
-            raise ModelError(f"the model has no adapter '{name}'; {nearest(name, known)}")
+    known = known_adapters(model, names)
     if not isinstance(model, PeftModel) or not names:
         return model
     if known == set(names):

@@ -32,6 +32,19 @@ def activate(model: nn.Module, names: Sequence[str]) -> None:
         layer._active_adapter = list(names)
 
 
+def known_adapters(model: nn.Module, names: Sequence[str]) -> set[str]:
+    """The names of all the model's adapters.
+
+    Raises:
+        ModelError: one of `names` is not among them.
+    """
+    known = set(model.peft_config) if isinstance(model, PeftModel) else set()
+    for name in names:
+        if name not in known:
+            raise ModelError(f"the model has no adapter '{name}'; {nearest(name, known)}")
+    return known
+
+
 @contextmanager
 def adapters_active(model: nn.Module, names: Sequence[str]) -> Iterator[None]:
     """Inside, the model computes with exactly the adapters `names`; after it, with those that were active before.
@@ -41,10 +54,7 @@ def adapters_active(model: nn.Module, names: Sequence[str]) -> Iterator[None]:
     Raises:
         ModelError: the model has no adapter of that name.
     """
-    known = set(model.peft_config) if isinstance(model, PeftModel) else set()
-    for name in names:
-        if name not in known:
-            raise ModelError(f"the model has no adapter '{name}'; {nearest(name, known)}")
+    known_adapters(model, names)
     before = [(layer, layer._active_adapter) for layer in tuner_layers(model)]
     try:
         activate(model, names)
