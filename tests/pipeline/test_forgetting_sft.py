@@ -241,6 +241,24 @@ def test_the_plan_says_what_is_set_aside_and_scored(make: Callable[..., Recipe])
     assert any(line.startswith("train: ") and line.endswith("tokens are scored, by stage:reference") for line in plan)
 
 
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["select.reference=./nowhere"], "there is no such folder; give an adapter, a model, or stage:NAME"),
+        (["select.scores=nowhere"], "nowhere: the scores are not there; score first"),
+        (["select.reference=null"], "select names no reference"),
+    ],
+)
+def test_a_missing_reference_is_known_before_anything_is_done(
+    make: Callable[..., Recipe], overrides: list[str], message: str
+) -> None:
+    recipe = make("a", *(f"stages.train.{override}" for override in overrides))
+    for attempt in (check, run):
+        with pytest.raises((RecipeError, RunError), match=message):
+            attempt(recipe)
+    assert not recipe.folder.exists()
+
+
 def test_noise_is_found_wherever_in_the_data_it_begins(make: Callable[..., Recipe], tmp_path: Path) -> None:
     model = run(make("a"), report=False) / "stages/reference/model"
     clean = write_rows(tmp_path / "clean.jsonl", [{"prompt": "Where?", "response": "In house 2 of lane 3."}])

@@ -7,6 +7,7 @@ from forgetting.data.plan import StepPlan
 from forgetting.pipeline.environment import check_trackers
 from forgetting.pipeline.ownership import check_data, check_output
 from forgetting.pipeline.prepare import encode_stage, load_data
+from forgetting.pipeline.quality import check_selects
 from forgetting.pipeline.run import check_stop_rules, loaded_for
 from forgetting.pipeline.stages import adapter_words
 from forgetting.pipeline.suites import check_passages, suite_of
@@ -22,6 +23,7 @@ def check(recipe: Recipe, *, voice: Voice = SILENT) -> list[str]:
     """
     check_output(recipe)
     check_trackers(recipe)
+    check_selects(recipe)
     data = load_data(recipe, voice)
     loaded, recipe = loaded_for(recipe)
     lines = [f"model: {recipe.model}, {sum(p.numel() for p in loaded.model.parameters()):,} weights"]

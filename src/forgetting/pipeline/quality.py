@@ -24,7 +24,7 @@ from forgetting.pipeline.ownership import locked
 from forgetting.pipeline.prepare import StageData
 from forgetting.pipeline.truth import Truth
 from forgetting.pipeline.voice import Voice
-from forgetting.recipe import Stage
+from forgetting.recipe import Recipe, Stage
 from forgetting.training.quality import histogram
 from forgetting.training.scores import BEGUN, META, check_same, part_files
 from forgetting.training.scoring import ModelView, Scores, rows_fingerprint, score_tokens, tokenizer_fingerprint
@@ -32,6 +32,34 @@ from forgetting.training.selection import Selected, select
 
 REFERENCE = "quality-reference"
 """The reference's name among the adapters while tokens are scored."""
+
+
+def check_selects(recipe: Recipe) -> None:
+    """Scores and references that stand in folders are there: known before anything is trained or measured.
+
+    Raises:
+        RecipeError: a stage selects by nothing, or by a folder that is not there.
+        RunError: the scores are not there, or not finished.
+    """
+    for stage in recipe.stages:
+        asked = stage.select
+        if asked is None or stage.reads is not None:
+            continue
+        if asked.scores is not None:
+            Scores(asked.scores)
+        elif asked.reference is None:
+            raise RecipeError(
+                f"stage '{stage.name}': select names no reference; write select.reference=stage:NAME or FOLDER"
+            )
+        elif not (Path(asked.reference).is_dir() or asked.reference in MODELS or _of_the_hub(asked.reference)):
+            raise RecipeError(
+                f"stage '{stage.name}': select.reference is '{asked.reference}', and there is no such folder; give an "
+                "adapter, a model, or stage:NAME"
+            )
+
+
+def _of_the_hub(name: str) -> bool:
+    return name.count("/") == 1 and not name.startswith((".", "/", "~"))
 
 
 def weighed(
@@ -97,10 +125,7 @@ def _scores(
         here = {"model": own, "tokenizer": tokenizer_fingerprint(tokenizer), "data": rows_fingerprint(rows)}
         check_same(scores.folder, scores.meta, here)
         return scores
-    if asked.reference is None:
-        raise RecipeError(
-            f"stage '{stage.name}': select names no reference; write select.reference=stage:NAME or FOLDER"
-        )
+    assert asked.reference is not None, "a recipe is checked before it is run"
     reference = stages / stage.reads / "model" if stage.reads is not None else Path(asked.reference)
     with views(model, reference) as (base, other):
         whose = [base.fingerprint(), other.fingerprint(), tokenizer_fingerprint(tokenizer), rows_fingerprint(rows)]

@@ -26,7 +26,7 @@ from forgetting.pipeline.environment import check_trackers, tracker
 from forgetting.pipeline.measuring import Measurer
 from forgetting.pipeline.ownership import check_data, check_output, owned
 from forgetting.pipeline.prepare import StageData, encode_stage, load_data
-from forgetting.pipeline.quality import weighed
+from forgetting.pipeline.quality import check_selects, weighed
 from forgetting.pipeline.records import Taken, cached
 from forgetting.pipeline.results import write_results
 from forgetting.pipeline.save import save
@@ -57,6 +57,7 @@ def run(recipe: Recipe, *, voice: Voice = SILENT, report: bool = True) -> Path:
     folder = recipe.folder
     check_output(recipe)
     check_trackers(recipe)
+    check_selects(recipe)
     if (folder / "results.json").is_file():
         with suppress(DataError):  # what is finished can be looked at without its data
             check_data(folder, load_data(recipe, SILENT))
