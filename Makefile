@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-all check bench setup clean
+.PHONY: demo test test-all test-qlora check bench setup clean
 
 demo: .venv/ready ## set up, unlearn with three methods, end with a report
 	$(BIN)/forget demo
@@ -11,6 +11,10 @@ test: .venv/ready ## the default tests
 
 test-all: .venv/ready ## with the long ones
 	$(BIN)/python -m pytest -m ""
+
+test-qlora: .venv/ready ## what needs bitsandbytes, which it installs
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[qlora]"
+	$(BIN)/python -m pytest tests/models/test_qlora.py tests/pipeline/test_qlora_run.py
 
 check: .venv/ready ## lint, format, types, import rules
 	$(BIN)/ruff check .
