@@ -1,12 +1,18 @@
 """A tiny model and data files, made once; and a recipe over them."""
 
 import json
+import signal
+import threading
 from pathlib import Path
 
 import pytest
 import yaml
 
 from forgetting.benchmarks.blank import blank_model
+
+if threading.current_thread() is threading.main_thread():
+    # A shell's background job ignores Ctrl-C, and so would every process that the tests start and interrupt.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def write_rows(path: Path, rows: list[dict]) -> Path:
