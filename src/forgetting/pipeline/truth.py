@@ -18,12 +18,10 @@ from forgetting.training.scores import ScoredRow
 
 @dataclass
 class Truth:
-    """Filled row by row; holds what is needed of every token, about 20 bytes each."""
+    """Filled row by row; holds what is needed of every token of rows whose truth is told, and nothing of the others."""
 
     tokenizer: PreTrainedTokenizerBase
     formatting: Formatting
-    known: bool = False
-    """Whether the truth stands beside any example; the others count as clean."""
     labels: list[NDArray[np.bool_]] = field(default_factory=list)
     qualities: list[NDArray[np.float32]] = field(default_factory=list)
     losses: list[NDArray[np.float32]] = field(default_factory=list)
@@ -36,16 +34,22 @@ class Truth:
 
     def add(self, example: Example, encoded: Encoded, scored: ScoredRow, signs_N: NDArray[np.int8]) -> None:
         """The next row, with the sign of each of its supervised tokens."""
+        if FIELD not in example.fields:
+            return
         spans = noise_spans(example)
         clean = np.zeros(len(signs_N), dtype=np.bool_)
         self.labels.append(noise_labels(example, encoded, self.tokenizer, self.formatting) if spans else clean)
-        self.known = self.known or FIELD in example.fields
         self.qualities.append(scored.quality)
         self.losses.append(-scored.base_logp_N)
         self.negatives.append(signs_N < 0)
         self.clusters.append(np.full(len(signs_N), self._owners.setdefault(example.cluster, len(self._owners))))
         self.rows.append(np.full(len(signs_N), len(self.rows)))
         self.kinds.append(next((span.kind for span in spans), ""))
+
+    @property
+    def known(self) -> bool:
+        """Whether the truth of any row is told."""
+        return bool(self.labels)
 
     def to_json(self) -> dict[str, Any]:
         """AUC of −Q and of the base's plain loss for noisy tokens, and what the forgotten tokens hold of them.
