@@ -11,7 +11,7 @@ import pytest
 
 from forgetting.core.errors import RunError
 from forgetting.data.encode import Encoded
-from forgetting.training.scores import Part, Scores, check_scores, part_file, rows_fingerprint, write_part
+from forgetting.training.scores import Part, Scores, check_same, part_file, rows_fingerprint, write_part
 
 WHOSE = {"model": "a" * 16, "reference": "b" * 16, "tokenizer": "c" * 16, "data": "d" * 16}
 
@@ -62,14 +62,14 @@ def test_the_first_quality_that_is_not_finite_is_found(bad: float) -> None:
 
 def test_both_fingerprints_are_named_where_they_differ(tmp_path: Path) -> None:
     scores = written(tmp_path, [[1.0]])
-    check_scores(scores, **WHOSE)
+    check_same(scores.folder, scores.meta, WHOSE)
     for what in WHOSE:
         with pytest.raises(
             RunError, match=rf"scores of another {what} \({WHOSE[what]} there, {'e' * 16} here\); score"
         ):
-            check_scores(scores, **{**WHOSE, what: "e" * 16})
+            check_same(scores.folder, scores.meta, {**WHOSE, what: "e" * 16})
     with pytest.raises(RunError, match=r"another tokenizer \(.*\) and another data \("):
-        check_scores(scores, **{**WHOSE, "tokenizer": "e" * 16, "data": "f" * 16})
+        check_same(scores.folder, scores.meta, {**WHOSE, "tokenizer": "e" * 16, "data": "f" * 16})
 
 
 def test_unfinished_missing_and_damaged_scores_are_refused(tmp_path: Path) -> None:

@@ -117,23 +117,6 @@ class Scores:
         return (row for part in self.parts() for row in part)
 
 
-def check_scores(scores: Scores, *, model: str, reference: str, tokenizer: str, data: str) -> None:
-    """Whether these are the scores of this model, reference, tokenizer and data.
-
-    Args:
-        scores: as found on disk.
-        model: `ModelView.fingerprint` of the base.
-        reference: the same of the reference.
-        tokenizer: `tokenizer_fingerprint`.
-        data: `rows_fingerprint`.
-
-    Raises:
-        RunError: they are of another; both fingerprints are named.
-    """
-    here = {"model": model, "reference": reference, "tokenizer": tokenizer, "data": data}
-    check_same(scores.folder, scores.meta, here)
-
-
 def check_same(folder: Path, there: Mapping[str, Any], here: Mapping[str, str]) -> None:
     """Raises where a fingerprint of the scores is not the one that is asked for."""
     other = [
