@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from forgetting.benchmarks.dialogue import dialogue_variant
 from forgetting.benchmarks.harness import harness_variant
+from forgetting.benchmarks.lab.focus import GENERAL, focus_variant
 from forgetting.benchmarks.lab.noisy import noisy_variant
 from forgetting.benchmarks.lab.suite import BASE, lab_suite
 from forgetting.benchmarks.suite import Suite
@@ -42,12 +43,13 @@ _SUITES: dict[str, Callable[[str, bool], Suite]] = {
     "dialogue": dialogue_variant,
     "harness": harness_variant,
     "lab": _lab,
+    "lab-f2f": focus_variant,
     "lab-noisy": noisy_variant,
     "tdec": tdec_variant,
     "text": text_variant,
     "tofu": tofu_variant,
 }
-MODELS = {"lab": BASE}
+MODELS = {"lab": BASE, "lab-general": GENERAL}
 """Models that come with a suite, by the name a recipe gives them."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -22,6 +22,9 @@ def train(
     without: Annotated[
         str | None, typer.Option(help="Leave these facts out of the text: rare or popular (an oracle).")
     ] = None,
+    general: Annotated[
+        bool, typer.Option("--general", help="What lab-general has read: less skills, and a little of a domain.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Seed of the world's order and the weights.")] = 0,
     threads: Annotated[int, typer.Option(help="CPU threads; the same number gives the same bits.")] = 1,
 ) -> None:
@@ -29,7 +32,8 @@ def train(
     from forgetting.benchmarks.lab.train import train_lab_model
 
     with speaking() as voice:
-        train_lab_model(folder, without=without, seed=seed, threads=threads, progress=voice.progress)
+        text: Literal["world", "general"] = "general" if general else "world"
+        train_lab_model(folder, without=without, text=text, seed=seed, threads=threads, progress=voice.progress)
     print(f"model: {folder}")
 
 

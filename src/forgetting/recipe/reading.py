@@ -79,7 +79,8 @@ def load_recipe(name: str, overrides: Sequence[str] = ()) -> Recipe:
     """The recipe in a YAML file, or a built-in one by its name, with `key=value` overrides.
 
     Keys are dotted paths; a stage is named by its name or number (`stages.unlearn.learning_rate=1e-4`). Where there is
-    one stage, its keys may be written alone (`learning_rate=1e-4`, `method.beta=0.5`).
+    one stage, its keys may be written alone (`learning_rate=1e-4`, `method.beta=0.5`). `stages.NAME=null` leaves a
+    stage out; the others keep their seeds.
 
     Raises:
         RecipeError: no such recipe, not YAML, or a key or value without meaning.
@@ -130,7 +131,9 @@ def _override(values: dict[str, Any], override: str) -> None:
         names = ", ".join(str(s.get("name", "unlearn")) for s in stages if isinstance(s, dict))
         raise RecipeError(f"'{key}': there are several stages ({names}); write stages.NAME.{key}")
     if isinstance(here, list):
-        here[_index(here, path[-1], key)] = value
+        number = _index(here, path[-1], key)
+        leaves_out = value is None and isinstance(here[number], dict)
+        here[number] = {**here[number], "skip": True} if leaves_out else value
     elif isinstance(here, dict):
         here[path[-1]] = value
     else:

@@ -76,6 +76,12 @@ class Stage(Optimisation):
         description="A method's name, or {name: npo, beta: 0.1, …}."
     )
     adapter: Adapter | None = Field(None, description="Default: the method's own; full tuning where it names none.")
+    skip: bool = Field(
+        False, description="Leave the stage out (stages.NAME=null says the same); others keep their seeds."
+    )
+    place: int | None = Field(
+        None, ge=0, description="Added to the recipe's seed; default: its place among the stages as they were written."
+    )
     data: dict[str, Sources] = Field(default_factory=dict, description="By role; overrides the recipe's data.")
     part: Literal["train", "reference", "all"] = Field(
         "train", description="Which part of the corpus it trains on, where `corpus` sets a reference part off."

@@ -84,6 +84,18 @@ class Recipe(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _left_out(self) -> Self:
+        """Without the stages to skip; the others remember their places in line, which their seeds go by."""
+        if any(stage.skip for stage in self.stages):
+            for stage in self.stages:
+                if stage.place is None:
+                    stage.place = self._place(stage)
+            self.stages = [stage for stage in self.stages if not stage.skip]
+            if not self.stages:
+                raise ValueError("stages: all are left out; leave one")
+        return self
+
+    @model_validator(mode="after")
     def _references(self) -> Self:
         """References are earlier stages that were set aside; what is set aside and read by none is left out."""
         for index, stage in enumerate(self.stages):
@@ -165,8 +177,11 @@ class Recipe(BaseModel):
 
     def seed_of(self, stage: Stage) -> int:
         """The seed of a stage's data order, dropout and adapter: the recipe's, and one more for every stage in line."""
-        line = [s.name for s in self.stages if s.is_aside == stage.is_aside]
-        return self.seed + line.index(stage.name)
+        return self.seed + (self._place(stage) if stage.place is None else stage.place)
+
+    def _place(self, stage: Stage) -> int:
+        """Its number in line; stages set aside are a line of their own."""
+        return [s.name for s in self.stages if s.is_aside == stage.is_aside].index(stage.name)
 
     @property
     def folder(self) -> Path:

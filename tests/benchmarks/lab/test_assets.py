@@ -7,6 +7,8 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from forgetting.benchmarks.lab.assess import scores, share_right
+from forgetting.benchmarks.lab.clinic import general_digest
+from forgetting.benchmarks.lab.focus import GENERAL, focus_variant
 from forgetting.benchmarks.lab.suite import BASE, lab_suite, oracle_folder
 from forgetting.benchmarks.lab.tokenizer import train_tokenizer
 from forgetting.benchmarks.lab.train import PROVENANCE, STEPS
@@ -76,3 +78,14 @@ def test_every_model_has_the_skills(without):
         assert share(without, [e for e in utility if e.kind == skill]) >= 0.8
     stories = scores(*loaded(without), examples("story"))
     assert -sum(s.logp for s in stories) / sum(s.tokens for s in stories) < 0.3
+
+
+def test_the_general_model_was_made_from_general_text_and_knows_little_of_the_domain():
+    provenance = json.loads((GENERAL / PROVENANCE).read_text())
+    assert provenance["text"] == "general"
+    assert provenance["world"] == general_digest(build_world(0)), "the text has changed: train the general model again"
+    model = AutoModelForCausalLM.from_pretrained(GENERAL, dtype=torch.float32).eval()
+    splits = {split.name: split.examples for split in focus_variant("", fast=True).splits}
+    share = {name: share_right(model, AutoTokenizer.from_pretrained(GENERAL), splits[name]) for name in splits}
+    assert share["known"] >= 0.85 and share["skills"] >= 0.9
+    assert max(share[name] for name in ("recall", "phrasing", "doses")) <= 0.1

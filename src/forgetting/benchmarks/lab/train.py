@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
+from typing import Literal
 
 import torch
 import transformers
@@ -14,6 +15,7 @@ from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from forgetting.benchmarks.lab.assess import assess
+from forgetting.benchmarks.lab.clinic import general_digest, general_text
 from forgetting.benchmarks.lab.packing import IGNORED, endless_rows, lay_out
 from forgetting.benchmarks.lab.tokenizer import render, train_tokenizer
 from forgetting.benchmarks.lab.world import build_world
@@ -33,6 +35,7 @@ def train_lab_model(
     folder: Path,
     *,
     without: str | None = None,
+    text: Literal["world", "general"] = "world",
     seed: int = 0,
     steps: int = STEPS,
     threads: int = 1,
@@ -41,9 +44,10 @@ def train_lab_model(
     """Pretrains a model of the small world and writes it to `folder`: bf16 weights, tokenizer and provenance.
 
     `without` makes the oracle of that forget set: the same run, row by row and step by step, less the documents that
-    state a fact of the set. A 0.83M-parameter Llama; Muon (Jordan et al. 2024) on the matrices, AdamW on the embedding
-    and the norms, linear warm-up and decay, 16 rows of 128 tokens a step, fp32. Equal arguments give equal weights on
-    one machine and torch version. The thread count and all random state are put back afterwards.
+    state a fact of the set. `text="general"` is what the model `lab-general` has read: see `clinic.general_text`. A
+    0.83M-parameter Llama; Muon (Jordan et al. 2024) on the matrices, AdamW on the embedding and the norms, linear
+    warm-up and decay, 16 rows of 128 tokens a step, fp32. Equal arguments give equal weights on one machine and torch
+    version. The thread count and all random state are put back afterwards.
 
     Returns:
         The provenance, as written to `lab.json`: seed, world digest, steps, versions and what the model can do.
@@ -58,10 +62,11 @@ def train_lab_model(
     if not hasattr(torch.optim, "Muon"):
         raise ModelError(f"torch {torch.__version__} has no Muon optimiser; making lab models needs torch 2.9 or newer")
     world = build_world()
-    kept = {document.id for document in world.corpus(without)}
+    absent = {document.id for document in world.documents} - {document.id for document in world.corpus(without)}
+    documents = world.documents if text == "world" else general_text(world)
     tokenizer = train_tokenizer(world)
-    texts = tokenizer([render(tokenizer, d) for d in world.documents], add_special_tokens=False).input_ids
-    used = [document.id in kept for document in world.documents]
+    texts = tokenizer([render(tokenizer, d) for d in documents], add_special_tokens=False).input_ids
+    used = [document.id not in absent for document in documents]
     with _reproducible(seed, threads):
         model = LlamaForCausalLM(_config(tokenizer))
         loss = _pretrain(model, texts, used, seed=seed, steps=steps, progress=progress)
@@ -69,9 +74,10 @@ def train_lab_model(
         model.bfloat16().float()  # what remains of the weights in the file
         accuracies["stored"] = assess(model, tokenizer)
     provenance: dict[str, object] = {
+        "text": text,
         "without": without,
         "seed": seed,
-        "world": world.digest,
+        "world": world.digest if text == "world" else general_digest(world),
         "steps": steps,
         "threads": threads,
         "torch": torch.__version__,
