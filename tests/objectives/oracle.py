@@ -41,12 +41,34 @@ def statistic(name: str, logits_NV: Tensor, targets_N: Tensor, reference_NV: Ten
     if name == "rank":
         rows = zip(logits_NV.tolist(), targets_N.tolist(), strict=True)
         return torch.tensor([float(sum(value > row[target] for value in row)) for row, target in rows])
+    if name == "js_to_uniform":
+        return jensen_shannon(log_p.exp(), torch.full_like(log_p, 1 / log_p.shape[-1]))
+    if name == "ce_without_target":
+        return -(without_target(logits_NV.detach(), targets_N) * log_p).sum(-1)
     assert reference_NV is not None
+    if name.startswith("ce_to_reference_demoted_by_"):
+        beta = float(name.removeprefix("ce_to_reference_demoted_by_"))
+        teacher = probabilities(reference_NV - beta * torch.nn.functional.one_hot(targets_N, log_p.shape[-1]))
+        return -(teacher * log_p).sum(-1)
+    if name == "js_to_reference":
+        return jensen_shannon(log_p.exp(), probabilities(reference_NV))
     log_q = log_probabilities(reference_NV)
     if name == "kl_from_reference":
         return (log_q.exp() * (log_q - log_p)).sum(-1)
     assert name == "kl_to_reference", name
     return (log_p.exp() * (log_p - log_q)).sum(-1)
+
+
+def without_target(logits_NV: Tensor, targets_N: Tensor) -> Tensor:
+    """The distribution over the other tokens: p(v)/(1 − p(y)), and 0 for y."""
+    others = probabilities(logits_NV).scatter(-1, targets_N[:, None], 0.0)
+    return others / others.sum(-1, keepdim=True)
+
+
+def jensen_shannon(p_NV: Tensor, q_NV: Tensor) -> Tensor:
+    """½·KL(p ‖ m) + ½·KL(q ‖ m), m = (p + q)/2, with 0·log 0 = 0."""
+    m_NV = (p_NV + q_NV) / 2
+    return sum((torch.xlogy(x, x) - torch.xlogy(x, m_NV)).sum(-1) for x in (p_NV, q_NV)) / 2  # type: ignore[return-value]
 
 
 def log_sigmoid(x: Tensor) -> Tensor:
@@ -61,6 +83,21 @@ def token_values(loss: str, logits_NV: Tensor, targets_N: Tensor, reference_NV: 
         p = probabilities(logits_NV)
         each = torch.arange(len(targets_N))
         return 1 + p[each, targets_N] - p[each, runner_up_ids(logits_NV.detach(), targets_N)]
+    if loss == "js_to_target":
+        onehot = torch.nn.functional.one_hot(targets_N, logits_NV.shape[-1]).to(logits_NV.dtype)
+        return jensen_shannon(probabilities(logits_NV), onehot)
+    if loss == "ceu":
+        return statistic("ce_without_target", logits_NV, targets_N)
+    if loss.startswith("undial"):
+        return statistic(f"ce_to_reference_demoted_by_{loss.split()[1]}", logits_NV, targets_N, reference_NV)
+    if loss.startswith("weighted_nll"):
+        sure, unsure = map(float, loss.split()[1:])
+        p = statistic("logp", logits_NV, targets_N).exp()
+        return -(p**sure * (1 - p) ** unsure).detach() * p.log()
+    if loss.startswith("npo"):
+        beta = float(loss.split()[1])
+        ratio = statistic("logp", logits_NV, targets_N) - statistic("logp", reference_NV, targets_N)
+        return torch.stack([-(2 / beta) * log_sigmoid(-beta * r) for r in ratio])
     return statistic(loss, logits_NV, targets_N, reference_NV)
 
 
@@ -109,6 +146,25 @@ def npo(
     ratios = log_ratios(logits_NV, reference_NV, targets_N, sequences, given, sign).values()
     values = [-(2 / beta) * log_sigmoid(-beta * ratio) * weight for ratio, weight in ratios]
     return sum(values) / math.fsum(weight for _, weight in ratios)
+
+
+def simnpo(
+    logits_NV: Tensor,
+    targets_N: Tensor,
+    sequences: list[int],
+    beta: float,
+    gamma: float,
+    reference_NV: Tensor | None = None,
+) -> Tensor:
+    """−(2/β)·mean over sequences of log σ(−(β/|y|)·Σ log p − γ); with a reference, of log p − log p_ref."""
+    score_N = statistic("logp", logits_NV, targets_N)
+    if reference_NV is not None:
+        score_N = score_N - statistic("logp", reference_NV, targets_N)
+    values = []
+    for s in sorted(set(sequences)):
+        own = [score_N[n] for n, sequence in enumerate(sequences) if sequence == s]
+        values.append(-(2 / beta) * log_sigmoid(-(beta / len(own)) * sum(own) - gamma))
+    return sum(values) / len(values)
 
 
 def dpo(

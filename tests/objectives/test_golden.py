@@ -25,12 +25,12 @@ def figures(name: str) -> dict:
     return json.loads((GOLDEN / f"{name}.json").read_text())["figures"]
 
 
-def inputs() -> dict[str, np.ndarray]:
+def inputs(seed: int = 20240501, vocab: int = V) -> dict[str, np.ndarray]:
     """As `_inputs` of losses.json words it."""
-    random = np.random.RandomState(20240501)
-    made = {name: 2.0 * random.randn(B, T, V) for name in TABLES}
+    random = np.random.RandomState(seed)
+    made = {name: 2.0 * random.randn(B, T, vocab) for name in TABLES}
     for name in ("labels", "alt_labels", "retain_labels"):
-        y = random.randint(0, V, size=(B, T))
+        y = random.randint(0, vocab, size=(B, T))
         y[0, [0, 1, 2]] = y[1, [0, 1, 6]] = y[2, [0, 1, 2, 3]] = -100
         made[name] = y
     return made
@@ -52,8 +52,8 @@ def roles() -> dict[str, Table]:
     }
 
 
-def value_and_norms(objective: Objective) -> tuple[float, dict[str, float]]:
-    tables = {role: with_gradient(t) for role, t in roles().items() if role in objective.roles}
+def value_and_norms(objective: Objective, given: dict[str, Table] | None = None) -> tuple[float, dict[str, float]]:
+    tables = {role: with_gradient(t) for role, t in (given or roles()).items() if role in objective.roles}
     loss = loss_of(objective, tables)
     loss.backward()
     return loss.item(), {role: t.logits_NV.grad.norm().item() for role, t in tables.items()}  # type: ignore[union-attr]
@@ -76,6 +76,12 @@ NPO_ALONE = {"beta": 0.1, "retain": "none"}
         ("GradDiff_NLL_gamma1_alpha1", "graddiff", {}),
         ("NPO_beta0.1", "npo", NPO_ALONE),
         ("DPO_beta0.1", "dpo", {**NPO_ALONE, "scale": "open_unlearning"}),
+        ("SimNPO_beta4.5_delta0", "simnpo", {"forget_weight": 1.0, "retain": "none"}),
+        ("SimNPO_beta1_delta0", "simnpo", {"beta": 1.0, "forget_weight": 1.0, "retain": "none"}),
+        ("WGA_beta1", "wga", {"retain": "none"}),
+        ("WGA_beta0.5", "wga", {"beta": 0.5, "retain": "none"}),
+        ("SatImp_5_1", "satimp", {"retain": "none"}),
+        ("CEU_skip0", "ceu", {"retain": "none"}),
     ],
 )
 def test_open_unlearning_s_losses_and_gradients(figure: str, method: str, parameters: dict) -> None:
@@ -92,6 +98,40 @@ def test_dpo_as_published_is_theirs_without_their_factor() -> None:
     value, norms = value_and_norms(build_method("dpo", NPO_ALONE))
     assert value == pytest.approx(theirs["loss"] * 0.05, rel=1e-10)
     assert norms["alternate"] == pytest.approx(theirs["grad_l2"]["alt_logits"] * 0.05, rel=1e-10)
+
+
+def test_ce_u_without_every_answer_s_first_token_is_their_default() -> None:
+    theirs, t = figures("losses")["CEU_skip1_default"], roles()["forget"]
+    kept = [n for n in range(1, len(t.sequences)) if t.sequences[n] == t.sequences[n - 1]]
+    sequences = [t.sequences[n] for n in kept]
+    later = Table(t.logits_NV[kept], t.reference_NV[kept], t.targets_N[kept], [1.0] * len(kept), sequences)
+    value, norms = value_and_norms(build_method("ceu", {"retain": "none"}), {"forget": later})
+    assert value == pytest.approx(theirs["loss"], rel=1e-10)
+    assert norms["forget"] == pytest.approx(theirs["grad_l2"]["logits"], rel=1e-10)
+
+
+def undial_inputs() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    made = inputs(20240502, 131)
+    return made["logits"], made["ref_logits"], made["labels"]
+
+
+def test_undial_on_supervised_positions_is_their_variant() -> None:
+    theirs = next(v for k, v in figures("losses").items() if k.startswith("UNDIAL"))
+    objective = build_method("undial", {"beta": 10.0, "retain": "none"})
+    value, _ = value_and_norms(objective, {"forget": supervised(*undial_inputs())})
+    assert value == pytest.approx(theirs["variant_supervised_only"], rel=1e-10)
+
+
+def test_undial_with_their_faults_is_their_figure() -> None:
+    """All positions but the last, and token V − 100 demoted where a label is −100."""
+    theirs = next(v for k, v in figures("losses").items() if k.startswith("UNDIAL"))
+    logits, reference, labels = undial_inputs()
+    targets = np.where(labels[:, 1:] == -100, logits.shape[-1] - 100, labels[:, 1:]).reshape(-1)
+    z, q = (torch.from_numpy(x[:, :-1].reshape(len(targets), -1)) for x in (logits, reference))
+    t = Table(z, q, torch.from_numpy(targets), [1.0] * len(targets), [0] * len(targets))
+    value, norms = value_and_norms(build_method("undial", {"retain": "none"}), {"forget": t})
+    assert value == pytest.approx(theirs["loss"], rel=1e-10)
+    assert norms["forget"] == pytest.approx(theirs["grad_l2"]["logits"], rel=1e-10)
 
 
 def test_kl_of_supervised_positions_is_their_variant() -> None:

@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
 from forgetting.objectives import statistics as s
+from forgetting.objectives.rows import few_rows
 from tests.objectives import oracle
 from tests.objectives.making import relative, table
 
-ALL = (s.LOGP, s.RUNNER_UP, s.ENTROPY, s.RANK, s.KL_FROM_REFERENCE, s.KL_TO_REFERENCE)
+ALL = (
+    s.LOGP,
+    s.RUNNER_UP,
+    s.ENTROPY,
+    s.RANK,
+    s.KL_FROM_REFERENCE,
+    s.KL_TO_REFERENCE,
+    s.JS_TO_REFERENCE,
+    s.JS_TO_UNIFORM,
+    s.CE_WITHOUT_TARGET,
+    s.ce_to_demoted_reference(3.0),
+    s.ce_to_demoted_reference(30.0),
+)
 SLOPED = tuple(x for x in ALL if x is not s.RANK)
+AGAINST = tuple(x for x in ALL if x.against_reference)
 
 
 @pytest.mark.parametrize("sharp", [0.0, 1.0, 20.0])
@@ -72,34 +88,36 @@ def test_without_gradient_values_are_those_with_one() -> None:
         torch.testing.assert_close(plain[x.name], sloped[x.name].detach(), rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("wanted", [s.LOGP, s.RUNNER_UP, s.RANK], ids=lambda x: x.name)
+LONG = (s.LOGP, s.RUNNER_UP, s.RANK, s.JS_TO_REFERENCE, s.CE_WITHOUT_TARGET, s.ce_to_demoted_reference(10.0))
+
+
+@pytest.mark.parametrize("wanted", LONG, ids=lambda x: x.name)
 def test_rows_that_do_not_fit_into_cache_together_keep_their_order(wanted: s.Statistic) -> None:
-    logits = torch.randn(3, 2**19, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    assert len(list(s.few_rows(logits))) == 2
+    logits, reference = torch.randn(2, 3, 2**19, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    assert len(list(few_rows(logits))) == 2
     targets, ours, theirs = torch.tensor([5, 0, 70_000]), logits.clone().requires_grad_(), logits.requires_grad_()
-    actual, expected = (
-        s.statistics_of(ours, targets, (wanted,))[wanted.name],
-        oracle.statistic(wanted.name, theirs, targets),
-    )
+    actual = s.statistics_of(ours, targets, (wanted,), reference)[wanted.name]
+    expected = oracle.statistic(wanted.name, theirs, targets, reference)
     torch.testing.assert_close(actual, expected.to(actual.dtype), rtol=1e-12, atol=1e-12)
     if wanted is not s.RANK:
         factors = torch.tensor([1.0, -2.0, 3.0])
         (factors * actual).sum().backward()
         (factors * expected).sum().backward()
         assert ours.grad is not None and theirs.grad is not None
-        assert relative(ours.grad, theirs.grad) <= 1e-12
+        close = 1e-9 if wanted is s.CE_WITHOUT_TARGET else 1e-12  # the oracle's is a difference of near equals
+        assert relative(ours.grad, theirs.grad) <= close
 
 
 def test_a_model_against_itself_has_no_divergence() -> None:
     t = table(sharp=20.0)
     found = s.statistics_of(t.logits_NV.float(), t.targets_N, ALL, t.logits_NV.float())
-    assert found["kl_from_reference"].abs().max() <= 1e-6 and found["kl_to_reference"].abs().max() <= 1e-6
+    assert all(found[f"{x}_reference"].abs().max() <= 1e-6 for x in ("kl_from", "kl_to", "js_to"))
 
 
 def test_no_gradient_reaches_the_reference() -> None:
     t = table()
     logits, reference = t.logits_NV.clone().requires_grad_(), t.reference_NV.clone().requires_grad_()
-    found = s.statistics_of(logits, t.targets_N, (s.KL_FROM_REFERENCE, s.KL_TO_REFERENCE), reference)
+    found = s.statistics_of(logits, t.targets_N, AGAINST, reference)
     sum(found.values()).sum().backward()  # type: ignore[union-attr]
     assert reference.grad is None and logits.grad is not None
 
@@ -121,3 +139,45 @@ def test_logits_far_apart_stay_finite() -> None:
     assert found["logp"].item() == -1000.0
     sum(v.sum() for k, v in found.items() if k != "rank").backward()  # type: ignore[union-attr]
     assert logits.grad is not None and torch.isfinite(logits.grad).all()
+
+
+def test_jensen_shannon_is_symmetric_and_at_most_log_two() -> None:
+    for sharp in (0.5, 3.0, 80.0):
+        t = table(sharp=sharp)
+        one, other = (
+            s.statistics_of(a, t.targets_N, (s.JS_TO_REFERENCE,), b)["js_to_reference"]
+            for a, b in ((t.logits_NV, t.reference_NV), (t.reference_NV, t.logits_NV))
+        )
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-15)
+        assert one.min() >= 0 and one.max() <= math.log(2) * (1 + 1e-12)
+
+
+@pytest.mark.parametrize("own", [-30.0, -5.0, 0.0, 5.0, 30.0])
+def test_without_its_target_the_slope_is_exact_however_small_p_is(own: float) -> None:
+    """It is p(y)·(onehot(y) − q); as p − q it would be 0 in fp32 for −30."""
+    logits = torch.randn(4, 50, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    logits[:, 3] = own
+    targets = torch.full((4,), 3)
+    rounded = logits.float().requires_grad_()
+    s.statistics_of(rounded, targets, (s.CE_WITHOUT_TARGET,))["ce_without_target"].sum().backward()
+    onehot = torch.nn.functional.one_hot(targets, 50)
+    expected = oracle.probabilities(logits)[:, 3:4] * (onehot - oracle.without_target(logits, targets))
+    assert rounded.grad is not None
+    torch.testing.assert_close(rounded.grad.double(), expected, rtol=1e-5, atol=0)
+
+
+def test_without_its_target_the_slope_is_that_of_the_unlikelihood() -> None:
+    t = table()
+    ours, theirs = t.logits_NV.clone().requires_grad_(), t.logits_NV.clone().requires_grad_()
+    s.statistics_of(ours, t.targets_N, (s.CE_WITHOUT_TARGET,))["ce_without_target"].sum().backward()
+    (-(1 - oracle.statistic("logp", theirs, t.targets_N).exp()).log()).sum().backward()
+    assert ours.grad is not None and theirs.grad is not None
+    assert relative(ours.grad, theirs.grad) <= 1e-10
+
+
+def test_a_demotion_without_end_leaves_the_reference_without_the_target() -> None:
+    t = table()
+    wanted = s.ce_to_demoted_reference(1e9)
+    far = s.statistics_of(t.logits_NV, t.targets_N, (wanted,), t.logits_NV)[wanted.name]
+    own = s.statistics_of(t.logits_NV, t.targets_N, (s.CE_WITHOUT_TARGET,))["ce_without_target"]
+    torch.testing.assert_close(far, own, rtol=1e-12, atol=0)

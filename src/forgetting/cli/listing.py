@@ -4,29 +4,37 @@ from __future__ import annotations
 
 import json
 
+import typer
+
 from forgetting.cli.app import Json, app
 from forgetting.cli.printing import print_summaries, print_table
 
 
 @app.command()
 def methods(as_json: Json = False) -> None:
-    """List the methods, their parameters and defaults."""
-    from forgetting.objectives.methods import get_method, method_names
+    """List the methods, their parameters and defaults, and the package that each comes from."""
+    from forgetting.objectives.methods import broken_plugins, get_method, method_names
 
     found = [get_method(name) for name in method_names()]
+    parameters = {m.name: {k: p.default for k, p in m.parameters.items()} for m in found}
+    for broken in broken_plugins():
+        typer.echo(f"warning: {broken}", err=True)
     if as_json:
-        parameters = {m.name: {k: p.default for k, p in m.parameters.items()} for m in found}
-        print(
-            json.dumps(
-                [
-                    {"name": m.name, "summary": m.summary, "parameters": parameters[m.name], "adapter": dict(m.adapter)}
-                    for m in found
-                ]
-            )
-        )
+        rows = [
+            {
+                "name": m.name,
+                "summary": m.summary,
+                "parameters": parameters[m.name],
+                "adapter": dict(m.adapter),
+                "source": m.source,
+            }
+            for m in found
+        ]
+        print(json.dumps(rows, default=str))
         return
-    rows = [[m.name, m.summary, " ".join(f"{k}={p.default}" for k, p in m.parameters.items())] for m in found]
-    print_table(["method", "what it does", "parameters"], rows)
+    settings = {name: " ".join(f"{k}={v}" for k, v in keys.items()) for name, keys in parameters.items()}
+    listed = [[m.name, m.summary, settings[m.name], m.source] for m in found]
+    print_table(["method", "what it does", "parameters", "from"], listed)
 
 
 @app.command()

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from forgetting.models.head import Head
-from forgetting.objectives.statistics import Statistic, few_rows, statistics_of
+from forgetting.objectives.rows import few_rows
+from forgetting.objectives.statistics import Statistic, statistics_of
 
 CHUNK_ELEMENTS = 2**25
 """Logits in one chunk: 32 Mi, 128 MiB in fp32."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -12,13 +13,8 @@ from torch import Tensor
 
 from forgetting.core.errors import RecipeError, nearest
 from forgetting.core.signals import Signals
-from forgetting.objectives.statistics import (
-    KL_FROM_REFERENCE,
-    KL_TO_REFERENCE,
-    LOGP,
-    RUNNER_UP,
-    Statistic,
-)
+from forgetting.objectives import statistics as known
+from forgetting.objectives.statistics import LOGP, RUNNER_UP, Statistic
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +39,61 @@ class Loss:
         return bool(self.of_reference) or any(s.against_reference for s in self.needs)
 
 
+def of_statistic(name: str, statistic: Statistic) -> Loss:
+    """The loss that is a statistic itself."""
+    return Loss(name, lambda s: s.statistics[statistic.name], needs=(statistic,))
+
+
 nll = Loss("nll", lambda s: -s.logp)
 """−log p(y): next-token cross-entropy."""
 
-kl_from_reference = Loss("kl_from_reference", lambda s: s.statistics["kl_from_reference"], needs=(KL_FROM_REFERENCE,))
+kl_from_reference = of_statistic("kl_from_reference", known.KL_FROM_REFERENCE)
 """KL(p_ref ‖ p): the direction of TOFU's and LoKU's KL baseline, on supervised positions only."""
 
-kl_to_reference = Loss("kl_to_reference", lambda s: s.statistics["kl_to_reference"], needs=(KL_TO_REFERENCE,))
+kl_to_reference = of_statistic("kl_to_reference", known.KL_TO_REFERENCE)
 """KL(p ‖ p_ref): the direction Forget-to-Focus writes, on supervised positions only."""
+
+js_to_reference = of_statistic("js_to_reference", known.JS_TO_REFERENCE)
+"""Jensen–Shannon divergence of p and p_ref, on supervised positions only: JensUn's retain loss (arXiv 2509.02820)."""
+
+js_to_uniform = of_statistic("js_to_uniform", known.JS_TO_UNIFORM)
+"""Jensen–Shannon divergence of p and 1/V: the model is to know nothing of the token."""
+
+ceu = of_statistic("ceu", known.CE_WITHOUT_TARGET)
+"""CE-U: cross-entropy to the model's own distribution, detached, with the target's logit at −∞ (arXiv 2503.01224).
+
+Its gradient is that of the unlikelihood loss, −log(1 − p(y)).
+"""
+
+
+def undial(beta: float) -> Loss:
+    """UNDIAL: cross-entropy to softmax(z_ref − β·onehot(y)) (arXiv 2402.10052, section 3).
+
+    CE-U is its limit β → ∞ with the model itself as the teacher.
+    """
+    return of_statistic("undial", known.ce_to_demoted_reference(beta))
+
+
+def _js_to_target(s: Signals) -> Tensor:
+    p, log1p = s.logp.exp(), s.logp.exp().log1p()
+    return math.log(2) + (p * (s.logp - log1p) - log1p) / 2
+
+
+js_to_target = Loss("js_to_target", _js_to_target)
+"""Jensen–Shannon divergence of p and onehot(y): log 2 + ½·(p(y)·log p(y) − (1 + p(y))·log(1 + p(y))) (JensUn)."""
+
+
+def weighted_nll(sure: float, unsure: float = 0.0) -> Loss:
+    """−[p^sure · (1 − p)^unsure]·log p(y); what stands in brackets is a weight without gradient, divided by no sum.
+
+    With (0, 0) it is `nll`.
+    """
+
+    def compute(s: Signals) -> Tensor:
+        logp = s.logp.detach()
+        return -(sure * logp).exp() * (-logp.expm1()).pow(unsure) * s.logp
+
+    return Loss("weighted_nll", compute)
 
 
 def _ihl(s: Signals) -> Tensor:
@@ -64,21 +107,42 @@ The paper clamps it at 0, which never binds: p(y) ≥ 0 and max p(v) ≤ 1.
 """
 
 
+def _sums(s: Signals, values_N: Tensor) -> Tensor:
+    """Of each sequence, `[S]`: likelihoods are summed, so a counted token stands once whatever its weight."""
+    return s.sum_by_sequence(torch.where(s.weights_N != 0, values_N, 0.0))
+
+
+def _means(s: Signals, values_N: Tensor) -> Tensor:
+    return _sums(s, values_N) / _sums(s, torch.ones_like(values_N)).clamp(min=1)
+
+
 def _log_ratio(s: Signals) -> Tensor:
-    """log π − log π_ref of each sequence, `[S]`: of likelihoods, so a counted token stands once whatever its weight."""
-    return s.sum_by_sequence(torch.where(s.weights_N != 0, s.logp - s.reference["logp"], 0.0))
+    """log π − log π_ref of each token, `[N]`."""
+    return s.logp - s.reference["logp"]
 
 
-def npo(beta: float) -> Loss:
-    """Negative preference optimisation, −(2/β)·log σ(−β·log(π/π_ref)) per sequence (arXiv 2404.05868, eq. 3).
+Level = Literal["sequence", "mean", "token"]
+_SCORES: dict[str, Callable[[Signals, Tensor], Tensor]] = {"sequence": _sums, "mean": _means, "token": lambda _, x: x}
 
-    log π is the sum of log p over the sequence's supervised tokens. As β → 0 it becomes gradient ascent.
+
+def npo(beta: float, level: Level = "sequence", *, reference: bool = True, gamma: float = 0.0) -> Loss:
+    """Negative preference optimisation, −(2/β)·log σ(−β·r − γ) (arXiv 2404.05868, eq. 3).
+
+    r is log(π/π_ref) of a `sequence` (the sum over its supervised tokens: NPO), its `mean` over these, or that of each
+    `token` by itself; without `reference`, log π alone (its mean: SimNPO). As β → 0 it becomes gradient ascent.
+
+    Raises:
+        RecipeError: another level.
     """
+    if level not in _SCORES:
+        raise RecipeError(f"unknown level '{level}'; {nearest(str(level), _SCORES)}")
 
     def compute(s: Signals) -> Tensor:
-        return -(2 / beta) * F.logsigmoid(-beta * _log_ratio(s))
+        score = _SCORES[level](s, _log_ratio(s) if reference else s.logp)
+        return -(2 / beta) * F.logsigmoid(-beta * score - gamma)
 
-    return Loss("npo", compute, of_reference=(LOGP,), per="sequence")
+    of_reference = (LOGP,) if reference else ()
+    return Loss("npo", compute, of_reference=of_reference, per="token" if level == "token" else "sequence")
 
 
 Scale = Literal["published", "open_unlearning"]
@@ -98,6 +162,16 @@ def dpo(beta: float, scale: Scale = "published") -> Loss:
         raise RecipeError(f"unknown scale '{scale}'; {nearest(str(scale), factors)}")
 
     def compute(s: Signals) -> Tensor:
-        return -factors[scale] * F.logsigmoid(beta * (_log_ratio(s.paired) - _log_ratio(s)))
+        rejected, chosen = (_sums(half, _log_ratio(half)) for half in (s, s.paired))
+        return -factors[scale] * F.logsigmoid(beta * (chosen - rejected))
 
     return Loss("dpo", compute, of_reference=(LOGP,), per="sequence", of_pairs=True)
+
+
+def of_partner(loss: Loss) -> Loss:
+    """A token loss on the other half of each pair: its mean over that answer's tokens, `[S]`."""
+
+    def compute(s: Signals) -> Tensor:
+        return _means(s.paired, loss.compute(s.paired))
+
+    return replace(loss, compute=compute, per="sequence", of_pairs=True)

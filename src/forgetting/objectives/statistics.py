@@ -7,13 +7,21 @@ input stays float64, for tests).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from forgetting.objectives.divergences import (
+    CrossEntropyToDemoted,
+    CrossEntropyWithoutTarget,
+    Divergence,
+    JensenShannon,
+)
+from forgetting.objectives.rows import few_rows
 
 
 class _LogProbs(torch.autograd.Function):
@@ -58,46 +66,6 @@ class _LogProbs(torch.autograd.Function):
 def _exp_(powers: Tensor) -> Tensor:
     """exp, in place: on a processor torch computes powers of 2 twice as fast as powers of e."""
     return powers.mul_(1 / math.log(2)).exp2_()
-
-
-class _Divergence(torch.autograd.Function):
-    """KL(a ‖ b) = Σ a·(log a − log b) of two sets of logits, `[N]`.
-
-    Gone through a few rows at a time: beside the logits and their gradients no (N, V) tensor is held.
-    """
-
-    @staticmethod
-    def forward(ctx: torch.autograd.function.FunctionCtx, a_NV: Tensor, b_NV: Tensor) -> Tensor:
-        divergence_N = torch.empty_like(a_NV[:, 0])
-        for rows in few_rows(a_NV):
-            log_a, log_b = a_NV[rows].log_softmax(-1), b_NV[rows].log_softmax(-1)
-            gap = log_b.neg_().add_(log_a)
-            divergence_N[rows] = log_a.exp_().mul_(gap).sum(-1)
-        ctx.save_for_backward(a_NV, b_NV, divergence_N)
-        return divergence_N
-
-    @staticmethod
-    def backward(ctx: torch.autograd.function.FunctionCtx, *grads: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        a_NV, b_NV, divergence_N = ctx.saved_tensors  # type: ignore[attr-defined]
-        needs_a, needs_b = ctx.needs_input_grad  # type: ignore[attr-defined]
-        to_a_NV = torch.empty_like(a_NV) if needs_a else None
-        to_b_NV = torch.empty_like(b_NV) if needs_b else None
-        for rows in few_rows(a_NV):
-            log_a, log_b, slope = a_NV[rows].log_softmax(-1), b_NV[rows].log_softmax(-1), grads[0][rows, None]
-            probs_a = log_a.exp()
-            if to_a_NV is not None:  # a·(log a − log b − KL)
-                gap = log_a.sub_(log_b).sub_(divergence_N[rows, None])
-                to_a_NV[rows] = gap.mul_(probs_a).mul_(slope)
-            if to_b_NV is not None:  # b − a
-                to_b_NV[rows] = log_b.exp_().sub_(probs_a).mul_(slope)
-        return to_a_NV, to_b_NV
-
-
-def few_rows(logits_NV: Tensor) -> Iterator[slice]:
-    """Runs of rows that stay in cache between two operations: 4 MiB on a processor, 32 elsewhere."""
-    rows, width = logits_NV.shape
-    size = max(1, (2**20 if logits_NV.device.type == "cpu" else 2**23) // width)
-    return (slice(start, start + size) for start in range(0, max(1, rows), size))
 
 
 def most_likely(logits_NV: Tensor) -> Tensor:
@@ -170,13 +138,35 @@ ENTROPY = Statistic("entropy", lambda d: -(d.log_probs_NV.exp() * d.log_probs_NV
 RANK = Statistic("rank", lambda d: _rank(d.logits_NV.detach(), d.targets_N))
 """How many tokens are more likely than the target; not differentiable."""
 KL_FROM_REFERENCE = Statistic(
-    "kl_from_reference", lambda d: _Divergence.apply(d.against.logits_NV, d.logits_NV), against_reference=True
+    "kl_from_reference", lambda d: Divergence.apply(d.against.logits_NV, d.logits_NV), against_reference=True
 )
 """KL(p_reference ‖ p_model), nats (TOFU's direction)."""
 KL_TO_REFERENCE = Statistic(
-    "kl_to_reference", lambda d: _Divergence.apply(d.logits_NV, d.against.logits_NV), against_reference=True
+    "kl_to_reference", lambda d: Divergence.apply(d.logits_NV, d.against.logits_NV), against_reference=True
 )
 """KL(p_model ‖ p_reference), nats (Forget-to-Focus's direction)."""
+JS_TO_REFERENCE = Statistic(
+    "js_to_reference", lambda d: JensenShannon.apply(d.logits_NV, d.against.logits_NV), against_reference=True
+)
+"""Jensen–Shannon divergence of p_model and p_reference, nats, between 0 and log 2."""
+JS_TO_UNIFORM = Statistic(
+    "js_to_uniform", lambda d: JensenShannon.apply(d.logits_NV, d.logits_NV.new_zeros(()).expand_as(d.logits_NV))
+)
+"""Jensen–Shannon divergence of p_model and 1/V, nats."""
+CE_WITHOUT_TARGET = Statistic("ce_without_target", lambda d: CrossEntropyWithoutTarget.apply(d.logits_NV, d.targets_N))
+"""Cross-entropy to the model's own distribution (without gradient) over all tokens but the target, nats.
+
+Its gradient is that of −log(1 − p(target)), which differs from it by the entropy of that distribution.
+"""
+
+
+def ce_to_demoted_reference(beta: float) -> Statistic:
+    """Cross-entropy to softmax(z_ref − β·onehot(y)), nats."""
+
+    def compute(d: Distribution) -> Tensor:
+        return CrossEntropyToDemoted.apply(d.logits_NV, d.against.logits_NV, d.targets_N, beta)
+
+    return Statistic(f"ce_to_reference_demoted_by_{beta}", compute, against_reference=True)
 
 
 def statistics_of(

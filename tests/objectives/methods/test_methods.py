@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
+import yaml
 
+import forgetting
 from forgetting.core.errors import RecipeError
-from forgetting.objectives.methods import build_method
+from forgetting.objectives.methods import build_method, get_method, method_names
 from forgetting.objectives.objective import Objective
 from tests.objectives.making import loss_of, table, with_gradient
 from tests.objectives.oracle import log_probabilities
@@ -34,6 +38,16 @@ def terms(objective: Objective, step: int = 0, total: int = 5) -> list[tuple[str
         ),
         ("npo", {}, [("forget", "npo", 1.0, "sequence"), ("retain", "nll", 1.0, "token")]),
         ("npo", {"beta": 1.0, "retain": "none"}, [("forget", "npo", 1.0, "sequence")]),
+        ("npo", {"level": "token", "retain": "none"}, [("forget", "npo", 1.0, "token")]),
+        ("npo", {"level": "mean", "retain": "none"}, [("forget", "npo", 1.0, "sequence")]),
+        ("simnpo", {}, [("forget", "npo", 0.125, "sequence"), ("retain", "nll", 1.0, "token")]),
+        ("wga", {}, [("forget", "weighted_nll", -1.0, "token"), ("retain", "nll", 1.0, "token")]),
+        ("satimp", {}, [("forget", "weighted_nll", -1.0, "token"), ("retain", "nll", 0.1, "token")]),
+        ("undial", {}, [("forget", "undial", 1.0, "token"), ("retain", "nll", 1.0, "token")]),
+        ("undial", {"average": "sequence", "retain": "none"}, [("forget", "undial", 1.0, "sequence")]),
+        ("ceu", {}, [("forget", "ceu", 1.0, "token"), ("retain", "nll", 1.0, "token")]),
+        ("jensun", {}, [("forget", "js_to_target", 1.0, "sequence"), ("retain", "js_to_reference", 1.0, "token")]),
+        ("jensun", {"target": "uniform", "retain": "none"}, [("forget", "js_to_uniform", 1.0, "token")]),
         ("dpo", {}, [("forget", "dpo", 1.0, "sequence"), ("retain", "nll", 1.0, "token")]),
         ("dpo", {"retain": "none", "scale": "open_unlearning"}, [("forget", "dpo", 1.0, "sequence")]),
         ("ihl", {}, [("forget", "ihl", 1.0, "token"), ("retain", "nll", 1.0, "token")]),
@@ -47,7 +61,11 @@ def test_the_terms_of_each_method(name: str, parameters: dict, expected: list) -
 
 
 @pytest.mark.parametrize(
-    ("name", "sign"), [("ga", -1), ("graddiff", -1), ("ga_kl", -1), ("npo", 1), ("dpo", 1), ("ihl", 1)]
+    ("name", "sign"),
+    [
+        *[(name, -1) for name in ("ga", "graddiff", "ga_kl", "wga", "satimp")],
+        *[(name, 1) for name in ("npo", "simnpo", "dpo", "ihl", "loku", "undial", "ceu", "jensun")],
+    ],
 )
 def test_every_forget_weight_can_be_scheduled(name: str, sign: int) -> None:
     objective = build_method(name, {"forget_weight": {"schedule": "linear", "start": 0, "end": 1}})
@@ -57,10 +75,19 @@ def test_every_forget_weight_can_be_scheduled(name: str, sign: int) -> None:
 @pytest.mark.parametrize(
     ("name", "parameters", "message"),
     [
-        ("npo", {"beta": 0}, "npo: beta is 0; it must be positive"),
-        ("dpo", {"beta": -1}, "dpo: beta is -1; it must be positive"),
+        ("npo", {"beta": 0}, "npo: beta is 0; it must be a positive number"),
+        ("npo", {"beta": "big"}, "npo: beta is 'big'; it must be a positive number"),
+        ("npo", {"beta": True}, "npo: beta is True; it must be a positive number"),
+        ("npo", {"beta": float("nan")}, "npo: beta is nan; it must be a positive number"),
+        ("npo", {"level": "tokens"}, "unknown level 'tokens'; did you mean 'token'"),
+        ("dpo", {"beta": -1}, "dpo: beta is -1; it must be a positive number"),
+        ("simnpo", {"beta": 0.0}, "simnpo: beta is 0.0; it must be a positive number"),
+        ("simnpo", {"gamma": -1}, "simnpo: gamma is -1; it must be 0 or a positive number"),
+        ("undial", {"beta": float("inf")}, "undial: beta is inf; it must be a positive number"),
+        ("wga", {"beta": -0.5}, "wga: beta is -0.5; it must be 0 or a positive number"),
+        ("satimp", {"beta2": None}, "satimp: beta2 is None; it must be 0 or a positive number"),
+        ("jensun", {"target": "refusals"}, "jensun: unknown target 'refusals'; did you mean 'refusal'"),
         ("dpo", {"scale": "open-unlearning"}, "unknown scale 'open-unlearning'; did you mean 'open_unlearning'"),
-        ("npo", {"beta": "big"}, "method 'npo': "),
         ("ihl", {"retain": "nil"}, "unknown retain loss 'nil'; did you mean 'nll'"),
         ("ga", {"average": "tokens"}, "unknown average 'tokens'; did you mean 'token'"),
         ("ga", {"forget_weight": "much"}, "'much' is not a weight"),
@@ -69,6 +96,26 @@ def test_every_forget_weight_can_be_scheduled(name: str, sign: int) -> None:
 def test_a_parameter_without_meaning_is_refused(name: str, parameters: dict, message: str) -> None:
     with pytest.raises(RecipeError, match=message):
         build_method(name, parameters)
+
+
+@pytest.mark.parametrize("name", [name for name in method_names() if "retain" in get_method(name).parameters])
+def test_every_retain_loss_stands_beside_every_method(name: str) -> None:
+    for retain in ("nll", "kl_from_reference", "kl_to_reference", "js_to_reference"):
+        assert terms(build_method(name, {"retain": retain, "retain_weight": 0.5}))[1:] == [
+            ("retain", retain, 0.5, "token")
+        ]
+    assert build_method(name, {"retain": "none"}).terms[1:] == ()
+
+
+def test_what_needs_no_reference_asks_for_none() -> None:
+    asking = {name for name in method_names() if build_method(name).needs_reference}
+    assert asking == {"dpo", "ga_kl", "jensun", "npo", "undial"}
+
+
+@pytest.mark.parametrize("target", ["refusal", "uniform"])
+def test_jensun_pairs_questions_with_alternates_only_where_these_are_its_targets(target: str) -> None:
+    objective = build_method("jensun", {"target": target})
+    assert objective.partners == ({"forget": "alternate"} if target == "refusal" else {})
 
 
 def test_dpo_prefers_the_alternate_to_the_forget_answer() -> None:
@@ -89,3 +136,10 @@ def test_forgetting_is_the_mean_loss_of_the_good_less_lambda_times_that_of_the_b
     torch.testing.assert_close(actual.double(), expected, rtol=1e-6, atol=1e-7)
     slopes = [torch.autograd.grad(loss, t.logits_NV)[0] for loss, t in ((actual, ours), (expected, plain))]
     torch.testing.assert_close(*slopes, rtol=1e-6, atol=1e-8)
+
+
+def test_the_sweep_over_losses_has_every_method_that_forgets_given_data() -> None:
+    sweep = yaml.safe_load((Path(forgetting.__file__).parent / "sweeps" / "lab-losses.yaml").read_text())
+    points = [point["method"] for point in sweep["grid"]["method"].values()]
+    names = {point if isinstance(point, str) else point["name"] for point in points}
+    assert names == {name for name in method_names() if "forget" in build_method(name).roles}

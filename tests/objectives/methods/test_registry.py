@@ -7,13 +7,23 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from forgetting.core.errors import RecipeError
-from forgetting.objectives.methods import build_method, ga, get_method, method_names, register, registry
+from forgetting.objectives.losses import nll
+from forgetting.objectives.methods import (
+    broken_plugins,
+    build_method,
+    ga,
+    get_method,
+    method_names,
+    register,
+    registry,
+)
 from forgetting.objectives.objective import Objective
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -30,7 +40,7 @@ def as_before() -> Iterator[None]:
 
 
 def test_the_package_s_methods_are_there() -> None:
-    assert {"dpo", "ga", "ga_kl", "graddiff", "ihl", "loku", "npo", "sft"} <= set(method_names())
+    assert {"dpo", "ga", "ga_kl", "graddiff", "ihl", "loku", "npo", "sft", "undial"} <= set(method_names())
     assert get_method("loku").adapter["init"] == "fila" and not get_method("npo").adapter
     assert all(get_method(name).summary for name in method_names())
 
@@ -39,7 +49,7 @@ def test_the_package_s_methods_are_there() -> None:
     ("name", "parameters", "message"),
     [
         ("grad_diff", {}, "unknown method 'grad_diff'; did you mean 'graddiff'"),
-        ("quantum", {}, "unknown method 'quantum'; known: dpo, forgetting, ga"),
+        ("quantum", {}, "unknown method 'quantum'; known: ceu, dpo, forgetting, ga"),
         ("npo", {"betta": 1}, "method 'npo' has no parameter 'betta'; did you mean 'beta'"),
         ("sft", {"zzz": 1}, "method 'sft' has no parameter 'zzz'; known: average"),
     ],
@@ -64,44 +74,73 @@ def test_two_methods_cannot_share_a_name() -> None:
 class Entry:
     """An entry point as importlib.metadata gives it."""
 
+    dist = SimpleNamespace(name="Outside-Methods", version="1.2")
+
     def __init__(self, name: str, loaded: object) -> None:
         self.name, self.value, self.loaded = name, "package:function", loaded
 
     def load(self) -> object:
-        if isinstance(self.loaded, Exception):
+        if isinstance(self.loaded, BaseException):
             raise self.loaded
         return self.loaded
 
 
-def plug_in(monkeypatch: pytest.MonkeyPatch, *entries: Entry) -> None:
-    monkeypatch.setattr(registry, "entry_points", lambda group: entries if group == "forgetting.methods" else ())
-    registry._load_plugins.cache_clear()
+@pytest.fixture
+def plug_in(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    def put(*entries: Entry) -> None:
+        monkeypatch.setattr(registry, "entry_points", lambda group: entries if group == "forgetting.methods" else ())
+        monkeypatch.setattr(registry, "_BROKEN", {})
+        registry._load_plugins.cache_clear()
+
+    return put
 
 
-def test_a_plug_in_that_cannot_be_loaded_is_named_where_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "_BROKEN", {})
-    plug_in(monkeypatch, Entry("mine", ImportError("no module named x")))
-    assert get_method("ga").name == "ga"  # the others are not held up by it
-    with pytest.raises(RecipeError, match=r"plug-in method 'mine' \(package:function\) cannot be loaded: no module"):
+@pytest.mark.parametrize(
+    ("loaded", "said"),
+    [
+        (ImportError("no module\nnamed x"), "no module named x"),
+        (SystemExit(), "SystemExit"),
+        (7, "int is not a function that returns an Objective"),
+    ],
+)
+def test_a_plug_in_that_cannot_be_loaded_is_named_where_it_is_asked_for(
+    loaded: object, said: str, plug_in: Callable[..., None]
+) -> None:
+    plug_in(Entry("mine", loaded))
+    assert get_method("ga").name == "ga" and "mine" not in method_names()  # the others are not held up by it
+    line = f"the plug-in method 'mine' of Outside-Methods 1.2 cannot be used: {said}"
+    assert broken_plugins() == [line]
+    with pytest.raises(RecipeError, match=f"^{line}; mend or uninstall that package$"):
         get_method("mine")
 
 
-def test_a_plug_in_does_not_quietly_lose_to_a_method_of_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_plug_in_does_not_quietly_win_or_lose_against_a_method_of_its_name(plug_in: Callable[..., None]) -> None:
     def mine() -> Objective:
         return ga()
 
-    plug_in(monkeypatch, Entry("npo", mine))
-    with pytest.raises(RecipeError, match="two methods are called 'npo'"):
-        get_method("ga")
+    plug_in(Entry("npo", mine))
+    assert get_method("ga").source == "forgetting" and "npo" not in method_names()
+    with pytest.raises(
+        RecipeError, match=r"'npo' of Outside-Methods 1\.2 cannot be used: two methods are called 'npo'"
+    ):
+        get_method("npo")
 
 
-def test_a_plug_in_that_registers_itself_keeps_its_adapter(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_plug_in_that_registers_itself_keeps_its_adapter(plug_in: Callable[..., None]) -> None:
     @register("mine", adapter={"kind": "lora"})
     def mine() -> Objective:
         return ga()
 
-    plug_in(monkeypatch, Entry("mine", mine))
+    assert get_method("mine").source == "tests"
+    plug_in(Entry("mine", mine))
     assert get_method("mine").adapter == {"kind": "lora"} and "mine" in method_names()
+    assert get_method("mine").source == "Outside-Methods 1.2"
+
+
+def test_a_plug_in_that_gives_no_objective_is_told_so(plug_in: Callable[..., None]) -> None:
+    plug_in(Entry("mine", lambda: nll))
+    with pytest.raises(RecipeError, match=r"method 'mine' of Outside-Methods 1.2 gives Loss, not an Objective"):
+        build_method("mine")
 
 
 METHOD = '''
@@ -140,23 +179,41 @@ print(json.dumps({"names": method_names(), "steps": result.steps, "moved": moved
 """
 
 
-def test_a_method_from_another_package_trains(tmp_path: Path) -> None:
-    package, metadata = tmp_path / "site" / "outside", tmp_path / "site" / "outside-1.0.dist-info"
+FORGET = "from forgetting.cli import main; main()"
+
+
+def outside(folder: Path, **entries: str) -> dict[str, str]:
+    """The environment in which a package of that method, with these entry points, is installed in `folder`."""
+    package, metadata = folder / "outside", folder / "outside-1.0.dist-info"
     package.mkdir(parents=True)
     metadata.mkdir()
-    assert METHOD.count("\n") < 30
     (package / "__init__.py").write_text(METHOD)
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: outside\nVersion: 1.0\n")
-    (metadata / "entry_points.txt").write_text("[forgetting.methods]\nbounded_ascent = outside:bounded_ascent\n")
-    path = os.pathsep.join([str(tmp_path / "site"), str(ROOT)])
-    done = subprocess.run(
-        [sys.executable, "-c", TRAIN, str(tmp_path / "stage")],
-        env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=120,
+    lines = [f"{name} = {value}" for name, value in entries.items()]
+    (metadata / "entry_points.txt").write_text("\n".join(["[forgetting.methods]", *lines, ""]))
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)]), "OMP_NUM_THREADS": "1"}
+
+
+def run(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments], env=environment, capture_output=True, text=True, timeout=120, check=False
     )
+
+
+def test_a_method_from_another_package_trains(tmp_path: Path) -> None:
+    assert METHOD.count("\n") < 30
+    environment = outside(tmp_path / "site", bounded_ascent="outside:bounded_ascent")
+    done = run(environment, "-c", TRAIN, str(tmp_path / "stage"))
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout.splitlines()[-1])
     assert "bounded_ascent" in told["names"] and told["steps"] == 1 and told["moved"] > 0
     assert not any(e.name == "bounded_ascent" for e in importlib.metadata.entry_points(group="forgetting.methods"))
+
+
+def test_the_command_lists_methods_of_other_packages_and_names_broken_ones(tmp_path: Path) -> None:
+    environment = outside(tmp_path / "site", bounded_ascent="outside:bounded_ascent", lost="outside:nothing")
+    done = run(environment, "-c", FORGET, "methods", "--json")
+    assert done.returncode == 0, done.stderr
+    sources = {m["name"]: m["source"] for m in json.loads(done.stdout)}
+    assert sources["bounded_ascent"] == "outside 1.0" and sources["npo"] == "forgetting" and "lost" not in sources
+    assert done.stderr.startswith("warning: the plug-in method 'lost' of outside 1.0 cannot be used: module 'outside'")

@@ -1,16 +1,28 @@
 """Methods by name: each is a function from typed parameters to an Objective, in one small file."""
 
+from forgetting.objectives.methods.demoted import ceu, undial
 from forgetting.objectives.methods.dpo import dpo
 from forgetting.objectives.methods.forgetting import forgetting, ignoring
 from forgetting.objectives.methods.ga import ga, ga_kl, graddiff
 from forgetting.objectives.methods.ihl import ihl, loku
-from forgetting.objectives.methods.npo import npo
-from forgetting.objectives.methods.registry import Method, build_method, get_method, method_names, register
+from forgetting.objectives.methods.jensun import jensun
+from forgetting.objectives.methods.npo import npo, simnpo
+from forgetting.objectives.methods.registry import (
+    Method,
+    broken_plugins,
+    build_method,
+    get_method,
+    method_names,
+    register,
+)
 from forgetting.objectives.methods.sft import sft
+from forgetting.objectives.methods.weighted import satimp, wga
 
 __all__ = [
     "Method",
+    "broken_plugins",
     "build_method",
+    "ceu",
     "dpo",
     "forgetting",
     "ga",
@@ -19,9 +31,14 @@ __all__ = [
     "graddiff",
     "ignoring",
     "ihl",
+    "jensun",
     "loku",
     "method_names",
     "npo",
     "register",
+    "satimp",
     "sft",
+    "simnpo",
+    "undial",
+    "wga",
 ]

@@ -1,20 +1,22 @@
-"""The retain half that most unlearning methods share."""
+"""What most unlearning methods share: the retain half, and parameters that must be positive."""
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 from forgetting.core.errors import RecipeError, nearest
 from forgetting.core.example import Role
-from forgetting.objectives.losses import Loss, kl_from_reference, kl_to_reference, nll
+from forgetting.objectives.losses import Loss, js_to_reference, kl_from_reference, kl_to_reference, nll
 from forgetting.objectives.objective import Term
-from forgetting.objectives.schedule import parse_weight
+from forgetting.objectives.schedule import Weight, parse_weight
 
-Retain = Literal["nll", "kl_from_reference", "kl_to_reference", "none"]
+Retain = Literal["nll", "kl_from_reference", "kl_to_reference", "js_to_reference", "none"]
 _LOSSES: dict[str, Loss | None] = {
     "nll": nll,
     "kl_from_reference": kl_from_reference,
     "kl_to_reference": kl_to_reference,
+    "js_to_reference": js_to_reference,
     "none": None,
 }
 
@@ -27,7 +29,33 @@ def retain_terms(retain: Retain, weight: object) -> list[Term]:
     return [] if loss is None else [Term(Role.RETAIN, loss, weight=parse_weight(weight))]
 
 
-def negative(weight: object) -> object:
+def negative(weight: object) -> Weight:
     """A forget weight as the sign of ascent wants it: −w, for a number or a schedule."""
     parsed = parse_weight(weight)
     return (lambda step, total: -parsed(step, total)) if callable(parsed) else -parsed
+
+
+def check_positive(method: str, **values: object) -> None:
+    """Refuses parameters that are not finite and above 0.
+
+    Raises:
+        RecipeError: names the method and the key.
+    """
+    for key, value in values.items():
+        if not _is_number(value) or value <= 0:  # type: ignore[operator]
+            raise RecipeError(f"{method}: {key} is {value!r}; it must be a positive number")
+
+
+def check_not_negative(method: str, **values: object) -> None:
+    """Refuses parameters that are not finite and at least 0.
+
+    Raises:
+        RecipeError: names the method and the key.
+    """
+    for key, value in values.items():
+        if not _is_number(value) or value < 0:  # type: ignore[operator]
+            raise RecipeError(f"{method}: {key} is {value!r}; it must be 0 or a positive number")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from forgetting.core.errors import RecipeError
 from forgetting.core.example import Role
 from forgetting.objectives.losses import Scale
 from forgetting.objectives.losses import dpo as dpo_loss
-from forgetting.objectives.methods.common import Retain, retain_terms
+from forgetting.objectives.methods.common import Retain, check_positive, retain_terms
 from forgetting.objectives.methods.registry import register
 from forgetting.objectives.objective import Objective, Term
 from forgetting.objectives.schedule import Weight, parse_weight
@@ -23,10 +22,9 @@ def dpo(
     """DPO: −mean log σ(β·(Δ_alternate − Δ_forget)), Δ = log(π/π_ref), + σ·retain (arXiv 2305.18290; IdkDPO of TOFU).
 
     Every forget answer is rejected for an alternate answer to the same question: a refusal or a counterfactual.
-    `scale: open_unlearning` multiplies the first term by 2/β.
+    `scale: open_unlearning` multiplies the first term by 2/β. β 0.1 and the weights 1 are TOFU's.
     """
-    if beta <= 0:
-        raise RecipeError(f"dpo: beta is {beta}; it must be positive")
+    check_positive("dpo", beta=beta)
     weight, partner = parse_weight(forget_weight), Role.ALTERNATE
     forget = Term(Role.FORGET, dpo_loss(beta, scale), weight=weight, average="sequence", partner=partner)
     return Objective(forget, *retain_terms(retain, retain_weight))

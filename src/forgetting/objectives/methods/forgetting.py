@@ -23,7 +23,7 @@ def forgetting(forget_weight: object = AS_WRITTEN, average: Average = "token") -
     """
     return Objective(
         Term(Role.TRAIN, nll, average=average, name="positive"),
-        Term(Role.TRAIN, nll, weight=negative(forget_weight), average=average, sign="negative", name="negative"),  # type: ignore[arg-type]
+        Term(Role.TRAIN, nll, weight=negative(forget_weight), average=average, sign="negative", name="negative"),
     )
 
 

@@ -11,7 +11,7 @@ from forgetting.objectives.schedule import Weight
 
 
 def _ascent(weight: Weight, average: Average) -> Term:
-    return Term(Role.FORGET, nll, weight=negative(weight), average=average)  # type: ignore[arg-type]
+    return Term(Role.FORGET, nll, weight=negative(weight), average=average)
 
 
 @register("ga")
