@@ -2,17 +2,30 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
 
 from forgetting.benchmarks import harness as suites
-from forgetting.benchmarks.harness import LISTS, HarnessProbe, Listed, harness_variant, mean_of, measures_of
+from forgetting.benchmarks.harness import HarnessProbe, harness_variant, mean_of, measures_of
+from forgetting.benchmarks.harness_lists import LISTS, Listed
 from forgetting.core.errors import DataError, RecipeError
 from forgetting.core.measure import Measure
-from forgetting.evaluation.harness import HarnessSettings
+from forgetting.evaluation import harness_tasks
+from forgetting.evaluation.harness_tasks import HarnessSettings
 from tests.models.tiny import WORDS, tiny_model, tiny_tokenizer
+
+
+def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder's tasks are all there are: reading the built-in ones takes seconds."""
+    nothing = SimpleNamespace(all_tasks=[], task_index={})
+
+    def index(folder: str | None = None) -> Any:
+        return nothing if folder is None else harness_tasks._local(Path(folder))
+
+    monkeypatch.setattr(harness_tasks, "_built_in", index)
 
 
 def probe_of(variant: str, *, fast: bool = False) -> HarnessProbe:
@@ -51,7 +64,10 @@ def ask(variant: str) -> dict[str, Measure]:
     return {m.key: m for m in found}
 
 
-def test_a_variant_names_tasks_and_settings() -> None:
+def test_a_variant_names_tasks_and_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        suites, "check_tasks", lambda names, settings, lists: None
+    )  # reading built-in tasks takes seconds
     assert probe_of("arc_easy+piqa") == HarnessProbe(("arc_easy", "piqa"), HarnessSettings())
     assert probe_of("mine@./tasks,limit=100,shots=0,batch=2,seed=7,run_code=yes") == HarnessProbe(
         ("mine",), HarnessSettings(folder=Path("tasks"), limit=100, shots=0, batch_size=2, seed=7, run_code=True)
@@ -99,6 +115,26 @@ RESULTS = {
     },
     "n-shot": {"quiz": 3},
 }
+
+
+def test_a_variant_is_refused_before_any_data_is_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("lm_eval", reason="lm-evaluation-harness is not installed: pip install -e '.[harness]'")
+    _alone(monkeypatch)
+    write_task(tmp_path / "tasks", "there").unlink()
+    write_task(tmp_path / "tasks", "coded", unsafe_code=True).unlink()
+    monkeypatch.setitem(LISTS, "ours", (Listed("there"), Listed("coded")))
+    at = f"@{tmp_path / 'tasks'}"
+    assert probe_of(f"ours{at},run_code=yes").names == ("ours",)
+    for variant, message in {
+        f"coded{at}": "task 'coded' runs code that the model writes; run_code=yes allows it",
+        f"there+ours{at},limit=3": "task 'coded' runs code that the model writes; run_code=yes allows it",
+        f"our{at}": "there is no task 'our'; did you mean 'ours'",
+        f"there+their{at}": "there is no task 'their'; did you mean 'there'",
+    }.items():
+        with pytest.raises(RecipeError, match=f"^harness: {message}"):
+            harness_variant(variant)
+    with pytest.raises(DataError, match="no such folder"):
+        harness_variant("there@nowhere")
 
 
 def test_results_become_measures_with_direction_count_and_interval() -> None:
@@ -171,19 +207,35 @@ def test_tasks_of_a_folder_are_measured(tmp_path: Path) -> None:
 
 def test_a_tag_brings_its_tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("lm_eval", reason="lm-evaluation-harness is not installed: pip install -e '.[harness]'")
-    from lm_eval.tasks import TaskManager
-
-    def alone(include_path: str, include_defaults: bool = True) -> TaskManager:
-        return TaskManager(include_path=include_path, include_defaults=False)  # the built-in ones take seconds
-
-    monkeypatch.setattr("lm_eval.tasks.TaskManager", alone)
+    _alone(monkeypatch)
     for task in ("de", "fi"):
         write_task(tmp_path / "tasks", task, tag="languages")
-    monkeypatch.setitem(suites.LISTS, "ours", (Listed("languages"),))
+    monkeypatch.setitem(LISTS, "ours", (Listed("languages"),))
     found = ask(f"ours@{tmp_path / 'tasks'}")
     assert found.keys() == {"de/acc", "de/acc_norm", "fi/acc", "fi/acc_norm", "ours/mean_accuracy"}
     values = [found[f"{task}/acc"].value for task in ("de", "fi")]
     assert found["ours/mean_accuracy"].value == pytest.approx(sum(v for v in values if v is not None) / 2)
+
+
+def test_a_group_enters_a_lists_mean_with_its_own_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Hendrycks MATH does: over all problems, not over its subjects."""
+    pytest.importorskip("lm_eval", reason="lm-evaluation-harness is not installed: pip install -e '.[harness]'")
+    _alone(monkeypatch)
+    write_task(tmp_path / "tasks", "few", count=4)
+    write_task(tmp_path / "tasks", "many", count=9)
+    write_task(tmp_path / "tasks", "other", count=5)
+    group = {
+        "group": "all",
+        "task": ["few", "many"],
+        "aggregate_metric_list": [{"metric": "acc", "weight_by_size": True}],
+    }
+    (tmp_path / "tasks" / "all.yaml").write_text(yaml.safe_dump(group))
+    monkeypatch.setitem(LISTS, "ours", (Listed("all"), Listed("other")))
+    found = {key: m.value or 0.0 for key, m in ask(f"ours@{tmp_path / 'tasks'}").items()}
+    whole = (4 * found["few/acc"] + 9 * found["many/acc"]) / 13
+    assert found["few/acc"] != found["many/acc"], "the test must be able to fail"
+    assert found["all/acc"] == pytest.approx(whole)
+    assert found["ours/mean_accuracy"] == pytest.approx((whole + found["other/acc"]) / 2)
 
 
 def test_a_listed_task_without_data_is_missing_but_a_named_one_is_an_error(
@@ -192,7 +244,7 @@ def test_a_listed_task_without_data_is_missing_but_a_named_one_is_an_error(
     pytest.importorskip("lm_eval", reason="lm-evaluation-harness is not installed: pip install -e '.[harness]'")
     write_task(tmp_path / "tasks", "there")
     write_task(tmp_path / "tasks", "gone").unlink()
-    monkeypatch.setitem(suites.LISTS, "ours", (Listed("there", shots=2), Listed("gone")))
+    monkeypatch.setitem(LISTS, "ours", (Listed("there", shots=2), Listed("gone")))
     found = ask(f"ours@{tmp_path / 'tasks'}")
     assert found["there/acc"].value is not None
     assert found["there/acc"].meaning.endswith("; 2 examples before each question")
@@ -200,7 +252,7 @@ def test_a_listed_task_without_data_is_missing_but_a_named_one_is_an_error(
     assert found["ours/mean_accuracy"].reason == "not measured: gone"
     with pytest.raises(DataError, match="task 'gone' cannot be set up"):
         ask(f"ours+gone@{tmp_path / 'tasks'}")
-    monkeypatch.setitem(suites.LISTS, "ours", (Listed("gone"),))
+    monkeypatch.setitem(LISTS, "ours", (Listed("gone"),))
     with pytest.raises(DataError, match="task 'gone' cannot be set up"):
         ask(f"ours@{tmp_path / 'tasks'}")
 
@@ -213,21 +265,3 @@ def test_the_key_tells_settings_and_the_content_of_ones_own_files(tmp_path: Path
     assert probe_of(variant).key == before != probe_of(f"{variant},shots=1").key
     data.write_text(data.read_text().replace("ran", "swam"))
     assert probe_of(variant).key != before
-
-
-def test_the_lists_are_those_of_the_papers() -> None:
-    assert len(LISTS["reasoning"]) == len(LISTS["forgetting"]) == 9
-    assert LISTS["forgetting"] == LISTS["forgetting-table3"] + LISTS["forgetting-table8"]
-    assert {listed.metric for listed in LISTS["reasoning"]} == {"acc"}
-
-
-@pytest.mark.slow
-def test_the_harness_has_every_listed_task_with_its_metric() -> None:
-    tasks = pytest.importorskip("lm_eval.tasks")
-    manager = tasks.TaskManager()
-    for listed in {item for members in LISTS.values() for item in members}:
-        entry = manager.task_index[listed.task]
-        leaves = sorted(entry.tags) if listed.task in manager.all_tags else [listed.task]
-        for leaf in leaves:
-            names = [score["metric"] for score in manager.task_index[leaf].cfg["metric_list"]]
-            assert listed.metric in names, f"{leaf} has {names}"

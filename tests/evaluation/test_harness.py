@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 import subprocess
 import sys
 import warnings
@@ -11,65 +12,19 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-import yaml
 from peft import LoraConfig, get_peft_model
 from torch import nn
-from transformers import PreTrainedTokenizerFast
 
-from forgetting.core.errors import DataError, RecipeError
-from forgetting.evaluation import harness
-from forgetting.evaluation.harness import HarnessSettings, evaluate_tasks, load_task, task_files
-from tests.models.tiny import WORDS, tiny_model, tiny_tokenizer
+from forgetting.core.errors import RecipeError
+from forgetting.evaluation.harness import evaluate_tasks
+from forgetting.evaluation.harness_tasks import HarnessSettings, load_task
+from tests.evaluation.tasks import adapted, greedy, metric, question, write_task
+from tests.models.tiny import tiny_model, tiny_tokenizer
 
 lm_eval = pytest.importorskip("lm_eval", reason="lm-evaluation-harness is not installed: pip install -e '.[harness]'")
 
 CHOICES = [["sat on", "flew"], ["ran", "swam in red"], ["big", "small"], ["over", "under the dog"]]
 NAMES = ("choose", "complete", "read")
-
-
-def adapted(*, dropout: float = 0.0, seed: int = 5) -> nn.Module:
-    """A random Llama, its head tied to its embedding, with a LoRA adapter that changes its answers."""
-    model = tiny_model("llama", tied=True)
-    config = LoraConfig(r=4, lora_alpha=16, lora_dropout=dropout, target_modules=["q_proj", "v_proj", "down_proj"])
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        wrapped = get_peft_model(model, config)
-        for name, parameter in wrapped.named_parameters():
-            if "lora_B" in name:
-                nn.init.normal_(parameter, std=0.3)
-    return wrapped
-
-
-def question(i: int) -> str:
-    return f"the {WORDS[2 + i % 4]} {WORDS[6 + i % 3]} {WORDS[14 + i % 3]} w{40 + i}"
-
-
-def greedy(model: nn.Module, tokenizer: PreTrainedTokenizerFast, text: str, tokens: int) -> str:
-    ids = torch.tensor([tokenizer.encode(text)])
-    for _ in range(tokens):
-        ids = torch.cat([ids, model(input_ids=ids).logits[:, -1:].argmax(-1)], 1)
-    return tokenizer.decode(ids[0, -tokens:], skip_special_tokens=True)
-
-
-def write_task(folder: Path, name: str, rows: list[dict], **keys: Any) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    data = folder / f"{name}.jsonl"
-    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    task = {
-        "task": name,
-        "dataset_path": "json",
-        "dataset_kwargs": {"data_files": {"test": str(data)}, "cache_dir": str(folder.parent / "cache")},
-        "test_split": "test",
-        "doc_to_text": "{{question}}",
-        **keys,
-    }
-    file = folder / f"{name}.yaml"
-    file.write_text(yaml.safe_dump(task))
-    return file
-
-
-def metric(name: str, better: bool, aggregation: str = "mean") -> dict[str, Any]:
-    return {"metric": name, "aggregation": aggregation, "higher_is_better": better}
 
 
 def write_tasks(folder: Path) -> Path:
@@ -195,6 +150,34 @@ def test_a_generated_answer_is_compared_with_the_right_one(folder: Path) -> None
     assert found["results"]["complete"]["exact_match,none"] == pytest.approx(3 / 7)
 
 
+def test_the_last_number_of_an_answer_is_compared_with_the_right_one(tmp_path: Path) -> None:
+    """As GSM8K has it: whatever else the model writes."""
+    model, tokenizer = adapted().eval(), tiny_tokenizer()
+    written = [greedy(model, tokenizer, question(i), 3) for i in range(8)]
+    numbers = [re.findall(r"\d+", text)[-1:] for text in written]
+    answers = [found[0] if found and i % 2 else "1000" for i, found in enumerate(numbers)]
+    right = sum(answer != "1000" for answer in answers)
+    assert 0 < right < 8, "the test must be able to fail"
+    last = {"function": "regex", "group_select": -1, "regex_pattern": "(-?[$0-9.,]{2,})|(-?[0-9]+)"}
+    strict = {"function": "regex", "regex_pattern": r"#### (\-?[0-9\.\,]+)"}
+    write_task(
+        tmp_path / "tasks",
+        "sums",
+        [{"question": question(i), "answer": f"so w1 {a}\n#### {a}"} for i, a in enumerate(answers)],
+        output_type="generate_until",
+        doc_to_target="{{answer}}",
+        generation_kwargs={"until": ["Question:"], "do_sample": False, "max_gen_toks": 3},
+        metric_list=[{**metric("exact_match", True), "regexes_to_ignore": [",", r"\$", "(?s).*#### ", r"\.$"]}],
+        filter_list=[
+            {"name": name, "filter": [pattern, {"function": "take_first"}]}
+            for name, pattern in (("strict-match", strict), ("flexible-extract", last))
+        ],
+    )
+    settings = HarnessSettings(folder=tmp_path / "tasks")
+    found = evaluate_tasks(model, tokenizer, [load_task("sums", settings)], settings)["results"]["sums"]
+    assert (found["exact_match,flexible-extract"], found["exact_match,strict-match"]) == (right / 8, 0.0)
+
+
 def test_the_adapter_counts_as_it_stands(folder: Path) -> None:
     model, settings = adapted(), HarnessSettings(folder=folder)
     with model.disable_adapter():  # type: ignore[operator]
@@ -280,59 +263,7 @@ def test_every_answer_is_told_and_nothing_is_printed(folder: Path, capfd: pytest
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_task_rests_on_the_files_of_its_folder_and_the_data_it_names(folder: Path, tmp_path: Path) -> None:
-    mine = write_task(tmp_path / "mine", "choose", [{"question": "the"}])
-    (tmp_path / "mine" / "choose.jsonl").rename(tmp_path / "data.jsonl")
-    task = yaml.safe_load(mine.read_text())
-    task["dataset_kwargs"]["data_files"]["test"] = str(tmp_path / "data.jsonl")
-    mine.write_text(yaml.safe_dump(task))
-    assert task_files(tmp_path / "mine") == [tmp_path / "data.jsonl", mine]
-
-
-def test_an_unknown_task_gets_the_nearest_name(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(harness, "_built_in", lambda: harness._local(folder))  # reading the real ones takes seconds
-    with pytest.raises(RecipeError, match=r"^harness: there is no task 'chose'; did you mean 'choose'\?$"):
-        load_task("chose", HarnessSettings(folder=folder))
-    with pytest.raises(RecipeError, match=r"there is no task 'zzqq'; `lm-eval ls tasks` lists them$"):
-        load_task("zzqq")
-
-
-def test_a_task_whose_data_is_not_there_is_named(tmp_path: Path) -> None:
-    file = write_task(tmp_path / "tasks", "gone", [{"question": "the"}], output_type="loglikelihood_rolling")
-    (tmp_path / "tasks" / "gone.jsonl").unlink()
-    with pytest.raises(DataError, match=rf"^harness: task 'gone' cannot be set up: .*; mend {file} or the data .*$"):
-        load_task("gone", HarnessSettings(folder=tmp_path / "tasks"))
-
-
-def test_a_folder_without_tasks_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"none: no such folder; name the folder of your task files$"):
-        load_task("choose", HarnessSettings(folder=tmp_path / "none"))
-    (tmp_path / "notes.txt").write_text("task: choose")
-    with pytest.raises(DataError, match=r"holds no task; a task is a \.yaml file"):
-        load_task("choose", HarnessSettings(folder=tmp_path))
-
-
-def test_a_task_that_runs_code_is_refused_unless_allowed(tmp_path: Path) -> None:
-    rows = [{"question": question(i)} for i in range(2)]
-    keys = {"output_type": "loglikelihood_rolling", "doc_to_text": "", "doc_to_target": "{{question}}"}
-    write_task(tmp_path / "tasks", "coded", rows, unsafe_code=True, **keys)
-    settings = HarnessSettings(folder=tmp_path / "tasks")
-    with pytest.raises(RecipeError, match="task 'coded' runs code that the model writes; run_code=yes allows it"):
-        load_task("coded", settings)
-    allowed = HarnessSettings(folder=tmp_path / "tasks", run_code=True)
-    found = evaluate_tasks(adapted(), tiny_tokenizer(), [load_task("coded", allowed)], allowed)
-    assert found["results"]["coded"]["sample_len"] == 2
-
-
 def test_without_the_harness_the_package_to_install_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "lm_eval", None)
     with pytest.raises(RecipeError, match=r"not installed .*; pip install 'forgetting\[harness\]'$"):
         evaluate_tasks(adapted(), tiny_tokenizer(), [])
-
-
-@pytest.mark.slow
-def test_built_in_tasks_are_known(folder: Path) -> None:
-    with pytest.raises(RecipeError, match=r"'arc_esy'; did you mean 'arc_easy'\?"):
-        load_task("arc_esy", HarnessSettings(folder=folder))
-    with pytest.raises(RecipeError, match="task 'humaneval' runs code"):
-        load_task("humaneval")

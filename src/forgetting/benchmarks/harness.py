@@ -1,13 +1,6 @@
 """Tasks of lm-evaluation-harness as a suite: `harness:reasoning`, `harness:arc_easy+piqa`, `harness:mine@./tasks`.
 
-Named lists:
-
-- `reasoning`: the nine classification tasks of LoKU (appendix, "Datasets for Evaluation in the TDEC"). The paper prints
-  one mean "Acc" and no choice of metric; `acc` is taken for all nine (`acc_norm`, where the harness has it, is measured
-  beside it), and LAMBADA in OpenAI's version.
-- `forgetting`: the nine tasks of the Forgetting paper; `forgetting-table3` and `forgetting-table8` are the five and the
-  four that it averages over. TydiQA is one-shot F1; TruthfulQA is taken as mc2, IFEval as prompt-level strict accuracy,
-  the others as `acc`. Its column AVG is their plain mean, F1 included.
+Named lists of tasks, with the metric that enters each list's mean, are those of `benchmarks.harness_lists`.
 """
 
 from __future__ import annotations
@@ -23,60 +16,24 @@ from typing import Any
 from torch import nn
 from transformers import PreTrainedTokenizerBase
 
+from forgetting.benchmarks.harness_lists import LISTS, Listed
 from forgetting.benchmarks.suite import Suite
 from forgetting.core.errors import DataError, RecipeError
 from forgetting.core.evaluator import Progress
 from forgetting.core.measure import Direction, Measure
-from forgetting.evaluation.harness import HarnessSettings, evaluate_tasks, load_task, task_files
+from forgetting.evaluation.harness import evaluate_tasks
+from forgetting.evaluation.harness_tasks import HarnessSettings, check_tasks, load_task, task_files
 
 MEAN = "mean_accuracy"
 FAST = 50
 """Questions per task of the fast suite."""
 
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """A task of a named list, the metric that enters the list's mean, and its number of examples if the paper's."""
-
-    task: str
-    metric: str = "acc"
-    shots: int | None = None
-
-
-_TABLE3 = (
-    Listed("truthfulqa_mc2"),
-    Listed("boolq"),
-    Listed("logiqa"),
-    Listed("tydiqa_goldp", "f1", 1),
-    Listed("asdiv"),
-)
-_TABLE8 = (
-    Listed("ifeval", "prompt_level_strict_acc"),
-    Listed("arc_challenge"),
-    Listed("lambada_openai"),
-    Listed("arithmetic"),
-)
-LISTS: dict[str, tuple[Listed, ...]] = {
-    "reasoning": (
-        Listed("lambada_openai"),
-        Listed("hellaswag"),
-        Listed("winogrande"),
-        Listed("copa"),
-        Listed("arc_easy"),
-        Listed("arc_challenge"),
-        Listed("piqa"),
-        Listed("mathqa"),
-        Listed("pubmedqa"),
-    ),
-    "forgetting": (*_TABLE3, *_TABLE8),
-    "forgetting-table3": _TABLE3,
-    "forgetting-table8": _TABLE8,
-}
-
 _MEANINGS = {
     "acc": "share of questions whose right answer the model finds likeliest (or, of one answer, would give greedily)",
     "acc_norm": "the same as acc, with the log-likelihood of an answer divided by its length",
     "exact_match": "share of generated answers that equal the right one",
+    "pass@1": "share of problems whose tests the first program written for it passes",
+    "pass_at_1": "share of problems whose tests the first program written for it passes",
     "f1": "F1 of the answers against the right ones",
     "perplexity": "perplexity of the right answers",
     "word_perplexity": "perplexity per word of the texts",
@@ -91,10 +48,12 @@ def harness_variant(variant: str, fast: bool = False) -> Suite:
 
     Names are those of tasks, groups and tags of the harness and of `LISTS`. Keys: `limit` (the first so many questions
     of each task), `shots`, `batch` (8), `seed`, `run_code=yes` (tasks that run what the model writes). `fast`: at most
-    50 questions of each task.
+    50 questions of each task. No data is fetched here.
 
     Raises:
-        RecipeError: a key or value that has no meaning.
+        RecipeError: a key or value that has no meaning; the harness is not installed; it has no such task; a task runs
+            code without `run_code=yes`.
+        DataError: FOLDER holds no task.
     """
     first, *items = variant.split(",")
     names, _, folder = first.partition("@")
@@ -106,6 +65,7 @@ def harness_variant(variant: str, fast: bool = False) -> Suite:
     settings = replace(_settings(items), folder=Path(folder) if folder else None)
     if fast:
         settings = replace(settings, limit=min(settings.limit or FAST, FAST))
+    check_tasks(_asked(asked, None), settings, lists=LISTS)
     return Suite(name=f"harness:{variant}", splits=(), metrics=(), probes=(HarnessProbe(asked, settings),))
 
 
@@ -246,6 +206,8 @@ def mean_of(
 ) -> Measure:
     """The plain mean of a named list over its tasks; a tag (TydiQA's languages) enters as the mean of its tasks.
 
+    A group that has a number of its own (Hendrycks MATH, over all problems of its subjects) enters with that.
+
     Missing, with the tasks named, if any is. The interval adds the tasks' standard errors as independent ones.
 
     Args:
@@ -258,7 +220,7 @@ def mean_of(
     found: list[tuple[Measure, float]] = []
     absent: list[str] = []
     for item in listed:
-        tasks = parts.get(item.task, ())
+        tasks = (item.task,) if f"{item.task}/{item.metric}" in by_key else parts.get(item.task, ())
         members = [by_key.get(f"{task}/{item.metric}") for task in tasks]
         if not members or any(m is None or m.value is None for m in members):
             absent.append(item.task)
