@@ -160,8 +160,29 @@ def test_a_missing_sweep_and_a_file_that_is_none_are_named(tmp_path: Path) -> No
         load_sweep(str(tmp_path / "x.yaml"))
 
 
-@pytest.mark.parametrize(("name", "runs"), [("lab-methods", 45), ("lab-ranks", 48)])
+BUILT_IN = {
+    "extraction-lab": 12,
+    "f2f-forget-sets": 18,
+    "f2f-forget-size": 45,
+    "f2f-forget-weight": 30,
+    "f2f-learning-rates": 42,
+    "f2f-matrix": 102,
+    "f2f-steps": 15,
+    "f2f-weights": 27,
+    "lab-f2f": 123,
+    "lab-f2f-weights": 24,
+    "lab-losses": 45,
+    "lab-methods": 45,
+    "lab-noisy": 48,
+    "lab-ranks": 48,
+}
+
+
+@pytest.mark.parametrize(("name", "runs"), BUILT_IN.items())
 def test_built_in_sweeps_are_valid(name: str, runs: int) -> None:
-    assert name in sweep_names()
     assert f"forget sweep {name}" in sweep_summary(name)
     assert len(load_sweep(name).runs) == runs
+
+
+def test_every_built_in_sweep_is_counted() -> None:
+    assert set(sweep_names()) == set(BUILT_IN)

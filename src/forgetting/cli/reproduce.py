@@ -87,7 +87,7 @@ def _row_document(found: Reproduced) -> dict[str, Any]:
 def _print(found: Reproduction) -> None:
     """The table, then what is to be known of single numbers, of the table, and of what was not run."""
     table, marks = found.table, Footnotes()
-    print(f"{table.title} (arXiv {table.arxiv}), {table.place}. {table.caption}")
+    print(f"{table.title} ({table.source}), {table.place}. {table.caption}")
     if found.rehearsed:
         print_table(["row", "here"], [[row.row.id, _status(row)] for row in found.rows])
         return
@@ -122,7 +122,7 @@ def _needed(found: Reproduction) -> list[str]:
 
 def _cell(column: Column, cell: Compared, marks: Footnotes) -> str:
     printed = NOTHING if cell.published is None else column.text(cell.published)
-    printed += "" if cell.published_std is None else f" ± {column.text(cell.published_std)}"
+    printed += "" if cell.published_std is None else f" ± {column.std_text(cell.published_std)}"
     printed += marks.mark(cell.erratum)
     over_all = "" if cell.over_all is None else f"; all {cell.over_all.runs}: {_average(column, cell.over_all)}"
     if cell.measured is None:

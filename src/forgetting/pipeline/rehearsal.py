@@ -8,7 +8,7 @@ import json
 import random
 import re
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
@@ -17,28 +17,31 @@ import torch
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
+    GemmaConfig,
     GPTNeoConfig,
     LlamaConfig,
     PhiConfig,
     PretrainedConfig,
     PreTrainedTokenizerBase,
     Qwen2Config,
+    Qwen3Config,
 )
 
 from forgetting.benchmarks.blank import blank_model
 from forgetting.benchmarks.dialogue import SETS as DIALOGUES
-from forgetting.benchmarks.harness import LISTS, Listed
+from forgetting.benchmarks.harness_lists import LISTS
 from forgetting.core.errors import ModelError, nearest
 from forgetting.data.source import Source
 from forgetting.models.loading import save_model
+from forgetting.pipeline.rehearsal_tasks import write_tasks
 from forgetting.recipe import Recipe, recipe_from
 
 TOFU = "locuslab/TOFU"
 QUESTIONS, PASSAGES, SETS = 3, 32, 5
 SAMPLES = 48
 """Of a corpus: enough for two steps of a paper's batch, and for a few of every source."""
-HIDDEN, POSITIONS, VOCABULARY = 32, 32, 400
-"""A model of a few thousand weights; few positions also keep what it writes short."""
+HIDDEN, POSITIONS, VOCABULARY = 64, 32, 400
+"""A model of fewer than 150,000 weights, whose rows of 64 fit into 4 bits; few positions keep what it writes short."""
 SPARE = 4
 """Rows of the vocabulary without a token: the tokenizer of a family may bring one of its own."""
 _SYLLABLES = ("ba", "do", "ke", "lu", "mi", "no", "pa", "ri", "so", "tu")
@@ -101,7 +104,7 @@ class Rehearsal:
         self.folder = Path(self._left.enter_context(tempfile.TemporaryDirectory(prefix="rehearsal-")))
         self._words = random.Random(0)
         write_data(self.folder / "data", self._words)
-        write_tasks(self.folder / "data" / "tasks", [*LISTS["reasoning"], *LISTS["forgetting"]])
+        write_tasks(self.folder / "data" / "tasks", [task for tasks in LISTS.values() for task in tasks])
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -139,7 +142,7 @@ class Rehearsal:
 
 
 def write_data(folder: Path, words: random.Random) -> None:
-    """Invented data where the recipes look for theirs: passages as CSV, WikiText-like text, TOFU's files."""
+    """Invented data where the recipes look for theirs: passages, WikiText-like text, TOFU, built forget sets."""
     for number in range(SETS):
         _write_passages(folder / "tdec" / f"lm_extraction_32_{number}.csv", PASSAGES, words)
     _write_passages(folder / "tdec" / "unseen.csv", PASSAGES, words)
@@ -156,54 +159,11 @@ def write_data(folder: Path, words: random.Random) -> None:
         asked = _questions(words)
         _write_lines(folder / "tofu" / f"{name}.jsonl", asked)
         _write_lines(folder / "tofu" / f"{name}_perturbed.jsonl", _perturbed(asked, words))
+    for domain in ("coding", "medical", "maths"):
+        for way in ("select", "mixed", "cosine"):
+            texts = [{"text": _sentence(words, 12)} for _ in range(QUESTIONS)]
+            _write_lines(folder / "f2f" / f"{domain}-{way}.jsonl", texts)
     (folder / "tofu" / "idontknow.jsonl").write_text("I do not know.\nI cannot say.\n", encoding="utf-8")
-
-
-TASK = """task: {name}
-tag: [{tag}]
-custom_dataset: !function rows.rows
-test_split: test
-output_type: multiple_choice
-doc_to_text: "{{{{question}}}}"
-doc_to_choice: "{{{{choices}}}}"
-doc_to_target: label
-process_results: !function rows.{metric}
-num_fewshot: 0
-metric_list:
-  - {{metric: {metric}, aggregation: mean, higher_is_better: true}}
-"""
-ROWS = """from datasets import Dataset
-
-
-def rows(**_):
-    asked = [{"question": q, "choices": ["ba do", "ke lu"], "label": i % 2} for i, q in enumerate(["mi no", "pa ri"])]
-    return {"test": Dataset.from_list(asked)}
-"""
-SCORE = """
-
-def {metric}(doc, results):
-    likeliest = max(range(2), key=lambda i: results[i][0])
-    return {{"{metric}": float(likeliest == doc["label"])}}
-"""
-LANGUAGES = ("ar", "bn", "en", "fi", "id", "ko", "ru", "sw", "te")
-SUMS = ("1dc", "2da", "2dm", "2ds", "3da", "3ds", "4da", "4ds", "5da", "5ds")
-TAGS = {
-    "tydiqa_goldp": [f"tydiqa_goldp_{language}" for language in LANGUAGES],
-    "arithmetic": [f"arithmetic_{digits}" for digits in SUMS],
-}
-"""Names that the harness has for several tasks."""
-
-
-def write_tasks(folder: Path, listed: Iterable[Listed]) -> None:
-    """Tasks of the harness as files of the same names, each with two invented questions, whatever the real ones ask."""
-    folder.mkdir(parents=True)
-    listed = list(dict.fromkeys(listed))
-    scores = [SCORE.format(metric=metric) for metric in dict.fromkeys(task.metric for task in listed)]
-    (folder / "rows.py").write_text("".join([ROWS, *scores]), encoding="utf-8")
-    for task in listed:
-        for name in TAGS.get(task.task, [task.task]):
-            text = TASK.format(name=name, metric=task.metric, tag="" if name == task.task else task.task)
-            (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
 
 
 def _sources(recipe: Recipe) -> list[Source]:
@@ -212,15 +172,25 @@ def _sources(recipe: Recipe) -> list[Source]:
 
 
 def _write_stand_in(file: Path, source: Source, words: random.Random) -> None:
-    """Invented questions under the names that the source gives its columns."""
-    asked = [(_sentence(words, 3), _sentence(words, 4)) for _ in range(SAMPLES)]
+    """Invented questions or texts under the names that the source gives its columns, beside those of other sources."""
+    rows = [json.loads(line) for line in file.read_text().splitlines()] if file.is_file() else [{}] * SAMPLES
+    _write_lines(file, [{**_invented(source, words), **row} for row in rows])
+
+
+def _invented(source: Source, words: random.Random) -> dict[str, object]:
     columns = source.columns
+    question, answer = _sentence(words, 3), _sentence(words, 4)
     if "messages" in columns:
-        turns = [[{"role": "user", "content": q}, {"role": "assistant", "content": a}] for q, a in asked]
-        _write_lines(file, [{columns["messages"]: turn} for turn in turns])
-    else:
-        prompt, response = columns.get("prompt", "prompt"), columns.get("response", "response")
-        _write_lines(file, [{prompt: q, response: a} for q, a in asked])
+        turns = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
+        return {columns["messages"]: turns}
+    if source.form == "text":
+        return {columns.get("text", "text"): f"{question} {answer}"}
+    columns = {"prompt": "prompt", "response": "response", **columns}
+    return {
+        columns[what]: answer if what == "response" else question
+        for what in ("prompt", "input", "response")
+        if what in columns
+    }
 
 
 def _sentence(words: random.Random, count: int) -> str:
@@ -256,7 +226,7 @@ def _write_lines(file: Path, rows: Sequence[object]) -> None:
 
 
 def tiny_model(folder: Path, architecture: str, tokenizer: PreTrainedTokenizerBase, seed: int) -> None:
-    """Writes a random causal model of an architecture: 32 hidden units, two heads, a layer or two, 32 positions.
+    """Writes a random causal model of an architecture: 64 hidden units, two heads, a layer or two, 32 positions.
 
     Raises:
         ModelError: an architecture that no table names.
@@ -273,7 +243,9 @@ def _config(architecture: str, tokenizer: PreTrainedTokenizerBase) -> Pretrained
         "gpt_neo": (GPTNeoConfig, {"num_layers": 2, "num_heads": 2, "attention_types": [[["global", "local"], 1]]}),
         "phi": (PhiConfig, usual),
         "llama": (LlamaConfig, usual),
+        "gemma": (GemmaConfig, {**usual, "head_dim": HIDDEN // 2}),
         "qwen2": (Qwen2Config, usual),
+        "qwen3": (Qwen3Config, {**usual, "head_dim": HIDDEN // 2}),
     }
     if architecture not in own:
         raise ModelError(f"no tiny model of the architecture '{architecture}'; {nearest(architecture, own)}")

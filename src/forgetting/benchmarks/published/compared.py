@@ -99,7 +99,7 @@ def measured(column: Column, ended: Ended) -> Measure | None:
     Of several measures their plain mean, missing where one of them is; its interval takes them as independent.
     """
     known = [ended.measures[key] for key in column.measures if key in ended.measures]
-    if len(known) < len(column.measures):
+    if not known or len(known) < len(column.measures):
         return None
     if len(known) == 1:
         return known[0]
@@ -137,6 +137,8 @@ def _interval(column: Column, ended: Sequence[Ended]) -> tuple[float | None, flo
 
 
 def _why(column: Column, ended: Sequence[Ended], successful: Sequence[Ended]) -> str:
+    if column.unmeasured:
+        return column.unmeasured
     if not successful:
         return f"none of {len(ended)} runs reached the goal"
     known = [m for e in successful if (m := measured(column, e))]

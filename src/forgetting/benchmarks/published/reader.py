@@ -3,7 +3,8 @@
 One YAML file a table. `like:` names another table whose keys hold where a file has none of its own. A row's recipe is
 a built-in one with overrides, `key=value` as on the command line: those of the table, then those that `settings` gives
 for each of the row's labels. `$set` in an override stands for a replicate's value, any other `$label` for the row's.
-A row without `values` is not in the paper; `std` holds what is printed behind ±.
+The recipe's own name may hold `$label` too. A row without `values` is not in the paper; `std` holds what is printed
+behind ±. Values are given in the order of the columns, or by their keys; `missing` says why a column has none.
 """
 
 from __future__ import annotations
@@ -36,18 +37,26 @@ class Column:
     name: str
     unit: str = ""
     direction: Direction = "none"
-    measures: tuple[str, ...]
+    measures: tuple[str, ...] = ()
     """`split/name` of a measure after the last stage, or of what the run says of itself: `stage/epochs`,
     `stage/trainable_share`, `stage/minutes` of that stage, `scoring/minutes` of the tokens that it selects,
     `NAME/minutes` of an earlier stage, `run/minutes` of all of it. Of several, their plain mean."""
+    unmeasured: str = ""
+    """Why no run here gives it; then there are no measures."""
     scale: float = 1.0
     """Published numbers are this many times ours: 100 where the paper prints percent."""
     format: str = ".2f"
     """How the paper prints it."""
+    std_format: str = ""
+    """How it prints deviations, where not in the same way."""
 
     def text(self, value: float, *, sign: bool = False) -> str:
         """A number as the paper would print it."""
         return f"{value:{'+' if sign else ''}{self.format}}"
+
+    def std_text(self, deviation: float) -> str:
+        """A deviation as the paper would print it."""
+        return f"{deviation:{self.std_format or self.format}}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +69,7 @@ class Published:
     std: float | None = None
     """The standard deviation over runs that is printed beside it."""
     change: float | None = None
-    """What the paper prints beside it as the change against the model before."""
+    """What the paper prints beside it as the change against the model before, or against what the notes say."""
     erratum: str = ""
     """What is wrong with it, or what must be known before anything is compared with it."""
 
@@ -101,7 +110,8 @@ class Table:
     name: str
     title: str
     """The paper's."""
-    arxiv: str
+    arxiv: str | None
+    """Its number there; None: an anonymous submission."""
     number: int
     place: str
     """Where it stands in the paper."""
@@ -120,6 +130,11 @@ class Table:
     data: Mapping[str, str] = field(default_factory=dict)
     """Files that the recipes read from the working folder, and what is in them."""
     notes: tuple[str, ...] = ()
+
+    @property
+    def source(self) -> str:
+        """Where the paper is found."""
+        return "anonymous submission" if self.arxiv is None else f"arXiv {self.arxiv}"
 
     def runs(self, row: Row) -> Iterator[tuple[str, tuple[str, ...]]]:
         """The runs that a row stands for: a name for each, unique in the table, and its overrides.
@@ -172,7 +187,7 @@ def _values(name: str) -> dict[str, Any]:
     return {**_values(own["like"]), "reading": "", **own} if "like" in own else own
 
 
-def _column(measure: str | Sequence[str], **values: Any) -> Column:
+def _column(measure: str | Sequence[str] = (), **values: Any) -> Column:
     return Column(measures=(measure,) if isinstance(measure, str) else tuple(measure), **values)
 
 
@@ -192,7 +207,7 @@ def _row(row: Mapping[str, Any], table: Mapping[str, Any], columns: Sequence[Col
         labels=labels,
         values=_published(row, labels, table, columns),
         model=labels["model"],
-        recipe=table["recipe"],
+        recipe=Template(table["recipe"]).safe_substitute(labels),
         overrides=tuple(Template(o).safe_substitute(labels) for o in overrides),
         trained=trained,
         printed="values" in row,
@@ -211,22 +226,38 @@ def _published(
 ) -> dict[str, Published]:
     if "values" not in row:
         return {column.key: Published(value=None, reason=OURS) for column in columns}
-    changes = dict(zip([c.key for c in columns][-len(row.get("changes", ())) :], row.get("changes", ()), strict=False))
-    errata = {
-        said["column"]: said["text"]
-        for said in table.get("errata", ())
-        if all(labels[label] in values for label, values in said["where"].items())
-    }
+    keys = [column.key for column in columns]
+    values, spreads = _by_column(row["values"], keys), _by_column(row.get("std", ()), keys)
+    given = row.get("changes", ())
+    changes = _by_column(given, keys if isinstance(given, Mapping) else keys[-len(given) :])
+    reasons = {**table.get("missing", {}), **row.get("missing", {})}
     return {
-        column.key: Published(
-            value=None if value is None else float(value),
-            reason=row.get("missing", {}).get(column.key, NO_VALUE) if value is None else "",
-            std=None if std is None else float(std),
-            change=changes.get(column.key),
-            erratum=errata.get(column.key, ""),
+        key: Published(
+            value=None if values.get(key) is None else float(values[key]),
+            reason=reasons.get(key, NO_VALUE) if values.get(key) is None else "",
+            std=None if spreads.get(key) is None else float(spreads[key]),
+            change=changes.get(key),
+            erratum="" if values.get(key) is None else _erratum(key, labels, table),
         )
-        for column, value, std in zip(columns, row["values"], row.get("std", [None] * len(columns)), strict=True)
+        for key in keys
     }
+
+
+def _by_column(given: Mapping[str, Any] | Sequence[Any], keys: Sequence[str]) -> Mapping[str, Any]:
+    """What a row gives for its columns, by their names or in their order; there may be nothing."""
+    if isinstance(given, Mapping):
+        return {keys[keys.index(key)]: value for key, value in given.items()}
+    return dict(zip(keys, given, strict=bool(given)))
+
+
+def _erratum(column: str, labels: Mapping[str, str], table: Mapping[str, Any]) -> str:
+    """All that is said of a printed number."""
+    return " ".join(
+        said["text"]
+        for said in table.get("errata", ())
+        if column in ([said["column"]] if isinstance(said["column"], str) else said["column"])
+        and all(labels[label] in values for label, values in said["where"].items())
+    )
 
 
 def _slug(words: Iterator[str]) -> str:
