@@ -15,9 +15,8 @@ from transformers import PreTrainedTokenizerBase
 
 from forgetting.core.errors import DataError
 from forgetting.core.example import Example
+from forgetting.data.chat import Span, Template
 from forgetting.data.tokens import sequence_ids
-
-_SENTINEL = "\u2402response\u2403"
 
 
 class Formatting(BaseModel):
@@ -32,6 +31,9 @@ class Formatting(BaseModel):
         "Question: {prompt}\nAnswer: ", description="What precedes the response without a chat template."
     )
     system: str | None = Field(None, description="A system prompt for the chat template.")
+    turns: Literal["last", "all"] = Field(
+        "last", description="Which of the assistant's turns of a conversation are trained on; the last is measured."
+    )
     max_length: int = Field(1024, gt=1, description="Tokens per row; longer documents are cut into windows.")
 
 
@@ -63,20 +65,45 @@ class Encoded:
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """A text in three parts, of which the middle is the response; `special`: whether the tokenizer adds its BOS/EOS."""
+    """A text as the model will see it, and which of its characters are supervised."""
 
-    before: str
-    response: str
-    after: str
+    text: str
+    spans: tuple[Span, ...]
+    answer: Span
+    """Where the response itself stands."""
     special: bool
+    """Whether the tokenizer adds its BOS and EOS."""
     end: bool
     """Whether the end token is added and supervised after the response (where no template closes the turn)."""
 
+    @classmethod
+    def joined(cls, before: str, response: str, *, end: bool) -> Rendered:
+        """A response behind what precedes it, without a template."""
+        place = (len(before), len(before) + len(response))
+        return cls(before + response, (place,), place, special=True, end=end)
 
-def render(example: Example, tokenizer: PreTrainedTokenizerBase, formatting: Formatting) -> Rendered:
-    """The text of an example as the model will see it."""
+    @property
+    def before(self) -> str:
+        """What precedes the response."""
+        return self.text[: self.answer[0]]
+
+    @property
+    def response(self) -> str:
+        """The response as it stands in the text."""
+        return self.text[slice(*self.answer)]
+
+
+def render(
+    example: Example, tokenizer: PreTrainedTokenizerBase, formatting: Formatting, *, every: bool = False
+) -> Rendered:
+    """The text of an example as the model will see it; `every`: all answers of a conversation are supervised.
+
+    Raises:
+        DataError: a template is asked for or needed and there is none, or it cannot write the example.
+    """
     if example.form == "text":
-        return Rendered(example.prompt, example.response, "", special=True, end=not example.prompt)
+        return Rendered.joined(example.prompt, example.response, end=not example.prompt)
+    where = example.where or example.id
     has_template = getattr(tokenizer, "chat_template", None) is not None
     if formatting.template == "chat" and not has_template:
         raise DataError(
@@ -85,25 +112,16 @@ def render(example: Example, tokenizer: PreTrainedTokenizerBase, formatting: For
     if formatting.template == "plain" or not has_template:
         if example.context:
             raise DataError(
-                f"{example.where or example.id}: a conversation of several turns needs a chat template; write "
+                f"{where}: a conversation of several turns needs a chat template; write "
                 "format.template=auto, and give the tokenizer one"
             )
-        before = formatting.plain.replace("{prompt}", example.prompt)
-        return Rendered(before, example.response.strip(), "", special=True, end=True)
-    turns = [{"role": m.role, "content": m.content} for m in example.context]
+        return Rendered.joined(formatting.plain.replace("{prompt}", example.prompt), example.response.strip(), end=True)
+    turns = [{"role": str(m.role), "content": m.content} for m in example.context]
     if formatting.system is not None and not (turns and turns[0]["role"] == "system"):
         turns.insert(0, {"role": "system", "content": formatting.system})
-    turns += [{"role": "user", "content": example.prompt}, {"role": "assistant", "content": _SENTINEL}]
-    try:
-        text = tokenizer.apply_chat_template(turns, tokenize=False)
-    except Exception as error:  # jinja's and the templates' own errors share no base
-        raise DataError(f"{example.where or example.id}: the chat template refuses it ({error})") from error
-    before, found, after = text.rpartition(_SENTINEL)
-    if not found:
-        raise DataError(
-            "the tokenizer's chat template does not render the assistant's turn; write format.template=plain"
-        )
-    return Rendered(before, example.response.strip(), after.rstrip(), special=False, end=not after.strip())
+    turns += [{"role": "user", "content": example.prompt}, {"role": "assistant", "content": example.response}]
+    chat = Template(tokenizer, where).chat(turns, every=every)
+    return Rendered(chat.text, chat.spans, chat.answer, special=False, end=not chat.closed)
 
 
 def encode(example: Example, tokenizer: PreTrainedTokenizerBase, formatting: Formatting) -> Encoded:
@@ -120,13 +138,15 @@ def encode(example: Example, tokenizer: PreTrainedTokenizerBase, formatting: For
     return _supervised(_cut(_whole(example, tokenizer, formatting), formatting.max_length), example)
 
 
-def _whole(example: Example, tokenizer: PreTrainedTokenizerBase, formatting: Formatting) -> Encoded:
+def _whole(
+    example: Example, tokenizer: PreTrainedTokenizerBase, formatting: Formatting, *, every: bool = False
+) -> Encoded:
     if example.form == "tokens" or (example.form == "text" and example.max_tokens is not None):
         own, before = sequence_ids(example, tokenizer)
         ids = list(own)
         weights = [0.0] * (before + 1) + [example.weight] * (len(ids) - before - 1)
     else:
-        ids, weights = _with_end(example, tokenizer, formatting)
+        ids, weights = _with_end(render(example, tokenizer, formatting, every=every), tokenizer, example.weight)
     return Encoded(example.id, tuple(ids), tuple(weights))
 
 
@@ -147,41 +167,58 @@ def _supervised(encoded: Encoded, example: Example) -> Encoded:
     raise DataError(f"{example.where or example.id}: no supervised token is left ({why})")
 
 
-def _with_end(
-    example: Example, tokenizer: PreTrainedTokenizerBase, formatting: Formatting
-) -> tuple[list[int], list[float]]:
-    rendered = render(example, tokenizer, formatting)
-    ids, weights = _tokens(rendered, tokenizer, example.weight)
+def _with_end(rendered: Rendered, tokenizer: PreTrainedTokenizerBase, weight: float) -> tuple[list[int], list[float]]:
+    ids, weights = _tokens(rendered, tokenizer, weight)
     eos = tokenizer.eos_token_id
     if rendered.end and eos is not None:
         if ids[-1] == eos:
-            weights[-1] = example.weight
+            weights[-1] = weight
         else:
             ids.append(eos)
-            weights.append(example.weight)
+            weights.append(weight)
     weights[0] = 0.0
     return ids, weights
 
 
 def _tokens(rendered: Rendered, tokenizer: PreTrainedTokenizerBase, weight: float) -> tuple[list[int], list[float]]:
-    text = rendered.before + rendered.response + rendered.after
-    start = len(rendered.before)
     if not tokenizer.is_fast:
-        return _tokens_by_prefix(rendered, text, tokenizer, weight)
-    encoding = tokenizer(text, add_special_tokens=rendered.special, return_offsets_mapping=True)
-    offsets = encoding["offset_mapping"]
-    # By its end alone: some tokenizers give a token of mere spaces an empty span there. What they add has (0, 0).
-    return list(encoding["input_ids"]), [weight if stop > start else 0.0 for _, stop in offsets]
+        return _tokens_by_prefix(rendered, tokenizer, weight)
+    encoding = tokenizer(rendered.text, add_special_tokens=rendered.special, return_offsets_mapping=True)
+    last = len(rendered.text)
+
+    def supervised(first: int, stop: int) -> bool:
+        # At the text's end by `stop` alone: some tokenizers give a token of mere spaces an empty span there. What they
+        # add has (0, 0).
+        return any(stop > start and (first < end or end == last) for start, end in rendered.spans)
+
+    return list(encoding["input_ids"]), [weight if supervised(*place) else 0.0 for place in encoding["offset_mapping"]]
 
 
 def _tokens_by_prefix(
-    rendered: Rendered, text: str, tokenizer: PreTrainedTokenizerBase, weight: float
+    rendered: Rendered, tokenizer: PreTrainedTokenizerBase, weight: float
 ) -> tuple[list[int], list[float]]:
-    """For tokenizers that give no offsets: supervised from the first token that the response changes."""
-    ids = list(tokenizer(text, add_special_tokens=rendered.special)["input_ids"])
-    before = list(tokenizer(rendered.before, add_special_tokens=rendered.special)["input_ids"])
-    shared = next((i for i, (a, b) in enumerate(zip(ids, before, strict=False)) if a != b), min(len(ids), len(before)))
-    weights = [0.0] * shared + [weight] * (len(ids) - shared)
+    """For tokenizers that give no offsets: from the first token that a span's text changes to the last it reaches."""
+
+    def ids_of(text: str) -> list[int]:
+        return list(tokenizer(text, add_special_tokens=rendered.special)["input_ids"])
+
+    ids = ids_of(rendered.text)
+
+    def shared(stop: int) -> tuple[int, int]:
+        """How many tokens the text up to `stop` begins with alike, and how many it has."""
+        before = ids_of(rendered.text[:stop])
+        same = next(
+            (i for i, (a, b) in enumerate(zip(ids, before, strict=False)) if a != b), min(map(len, (ids, before)))
+        )
+        return same, len(before)
+
+    weights = [0.0] * len(ids)
+    for start, end in rendered.spans:
+        first, stop = shared(start)[0], len(ids)
+        if end < len(rendered.text):
+            same, length = shared(end)
+            stop = min(same + (same < length), len(ids))
+        weights[first:stop] = [weight] * (stop - first)
     if rendered.special and ids[-1] == tokenizer.eos_token_id:  # the tokenizer's own, not part of the response
         weights[-1] = 0.0
     return ids, weights
@@ -203,7 +240,7 @@ def encode_all(
     for example in examples:
         document = example.is_document
         longest = formatting.max_length
-        whole = _whole(example, tokenizer, formatting)
+        whole = _whole(example, tokenizer, formatting, every=formatting.turns == "all")
         _supervised(whole if document else _cut(whole, longest), example)
         if example.token_weights:
             whole = _weighted(whole, example, None if document else longest)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any, Literal
 
 from forgetting.core.errors import DataError, nearest
 from forgetting.core.example import Example, Form, Message, content_id
@@ -245,7 +246,7 @@ def _token_weights(weights: object, ids: object, where: str) -> tuple[tuple[floa
 def _conversation(value: object, where: str) -> tuple[tuple[Message, ...], str, str]:
     """(earlier turns, last user turn, last assistant turn) of a list of {role, content}."""
     try:
-        turns = [Message(t["role"], t["content"]) for t in value]  # type: ignore[attr-defined]
+        turns = [_turn(t) for t in value]  # type: ignore[attr-defined]
     except (TypeError, KeyError):
         raise DataError(f"{where}: messages are not a list of objects with role and content") from None
     roles = [t.role for t in turns]
@@ -256,6 +257,20 @@ def _conversation(value: object, where: str) -> tuple[tuple[Message, ...], str, 
     if not all(isinstance(t.content, str) for t in turns):
         raise DataError(f"{where}: a message's content is not text; mend the row")
     return tuple(turns[:-2]), turns[-2].content, turns[-1].content
+
+
+_SPEAKERS: dict[object, Literal["system", "user", "assistant"]] = {
+    "human": "user",
+    "gpt": "assistant",
+    "system": "system",
+}
+"""Roles of conversations whose turns are written as `from` and `value`."""
+
+
+def _turn(turn: Mapping[str, Any]) -> Message:
+    if "role" not in turn and "from" in turn:
+        return Message(_SPEAKERS.get(turn["from"], turn["from"]), turn["value"])
+    return Message(turn["role"], turn["content"])
 
 
 def overlap(first: Iterable[Example], second: Iterable[Example]) -> list[Example]:

@@ -6,50 +6,68 @@ import csv
 import gzip
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 from typing import TextIO, cast
 
-from forgetting.core.errors import DataError, nearest
+from forgetting.core.errors import DataError
+from forgetting.data import hub
+from forgetting.data.folders import DOCUMENTS, ROWS, document, ending, files_below, is_saved, no_such, not_utf8
 from forgetting.data.source import Source
 from forgetting.data.tokens import array_rows
 
 Row = dict[str, object]
-SUFFIXES = (".jsonl", ".json", ".csv", ".parquet", ".npy")
 JSON_TEXT = {b"forgetting": b"json"}
 """The mark of a Parquet column of texts that are JSON, which are read as what they say."""
 
 
 def read_rows(source: Source) -> Iterator[tuple[str, Row]]:
-    """Yields (`file:line`, row) for each row of a file or hub dataset.
+    """Yields (`file:line`, row) for each row of a file, a folder or a hub dataset.
 
     Raises:
         DataError: no such file or dataset, an unknown ending, or a malformed line (named by its number).
     """
-    if source.hub is not None:
-        yield from _hub_rows(source)
-        return
     path = Path(source.path or "")
+    if source.hub is not None:
+        yield from _numbered(source, hub.downloaded(source))
+    elif is_saved(path):
+        yield from _numbered(source, hub.saved(path, source))
+    elif path.is_dir():
+        for file in files_below(path):
+            yield from _file_rows(file, file.relative_to(path).as_posix())
+    else:
+        yield from _file_rows(path, path.name, Path(source.suffix) if source.suffix is not None else None)
+
+
+def _numbered(source: Source, rows: Iterable[Row]) -> Iterator[tuple[str, Row]]:
+    return ((f"{source}[{number}]", row) for number, row in enumerate(rows))
+
+
+def _file_rows(path: Path, name: str, suffix: Path | None = None) -> Iterator[tuple[str, Row]]:
+    """The rows of one file, which a folder knows as `name`."""
     if not path.is_file():
-        siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
-        raise DataError(f"{path}: no such file; {nearest(path.name, siblings) if siblings else 'check the path'}")
-    kind = path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix
-    if kind not in SUFFIXES:
+        raise no_such(path)
+    kind = ending(path)
+    if kind in DOCUMENTS:
+        yield str(path), document(path, name)
+        return
+    if kind not in ROWS:
         raise DataError(
-            f"{path}: cannot read '{kind or path.name}' files; give one of {', '.join(SUFFIXES)} (.gz allowed)"
+            f"{path}: cannot read '{kind or path.name}' files; give one of {', '.join((*ROWS, *DOCUMENTS))} "
+            "(.gz allowed), or a folder of them"
         )
     if kind == ".parquet":
         yield from _parquet(path)
         return
     if kind == ".npy":
-        yield from array_rows(path, Path(source.suffix) if source.suffix is not None else None)
+        yield from array_rows(path, suffix)
         return
     try:
         with _open(path) as file:
             yield from {".jsonl": _jsonl, ".json": _json, ".csv": _csv}[kind](path, file)
     except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 text (byte {error.start}); save it as UTF-8") from error
+        raise not_utf8(path) from error
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path}: cannot be read ({error}); mend it or give another file") from error
 
@@ -128,15 +146,3 @@ def _as_row(row: object, where: str) -> Row:
     if not isinstance(row, dict):
         raise DataError(f"{where}: is a {type(row).__name__}, not an object with named fields")
     return row
-
-
-def _hub_rows(source: Source) -> Iterator[tuple[str, Row]]:
-    from datasets import load_dataset
-
-    try:
-        rows = load_dataset(source.hub, source.name, split=source.split, revision=source.revision)
-    except Exception as error:  # the hub's errors share no base
-        reason = str(error).strip().split("\n")[0][:200]
-        raise DataError(f"{source}: cannot be loaded from the hub ({type(error).__name__}: {reason})") from error
-    for number, row in enumerate(rows):
-        yield f"{source}[{number}]", row

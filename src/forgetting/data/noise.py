@@ -153,14 +153,16 @@ def noise_labels(
     if not tokenizer.is_fast:
         raise DataError(f"{name}: noise is found by offsets, which this tokenizer does not give; use a fast tokenizer")
     rendered = render(example, tokenizer, formatting)
-    text = rendered.before + rendered.response + rendered.after
-    encoding = tokenizer(text, add_special_tokens=rendered.special, return_offsets_mapping=True)
+    encoding = tokenizer(rendered.text, add_special_tokens=rendered.special, return_offsets_mapping=True)
     start = _window_start(example, encoded, formatting)
     length = len(encoded.ids)
     ids = list(encoding["input_ids"])[start : start + length]
     if list(encoded.ids[: len(ids)]) != ids or length - len(ids) > int(rendered.end):
         raise DataError(f"{name}: these tokens are not its own in this encoding; encode it anew")
-    shift = len(rendered.before) - example.response.find(rendered.response)
+    place = example.response.find(rendered.response)
+    if place < 0:
+        raise DataError(f"{name}: the chat template rewrites its answer, so its noise cannot be found; write it plain")
+    shift = rendered.answer[0] - place
     spans = [(span.start + shift, span.stop + shift) for span in noise_spans(example)]
     offsets = list(encoding["offset_mapping"])[start : start + length] + [(0, 0)] * (length - len(ids))
     noisy = [any(a < stop and b > first for first, stop in spans) for a, b in offsets]

@@ -36,7 +36,8 @@ class Source(BaseModel):
 
     path: str | None = Field(
         None,
-        description="A JSONL, JSON, CSV or Parquet file, or an array of token ids (.npy); .gz allowed but for Parquet. "
+        description="A JSONL, JSON, CSV or Parquet file, a document (.txt, .md) or an array of token ids (.npy); .gz "
+        "allowed but for Parquet. Or a folder: of documents, of data files of one kind, or one that datasets saved. "
         "From the working folder.",
     )
     suffix: str | None = Field(
@@ -67,6 +68,8 @@ class Source(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _from_text(cls, value: object) -> object:
+        if isinstance(value, dict) and str(value.get("path")).startswith("hub:"):
+            return {**place(value["path"]), **{k: v for k, v in value.items() if k != "path"}}
         return place(value) if isinstance(value, str) else value
 
     @model_validator(mode="after")

@@ -1,0 +1,169 @@
+"""Conversations as a chat template writes them, and which characters of that are the assistant's.
+
+A template may mark them ({% generation %}). transformers' own token mask of such marks is all zeros, without a word,
+where there are none, and reaches to the end of the text where a mark ends in a space that the tokenizer drops; so the
+marked characters are taken here, and tokens follow from them as everywhere else. Without marks they follow from
+rendering the conversation with an answer replaced; that what stands around it does not change by that is checked.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from transformers import PreTrainedTokenizerBase
+from transformers.utils.chat_template_utils import render_jinja_template
+
+from forgetting.core.errors import DataError
+
+Turns = Sequence[dict[str, str]]
+"""Messages with `role` and `content`."""
+Span = tuple[int, int]
+_MARK = re.compile(r"\{%[-+]?\s*generation\s*[-+]?%\}")
+_LAST, _EARLIER = "\u2402response\u2403", "\u2402earlier\u2403"
+
+
+@dataclass(frozen=True, slots=True)
+class Chat:
+    """A rendered conversation without what stands behind its last turn."""
+
+    text: str
+    spans: tuple[Span, ...]
+    """The characters that are supervised: the assistant's turns up to their ends."""
+    answer: Span
+    """Where the last answer itself stands."""
+    closed: bool
+    """Whether the template closes the last turn; else the end token has to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A tokenizer's chat template, with errors of one line that name it."""
+
+    tokenizer: PreTrainedTokenizerBase
+    where: str
+    """Where the conversation came from."""
+
+    def chat(self, turns: Turns, *, every: bool) -> Chat:
+        """The conversation and its assistant's characters: of every turn, or of the last alone.
+
+        Raises:
+            DataError: the template refuses the conversation, marks nothing of it, or writes it so that the answers
+                cannot be told from the rest.
+        """
+        return self._by_marks(turns, every) if _MARK.search(self._source()) else self._by_parts(turns, every)
+
+    def opened(self, turns: Turns) -> str:
+        """The conversation up to where the assistant begins to write.
+
+        Raises:
+            DataError: the template refuses it.
+        """
+        return self._plain(turns, prompt=True)
+
+    def _by_marks(self, turns: Turns, every: bool) -> Chat:
+        text, marked = self._rendered(turns)
+        earlier = len(self._rendered(turns[:-1])[1])
+        spans = [(start, stop) for start, stop in (marked if every else marked[earlier:]) if stop > start]
+        response = turns[-1]["content"].strip()
+        if not spans:
+            raise DataError(
+                f"{self.name} marks nothing of {self.where} as the assistant's ({{% generation %}}), so nothing would "
+                "be learned; mend its marks, or write format.template=plain"
+            )
+        start, stop = spans[-1]
+        place = text.rfind(response, *spans[-1])
+        if place < 0 and response.split()[-1] not in text[start:stop]:
+            raise DataError(
+                f"{self.name} marks other text than the answer of {self.where} ({{% generation %}}); mend its marks, "
+                "or write format.template=plain"
+            )
+        answer = (place, place + len(response)) if place >= 0 else (start, stop)
+        text = text[:stop] + text[stop:].rstrip()
+        return Chat(text, tuple(spans), answer, closed=len(text) > answer[1] or place < 0)
+
+    def _by_parts(self, turns: Turns, every: bool) -> Chat:
+        framed, found, after = self._plain([*turns[:-1], {**turns[-1], "content": _LAST}]).rpartition(_LAST)
+        if not found:
+            raise DataError(f"{self.name} does not render the assistant's turn; write format.template=plain")
+        whole, end = self._plain(turns).rstrip(), after.rstrip()
+        response, prompted = turns[-1]["content"].strip(), False
+        before = framed
+        if not (whole.startswith(before) and whole.endswith(end) and len(whole) >= len(before) + len(end)):
+            # The template writes another frame around this answer, such as a thinking block that the answer brings.
+            before, prompted = self.opened(turns[:-1]), True
+            headed = before != self._plain(turns[:-1])  # the template knows how an answer begins
+            if not (headed and whole.startswith(before) and whole.endswith(end) and len(whole) > len(before + end)):
+                raise self._unclear("the last answer")
+            response = whole[len(before) : len(whole) - len(end)]
+        text = before + response + end
+        earlier = self._earlier(turns, before, end, prompted=prompted) if every else []
+        answer = (len(before), len(before) + len(response))
+        return Chat(text, (*earlier, (len(before), len(text))), answer, closed=bool(end))
+
+    def _earlier(self, turns: Turns, before: str, end: str, *, prompted: bool) -> list[Span]:
+        """The earlier answers with their ends, of the text before the last answer."""
+        spans = []
+        for k, turn in enumerate(turns[:-1]):
+            if turn["role"] != "assistant":
+                continue
+            others = [*turns[:k], {**turn, "content": _EARLIER}, *turns[k + 1 : -1]]
+            if prompted:
+                framed = self.opened(others)
+            else:
+                framed = self._plain([*others, {**turns[-1], "content": _LAST}]).rpartition(_LAST)[0]
+            head, found, tail = framed.partition(_EARLIER)
+            fits = found and before.startswith(head) and before.endswith(tail)
+            if not fits or len(before) < len(head) + len(tail) or not tail.startswith(end):
+                raise self._unclear(f"the answer of turn {k + 1}", " or format.turns=last")
+            if len(before) > len(head) + len(tail):  # a template may drop an earlier answer
+                spans.append((len(head), len(before) - len(tail) + len(end)))
+        return spans
+
+    def _unclear(self, what: str, remedy: str = "") -> DataError:
+        return DataError(
+            f"{self.where}: {self.name} writes the rest of the conversation anew with another answer, so {what} cannot "
+            f"be told from it; mark it in the template with {{% generation %}}, or write format.template=plain{remedy}"
+        )
+
+    @property
+    def name(self) -> str:
+        """How messages name it."""
+        return f"the chat template of {own}" if (own := self.tokenizer.name_or_path) else "the chat template"
+
+    def _source(self) -> str:
+        try:
+            return str(self.tokenizer.get_chat_template())
+        except ValueError as error:  # there are several, and none is the default
+            raise DataError(
+                f"{self.where}: {self.name} cannot be chosen ({_line(error)}); leave one of them"
+            ) from error
+
+    def _plain(self, turns: Turns, *, prompt: bool = False) -> str:
+        return self._rendered(turns, prompt=prompt)[0]
+
+    def _rendered(self, turns: Turns, *, prompt: bool = False) -> tuple[str, list[Span]]:
+        """The text, and the marked characters of it."""
+        source = self._source()
+        try:
+            texts, marks = render_jinja_template(
+                conversations=[list(turns)],
+                chat_template=source,
+                return_assistant_tokens_mask=bool(_MARK.search(source)),
+                add_generation_prompt=prompt,
+                **self.tokenizer.special_tokens_map,
+            )
+        except Exception as error:  # jinja's and the templates' own errors share no base
+            raise DataError(f"{self.where}: {self.name} refuses it ({_line(error)}){_remedy(turns)}") from error
+        return texts[0], marks[0] if marks else []
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
+
+
+def _remedy(turns: Turns) -> str:
+    if turns[0]["role"] != "system":
+        return "; mend the conversation, or write format.template=plain"
+    return "; leave the system prompt out (format.system=null, or the row's first message) if it has no place for one"

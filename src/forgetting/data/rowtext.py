@@ -1,0 +1,67 @@
+"""Rows of any kind as text, and text as words: runs of letters and digits, case and width ignored."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from forgetting.data.source import COLUMNS
+
+_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]|[^\W_\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]+")
+"""Each Chinese or Japanese character is a word: no spaces tell where theirs end."""
+_SHOWN = 200
+_BODY = frozenset(name for what in ("prompt", "response", "text", "messages") for name in COLUMNS[what])
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """The words of a text, and where each stands in it."""
+
+    text: str
+    plain: tuple[str, ...]
+    spans: tuple[tuple[int, int], ...]
+
+    @classmethod
+    def of(cls, text: str) -> Words:
+        """The words of a text; one whose compatibility form has another length is kept as it is."""
+        matches = list(_WORD.finditer(text))
+        plain = tuple(unicodedata.normalize("NFKC", m.group()).casefold() for m in matches)
+        return cls(text, plain, tuple(m.span() for m in matches))
+
+    def said(self, first: int, stop: int) -> str:
+        """The text from word `first` up to word `stop`, excluded."""
+        return " ".join(self.text[self.spans[first][0] : self.spans[stop - 1][1]].split())[:_SHOWN]
+
+
+def row_counts(texts: Iterable[str], vocabulary: frozenset[str]) -> tuple[dict[str, int], int]:
+    """In how many of the texts each word of a vocabulary stands, and how many texts there are."""
+    counts: Counter[str] = Counter()
+    rows = 0
+    for text in texts:
+        counts.update(vocabulary.intersection(Words.of(text).plain))
+        rows += 1
+    return dict(counts), rows
+
+
+def row_text(row: Mapping[str, object]) -> str:
+    """All texts of a row, a line each, in their order; what is not text is left out."""
+    return "\n".join(_texts(row))
+
+
+def row_body(row: Mapping[str, object]) -> str | None:
+    """The texts of a row that say something: its prompt, response, text or messages; None: its columns name none."""
+    return "\n".join(_texts({name: value for name, value in row.items() if name in _BODY})) or None
+
+
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for inner in value.values():
+            yield from _texts(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _texts(inner)
