@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from forgetting.benchmarks.suite import Suite
 from forgetting.core.example import Role
+from forgetting.data.encode import Encoded
 from forgetting.data.plan import StepPlan
+from forgetting.models.loading import LoadedModel
 from forgetting.pipeline.environment import check_trackers
 from forgetting.pipeline.ownership import check_data, check_output
-from forgetting.pipeline.prepare import encode_stage, load_data
+from forgetting.pipeline.prepare import StageData, encode_stage, load_data
 from forgetting.pipeline.quality import check_selects
 from forgetting.pipeline.run import check_stop_rules, loaded_for
 from forgetting.pipeline.stages import adapter_words
@@ -15,8 +21,25 @@ from forgetting.pipeline.voice import SILENT, Voice
 from forgetting.recipe import Recipe
 
 
+@dataclass(frozen=True)
+class Plan:
+    """What `run` would do, in lines, and all that it would begin with."""
+
+    lines: list[str]
+    recipe: Recipe
+    loaded: LoadedModel
+    data: Mapping[str, StageData]
+    encoded: Mapping[str, Mapping[str, Sequence[Encoded]]]
+    suite: Suite
+
+
 def check(recipe: Recipe, *, voice: Voice = SILENT) -> list[str]:
-    """What `run` would do, in lines: data, encoded tokens and steps of every stage. Nothing is written.
+    """The lines of `planned`."""
+    return planned(recipe, voice=voice).lines
+
+
+def planned(recipe: Recipe, *, voice: Voice = SILENT) -> Plan:
+    """What `run` would do: data, encoded tokens and steps of every stage. Nothing is written.
 
     Raises:
         ForgettingError: what `run` would raise before it starts.
@@ -27,8 +50,9 @@ def check(recipe: Recipe, *, voice: Voice = SILENT) -> list[str]:
     data = load_data(recipe, voice)
     loaded, recipe = loaded_for(recipe)
     lines = [f"model: {recipe.model}, {sum(p.numel() for p in loaded.model.parameters()):,} weights"]
+    every: dict[str, Mapping[str, Sequence[Encoded]]] = {}
     for stage in recipe.stages:
-        encoded = encode_stage(stage, data[stage.name], loaded.tokenizer, recipe.format, voice)
+        encoded = every[stage.name] = encode_stage(stage, data[stage.name], loaded.tokenizer, recipe.format, voice)
         for role, members in encoded.items():
             tokens = sum(e.supervised for e in members)
             lines.append(f"{stage.name}: {len(members)} {role} rows, {tokens:,} supervised tokens")
@@ -48,4 +72,4 @@ def check(recipe: Recipe, *, voice: Voice = SILENT) -> list[str]:
     check_passages(suite, loaded.tokenizer)
     check_data(recipe.folder, data, suite)
     lines.append(f"measures: {suite.name}, " + ", ".join(f"{len(s.examples)} {s.name}" for s in suite.splits))
-    return lines
+    return Plan(lines, recipe, loaded, data, every, suite)

@@ -1,0 +1,71 @@
+"""Commands that put runs and other programs' logs beside each other."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from forgetting.cli.app import Json, app
+from forgetting.cli.printing import print_measures, print_table
+
+
+@app.command()
+def compare(
+    runs: Annotated[list[Path], typer.Argument(help="Two or more run folders; the first is compared with.")],
+    out: Annotated[
+        Path | None, typer.Option(help="The HTML file to write; default: compare.html in the first run.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Compare runs: measures side by side, paired differences, what differs in the recipes, costs."""
+    from forgetting.report.compare_page import as_json as values
+    from forgetting.report.compare_page import build_comparison, tables
+
+    path = out or runs[0] / "compare.html"
+    found = build_comparison(runs, path)
+    if as_json:
+        print(json.dumps({**values(found), "page": str(path)}))
+        return
+    for columns, rows in tables(found).values():
+        if rows:
+            print_table(columns, rows)
+            print()
+    if found.caution:
+        print(found.caution)
+    for name, keys in found.only.items():
+        more = f" and {len(keys) - 4} more" if len(keys) > 4 else ""
+        print(f"not in all runs, of {name}: {', '.join(keys[:4])}{more}")
+    print(f"page: {path}")
+
+
+@app.command(name="import")
+def import_(
+    log: Annotated[Path, typer.Argument(help="eval_log_aggregated.json of TOFU, or TOFU_EVAL.json, MUSE_EVAL.json …")],
+    out: Annotated[Path, typer.Option(help="A new folder, like a run's; or a .jsonl file for the records alone.")],
+    oracle: Annotated[Path | None, typer.Option(help="The log of a model that never saw the forget set.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Import another program's evaluation log as records that can be compared and be an oracle."""
+    from forgetting.pipeline.import_logs import import_log
+
+    found = import_log(log, out, oracle=oracle)
+    if as_json:
+        checks = [{**asdict(c), "equal": c.equal} for c in found.checks]
+        measures = [asdict(m) for m in found.measures]
+        print(json.dumps({"kind": found.kind, "out": str(out), "measures": measures, "checks": checks}))
+        return
+    print_measures(found.measures, False)
+    other = [c for c in found.checks if not c.equal]
+    print(f"{len(found.checks) - len(other)} of the log's {len(found.checks)} numbers come out the same")
+    rows = [[c.name, _number(c.logged), _number(c.ours), c.note] for c in other]
+    if rows:
+        print_table(["of the log", "logged", "ours", "why"], rows)
+    print(f"{'records' if out.suffix == '.jsonl' else 'folder'}: {out}")
+
+
+def _number(value: float | None) -> str:
+    return "—" if value is None else f"{value:.6g}"

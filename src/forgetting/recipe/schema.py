@@ -1,0 +1,130 @@
+"""JSON Schemas of what a user writes, for editors: pydantic's own, with the short forms that a recipe may use."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, TypeAdapter
+from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
+
+from forgetting.core.example import Role
+from forgetting.objectives.methods import get_method, method_names
+from forgetting.objectives.methods.registry import Method
+from forgetting.objectives.schedule import Weight
+from forgetting.recipe.values import Recipe
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_DURATION = r"^\s*[0-9][0-9_]*(\.[0-9]+)?([eE][+-]?[0-9]+)?\s*(step|epoch|token)s?\s*$"
+_WEIGHT = {
+    "description": "A number, or {schedule: linear, start: 0, end: 1}.",
+    "anyOf": [
+        {"type": "number"},
+        {"type": "object", "required": ["schedule"], "properties": {"schedule": {"enum": ["linear", "forgetting"]}}},
+    ],
+}
+
+
+def recipe_schema() -> dict[str, Any]:
+    """The schema of a recipe file; methods that are installed stand in it with their parameters and types.
+
+    It is as strict as the recipe itself about keys and kinds of values; what depends on several keys at once (a stage
+    that reads another) only the recipe itself checks.
+    """
+    schema = Recipe.model_json_schema()
+    defs, properties = schema["$defs"], schema["properties"]
+    defs["Duration"] = {
+        "type": "string",
+        "pattern": _DURATION,
+        "description": "A number and its unit: 5 epochs, 60 steps, 2e6 tokens.",
+    }
+    source = defs["Source"]
+    source["type"] = ["object", "string"]
+    source["description"] = "A file, PREFIX.npy+SUFFIX.npy, hub:ORG/NAME; or exactly one of the keys path, hub, suite."
+    stage = defs["Stage"]["properties"]
+    stage["method"] = {"description": stage["method"]["description"], "anyOf": _methods()}
+    for place in (properties, stage):
+        place["data"] |= {"propertyNames": {"enum": [*Role]}, "additionalProperties": _sources()}
+    properties["evaluate"]["anyOf"].insert(0, {"type": "string"})
+    schema["required"] = ["stages"]  # the model may be given on the command line
+    _write_durations(schema)
+    return {"$schema": DIALECT, **schema, "title": "A recipe of forgetting"}
+
+
+def sweep_schema(sweep: type[BaseModel]) -> dict[str, Any]:
+    """The schema of a sweep file, whose typed form the pipeline has."""
+    schema = sweep.model_json_schema()
+    axis = {
+        "anyOf": [
+            {"type": "array", "minItems": 1, "uniqueItems": True},
+            {"type": "object", "minProperties": 1, "additionalProperties": {"type": ["object", "null"]}},
+        ]
+    }
+    schema["properties"]["grid"] |= {"additionalProperties": axis, "minProperties": 1}
+    return {"$schema": DIALECT, **schema, "title": "A sweep of forgetting"}
+
+
+def _sources() -> dict[str, Any]:
+    one = {"$ref": "#/$defs/Source"}
+    return {"anyOf": [one, {"type": "array", "items": one}]}
+
+
+def _methods() -> list[dict[str, Any]]:
+    """The names alone, then each with its parameters."""
+    return [{"enum": method_names()}, *(_method(get_method(name)) for name in method_names())]
+
+
+def _method(method: Method) -> dict[str, Any]:
+    hints = _hints(method)
+    parameters = {
+        name: {**_of_type(name, hints.get(name)), **_default(parameter)}
+        for name, parameter in method.parameters.items()
+    }
+    return {
+        "type": "object",
+        "title": method.name,
+        "description": method.summary,
+        "properties": {"name": {"const": method.name}, **parameters},
+        "required": ["name", *(n for n, p in method.parameters.items() if p.default is inspect.Parameter.empty)],
+        "additionalProperties": False,
+    }
+
+
+def _hints(method: Method) -> Mapping[str, Any]:
+    """The types of the parameters; none where another package's cannot be found out."""
+    try:
+        return typing.get_type_hints(method.build)
+    except (NameError, TypeError):
+        return {}
+
+
+def _of_type(name: str, hint: Any) -> dict[str, Any]:
+    """A type as a schema; anything goes where it has none."""
+    if hint == Weight or (hint is object and name.endswith("_weight")):
+        return dict(_WEIGHT)
+    if hint is None or hint is object:
+        return {}
+    try:
+        return TypeAdapter(hint).json_schema()
+    except (PydanticSchemaGenerationError, PydanticUserError):
+        return {}
+
+
+def _default(parameter: inspect.Parameter) -> dict[str, Any]:
+    plain = isinstance(parameter.default, str | int | float | bool) or parameter.default is None
+    return {"default": parameter.default} if plain else {}
+
+
+def _write_durations(value: Any) -> None:
+    """Defaults that are durations, in place, as they are written."""
+    if isinstance(value, dict):
+        default = value.get("default")
+        if isinstance(default, dict) and default.keys() == {"value", "unit"}:
+            value["default"] = f"{default['value']:g} {default['unit']}"
+        for inner in value.values():
+            _write_durations(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            _write_durations(inner)
