@@ -170,7 +170,7 @@ def ours(model: PreTrainedModel, data: dict[str, list[Encoded]], method: str, sh
 
     def start() -> Callable[[], float]:
         if objective.needs_reference:
-            trainer.reference = reference()
+            trainer.trained.step.reference = reference()
         numbers = iter(range(steps))
 
         def step() -> float:
