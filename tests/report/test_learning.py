@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from forgetting.core.measure import Direction, Measure
 from forgetting.report.learning import forgets_nothing
 from forgetting.report.results import Evaluation, Results
-from forgetting.report.verdict import verdict
+from forgetting.report.verdict import Verdict, verdict
 
 
 def measure(split: str, name: str, value: float, direction: Direction = "up", width: float = 0.02) -> Measure:
@@ -54,3 +55,24 @@ def test_a_run_with_a_forget_set_is_judged_by_it() -> None:
 
 def test_without_a_start_there_is_nothing_to_compare() -> None:
     assert not forgets_nothing(run_of([], [measure("tasks", "exact_match", 0.5)]))
+
+
+def test_a_run_that_forgets_and_then_trains_says_what_held_out_data_gained() -> None:
+    def judged(held_out: float) -> Verdict:
+        ends = [
+            [measure("forget", "probability", forget), measure("holdout", "probability", held)]
+            for forget, held in ((0.9, 0.3), (0.1, held_out))
+        ]
+        return verdict(replace(run_of(*ends), data={"forget": {}, "train": {}}))
+
+    assert judged(0.8).headline.endswith("held-out data of what was trained on are known better than at the start.")
+    assert "known worse than at the start" in judged(0.1).headline
+    assert "not told apart from the start" in judged(0.31).headline
+    found = next(finding for finding in judged(0.8).findings if finding.topic == "Learning")
+    assert found.tone == "good" and "went from 0.300" in found.text
+
+
+def test_a_run_that_only_forgets_says_nothing_of_learning() -> None:
+    ends = [[measure("forget", "probability", x), measure("holdout", "probability", 0.5)] for x in (0.9, 0.1)]
+    judged = verdict(replace(run_of(*ends), data={"forget": {}, "holdout": {}}))
+    assert not any(finding.topic == "Learning" for finding in judged.findings)

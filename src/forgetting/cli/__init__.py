@@ -6,7 +6,25 @@ import sys
 from typing import NoReturn
 
 # isort: off
-from forgetting.cli import running, sweep, measuring, scoring, reproduce, corrupt, build, listing, lab  # noqa: F401 - in the order of `forget --help`
+from forgetting.cli import (  # noqa: F401 - in the order of `forget --help`
+    running,
+    sweep,
+    measuring,
+    purging,
+    asking,
+    generating,
+    comparing,
+    publishing,
+    scoring,
+    reproduce,
+    finding,
+    deriving,
+    corrupt,
+    build,
+    listing,
+    schema,
+    lab,
+)
 
 # isort: on
 from forgetting.cli.app import app
@@ -14,11 +32,15 @@ from forgetting.cli.app import app
 
 def main() -> NoReturn:
     """Runs the command; an error that the user can mend is one line and exit code 2."""
-    from forgetting.core.errors import ForgettingError
+    from forgetting.core.errors import ElsewhereError, ForgettingError
+    from forgetting.core.launch import tells_errors
 
     try:
         app(standalone_mode=True)
+    except ElsewhereError:
+        raise SystemExit(2) from None
     except (ForgettingError, OSError) as error:
-        print(f"forget: {error}", file=sys.stderr)
+        if tells_errors():
+            print(f"forget: {error}", file=sys.stderr)
         raise SystemExit(2) from None
     raise SystemExit(0)

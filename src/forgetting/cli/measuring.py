@@ -10,6 +10,7 @@ import typer
 
 from forgetting.cli.app import Json, app
 from forgetting.cli.printing import print_measures, print_runs, speaking
+from forgetting.core.launch import launched_first
 
 
 @app.command(name="eval")
@@ -26,9 +27,10 @@ def evaluate(
     from forgetting.pipeline.evaluate import evaluate
 
     data = {role: path for role, path in (("forget", forget), ("retain", retain)) if path is not None}
-    with speaking(quiet=as_json) as voice:
+    with speaking(quiet=as_json, together=True) as voice:
         found = evaluate(model, suite=suite, data=data, oracle=oracle, records=records, voice=voice)
-    print_measures(found.measures, as_json, model=model, suite=found.suite)
+    if launched_first():
+        print_measures(found.measures, as_json, model=model, suite=found.suite)
 
 
 @app.command()

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from forgetting.core.errors import ForgettingError
+from forgetting.core.launch import launched, launched_first, left_alone
 
 if TYPE_CHECKING:
     from forgetting.core.measure import Measure
+    from forgetting.pipeline.voice import Voice
 
 
 def print_measures(measures: Sequence[Measure], as_json: bool, **about: str) -> None:
@@ -42,11 +47,34 @@ def raise_if_collapsed(folder: Path) -> None:
             raise CollapseError(f"stage '{stage['name']}' collapsed at {stage['message']} (kept: {stage['kept']})")
 
 
-def speaking(*, quiet: bool = False) -> Any:
-    """A voice for long work: see `forgetting.terminal`, which is imported only where something is said."""
+@contextmanager
+def speaking(*, quiet: bool = False, together: bool = False) -> Iterator[Voice]:
+    """A voice for long work: see `forgetting.terminal`, which is imported only where something is said.
+
+    Args:
+        together: several processes of a launcher may do this work; the first speaks. Other work is done by one.
+    """
     from forgetting.terminal import speaking
 
-    return speaking(quiet=quiet)
+    with speaking(quiet=quiet or not launched_first()) as voice, _joined(together):
+        if left_alone():
+            voice.say(
+                "accelerate launch --cpu started one process; torchrun --nproc-per-node N -m forgetting … starts N"
+            )
+        yield voice
+
+
+@contextmanager
+def _joined(together: bool) -> Iterator[None]:
+    if not launched():
+        yield
+    elif together:
+        from forgetting.training import processes
+
+        with processes.together():
+            yield
+    else:
+        raise ForgettingError("this command runs in one process; start it without torchrun or accelerate launch")
 
 
 def print_runs(runs: list[Path]) -> None:

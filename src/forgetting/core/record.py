@@ -55,6 +55,9 @@ class Record:
     extraction: Mapping[int, tuple[float | None, ...]] = field(default_factory=dict)
     """Of a verbatim sequence of T tokens, by n: the n-gram overlap of the greedy continuation of each prefix with the
     true one, for prefix lengths 0 ... T-n. None: there was nothing to continue."""
+    redacted: Mapping[str, float | None] | None = None
+    """None: the texts are there. Else ids and texts are keyed hashes, and this is what was computed of the texts, by
+    metric: such a record can be shown, but not scored again."""
 
     @property
     def cluster(self) -> str:

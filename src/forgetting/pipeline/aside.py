@@ -14,10 +14,12 @@ from forgetting.core.folder import is_complete, recover, write_text
 from forgetting.data.encode import Encoded
 from forgetting.models.adapters import active_adapters, without
 from forgetting.pipeline.ownership import locked
+from forgetting.pipeline.redact import Redactor
 from forgetting.pipeline.save import save
 from forgetting.pipeline.stages import run_stage
 from forgetting.pipeline.voice import Voice
 from forgetting.recipe import Stage
+from forgetting.training.processes import first_holds, on_first
 from forgetting.training.stage import Hooks
 from forgetting.training.stored_reference import data_fingerprint, fingerprint
 
@@ -35,6 +37,7 @@ def set_aside(
     cache: Path,
     seed: int,
     voice: Voice,
+    redactor: Redactor | None = None,
 ) -> PreTrainedModel:
     """Trains the stage, or finds it trained, and gives the model back as it was; the adapter is in `folder / "model"`.
 
@@ -45,12 +48,14 @@ def set_aside(
         cache: where trained stages are shared between runs; another run at work on this one is waited for.
     """
     key = _key(stage, model, data, seed)
-    if _handed_over(folder) == key:
+    told = key if redactor is None else redactor.hash("stage", key)
+    if on_first(lambda: _handed_over(folder)) == told:
         return model
     shared = cache / "stages" / key
-    with locked(shared, wait=lambda: voice.say(f"stage {stage.name}: another run is training it; waiting")):
-        recover(shared / "model")
-        if _whole(shared):
+    waiting = f"stage {stage.name}: another run is training it; waiting"
+    with first_holds(lambda: locked(shared, wait=lambda: voice.say(waiting))):
+        on_first(lambda: recover(shared / "model"))
+        if on_first(lambda: _whole(shared)):
             voice.say(f"stage {stage.name}: found trained ({shared})")
         else:
             before = active_adapters(model)
@@ -66,15 +71,20 @@ def set_aside(
                 voice=voice,
                 hooks=hooks,
             )
-            save(outcome.model, tokenizer, shared / "model")
+            on_first(lambda: save(outcome.model, tokenizer, shared / "model"))
             added = tuple(name for name in active_adapters(outcome.model) if name not in before)
             model = without(outcome.model, added).eval()
-        for name in KEPT:
-            write_text(folder / name, (shared / name).read_text(encoding="utf-8"))
-        shutil.rmtree(folder / "model", ignore_errors=True)
-        shutil.copytree(shared / "model", folder / "model")
-    write_text(folder / "handed-over", key)
+        on_first(lambda: _copy(shared, folder))
+    on_first(lambda: write_text(folder / "handed-over", told))
     return model
+
+
+def _copy(shared: Path, folder: Path) -> None:
+    """What the run keeps of the stage."""
+    for name in KEPT:
+        write_text(folder / name, (shared / name).read_text(encoding="utf-8"))
+    shutil.rmtree(folder / "model", ignore_errors=True)
+    shutil.copytree(shared / "model", folder / "model")
 
 
 def _handed_over(folder: Path) -> str | None:

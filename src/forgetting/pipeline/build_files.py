@@ -195,7 +195,7 @@ def _source(role: str, source: Source) -> dict[str, object]:
     """What was read, how its columns were mapped, and its SHA-256: of a file its bytes, else what it says."""
     asked = source.model_dump(exclude_defaults=True, exclude={"path", "hub"})
     found: dict[str, object] = {"role": role, "source": str(source), "settings": asked}
-    if source.path is not None:
+    if source.path is not None and Path(source.path).is_file():
         return found | {"sha256": file_digest(Path(source.path))}
     return found | {"sha256": _said_digest(streamed(source))}
 

@@ -16,7 +16,9 @@ from forgetting.core.measure import Measure
 from forgetting.data.alternates import load_alternates
 from forgetting.data.encode import Formatting
 from forgetting.data.examples import load_examples, to_example
+from forgetting.data.pieces import in_pieces
 from forgetting.data.source import Source
+from forgetting.models.head import longest_row
 from forgetting.pipeline.prepare import encode_roles, load_data
 from forgetting.pipeline.records import take
 from forgetting.pipeline.stages import run_stage
@@ -26,7 +28,7 @@ from forgetting.recipe import recipe_from
 from forgetting.training.stage import Hooks, StageResult
 
 Examples = str | Path | Iterable[Example | Mapping[str, object] | str]
-"""A file; or examples, rows as a file would hold them (`{"question": …, "answer": …}`), or documents."""
+"""A file or folder; or examples, rows as a file would hold them (`{"question": …, "answer": …}`), or documents."""
 
 
 @dataclass(frozen=True)
@@ -88,9 +90,9 @@ def unlearn(
         },
         "unlearn",
     )
-    examples: dict[str, list[Example]] = {Role.FORGET: _examples(forget, "forget")}
-    if retain is not None:
-        examples[Role.RETAIN] = _examples(retain, "retain")
+    given = {Role.FORGET: forget} if retain is None else {Role.FORGET: forget, Role.RETAIN: retain}
+    longest = min(max_length, longest_row(model) or max_length)
+    examples = {str(role): in_pieces(_examples(some, role), tokenizer, longest) for role, some in given.items()}
     if alternate is not None:
         examples[Role.ALTERNATE] = _alternates(alternate)
     data = load_data(recipe, voice, given=examples)[recipe.stages[0].name]

@@ -14,10 +14,13 @@ from forgetting.core.errors import RunError
 from forgetting.core.folder import is_complete, write_text
 from forgetting.pipeline.environment import environment
 from forgetting.pipeline.prepare import StageData, digest
+from forgetting.pipeline.redact import Redactor, known_redactor, redactor_of
 from forgetting.recipe import Recipe
 
 MEASURED = "/measured"
 """Beside the stages, in the file of digests; no stage can have this name."""
+REDACTED = "/redacted"
+"""There too: which key the digests of a redacted run are by."""
 
 
 def check_output(recipe: Recipe) -> None:
@@ -30,11 +33,15 @@ def check_output(recipe: Recipe) -> None:
 
 
 def _trained(folder: Path) -> bool:
-    return any(is_complete(last) for last in folder.glob("stages/*/last"))
+    return (folder / "results.json").is_file() or any(is_complete(last) for last in folder.glob("stages/*/last"))
 
 
-def _digests(data: dict[str, StageData], suite: Suite | None) -> dict[str, dict[str, str]]:
-    """What is trained on, by stage and role, and what is measured, by split."""
+def _digests(data: dict[str, StageData], suite: Suite | None, redactor: Redactor | None) -> dict[str, dict[str, str]]:
+    """What is trained on, by stage and role, and what is measured, by split; of a redacted run under its key."""
+    if redactor is not None:
+        plain = _digests(data, suite, None)
+        keyed = {name: {part: redactor.hash("data", d) for part, d in parts.items()} for name, parts in plain.items()}
+        return {**keyed, REDACTED: {"key": redactor.name}}
     found = {stage: {role: digest(members) for role, members in d.examples.items()} for stage, d in data.items()}
     return found if suite is None else {**found, MEASURED: {s.name: digest(s.examples) for s in suite.splits}}
 
@@ -44,8 +51,12 @@ def check_data(folder: Path, data: dict[str, StageData], suite: Suite | None = N
     file = folder / "data.json"
     if not (file.is_file() and _trained(folder)):
         return
-    now = _digests(data, suite)
-    for stage, parts in json.loads(file.read_text()).items():
+    began = json.loads(file.read_text())
+    redactor = known_redactor(folder.parent) if REDACTED in began else None
+    if REDACTED in began and (redactor is None or redactor.name != began[REDACTED]["key"]):
+        return  # its key is gone, and with it what the digests say
+    now = _digests(data, suite, redactor)
+    for stage, parts in began.items():
         for part, began_with in parts.items():
             if stage in now and now[stage].get(part) != began_with:
                 what = f"{part} split that it measures has" if stage == MEASURED else f"{part} data have"
@@ -79,15 +90,19 @@ def locked(folder: Path, wait: Callable[[], None] | None = None) -> Iterator[Non
 
 
 @contextmanager
-def owned(recipe: Recipe, data: dict[str, StageData], suite: Suite, device: str) -> Iterator[None]:
-    """The run folder, for one process at a time; what a run that never came to train left there is cleared."""
+def owned(recipe: Recipe, data: dict[str, StageData], suite: Suite, device: str) -> Iterator[Redactor | None]:
+    """The run folder, for one process at a time; what a run that never came to train left there is cleared.
+
+    Gives the redactor of a run that is redacted.
+    """
     folder = recipe.folder
     with locked(folder):
         if not _trained(folder):
             for left in ("evaluations", "records"):
                 shutil.rmtree(folder / left, ignore_errors=True)
         write_text(folder / "recipe.yaml", recipe.to_yaml())
-        write_text(folder / "data.json", json.dumps(_digests(data, suite), indent=1))
+        redactor = redactor_of(folder.parent) if recipe.redact else None
+        write_text(folder / "data.json", json.dumps(_digests(data, suite, redactor), indent=1))
         write_text(folder / "environment.json", json.dumps(environment(device), indent=1))
-        yield
+        yield redactor
     (folder / ".lock").unlink(missing_ok=True)

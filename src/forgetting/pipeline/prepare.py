@@ -14,8 +14,9 @@ from forgetting.core.example import Example, Role
 from forgetting.data.alternates import load_alternates, paired, refusals
 from forgetting.data.corpus import Corpus, Parts, build_corpus
 from forgetting.data.encode import Encoded, Formatting, encode_all
-from forgetting.data.examples import load_examples, overlap, read_examples
+from forgetting.data.examples import distinct, overlap, read_examples
 from forgetting.data.source import Source
+from forgetting.pipeline.documents import fitting
 from forgetting.pipeline.voice import Voice
 from forgetting.recipe import Recipe, Stage
 
@@ -58,7 +59,7 @@ def load_data(
         own = source.suite or role == Role.ALTERNATE
         key = f"{role} {source.model_dump_json()}" if own else source.model_dump_json()
         if key not in loaded:
-            loaded[key] = _examples(source, role)
+            loaded[key] = _examples(source, role, recipe, voice)
         return loaded[key]
 
     corpora: dict[str, Parts] = {}
@@ -66,7 +67,7 @@ def load_data(
     def corpus_of(sources: Sequence[Source]) -> Parts:
         key = repr(sources)
         if key not in corpora:
-            drawn = [(str(source), source, _with_copies(source)) for source in sources]
+            drawn = [(str(source), source, _with_copies(source, recipe, voice)) for source in sources]
             corpora[key] = build_corpus(recipe.corpus or Corpus(), drawn, recipe.seed)
             voice.say(_said(corpora[key]))
         return corpora[key]
@@ -86,6 +87,7 @@ def load_data(
                 examples[role] = [e for s in where for e in examples_of(s, role)]
         named = {role: " + ".join(map(str, where)) for role, where in sources.items()}
         named = {role: named.get(role, "in memory") for role in examples}
+        named = {role: named[role] + _derived(members) for role, members in examples.items()}
         _pair(stage, examples, named, recipe.seed, voice)
         missing = [role for role in stage.roles if role not in examples]
         if missing:
@@ -95,9 +97,27 @@ def load_data(
     return prepared
 
 
-def _with_copies(source: Source) -> Sequence[Example]:
+def _with_copies(source: Source, recipe: Recipe, voice: Voice) -> Sequence[Example]:
     """All rows of a source of the corpus, which looks for duplicates itself."""
-    return read_examples(source).examples if source.suite is None else _examples(source, Role.TRAIN)
+    return _read(source, recipe, voice) if source.suite is None else _examples(source, Role.TRAIN, recipe, voice)
+
+
+def _read(source: Source, recipe: Recipe, voice: Voice) -> list[Example]:
+    """All rows of a source that are trained on; says what becomes of the others, and of documents."""
+    found = read_examples(source)
+    if found.unsupervised:
+        rows = found.unsupervised + len(found.examples)
+        voice.say(f"{source}: {found.unsupervised:,} of {rows:,} rows are left out: all their token weights are 0")
+    derived = sum("derived" in e.fields for e in found.examples)
+    if derived:
+        voice.say(f"{source}: {derived:,} of {len(found.examples):,} rows were written by a model (forget derive)")
+    return fitting(found.examples, source, recipe, voice)
+
+
+def _derived(examples: Sequence[Example]) -> str:
+    """What a report says of a role's source where a model wrote its rows."""
+    count = sum("derived" in e.fields for e in examples)
+    return f" ({count:,} rows written by a model)" if count else ""
 
 
 def _mixed(recipe: Recipe, sources: Sequence[Source]) -> bool:
@@ -130,9 +150,9 @@ def _missing_role(stage: Stage, role: str) -> str:
     return f"stage '{stage.name}': the method '{stage.method['name']}' needs {role} data; write data.{role}=…{hint}"
 
 
-def _examples(source: Source, role: str) -> list[Example]:
+def _examples(source: Source, role: str, recipe: Recipe, voice: Voice) -> list[Example]:
     if source.suite is None:
-        return load_alternates(source) if role == Role.ALTERNATE else load_examples(source)
+        return load_alternates(source) if role == Role.ALTERNATE else distinct(_read(source, recipe, voice), source)
     suite = get_suite(source.suite)
     if role not in suite.data:
         known = ", ".join(suite.data) or "none"

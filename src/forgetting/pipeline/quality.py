@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from forgetting.models.loading import load_model
 from forgetting.pipeline.look import Look
 from forgetting.pipeline.ownership import locked
 from forgetting.pipeline.prepare import StageData
+from forgetting.pipeline.redact import Redactor, Unsealed
 from forgetting.pipeline.truth import Truth
 from forgetting.pipeline.voice import Voice
 from forgetting.recipe import Recipe, Stage
@@ -74,6 +75,7 @@ def weighed(
     cache: Path,
     seed: int,
     voice: Voice,
+    redactor: Redactor | None = None,
 ) -> list[Encoded]:
     """The stage's rows with signed weights, as its `select` tells; rows in which nothing is left are dropped.
 
@@ -84,12 +86,14 @@ def weighed(
         rows: what the train examples of `data` were encoded to, in order, by `formatting`.
         stages: the run's folder of stages, where a reference that was set aside stands.
         cache: where scores are shared between runs.
+        redactor: of a run that writes no texts; token ids are texts.
     """
     assert stage.select is not None, "only a stage that selects is weighed"
     began = time.perf_counter()
-    scores = _scores(stage, model, tokenizer, rows, stages, cache, voice)
+    scores = _scores(stage, model, tokenizer, rows, stages, cache, voice, redactor)
     folder = stages / stage.name
-    _check_unchanged(folder, scores)
+    meta = scores.meta if redactor is None else {**scores.meta, "data": redactor.hash("data", scores.meta["data"])}
+    _check_unchanged(folder, meta)
     selected = select(scores, stage.select, seed=seed)
     examples = data.examples[Role.TRAIN]
     look = Look(tokenizer, scores.rows, seed, data.corpus.labels if data.corpus is not None else {})
@@ -99,9 +103,10 @@ def weighed(
     shown = selection_json(scores, selected, look, truth)
     for note in shown["notes"]:
         voice.say(f"stage {stage.name}: {note}")
+    shown = shown if redactor is None else redactor.selection(shown)
     write_text(folder / "selection.json", json.dumps(shown, ensure_ascii=False))
-    seconds = max(time.perf_counter() - began, float(scores.meta["seconds"]))
-    write_text(folder / "scored.json", json.dumps({**scores.meta, "seconds": seconds}))
+    seconds = max(time.perf_counter() - began, float(meta["seconds"]))
+    write_text(folder / "scored.json", json.dumps({**meta, "seconds": seconds}))
     left = [encoded for encoded in weighted if encoded.supervised]
     voice.say(f"stage {stage.name}: {summary(selected, len(rows) - len(left))}")
     return left
@@ -115,6 +120,7 @@ def _scores(
     stages: Path,
     cache: Path,
     voice: Voice,
+    redactor: Redactor | None,
 ) -> Scores:
     """Those that the recipe names, checked; or those of the reference it names, computed where no run has yet."""
     asked = stage.select
@@ -129,25 +135,34 @@ def _scores(
     reference = stages / stage.reads / "model" if stage.reads is not None else Path(asked.reference)
     with views(model, reference) as (base, other):
         whose = [base.fingerprint(), other.fingerprint(), tokenizer_fingerprint(tokenizer), rows_fingerprint(rows)]
+        if redactor is not None:
+            whose.append(redactor.name)
         folder = cache / "scores" / hashlib.sha256(repr(whose).encode()).hexdigest()[:16]
         with locked(folder, wait=lambda: voice.say(f"stage {stage.name}: another run is scoring; waiting")):
             found = _found(folder, voice)
             if found is not None:
                 voice.say(f"stage {stage.name}: token scores found ({folder})")
-                return found
-            progress = _counted(voice, len(rows))
-            return score_tokens(
-                rows, folder, base=base, reference=other, tokenizer=tokenizer, total=len(rows), progress=progress
+                return found if redactor is None else Unsealed(folder, rows)
+            made = score_tokens(
+                rows,
+                folder,
+                base=base,
+                reference=other,
+                tokenizer=tokenizer,
+                total=len(rows),
+                progress=_counted(voice, len(rows)),
+                seal=None if redactor is None else redactor.part,
             )
+            return made if redactor is None else Unsealed(folder, rows)
 
 
-def _check_unchanged(folder: Path, scores: Scores) -> None:
+def _check_unchanged(folder: Path, meta: Mapping[str, Any]) -> None:
     """A stage that has trained goes on with the scores that it began with, or not at all."""
     file = folder / "scored.json"
     if not (file.is_file() and is_complete(folder / "last")):
         return
     began = json.loads(file.read_text())
-    changed = [what for what in ("model", "reference", "tokenizer", "data") if began.get(what) != scores.meta[what]]
+    changed = [what for what in ("model", "reference", "tokenizer", "data") if began.get(what) != meta[what]]
     if changed:
         raise RunError(
             f"{folder}: the {changed[0]} of its token scores changed since it began; put it back, or write name=…"

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -25,6 +24,7 @@ from forgetting.metrics.score import score
 from forgetting.pipeline.prepare import digest
 from forgetting.pipeline.voice import Voice
 from forgetting.recipe import Recipe
+from forgetting.training.processes import on_first
 from forgetting.training.stored_reference import fingerprint
 
 
@@ -54,7 +54,8 @@ class Taken:
 def take(model: nn.Module, tokenizer: PreTrainedTokenizerBase, suite: Suite, recipe: Recipe, voice: Voice) -> Taken:
     """The model's records on every split of the suite, and its probes' measures."""
     records = [record for split in suite.splits for record in _records_of(split, model, tokenizer, recipe, voice)]
-    return Taken(records, [m for p in suite.probes for m in p(model, tokenizer, progress=voice.progress)])
+    probed = on_first(lambda: [m for p in suite.probes for m in p(model, tokenizer, progress=voice.progress)])
+    return Taken(records, probed)
 
 
 def _records_of(
@@ -78,13 +79,16 @@ def _records_of(
 
 
 def cached(model: nn.Module, tokenizer: PreTrainedTokenizerBase, suite: Suite, recipe: Recipe, voice: Voice) -> Taken:
-    """`take` of a model that is not being trained, kept for other runs under the same output folder."""
+    """`take` of a model that is not being trained, kept for other runs under the same output folder.
+
+    A redacted run leaves no records there, for they hold texts; it takes them anew when it goes on.
+    """
     whom = (fingerprint(model), tokenizer_fingerprint(tokenizer), recipe.format.model_dump(), version("forgetting"))
     asked = [(s.name, digest(s.examples), s.generate, s.max_new_tokens, s.extraction) for s in suite.splits]
     folder = Path(recipe.output) / ".cache" / "records"
     file = folder / f"{_key(whom, asked)}.jsonl"
     probed_file = folder / f"{_key(whom, [p.key for p in suite.probes])}.json"
-    records = _found(file, lambda: take(model, tokenizer, replace(suite, probes=()), recipe, voice).records)
+    records = _found(file, lambda: take(model, tokenizer, replace(suite, probes=()), recipe, voice).records, recipe)
     if not suite.probes:
         return Taken(records)
     probes = replace(suite, splits=(), metrics=())
@@ -95,28 +99,28 @@ def _key(*parts: object) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
-def _found(file: Path, make: Callable[[], Sequence[Record]]) -> Sequence[Record]:
-    if file.is_file():
-        return read_records(file)
+def _found(file: Path, make: Callable[[], Sequence[Record]], recipe: Recipe) -> Sequence[Record]:
+    kept = on_first(lambda: read_records(file) if file.is_file() else None)
+    if kept is not None:
+        return kept
     records = make()
-    with _writable(file):
-        write_records(file, records)
+    if not recipe.redact:
+        on_first(lambda: _keep(file, lambda: write_records(file, records)))
     return records
 
 
 def _probed(file: Path, make: Callable[[], Sequence[Measure]]) -> Sequence[Measure]:
-    if file.is_file():
-        return [Measure(**values) for values in json.loads(file.read_text())]
+    kept = on_first(lambda: json.loads(file.read_text()) if file.is_file() else None)
+    if kept is not None:
+        return [Measure(**values) for values in kept]
     measures = make()
-    with _writable(file):
-        write_text(file, json.dumps([asdict(m) for m in measures]))
+    on_first(lambda: _keep(file, lambda: write_text(file, json.dumps([asdict(m) for m in measures]))))
     return measures
 
 
-@contextmanager
-def _writable(file: Path) -> Iterator[None]:
+def _keep(file: Path, write: Callable[[], None]) -> None:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        yield
+        write()
     except OSError as error:
         raise RunError(f"{file}: cannot be written ({error.strerror}); choose another output") from error

@@ -12,6 +12,7 @@ from typing import Any
 from forgetting.benchmarks.suite import Suite
 from forgetting.core.folder import write_text
 from forgetting.pipeline.prepare import StageData
+from forgetting.pipeline.redact import Redactor
 from forgetting.pipeline.stages import adapter_words
 from forgetting.recipe import Recipe, Stage
 from forgetting.report.results import FORMAT, Selection
@@ -25,6 +26,7 @@ def write_results(
     suite: Suite,
     *,
     oracle: str | None,
+    redactor: Redactor | None = None,
 ) -> None:
     """Writes results.json from what the stages and evaluations left in the folder."""
     stages = [_stage(folder, stage) for stage in recipe.stages]
@@ -41,7 +43,8 @@ def write_results(
         "recipe": recipe.model_dump(mode="json"),
         "recipe_yaml": recipe.to_yaml(),
         "environment": json.loads((folder / "environment.json").read_text()),
-        "data": _data(data),
+        "redacted": redactor is not None,
+        "data": _data(data, redactor),
         "corpus": next((d.corpus.to_json() for d in data.values() if d.corpus is not None), None),
         "evaluations": evaluations,
         "stages": stages,
@@ -51,9 +54,12 @@ def write_results(
     write_text(folder / "results.json", json.dumps(results, indent=1, ensure_ascii=False))
 
 
-def _data(data: Mapping[str, StageData]) -> dict[str, Any]:
+def _data(data: Mapping[str, StageData], redactor: Redactor | None) -> dict[str, Any]:
     """By role; where stages differ, by role and stage."""
     summaries = {stage: d.summary() for stage, d in data.items()}
+    if redactor is not None:
+        for said in (said for summary in summaries.values() for said in summary.values()):
+            said["sha256"] = redactor.hash("data", str(said["sha256"]))
     found: dict[str, Any] = {}
     for stage, summary in summaries.items():
         for role, said in summary.items():

@@ -74,6 +74,10 @@ class Recipe(BaseModel):
         "adapter", description="What is saved of an adapter at the end."
     )
     output: str = "runs"
+    redact: bool = Field(
+        False,
+        description="Write keyed hashes instead of the texts of records and selections; numbers stay as they are.",
+    )
     report_to: list[str] = Field(default_factory=list, description="Trackers of accelerate: tensorboard, wandb, …")
 
     @model_validator(mode="after")

@@ -31,6 +31,8 @@ class Answer:
     text: str | None
     match: Match | None
     probability: str
+    overlap: str | None = None
+    """Of a redacted answer, which has no text: its ROUGE-L recall, empty where it has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,8 @@ class Question:
     right: str
     changed: bool
     answers: tuple[Answer | None, ...]
+    redacted: bool = False
+    """Whether `prompt` is only an id, and `right` only a length."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +133,9 @@ def _changed(key: Key, start: Mapping[Key, Record], end: Mapping[Key, Record]) -
 def _question(key: Key, tables: Sequence[Mapping[Key, Record]], changed: bool) -> Question:
     record = next(records[key] for records in tables if key in records)
     answers = tuple(_answer(records[key]) if key in records else None for records in tables)
+    if record.redacted is not None:
+        length = f"{wording.count(record.score.tokens)} tokens" if record.score else wording.ABSENT
+        return Question(key[0], record.id, length, changed, answers, redacted=True)
     return Question(key[0], _short(record.prompt), _short(record.answer), changed, answers)
 
 
@@ -136,7 +143,17 @@ def _answer(record: Record) -> Answer:
     probability = wording.share(record.score.probability) if record.score else ""
     if record.generation is None:
         return Answer(None, None, probability)
+    if record.redacted is not None:
+        recall = record.redacted.get("rouge_l_recall")
+        return Answer(None, _match_of(record.redacted), probability, "" if recall is None else wording.share(recall))
     return Answer(_short(record.generation), match(record.answer, record.generation), probability)
+
+
+def _match_of(scores: Mapping[str, float | None]) -> Match:
+    """`match` of a redacted answer, by what was computed of its text."""
+    if scores.get("exact_match") == 1:
+        return "right"
+    return "partly" if (scores.get("rouge_l_recall") or 0) >= 0.5 else "other"
 
 
 def _block(title: str, questions: list[Question]) -> Block:

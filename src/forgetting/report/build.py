@@ -60,6 +60,7 @@ def _context(runs: Sequence[Results], title: str | None) -> dict[str, Any]:
         "runs": runs,
         "names": names,
         "series": figures.series(runs),
+        "redactions": _redactions(runs),
         "marks": [figures.legend_mark(one) for one in figures.series(runs)],
         "verdict": comparison(runs),
         "verdicts": [verdict(run) for run in runs] if len(runs) > 1 else [],
@@ -79,6 +80,20 @@ def _context(runs: Sequence[Results], title: str | None) -> dict[str, Any]:
         "environment": _environment(runs),
         "missing": _missing(runs),
     }
+
+
+def _redactions(runs: Sequence[Results]) -> list[str]:
+    """Which runs' texts are not there, and why."""
+    names = labels(runs)
+    purged = [(name, run.purged) for name, run in zip(names, runs, strict=True) if run.purged]
+    hidden = [name for name, run in zip(names, runs, strict=True) if run.redacted and not run.purged]
+    of = f" of {wording.join(hidden)}" if hidden and len(hidden) < len(runs) else ""
+    said = [f"Redacted: the texts{of} were never written; numbers are those of the texts."] if hidden else []
+    return said + [
+        f"Purged{f' ({name})' if len(runs) > 1 else ''}: texts, checkpoints and caches were removed on "
+        f"{wording.moment(when)}; numbers are those of the texts."
+        for name, when in purged
+    ]
 
 
 def _missing(runs: Sequence[Results]) -> list[Missing]:

@@ -28,6 +28,11 @@ def retention_key(runs: Sequence[Results]) -> str | None:
     return _first(runs, _labelled(runs, "retain"), _KNOWING)
 
 
+def learning_key(runs: Sequence[Results]) -> str | None:
+    """Where a run also trains on data of its own: how well held-out data are known."""
+    return _first([run for run in runs if run.trains], ("holdout",), _KNOWING)
+
+
 def utility_key(runs: Sequence[Results]) -> str | None:
     """The measure of what else the model can do: of the utility split if there is one, since model utility counts the
     retain set too."""
@@ -86,6 +91,7 @@ def headline_keys(runs: Sequence[Results]) -> list[str]:
         *other_forms_keys(runs)[:1],
         retention_key(runs),
         _first(runs, ("retain",), (*_MATCHING, "perplexity")),
+        learning_key(runs),
         utility_key(runs),
         model_utility_key(runs),
     ]

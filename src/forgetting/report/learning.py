@@ -12,6 +12,12 @@ Change = tuple[str, Measure, Measure]
 """A measure's title, at the start and at the end."""
 
 
+_GAINS: dict[str, tuple[Tone, str]] = {
+    "higher": ("good", "better than at the start"),
+    "lower": ("bad", "worse than at the start"),
+}
+
+
 def forgets_nothing(run: Results) -> bool:
     """Whether nothing of the run is called forget or retain data, and its start and end were measured alike."""
     return headline.forgetting_key([run]) is None and headline.retention_key([run]) is None and bool(_changes(run))
@@ -56,3 +62,16 @@ def _changes(run: Results) -> list[Change]:
         if before and after and after.direction in ("up", "down"):
             found.append((wording.title(after), before, after))
     return found
+
+
+def domain(run: Results) -> list[Finding]:
+    """Of a run that forgets and also trains: what held-out data gained. Nothing where that was not measured."""
+    key = headline.learning_key([run])
+    before, after = value_at(run.before, key), value_at(run.after, key)
+    if before is None or after is None:
+        return []
+    tone, words = _GAINS.get(relation(after, before), ("open", "not told apart from the start"))
+    text = (
+        f"{wording.title(after)} went from {wording.with_interval(before)} to {wording.with_interval(after)}: {words}."
+    )
+    return [Finding("Learning", tone, text)]

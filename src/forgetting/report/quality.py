@@ -40,6 +40,7 @@ class Quality:
     notes: tuple[str, ...]
     facts: tuple[tuple[str, str], ...]
     negative: str
+    redacted: bool
     histograms: list[Panel]
     outside: str
     shades: list[Shade]
@@ -96,6 +97,7 @@ def _quality(selection: TokenSelection, title: str, run: int | None, steps: Sequ
         notes=selection.notes,
         facts=tuple(_facts(selection, words)),
         negative=words.negative,
+        redacted=selection.redacted,
         histograms=histograms(selection, words),
         outside=_outside(selection),
         shades=shades(selection),

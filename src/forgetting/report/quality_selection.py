@@ -111,6 +111,8 @@ class TokenSelection:
     examples: tuple[ScoredExample, ...] = ()
     lowest: tuple[LowToken, ...] = ()
     notes: tuple[str, ...] = ()
+    redacted: bool = False
+    """Whether tokens are there without their texts."""
     noise: Mapping[str, Any] | None = None
     """How well quality finds tokens that are known to be wrong; None where that is not known."""
 

@@ -135,7 +135,8 @@ def shown(example: ScoredExample, selection: TokenSelection, words: Words) -> Sh
 
 def low(token: LowToken) -> Low:
     """A token of low quality; its context is one line."""
-    before, middle, after = (visible(text).replace("\n", "") for text in (token.before, token.token, token.after))
+    before, after = (visible(text).replace("\n", "") if text else "" for text in (token.before, token.after))
+    middle = visible(token.token).replace("\n", "")
     before = "…" + before[-BEFORE:] if len(before) > BEFORE else before
     return Low(signed(token.q), before, middle, wording.shortened(after, AFTER), token.key)
 

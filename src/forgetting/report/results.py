@@ -119,6 +119,10 @@ class Results:
     model: str = ""
     oracle: str | None = None
     suite: str = ""
+    redacted: bool = False
+    """Whether keyed hashes stand in its files instead of texts."""
+    purged: str = ""
+    """When what held texts or earlier weights was removed; empty where it was not."""
     environment: Mapping[str, Any] = field(default_factory=dict)
     data: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     corpus: Mapping[str, Any] | None = None
@@ -149,6 +153,11 @@ class Results:
     def before(self) -> Evaluation | None:
         """The model as it was given; None if it was not measured."""
         return next((e for e in self.evaluations if e.point == "before"), None)
+
+    @property
+    def trains(self) -> bool:
+        """Whether a stage learns data of its own, and not only what is retained."""
+        return any(name.split(" ")[0] == "train" for name in self.data)
 
     @property
     def oracle_evaluation(self) -> Evaluation | None:

@@ -11,7 +11,7 @@ from forgetting.report import headline, wording
 from forgetting.report.compare import amount, reason_at, relation, value_at
 from forgetting.report.finding import Finding, Tone
 from forgetting.report.goal import goals
-from forgetting.report.learning import forgets_nothing, learned
+from forgetting.report.learning import domain, forgets_nothing, learned
 from forgetting.report.results import Results
 
 Forgetting = Literal["oracle", "beyond", "partial", "none", "nothing", "lower", "open", "unmeasured"]
@@ -33,6 +33,11 @@ _KEEPING_WORDS: dict[Keeping, tuple[Tone, str]] = {
     "destroyed": ("bad", "most of what should stay is gone"),
     "open": ("open", "what it cost elsewhere is open"),
     "unmeasured": ("open", "what it cost elsewhere was not measured"),
+}
+_LEARNT: dict[Tone, str] = {
+    "good": "known better than at the start",
+    "bad": "known worse than at the start",
+    "open": "not told apart from the start",
 }
 _WORST: tuple[Keeping, ...] = ("destroyed", "damaged", "open", "kept", "unmeasured")
 _TONES: tuple[Tone, ...] = ("bad", "mixed", "open", "good")
@@ -76,7 +81,8 @@ def verdict(run: Results) -> Verdict:
     leak = "; asked in another form, more is left" if judgement.leaks else ""
     apart = judgement.forgetting == "oracle" and judgement.told_apart
     test = ", though truth ratios still tell it from the oracle" if apart else ""
-    words = f"{text}{test}{leak}; {cost}."
+    learnt = "".join(f"; held-out data of what was trained on are {_LEARNT[f.tone]}" for f in domain(run))
+    words = f"{text}{test}{leak}; {cost}{learnt}."
     tones: list[Tone] = [tone, cost_tone, "mixed" if judgement.leaks or judgement.told_apart else "good"]
     if run.status == "collapsed":
         words = f"Training collapsed. {words}"
@@ -101,6 +107,7 @@ def judge(run: Results) -> Judgement:
         *forms,
         retain_finding,
         utility_finding,
+        *domain(run),
         *quality,
         limits([run]),
     ]

@@ -74,6 +74,7 @@ def score_tokens(
     window: int = WINDOW_ROWS,
     batch_tokens: int = MICRO_BATCH_TOKENS,
     progress: Progress = lambda done, total, note: None,
+    seal: Callable[[Part], Part] | None = None,
 ) -> Scores:
     """Scores every token of weight ≠ 0, going through the rows once; at most `window` of them are held.
 
@@ -90,6 +91,7 @@ def score_tokens(
         window: rows that are sorted by length together, so that little is padding.
         batch_tokens: of one forward, padding included; a longer row goes alone.
         progress: told the rows done after every forward.
+        seal: what a part is made into before it is written: one that does not say whose scores it holds.
 
     Raises:
         RunError: the folder holds scores of another model, reference, tokenizer or of other rows, or the disk refuses.
@@ -109,7 +111,8 @@ def score_tokens(
         file, identity = part_file(folder, number), rows_fingerprint(members)
         if not is_part_of(file, identity):
             tick = partial(_tick, progress, done, total)
-            write_part(file, _scored(members, base, reference, batch_tokens, tick), identity)
+            part = _scored(members, base, reference, batch_tokens, tick)
+            write_part(file, part if seal is None else seal(part), identity)
             seconds += time.perf_counter() - began
             write_text(folder / BEGUN, json.dumps(whose | {"seconds": seconds}))
         digest.update(b"".join(map(row_bytes, members)))
