@@ -18,7 +18,7 @@ from forgetting.models.adapters import AdapterSpec, attach, linear_layers, resol
 from forgetting.objectives.losses import kl_from_reference, nll, npo
 from forgetting.objectives.objective import Objective, Term
 from forgetting.objectives.schedule import linear
-from forgetting.training import checkpoint, loop
+from forgetting.training import checkpoint, learner, loop
 from forgetting.training.checkpoint import load_checkpoint
 from forgetting.training.loop import Trainer
 from forgetting.training.reference import LiveReference
@@ -142,7 +142,7 @@ def kill(how: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         elif what == "saved":  # a checkpoint is whole and nothing came after it
             patch.setattr(loop, "save_checkpoint", Killer(loop.save_checkpoint, at, after=True))
         elif what == "forward":  # in the middle of a step, between its micro-batches
-            patch.setattr(loop.Learner, "forward", Killer(loop.Learner.forward, at).as_method())
+            patch.setattr(learner.Learner, "forward", Killer(learner.Learner.forward, at).as_method())
         job = resumable(
             folder,
             evaluate=on_evaluation if what == "evaluation" else None,

@@ -222,13 +222,13 @@ def test_no_second_model_is_alive_during_a_step(
     settings = Optimisation(learning_rate=1e-4, batch_size=2, micro_batch_size=1, duration="2 steps")
     trainer = Trainer(model, objective, data, settings, folder=tmp_path / "run", pad_id=0, seed=0, reference=reference)
     trainer.folder.mkdir()
-    trainer.learner.elements = 4 * vocab
+    trainer.trained.step.learner.elements = 4 * vocab
     trainer._step(0)  # so that the optimiser has its state
     monkeypatch.setattr(trainer.optimizer, "step", lambda: None)  # its own passing tensors are not ours to bound
     with Peak() as peak:
         trainer._step(1)
     weights = bytes_of(model.parameters())
-    trained = bytes_of(trainer.parameters)
+    trained = bytes_of(trainer.trained.parameters)
     head = bytes_of([model.get_output_embeddings().weight])
     body = weights - 2 * head
     small = head + body // 3

@@ -30,6 +30,10 @@ class CollapseError(ForgettingError):
     """Training went non-finite, or the retained knowledge fell apart; the last good checkpoint is kept."""
 
 
+class ElsewhereError(ForgettingError):
+    """Another process of the same run failed, and says why: this one only has to end."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """A phrase that points from a mistyped `name` to what is known: `did you mean 'x'?` or the list of names."""
     names = sorted(known)

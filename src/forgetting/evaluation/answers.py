@@ -39,6 +39,7 @@ from forgetting.evaluation.rows import (
 from forgetting.models.head import Head, causal_model, head_of
 from forgetting.models.modes import in_evaluation_mode
 from forgetting.objectives.statistics import LOGP, RANK, RUNNER_UP, Statistic
+from forgetting.training.processes import count, own_share, united
 
 _GREEDY_CHANGED_BY: Mapping[str, object] = {
     "bad_words_ids": None,
@@ -85,7 +86,8 @@ def answer(
     after the paraphrased prompt where there is one. The end-of-answer token counts as part of an answer. Greedy answers
     are decoded without special tokens, at most `max_new_tokens` long (None: as long as the longest answer here); one
     that has no room left within the model's positions is missing. The model is left in the mode it was in; no random
-    number is drawn.
+    number is drawn. Several processes divide the batches, which are those of a single one, so that no bit depends on
+    how many they are; all get all records.
 
     Raises:
         DataError: an example without a supervised token; its row is named.
@@ -153,8 +155,9 @@ def _results(
     shared = _shared(model, asked, questions, room if goes_on else {}, pad_id, ends, written)
     for found in chain(shared, alone):
         scores |= found
-        progress(len(scores), len(asked.rows), "likelihoods")
-    return scores, written if goes_on else each_written(model, room, pad_id, ends, padded=shares)
+        progress(min(len(scores) * count(), len(asked.rows)), len(asked.rows), "likelihoods")
+    written = written if goes_on else each_written(model, room, pad_id, ends, padded=shares)
+    return united(scores), united(written)
 
 
 def _greedy_is_changed(model: nn.Module) -> bool:
@@ -174,7 +177,7 @@ def _shared(
     """The scores of the rows, batch by batch of questions; what is written is put into `written`."""
     head, every = head_of(model), list(questions)
     widths = [max(len(asked.rows[questions[p][0]].ids), len(p) + room.get(p, 0)) for p in every]
-    for members in by_length(widths, BATCH_TOKENS):
+    for members in own_share(by_length(widths, BATCH_TOKENS)):
         batch = {every[m]: questions[every[m]] for m in members}
         scores, tokens = _batch(model, head, asked, batch, room, pad_id, ends)
         written |= tokens

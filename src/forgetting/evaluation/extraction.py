@@ -27,6 +27,7 @@ from forgetting.models.head import Head, causal_model, head_of
 from forgetting.models.modes import in_evaluation_mode
 from forgetting.models.vocabulary import statistics
 from forgetting.objectives.statistics import LOGP, RANK, RUNNER_UP
+from forgetting.training.processes import count, own_share, united
 
 MAX_TOKENS = 200
 """Longer sequences are cut, as in LoKU and in Jang et al. (2023)."""
@@ -172,7 +173,7 @@ def continue_all(
     """The greedy continuation, to length T, of each prefix after which at least `shortest` tokens follow.
 
     The empty prefix is among them where the tokenizer puts tokens before the text. Equal to decoding each prefix by
-    itself, up to the rounding of the model's arithmetic.
+    itself, up to the rounding of the model's arithmetic. Several processes divide the batches.
 
     Raises:
         ModelError: the model keeps no plain key/value cache.
@@ -183,10 +184,11 @@ def continue_all(
         if not shares_cache(model, max((len(s.ids) for s in sequences), default=0)):
             kind = causal_model(model).config.model_type
             raise ModelError(f"extraction needs a model that caches keys and values of every token; '{kind}' does not")
-        for members in by_length([len(s.ids) for s in sequences], BATCH_TOKENS):
+        for members in own_share(by_length([len(s.ids) for s in sequences], BATCH_TOKENS)):
             batch = [sequences[i] for i in members]
             found.update(zip(members, _continue_batch(model, head, batch, shortest), strict=True))
-            progress(len(found), len(sequences), "continuations")
+            progress(min(len(found) * count(), len(sequences)), len(sequences), "continuations")
+    found = united(found)
     return [found[i] for i in range(len(sequences))]
 
 

@@ -16,6 +16,7 @@ from forgetting.data.encode import Encoded
 from forgetting.models.head import Head, causal_model, head_of, longest_row, supervised_hidden
 from forgetting.models.vocabulary import statistics
 from forgetting.objectives.statistics import LOGP, RANK, RUNNER_UP, Statistic
+from forgetting.training.processes import own_share
 
 BATCH_TOKENS = 8_192
 """Padded tokens of one forward, and positions in one cache."""
@@ -95,9 +96,9 @@ def scores_of(columns: Mapping[str, Tensor], rows: Sequence[Encoded]) -> list[Sc
 
 
 def each_scored(model: nn.Module, asked: Asked, indices: Sequence[int], pad_id: int) -> Iterator[dict[int, Score]]:
-    """The scores of these rows, batch by batch, each row run whole."""
+    """The scores of these rows, batch by batch, each row run whole; of several processes, this one's share."""
     device, head = next(model.parameters()).device, head_of(model)
-    for members in by_length([len(asked.rows[i].ids) for i in indices], BATCH_TOKENS, ENOUGH_TOKENS):
+    for members in own_share(by_length([len(asked.rows[i].ids) for i in indices], BATCH_TOKENS, ENOUGH_TOKENS)):
         some = [indices[m] for m in members]
         rows = [asked.rows[i] for i in some]
         batch = collate({"": list(enumerate(rows))}, pad_id=pad_id).to(device)
@@ -109,7 +110,7 @@ def each_scored(model: nn.Module, asked: Asked, indices: Sequence[int], pad_id: 
 def each_written(
     model: nn.Module, room: Mapping[Ids, int], pad_id: int, ends: Sequence[int], *, padded: bool
 ) -> dict[Ids, Ids]:
-    """What `generate` writes after each prompt, at most as many tokens as it has room for.
+    """What `generate` writes after each prompt of this process's share, at most as many tokens as it has room for.
 
     Args:
         padded: prompts of different length go together, filled up on the left. Not every model that keeps a state
@@ -121,7 +122,7 @@ def each_written(
         groups.setdefault((tokens, 0 if padded else len(p)), []).append(p)
     written: dict[Ids, Ids] = {}
     for (tokens, _), prompts in groups.items():
-        for members in by_length([len(p) + tokens for p in prompts], BATCH_TOKENS):
+        for members in own_share(by_length([len(p) + tokens for p in prompts], BATCH_TOKENS)):
             batch = [prompts[m] for m in members]
             longest = max(len(p) for p in batch)
             config = GenerationConfig(

@@ -15,6 +15,7 @@ import torch
 
 from forgetting.core.errors import RecipeError, nearest
 from forgetting.recipe import Recipe, Stage
+from forgetting.training.processes import in_all, is_first
 
 PACKAGES = ("forgetting", "torch", "transformers", "peft", "accelerate", "tokenizers", "safetensors")
 
@@ -28,7 +29,8 @@ def environment(device: str) -> dict[str, object]:
         except PackageNotFoundError:
             found[package] = "not installed"
     gpu = torch.cuda.get_device_name() if device.startswith("cuda") and torch.cuda.is_available() else None
-    return {**found, "device": gpu or device, "processor": platform.machine(), "threads": torch.get_num_threads()}
+    found |= {"device": gpu or device, "processor": platform.machine(), "threads": torch.get_num_threads()}
+    return {**found, "processes": in_all()}
 
 
 def reset_peak_memory() -> None:
@@ -72,7 +74,7 @@ def check_trackers(recipe: Recipe) -> None:
 @contextmanager
 def tracker(recipe: Recipe, stage: Stage) -> Iterator[Callable[[dict[str, float], int], None]]:
     """Sends the numbers of every step to accelerate's trackers (`report_to`); to nobody by default."""
-    if not recipe.report_to:
+    if not (recipe.report_to and is_first()):
         yield lambda values, step: None
         return
     from accelerate import Accelerator

@@ -14,12 +14,14 @@ from forgetting.core.measure import Measure
 from forgetting.core.record import Record, write_records
 from forgetting.data.examples import load_examples
 from forgetting.data.source import Source
+from forgetting.pipeline.documents import fitting
 from forgetting.pipeline.prepare import StageData
 from forgetting.pipeline.records import take
 from forgetting.pipeline.run import load, of_oracle
 from forgetting.pipeline.suites import suite_of
 from forgetting.pipeline.voice import SILENT, Voice
 from forgetting.recipe import Recipe, recipe_from
+from forgetting.training.processes import is_first, on_first, together
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class Evaluated:
     measures: list[Measure]
 
 
+@together()
 def evaluate(
     model: str,
     *,
@@ -56,18 +59,21 @@ def evaluate(
     """
     if (suite is None) == (not data):
         raise RecipeError("give either a suite or data files (forget=…, retain=…)")
+    voice = voice if is_first() else SILENT
     if records is not None:
-        _check_writable(records)
+        file = records
+        on_first(lambda: check_writable(file))
     recipe = _recipe(model, suite, oracle, settings or {})
-    asked = _suite(recipe, data or {})
+    asked = _suite(recipe, data or {}, voice)
     loaded = load(model, recipe)
     found = take(loaded.model, loaded.tokenizer, asked, recipe, voice)
     if records is not None:
-        write_records(records, found.records)
+        on_first(lambda: write_records(file, found.records))
     return Evaluated(asked.name, list(found.records), found.measures(asked, of_oracle(recipe, asked, voice)))
 
 
-def _check_writable(file: Path) -> None:
+def check_writable(file: Path) -> None:
+    """Refuses a file that could not be written, before the work for it is done."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         partial_of(file).touch()
@@ -82,8 +88,9 @@ def _recipe(model: str, suite: str | None, oracle: str | None, settings: Mapping
     return recipe_from({**values, "stages": [{"method": "sft"}]}, "settings")
 
 
-def _suite(recipe: Recipe, data: Mapping[str, str]) -> Suite:
+def _suite(recipe: Recipe, data: Mapping[str, str], voice: Voice) -> Suite:
     examples: dict[str, list[Example]] = {
-        role: load_examples(Source.model_validate(path)) for role, path in data.items()
+        role: fitting(load_examples(source), source, recipe, voice)
+        for role, source in ((role, Source.model_validate(path)) for role, path in data.items())
     }
     return suite_of(recipe, {"": StageData(examples, dict(data))})

@@ -20,10 +20,12 @@ from forgetting.metrics.extraction import Thresholds
 from forgetting.metrics.likelihood import memorization_accuracy
 from forgetting.pipeline.prepare import StageData
 from forgetting.pipeline.records import Taken, take
+from forgetting.pipeline.redact import Redactor
 from forgetting.pipeline.suites import balance_keys, fast_suite_of, stop_splits, suite_of, without_overlaps
 from forgetting.pipeline.voice import Voice
 from forgetting.recipe import Recipe, Stage
 from forgetting.training.flops import records_work
+from forgetting.training.processes import on_first
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,7 @@ class Measurer:
         voice: where progress goes.
         before: what the model gave before the first stage on `suite_of(recipe, data)`.
         oracle: the same of a model that never saw the forget set.
+        redactor: of a run whose records are written without texts.
     """
 
     def __init__(
@@ -96,7 +99,9 @@ class Measurer:
         *,
         before: Taken,
         oracle: Taken | None,
+        redactor: Redactor | None = None,
     ) -> None:
+        self.redactor = redactor
         self.folder, self.recipe, self.tokenizer, self.voice = folder, recipe, tokenizer, voice
         self._full = _Frame(suite_of(recipe, data), before, oracle)
         self._fast = {s.name: self._full.reduced(fast_suite_of(recipe, data, s)) for s in recipe.stages}
@@ -109,6 +114,9 @@ class Measurer:
 
     def fixed_points(self) -> None:
         """Writes the evaluations of the model before and of the oracle."""
+        on_first(self._write_fixed_points)
+
+    def _write_fixed_points(self) -> None:
         self._write("before", None, 0, 0.0, self._full.before, self._full.start, 0.0)
         if self._full.oracle is not None and self._full.goal is not None:
             self._write("oracle", None, 0, 0.0, self._full.oracle, self._full.goal, 0.0)
@@ -127,7 +135,8 @@ class Measurer:
     def _take(self, model: nn.Module, frame: _Frame, stage: str, rule: StopRule | None) -> Taken:
         if rule is not None:
             quick = take(model, self.tokenizer, without_overlaps(frame.suite), self.recipe, self.voice)
-            if not rule.within_reach(frame.measures(quick, stage)):
+            within_reach = rule.within_reach
+            if not on_first(lambda: within_reach(frame.measures(quick, stage))):
                 return quick
         return take(model, self.tokenizer, frame.suite, self.recipe, self.voice)
 
@@ -149,14 +158,19 @@ class Measurer:
         rule: StopRule | None = None,
     ) -> Evaluation:
         file = self._file(point, stage, step)
-        if file.is_file():
-            return Evaluation.from_json(json.loads(file.read_text()))
+        kept = on_first(lambda: json.loads(file.read_text()) if file.is_file() else None)
+        if kept is not None:
+            return Evaluation.from_json(kept)
         began = time.perf_counter()
         taken = self._take(model, frame, stage, rule)
-        measures = frame.measures(taken, stage)
-        seconds = time.perf_counter() - began
-        work = None if frame.suite.probes else asdict(records_work(taken.records, self._tokens))
-        return self._write(point, stage, step, epoch, taken, measures, seconds, work)
+
+        def measured() -> Evaluation:
+            measures = frame.measures(taken, stage)
+            seconds = time.perf_counter() - began
+            work = None if frame.suite.probes else asdict(records_work(taken.records, self._tokens))
+            return self._write(point, stage, step, epoch, taken, measures, seconds, work)
+
+        return on_first(measured)  # what is decided by them is decided alike everywhere
 
     def _tokens(self, text: str) -> int:
         return len(self.tokenizer(text)["input_ids"])
@@ -181,7 +195,8 @@ class Measurer:
         if point != "epoch":
             kept = f"records/{file.stem}.jsonl"
             (self.folder / "records").mkdir(parents=True, exist_ok=True)
-            write_records(self.folder / kept, taken.records)
+            said = taken.records if self.redactor is None else map(self.redactor.record, taken.records)
+            write_records(self.folder / kept, said)
         evaluation = Evaluation(point, stage, step, epoch, kept, measures, seconds, work)
         write_text(file, json.dumps(evaluation.to_json()))
         return evaluation

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -28,6 +29,7 @@ from forgetting.pipeline.ownership import check_data, check_output, owned
 from forgetting.pipeline.prepare import StageData, encode_stage, load_data
 from forgetting.pipeline.quality import check_selects, weighed
 from forgetting.pipeline.records import Taken, cached
+from forgetting.pipeline.redact import unquoted, with_texts
 from forgetting.pipeline.results import write_results
 from forgetting.pipeline.save import save
 from forgetting.pipeline.stages import (
@@ -41,13 +43,17 @@ from forgetting.pipeline.suites import check_passages, stop_splits, suite_of
 from forgetting.pipeline.voice import SILENT, Voice
 from forgetting.recipe import Recipe, Stage
 from forgetting.report.build import build_report
+from forgetting.report.results import Results
+from forgetting.training.processes import first_holds, first_then_others, is_first, on_first, together
 from forgetting.training.stage import Hooks, StageResult
 
 
+@together()
 def run(recipe: Recipe, *, voice: Voice = SILENT, report: bool = True) -> Path:
     """Carries a recipe out and returns its folder: model, records, `results.json`, `report.html`.
 
-    A folder that holds the same recipe is gone on with; one that is finished is left as it is.
+    A folder that holds the same recipe is gone on with; one that is finished is left as it is. Several processes
+    (`torchrun`, `accelerate launch`) that all call this carry it out together; the first writes and speaks.
 
     Raises:
         ForgettingError: bad input, or a folder that holds another recipe or was begun with other data. Nothing is
@@ -55,14 +61,17 @@ def run(recipe: Recipe, *, voice: Voice = SILENT, report: bool = True) -> Path:
             folder that a corrected recipe may take over.
     """
     folder = recipe.folder
+    voice = voice if is_first() else SILENT
     check_output(recipe)
     check_trackers(recipe)
     check_selects(recipe)
     if (folder / "results.json").is_file():
         with suppress(DataError):  # what is finished can be looked at without its data
             check_data(folder, load_data(recipe, SILENT))
-        voice.say(f"{folder}: finished already; remove the folder to run it anew")
-        if report and not (folder / "report.html").is_file():
+        purged = Results.load(folder).purged
+        state = f"purged on {purged[:10]}, model and numbers are left" if purged else "finished already"
+        voice.say(f"{folder}: {state}; remove the folder to run it anew")
+        if report and is_first() and not (folder / "report.html").is_file():
             build_report([folder], folder / "report.html")
         return folder
     if recipe.threads is not None:
@@ -75,18 +84,22 @@ def run(recipe: Recipe, *, voice: Voice = SILENT, report: bool = True) -> Path:
     check_stop_rules(recipe, suite)
     check_passages(suite, loaded.tokenizer)
     check_data(folder, data, suite)
-    with owned(asked, data, suite, device_of(recipe)):
+    with first_holds(lambda: owned(asked, data, suite, device_of(recipe))) as redactor:
         voice.say(f"run {recipe.name}")
         if recipe.quantise:
             voice.say(quantised_words(loaded.model))
         before = cached(loaded.model, loaded.tokenizer, suite, recipe, voice)
         oracle = of_oracle(recipe, suite, voice)
-        measurer = Measurer(folder, recipe, data, loaded.tokenizer, voice, before=before, oracle=oracle)
+        with unquoted(redactor):
+            measurer = Measurer(
+                folder, recipe, data, loaded.tokenizer, voice, before=before, oracle=oracle, redactor=redactor
+            )
         measurer.fixed_points()
         _Carrier(recipe, data, loaded, encoded, measurer, voice).carry()
-        write_results(folder, recipe, data, suite, oracle=recipe.oracle or _shipped(suite))
+        by = recipe.oracle or _shipped(suite)
+        on_first(lambda: write_results(folder, recipe, data, suite, oracle=by, redactor=redactor))
         if report:
-            build_report([folder], folder / "report.html")
+            on_first(lambda: build_report([folder], folder / "report.html"))
     return folder
 
 
@@ -133,7 +146,7 @@ def of_oracle(recipe: Recipe, suite: Suite, voice: Voice) -> Taken | None:
     if name is None:
         return None
     if name.endswith(".jsonl"):
-        return Taken(read_records(Path(name)))
+        return Taken(with_texts(name, read_records(Path(name))))
     oracle = load(name, recipe)
     return cached(oracle.model, oracle.tokenizer, suite, recipe, voice)
 
@@ -173,12 +186,12 @@ class _Carrier:
                 continue
             owner = self.recipe.adapter_of(stage)
             adapter = None if owner == stage.name else owner
-            if stage is not last and finished(folder):
+            if stage is not last and on_first(partial(finished, folder)):
                 model = handed_over(stage, model, folder, seed, self.recipe.dtype, adapter)
                 continue
             outcome = self._stage(stage, model, folder, seed, adapter)
             if stage is last:
-                self._export(outcome)
+                on_first(partial(self._export, outcome))
             else:
                 model = hand_over(stage, outcome, self.loaded.tokenizer, folder)
 
@@ -188,25 +201,36 @@ class _Carrier:
 
     def _set_aside(self, stage: Stage, model: PreTrainedModel, folder: Path, seed: int) -> PreTrainedModel:
         data, tokenizer = self.encoded[stage.name], self.loaded.tokenizer
-        return set_aside(stage, model, tokenizer, data, folder=folder, cache=self._cache, seed=seed, voice=self.voice)
+        return set_aside(
+            stage,
+            model,
+            tokenizer,
+            data,
+            folder=folder,
+            cache=self._cache,
+            seed=seed,
+            voice=self.voice,
+            redactor=self.measurer.redactor,
+        )
 
     def _stage(
         self, stage: Stage, model: PreTrainedModel, folder: Path, seed: int, adapter: str | None
     ) -> StageOutcome:
         data = self.encoded[stage.name]
         if stage.select is not None:
-            train = weighed(
-                stage,
-                model,
-                self.loaded.tokenizer,
-                data[Role.TRAIN],
+            own = (stage, model, self.loaded.tokenizer, data[Role.TRAIN])
+            scoring = partial(
+                weighed,
+                *own,
                 data=self.data[stage.name],
                 formatting=self.recipe.format,
                 stages=self.measurer.folder / "stages",
                 cache=self._cache,
                 seed=seed,
                 voice=self.voice,
+                redactor=self.measurer.redactor,
             )
+            train = first_then_others(scoring)
             data = {**data, Role.TRAIN: train}
         rule = self.measurer.rules[stage.name]
         if rule is not None:
@@ -233,7 +257,8 @@ class _Carrier:
                 adapter=adapter,
             )
         if rule is not None:
-            write_text(folder / "thresholds.json", json.dumps(asdict(rule.thresholds)))
+            thresholds = json.dumps(asdict(rule.thresholds))
+            on_first(lambda: write_text(folder / "thresholds.json", thresholds))
         self._measure_after(stage, outcome.model, outcome.result)
         return outcome
 

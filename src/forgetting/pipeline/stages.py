@@ -33,6 +33,7 @@ from forgetting.training.checkpoint import load_checkpoint
 from forgetting.training.flops import stage_flops
 from forgetting.training.importance import row_importance
 from forgetting.training.loop import Trainer
+from forgetting.training.processes import first_then_others, on_first
 from forgetting.training.reference import LiveReference, Reference, no_reference
 from forgetting.training.row_cost import RowCost, Uncounted, importance_cost, stage_cost
 from forgetting.training.stage import Hooks, StageResult
@@ -94,7 +95,8 @@ def run_stage(
     if stored:
         reference = _stored_reference(model, objective, data, cache, pad_id, voice)
     if adapter is None:
-        model = _with_adapter(stage, model, data, folder, seed, pad_id, voice)
+        plain = model
+        model = first_then_others(lambda: _with_adapter(stage, plain, data, folder, seed, pad_id, voice))
     if reference is None:
         reference = LiveReference(model, objective, before) if objective.needs_reference else no_reference
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
@@ -106,16 +108,20 @@ def run_stage(
         f"stage {stage.name}: {stage.method['name']}, {adapter_words(stage.adapter_or_full)} "
         f"({trainable:,} trainable, model of {total:,} weights), {trainer.total} steps"
     )
-    if not is_complete(folder / "last"):
-        write_text(folder / "prepared.json", json.dumps({"seconds": time.perf_counter() - began}))
+    on_first(lambda: _note_prepared(folder, time.perf_counter() - began))
     cost = stage_cost(model, objective, trainer.data, adapters=before, stored=stored)
     result = trainer.run()
     weighed = _weighed(data, stage.adapter_or_full)
     flops = stage_flops(cost, trainer.plan, trainer.data, result.steps, importance=importance, weighed=weighed)
     ended = {**asdict(result), "trainable": trainable, "of": total, "peak_memory_bytes": peak_memory()}
     ended["flops"] = asdict(flops)
-    write_text(folder / "result.json", json.dumps(ended))
+    on_first(lambda: write_text(folder / "result.json", json.dumps(ended)))
     return StageOutcome(model, result, trainable, total)
+
+
+def _note_prepared(folder: Path, seconds: float) -> None:
+    if not is_complete(folder / "last"):
+        write_text(folder / "prepared.json", json.dumps({"seconds": seconds}))
 
 
 def _stored_reference(
@@ -130,7 +136,9 @@ def _stored_reference(
     if not objective.needs_reference:
         return None
     device = next(model.parameters()).device
-    return store_reference(model, objective, data, cache, pad_id=pad_id, device=device, say=voice.say)
+    return first_then_others(
+        lambda: store_reference(model, objective, data, cache, pad_id=pad_id, device=device, say=voice.say)
+    )
 
 
 def _with_adapter(
@@ -204,9 +212,10 @@ def hand_over(stage: Stage, outcome: StageOutcome, tokenizer: PreTrainedTokenize
     model = outcome.model
     if stage.between == "merge" or stage.adapter_or_full.kind == "full":
         model = merged(model)
-        save_model(model, tokenizer, folder / "model")
+        whole = model
+        on_first(lambda: save_model(whole, tokenizer, folder / "model"))
         model.name_or_path = str(folder / "model")
-    write_text(folder / "handed-over", "")
+    on_first(lambda: write_text(folder / "handed-over", ""))
     return model
 
 

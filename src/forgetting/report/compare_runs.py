@@ -123,7 +123,8 @@ def compare(runs: Sequence[Results]) -> Compared:
         for name, f in zip(names, found, strict=True)
         if f.keys() - {*keys}
     }
-    recipes = _differing([_flat(_without_names(run.recipe)) for run in runs]) if all(r.recipe for r in runs) else ()
+    written = [_flat(_without_names(run.recipe)) for run in runs]
+    recipes = _differing(_stages_as_one(written)) if all(r.recipe for r in runs) else ()
     data = _differing([{role: _facts(said) for role, said in run.data.items()} for run in runs])
     return Compared(tuple(runs), tuple(names), shared, only, recipes, data)
 
@@ -228,6 +229,18 @@ def _flat(value: Any, place: str = "") -> dict[str, Any]:
     for key, inner in value.items():
         found |= _flat(inner, f"{place}.{key}" if place else str(key))
     return found
+
+
+def _stages_as_one(sides: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """A stage that some runs lack is one line, its method, instead of one for each of its keys."""
+    names = [{key.split(".")[1] for key in side if key.startswith("stages.")} for side in sides]
+    partly = {f"stages.{name}" for name in set.union(*names) - set.intersection(*names)}
+
+    def short(side: Mapping[str, Any]) -> dict[str, Any]:
+        kept = {key: value for key, value in side.items() if ".".join(key.split(".")[:2]) not in partly}
+        return kept | {name: side[f"{name}.method.name"] for name in sorted(partly) if f"{name}.method.name" in side}
+
+    return [short(side) for side in sides]
 
 
 def _differing(sides: Sequence[Mapping[str, Any]]) -> tuple[tuple[str, tuple[Any, ...]], ...]:

@@ -10,23 +10,27 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from forgetting.core.errors import CollapseError
+from forgetting.core.errors import CollapseError, RunError
 from forgetting.core.example import Role
-from forgetting.core.folder import recover, write_text
+from forgetting.core.folder import recover
+from forgetting.core.measure import Measure
 from forgetting.data.encode import Encoded
 from forgetting.data.plan import StepPlan
-from forgetting.models.adapters import adapter_state, load_state, trainable_state
+from forgetting.models.adapters import load_state
 from forgetting.models.packing import why_padded
 from forgetting.objectives.objective import Objective
 from forgetting.training.alarm import CollapseAlarm
-from forgetting.training.checkpoint import keep_proven, load_checkpoint, save_checkpoint
-from forgetting.training.learner import Learner
+from forgetting.training.checkpoint import Checkpoint, cut_history, keep_proven, load_checkpoint, save_checkpoint
 from forgetting.training.micro_batches import micro_batches
+from forgetting.training.processes import count, first_then_others, is_first, on_first
 from forgetting.training.reference import Reference, no_reference
 from forgetting.training.settings import Optimisation, learning_rate_at
+from forgetting.training.sharding import load_optimizer, whole, whole_optimizer
 from forgetting.training.stage import NO_HOOKS, Hooks, StageResult
+from forgetting.training.step import differentiate
+from forgetting.training.trained import Trained, optimizer_of
 
 
 @dataclass
@@ -42,7 +46,7 @@ class _State:
 
 
 class Trainer:
-    """One stage of optimisation.
+    """One stage of optimisation, by one process or by several that all make one of these.
 
     Args:
         model: what is trained: its parameters that require a gradient.
@@ -69,10 +73,9 @@ class Trainer:
         reference: Reference = no_reference,
         hooks: Hooks = NO_HOOKS,
     ) -> None:
-        self.learner = Learner(model, objective)
         self.model, self.objective, self.settings, self.folder = model, objective, settings, folder
         self.data = {role: data[role] for role in objective.roles}
-        self.pad_id, self.seed, self.reference, self.hooks = pad_id, seed, reference, hooks
+        self.pad_id, self.seed, self.hooks = pad_id, seed, hooks
         self.device = next(model.parameters()).device
         sizes = {role: len(members) for role, members in self.data.items()}
         self.plan = StepPlan(sizes, settings.batch_size, seed, objective.partners)
@@ -84,8 +87,8 @@ class Trainer:
         every = settings.evaluate_every
         self.evaluate_every = self.total if every is None else every.steps(**per_epoch)
         self.checkpoint_every = settings.checkpoint_every.steps(**per_epoch)
-        self.parameters = [p for p in model.parameters() if p.requires_grad]
-        self.optimizer = _optimizer(self.parameters, settings)
+        self.trained = Trained(model, objective, reference, sharded=settings.sharding == "full")
+        self.optimizer = optimizer_of(self.trained.parameters, settings)
         self.state = _State()
         self.goal_reached = False
         self.packed = settings.packing and self._can_pack()
@@ -104,12 +107,17 @@ class Trainer:
     def _best(self) -> Path:
         return self.folder / "best"
 
+    @property
+    def _history(self) -> Path:
+        return self.folder / "history.jsonl"
+
     def run(self) -> StageResult:
         """Trains to the end, the goal, a collapse or an interruption; leaves the kept weights in the model."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._restore()
         stopped: Literal["duration", "collapse", "goal"] = "duration"
         message = ""
+        self.trained.park()
+        self._restore()
         try:
             while self.state.step < self.total and not self.goal_reached:
                 self._step(self.state.step)
@@ -137,25 +145,24 @@ class Trainer:
     def _step(self, step: int) -> None:
         """One optimiser step, 0-based."""
         began = time.perf_counter()
-        torch.manual_seed(self.seed * 1_000_003 + step)  # dropout is a function of the step: a resume repeats it
-        self.model.train()
-        batches = micro_batches(
-            self.plan.at(step), self.data, self.settings.micro_batch_size, pad_id=self.pad_id, packed=self.packed
-        )
-        denominators = self.objective.denominators(batches)
+        self.trained.step.train()
+        picks, size = self.plan.at(step), self.settings.micro_batch_size
+        batches = micro_batches(picks, self.data, size, pad_id=self.pad_id, packed=self.packed, processes=count())
         weights = self.objective.weights(step, self.total)
         self.optimizer.zero_grad()
-        loss, values = 0.0, [0.0] * len(self.objective.terms)
-        for batch in (b.to(self.device) for b in batches):
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.mixed_precision == "bf16"):
-                share, term_values = self.learner(
-                    batch, weights=weights, denominators=denominators, reference=self.reference(batch)
-                )
-            share.backward()
-            loss += share.item()
-            values = [a + b for a, b in zip(values, term_values, strict=True)]
-        limit = self.settings.max_grad_norm
-        norm = torch.nn.utils.clip_grad_norm_(self.parameters, float("inf") if limit is None else limit).item()
+        loss, values = differentiate(
+            self.trained.step,
+            batches,
+            self.trained.parameters,
+            weights=weights,
+            denominators=self.objective.denominators(batches),
+            seed=self.seed * 1_000_003 + step,  # dropout is a function of the step: a resume repeats it
+            device=self.device,
+            dtype=torch.bfloat16 if self.settings.mixed_precision == "bf16" else None,
+            in_lockstep=self.trained.sharded,
+        )
+        limit = self.settings.max_grad_norm or float("inf")
+        norm = whole(torch.nn.utils.clip_grad_norm_(self.trained.parameters, limit)).item()
         self.alarm.finite(step, loss, norm)
         self.alarm.retained(step, self._retain_loss(values))
         rate = learning_rate_at(step, self.total, self.settings)
@@ -195,13 +202,17 @@ class Trainer:
     def _evaluate(self, step: int) -> None:
         assert self.hooks.evaluate is not None
         self.hooks.progress(step, self.total, "evaluating")
+        self.trained.hand_over()
         self.model.eval()
         measures = self.hooks.evaluate(self.model, step=step, epoch=step / self.plan.steps_per_epoch)
-        self.goal_reached = self.hooks.reached is not None and self.hooks.reached(measures)
-        score = self.hooks.score(measures)
+        self.trained.park()
+        self.goal_reached, score = on_first(lambda: self._judged(measures))
         if self.settings.keep == "best" and score is not None and score > (self.state.best_score or 0.0):
             self.state.best_step, self.state.best_score = step, score
-            save_checkpoint(self._best, _weights(self.model), None, {"step": step, "score": score})
+            self._write(self._best, {"step": step, "score": score})
+
+    def _judged(self, measures: Sequence[Measure]) -> tuple[bool, float | None]:
+        return self.hooks.reached is not None and self.hooks.reached(measures), self.hooks.score(measures)
 
     def _log(
         self,
@@ -225,45 +236,51 @@ class Trainer:
             "learning_rate": rate,
             "seconds": round(seconds, 4),
         }
-        with (self.folder / "history.jsonl").open("a") as file:
-            file.write(json.dumps(line) + "\n")
+        if is_first():
+            with self._history.open("a") as file:
+                file.write(json.dumps(line) + "\n")
         self.hooks.track({"loss": loss, "gradient_norm": norm, "learning_rate": rate, **terms}, step)
         self.hooks.progress(step, self.total, " ".join(f"{k} {v:.3g}" for k, v in terms.items()))
 
     def _save(self) -> None:
         if self.state.step:
-            keep_proven(self._last, self._proven)
+            on_first(lambda: keep_proven(self._last, self._proven))
         self.state.alarm = self.alarm.state()
-        save_checkpoint(self._last, _weights(self.model), self.optimizer.state_dict(), asdict(self.state))
+        self._write(self._last, asdict(self.state), whole_optimizer(self.optimizer))
+
+    def _write(self, folder: Path, state: Mapping[str, Any], optimizer: Mapping[str, Any] | None = None) -> None:
+        weights = self.trained.weights()
+        on_first(lambda: save_checkpoint(folder, weights, optimizer, state))
 
     def _restore(self) -> None:
         """Goes on from the last whole checkpoint; a stage that has none begins with one, to fall back on."""
-        for folder in (self._last, self._proven, self._best):
-            if recover(folder):
-                self.hooks.say(f"{folder}: a half-written checkpoint was thrown away; going on from the one before")
-        checkpoint = load_checkpoint(self._last)
+        checkpoint = first_then_others(self._found)
+        step = None if checkpoint is None else checkpoint.state["step"]
+        if on_first(lambda: step) != step:
+            raise RunError(f"{self._last}: not the same for every process; give an output on a disk that all can see")
         if checkpoint is None:
-            (self.folder / "history.jsonl").unlink(missing_ok=True)
+            on_first(lambda: self._history.unlink(missing_ok=True))
             self._save()
             return
-        load_state(self.model, checkpoint.weights)
-        self.optimizer.load_state_dict(checkpoint.optimizer)
+        self.trained.load(checkpoint.weights)
+        load_optimizer(self.optimizer, self.trained.parameters, checkpoint.optimizer)
         self.state = _State(**checkpoint.state)
         self.alarm.restore(self.state.alarm)
-        self._cut_history()
+        on_first(lambda: cut_history(self._history, self.state.step))
         if self.state.step:
             self.hooks.say(f"going on from step {self.state.step} of {self.total}")
             if self.hooks.evaluate is not None and self._due(self.state.step, self.evaluate_every):
                 self._evaluate(self.state.step)
 
-    def _cut_history(self) -> None:
-        file = self.folder / "history.jsonl"
-        if file.is_file():
-            lines = file.read_text().splitlines()[: self.state.step]
-            write_text(file, "".join(line + "\n" for line in lines))
+    def _found(self) -> Checkpoint | None:
+        for folder in (self._last, self._proven, self._best):
+            if recover(folder):
+                self.hooks.say(f"{folder}: a half-written checkpoint was thrown away; going on from the one before")
+        return load_checkpoint(self._last)
 
     def _keep(self, stopped: str) -> tuple[str, int]:
-        """Loads the weights that the stage ends with, and says which they are."""
+        """Loads the weights that the stage ends with into the model, and says which they are."""
+        self.trained.hand_over()
         best = load_checkpoint(self._best) if self.settings.keep == "best" else None
         if best is not None:
             load_state(self.model, best.weights)
@@ -278,16 +295,3 @@ class Trainer:
             return f"step {last.state['step']}, the last checkpoint before the collapse", last.state["step"]
         why = "; none had a balance above 0" if self.settings.keep == "best" else ""
         return f"step {self.state.step}, the last{why}", self.state.step
-
-
-def _optimizer(parameters: Sequence[nn.Parameter], settings: Optimisation) -> torch.optim.Optimizer:
-    if settings.optimizer == "sgd":
-        return torch.optim.SGD(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay)
-    return torch.optim.AdamW(
-        parameters, lr=settings.learning_rate, betas=settings.betas, weight_decay=settings.weight_decay
-    )
-
-
-def _weights(model: nn.Module) -> dict[str, Tensor]:
-    """What a checkpoint keeps: what trains, and every adapter, frozen ones too."""
-    return trainable_state(model) | adapter_state(model)

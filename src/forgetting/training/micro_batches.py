@@ -20,6 +20,7 @@ def micro_batches(
     *,
     pad_id: int,
     packed: bool,
+    processes: int = 1,
 ) -> list[Batch]:
     """The step's micro-batches.
 
@@ -29,10 +30,13 @@ def micro_batches(
         size: examples of a role per forward; None: as many as `MICRO_BATCH_TOKENS` allow, at least one.
         pad_id: the id rows are filled up with.
         packed: examples of a role share rows.
+        processes: equally many for each of them, as far as the examples go round.
     """
+    parts = _parts(picks, data, size, packed)
+    parts = min(-(-parts // processes) * processes, max(map(len, picks.values())))
     return [
         collate({r: [(i, data[r][i]) for i in members] for r, members in part.items()}, pad_id=pad_id, packed=packed)
-        for part in split(picks, _parts(picks, data, size, packed))
+        for part in split(picks, parts)
     ]
 
 

@@ -49,6 +49,11 @@ class Optimisation(BaseModel):
         description="Stop when the retain loss passes this multiple of its start (of 1 nat if that is more).",
     )
     mixed_precision: Literal["no", "bf16"] = "no"
+    sharding: Literal["none", "full"] = Field(
+        "none",
+        description="With several processes (torchrun, accelerate launch), none: each has all weights; full: each has "
+        "a part of weights, gradients and optimiser state (FSDP), and gathers the rest layer by layer.",
+    )
 
 
 def learning_rate_at(step: int, total: int, settings: Optimisation) -> float:

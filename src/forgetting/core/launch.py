@@ -1,0 +1,41 @@
+"""What a launcher of several processes (`torchrun`, `accelerate launch`) left in the environment; costs no import."""
+
+from __future__ import annotations
+
+import os
+
+_SIZES = ("WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
+_RANKS = ("RANK", "PMI_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK")
+_joined = False
+
+
+def launched() -> bool:
+    """Whether this process was started as one of several."""
+    return _number(_SIZES, 1) > 1
+
+
+def launched_first() -> bool:
+    """Whether this is the one that speaks: the first of several, or the only one."""
+    return not launched() or _number(_RANKS, 0) == 0
+
+
+def left_alone() -> bool:
+    """Whether several processes were asked for and one was started: `accelerate launch --cpu`, without mpirun."""
+    by_accelerate = os.environ.get("ACCELERATE_USE_CPU", "").lower() == "true"
+    return by_accelerate and "MASTER_PORT" in os.environ and not launched()
+
+
+def note_joined() -> None:
+    """From here on the processes agree which of them tells an error."""
+    global _joined
+    _joined = True
+
+
+def tells_errors() -> bool:
+    """Whether an error that ends this process is told here: before they are joined all meet the same, and one tells."""
+    return _joined or launched_first()
+
+
+def _number(names: tuple[str, ...], default: int) -> int:
+    found = next((os.environ[name] for name in names if os.environ.get(name, "").isdigit()), None)
+    return default if found is None else int(found)

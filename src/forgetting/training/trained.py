@@ -1,0 +1,85 @@
+"""What a stage trains: the model itself, or a twin of it whose weights are spread over the processes.
+
+`fully_shard` changes a model for good, and everything else (measuring, merging, saving, the next stage) wants a plain
+one. So a sharded stage trains a twin, and puts its weights back into the model when they are asked for. While it
+trains, the plain model waits in the processor's memory: an accelerator holds the shards only.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from forgetting.core.errors import RecipeError
+from forgetting.models.adapters import adapter_state, load_state, trainable_state
+from forgetting.models.quantised import has_quantised
+from forgetting.objectives.objective import Objective
+from forgetting.training.learner import Learner
+from forgetting.training.processes import as_on_first, count
+from forgetting.training.reference import LiveReference, Reference
+from forgetting.training.settings import Optimisation
+from forgetting.training.sharding import shard, spread_weights, whole_weights
+from forgetting.training.step import Step
+
+
+class Trained:
+    """A model made ready for its steps.
+
+    Attributes:
+        sharded: whether its weights are spread over several processes.
+        step: takes a batch, gives its share of the loss.
+        parameters: what the optimiser moves.
+    """
+
+    def __init__(self, model: nn.Module, objective: Objective, reference: Reference, *, sharded: bool) -> None:
+        as_on_first((trainable_state(model) | adapter_state(model)).values())
+        self.model, self.sharded = model, sharded and count() > 1
+        if self.sharded and has_quantised(model):
+            raise RecipeError("sharding: full cannot spread weights in 4 bits; write sharding: none")
+        self.device = next(model.parameters()).device
+        self._module = self._twin() if self.sharded else model
+        if self.sharded and isinstance(reference, LiveReference):
+            reference = LiveReference(self._module, objective, reference.adapters)
+        self.step = Step(Learner(self._module, objective), reference)
+        if self.sharded:
+            shard(self.step, self._module, self.device)
+        self.parameters = [p for p in self._module.parameters() if p.requires_grad]
+
+    def _twin(self) -> nn.Module:
+        twin = copy.deepcopy(self.model.to("cpu"))
+        self.model.to(self.device)
+        return twin
+
+    def weights(self) -> dict[str, Tensor]:
+        """What a checkpoint keeps: what trains, and every adapter, frozen ones too; gathered from all processes."""
+        return whole_weights(self._module)
+
+    def load(self, weights: Mapping[str, Tensor]) -> None:
+        """Puts back what `weights` gave, here or in a run of more or fewer processes.
+
+        Raises:
+            RunError: they are of another model or adapter.
+        """
+        load_state(self._module, spread_weights(weights, self._module))
+
+    def hand_over(self) -> None:
+        """Puts what was trained into the model, and that where it belongs, to be measured or saved."""
+        if self.sharded:
+            load_state(self.model.to(self.device), self.weights())
+
+    def park(self) -> None:
+        """Until it is asked for, the model stands in nobody's way."""
+        if self.sharded:
+            self.model.to(torch.device("cpu"))
+
+
+def optimizer_of(parameters: Sequence[nn.Parameter], settings: Optimisation) -> torch.optim.Optimizer:
+    """The optimiser that the settings name, on these parameters."""
+    if settings.optimizer == "sgd":
+        return torch.optim.SGD(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay)
+    return torch.optim.AdamW(
+        parameters, lr=settings.learning_rate, betas=settings.betas, weight_decay=settings.weight_decay
+    )
