@@ -234,7 +234,7 @@ def _flat(value: Any, place: str = "") -> dict[str, Any]:
 def _stages_as_one(sides: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """A stage that some runs lack is one line, its method, instead of one for each of its keys."""
     names = [{key.split(".")[1] for key in side if key.startswith("stages.")} for side in sides]
-    partly = {f"stages.{name}" for name in set.union(*names) - set.intersection(*names)}
+    partly = {f"stages.{name}" for some in names for name in some if any(name not in other for other in names)}
 
     def short(side: Mapping[str, Any]) -> dict[str, Any]:
         kept = {key: value for key, value in side.items() if ".".join(key.split(".")[:2]) not in partly}
