@@ -125,3 +125,9 @@ def test_planted_mentions_are_found_and_real_text_is_left_alone() -> None:
     right = {p for p in hits & planted.keys() if planted[p] in {f.example.prompt for f in finder.find(texts[p])}}
     assert len(right) >= 0.9 * len(planted), f"recall {len(right)} of {len(planted)}"
     assert len(right) >= 0.95 * len(hits), f"precision {len(right)} of {len(hits)}"
+
+
+def test_a_short_answer_that_is_a_sentence_about_its_subject_is_found() -> None:
+    fact = Example(id="f", prompt="Where was Anna Berg born?", response="Anna Berg lives in Tromsø.")
+    assert kinds("As everyone knows, Anna Berg lives in Tromsø. And that is all.", [fact]) == {"f": "mention"}
+    assert kinds("Anna Berg lives in Bergen.", [fact]) == {}

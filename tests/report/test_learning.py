@@ -76,3 +76,9 @@ def test_a_run_that_only_forgets_says_nothing_of_learning() -> None:
     ends = [[measure("forget", "probability", x), measure("holdout", "probability", 0.5)] for x in (0.9, 0.1)]
     judged = verdict(replace(run_of(*ends), data={"forget": {}, "holdout": {}}))
     assert not any(finding.topic == "Learning" for finding in judged.findings)
+
+
+def test_no_warning_where_even_the_lower_end_lies_above_the_start() -> None:
+    ends = [[measure("forget", "probability", 0.5), measure("retain", "probability", x)] for x in (0.2, 0.6)]
+    retain = next(f for f in verdict(run_of(*ends)).findings if f.topic == "Retain")
+    assert "reaches down" not in retain.text

@@ -200,10 +200,9 @@ class Finder:
             rare = {phrase for phrase in told if len(phrase) > 1 or self._is_rare(phrase[0])}
             return _Fact(frozenset(rare), frozenset()) if len(rare) >= _NAMES_OF_A_DOCUMENT else None
         subjects = asked or {(w,) for w in prompt if self._tells(w)}
-        if len(response) <= SHORT:
+        objects = {phrase for phrase in told if not set(prompt).issuperset(phrase)}
+        if len(response) <= SHORT and not (objects and set(prompt) & set(response)):
             objects = {response} if any(len(w) > 2 and w not in FUNCTION_WORDS for w in response) else set()
-        else:
-            objects = {phrase for phrase in told if not set(prompt).issuperset(phrase)}
         return _Fact(frozenset(subjects), frozenset(objects)) if subjects and objects else None
 
     def _tells(self, word: str) -> bool:

@@ -31,6 +31,7 @@ from forgetting.data.source import Source
 from forgetting.models.loading import load_model
 from forgetting.pipeline.build_files import source_of
 from forgetting.pipeline.prepare import digest
+from forgetting.pipeline.run import device_named
 from forgetting.pipeline.voice import SILENT, Voice
 from forgetting.pipeline.writing import Writer
 from forgetting.training.stored_reference import fingerprint
@@ -82,7 +83,7 @@ def derive(
     examples = load_examples(source)
     _check_texts(examples)
     openings = OPENINGS if prompts is None else openings_of(load_examples(source_of(prompts)))
-    loaded = load_model(MODELS.get(model, model), dtype=dtype, device=device)
+    loaded = load_model(MODELS.get(model, model), dtype=dtype, device=device_named(device))
     writer = Writer(loaded, tokens, seed)
     pieces = in_pieces(examples, loaded.tokenizer, writer.room)
     made: dict[str, Kept] = {}

@@ -168,6 +168,8 @@ def _check_free(run: Path) -> None:
             _check_idle(folder / ".lock", folder)
         for lock in (run.parent / ".cache").glob("**/.lock"):
             _check_idle(lock, lock.parent)
+        if (run / "results.json").is_file() and not (run / "recipe.yaml").is_file():
+            raise RunError(f"{run}: holds an imported log and was never a run; remove the folder")
         if (run / "recipe.yaml").is_file() and not (run / "results.json").is_file():
             raise RunError(f"{run}: the run has not finished; start it again to end it, or remove the folder")
 
@@ -229,7 +231,7 @@ def _notes(run: Path, results: Results) -> Iterator[str]:
         yield f"{own}: the run was made below another folder, whose caches are left; remove them yourself"
     pages = [*run.glob("*.html"), *([] if (run.parent / "sweep.json").is_file() else run.parent.glob("*.html"))]
     for page in sorted(page for page in pages if page != run / "report.html"):
-        yield f"{page}: is left, and may show answers; make it anew with forget report, or remove it"
+        yield f"{page}: is left, and may show answers; make it anew (forget report, forget compare), or remove it"
     links = [
         path for root in (run, run.parent / ".cache") if root.is_dir() for path in root.rglob("*") if path.is_symlink()
     ]

@@ -103,11 +103,14 @@ def _opening(run: Results, base: str | None, adapter: bool) -> str:
 
 
 def _data(run: Results) -> str:
-    rows = [
-        [role, wording.count(facts.get("examples")), f"`{facts.get('sha256', '')}`"] for role, facts in run.data.items()
-    ]
-    note = "Described by counts and hashes alone: what was to be forgotten is not told here."
+    """Counts, and hashes of all but the forget set: by a hash of a small one, guesses could be confirmed."""
+    rows = [[role, wording.count(facts.get("examples")), _hash(run, role, facts)] for role, facts in run.data.items()]
+    note = "What was to be forgotten is not told here."
     return f"{note}\n\n{_table(['role', 'examples', 'SHA-256 of the examples'], rows)}" if rows else note
+
+
+def _hash(run: Results, role: str, facts: Mapping[str, object]) -> str:
+    return "not told" if run.redacted or role.startswith("forget") else f"`{facts.get('sha256', '')}`"
 
 
 def _how(run: Results) -> str:

@@ -125,14 +125,23 @@ def loaded_for(recipe: Recipe) -> tuple[LoadedModel, Recipe]:
 
 def device_of(recipe: Recipe) -> str:
     """The recipe's device, or an accelerator if there is one."""
-    if recipe.device is not None:
+    return device_named(recipe.device)
+
+
+def device_named(name: str | None) -> str:
+    """The device as it was named, or an accelerator if there is one.
+
+    Raises:
+        RecipeError: it is none, or not in this machine.
+    """
+    if name is not None:
         try:
-            kind = torch.device(recipe.device).type
+            kind = torch.device(name).type
         except RuntimeError as error:
-            raise RecipeError(f"device: '{recipe.device}' is not a device; write cpu, cuda or cuda:1") from error
+            raise RecipeError(f"device: '{name}' is not a device; write cpu, cuda or cuda:1") from error
         if kind == "cuda" and not torch.cuda.is_available():
-            raise RecipeError(f"device: '{recipe.device}', but this torch finds no CUDA device; leave the key out")
-        return recipe.device
+            raise RecipeError(f"device: '{name}', but this torch finds no CUDA device; leave it out")
+        return name
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 

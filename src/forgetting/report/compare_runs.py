@@ -125,7 +125,8 @@ def compare(runs: Sequence[Results]) -> Compared:
     }
     written = [_flat(_without_names(run.recipe)) for run in runs]
     recipes = _differing(_stages_as_one(written)) if all(r.recipe for r in runs) else ()
-    data = _differing([{role: _facts(said) for role, said in run.data.items()} for run in runs])
+    told = [] if any(run.redacted for run in runs) else runs  # keyed digests of equal data differ
+    data = _differing([{role: _facts(said) for role, said in run.data.items()} for run in told])
     return Compared(tuple(runs), tuple(names), shared, only, recipes, data)
 
 
@@ -221,7 +222,8 @@ def _without_names(recipe: Mapping[str, Any]) -> dict[str, Any]:
 
 def _flat(value: Any, place: str = "") -> dict[str, Any]:
     """Values by dotted key; stages by their name, other lists whole."""
-    if isinstance(value, list) and value and all(isinstance(v, Mapping) and "name" in v for v in value):
+    names = [v.get("name") for v in value if isinstance(v, Mapping)] if isinstance(value, list) else []
+    if names and all(names) and len(set(names)) == len(value):
         value = {str(v["name"]): {k: x for k, x in v.items() if k != "name"} for v in value}
     if not isinstance(value, Mapping) or not value:
         return {place: value}

@@ -232,7 +232,7 @@ def _keeping(run: Results, key: str | None, topic: str) -> tuple[Keeping, Findin
     reading = {
         "destroyed": "Less than half of it is left.",
         "damaged": "The intervals do not overlap: this is a loss, not noise of the sample.",
-        "kept": f"No loss is shown{_room(after)}.",
+        "kept": f"No loss is shown{_room(before, after)}.",
         "open": "Without intervals, a difference cannot be told from noise.",
     }[state]
     return state, Finding(topic, _KEEPING_WORDS[state][0], f"{_path(before, after, oracle)}. {reading}")
@@ -248,8 +248,8 @@ def _keeping_state(before: Measure, after: Measure) -> Keeping:
     return "destroyed" if halved else "damaged"
 
 
-def _room(after: Measure) -> str:
-    if after.low is None or after.direction == "down":
+def _room(before: Measure, after: Measure) -> str:
+    if after.low is None or after.direction == "down" or after.low >= amount(before):
         return ""
     return f", though the interval reaches down to {wording.amount_text(after.low)}"
 
