@@ -166,7 +166,7 @@ BUILT_IN = {
     "f2f-forget-size": 45,
     "f2f-forget-weight": 30,
     "f2f-learning-rates": 42,
-    "f2f-matrix": 102,
+    "f2f-matrix": 123,
     "f2f-steps": 15,
     "f2f-weights": 27,
     "lab-f2f": 123,

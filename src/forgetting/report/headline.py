@@ -78,7 +78,7 @@ def stage_keys(runs: Sequence[Results]) -> list[str]:
 
 
 def headline_keys(runs: Sequence[Results]) -> list[str]:
-    """The columns of the main table, at most eight; for an unknown suite its first measures.
+    """The columns of the main table, at most eight; for an unknown suite those over several splits, then its first.
 
     What no run could measure is no column: the page lists it with its reason at the end.
     """
@@ -96,7 +96,8 @@ def headline_keys(runs: Sequence[Results]) -> list[str]:
         model_utility_key(runs),
     ]
     found = list(dict.fromkeys(key for key in keys if key and _has_value(runs, key)))
-    return (found or list(dict.fromkeys(m.key for m in _measures(runs))))[:_COLUMNS]
+    every = sorted(dict.fromkeys(m.key for m in _measures(runs)), key=lambda key: not key.startswith("all/"))
+    return (found or every)[:_COLUMNS]
 
 
 def sample(runs: Sequence[Results], key: str) -> Measure | None:
