@@ -6,8 +6,8 @@ BIN := .venv/bin
 demo: .venv/ready ## set up, unlearn with three methods, end with a report
 	$(BIN)/forget demo
 
-test: .venv/ready ## the default tests
-	$(BIN)/python -m pytest
+test: .venv/ready ## the default tests, by two workers of one thread each
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
 test-all: .venv/ready ## with the long ones
 	$(BIN)/python -m pytest -m ""
