@@ -14,7 +14,7 @@ from bench.forgetting_rows import QUICK, Shape, stages
 from bench.process import in_fresh_process
 from bench.report import Plan, Report
 from forgetting.benchmarks.published.reader import published_table
-from forgetting.pipeline.stages import adapter_words
+from forgetting.pipeline.run.stage import adapter_words
 
 
 @dataclass(frozen=True)

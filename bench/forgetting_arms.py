@@ -44,17 +44,17 @@ from bench.forgetting_rows import (
 from bench.process import Clock, Elapsed
 from forgetting.core.batch import Batch
 from forgetting.core.example import Example
+from forgetting.core.progress import SILENT
 from forgetting.data.encode import Encoded, Formatting
 from forgetting.models.adapters import adapters_active
 from forgetting.models.head import causal_model
-from forgetting.pipeline.aside import set_aside
-from forgetting.pipeline.prepare import StageData
-from forgetting.pipeline.quality import weighed
-from forgetting.pipeline.stages import run_stage
-from forgetting.pipeline.voice import SILENT
+from forgetting.pipeline.run.prepare import StageData
+from forgetting.pipeline.run.reference_stage import set_aside
+from forgetting.pipeline.run.select_tokens import weighed
+from forgetting.pipeline.run.stage import run_stage
 from forgetting.recipe import Stage
+from forgetting.token_selection.scoring import ModelView, Scores, score_tokens
 from forgetting.training.loop import Trainer
-from forgetting.training.scoring import ModelView, Scores, score_tokens
 from forgetting.training.settings import learning_rate_at
 from forgetting.training.stage import NO_HOOKS
 

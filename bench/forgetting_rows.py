@@ -18,8 +18,8 @@ from forgetting.data.encode import Encoded
 from forgetting.data.plan import StepPlan
 from forgetting.models.adapters import attach
 from forgetting.recipe import Stage, load_recipe
+from forgetting.token_selection.scoring import _by_length
 from forgetting.training.micro_batches import MICRO_BATCH_TOKENS
-from forgetting.training.scoring import _by_length
 
 NAME = "reference"
 """Of the adapter."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from forgetting.benchmarks.blank import blank_model
+from forgetting.benchmarks.untrained_model import blank_model
 
 if threading.current_thread() is threading.main_thread():
     # A shell's background job ignores Ctrl-C, and so would every process that the tests start and interrupt.

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from forgetting import cli
-from forgetting.report.results import Results
+from forgetting.runs.results import Results
 
 
 class Terminal(io.StringIO):

@@ -9,8 +9,8 @@ import yaml
 
 from forgetting import cli
 from forgetting.pipeline import sweep as sweep_module
-from forgetting.pipeline.engine import Processes
-from tests.pipeline.test_sweep import Here
+from forgetting.pipeline.sweep.engines.local import Processes
+from tests.pipeline.sweep.test_run import Here
 
 
 def command(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from forgetting.objectives.methods import register as register
     from forgetting.objectives.objective import Objective as Objective
     from forgetting.objectives.objective import Term as Term
-    from forgetting.pipeline.evaluate import evaluate as evaluate
-    from forgetting.pipeline.memory import unlearn as unlearn
-    from forgetting.pipeline.run import run as run
-    from forgetting.pipeline.save import save as save
+    from forgetting.pipeline.one_model.evaluate import evaluate as evaluate
+    from forgetting.pipeline.one_model.unlearn import unlearn as unlearn
+    from forgetting.pipeline.run.export import save as save
+    from forgetting.pipeline.run.run import run as run
     from forgetting.recipe import Recipe as Recipe
     from forgetting.recipe import load_recipe as load_recipe
-    from forgetting.report.build import build_report as build_report
+    from forgetting.report.run.page import build_report as build_report
 
 _HOMES = {
     "Example": "core.example",
@@ -30,13 +30,13 @@ _HOMES = {
     "Objective": "objectives.objective",
     "Recipe": "recipe",
     "Term": "objectives.objective",
-    "build_report": "report.build",
-    "evaluate": "pipeline.evaluate",
+    "build_report": "report.run.page",
+    "evaluate": "pipeline.one_model.evaluate",
     "load_recipe": "recipe",
     "register": "objectives.methods",
-    "run": "pipeline.run",
-    "save": "pipeline.save",
-    "unlearn": "pipeline.memory",
+    "run": "pipeline.run.run",
+    "save": "pipeline.run.export",
+    "unlearn": "pipeline.one_model.unlearn",
 }
 __all__ = list(_HOMES)
 

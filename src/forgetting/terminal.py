@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from forgetting.pipeline.voice import Voice
+from forgetting.core.progress import Voice
 
 
 @contextmanager

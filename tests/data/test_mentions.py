@@ -11,7 +11,7 @@ from forgetting.core.errors import DataError
 from forgetting.core.example import Example
 from forgetting.data.examples import load_examples
 from forgetting.data.mentions import Finder
-from forgetting.data.rowtext import Words, row_body, row_counts, row_text
+from forgetting.data.row_words import Words, row_body, row_counts, row_text
 from forgetting.data.source import Source
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"

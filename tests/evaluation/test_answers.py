@@ -17,7 +17,7 @@ FORMATTING = Formatting()
 
 @pytest.fixture(scope="module")
 def loaded(tmp_path_factory: pytest.TempPathFactory) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
-    from forgetting.benchmarks.blank import blank_model
+    from forgetting.benchmarks.untrained_model import blank_model
     from forgetting.models.loading import load_model
 
     folder = tmp_path_factory.mktemp("model")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from forgetting.core.record import Record, Score, write_records
-from forgetting.report.results import Results
+from forgetting.runs.results import Results
 
 HOSTILE = (
     "</script><img src=x onerror=alert(1)><b>bold</b> & \"quoted\" 'single'",

@@ -4,9 +4,9 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from forgetting.report.headline import all_keys
-from forgetting.report.results import Results
+from forgetting.report.headline_measures import all_keys
 from forgetting.report.table import main_table
+from forgetting.runs.results import Results
 from tests.report.fixtures import BEFORE, GA_RUN, IHL_RUN, NPO_RUN, load, write_run
 
 

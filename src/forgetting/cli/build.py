@@ -12,7 +12,7 @@ from forgetting.cli.app import Json, app
 from forgetting.cli.printing import speaking
 
 if TYPE_CHECKING:
-    from forgetting.pipeline.build import Embedding
+    from forgetting.forget_sets.build import Embedding
 
 build = typer.Typer(help="Build forget sets out of a general corpus, away from a domain.", no_args_is_help=True)
 app.add_typer(build, name="build")
@@ -64,7 +64,7 @@ def select(
     as_json: Json = False,
 ) -> None:
     """Keep what does not overlap the domain (BC-Select), with a review that can be edited and given back."""
-    from forgetting.pipeline.build import build_select
+    from forgetting.forget_sets.build import build_select
 
     with speaking(quiet=as_json) as voice:
         found = build_select(
@@ -96,7 +96,7 @@ def mixed(
     as_json: Json = False,
 ) -> None:
     """Draw so many general and so many domain examples (BC-Mixed)."""
-    from forgetting.pipeline.build import build_mixed
+    from forgetting.forget_sets.build import build_mixed
 
     found = build_mixed(
         general, domain, out, count=count, domain_count=domain_count, seed=seed, evaluation=evaluation or ()
@@ -121,7 +121,7 @@ def cosine(
 ) -> None:
     """Choose the texts whose embeddings lie farthest from the domain's centroid (BC-Cosine), or nearest to it."""
     from forgetting.core.errors import RecipeError
-    from forgetting.pipeline.build import build_cosine
+    from forgetting.forget_sets.build import build_cosine
 
     with speaking(quiet=as_json) as voice:
         embedding = _embedding(embedder, general_embeddings, domain_embeddings)
@@ -141,8 +141,8 @@ def cosine(
 
 
 def _embedding(name: str | None, general: Path | None, domain: Path | None) -> Embedding | None:
-    from forgetting.data.builders.embedding import SentenceEmbedder
-    from forgetting.pipeline.build import Embedding
+    from forgetting.forget_sets.build import Embedding
+    from forgetting.forget_sets.builders.embedding import SentenceEmbedder
 
     if name is None and general is None and domain is None:
         return None

@@ -47,7 +47,7 @@ def new(
     seed: Annotated[int, typer.Option(help="Seed of the weights.")] = 0,
 ) -> None:
     """Make a small untrained Llama and a tokenizer for your own text, to try things with."""
-    from forgetting.benchmarks.blank import blank_model
+    from forgetting.benchmarks.untrained_model import blank_model
 
     with speaking(quiet=True):
         blank_model(folder, text, hidden=hidden, layers=layers, vocabulary=vocabulary, seed=seed)

@@ -13,7 +13,7 @@ from forgetting.core.launch import launched, launched_first, left_alone
 
 if TYPE_CHECKING:
     from forgetting.core.measure import Measure
-    from forgetting.pipeline.voice import Voice
+    from forgetting.core.progress import Voice
 
 
 def print_measures(measures: Sequence[Measure], as_json: bool, **about: str) -> None:
@@ -79,8 +79,8 @@ def _joined(together: bool) -> Iterator[None]:
 
 def print_runs(runs: list[Path]) -> None:
     """The main table of the report, of these runs."""
-    from forgetting.report.results import Results
     from forgetting.report.table import main_table
+    from forgetting.runs.results import Results
 
     print_table(*main_table([Results.load(run) for run in runs]).plain())
 

@@ -13,7 +13,7 @@ from forgetting.cli.printing import print_table, speaking
 
 if TYPE_CHECKING:
     from forgetting.benchmarks.published import Average, Column, Compared
-    from forgetting.pipeline.reproduce import Reproduced, Reproduction
+    from forgetting.pipeline.reproduce.table import Reproduced, Reproduction
 
 NOTHING = "—"
 
@@ -42,7 +42,7 @@ def reproduce(
     if table is None:
         _list(as_json)
         return
-    from forgetting.pipeline.reproduce import reproduce
+    from forgetting.pipeline.reproduce.table import reproduce
 
     with speaking(quiet=as_json) as voice:
         found = reproduce(

@@ -25,7 +25,7 @@ def _schema(what: str) -> dict[str, Any]:
     if what == "recipe":
         return recipe_schema()
     if what == "sweep":
-        from forgetting.pipeline.sweep_file import SweepFile
+        from forgetting.recipe.sweep_file import SweepFile
 
         return sweep_schema(SweepFile)
     raise RecipeError(f"there is no schema of '{what}'; {nearest(what, _KINDS)}")

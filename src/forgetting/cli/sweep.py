@@ -11,8 +11,8 @@ from forgetting.cli.app import Json, app
 from forgetting.cli.printing import print_summaries, print_table, speaking
 
 if TYPE_CHECKING:
-    from forgetting.pipeline.sweep_file import Sweep
-    from forgetting.report.sweep_results import SweepResults
+    from forgetting.recipe.sweep_file import Sweep
+    from forgetting.report.sweep.results import SweepResults
 
 
 @app.command()
@@ -28,7 +28,7 @@ def sweep(
     as_json: Json = False,
 ) -> None:
     """Run a recipe over a grid of settings and seeds; run again, it goes on where it was."""
-    from forgetting.pipeline.sweep_file import load_sweep, sweep_names, sweep_summary
+    from forgetting.recipe.sweep_file import load_sweep, sweep_names, sweep_summary
 
     if file is None:
         print_summaries("sweep", {name: sweep_summary(name) for name in sweep_names()}, as_json)
@@ -37,8 +37,8 @@ def sweep(
     if dry_run:
         _print_plan(planned, as_json)
         return
-    from forgetting.pipeline.sweep import run_sweep
-    from forgetting.report.sweep_results import SweepResults
+    from forgetting.pipeline.sweep.run import run_sweep
+    from forgetting.report.sweep.results import SweepResults
 
     with speaking(quiet=as_json) as voice:
         results = SweepResults.load(run_sweep(planned, processes=processes, retry=retry, voice=voice))
@@ -47,7 +47,7 @@ def sweep(
 
 
 def _print_plan(planned: Sweep, as_json: bool) -> None:
-    from forgetting.pipeline.sweep import failures_of, status_of
+    from forgetting.pipeline.sweep.run import failures_of, status_of
 
     failures = failures_of(planned)
     found = [(run, status_of(run, failures)) for run in planned.runs]
@@ -62,8 +62,8 @@ def _print_plan(planned: Sweep, as_json: bool) -> None:
 
 
 def _print_results(results: SweepResults, as_json: bool) -> None:
-    from forgetting.report.sweep import sweep_table
-    from forgetting.report.sweep_results import cautions
+    from forgetting.report.sweep.results import cautions
+    from forgetting.report.sweep.table import sweep_table
 
     table, notes, folder = sweep_table(results), cautions(results), results.folder
     if as_json:

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from forgetting.core.example import Example, content_id
 from forgetting.data.duplicates import Seen, jaccard, shingles
 from forgetting.data.mentions import Finder
-from forgetting.data.phrases import FUNCTION_WORDS
-from forgetting.data.rowtext import Words
+from forgetting.data.name_phrases import FUNCTION_WORDS
+from forgetting.data.row_words import Words
 
 FIELD = "derived"
 """The column that says by whom a row was written, how, and from what."""

@@ -26,8 +26,8 @@ from typing import Literal
 from forgetting.core.errors import DataError
 from forgetting.core.example import Example
 from forgetting.data.duplicates import jaccard, shingles
-from forgetting.data.phrases import FUNCTION_WORDS, Phrase, name_phrases
-from forgetting.data.rowtext import Words
+from forgetting.data.name_phrases import FUNCTION_WORDS, Phrase, name_phrases
+from forgetting.data.row_words import Words
 
 How = Literal["copy", "near", "passage", "mention"]
 KINDS: tuple[How, ...] = ("copy", "near", "passage", "mention")

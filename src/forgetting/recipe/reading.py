@@ -16,7 +16,7 @@ from forgetting.data.source import Source
 from forgetting.recipe import files
 from forgetting.recipe.stage import Adapter, Stage
 from forgetting.recipe.values import Recipe
-from forgetting.training.selection import Selection
+from forgetting.token_selection.selection import Selection
 
 BUILT_IN = Path(__file__).parents[1] / "recipes"
 

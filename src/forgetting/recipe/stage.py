@@ -12,7 +12,7 @@ from forgetting.data.source import Source
 from forgetting.models.adapters.spec import AdapterSpec, Drawing, Epsilon, Init, Kind
 from forgetting.objectives.methods import build_method, get_method
 from forgetting.objectives.objective import Objective
-from forgetting.training.selection import Selection
+from forgetting.token_selection.selection import Selection
 from forgetting.training.settings import Optimisation
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"

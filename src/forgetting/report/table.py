@@ -8,8 +8,8 @@ from itertools import groupby
 from typing import Any, Literal
 
 from forgetting.core.measure import Measure
-from forgetting.report import headline, wording
-from forgetting.report.results import Evaluation, Results, labels
+from forgetting.report import headline_measures, wording
+from forgetting.runs.results import Evaluation, Results, labels
 
 RowKind = Literal["before", "oracle", "stage", "run"]
 
@@ -97,9 +97,9 @@ def main_table(runs: Sequence[Results], keys: Sequence[str] | None = None) -> Ta
     """Rows: the start, the oracle, then each run after unlearning (a stage each, if it has several).
 
     A start or an oracle that runs share is one row; where they differ, each run has its own. `keys` are the measures to
-    show; by default those in front (`headline.headline_keys`).
+    show; by default those in front (`headline_measures.headline_keys`).
     """
-    keys = headline.headline_keys(runs) if keys is None else list(keys)
+    keys = headline_measures.headline_keys(runs) if keys is None else list(keys)
     names = labels(runs)
     rows = [*_shared("before", "before", runs, names, keys), *_shared("oracle", "oracle", runs, names, keys)]
     for index, (run, name) in enumerate(zip(runs, names, strict=True)):
@@ -110,7 +110,7 @@ def main_table(runs: Sequence[Results], keys: Sequence[str] | None = None) -> Ta
 
 
 def _column(runs: Sequence[Results], key: str) -> Column:
-    measure = headline.sample(runs, key)
+    measure = headline_measures.sample(runs, key)
     if measure is None:
         return Column(key, "", wording.plain(key), wording.plain(key), "", "")
     split = "overall" if measure.split == "all" else wording.plain(measure.split)

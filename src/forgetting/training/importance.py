@@ -34,10 +34,10 @@ from forgetting.core.example import Role
 from forgetting.core.folder import is_complete, recover, written_whole
 from forgetting.data.batches import collate
 from forgetting.data.encode import Encoded
+from forgetting.models.adapters.active import active_adapters
 from forgetting.models.adapters.fila import epsilon_of
 from forgetting.models.adapters.spec import Epsilon
 from forgetting.models.adapters.targets import linear_layers
-from forgetting.models.adapters.view import active_adapters
 from forgetting.training.fisher import device_of, each_gradient, fisher, shape_of
 from forgetting.training.stored_reference import data_fingerprint, fingerprint
 

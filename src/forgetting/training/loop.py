@@ -24,13 +24,13 @@ from forgetting.objectives.objective import Objective
 from forgetting.training.alarm import CollapseAlarm
 from forgetting.training.checkpoint import Checkpoint, cut_history, keep_proven, load_checkpoint, save_checkpoint
 from forgetting.training.micro_batches import micro_batches
+from forgetting.training.prepared_model import Trained, optimizer_of
 from forgetting.training.processes import count, first_then_others, is_first, on_first
 from forgetting.training.reference import Reference, no_reference
 from forgetting.training.settings import Optimisation, learning_rate_at
 from forgetting.training.sharding import load_optimizer, whole, whole_optimizer
 from forgetting.training.stage import NO_HOOKS, Hooks, StageResult
 from forgetting.training.step import differentiate
-from forgetting.training.trained import Trained, optimizer_of
 
 
 @dataclass

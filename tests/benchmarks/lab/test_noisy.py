@@ -126,9 +126,9 @@ def test_a_share_that_is_none_is_refused(variant):
 
 @pytest.mark.slow
 def test_clean_answers_teach_and_noisy_ones_teach_less(tmp_path):
-    from forgetting.pipeline.run import run
+    from forgetting.pipeline.run.run import run
     from forgetting.recipe import recipe_from
-    from forgetting.report.results import Results
+    from forgetting.runs.results import Results
 
     def measured(share):
         recipe = {

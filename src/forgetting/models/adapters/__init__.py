@@ -1,5 +1,6 @@
 """Which weights train: full tuning, LoRA, CURLoRA; how an adapter starts, views, export. One idea per file."""
 
+from forgetting.models.adapters.active import active_adapters, adapters_active
 from forgetting.models.adapters.attach import attach
 from forgetting.models.adapters.curlora import add_curlora
 from forgetting.models.adapters.export import merged, merged_into_whole, save_adapter
@@ -9,7 +10,6 @@ from forgetting.models.adapters.saved import add_saved, is_adapter
 from forgetting.models.adapters.spec import AdapterSpec
 from forgetting.models.adapters.state import adapter_state, load_state, trainable_state
 from forgetting.models.adapters.targets import linear_layers, resolve_targets
-from forgetting.models.adapters.view import active_adapters, adapters_active
 
 __all__ = [
     "AdapterSpec",

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from forgetting.core.errors import ModelError
+from forgetting.models.adapters.active import activate, active_adapters
 from forgetting.models.adapters.curlora_peft import CURLORA, CurLoraConfig, CurLoraLinear, Factors
 from forgetting.models.adapters.lora import check_method, check_name
 from forgetting.models.adapters.spec import Drawing
 from forgetting.models.adapters.targets import linear_layers, out_in, resolve_targets
-from forgetting.models.adapters.view import activate, active_adapters
 
 
 def add_curlora(

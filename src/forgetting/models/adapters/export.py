@@ -18,11 +18,11 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from forgetting.core.errors import ModelError
 from forgetting.core.folder import written_whole
+from forgetting.models.adapters.active import active_adapters, tuner_layers
 from forgetting.models.adapters.curlora import as_one_curlora
 from forgetting.models.adapters.curlora_peft import CURLORA
 from forgetting.models.adapters.lora import effective_weight, lora_layers, weight_delta
 from forgetting.models.adapters.targets import linear_layers, out_in, plain_model
-from forgetting.models.adapters.view import active_adapters, tuner_layers
 from forgetting.models.quantised import has_quantised
 from forgetting.models.weights import load_weights
 

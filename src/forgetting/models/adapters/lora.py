@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from forgetting.core.errors import ModelError
+from forgetting.models.adapters.active import activate, active_adapters
 from forgetting.models.adapters.state import adapter_tensors
 from forgetting.models.adapters.targets import is_conv1d, linear_layers, out_in, resolve_targets
-from forgetting.models.adapters.view import activate, active_adapters
 from forgetting.models.quantised import entries, whole_weight
 
 

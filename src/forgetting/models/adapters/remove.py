@@ -5,7 +5,7 @@ from __future__ import annotations
 from peft import PeftModel
 from transformers import PreTrainedModel
 
-from forgetting.models.adapters.view import activate, active_adapters, known_adapters
+from forgetting.models.adapters.active import activate, active_adapters, known_adapters
 
 
 def without(model: PreTrainedModel | PeftModel, names: tuple[str, ...]) -> PreTrainedModel | PeftModel:

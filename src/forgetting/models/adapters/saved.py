@@ -8,8 +8,8 @@ from peft import PeftModel
 from transformers import PreTrainedModel
 
 from forgetting.core.errors import ModelError
+from forgetting.models.adapters.active import activate, active_adapters
 from forgetting.models.adapters.lora import check_name
-from forgetting.models.adapters.view import activate, active_adapters
 
 
 def is_adapter(folder: str | Path) -> bool:

@@ -1,6 +1,6 @@
 """Methods by name: each is a function from typed parameters to an Objective, in one small file."""
 
-from forgetting.objectives.methods.demoted import ceu, undial
+from forgetting.objectives.methods.ceu import ceu
 from forgetting.objectives.methods.dpo import dpo
 from forgetting.objectives.methods.forgetting import forgetting, ignoring
 from forgetting.objectives.methods.ga import ga, ga_kl, graddiff
@@ -15,8 +15,10 @@ from forgetting.objectives.methods.registry import (
     method_names,
     register,
 )
+from forgetting.objectives.methods.satimp import satimp
 from forgetting.objectives.methods.sft import sft
-from forgetting.objectives.methods.weighted import satimp, wga
+from forgetting.objectives.methods.undial import undial
+from forgetting.objectives.methods.wga import wga
 
 __all__ = [
     "Method",

@@ -1,0 +1,54 @@
+"""The command that asks a run's models."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from forgetting.cli.app import Json, app
+from forgetting.cli.printing import print_table, speaking
+
+if TYPE_CHECKING:
+    from forgetting.pipeline.finished_run.ask import Answer
+
+
+@app.command()
+def ask(
+    run: Annotated[Path, typer.Argument(help="A finished run's folder.")],
+    questions: Annotated[list[str] | None, typer.Argument(help="One question or several.")] = None,
+    file: Annotated[Path | None, typer.Option(help="A text file with one question per line.")] = None,
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="Tokens of an answer.")] = 48,
+    tokens: Annotated[int, typer.Option(min=1, help="First tokens of an answer that are shown with p.")] = 3,
+    top: Annotated[int, typer.Option(min=1, help="The likeliest tokens that are shown at each.")] = 4,
+    text: Annotated[
+        bool, typer.Option("--text", help="Go on with the text as it is: no question, no template.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Ask the model before and after a run, side by side, with what else it might have said."""
+    from forgetting.pipeline.finished_run.ask import ask, read_questions
+
+    asked = [*(questions or []), *(read_questions(file) if file is not None else [])]
+    with speaking(quiet=as_json) as voice:
+        found = ask(run, asked, max_new_tokens=max_new_tokens, tokens=tokens, top=top, text=text, voice=voice)
+    if as_json:
+        print(json.dumps({"run": str(run), "asked": [asdict(a) for a in found]}, ensure_ascii=False))
+        return
+    for place, question in enumerate(asked):
+        print(question)
+        rows = [[a.point, a.answers[place].text or "(nothing)", *_first(a.answers[place], tokens)] for a in found]
+        print_table(["", "answer", *(f"token {i + 1}: p" for i in range(tokens))], rows)
+        print()
+
+
+def _first(answer: Answer, tokens: int) -> list[str]:
+    """Of each first token the likeliest choices, the one that was written first."""
+    cells = []
+    for written, likely in zip(answer.first, answer.alternatives, strict=True):
+        others = [c for c in likely if c != written]
+        cells.append("  ".join(f"{c.text!r} {c.probability:.3f}" for c in (written, *others)))
+    return cells + [""] * (tokens - len(cells))

@@ -1,0 +1,41 @@
+"""`forget compare`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from forgetting.cli.app import Json, app
+from forgetting.cli.printing import print_table
+
+
+@app.command()
+def compare(
+    runs: Annotated[list[Path], typer.Argument(help="Two or more run folders; the first is compared with.")],
+    out: Annotated[
+        Path | None, typer.Option(help="The HTML file to write; default: compare.html in the first run.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Compare runs: measures side by side, paired differences, what differs in the recipes, costs."""
+    from forgetting.report.comparison.page import as_json as values
+    from forgetting.report.comparison.page import build_comparison, tables
+
+    path = out or runs[0] / "compare.html"
+    found = build_comparison(runs, path)
+    if as_json:
+        print(json.dumps({**values(found), "page": str(path)}))
+        return
+    for columns, rows in tables(found).values():
+        if rows:
+            print_table(columns, rows)
+            print()
+    if found.caution:
+        print(found.caution)
+    for name, keys in found.only.items():
+        more = f" and {len(keys) - 4} more" if len(keys) > 4 else ""
+        print(f"not in all runs, of {name}: {', '.join(keys[:4])}{more}")
+    print(f"page: {path}")

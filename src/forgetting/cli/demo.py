@@ -1,0 +1,27 @@
+"""`forget demo`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from forgetting.cli.app import app
+from forgetting.cli.printing import print_runs, speaking
+
+
+@app.command()
+def demo(
+    output: Annotated[str, typer.Option(help="Folder for the runs and the report.")] = "runs",
+    forget: Annotated[str, typer.Option(help="Which facts: rare or popular.")] = "rare",
+    threads: Annotated[int | None, typer.Option(help="CPU threads.")] = None,
+) -> None:
+    """Unlearn 78 facts of a small model with GradDiff, NPO and LoKU, and compare them with an oracle."""
+    from forgetting.pipeline.sweep.demo import run_demo
+
+    with speaking() as voice:
+        report = run_demo(Path(output), forget=forget, threads=threads, voice=voice)
+    print_runs([report.parent / name for name in json.loads((report.parent / "chosen.json").read_text())])
+    print(f"report: {report}")

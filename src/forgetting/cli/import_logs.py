@@ -1,0 +1,42 @@
+"""`forget import`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from forgetting.cli.app import Json, app
+from forgetting.cli.printing import print_measures, print_table
+
+
+@app.command(name="import")
+def import_(
+    log: Annotated[Path, typer.Argument(help="eval_log_aggregated.json of TOFU, or TOFU_EVAL.json, MUSE_EVAL.json …")],
+    out: Annotated[Path, typer.Option(help="A new folder, like a run's; or a .jsonl file for the records alone.")],
+    oracle: Annotated[Path | None, typer.Option(help="The log of a model that never saw the forget set.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Import another program's evaluation log as records that can be compared and be an oracle."""
+    from forgetting.imports.logs import import_log
+
+    found = import_log(log, out, oracle=oracle)
+    if as_json:
+        checks = [{**asdict(c), "equal": c.equal} for c in found.checks]
+        measures = [asdict(m) for m in found.measures]
+        print(json.dumps({"kind": found.kind, "out": str(out), "measures": measures, "checks": checks}))
+        return
+    print_measures(found.measures, False)
+    other = [c for c in found.checks if not c.equal]
+    print(f"{len(found.checks) - len(other)} of the log's {len(found.checks)} numbers come out the same")
+    rows = [[c.name, _number(c.logged), _number(c.ours), c.note] for c in other]
+    if rows:
+        print_table(["of the log", "logged", "ours", "why"], rows)
+    print(f"{'records' if out.suffix == '.jsonl' else 'folder'}: {out}")
+
+
+def _number(value: float | None) -> str:
+    return "—" if value is None else f"{value:.6g}"

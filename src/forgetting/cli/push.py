@@ -1,0 +1,34 @@
+"""The command that puts a run's model on the hub."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from forgetting.cli.app import app
+from forgetting.cli.printing import speaking
+
+
+@app.command()
+def push(
+    run: Annotated[Path, typer.Argument(help="A finished run's folder.")],
+    name: Annotated[str, typer.Argument(help="USER/NAME on the hub.")],
+    base: Annotated[
+        str | None, typer.Option(help="The base model's name on the hub, where the run began with a local one.")
+    ] = None,
+    license_name: Annotated[str | None, typer.Option("--license", help="For the card, as the hub names it.")] = None,
+    private: Annotated[bool, typer.Option("--private", help="Make the repository a private one.")] = False,
+    prepare_only: Annotated[
+        Path | None, typer.Option(help="Write what would be uploaded into this new folder, and upload nothing.")
+    ] = None,
+) -> None:
+    """Put a run's model or adapter on the Hugging Face hub, with a card that tells what was measured."""
+    from forgetting.pipeline.finished_run.hub import prepare, push
+
+    with speaking() as voice:
+        if prepare_only is not None:
+            print(f"folder: {prepare(run, name, prepare_only, base=base, license_name=license_name)}")
+        else:
+            print(push(run, name, base=base, private=private, license_name=license_name, voice=voice))

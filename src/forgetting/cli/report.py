@@ -1,0 +1,35 @@
+"""`forget report`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from forgetting.cli.app import Json, app
+from forgetting.cli.printing import print_runs
+
+
+@app.command()
+def report(
+    runs: Annotated[list[Path], typer.Argument(help="One or more run folders.")],
+    out: Annotated[
+        Path | None, typer.Option(help="The HTML file to write; default: report.html in the first run.")
+    ] = None,
+    title: Annotated[str | None, typer.Option(help="The report's title.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Write one self-contained HTML report of one run or several."""
+    from forgetting.report.run.page import build_report
+
+    path = build_report(runs, out or runs[0] / "report.html", title=title)
+    if as_json:
+        from forgetting.report.table import main_table
+        from forgetting.runs.results import Results
+
+        print(json.dumps({"report": str(path), **main_table([Results.load(run) for run in runs]).as_json()}))
+    else:
+        print_runs(runs)
+        print(f"report: {path}")

@@ -1,0 +1,69 @@
+"""`forget run`."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from forgetting.cli.app import Json, app
+from forgetting.cli.printing import print_runs, raise_if_collapsed, speaking
+from forgetting.core.launch import launched_first
+
+if TYPE_CHECKING:
+    from forgetting.recipe import Recipe
+
+
+@app.command()
+def run(
+    recipe: Annotated[
+        str, typer.Argument(help="A built-in recipe (see `forget recipes`) or the path of a .yaml file.")
+    ],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(help="key=value …, e.g. model=./my-model data.forget=f.jsonl")
+    ] = None,
+    redact: Annotated[
+        bool, typer.Option("--redact", help="Write keyed hashes instead of texts (the recipe's redact=true).")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the resolved recipe and what it will take, and stop.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Carry out a recipe; run again, it goes on where it was. Several processes: torchrun … -m forgetting run …"""
+    from forgetting.pipeline.run.run import run
+    from forgetting.recipe import load_recipe
+
+    asked = [*(overrides or []), *(["redact=true"] if redact else [])]
+    if dry_run:
+        _print_plan(load_recipe(recipe, asked), as_json)
+        return
+    with speaking(quiet=as_json, together=True) as voice:
+        folder = run(load_recipe(recipe, asked), voice=voice)
+    if not launched_first():
+        return
+    if as_json:
+        print((folder / "results.json").read_text())
+    else:
+        print_runs([folder])
+        print(f"report: {folder / 'report.html'}")
+    raise_if_collapsed(folder)
+
+
+def _print_plan(recipe: Recipe, as_json: bool) -> None:
+    """The resolved recipe, what a run of it would do, and about what it would take; nothing is written."""
+    from forgetting.pipeline.estimate.estimate import estimate
+    from forgetting.pipeline.run.plan import planned
+
+    with speaking(quiet=as_json) as voice:
+        plan = planned(recipe, voice=voice)
+        voice.say("timing a step and a few answers")
+        expected = estimate(plan.recipe, plan.loaded, plan.data, plan.encoded, plan.suite)
+    if as_json:
+        values = {"recipe": recipe.model_dump(mode="json"), "plan": plan.lines, "estimate": expected.to_json()}
+        print(json.dumps(values))
+        return
+    print(recipe.to_yaml())
+    for line in (*plan.lines, *expected.lines()):
+        print(f"# {line}")

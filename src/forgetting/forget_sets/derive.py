@@ -1,0 +1,222 @@
+"""Retain text, questions and paraphrases that a model writes for a forget set: what `forget derive` does."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from forgetting.benchmarks.registry import MODELS
+from forgetting.core.digest import examples_digest
+from forgetting.core.errors import DataError, RecipeError, RunError
+from forgetting.core.example import Example
+from forgetting.core.folder import is_complete, write_text, written_whole
+from forgetting.core.progress import SILENT, Voice
+from forgetting.data.derived import (
+    FIELD,
+    OPENINGS,
+    Kept,
+    Retained,
+    answering,
+    asking,
+    is_supported,
+    openings_of,
+    question_in,
+    saying_again,
+    why_no_paraphrase,
+)
+from forgetting.data.examples import load_examples
+from forgetting.data.pieces import in_pieces
+from forgetting.data.source import Source
+from forgetting.forget_sets.files import source_of
+from forgetting.forget_sets.writer import Writer
+from forgetting.models.devices import device_named
+from forgetting.models.loading import load_model
+from forgetting.training.stored_reference import fingerprint
+
+NOTE = "Written by a model and checked by word overlap alone: no person has read it."
+_ROUNDS = 4
+"""So many times what is asked for is drawn at most, where texts are left out."""
+
+
+def derive(
+    forget: str | Source,
+    model: str,
+    out: Path,
+    *,
+    retain: int = 200,
+    questions: int = 1,
+    paraphrases: int = 1,
+    prompts: str | Source | None = None,
+    tokens: int = 96,
+    temperature: float = 0.7,
+    seed: int = 0,
+    dtype: str = "auto",
+    device: str | None = None,
+    voice: Voice = SILENT,
+) -> dict[str, Any]:
+    """Has a model write what a forget set lacks, into a folder that is whole or absent; gives the provenance.
+
+    `retain.jsonl`: continuations of general openings, or of the first words of `prompts`, drawn from the model's own
+    distribution. `questions.jsonl`: questions on each document with their answers. `paraphrases.jsonl`: each document,
+    or each question before its own answer, in other words. Every row says by whom it was written, how and from what.
+    Long documents are taken piece by piece.
+
+    Args:
+        model: a folder, a hub id, or a suite's model.
+        retain: rows of retain text; 0: none.
+        questions: of each piece of a document; 0: none. A forget set of questions is asked for none.
+        paraphrases: of each piece or question.
+        prompts: data that is not to be forgotten, such as neighbouring documents.
+        tokens: the most that is written at once.
+        temperature: of questions, answers and paraphrases; 0: the most likely token each time.
+
+    Raises:
+        ForgettingError: bad input, or nothing that the model wrote could be kept.
+    """
+    _check(retain, questions, paraphrases, tokens, temperature)
+    if out.exists() and not is_complete(out) and (not out.is_dir() or any(out.iterdir())):
+        raise RunError(f"{out}: holds other files, which would be lost; choose an empty or a new folder")
+    source = source_of(forget)
+    examples = load_examples(source)
+    _check_texts(examples)
+    openings = OPENINGS if prompts is None else openings_of(load_examples(source_of(prompts)))
+    loaded = load_model(MODELS.get(model, model), dtype=dtype, device=device_named(device))
+    writer = Writer(loaded, tokens, seed)
+    pieces = in_pieces(examples, loaded.tokenizer, writer.room)
+    made: dict[str, Kept] = {}
+    if retain:
+        made["retain"] = _retain(writer, examples, openings, retain, model, voice)
+    documents = [e for e in pieces if not e.prompt]
+    if questions and documents:
+        made["questions"] = _questions(writer, documents, questions, temperature, model, voice)
+    if paraphrases:
+        made["paraphrases"] = _paraphrases(writer, pieces, paraphrases, temperature, model, voice)
+    if not any(kept.rows for kept in made.values()):
+        raise DataError(
+            f"{model}: nothing that it wrote can be used ({_why(made)}); give --model one that follows text"
+        )
+    provenance = {
+        "note": NOTE,
+        "by": {"model": model, "weights": fingerprint(loaded.model), "dtype": str(loaded.model.dtype)},
+        "forget": {
+            "source": str(source),
+            "examples": len(examples),
+            "pieces": len(pieces),
+            "sha256": examples_digest(examples),
+        },
+        "settings": {
+            "retain": retain,
+            "questions": questions,
+            "paraphrases": paraphrases,
+            "prompts": None if prompts is None else str(prompts),
+            "tokens": tokens,
+            "temperature": temperature,
+            "seed": seed,
+        },
+        "made": {name: {"kept": len(kept.rows), "dropped": kept.dropped} for name, kept in made.items()},
+        "forgetting": version("forgetting"),
+    }
+    with written_whole(out) as folder:
+        for name, kept in made.items():
+            if kept.rows:
+                lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in kept.rows)
+                write_text(folder / f"{name}.jsonl", lines)
+        write_text(folder / "provenance.json", json.dumps(provenance, ensure_ascii=False, indent=1) + "\n")
+    return provenance | {"files": [str(out / f"{name}.jsonl") for name, kept in made.items() if kept.rows]}
+
+
+def _check(retain: int, questions: int, paraphrases: int, tokens: int, temperature: float) -> None:
+    if min(retain, questions, paraphrases) < 0 or not retain + questions + paraphrases:
+        raise RecipeError("nothing is asked for; give --retain, --questions or --paraphrases a number above 0")
+    if tokens < 1:
+        raise RecipeError(f"--tokens is {tokens}; give at least 1")
+    if not 0 <= temperature < float("inf"):
+        raise RecipeError(f"--temperature is {temperature:g}; give 0 or more")
+
+
+def _check_texts(examples: Sequence[Example]) -> None:
+    ids = next((e for e in examples if e.form == "tokens"), None)
+    if ids is not None:
+        raise DataError(f"{ids.where or ids.id}: is token ids, of which nothing can be asked; give the text")
+
+
+def _about(model: str, how: str, source: str) -> dict[str, object]:
+    return {"by": model, "how": how, "from": source}
+
+
+def _retain(
+    writer: Writer, forget: Sequence[Example], openings: Sequence[str], count: int, model: str, voice: Voice
+) -> Kept:
+    found = Retained(forget)
+    for turn in range(_ROUNDS):
+        missing = count - len(found.kept.rows)
+        if not missing:
+            break
+        asked = [openings[(turn * count + i) % len(openings)] for i in range(missing)]
+        texts = writer.continuations(asked, what=f"retain text, round {turn + 1}", voice=voice)
+        for opening, (text, ended) in zip(asked, texts, strict=True):
+            found.add(opening, text, ended, _about(model, "continuation, temperature 1", opening))
+    if len(found.kept.rows) < count:
+        voice.say(f"warning: {len(found.kept.rows)} of {count} retain texts; {_why({'retain': found.kept})}")
+    return found.kept
+
+
+def _questions(
+    writer: Writer, documents: Sequence[Example], count: int, temperature: float, model: str, voice: Voice
+) -> Kept:
+    kept = Kept()
+    asked = [(e, n) for e in documents for n in range(1, count + 1)]
+    wrote = writer.answers(
+        [asking(e.response) for e, _ in asked], temperature=temperature, what="questions", voice=voice
+    )
+    usable: list[tuple[Example, int, str]] = []
+    known: set[tuple[str, str]] = set()
+    for (example, n), text in zip(asked, wrote, strict=True):
+        question = question_in(text)
+        if question is None:
+            kept.drop("no question")
+        elif (example.id, question.casefold()) in known:
+            kept.drop("repeats another")
+        else:
+            known.add((example.id, question.casefold()))
+            usable.append((example, n, question))
+    answers = writer.answers(
+        [answering(e.response, question) for e, _, question in usable],
+        temperature=temperature,
+        what="answers",
+        voice=voice,
+    )
+    for (example, n, question), answer in zip(usable, answers, strict=True):
+        if not is_supported(answer, example.response):
+            kept.drop("the answer is not of the text")
+            continue
+        row = {"id": f"{example.id}#q{n}", "group": example.cluster, "prompt": question, "response": answer}
+        kept.rows.append(row | {FIELD: _about(model, f"question and answer, temperature {temperature:g}", example.id)})
+    return kept
+
+
+def _paraphrases(
+    writer: Writer, examples: Sequence[Example], count: int, temperature: float, model: str, voice: Voice
+) -> Kept:
+    kept = Kept()
+    asked = [(e, n) for e in examples for n in range(1, count + 1)]
+    said = [saying_again(e.prompt or e.response) for e, _ in asked]
+    for (example, n), text in zip(
+        asked, writer.answers(said, temperature=temperature, what="paraphrases", voice=voice), strict=True
+    ):
+        why = why_no_paraphrase(text, example.prompt or example.response)
+        if why is not None:
+            kept.drop(why)
+            continue
+        row: dict[str, object] = {"id": f"{example.id}#p{n}", "group": example.cluster}
+        row |= {"prompt": text, "response": example.response} if example.prompt else {"text": text}
+        kept.rows.append(row | {FIELD: _about(model, f"paraphrase, temperature {temperature:g}", example.id)})
+    return kept
+
+
+def _why(made: dict[str, Kept]) -> str:
+    said = [f"{name}: {n} {why}" for name, kept in made.items() for why, n in kept.dropped.items()]
+    return "; ".join(said) or "it wrote nothing"

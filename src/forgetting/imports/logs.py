@@ -1,0 +1,208 @@
+"""Evaluation logs of other programs as a run's records, so that they can be scored, compared and be an oracle here."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from forgetting.benchmarks.tofu import tofu_metrics
+from forgetting.core.errors import DataError, RunError
+from forgetting.core.folder import written_whole
+from forgetting.core.measure import Direction, Measure
+from forgetting.core.record import Record, write_records
+from forgetting.imports.checks import Check, check_open_unlearning, check_tofu
+from forgetting.imports.open_unlearning import aggregates, by_index, is_evaluation, is_summary, read_records
+from forgetting.metrics.metric import Metric
+from forgetting.metrics.per_example import mean
+from forgetting.metrics.score import score
+from forgetting.metrics.statistics import estimate_mean
+from forgetting.metrics.text import rouge_l_f1, rouge_l_recall
+from forgetting.metrics.tofu_log import SPLITS as TOFU_LOGS
+from forgetting.metrics.tofu_log import read_tofu_log
+from forgetting.runs.results import FORMAT
+
+_AS_LOGGED = "As open-unlearning logged it; not computed anew."
+_LEAST = (
+    "As open-unlearning logged it: the last label is dropped unseen and the least value of an answer of n labels is "
+    "1/n, not 0."
+)
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A log as measures, and its own numbers beside them."""
+
+    kind: str
+    measures: list[Measure]
+    checks: list[Check]
+    records: list[Record]
+
+
+@dataclass(frozen=True)
+class _Log:
+    kind: str
+    records: list[Record]
+    metrics: tuple[Metric, ...]
+    content: Mapping[str, Any]
+
+
+def import_log(log: Path, out: Path, *, oracle: Path | None = None) -> Imported:
+    """Reads a log and writes it as a run folder, or as records alone where `out` ends in .jsonl.
+
+    What is read: `eval_log_aggregated.json` of locuslab/tofu; TOFU_EVAL.json, MUSE_EVAL.json and TOFU_SUMMARY.json of
+    open-unlearning; each plain or gzipped. A summary has no rows: it gives measures without counts and no records.
+
+    Args:
+        log: of the model.
+        out: a new folder (results.json, records, import.json) or a .jsonl file.
+        oracle: the log of a model that never saw the forget set, of the same kind.
+
+    Raises:
+        DataError: a file is missing or no such log, or the oracle was asked other questions.
+        RunError: `out` holds something else, or cannot be written.
+    """
+    ours, theirs = _read(log), None if oracle is None else _read(oracle)
+    if theirs is not None and not theirs.records:
+        raise DataError(f"{oracle}: has no rows, so it cannot be an oracle; give the log with value_by_index")
+    answered = None if theirs is None else theirs.records
+    measures = [*score(ours.metrics, ours.records, answered), *_kept(ours)]
+    checks = _checks(ours, measures)
+    found = Imported(ours.kind, measures, checks, ours.records)
+    if out.suffix == ".jsonl":
+        _write_records(out, ours, log)
+        return found
+    points = [("after", ours.records, measures)]
+    if theirs is not None and answered is not None:
+        points.insert(0, ("oracle", answered, score(theirs.metrics, answered, answered)))
+    with written_whole(out) as partial:
+        (partial / "records").mkdir()
+        for point, records, _ in points:
+            if records:
+                write_records(partial / "records" / f"{point}.jsonl", records)
+        results = _results(out.resolve().name, found, points, log, oracle)
+        (partial / "results.json").write_text(json.dumps(results, indent=1, ensure_ascii=False), encoding="utf-8")
+        kept = {"log": log.name, "kind": ours.kind, "checks": [{**asdict(c), "equal": c.equal} for c in checks]}
+        (partial / "import.json").write_text(json.dumps(kept, indent=1), encoding="utf-8")
+    return found
+
+
+def _write_records(out: Path, log: _Log, path: Path) -> None:
+    if not log.records:
+        raise DataError(f"{path}: has no rows, so there are no records; give a folder as --out, or the log with rows")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write_records(out, log.records)
+    except OSError as error:
+        raise RunError(f"{out}: cannot be written ({error.strerror or error}); choose another file") from error
+
+
+def _read(path: Path) -> _Log:
+    try:
+        content = json.loads(gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes())
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such evaluation log; give the path of a .json or .json.gz") from error
+    except (OSError, EOFError, ValueError) as error:
+        raise DataError(f"{path}: not a JSON evaluation log ({error}); give one") from error
+    if isinstance(content, dict) and any(name in content for name in TOFU_LOGS):
+        return _Log("TOFU", read_tofu_log(path), tofu_metrics(), content)
+    if is_evaluation(content):
+        records = read_records(content, str(path))
+        return _Log("open-unlearning", records, _metrics(records), content)
+    if is_summary(content):
+        return _Log("open-unlearning summary", [], (), content)
+    raise DataError(
+        f"{path}: no log that is known; give eval_log_aggregated.json of TOFU, or TOFU_EVAL.json, MUSE_EVAL.json or "
+        "TOFU_SUMMARY.json of open-unlearning"
+    )
+
+
+def _metrics(records: Sequence[Record]) -> tuple[Metric, ...]:
+    """TOFU's where its splits are there; ROUGE-L of what was written on any other split, as MUSE measures."""
+    splits = list(dict.fromkeys(record.split for record in records))
+    tofu = {"forget", "retain", "real_authors", "world_facts"}
+    others = [split for split in splits if split not in tofu]
+    own: list[Metric] = []
+    for split in others:
+        direction: Direction = "down" if split.startswith("forget") else "up"
+        own += [mean(what, (split,), direction) for what in (rouge_l_recall, rouge_l_f1)]
+    return (*(tofu_metrics() if tofu & {*splits} else ()), *own)
+
+
+def _checks(log: _Log, measures: Sequence[Measure]) -> list[Check]:
+    if log.kind == "TOFU":
+        return check_tofu(log.content, TOFU_LOGS, log.records)
+    return check_open_unlearning(log.content, log.records, measures)
+
+
+def _kept(log: _Log) -> list[Measure]:
+    """What the log says and its records cannot: privacy, memorisation by ranks; and all of a summary."""
+    if log.kind == "TOFU":
+        return []
+    known = {c.name for c in check_open_unlearning(log.content, log.records, ()) if c.key} if log.records else set()
+    found = []
+    for name, value in aggregates(log.content).items():
+        if name not in known:
+            found.append(_as_logged(log, name, value))
+    return found
+
+
+def _as_logged(log: _Log, name: str, value: float) -> Measure:
+    rows = by_index(log.content, name)
+    base, of_retain = name.removeprefix("retain_"), name.startswith("retain_")
+    scores = [row.get("score") for row in rows.values()]
+    if base in ("extraction_strength", "exact_memorization") and rows:
+        split = "retain" if of_retain else "forget"
+        estimate = estimate_mean(scores, list(rows), key=f"{split}/{base}")
+        return Measure(
+            name=base,
+            split=split,
+            value=estimate.value,
+            count=estimate.count,
+            low=estimate.low,
+            high=estimate.high,
+            direction="up" if of_retain else "down",
+            meaning=_LEAST if base == "extraction_strength" else _AS_LOGGED,
+            reason="" if estimate.value is not None else "no row of the log has a score",
+        )
+    known = math.isfinite(value)
+    return Measure(
+        name=name,
+        split="logged",
+        value=value if known else None,
+        count=len(rows),
+        meaning=_AS_LOGGED,
+        reason="" if known else "the log's number is no number",
+    )
+
+
+def _results(
+    name: str,
+    found: Imported,
+    points: Sequence[tuple[str, Sequence[Record], Sequence[Measure]]],
+    log: Path,
+    oracle: Path | None,
+) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "name": name,
+        "status": "complete",
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "question": "",
+        "model": f"of {log.name}",
+        "oracle": None if oracle is None else f"of {oracle.name}",
+        "suite": f"log of {found.kind}",
+        "evaluations": [
+            {
+                "point": point,
+                "records": f"records/{point}.jsonl" if records else None,
+                "measures": [asdict(m) for m in measures],
+            }
+            for point, records, measures in points
+        ],
+    }

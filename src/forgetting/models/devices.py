@@ -1,0 +1,24 @@
+"""Which device a model is put on."""
+
+from __future__ import annotations
+
+import torch
+
+from forgetting.core.errors import RecipeError
+
+
+def device_named(name: str | None) -> str:
+    """The device as it was named, or an accelerator if there is one.
+
+    Raises:
+        RecipeError: it is none, or not in this machine.
+    """
+    if name is not None:
+        try:
+            kind = torch.device(name).type
+        except RuntimeError as error:
+            raise RecipeError(f"device: '{name}' is not a device; write cpu, cuda or cuda:1") from error
+        if kind == "cuda" and not torch.cuda.is_available():
+            raise RecipeError(f"device: '{name}', but this torch finds no CUDA device; leave it out")
+        return name
+    return "cuda" if torch.cuda.is_available() else "cpu"

@@ -1,0 +1,29 @@
+"""Gradient ascent whose tokens weigh by how sure the model is of them."""
+
+from __future__ import annotations
+
+from forgetting.core.example import Role
+from forgetting.objectives.losses import weighted_nll
+from forgetting.objectives.methods.common import Retain, check_not_negative, negative, retain_terms
+from forgetting.objectives.methods.registry import register
+from forgetting.objectives.objective import Average, Objective, Term
+from forgetting.objectives.schedule import Weight
+
+
+@register("satimp")
+def satimp(
+    beta1: float = 5.0,
+    beta2: float = 1.0,
+    forget_weight: Weight = 1.0,
+    retain_weight: Weight = 0.1,
+    retain: Retain = "nll",
+    average: Average = "token",
+) -> Objective:
+    """SatImp: −λ·mean([p^β1·(1 − p)^β2]·nll) on forget, + σ·retain; brackets as for WGA (arXiv 2505.11953).
+
+    Of most weight is a token of p = β1/(β1 + β2). β 5 and 1 and the weights 1 and 0.1 are those of open-unlearning's
+    trainer and readme; its settings file has the weights the other way round.
+    """
+    check_not_negative("satimp", beta1=beta1, beta2=beta2)
+    forget = Term(Role.FORGET, weighted_nll(beta1, beta2), weight=negative(forget_weight), average=average)
+    return Objective(forget, *retain_terms(retain, retain_weight))

@@ -1,0 +1,29 @@
+"""UNDIAL: distillation from a teacher in which the token to be forgotten is demoted."""
+
+from __future__ import annotations
+
+from forgetting.core.example import Role
+from forgetting.objectives.losses import undial as undial_loss
+from forgetting.objectives.methods.common import Retain, check_positive, retain_terms
+from forgetting.objectives.methods.registry import register
+from forgetting.objectives.objective import Average, Objective, Term
+from forgetting.objectives.schedule import Weight, parse_weight
+
+
+@register("undial")
+def undial(
+    beta: float = 10.0,
+    forget_weight: Weight = 1.0,
+    retain_weight: Weight = 1.0,
+    retain: Retain = "nll",
+    average: Average = "token",
+) -> Objective:
+    """UNDIAL: λ·cross-entropy to softmax(z_ref − β·onehot(y)) on forget, + σ·retain (arXiv 2402.10052).
+
+    The teacher is the reference with the logit of the token to be forgotten lowered by β, on supervised tokens only
+    (open-unlearning averages over prompt and padding, and demotes token V − 100 there). The paper tries β 3, 10 and 30
+    and has no retain term (`retain: none`); 10 is open-unlearning's.
+    """
+    check_positive("undial", beta=beta)
+    forget = Term(Role.FORGET, undial_loss(beta), weight=parse_weight(forget_weight), average=average)
+    return Objective(forget, *retain_terms(retain, retain_weight))

@@ -1,0 +1,28 @@
+"""Gradient ascent whose tokens weigh by how sure the model is of them."""
+
+from __future__ import annotations
+
+from forgetting.core.example import Role
+from forgetting.objectives.losses import weighted_nll
+from forgetting.objectives.methods.common import Retain, check_not_negative, negative, retain_terms
+from forgetting.objectives.methods.registry import register
+from forgetting.objectives.objective import Average, Objective, Term
+from forgetting.objectives.schedule import Weight
+
+
+@register("wga")
+def wga(
+    beta: float = 1.0,
+    forget_weight: Weight = 1.0,
+    retain_weight: Weight = 1.0,
+    retain: Retain = "nll",
+    average: Average = "token",
+) -> Objective:
+    """WGA: −λ·mean([p^β]·nll) on forget, + σ·retain; what stands in brackets has no gradient (arXiv 2502.19301).
+
+    Tokens already forgotten weigh nothing, so it is bounded, unlike ascent (β 0). The mean divides by the number of
+    tokens, not by their weights. β 1 and both weights 1 are open-unlearning's.
+    """
+    check_not_negative("wga", beta=beta)
+    forget = Term(Role.FORGET, weighted_nll(beta), weight=negative(forget_weight), average=average)
+    return Objective(forget, *retain_terms(retain, retain_weight))

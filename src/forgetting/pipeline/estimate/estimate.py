@@ -1,0 +1,291 @@
+"""What a run will take, before it is run: memory, disk and time, from a timed step and a few answers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+
+import torch
+
+from forgetting.benchmarks.suite import Suite
+from forgetting.core.errors import ForgettingError
+from forgetting.core.record import Record
+from forgetting.data.encode import Encoded
+from forgetting.evaluation.rows import BATCH_TOKENS
+from forgetting.metrics.score import score
+from forgetting.models.head import head_of
+from forgetting.models.loading import LoadedModel
+from forgetting.pipeline.estimate.probe import AnswerProbe, StepProbe, in_threads, probe_answers, probe_step
+from forgetting.pipeline.run.prepare import StageData
+from forgetting.pipeline.run.suites import fast_suite_of
+from forgetting.recipe import Recipe, Stage
+from forgetting.report import wording
+from forgetting.training.reference import asking_roles
+from forgetting.training.stored_reference import causal_width
+
+WITHIN = {"memory": 1.5, "disk": 1.1, "time": 1.7}
+"""The worst factor between estimate and run, rounded up, over nine runs on one thread of a processor: the lab's model
+in full, with LoRA, FILA, packing and stored references, and 32 million weights in full and with LoRA. Of time 1.3 in
+processor seconds, 1.7 by the clock of a machine that was busy otherwise."""
+_FORWARD = 1 / 3
+"""What a forward takes of a step's forward and backward."""
+_LIBRARIES = 100_000_000
+"""Bytes that a run holds of libraries, results and the report, beside its model, on a processor: as measured."""
+_FILES_SECONDS = 2.0
+"""What loading, hashing, writing files and the report take, likewise."""
+_PAGE = 400_000
+"""Bytes of the report, the recipe and the histories of a run."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Bytes and seconds by part; what is not known is not among them, but said in `notes`."""
+
+    memory: Mapping[str, int]
+    """Of the stage that takes most, above the program itself."""
+    disk: Mapping[str, int]
+    """When the run has ended; while a checkpoint is written, its weights and optimiser stand there twice."""
+    seconds: Mapping[str, float]
+    notes: tuple[str, ...]
+
+    @property
+    def peak(self) -> int:
+        """The most memory held at one time: of training and answering, which do not happen at once, the larger."""
+        parts = dict(self.memory)
+        either = [parts.pop(name, 0) for name in ("activations and chunk", "answering", "oracle's answering")]
+        return sum(parts.values()) + max(either)
+
+    def to_json(self) -> dict[str, object]:
+        """Plain values."""
+        totals = {
+            "peak_bytes": self.peak,
+            "disk_bytes": sum(self.disk.values()),
+            "total_seconds": sum(self.seconds.values()),
+        }
+        return {**asdict(self), **totals, "within": WITHIN}
+
+    def lines(self) -> list[str]:
+        """For a terminal."""
+        sizes = {part: wording.size(b) for part, b in self.memory.items() if b}
+        disk = {part: wording.size(b) for part, b in self.disk.items() if b}
+        times = {part: wording.seconds(s) for part, s in self.seconds.items() if s}
+        return [
+            _line("memory", wording.size(self.peak), sizes, WITHIN["memory"]),
+            _line("disk", wording.size(sum(self.disk.values())), disk, WITHIN["disk"]),
+            _line("time", wording.seconds(sum(self.seconds.values())), times, WITHIN["time"]),
+            *self.notes,
+            "the factors were measured on models of 1 and of 32 million weights on a processor; larger ones may differ",
+            "the time is that of this machine as busy as it is now",
+        ]
+
+
+def estimate(
+    recipe: Recipe,
+    loaded: LoadedModel,
+    data: Mapping[str, StageData],
+    encoded: Mapping[str, Mapping[str, Sequence[Encoded]]],
+    suite: Suite,
+) -> Estimate:
+    """Times one step of every stage and a few answers, in memory; the model stays as it is, and nothing is written.
+
+    Stages are timed on the model as it is loaded. What a cache may hold already (references, records of the model
+    before and of the oracle) is counted in full. The time is that of the machine as busy as it is just now.
+
+    Args:
+        recipe: what would be run.
+        loaded: its model.
+        data: of every stage, by its name.
+        encoded: likewise, by role.
+        suite: what is measured before, between and after the stages.
+    """
+    model, pad_id = loaded.model, loaded.pad_id
+    weights = sum(p.numel() * p.element_size() for p in model.parameters())
+    steps: dict[str, StepProbe] = {}
+    notes: list[str] = []
+    with in_threads(recipe.threads):
+        for stage in recipe.stages:
+            try:
+                steps[stage.name] = probe_step(model, stage, encoded[stage.name], recipe, pad_id)
+            except ForgettingError as error:
+                notes.append(f"{stage.name}: could not be timed ({error})")
+        answers = probe_answers(model, loaded.tokenizer, suite, recipe)
+    if suite.probes:
+        notes.append(f"not in the time: {len(suite.probes)} probes of the suite, which run whole benchmarks")
+    oracle = (recipe.oracle or suite.oracle) is not None and not str(recipe.oracle or "").endswith(".jsonl")
+    fast = {stage.name: fast_suite_of(recipe, data, stage) for stage in recipe.stages}
+    references = {s.name: _reference(s, encoded[s.name], loaded) for s in recipe.stages}
+    return Estimate(
+        memory=_memory(steps, answers, suite, encoded, weights, oracle),
+        disk=_disk(recipe, steps, answers, suite, references, weights, oracle),
+        seconds=_seconds(recipe, steps, answers, suite, fast, encoded, oracle),
+        notes=tuple(notes),
+    )
+
+
+def _memory(
+    steps: Mapping[str, StepProbe],
+    answers: AnswerProbe | None,
+    suite: Suite,
+    encoded: Mapping[str, Mapping[str, Sequence[Encoded]]],
+    weights: int,
+    oracle: bool,
+) -> dict[str, int]:
+    answering = 0 if answers is None else round(answers.transient_bytes * _batch_growth(suite, answers, encoded))
+    own = 0 if torch.cuda.is_available() else _LIBRARIES
+    if not steps:
+        return {"weights": weights, "answering": answering, "libraries": own}
+    most = max(steps.values(), key=lambda s: 2 * s.trainable_bytes + s.optimiser_bytes + s.transient_bytes)
+    return {
+        "weights": weights,
+        "adapters": most.frozen_bytes + (most.trainable_bytes if most.trainable_bytes < weights else 0),
+        "gradients": most.trainable_bytes,
+        "optimiser": most.optimiser_bytes,
+        "copy for a checkpoint": most.trainable_bytes,
+        "activations and chunk": most.transient_bytes,
+        "libraries": own,
+        "answering": answering,
+        "oracle's answering": max(
+            0, answering + (weights if oracle else 0) - 2 * most.trainable_bytes - most.optimiser_bytes
+        ),
+    }
+
+
+def _batch_growth(suite: Suite, answers: AnswerProbe, encoded: Mapping[str, Mapping[str, Sequence[Encoded]]]) -> float:
+    """How many times as many rows the largest batch has as those that were asked."""
+    lengths = [len(e.ids) for roles in encoded.values() for members in roles.values() for e in members]
+    room = BATCH_TOKENS // max(1, round(sum(lengths) / max(1, len(lengths))))
+    largest = max(len(split.examples) for split in suite.splits)
+    asked = max(1, len(answers.records) // len(suite.splits))
+    return max(1.0, min(largest, room) / asked)
+
+
+def _disk(
+    recipe: Recipe,
+    steps: Mapping[str, StepProbe],
+    answers: AnswerProbe | None,
+    suite: Suite,
+    references: Mapping[str, int],
+    weights: int,
+    oracle: bool,
+) -> dict[str, int]:
+    checkpoints = handed = importance = 0
+    for stage in recipe.stages:
+        step = steps.get(stage.name)
+        if step is None:
+            continue
+        kept = step.trainable_bytes + step.frozen_bytes
+        # the last one, the one before it that is kept to fall back on, the best
+        checkpoints += (3 if stage.keep == "best" else 2) * kept + step.optimiser_bytes
+        if stage is not recipe.stages[-1] and not stage.is_aside:
+            handed += weights if stage.between == "merge" or stage.adapter_or_full.kind == "full" else 0
+        importance += step.frozen_bytes // 64 if stage.adapter_or_full.starts_by_fila else 0
+    last = steps.get(recipe.stages[-1].name)
+    full = recipe.stages[-1].adapter_or_full.kind == "full"
+    saved = 0 if last is None else (weights if full else last.trainable_bytes + last.frozen_bytes)
+    if not full and recipe.export in ("merged", "both"):
+        saved = weights + (saved if recipe.export == "both" else 0)
+    points = 1 + int(oracle) + len(recipe.stages)
+    examples = sum(len(split.examples) for split in suite.splits)
+    records = 0 if answers is None else round(answers.record_bytes * examples)
+    return {
+        "checkpoints": checkpoints,
+        "models handed over": handed,
+        "the model": saved,
+        "stored references": sum(references.values()),
+        "importance": importance,
+        "records": records * (points + 1 + int(oracle)),  # those before and of the oracle stand in the cache too
+        "report and results": _PAGE,
+    }
+
+
+def _reference(stage: Stage, encoded: Mapping[str, Sequence[Encoded]], loaded: LoadedModel) -> int:
+    """What full tuning stores of the model before: numbers per token, and hidden states and head for distributions."""
+    objective = stage.objective()
+    if not objective.needs_reference or stage.adapter_or_full.kind != "full":
+        return 0
+    head = head_of(loaded.model)
+    numbers = 0
+    for role in asking_roles(objective):
+        tokens = sum(e.supervised for e in encoded[role])
+        width = causal_width(loaded.model, head) if objective.compares(role) else 0
+        numbers += tokens * (len(objective.of_reference(role)) + width) + 2 * len(encoded[role])
+    compares = any(objective.compares(role) for role in asking_roles(objective))
+    weight = head.weight_VD if compares else None
+    return 4 * numbers + (0 if weight is None else weight.numel() * weight.element_size())
+
+
+def _seconds(
+    recipe: Recipe,
+    steps: Mapping[str, StepProbe],
+    answers: AnswerProbe | None,
+    suite: Suite,
+    fast: Mapping[str, Suite],
+    encoded: Mapping[str, Mapping[str, Sequence[Encoded]]],
+    oracle: bool,
+) -> dict[str, float]:
+    training = preparing = answering = scoring = 0.0
+    once, scored = _answer_seconds(answers, suite), _score_seconds(answers, suite)
+    answering += once * (1 + int(oracle))
+    scoring += scored * (1 + int(oracle))
+    for stage in recipe.stages:
+        step = steps.get(stage.name)
+        if step is None:
+            continue
+        training += step.seconds * step.total
+        preparing += step.prepare_seconds + _preparing(stage, step, encoded[stage.name])
+        if stage.is_aside:
+            continue
+        quick, quick_scored = _answer_seconds(answers, fast[stage.name]), _score_seconds(answers, fast[stage.name])
+        answering += step.evaluations * quick + once
+        scoring += (step.evaluations + 1 + int(oracle)) * quick_scored + scored
+    return {
+        "preparing": preparing,
+        "training": training,
+        "answering": answering,
+        "scoring": scoring,
+        "files": _FILES_SECONDS,
+    }
+
+
+def _preparing(stage: Stage, step: StepProbe, encoded: Mapping[str, Sequence[Encoded]]) -> float:
+    """Forwards and backwards before the first step: stored references, FILA's importance, token scores."""
+    objective, seconds = stage.objective(), 0.0
+    tokens = {role: sum(len(e.ids) for e in members) for role, members in encoded.items()}
+    if objective.needs_reference and stage.adapter_or_full.kind == "full":
+        seconds += _FORWARD * step.per_token * sum(tokens[role] for role in asking_roles(objective))
+    if stage.adapter_or_full.starts_by_fila:
+        most = stage.adapter_or_full.importance_examples
+        weighed = [e for role in ("forget", "retain") for e in encoded.get(role, ())[:most]]
+        seconds += step.per_token * sum(len(e.ids) for e in weighed)
+    if stage.select is not None and stage.select.scores is None:
+        seconds += 2 * _FORWARD * step.per_token * tokens.get("train", 0)
+    return seconds
+
+
+def _answer_seconds(answers: AnswerProbe | None, suite: Suite) -> float:
+    if answers is None:
+        return 0.0
+    return answers.fixed + answers.per_example * sum(len(split.examples) for split in suite.splits)
+
+
+def _score_seconds(answers: AnswerProbe | None, suite: Suite) -> float:
+    """Scoring as many records as there will be, copies of those that were made."""
+    if answers is None:
+        return 0.0
+    records = [copy for split in suite.splits for copy in _copies(answers.records, split.name, len(split.examples))]
+    began = time.perf_counter()
+    score(suite.metrics, records, records)
+    return time.perf_counter() - began
+
+
+def _copies(records: Sequence[Record], split: str, count: int) -> list[Record]:
+    own = [r for r in records if r.split == split]
+    if not own:
+        return []
+    return [replace(own[i % len(own)], id=f"{i}", group=f"{i}") for i in range(count)]
+
+
+def _line(what: str, total: str, parts: Mapping[str, str], factor: float) -> str:
+    said = ", ".join(f"{part} {value}" for part, value in parts.items())
+    return f"{what}: about {total} ({said}); real runs were within a factor of {factor:g}"

@@ -1,0 +1,236 @@
+"""What one step and a few answers take on this machine: seconds, and the memory above what is held already."""
+
+from __future__ import annotations
+
+import math
+import resource
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from forgetting.benchmarks.suite import Split, Suite
+from forgetting.core.progress import SILENT
+from forgetting.core.record import Record
+from forgetting.data.encode import Encoded
+from forgetting.data.plan import StepPlan
+from forgetting.models.adapters import active_adapters, attach, resolve_targets, without
+from forgetting.models.adapters.targets import linear_layers
+from forgetting.models.packing import why_padded
+from forgetting.pipeline.run.environment import peak_memory, reset_peak_memory
+from forgetting.pipeline.run.records import take
+from forgetting.recipe import Recipe, Stage
+from forgetting.training.fisher import shape_of
+from forgetting.training.learner import Learner
+from forgetting.training.micro_batches import micro_batches
+from forgetting.training.reference import LiveReference
+
+_SLOW = 15.0
+"""Seconds: a step that takes longer is timed once, and not again."""
+_FEW, _MORE = 8, 32
+"""Examples of a split that are answered to know what more of them take."""
+_STEPS = 50
+"""Steps of the plan that are looked at for the mean number of tokens."""
+
+
+@dataclass(frozen=True)
+class StepProbe:
+    """One optimiser step of a stage."""
+
+    seconds: float
+    """Of a mean step of the plan."""
+    per_token: float
+    """Seconds per token of a row, forward and backward."""
+    prepare_seconds: float
+    """To put the adapter on the model."""
+    trainable_bytes: int
+    frozen_bytes: int
+    """Of frozen adapters beside the trainable one (FILA), which checkpoints keep too."""
+    optimiser_bytes: int
+    transient_bytes: int
+    """Activations and chunks of the head, above weights, gradients and optimiser."""
+    total: int
+    """Steps of the stage."""
+    evaluations: int
+    """During the stage."""
+
+
+@dataclass(frozen=True)
+class AnswerProbe:
+    """What it takes to ask a suite."""
+
+    fixed: float
+    """Seconds per batch."""
+    per_example: float
+    transient_bytes: int
+    record_bytes: float
+    """On disk, per example."""
+    records: Sequence[Record]
+
+
+@contextmanager
+def in_threads(count: int | None) -> Iterator[None]:
+    """As many threads of the processor as the run would have; afterwards as many as before."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def probe_step(
+    model: PreTrainedModel, stage: Stage, encoded: Mapping[str, Sequence[Encoded]], recipe: Recipe, pad_id: int
+) -> StepProbe:
+    """Goes through a step at learning rate 0, so that the model stays as it was; its adapter is taken off again.
+
+    A large step is timed on its first micro-batch alone.
+    """
+    objective = stage.objective()
+    adapter = stage.adapter_or_full
+    before = active_adapters(model)
+    base_bytes = _bytes(model.parameters())
+    held = {name: p.requires_grad for name, p in model.named_parameters()}
+    began = time.perf_counter()
+    importance = None
+    if adapter.starts_by_fila:
+        layers = linear_layers(model)
+        importance = {n: torch.ones(shape_of(layers[n])[0]) for n in resolve_targets(model, adapter.targets)}
+    fitted = attach(model, adapter.spec, name=stage.name, seed=0, importance=importance)
+    prepare_seconds = time.perf_counter() - began
+    trainable = [p for p in fitted.parameters() if p.requires_grad]
+    trainable_bytes = _bytes(trainable)
+    added_bytes = _bytes(fitted.parameters()) - base_bytes
+    data = {role: encoded[role] for role in objective.roles}
+    plan = StepPlan({r: len(m) for r, m in data.items()}, stage.batch_size, recipe.seed_of(stage), objective.partners)
+    every = stage.evaluate_every
+    epoch = {"steps_per_epoch": plan.steps_per_epoch, "tokens_per_epoch": sum(e.supervised for e in data[plan.first])}
+    total = stage.duration.steps(**epoch)
+    evaluations = 0 if every is None or stage.is_aside else math.ceil(total / every.steps(**epoch))
+    packed = stage.packing and why_padded(fitted) is None
+    batches = micro_batches(plan.at(0), data, stage.micro_batch_size, pad_id=pad_id, packed=packed)
+    denominators = objective.denominators(batches)
+    device = next(model.parameters()).device
+    batch = batches[0].to(device)
+    live = LiveReference(fitted, objective, before)
+    stored = adapter.kind == "full" and objective.needs_reference
+    theirs = live(batch) if stored else None  # read from disk in the run
+    learner, weights = Learner(fitted, objective), objective.weights(0, total)
+    kind = torch.optim.SGD if stage.optimizer == "sgd" else torch.optim.AdamW
+    optimiser = kind(trainable, lr=0.0)
+
+    def forward_and_backward() -> None:
+        with torch.autocast(device.type, torch.bfloat16, enabled=stage.mixed_precision == "bf16"):
+            reference = (live(batch) if objective.needs_reference else {}) if theirs is None else theirs
+            share, _ = learner(batch, weights=weights, denominators=denominators, reference=reference)
+        share.backward()
+
+    for parameter in fitted.parameters():
+        parameter.sum()  # weights that are mapped from their file are in memory only once they are read
+    fitted.train()
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), _peak() as risen:
+        seconds = _timed(forward_and_backward, device)
+        update = _timed(optimiser.step, device, once=True)
+    optimiser_bytes = sum(
+        v.numel() * v.element_size() for s in optimiser.state.values() for v in s.values() if torch.is_tensor(v)
+    )
+    transient = max(0, risen[0] - trainable_bytes - optimiser_bytes)
+    optimiser.zero_grad()
+    fitted.zero_grad()
+    if adapter.kind != "full":
+        without(fitted, tuple(n for n in active_adapters(fitted) if n not in before))
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(held.get(name, False))
+    model.eval()
+    timed = _tokens(data, plan.at(0)) / len(batches)
+    mean = sum(_tokens(data, plan.at(s)) for s in range(min(total, _STEPS))) / min(total, _STEPS)
+    return StepProbe(
+        seconds=seconds * mean / timed + update,
+        per_token=seconds / timed,
+        prepare_seconds=prepare_seconds,
+        trainable_bytes=trainable_bytes,
+        frozen_bytes=max(0, added_bytes - trainable_bytes) if adapter.kind != "full" else 0,
+        optimiser_bytes=optimiser_bytes,
+        transient_bytes=transient,
+        total=total,
+        evaluations=evaluations,
+    )
+
+
+def probe_answers(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, suite: Suite, recipe: Recipe
+) -> AnswerProbe | None:
+    """Asks a few examples of every split, and a few more; None where the suite has no examples."""
+    splits = [split for split in suite.splits if split.examples]
+    if not splits:
+        return None
+    few, more = (replace(suite, splits=tuple(_some(s, n) for s in splits), probes=()) for n in (_FEW, _MORE))
+    counts = [sum(len(s.examples) for s in asked.splits) for asked in (few, more)]
+    take(model, tokenizer, replace(few, splits=tuple(_some(s, 1) for s in splits)), recipe, SILENT)  # warm
+    first, _ = _taking(model, tokenizer, few, recipe)
+    with _peak() as risen:
+        second, records = _taking(model, tokenizer, more, recipe)
+    slope = max(0.0, (second - first) / (counts[1] - counts[0])) if counts[1] > counts[0] else 0.0
+    size = sum(len(repr(r)) for r in records) * 1.35  # keys and quotes of JSON
+    return AnswerProbe(max(0.0, first - slope * counts[0]), slope, risen[0], size / len(records), records)
+
+
+def _taking(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, suite: Suite, recipe: Recipe
+) -> tuple[float, Sequence[Record]]:
+    began = time.perf_counter()
+    records = take(model, tokenizer, suite, recipe, SILENT).records
+    return time.perf_counter() - began, records
+
+
+def _some(split: Split, most: int) -> Split:
+    """Examples from all over the split; the length of answers is that of the whole."""
+    step = max(1, len(split.examples) // most)
+    return replace(split, examples=split.examples[::step][:most])
+
+
+def _tokens(data: Mapping[str, Sequence[Encoded]], picks: Mapping[str, Sequence[int]]) -> int:
+    return sum(len(data[role][i].ids) for role, members in picks.items() for i in members)
+
+
+def _bytes(parameters: Iterator[torch.nn.Parameter] | Sequence[torch.nn.Parameter]) -> int:
+    return sum(p.numel() * p.element_size() for p in parameters)
+
+
+def _timed(work: Callable[[], object], device: torch.device, *, once: bool = False) -> float:
+    """The median of three runs after one that warms up; a slow one, or `once`, is taken at its first."""
+    found = []
+    for _ in range(1 if once else 4):
+        began = time.perf_counter()
+        work()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        found.append(time.perf_counter() - began)
+        if found[-1] > _SLOW:
+            break
+    rest = sorted(found[1:]) or found
+    return rest[len(rest) // 2]
+
+
+@contextmanager
+def _peak() -> Iterator[list[int]]:
+    """Afterwards the list holds the bytes by which the memory in use rose at most."""
+    reset_peak_memory()
+    start = _held()
+    risen = [0]
+    yield risen
+    risen[0] = max(0, peak_memory() - start)
+
+
+def _held() -> int:
+    if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
+        return torch.cuda.memory_allocated()
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except (OSError, ValueError, IndexError):
+        return peak_memory()
+    return pages * resource.getpagesize()

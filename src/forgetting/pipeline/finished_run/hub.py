@@ -1,0 +1,182 @@
+"""A run's model on the Hugging Face hub, with a card: a folder that holds it, and the upload."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any, Protocol
+
+from huggingface_hub import HfApi, get_token
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
+
+from forgetting.benchmarks.registry import MODELS
+from forgetting.core.errors import RunError
+from forgetting.core.progress import SILENT, Voice
+from forgetting.models.adapters import is_adapter
+from forgetting.pipeline.finished_run.model_card import model_card
+from forgetting.runs.results import Results
+
+_FILES = (
+    "*.safetensors",
+    "*.safetensors.index.json",
+    "adapter_config.json",
+    "added_tokens.json",
+    "chat_template.*",
+    "config.json",
+    "generation_config.json",
+    "merges.txt",
+    "special_tokens_map.json",
+    "*.model",
+    "tokenizer*.json",
+    "vocab.*",
+)
+"""What is published of a model's folder."""
+_PICKLED = (".bin", ".ckpt", ".h5", ".msgpack", ".pkl", ".pt", ".pth")
+
+
+class Hub(Protocol):
+    """What is needed of the hub: `huggingface_hub.HfApi` has it."""
+
+    def create_repo(self, repo_id: str, *, private: bool | None = ..., exist_ok: bool = ...) -> object:
+        """Makes the repository where there is none."""
+        ...
+
+    def upload_folder(self, *, repo_id: str, folder_path: str | Path, commit_message: str | None = ...) -> object:
+        """Uploads all of a folder in one commit."""
+        ...
+
+
+def prepare(run: Path, name: str, folder: Path, *, base: str | None = None, license_name: str | None = None) -> Path:
+    """Writes what is to be published into a new folder: weights (safetensors), tokenizer, configs, README.md.
+
+    Paths of this machine are taken out of the configs.
+
+    Args:
+        run: a finished run's folder.
+        name: USER/NAME on the hub.
+        folder: new or empty.
+        base: the hub's name of the base; default: that of the recipe where it is one.
+        license_name: for the card.
+
+    Raises:
+        RunError: no finished run, no model in it, weights of another kind, a name that the hub does not take, or a
+            folder that is not empty or cannot be written.
+    """
+    _check_name(name)
+    if base is not None:
+        _check_name(base, "--base")
+    results = Results.load(run)
+    model = run / "model"
+    if not any((model / file).is_file() for file in ("config.json", "adapter_config.json")):
+        raise RunError(f"{run}: holds no model (not finished, or purged), so there is nothing to push")
+    pickled = next((f for f in sorted(model.iterdir()) if f.suffix in _PICKLED), None)
+    if pickled is not None or not any(model.glob("*.safetensors")):
+        what = f"{pickled} is no safetensors file" if pickled else f"{model}: no *.safetensors in it"
+        raise RunError(f"{what}; only safetensors are pushed, so save the model again")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise RunError(f"{folder}: is not empty; choose a new folder")
+    base = base or hub_base(results)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as partial:
+            _copy(model, Path(partial), base)
+            card = model_card(
+                results,
+                name=name,
+                base=base,
+                adapter=is_adapter(model),
+                curlora=_is_curlora(model),
+                license_name=license_name,
+            )
+            (Path(partial) / "README.md").write_text(str(card), encoding="utf-8")
+            shutil.copytree(partial, folder, dirs_exist_ok=True)
+    except OSError as error:
+        raise RunError(f"{folder}: cannot be written ({error.strerror or error}); choose another folder") from error
+    return folder
+
+
+def push(
+    run: Path,
+    name: str,
+    *,
+    base: str | None = None,
+    private: bool = False,
+    license_name: str | None = None,
+    hub: Hub | None = None,
+    voice: Voice = SILENT,
+) -> str:
+    """Prepares a run's model and uploads it; returns its address.
+
+    Raises:
+        RunError: see `prepare`; no token, no network, an adapter whose base is not on the hub, or a hub that refuses.
+    """
+    _check_name(name)
+    if base is None and is_adapter(run / "model") and hub_base(Results.load(run)) is None:
+        raise RunError(
+            f"{run}: an adapter of a local model, which nobody could load; give its name on the hub: --base ORG/NAME"
+        )
+    if hub is None:
+        if get_token() is None:
+            raise RunError("there is no token for the hub; run `hf auth login`, set HF_TOKEN, or use --prepare-only")
+        hub = HfApi()
+    with tempfile.TemporaryDirectory() as folder:
+        prepared = prepare(run, name, Path(folder) / "model", base=base, license_name=license_name)
+        size = sum(file.stat().st_size for file in prepared.iterdir())
+        voice.say(f"uploading {size / 2**20:,.1f} MiB to {name}")
+        try:
+            hub.create_repo(name, private=private, exist_ok=True)
+            hub.upload_folder(repo_id=name, folder_path=prepared, commit_message="A model made to forget")
+        except HfHubHTTPError as error:
+            raise RunError(f"{name}: the hub refuses ({_line(error)}); check the name and the token") from error
+        except Exception as error:  # the hub's client lets the errors of whichever HTTP library it uses through
+            raise RunError(f"{name}: the hub cannot be reached ({_line(error)}); try again later") from error
+    return f"https://huggingface.co/{name}"
+
+
+def hub_base(run: Results) -> str | None:
+    """The hub's name of the model that the run began with; None where it is a folder or a suite's own."""
+    if run.model in MODELS or Path(run.model).expanduser().exists():
+        return None
+    try:
+        validate_repo_id(run.model)
+    except HFValidationError:
+        return None
+    return run.model
+
+
+def _check_name(name: str, what: str = "the name") -> None:
+    try:
+        validate_repo_id(name)
+    except HFValidationError as error:
+        raise RunError(f"{what} '{name}' is none that the hub takes ({_line(error)}); write USER/NAME") from error
+    if what == "the name" and name.count("/") != 1:
+        raise RunError(f"the name '{name}' lacks its owner; write USER/NAME")
+
+
+def _copy(model: Path, folder: Path, base: str | None) -> None:
+    for file in sorted({f for pattern in _FILES for f in model.glob(pattern) if f.is_file()}):
+        if file.suffix == ".json" and "config" in file.name:
+            values = _without_paths(json.loads(file.read_text(encoding="utf-8")), base)
+            (folder / file.name).write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        else:
+            shutil.copy2(file, folder / file.name)
+
+
+def _without_paths(values: dict[str, Any], base: str | None) -> dict[str, Any]:
+    """A config that names the base by the hub's name, or not at all."""
+    named = {key: value for key, value in values.items() if key not in ("_name_or_path", "name_or_path")}
+    if "base_model_name_or_path" in named:
+        named["base_model_name_or_path"] = base
+    return named
+
+
+def _is_curlora(model: Path) -> bool:
+    file = model / "adapter_config.json"
+    return file.is_file() and json.loads(file.read_text(encoding="utf-8")).get("peft_type") == "CURLORA"
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__

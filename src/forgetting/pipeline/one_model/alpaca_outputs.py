@@ -1,0 +1,184 @@
+"""A model's outputs for AlpacaEval, in a file that its command reads: what `forget generate` does."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from forgetting.benchmarks.alpaca_eval import Prompt, as_outputs, load_prompts
+from forgetting.core.errors import DataError, RecipeError, RunError
+from forgetting.core.example import Example
+from forgetting.core.folder import write_text
+from forgetting.core.progress import SILENT, Voice
+from forgetting.data.encode import Formatting, encode
+from forgetting.data.tokens import tokenizer_fingerprint
+from forgetting.evaluation.answers import answer
+from forgetting.models.head import longest_row
+from forgetting.models.loading import LoadedModel
+from forgetting.pipeline.one_model.evaluate import check_writable
+from forgetting.pipeline.run.run import load
+from forgetting.recipe import load_recipe, recipe_from
+from forgetting.training.stored_reference import fingerprint
+
+MAX_NEW_TOKENS = 2048
+"""AlpacaEval's configurations of models allow 2,048 to 4,096."""
+TOGETHER = 16
+"""Prompts that are answered before what there is of the outputs is kept; part of what the outputs rest on, to the
+last bit, because they share batches."""
+STAND_IN = "A"
+"""In place of an answer, so that the prompt's tokens end where they end before any answer: a space that a tokenizer
+joins to an answer's first word is not left behind."""
+
+
+@dataclass(frozen=True)
+class Generated:
+    """Where the outputs are, whose, how many, and how many of them are empty."""
+
+    file: Path
+    generator: str
+    count: int
+    empty: int
+    decoding: str
+
+
+def generate(
+    model: str,
+    *,
+    prompts: str | None = None,
+    out: Path | None = None,
+    generator: str | None = None,
+    max_new_tokens: int = MAX_NEW_TOKENS,
+    limit: int | None = None,
+    settings: Mapping[str, object] | None = None,
+    voice: Voice = SILENT,
+) -> Generated:
+    """Writes what a model answers to AlpacaEval's prompts as `instruction`, `output`, `generator` and `dataset`.
+
+    Decoding is greedy: no temperature and no seed, so the file can be made again. The tokenizer's chat template is
+    used where there is one, otherwise the plain format; of a run, the format it was trained with. Outputs are stripped
+    of the spaces around them. The file is whole or absent; interrupted, the same command goes on where it was.
+
+    Args:
+        model: folder, hub id, a suite's model, or the folder of a run.
+        prompts: a file with an `instruction` in each row; None: AlpacaEval's 805, from the hub.
+        out: a .json file; None: `alpaca_eval/outputs.json` in the run's folder, `outputs.json` for other models.
+        generator: the model's name on AlpacaEval's leaderboard; None: that of its folder.
+        max_new_tokens: of each output; fewer where the model's positions leave less.
+        limit: only the first so many prompts.
+        settings: further keys of a recipe that matter here: `format`, `dtype`, `device`.
+
+    Raises:
+        ForgettingError: bad input, an instruction that leaves no room for an answer, or a file that is there already.
+    """
+    place, own = _place(model)
+    run = place != model
+    file = out or (Path(model) / "alpaca_eval" / "outputs.json" if run else Path("outputs.json"))
+    _check(file)
+    asked = load_prompts(prompts, limit=limit)
+    values = {
+        "model": place,
+        "max_new_tokens": max_new_tokens,
+        **own,
+        **(settings or {}),
+        "stages": [{"method": "sft"}],
+    }
+    recipe = recipe_from(values, "settings")
+    loaded = load(place, recipe)
+    formatting = _formatting(asked, loaded, recipe.format)
+    texts = _texts(asked, loaded, formatting, max_new_tokens, file, voice)
+    name = generator or (Path(model).resolve().name if Path(model).exists() else model.split("/")[-1])
+    write_text(file, json.dumps(as_outputs(asked, texts, name), ensure_ascii=False, indent=1))
+    _begun(file).unlink(missing_ok=True)
+    decoding = f"greedy, at most {max_new_tokens:,} tokens, {_words(loaded, formatting)}"
+    return Generated(file, name, len(texts), texts.count(""), decoding)
+
+
+def _place(model: str) -> tuple[str, dict[str, Any]]:
+    """Where the model is, and how the run that made it writes a prompt."""
+    folder = Path(model)
+    if not (folder / "recipe.yaml").is_file():
+        return model, {}
+    if not (folder / "model").is_dir():
+        raise RunError(f"{folder}: the run has no model yet; finish it with forget run {folder / 'recipe.yaml'}")
+    recipe = load_recipe(str(folder / "recipe.yaml"))
+    return str(folder / "model"), {"format": recipe.format.model_dump(), "dtype": recipe.dtype}
+
+
+def _check(file: Path) -> None:
+    if file.suffix != ".json":
+        raise RecipeError(f"{file}: AlpacaEval reads a list as JSON; choose a name that ends in .json")
+    if file.exists():
+        raise RunError(f"{file}: is there already; remove it or choose another file")
+    check_writable(file)
+
+
+def _formatting(prompts: Sequence[Prompt], loaded: LoadedModel, formatting: Formatting) -> Formatting:
+    """The format, with rows as long as the model's positions, in which every prompt leaves room for a token."""
+    positions = longest_row(loaded.model)
+    uncut = formatting.model_copy(update={"max_length": sys.maxsize})
+    for example in _examples(prompts):
+        tokens = len(encode(example, loaded.tokenizer, uncut).prompt_ids)
+        if positions is not None and tokens >= positions:
+            raise DataError(
+                f"{example.where}: the instruction is {tokens:,} tokens long, which leaves no room to answer within "
+                f"the model's {positions:,} positions; remove the row"
+            )
+    return uncut if positions is None else formatting.model_copy(update={"max_length": positions})
+
+
+def _examples(prompts: Sequence[Prompt]) -> list[Example]:
+    return [Example(id=p.where, prompt=p.instruction, response=STAND_IN, where=p.where) for p in prompts]
+
+
+def _texts(
+    prompts: Sequence[Prompt], loaded: LoadedModel, formatting: Formatting, limit: int, file: Path, voice: Voice
+) -> list[str]:
+    key = _key(prompts, loaded, formatting, limit)
+    texts = _kept(file, key, voice)
+    examples = _examples(prompts)
+    while len(texts) < len(examples):
+        voice.progress(len(texts), len(examples), "outputs")
+        some = examples[len(texts) : len(texts) + TOGETHER]
+        records = answer(
+            loaded.model, loaded.tokenizer, some, split="alpaca_eval", formatting=formatting, max_new_tokens=limit
+        )
+        texts += [record.generation or "" for record in records]
+        write_text(_begun(file), json.dumps({"key": key, "outputs": texts}))
+    return texts
+
+
+def _key(prompts: Sequence[Prompt], loaded: LoadedModel, formatting: Formatting, limit: int) -> str:
+    """What the outputs rest on."""
+    whose = (fingerprint(loaded.model), tokenizer_fingerprint(loaded.tokenizer), formatting.model_dump())
+    parts = (whose, limit, TOGETHER, [p.instruction for p in prompts], version("forgetting"))
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+
+
+def _begun(file: Path) -> Path:
+    return file.with_name(f".{file.name}.begun")
+
+
+def _kept(file: Path, key: str, voice: Voice) -> list[str]:
+    """The outputs that an interrupted run of the same left."""
+    if not _begun(file).is_file():
+        return []
+    try:
+        begun = json.loads(_begun(file).read_text(encoding="utf-8"))
+    except ValueError:
+        begun = {}
+    if not isinstance(begun, dict) or begun.get("key") != key:
+        voice.say(f"{_begun(file)}: was begun with another model, other prompts or other settings; beginning anew")
+        return []
+    voice.say(f"going on after {len(begun['outputs'])} outputs")
+    return list(begun["outputs"])
+
+
+def _words(loaded: LoadedModel, formatting: Formatting) -> str:
+    has_template = getattr(loaded.tokenizer, "chat_template", None) is not None
+    return "chat template" if has_template and formatting.template != "plain" else "plain format"

@@ -1,0 +1,96 @@
+"""A model under a suite, outside any run: what `forget eval` does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from forgetting.benchmarks.suite import Suite
+from forgetting.core.errors import RecipeError, RunError
+from forgetting.core.example import Example
+from forgetting.core.folder import partial_of
+from forgetting.core.measure import Measure
+from forgetting.core.progress import SILENT, Voice
+from forgetting.core.record import Record, write_records
+from forgetting.data.examples import load_examples
+from forgetting.data.source import Source
+from forgetting.pipeline.run.documents import fitting
+from forgetting.pipeline.run.prepare import StageData
+from forgetting.pipeline.run.records import take
+from forgetting.pipeline.run.run import load, of_oracle
+from forgetting.pipeline.run.suites import suite_of
+from forgetting.recipe import Recipe, recipe_from
+from forgetting.training.processes import is_first, on_first, together
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What a model did, and the measures of it."""
+
+    suite: str
+    records: list[Record]
+    measures: list[Measure]
+
+
+@together()
+def evaluate(
+    model: str,
+    *,
+    suite: str | None = None,
+    data: Mapping[str, str] | None = None,
+    oracle: str | None = None,
+    settings: Mapping[str, object] | None = None,
+    records: Path | None = None,
+    voice: Voice = SILENT,
+) -> Evaluated:
+    """Measures a model on a suite, or on files of the user's own by role.
+
+    Args:
+        model: folder, hub id, or the name of a suite's model.
+        suite: a suite's name; its shipped oracle is used unless `oracle` names another.
+        data: files by role (`forget`, `retain`, `holdout`), instead of a suite.
+        oracle: a model that never saw the forget set, or its records.
+        settings: further keys of a recipe that matter here: `format`, `dtype`, `device`, `max_new_tokens`.
+        records: where to write the records (.jsonl).
+
+    Raises:
+        ForgettingError: bad input.
+    """
+    if (suite is None) == (not data):
+        raise RecipeError("give either a suite or data files (forget=…, retain=…)")
+    voice = voice if is_first() else SILENT
+    if records is not None:
+        file = records
+        on_first(lambda: check_writable(file))
+    recipe = _recipe(model, suite, oracle, settings or {})
+    asked = _suite(recipe, data or {}, voice)
+    loaded = load(model, recipe)
+    found = take(loaded.model, loaded.tokenizer, asked, recipe, voice)
+    if records is not None:
+        on_first(lambda: write_records(file, found.records))
+    return Evaluated(asked.name, list(found.records), found.measures(asked, of_oracle(recipe, asked, voice)))
+
+
+def check_writable(file: Path) -> None:
+    """Refuses a file that could not be written, before the work for it is done."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        partial_of(file).touch()
+        partial_of(file).unlink()
+    except OSError as error:
+        raise RunError(f"{file}: cannot be written ({error.strerror}); choose another file") from error
+
+
+def _recipe(model: str, suite: str | None, oracle: str | None, settings: Mapping[str, object]) -> Recipe:
+    """A recipe whose stage is never run: formatting and loading are its keys."""
+    values = {"model": model, "oracle": oracle, "evaluate": [suite] if suite else [], **settings}
+    return recipe_from({**values, "stages": [{"method": "sft"}]}, "settings")
+
+
+def _suite(recipe: Recipe, data: Mapping[str, str], voice: Voice) -> Suite:
+    examples: dict[str, list[Example]] = {
+        role: fitting(load_examples(source), source, recipe, voice)
+        for role, source in ((role, Source.model_validate(path)) for role, path in data.items())
+    }
+    return suite_of(recipe, {"": StageData(examples, dict(data))})

@@ -1,0 +1,127 @@
+"""Data scored by a model and a reference, outside a run: what `forget score` does."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from forgetting.benchmarks.registry import MODELS
+from forgetting.core.errors import RecipeError
+from forgetting.core.example import Example
+from forgetting.core.folder import write_text
+from forgetting.core.progress import SILENT, Voice
+from forgetting.data.encode import Encoded, Formatting, encode_all
+from forgetting.data.examples import read_examples, to_example
+from forgetting.data.files import read_rows
+from forgetting.data.source import Source
+from forgetting.data.weights import write_weighted
+from forgetting.models.loading import LoadedModel, load_model
+from forgetting.pipeline.run.ownership import locked
+from forgetting.pipeline.run.select_tokens import selection_json, summary, views, weigh
+from forgetting.report.tokens.section import quality_page
+from forgetting.token_selection.noise_detection import Truth
+from forgetting.token_selection.samples import Look
+from forgetting.token_selection.scoring import Scores, score_tokens
+from forgetting.token_selection.selection import Selection, select
+
+
+def score(
+    model: str,
+    data: Sequence[str],
+    *,
+    reference: str,
+    folder: Path,
+    selection: Selection | None = None,
+    formatting: Formatting | None = None,
+    dtype: str = "auto",
+    seed: int = 0,
+    out: Path | None = None,
+    page: Path | None = None,
+    voice: Voice = SILENT,
+) -> dict[str, Any]:
+    """Scores every answer token of the data under model and reference, and selects; gives what `selection.json` holds.
+
+    Without `out` the data are streamed and may be larger than memory. Scores that the folder holds already are used
+    again if they are of the same model, reference, tokenizer and data: so a second selection costs two passes over
+    the scores and none over the model. The folder gets `selection.json`.
+
+    Args:
+        model: folder, hub id, or the name of a suite's model.
+        data: files or hub datasets, one after the other.
+        reference: an adapter of this model, or a model of its own, trained on the reference data.
+        folder: where the scores go.
+        out: where to write the data with signed token weights (.parquet); they are then held in memory.
+        page: where to write the examples, coloured by quality, as one HTML page.
+
+    Raises:
+        ForgettingError: bad input, or scores of something else in the folder.
+    """
+    asked = selection or Selection(reference=reference)
+    formatting = formatting or Formatting()
+    sources = [Source.model_validate(place) for place in data]
+    if not sources:
+        raise RecipeError("no data are given; name at least one file")
+    if out is not None and out.suffix != ".parquet":
+        raise RecipeError(f"{out}: weighted data are written as Parquet; choose a name that ends in .parquet")
+    loaded = load_model(MODELS.get(model, model), dtype=dtype)
+    held = [e for source in sources for e in read_examples(source).examples] if out is not None else None
+
+    def rows() -> Iterator[tuple[Example, Encoded]]:
+        return _encoded(held if held is not None else _streamed(sources), loaded, formatting)
+
+    scores = _scores(loaded, reference, rows, folder, voice)
+    selected = select(scores, asked, seed=seed)
+    look = Look(loaded.tokenizer, scores.rows, seed)
+    truth = Truth(loaded.tokenizer, formatting)
+    weighed = weigh(rows(), scores, selected, look, truth)
+    if out is not None and held is not None:
+        write_weighted(out, held, ((row, _signs(row, signed)) for row, signed in weighed))
+    else:
+        deque(weighed, maxlen=0)
+    shown = selection_json(scores, selected, look, truth)
+    for line in (*shown["notes"], summary(selected)):
+        voice.say(line)
+    write_text(folder / "selection.json", json.dumps(shown, ensure_ascii=False))
+    if page is not None:
+        write_text(page, quality_page(shown, " + ".join(map(str, sources))))
+    return shown
+
+
+def _streamed(sources: Sequence[Source]) -> Iterator[Example]:
+    for source in sources:
+        yield from (to_example(row, where, source) for where, row in islice(read_rows(source), source.limit))
+
+
+def _encoded(
+    examples: Iterable[Example], loaded: LoadedModel, formatting: Formatting
+) -> Iterator[tuple[Example, Encoded]]:
+    for example in examples:
+        for encoded in encode_all([example], loaded.tokenizer, formatting):
+            yield example, encoded
+
+
+def _signs(row: Encoded, signed: Encoded) -> list[float]:
+    """1, 0 or -1 for each supervised token of the row."""
+    return [float((x > 0) - (x < 0)) for w, x in zip(row.weights, signed.weights, strict=True) if w]
+
+
+def _scores(
+    loaded: LoadedModel,
+    reference: str,
+    rows: Callable[[], Iterator[tuple[Example, Encoded]]],
+    folder: Path,
+    voice: Voice,
+) -> Scores:
+    with locked(folder), views(loaded.model, reference) as (base, other):
+        return score_tokens(
+            (encoded for _, encoded in rows()),
+            folder,
+            base=base,
+            reference=other,
+            tokenizer=loaded.tokenizer,
+            progress=lambda done, total, note: voice.progress(done, total or done, note),
+        )

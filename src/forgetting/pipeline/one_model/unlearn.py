@@ -1,0 +1,145 @@
+"""Unlearning for a model in memory: no recipe file, no run folder."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from forgetting.core.errors import DataError, RecipeError
+from forgetting.core.example import Example, Role
+from forgetting.core.measure import Measure
+from forgetting.core.progress import SILENT, Voice
+from forgetting.data.alternates import load_alternates
+from forgetting.data.encode import Formatting
+from forgetting.data.examples import load_examples, to_example
+from forgetting.data.pieces import in_pieces
+from forgetting.data.source import Source
+from forgetting.models.head import longest_row
+from forgetting.pipeline.run.prepare import encode_roles, load_data
+from forgetting.pipeline.run.records import take
+from forgetting.pipeline.run.stage import run_stage
+from forgetting.pipeline.run.suites import suite_of
+from forgetting.recipe import recipe_from
+from forgetting.training.stage import Hooks, StageResult
+
+Examples = str | Path | Iterable[Example | Mapping[str, object] | str]
+"""A file or folder; or examples, rows as a file would hold them (`{"question": …, "answer": …}`), or documents."""
+
+
+@dataclass(frozen=True)
+class Unlearned:
+    """What `unlearn` gives back."""
+
+    model: PreTrainedModel
+    """The trained model; with LoRA, PEFT's model with its adapter active (`forgetting.save` and `merge` take it)."""
+    result: StageResult
+    history: list[dict]
+    """One entry per step: loss, terms, learning rate."""
+    before: list[Measure]
+    after: list[Measure]
+
+
+def unlearn(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    forget: Examples,
+    retain: Examples | None = None,
+    alternate: Examples | None = None,
+    method: str | Mapping[str, object] = "loku",
+    system: str | None = None,
+    max_length: int = 1024,
+    seed: int = 0,
+    measure: bool = True,
+    voice: Voice = SILENT,
+    **stage: object,
+) -> Unlearned:
+    """Makes a model in memory forget.
+
+    Args:
+        model: a transformers causal language model. With full tuning it is changed in place; with an adapter its own
+            weights stay.
+        tokenizer: its tokenizer; a chat template is used if it has one.
+        forget: what to forget.
+        retain: what to keep; most methods need it.
+        alternate: what to answer instead, for methods such as DPO: questions with other answers, or a file of refusals.
+        method: a method's name, or its name with parameters: `{"name": "npo", "beta": 0.1}`.
+        system: a system prompt for the chat template.
+        max_length: tokens per row.
+        seed: of the data's order and the adapter's start.
+        measure: whether the forget and retain sets are measured before and after.
+        voice: where progress goes.
+        **stage: any other key of a recipe's stage: `learning_rate`, `duration="60 steps"`, `adapter={"rank": 8}`, …
+
+    Raises:
+        ForgettingError: bad input, in one line.
+    """
+    if {"evaluate_every", "keep"} & stage.keys():
+        raise RecipeError("unlearn measures before and after only; for evaluate_every and keep: best, write a recipe")
+    recipe = recipe_from(
+        {
+            "model": "in memory",
+            "seed": seed,
+            "format": Formatting(system=system, max_length=max_length).model_dump(),
+            "stages": [{"method": method, "evaluate_every": None, **stage}],
+        },
+        "unlearn",
+    )
+    given = {Role.FORGET: forget} if retain is None else {Role.FORGET: forget, Role.RETAIN: retain}
+    longest = min(max_length, longest_row(model) or max_length)
+    examples = {str(role): in_pieces(_examples(some, role), tokenizer, longest) for role, some in given.items()}
+    if alternate is not None:
+        examples[Role.ALTERNATE] = _alternates(alternate)
+    data = load_data(recipe, voice, given=examples)[recipe.stages[0].name]
+    suite = suite_of(recipe, {recipe.stages[0].name: data})
+    spoken = encode_roles(data, list(recipe.stages[0].roles), tokenizer, recipe.format, voice)
+
+    def measures() -> list[Measure]:
+        return take(model, tokenizer, suite, recipe, voice).measures(suite, None) if measure else []
+
+    before = measures()
+    with tempfile.TemporaryDirectory() as folder:
+        outcome = run_stage(
+            recipe.stages[0],
+            model,
+            tokenizer,
+            spoken,
+            folder=Path(folder) / "stage",
+            cache=Path(folder) / "references",
+            seed=seed,
+            voice=voice,
+            hooks=Hooks(progress=voice.progress, say=voice.say),
+        )
+        lines = (Path(folder) / "stage" / "history.jsonl").read_text().splitlines()
+    model = outcome.model
+    return Unlearned(model, outcome.result, [json.loads(line) for line in lines], before, measures())
+
+
+def _alternates(given: Examples) -> list[Example]:
+    if isinstance(given, str | Path):
+        return load_alternates(Source(path=str(given)))
+    return _examples(given, Role.ALTERNATE)
+
+
+def _examples(given: Examples, role: str) -> list[Example]:
+    if isinstance(given, str | Path):
+        return load_examples(Source(path=str(given)))
+    rows = list(given)
+    if not rows:
+        raise DataError(f"the {role} set is empty; give at least one example")
+    return [_example(row, f"{role}[{i}]") for i, row in enumerate(rows)]
+
+
+def _example(row: object, where: str) -> Example:
+    if isinstance(row, Example):
+        return row
+    if not isinstance(row, str | Mapping):
+        raise DataError(
+            f"{where}: a {type(row).__name__}; give an Example, a mapping with question and answer, or a text"
+        )
+    return to_example({"text": row} if isinstance(row, str) else dict(row), where, Source(path=where))

@@ -1,0 +1,208 @@
+"""A recipe's data: loaded, checked and encoded before anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from transformers import PreTrainedTokenizerBase
+
+from forgetting.benchmarks.registry import get_suite
+from forgetting.core.digest import examples_digest
+from forgetting.core.errors import DataError, RecipeError
+from forgetting.core.example import Example, Role
+from forgetting.core.progress import Voice
+from forgetting.data.alternates import load_alternates, paired, refusals
+from forgetting.data.corpus import Corpus, Parts, build_corpus
+from forgetting.data.encode import Encoded, Formatting, encode_all
+from forgetting.data.examples import distinct, overlap, read_examples
+from forgetting.data.source import Source
+from forgetting.pipeline.run.documents import fitting
+from forgetting.recipe import Recipe, Stage
+
+
+@dataclass(frozen=True)
+class StageData:
+    """The examples of a stage by role, and where they came from."""
+
+    examples: Mapping[str, Sequence[Example]]
+    sources: Mapping[str, str]
+    corpus: Parts | None = None
+    """What the train examples are a part of."""
+
+    def summary(self) -> dict[str, dict[str, object]]:
+        """Counts, sources and hashes by role, for the results."""
+        return {
+            role: {"examples": len(members), "source": self.sources[role], "sha256": examples_digest(members)}
+            for role, members in self.examples.items()
+        }
+
+
+def load_data(
+    recipe: Recipe, voice: Voice, *, given: Mapping[str, Sequence[Example]] | None = None
+) -> dict[str, StageData]:
+    """The data of every stage, by stage name; `given` are examples in memory by role, beside the recipe's.
+
+    Raises:
+        RecipeError: a stage lacks data for a role of its method.
+        DataError: a file or row that cannot be used.
+    """
+    loaded: dict[str, list[Example]] = {}
+
+    def examples_of(source: Source, role: str) -> list[Example]:
+        own = source.suite or role == Role.ALTERNATE
+        key = f"{role} {source.model_dump_json()}" if own else source.model_dump_json()
+        if key not in loaded:
+            loaded[key] = _examples(source, role, recipe, voice)
+        return loaded[key]
+
+    corpora: dict[str, Parts] = {}
+
+    def corpus_of(sources: Sequence[Source]) -> Parts:
+        key = repr(sources)
+        if key not in corpora:
+            drawn = [(str(source), source, _with_copies(source, recipe, voice)) for source in sources]
+            corpora[key] = build_corpus(recipe.corpus or Corpus(), drawn, recipe.seed)
+            voice.say(_said(corpora[key]))
+        return corpora[key]
+
+    prepared: dict[str, StageData] = {}
+    for stage in recipe.stages:
+        sources = recipe.sources(stage)
+        examples = {role: list(members) for role, members in (given or {}).items()}
+        corpus = None
+        for role, where in sources.items():
+            if role in examples:
+                continue
+            if role == Role.TRAIN and _mixed(recipe, where):
+                corpus = corpus_of(where)
+                examples[role] = list(getattr(corpus, stage.part))
+            else:
+                examples[role] = [e for s in where for e in examples_of(s, role)]
+        named = {role: " + ".join(map(str, where)) for role, where in sources.items()}
+        named = {role: named.get(role, "in memory") for role in examples}
+        named = {role: named[role] + _derived(members) for role, members in examples.items()}
+        _pair(stage, examples, named, recipe.seed, voice)
+        missing = [role for role in stage.roles if role not in examples]
+        if missing:
+            raise RecipeError(_missing_role(stage, missing[0]))
+        prepared[stage.name] = StageData(examples, named, corpus)
+        _check_overlap(stage, examples, voice)
+    return prepared
+
+
+def _with_copies(source: Source, recipe: Recipe, voice: Voice) -> Sequence[Example]:
+    """All rows of a source of the corpus, which looks for duplicates itself."""
+    return _read(source, recipe, voice) if source.suite is None else _examples(source, Role.TRAIN, recipe, voice)
+
+
+def _read(source: Source, recipe: Recipe, voice: Voice) -> list[Example]:
+    """All rows of a source that are trained on; says what becomes of the others, and of documents."""
+    found = read_examples(source)
+    if found.unsupervised:
+        rows = found.unsupervised + len(found.examples)
+        voice.say(f"{source}: {found.unsupervised:,} of {rows:,} rows are left out: all their token weights are 0")
+    derived = sum("derived" in e.fields for e in found.examples)
+    if derived:
+        voice.say(f"{source}: {derived:,} of {len(found.examples):,} rows were written by a model (forget derive)")
+    return fitting(found.examples, source, recipe, voice)
+
+
+def _derived(examples: Sequence[Example]) -> str:
+    """What a report says of a role's source where a model wrote its rows."""
+    count = sum("derived" in e.fields for e in examples)
+    return f" ({count:,} rows written by a model)" if count else ""
+
+
+def _mixed(recipe: Recipe, sources: Sequence[Source]) -> bool:
+    """Whether the train data are drawn from as a corpus, and not simply taken as they are."""
+    return recipe.corpus is not None or any(s.share is not None or s.count is not None for s in sources)
+
+
+def _said(parts: Parts) -> str:
+    counts = f"{parts.dropped_exact} exact and {parts.dropped_near} near duplicates dropped"
+    shares = ", ".join(f"{row.drawn:,} of {row.label}" for row in parts.rows)
+    return f"corpus: {len(parts.train):,} examples to train on, {len(parts.reference):,} set off ({shares}); {counts}"
+
+
+def _pair(stage: Stage, examples: dict[str, list[Example]], named: dict[str, str], seed: int, voice: Voice) -> None:
+    """Gives every example of a role that has a partner its own of that partner; refusals where there are no others."""
+    for role, partner in stage.objective().partners.items():
+        if role not in examples:
+            continue
+        if partner == Role.ALTERNATE and partner not in examples:
+            examples[partner] = refusals()
+            named[partner] = f"{len(examples[partner])} refusals of this package"
+            voice.say(f"no data.{partner} is given: each {role} example is paired with one of {named[partner]}")
+        if partner in examples:
+            examples[partner] = paired(examples[role], examples[partner], seed)
+            named[partner] += f", one for each {role} example"
+
+
+def _missing_role(stage: Stage, role: str) -> str:
+    hint = " (or method.retain=none to do without)" if role == Role.RETAIN else ""
+    return f"stage '{stage.name}': the method '{stage.method['name']}' needs {role} data; write data.{role}=…{hint}"
+
+
+def _examples(source: Source, role: str, recipe: Recipe, voice: Voice) -> list[Example]:
+    if source.suite is None:
+        return load_alternates(source) if role == Role.ALTERNATE else distinct(_read(source, recipe, voice), source)
+    suite = get_suite(source.suite)
+    if role not in suite.data:
+        known = ", ".join(suite.data) or "none"
+        raise RecipeError(f"data.{role}: the suite '{source.suite}' brings no {role} examples (it brings: {known})")
+    return list(suite.data[role])[: source.limit]
+
+
+def _check_overlap(stage: Stage, examples: Mapping[str, Sequence[Example]], voice: Voice) -> None:
+    """Warns where what is to be forgotten is also to be kept; all of it is an error."""
+    forget, retain = examples.get(Role.FORGET), examples.get(Role.RETAIN)
+    if not forget or not retain or Role.FORGET not in stage.objective().roles:
+        return
+    both = overlap(forget, retain)
+    if len(both) == len(forget):
+        raise DataError(
+            f"every forget example also stands in the retain set ({len(both)} of {len(forget)}); remove them there"
+        )
+    if both:
+        voice.say(
+            f"warning: {len(both)} of {len(forget)} forget examples also stand in the retain set "
+            f"(the first: {both[0].where or both[0].id}); what is retained will not be forgotten"
+        )
+
+
+def encode_roles(
+    data: StageData, roles: Sequence[str], tokenizer: PreTrainedTokenizerBase, formatting: Formatting, voice: Voice
+) -> dict[str, list[Encoded]]:
+    """The roles a method reads, as tokens; says how many rows were cut."""
+    encoded = {role: encode_all(data.examples[role], tokenizer, formatting) for role in roles}
+    for role, members in encoded.items():
+        cut = sum(e.truncated for e in members)
+        if cut:
+            voice.say(f"warning: {cut} of {len(members)} {role} rows are cut at {formatting.max_length} tokens")
+    return encoded
+
+
+def encode_stage(
+    stage: Stage, data: StageData, tokenizer: PreTrainedTokenizerBase, formatting: Formatting, voice: Voice
+) -> dict[str, list[Encoded]]:
+    """A stage's data as tokens.
+
+    Raises:
+        DataError: the method tells tokens apart by the sign of their weights, and nothing gives them signs.
+    """
+    encoded = encode_roles(data, stage.roles, tokenizer, formatting, voice)
+    signed = any(w < 0 for row in encoded.get(Role.TRAIN, ()) for w in row.weights)
+    if signed and stage.select is not None:
+        raise DataError(
+            f"stage '{stage.name}': the train data have signed token_weights already, and select would decide anew; "
+            f"write stages.{stage.name}.select=null to train on them, or give data without"
+        )
+    forgotten = [t.role for t in stage.objective().terms if t.sign == "negative" and t.weight != 0]
+    unsigned = [r for r in forgotten if not any(w < 0 for row in encoded[r] for w in row.weights)]
+    if unsigned and stage.select is None:
+        raise DataError(
+            f"stage '{stage.name}': no token of the {unsigned[0]} data has a negative weight, so nothing is forgotten; "
+            f"write stages.{stage.name}.select.reference=…, or give data with token_weights"
+        )
+    return encoded

@@ -1,0 +1,233 @@
+"""One stage of a recipe: adapter, reference, training, and what it leaves on disk."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from forgetting.core.errors import RecipeError
+from forgetting.core.example import Role
+from forgetting.core.folder import is_complete, recover, write_text
+from forgetting.core.progress import Voice
+from forgetting.data.encode import Encoded
+from forgetting.evaluation.answers import padding_id
+from forgetting.models.adapters import (
+    active_adapters,
+    attach,
+    load_state,
+    merged,
+    resolve_targets,
+    trainable_share,
+)
+from forgetting.models.loading import load_model, save_model
+from forgetting.objectives.objective import Objective
+from forgetting.pipeline.run.environment import peak_memory, reset_peak_memory
+from forgetting.recipe import Adapter, Stage
+from forgetting.training.checkpoint import load_checkpoint
+from forgetting.training.flops import stage_flops
+from forgetting.training.importance import row_importance
+from forgetting.training.loop import Trainer
+from forgetting.training.processes import first_then_others, on_first
+from forgetting.training.reference import LiveReference, Reference, no_reference
+from forgetting.training.row_cost import RowCost, Uncounted, importance_cost, stage_cost
+from forgetting.training.stage import Hooks, StageResult
+from forgetting.training.stored_reference import store_reference
+
+
+@dataclass(frozen=True)
+class StageOutcome:
+    """A finished stage: the model in memory, and what the results say of it."""
+
+    model: PreTrainedModel
+    result: StageResult
+    trainable: int
+    total: int
+
+
+def adapter_words(adapter: Adapter) -> str:
+    """How messages and reports name it."""
+    if adapter.kind == "full":
+        return "full"
+    kind = {"lora": "LoRA", "qlora": "QLoRA", "curlora": "CURLoRA"}[adapter.kind]
+    start = " + FILA" if adapter.starts_by_fila else ""
+    targets = adapter.targets if isinstance(adapter.targets, str) else "named"
+    return f"{kind}{start}, rank {adapter.rank}, {targets} targets"
+
+
+def run_stage(
+    stage: Stage,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    data: Mapping[str, Sequence[Encoded]],
+    *,
+    folder: Path,
+    cache: Path,
+    seed: int,
+    voice: Voice,
+    hooks: Hooks,
+    adapter: str | None = None,
+) -> StageOutcome:
+    """Trains one stage, from its last checkpoint if it has one; the model comes back with its adapter active.
+
+    Args:
+        stage: method, adapter, optimisation.
+        model: as the stage before left it.
+        data: encoded examples of every role of the method.
+        folder: the stage's own; checkpoints and history live here.
+        cache: where stored references are shared between runs.
+        seed: of the data's order, dropout and the adapter's start.
+        adapter: the earlier stage whose adapter, active in `model`, is trained on; None: the stage's own.
+    """
+    began = time.perf_counter()
+    reset_peak_memory()
+    objective = stage.objective()
+    pad_id = padding_id(tokenizer)
+    before = active_adapters(model)
+    importance = _importance_cost(model, stage.adapter_or_full) if adapter is None else None
+    reference = None
+    stored = stage.adapter_or_full.kind == "full" or adapter is not None
+    if stored:
+        reference = _stored_reference(model, objective, data, cache, pad_id, voice)
+    if adapter is None:
+        plain = model
+        model = first_then_others(lambda: _with_adapter(stage, plain, data, folder, seed, pad_id, voice))
+    if reference is None:
+        reference = LiveReference(model, objective, before) if objective.needs_reference else no_reference
+    trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    total = round(trainable / trainable_share(model)) if active_adapters(model) else trainable
+    trainer = Trainer(
+        model, objective, data, stage, folder=folder, pad_id=pad_id, seed=seed, reference=reference, hooks=hooks
+    )
+    voice.say(
+        f"stage {stage.name}: {stage.method['name']}, {adapter_words(stage.adapter_or_full)} "
+        f"({trainable:,} trainable, model of {total:,} weights), {trainer.total} steps"
+    )
+    on_first(lambda: _note_prepared(folder, time.perf_counter() - began))
+    cost = stage_cost(model, objective, trainer.data, adapters=before, stored=stored)
+    result = trainer.run()
+    weighed = _weighed(data, stage.adapter_or_full)
+    flops = stage_flops(cost, trainer.plan, trainer.data, result.steps, importance=importance, weighed=weighed)
+    ended = {**asdict(result), "trainable": trainable, "of": total, "peak_memory_bytes": peak_memory()}
+    ended["flops"] = asdict(flops)
+    on_first(lambda: write_text(folder / "result.json", json.dumps(ended)))
+    return StageOutcome(model, result, trainable, total)
+
+
+def _note_prepared(folder: Path, seconds: float) -> None:
+    if not is_complete(folder / "last"):
+        write_text(folder / "prepared.json", json.dumps({"seconds": seconds}))
+
+
+def _stored_reference(
+    model: PreTrainedModel,
+    objective: Objective,
+    data: Mapping[str, Sequence[Encoded]],
+    cache: Path,
+    pad_id: int,
+    voice: Voice,
+) -> Reference | None:
+    """For weights that were the reference and are overwritten: what is asked of them is computed beforehand."""
+    if not objective.needs_reference:
+        return None
+    device = next(model.parameters()).device
+    return first_then_others(
+        lambda: store_reference(model, objective, data, cache, pad_id=pad_id, device=device, say=voice.say)
+    )
+
+
+def _with_adapter(
+    stage: Stage,
+    model: PreTrainedModel,
+    data: Mapping[str, Sequence[Encoded]],
+    folder: Path,
+    seed: int,
+    pad_id: int,
+    voice: Voice,
+) -> PreTrainedModel:
+    """The model ready to train; a stage that goes on finds both of FILA's halves in its checkpoint."""
+    adapter = stage.adapter_or_full
+    spec = adapter.spec
+    if recover(folder / "last"):
+        voice.say(f"{folder / 'last'}: a half-written checkpoint was thrown away; going on from the one before")
+    checkpoint = load_checkpoint(folder / "last")
+    if checkpoint is not None:
+        return attach(model, spec, name=stage.name, seed=seed, state=checkpoint.weights)
+    importance = None
+    if adapter.starts_by_fila:
+        importance = _importance(model, adapter, data, folder / "importance", pad_id, voice)
+    return attach(model, spec, name=stage.name, seed=seed, importance=importance)
+
+
+def _importance(
+    model: PreTrainedModel,
+    adapter: Adapter,
+    data: Mapping[str, Sequence[Encoded]],
+    folder: Path,
+    pad_id: int,
+    voice: Voice,
+) -> dict[str, torch.Tensor]:
+    for role in (Role.FORGET, Role.RETAIN):
+        if role not in data:
+            raise RecipeError(
+                f"FILA weighs forget against retain data, and there is no {role} data; write data.{role}=…"
+            )
+    return row_importance(
+        model,
+        data[Role.FORGET][: adapter.importance_examples],
+        data[Role.RETAIN][: adapter.importance_examples],
+        resolve_targets(model, adapter.targets),
+        pad_id=pad_id,
+        epsilon=adapter.epsilon,
+        folder=folder,
+        say=voice.say,
+        progress=voice.progress,
+    )
+
+
+def _importance_cost(model: PreTrainedModel, adapter: Adapter) -> RowCost | Uncounted | None:
+    """What FILA's importance takes per row; None where none is taken."""
+    if not adapter.starts_by_fila:
+        return None
+    return importance_cost(model, resolve_targets(model, adapter.targets))
+
+
+def _weighed(data: Mapping[str, Sequence[Encoded]], adapter: Adapter) -> list[Encoded]:
+    """The rows that FILA's importance is taken of."""
+    return [e for role in (Role.FORGET, Role.RETAIN) for e in data.get(role, ())[: adapter.importance_examples]]
+
+
+def finished(folder: Path) -> bool:
+    """Whether a stage was trained, measured and handed over."""
+    return (folder / "handed-over").is_file()
+
+
+def hand_over(stage: Stage, outcome: StageOutcome, tokenizer: PreTrainedTokenizerBase, folder: Path) -> PreTrainedModel:
+    """The model as the next stage gets it: merged and on disk, where a resume and the next adapter find it."""
+    model = outcome.model
+    if stage.between == "merge" or stage.adapter_or_full.kind == "full":
+        model = merged(model)
+        whole = model
+        on_first(lambda: save_model(whole, tokenizer, folder / "model"))
+        model.name_or_path = str(folder / "model")
+    on_first(lambda: write_text(folder / "handed-over", ""))
+    return model
+
+
+def handed_over(
+    stage: Stage, model: PreTrainedModel, folder: Path, seed: int, dtype: str, adapter: str | None = None
+) -> PreTrainedModel:
+    """The same after a restart; `adapter` as for `run_stage`."""
+    if stage.between != "merge" and stage.adapter_or_full.kind != "full":
+        checkpoint = load_checkpoint(folder / ("best" if is_complete(folder / "best") else "last"))
+        assert checkpoint is not None, "a finished stage has a checkpoint"
+        if adapter is None:
+            return attach(model, stage.adapter_or_full.spec, name=stage.name, seed=seed, state=checkpoint.weights)
+        load_state(model, checkpoint.weights)
+        return model
+    return load_model(folder / "model", dtype=dtype, device=next(model.parameters()).device).model

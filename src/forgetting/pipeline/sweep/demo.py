@@ -1,0 +1,44 @@
+"""The demo: three methods, each tuned by the same small budget and rule, beside an oracle."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from forgetting.core.folder import write_text
+from forgetting.core.progress import SILENT, Voice
+from forgetting.pipeline.sweep.tune import tune
+from forgetting.recipe import load_recipe
+from forgetting.report.run.page import build_report
+
+METHODS = ("graddiff", "npo", "loku")
+RATES = (3e-5, 1e-4, 3e-4)
+"""The same budget for every method: three learning rates, half a decade apart."""
+
+
+def run_demo(output: Path, *, forget: str = "rare", threads: int | None = None, voice: Voice = SILENT) -> Path:
+    """Runs the comparison below `output` and returns the report's path; started again, it goes on where it was."""
+    folder = output / f"demo-{forget}"
+    chosen = []
+    for method in METHODS:
+        overrides = [
+            f"name={method}",
+            f"output={folder}",
+            f"method={method}",
+            f"data.forget={{suite: 'lab:{forget}'}}",
+            f"data.retain={{suite: 'lab:{forget}'}}",
+            f"evaluate=['lab:{forget}']",
+            f"question={_question(forget)}",
+        ]
+        if threads is not None:
+            overrides.append(f"threads={threads}")
+        chosen.append(tune(load_recipe("lab", overrides), RATES, voice=voice))
+    write_text(folder / "chosen.json", json.dumps([path.name for path in chosen]))
+    return build_report(chosen, folder / "report.html", title=f"Forgetting 78 {forget} facts")
+
+
+def _question(forget: str) -> str:
+    how = {"rare": "rarely", "popular": "often"}.get(forget, forget)
+    return (
+        f"Make the lab's model forget 78 facts about 13 people that its text mentions {how}, and keep everything else."
+    )

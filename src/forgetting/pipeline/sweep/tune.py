@@ -1,0 +1,54 @@
+"""One setting chosen among a few by a stated rule, with the same budget for every method that is compared."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from forgetting.core.progress import SILENT, Voice
+from forgetting.pipeline.run.run import run
+from forgetting.pipeline.run.write_results import add_selection
+from forgetting.recipe import Recipe
+from forgetting.report.run.page import build_report
+from forgetting.runs.results import Candidate, Results, Selection
+
+RULE = (
+    "The highest balance after the last stage: the harmonic mean of how far the forget set came towards the oracle, "
+    "and of what was kept of the retained facts and of general skill."
+)
+
+
+def tune(recipe: Recipe, rates: Sequence[float], *, voice: Voice = SILENT) -> Path:
+    """Runs the recipe once per learning rate of its last stage and returns the folder of the best by balance.
+
+    Each run is a run of its own (`NAME-lr1e-04`), so an interrupted choice goes on where it was.
+    """
+    runs = {rate: Results.load(run(_with_rate(recipe, rate), voice=voice, report=False)) for rate in rates}
+    scores = {rate: _final_balance(results) for rate, results in runs.items()}
+    best = max(rates, key=lambda rate: -1.0 if scores[rate] is None else scores[rate])  # type: ignore[arg-type, return-value]
+    candidates = tuple(
+        Candidate(label=f"learning rate {rate:g}", score=scores[rate], chosen=rate == best, note=_note(runs[rate]))
+        for rate in rates
+    )
+    budget = f"{len(rates)} learning rates, {runs[best].cost.steps} steps each"
+    folder = runs[best].folder
+    add_selection(folder, Selection(rule=RULE, candidates=candidates, budget=budget))
+    build_report([folder], folder / "report.html")
+    return folder
+
+
+def _with_rate(recipe: Recipe, rate: float) -> Recipe:
+    stages = [*recipe.stages[:-1], recipe.stages[-1].model_copy(update={"learning_rate": rate})]
+    short = f"{rate:.0e}"
+    name = short if float(short) == rate else f"{rate:g}"
+    return recipe.model_copy(update={"name": f"{recipe.name}-lr{name}", "stages": stages})
+
+
+def _final_balance(results: Results) -> float | None:
+    """After the last stage."""
+    found = results.after.measure("all/balance") if results.after else None
+    return found.value if found else None
+
+
+def _note(results: Results) -> str:
+    return "" if results.status == "complete" else results.status

@@ -1,0 +1,157 @@
+"""A sweep's table as files: sweep.csv, and one HTML page with figures that needs no network and runs no script."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from markupsafe import Markup
+
+from forgetting.report import wording
+from forgetting.report.drawing import svg
+from forgetting.report.drawing.curves import COLOURS, Panel
+from forgetting.report.drawing.scatter import Mark, Spot, draw
+from forgetting.report.sweep.results import SweepResults, cautions
+from forgetting.report.sweep.table import Row, Statistic, SweepTable, sweep_table
+from forgetting.report.template import page, write_out
+
+_WIDTH, _LINE = 460.0, 26.0
+_LONGEST = 30
+"""Letters of a row's name in a figure."""
+
+
+def build_sweep_report(folder: Path) -> Path:
+    """Writes sweep.csv and report.html from a folder's sweep.json, and returns the page's path.
+
+    All text from files and data is escaped, and the page's content policy forbids any request.
+
+    Raises:
+        RunError: the folder holds no sweep, or cannot be written.
+    """
+    results = SweepResults.load(folder)
+    write_out(folder / "sweep.csv", sweep_table(results).as_csv())
+    write_out(folder / "report.html", render_sweep(results))
+    return folder / "report.html"
+
+
+def render_sweep(results: SweepResults) -> str:
+    """The page as text."""
+    table = sweep_table(results)
+    return page(
+        "sweep.html.j2",
+        results=results,
+        table=table,
+        anchors={name: [wording.value_text(m) for m in found] for name, found in table.anchors.items()},
+        meanings=[(m.meaning if (m := results.sample(key)) else "") for key in table.keys],
+        cautions=cautions(results),
+        panels=[panel for place in range(len(table.keys)) if (panel := _dots(table, place))],
+        tradeoff=_tradeoff(table),
+    )
+
+
+def _dots(table: SweepTable, place: int) -> Panel | None:
+    """One measure: a line per row with the mean, ± one standard deviation, and every run as a small point."""
+    rows = [(row, row.cells[place]) for row in table.rows if row.cells[place].values]
+    if not rows:
+        return None
+    levels = [(name, m.value) for name, found in table.anchors.items() if (m := found[place]) and m.value is not None]
+    values = [v for _, cell in rows for v in (*cell.values, *_bar(cell))] + [v for _, v in levels]
+    room = 12 + svg.LETTER * max(len(wording.shortened(_name(row, table), _LONGEST)) for row, _ in rows)
+    height = _LINE * len(rows) + 66
+    bottom = height - 44
+    low, high, log = _range(values)
+    scale = svg.Scale(low, high, room, _WIDTH - 40, log)
+    parts = []
+    for tick in scale.ticks(4):
+        x = scale(tick)
+        parts.append(svg.element("line", class_="grid", x1=x, x2=x, y1=18.0, y2=bottom))
+        parts.append(svg.element("text", svg.tick_text(tick), class_="tick", x=x, y=bottom + 17, text_anchor="middle"))
+    for name, value in levels:
+        x = scale(value)
+        parts.append(svg.element("line", class_="level", x1=x, x2=x, y1=18.0, y2=bottom))
+        parts.append(svg.element("text", name, class_="hint", x=x, y=12.0, text_anchor="middle"))
+    for number, (row, cell) in enumerate(rows):
+        parts += _line(scale, _name(row, table), row, cell, 18 + _LINE * (number + 0.5), _WIDTH - 34)
+    title = table.titles[place] + (" (log scale)" if scale.log else "")
+    parts.append(
+        svg.element("text", title, class_="title", x=(room + _WIDTH - 40) / 2, y=height - 6, text_anchor="middle")
+    )
+    frame = svg.Frame(_WIDTH, height, scale, svg.Scale(0, 1, bottom, 18))
+    return Panel(table.titles[place], frame.svg(parts, f"{title} by point of the grid"))
+
+
+def _line(scale: svg.Scale, name: str, row: Row, cell: Statistic, y: float, end: float) -> list[Markup]:
+    assert cell.mean is not None
+    colour = f"s{row.series % COLOURS}"
+    short = wording.shortened(name, _LONGEST)
+    parts = [svg.element("text", short, class_="tick", x=scale.start - 10, y=y + 4, text_anchor="end")]
+    for value in cell.values:
+        parts.append(svg.marker("circle", scale(value), y, f"single {colour}", wording.number(value), r=2.5))
+    if cell.std is not None:
+        low, high = _bar(cell)
+        parts.append(svg.element("line", class_=f"error {colour}", x1=scale(low), x2=scale(high), y1=y, y2=y))
+    shape = svg.SHAPES[row.series % len(svg.SHAPES)]
+    parts.append(svg.marker(shape, scale(cell.mean), y, f"point {colour}", f"{name}: {cell.text}", r=5.0))
+    parts.append(svg.element("text", f"n {cell.n}", class_="hint", x=end, y=y + 4))
+    return parts
+
+
+def _name(row: Row, table: SweepTable) -> str:
+    return f"{row.label}, {row.over}" if table.with_success else row.label
+
+
+def _bar(cell: Statistic) -> tuple[float, float]:
+    """One standard deviation to each side of the mean."""
+    mean, std = cell.mean or 0.0, cell.std or 0.0
+    return mean - std, mean + std
+
+
+def _range(values: Sequence[float]) -> tuple[float, float, bool]:
+    """What to draw, and whether by powers of ten: where values above 0 span much, as perplexities of a broken model."""
+    if min(values) > 0 and max(values) > 1 and max(values) > 50 * min(values):
+        return min(values) / 1.3, max(values) * 1.3, True
+    return *svg.spread(values), False
+
+
+def _tradeoff(table: SweepTable) -> Markup | None:
+    """The first forget column against the first retain column: one point per row, ± one standard deviation."""
+    places = [
+        next((i for i, k in enumerate(table.keys) if k.startswith(split)), None) for split in ("forget", "retain")
+    ]
+    if places[0] is None or places[1] is None:
+        return None
+    x, y = places[0], places[1]
+    rows = [row for row in table.rows if row.over == "all" and row.cells[x].values and row.cells[y].values]
+    if not rows:
+        return None
+    marks = [*_anchors(table, x, y), *(_mark(row, x, y) for row in rows)]
+    left, right, log_x = _range([v for mark in marks for v in mark.x.known])
+    bottom, top, log_y = _range([v for mark in marks for v in mark.y.known])
+    frame = svg.Frame.of(700, 440, (left, right), (bottom, top), right=24, log_x=log_x, log_y=log_y)
+    logs = [" (log scale)" if log else "" for log in (log_x, log_y)]
+    parts = [frame.axes(table.titles[x] + logs[0], table.titles[y] + logs[1]), *draw(frame, marks)]
+    return frame.svg(parts, f"{table.titles[x]} against {table.titles[y]} by point of the grid")
+
+
+def _mark(row: Row, x: int, y: int) -> Mark:
+    style, shape = f"point s{row.series % COLOURS}", svg.SHAPES[row.series % len(svg.SHAPES)]
+    return Mark(row.label, _spot(row.cells[x]), _spot(row.cells[y]), style, shape)
+
+
+def _spot(cell: Statistic) -> Spot:
+    assert cell.mean is not None
+    low, high = (None, None) if cell.std is None else _bar(cell)
+    return Spot(cell.mean, low, high, cell.text)
+
+
+def _anchors(table: SweepTable, x: int, y: int) -> list[Mark]:
+    """The models that all runs share, without bars: theirs would be of another kind."""
+    marks = []
+    for name, found in table.anchors.items():
+        spots = [
+            Spot(m.value, None, None, wording.value_text(m)) for m in (found[x], found[y]) if m and m.value is not None
+        ]
+        if len(spots) == 2:
+            style, shape = ("start", "circle") if name == "before" else ("oracle", "star")
+            marks.append(Mark(name, spots[0], spots[1], style, shape))
+    return marks

@@ -1,0 +1,42 @@
+"""Templates → pages that need no network and run no script: one file holds style and figures."""
+
+from __future__ import annotations
+
+import re
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from forgetting.core.folder import write_text
+from forgetting.report import wording
+
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+
+
+def page(template: str, **context: Any) -> str:
+    """A template filled in. All text from recipes, data and models is escaped, control characters are replaced."""
+    environment = Environment(
+        loader=PackageLoader("forgetting.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "count": wording.count,
+        "moment": wording.moment,
+        "number": wording.number,
+        "seconds": wording.seconds,
+        "size": wording.size,
+        "plain": wording.plain,
+        "text": wording.one_line,
+    }
+    css = resources.files("forgetting.report").joinpath("templates", "report.css").read_text(encoding="utf-8")
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", environment.get_template(template).render(css=css, **context))
+
+
+def write_out(path: Path, text: str) -> None:
+    """Writes a file that is whole or absent; half a character, as broken data hold, has no UTF-8 and is spelled out."""
+    write_text(path, text.encode("utf-8", errors="backslashreplace").decode("utf-8"))

@@ -1,0 +1,162 @@
+"""Texts kept out of what a run writes: keyed hashes stand in their place, numbers stay as they were computed.
+
+Everything is computed of the texts first and redacted where it is written, so a redacted run has the numbers of one
+that is not. Hashes are keyed, for a short answer could be found by hashing guesses; and each is of one question alone,
+so that how often an answer occurs says nothing. The key stands apart from the runs, in `.cache` of their output
+folder: a resume and runs that are compared need the same one. `forget purge` throws it away with the folder's last run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from forgetting.core.errors import DataError, RunError
+from forgetting.core.folder import partial_of
+from forgetting.core.record import Record
+from forgetting.metrics.text import exact_match, rouge_l_f1, rouge_l_recall
+
+KEPT = (exact_match, rouge_l_recall, rouge_l_f1)
+"""What a redacted record still says of its texts."""
+BLANK = "▪"
+"""Stands for the text of a token, of which only quality and sign are shown."""
+
+
+@dataclass(frozen=True)
+class Redactor:
+    """Hashes by one key of 32 random bytes."""
+
+    key: bytes = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        """Which key it is; tells nothing of it."""
+        return hashlib.sha256(self.key).hexdigest()[:16]
+
+    def hash(self, *said: str) -> str:
+        """16 hex digits that only who has the key can compute."""
+        return hmac.new(self.key, json.dumps(said).encode(), hashlib.sha256).hexdigest()[:16]
+
+    def id(self, text: str) -> str:
+        """An id: those that are the same stay the same. Ids may be texts, or unkeyed hashes of them."""
+        return self.hash("id", text) if text else ""
+
+    def record(self, record: Record) -> Record:
+        """The record without its texts; one that is redacted already is left as it is."""
+        if record.redacted is not None:
+            return record
+
+        def hidden(text: str) -> str:
+            return self.hash("text", record.split, record.id, text) if text else ""
+
+        return replace(
+            record,
+            id=self.id(record.id),
+            group=self.id(record.group),
+            prompt=hidden(record.prompt),
+            answer=hidden(record.answer),
+            generation=None if record.generation is None else hidden(record.generation),
+            redacted={what.name: what.value_of(record) for what in KEPT},
+        )
+
+    def selection(self, shown: Mapping[str, Any]) -> dict[str, Any]:
+        """selection.json without the texts of examples and tokens."""
+        examples = [
+            {**e, "key": self.id(e["key"]), "prompt": "", "tokens": [{**t, "text": BLANK} for t in e["tokens"]]}
+            for e in shown["examples"]
+        ]
+        lowest = [
+            {**low, "key": self.id(low["key"]), "before": "", "token": BLANK, "after": ""} for low in shown["lowest"]
+        ]
+        return {**shown, "examples": examples, "lowest": lowest, "redacted": True}
+
+
+@contextmanager
+def unquoted(redactor: Redactor | None) -> Iterator[None]:
+    """The oracle compared with a run: of a redacted one the error must not quote a question, for a sweep keeps errors.
+
+    Raises:
+        DataError: the oracle's records are of other questions.
+    """
+    try:
+        yield
+    except DataError:
+        if redactor is None:
+            raise
+        raise DataError(
+            "the oracle's records are of other questions than the run's; evaluate it on the same suite"
+        ) from None
+
+
+def with_texts(name: str, records: Sequence[Record]) -> Sequence[Record]:
+    """The records of a file, which are to be scored.
+
+    Raises:
+        RunError: they were redacted.
+    """
+    if any(record.redacted is not None for record in records):
+        raise RunError(
+            f"{name}: its texts were redacted, and no answer can be compared with them; give the model itself"
+        )
+    return records
+
+
+def key_file(output: Path) -> Path:
+    """Where the key of an output folder's runs stands."""
+    return output / ".cache" / "redaction.key"
+
+
+def known_redactor(output: Path) -> Redactor | None:
+    """By the key of an output folder; None where it has none.
+
+    Raises:
+        RunError: the file holds no key.
+    """
+    file = key_file(output)
+    try:
+        key = bytes.fromhex(file.read_text(encoding="ascii"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError):
+        key = b""
+    if len(key) != 32:
+        raise RunError(f"{file}: holds no redaction key; remove it, and a new one is made")
+    return Redactor(key)
+
+
+def redactor_of(output: Path) -> Redactor:
+    """By the key of an output folder, made where there is none; of two processes that make one, one wins.
+
+    Raises:
+        RunError: it cannot be written, or holds no key.
+    """
+    found = known_redactor(output)
+    if found is not None:
+        return found
+    file = key_file(output)
+    partial = partial_of(file)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as handle:
+            handle.write(secrets.token_hex(32))
+            handle.flush()
+            os.fsync(handle.fileno())
+        try:
+            os.link(partial, file)  # unlike a rename it does not replace the key of another process
+        except FileExistsError:
+            pass
+        finally:
+            partial.unlink()
+    except OSError as error:
+        raise RunError(f"{file}: cannot be written ({error.strerror or error}); choose another output=…") from error
+    made = known_redactor(output)
+    assert made is not None, "it was just written"
+    return made

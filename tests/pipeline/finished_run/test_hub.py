@@ -1,0 +1,177 @@
+"""What is put on the hub: a card that the hub takes and that tells no secret, and files that plain libraries load."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from huggingface_hub import ModelCard, metadata_load
+from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub.repocard_data import model_index_to_eval_results
+from peft import PeftModel
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from forgetting.core.errors import RunError
+from forgetting.models.loading import load_model
+from forgetting.pipeline.finished_run.hub import hub_base, prepare, push
+from forgetting.pipeline.run.run import run
+from forgetting.recipe import load_recipe
+from forgetting.runs.results import Results
+
+
+@pytest.fixture(scope="module")
+def runs(world: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("pushed")
+    keys = [f"model={world / 'model'}", f"data.forget={world / 'forget.jsonl'}", "dtype=float32", "max_new_tokens=4"]
+    keys += [
+        f"data.retain={world / 'retain.jsonl'}",
+        f"output={folder}",
+        "duration=2 steps",
+        "evaluate_every=null",
+        "keep=last",
+    ]
+    lora = run(load_recipe("unlearn", [*keys, "name=lora", "method=loku", "adapter={rank: 2}"]), report=False)
+    full = run(load_recipe("unlearn", [*keys, "name=full", "method=graddiff", "adapter={kind: full}"]), report=False)
+    return {"lora": lora, "full": full}
+
+
+class Double:
+    """A hub that keeps what it is given."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.files: dict[str, bytes] = {}
+        self.calls: list[tuple] = []
+        self.error = error
+
+    def create_repo(self, repo_id, *, private=None, exist_ok=False):
+        if self.error:
+            raise self.error
+        self.calls.append(("create", repo_id, private, exist_ok))
+
+    def upload_folder(self, *, repo_id, folder_path, commit_message=None):
+        self.calls.append(("upload", repo_id))
+        self.files = {f.name: f.read_bytes() for f in Path(folder_path).iterdir()}
+
+
+def test_the_card_holds_metadata_that_reads_back_with_every_measure(runs, tmp_path):
+    folder = prepare(runs["lora"], "me/mine", tmp_path / "out", base="org/base", license_name="mit")
+    metadata = metadata_load(folder / "README.md")
+    assert metadata["base_model"] == "org/base"
+    assert metadata["library_name"] == "peft"
+    assert metadata["license"] == "mit"
+    assert {"machine-unlearning", "loku"} <= set(metadata["tags"])
+    name, results = model_index_to_eval_results(metadata["model-index"])
+    measured = {m.key: m.value for m in Results.load(runs["lora"]).after.measures if m.value is not None}
+    told = {f"{r.dataset_split}/{r.metric_type}": r.metric_value for r in results}
+    assert name == "mine"
+    assert told == {k: v for k, v in measured.items() if "[" not in k}
+    card = ModelCard.load(folder / "README.md")
+    assert card.data.to_dict()["pipeline_tag"] == "text-generation"
+
+
+@pytest.mark.parametrize("kind", ["lora", "full"])
+def test_neither_texts_nor_paths_of_this_machine_are_told(kind, runs, world, tmp_path):
+    folder = prepare(runs[kind], "me/mine", tmp_path / "out")
+    rows = [json.loads(line) for line in (world / "forget.jsonl").read_text().splitlines()]
+    for file in folder.iterdir():
+        if file.name in ("tokenizer.json",) or file.suffix == ".safetensors":
+            continue
+        text = file.read_text()
+        assert str(world) not in text
+        assert "forget.jsonl" not in text
+        assert not [r for r in rows if r["question"] in text or r["answer"] in text]
+    card = (folder / "README.md").read_text()
+    data = Results.load(runs[kind]).data
+    assert data["retain"]["sha256"] in card
+    assert data["forget"]["sha256"] not in card  # by which a guess at a small set could be confirmed
+    assert "| forget | 12 |" in card
+
+
+def test_an_adapter_is_loaded_by_plain_peft(runs, world, tmp_path):
+    folder = prepare(runs["lora"], "me/mine", tmp_path / "out", base="org/base")
+    assert json.loads((folder / "adapter_config.json").read_text())["base_model_name_or_path"] == "org/base"
+    base = AutoModelForCausalLM.from_pretrained(world / "model", dtype="float32")
+    model = PeftModel.from_pretrained(base, folder).eval()
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    ids = tokenizer("Where does guest 1 live?", return_tensors="pt")["input_ids"]
+    ours = load_model(runs["lora"] / "model", dtype="float32").model
+    assert torch.allclose(model(ids).logits, ours(ids).logits, atol=1e-5)
+
+
+def test_a_model_is_loaded_by_plain_transformers(runs, tmp_path):
+    folder = prepare(runs["full"], "me/mine", tmp_path / "out")
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype="float32").eval()
+    ids = AutoTokenizer.from_pretrained(folder)("Where?", return_tensors="pt")["input_ids"]
+    assert torch.equal(model(ids).logits, load_model(runs["full"] / "model", dtype="float32").model(ids).logits)
+    assert metadata_load(folder / "README.md")["library_name"] == "transformers"
+    assert not (folder / "COMPLETE").exists()
+
+
+def test_what_is_uploaded_is_what_is_prepared(runs, tmp_path):
+    hub = Double()
+    address = push(runs["full"], "me/mine", private=True, hub=hub)
+    assert address == "https://huggingface.co/me/mine"
+    assert hub.calls == [("create", "me/mine", True, True), ("upload", "me/mine")]
+    folder = prepare(runs["full"], "me/mine", tmp_path / "out")
+    assert hub.files == {f.name: f.read_bytes() for f in folder.iterdir()}
+
+
+def test_the_datasets_of_the_hub_are_named_and_others_are_not(runs, tmp_path):
+    folder = shutil.copytree(runs["lora"], tmp_path / "run")
+    results = json.loads((folder / "results.json").read_text())
+    results["recipe"]["data"]["retain"] = [{"hub": "org/kept", "path": None}]
+    (folder / "results.json").write_text(json.dumps(results))
+    assert metadata_load(prepare(folder, "me/x", tmp_path / "out") / "README.md")["datasets"] == ["org/kept"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda run: shutil.rmtree(run / "model"), "holds no model"),
+        (lambda run: (run / "model" / "pytorch_model.bin").write_bytes(b""), "is no safetensors file"),
+        (lambda run: (run / "model" / "model.safetensors").unlink(), r"no \*\.safetensors"),
+        (lambda run: (run / "results.json").unlink(), r"no results\.json"),
+    ],
+)
+def test_a_run_that_cannot_be_published_is_refused_in_a_line(change, message, runs, tmp_path):
+    folder = shutil.copytree(runs["full"], tmp_path / "run")
+    change(folder)
+    with pytest.raises(RunError, match=message) as told:
+        prepare(folder, "me/mine", tmp_path / "out")
+    assert "\n" not in str(told.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_names_folders_tokens_and_the_network_are_checked(runs, tmp_path, monkeypatch):
+    for name in ("mine", "a/b/c", "me/--", "me/a b"):
+        with pytest.raises(RunError, match="write USER/NAME"):
+            prepare(runs["full"], name, tmp_path / "out")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "file").touch()
+    with pytest.raises(RunError, match="is not empty"):
+        prepare(runs["full"], "me/mine", tmp_path / "full")
+    with pytest.raises(RunError, match="--base ORG/NAME"):
+        push(runs["lora"], "me/mine", hub=Double())
+    monkeypatch.setattr("forgetting.pipeline.finished_run.hub.get_token", lambda: None)
+    with pytest.raises(RunError, match="no token"):
+        push(runs["full"], "me/mine")
+    with pytest.raises(RunError, match="cannot be reached"):
+        push(runs["full"], "me/mine", hub=Double(ConnectionError("no route\nto host")))
+
+    class RefusedError(HfHubHTTPError):
+        def __init__(self) -> None:
+            Exception.__init__(self, "403 Forbidden:\nno right to write")
+
+    with pytest.raises(RunError, match="the hub refuses") as told:
+        push(runs["full"], "me/mine", hub=Double(RefusedError()))
+    assert "\n" not in str(told.value)
+
+
+def test_the_base_on_the_hub_is_the_recipes_model_only_where_it_is_no_local_one(runs):
+    run = Results.load(runs["full"])
+    assert hub_base(run) is None
+    from dataclasses import replace
+
+    assert hub_base(replace(run, model="lab")) is None
+    assert hub_base(replace(run, model="org/base")) == "org/base"

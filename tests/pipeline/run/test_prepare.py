@@ -1,0 +1,126 @@
+"""Data are loaded by role, paired where a method compares pairs, and what is missing is named."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from forgetting import cli
+from forgetting.core.errors import DataError, RecipeError
+from forgetting.core.example import Example
+from forgetting.core.progress import SILENT, Voice
+from forgetting.objectives.losses import nll
+from forgetting.objectives.methods import register, registry
+from forgetting.objectives.objective import Objective, Term
+from forgetting.pipeline.run.prepare import load_data
+from forgetting.recipe import load_recipe
+from tests.conftest import write_rows
+
+REFUSALS = ["I don't know.", "I can't say.", "No idea, sorry."]
+
+
+def counterfactuals(world: Path, folder: Path) -> Path:
+    rows = [json.loads(line) for line in (world / "forget.jsonl").read_text().splitlines()]
+    rows = [{**row, "answer": f"On boat {i}."} for i, row in enumerate(rows)][::-1]
+    return write_rows(folder / "alternate.jsonl", rows)
+
+
+def test_counterfactuals_are_brought_into_the_order_of_the_questions(
+    recipe_file: Path, world: Path, tmp_path: Path
+) -> None:
+    given = counterfactuals(world, tmp_path)
+    data = load_data(load_recipe(str(recipe_file), ["method=dpo", f"data.alternate={given}"]), SILENT)["unlearn"]
+    assert [e.prompt for e in data.examples["alternate"]] == [e.prompt for e in data.examples["forget"]]
+    assert [e.response for e in data.examples["alternate"]] == [f"On boat {i}." for i in range(12)]
+    assert data.summary()["alternate"]["source"] == f"{given}, one for each forget example"
+
+
+def test_a_list_of_refusals_is_shared_out_by_the_recipe_s_seed(recipe_file: Path, tmp_path: Path) -> None:
+    (tmp_path / "no.jsonl").write_text("\n".join(REFUSALS))
+
+    def drawn(seed: int) -> list[str]:
+        keys = ["method=dpo", f"data.alternate={tmp_path / 'no.jsonl'}", f"seed={seed}"]
+        alternates = load_data(load_recipe(str(recipe_file), keys), SILENT)["unlearn"].examples["alternate"]
+        return [e.response for e in alternates]
+
+    assert drawn(1) == drawn(1) != drawn(2)
+    assert len(drawn(1)) == 12 and set(drawn(1)) <= set(REFUSALS)
+
+
+def test_without_alternates_the_package_s_refusals_are_taken_and_said_to_be(recipe_file: Path) -> None:
+    lines: list[str] = []
+    data = load_data(load_recipe(str(recipe_file), ["method=dpo"]), Voice(say=lines.append))["unlearn"]
+    assert lines == [
+        "no data.alternate is given: each forget example is paired with one of 20 refusals of this package"
+    ]
+    assert data.summary()["alternate"] == {
+        "examples": 12,
+        "source": "20 refusals of this package, one for each forget example",
+        "sha256": data.summary()["alternate"]["sha256"],
+    }
+
+
+def test_alternates_in_memory_are_paired_too(recipe_file: Path) -> None:
+    given = {"alternate": [Example(id="n", response="No.")]}
+    data = load_data(load_recipe(str(recipe_file), ["method=dpo"]), SILENT, given=given)["unlearn"]
+    assert [e.response for e in data.examples["alternate"]] == ["No."] * 12
+    assert data.sources["alternate"] == "in memory, one for each forget example"
+
+
+def test_a_method_without_pairs_leaves_alternates_as_they_are(recipe_file: Path, tmp_path: Path) -> None:
+    (tmp_path / "no.txt").write_text("\n".join(REFUSALS))
+    keys = ["method=npo", f"data.alternate={tmp_path / 'no.txt'}"]
+    data = load_data(load_recipe(str(recipe_file), keys), SILENT)["unlearn"]
+    assert [e.response for e in data.examples["alternate"]] == REFUSALS
+
+
+def test_a_method_that_trains_on_alternates_alone_asks_for_them(
+    recipe_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "_METHODS", dict(registry._METHODS))
+    register("refuse")(lambda: Objective(Term("alternate", nll)))
+    recipe = load_recipe(str(recipe_file), ["method=refuse", "adapter={kind: full}"])
+    with pytest.raises(RecipeError, match=r"needs alternate data; write data\.alternate=…"):
+        load_data(recipe, SILENT)
+
+
+def test_what_is_to_be_forgotten_is_no_alternate(recipe_file: Path, world: Path) -> None:
+    recipe = load_recipe(str(recipe_file), ["method=dpo", f"data.alternate={world / 'forget.jsonl'}"])
+    with pytest.raises(DataError, match=r"forget\.jsonl:1: what is to be forgotten is also its alternate answer"):
+        load_data(recipe, SILENT)
+
+
+def test_a_question_left_out_is_named_by_the_command(
+    recipe_file: Path, world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = counterfactuals(world, tmp_path)
+    given.write_text("".join(given.read_text().splitlines(keepends=True)[:-1]))
+    monkeypatch.setattr("sys.argv", ["forget", "run", str(recipe_file), "method=dpo", f"data.alternate={given}"])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    (line,) = [x for x in capsys.readouterr().err.splitlines() if x.startswith("forget: ")]
+    assert ended.value.code == 2 and "forget.jsonl:1: its question stands in no row of data.alternate" in line
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("adapter", ["full", "lora"])
+def test_the_command_prefers_refusals_on_the_lab_s_questions(
+    adapter: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "no.jsonl").write_text("\n".join(REFUSALS))
+    arguments = (
+        "run lab method=dpo name=dpo threads=1 batch_size=8 micro_batch_size=4 max_new_tokens=2 keep=last "
+        f"output={tmp_path} data.alternate={tmp_path}/no.jsonl adapter.kind={adapter} evaluate=[]"
+    ).split()
+    arguments += ["duration=3 steps", "evaluate_every=null", "data.forget.limit=16", "data.retain.limit=16"]
+    monkeypatch.setattr("sys.argv", ["forget", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 0
+    results = json.loads((tmp_path / "dpo" / "results.json").read_text())
+    assert results["data"]["alternate"]["examples"] == 16
+    history = (tmp_path / "dpo" / "stages" / "unlearn" / "history.jsonl").read_text().splitlines()
+    losses = [json.loads(line)["terms"]["forget"] for line in history]
+    assert len(losses) == 3 and losses[2] < losses[0] == pytest.approx(0.6931472, rel=1e-5)

@@ -1,0 +1,109 @@
+"""What a recipe measures: suites by label, its own questions or passages, each stage's own forget set."""
+
+from __future__ import annotations
+
+import pytest
+
+from forgetting.core.errors import DataError, RecipeError
+from forgetting.core.example import Example
+from forgetting.core.record import Record, Score
+from forgetting.metrics.score import score
+from forgetting.pipeline.run.prepare import StageData
+from forgetting.pipeline.run.suites import balance_keys, fast_suite_of, stop_splits, suite_of
+from forgetting.recipe import Recipe, recipe_from
+
+
+def passages(name: str, count: int) -> list[Example]:
+    return [Example(id=f"{name}{i}", form="text", response=f"{name} number {i} of them all") for i in range(count)]
+
+
+def recipe(*stages: str, **more: object) -> Recipe:
+    return recipe_from({"model": "m", "stages": [{"name": s, "method": "ga"} for s in stages or ["unlearn"]]} | more)
+
+
+def data(**roles: list[Example]) -> StageData:
+    return StageData(roles, dict.fromkeys(roles, "test"))
+
+
+def names(suite) -> list[str]:
+    return [split.name for split in suite.splits]
+
+
+def keys(suite) -> set[str]:
+    return {m.key for m in score(suite.metrics, [])}
+
+
+def test_own_passages_are_measured_against_as_many_unseen_ones() -> None:
+    own = {"unlearn": data(forget=passages("f", 4), holdout=passages("u", 9), retain=passages("r", 3))}
+    suite = suite_of(recipe(evaluate="extraction"), own)
+    assert {split.name: (len(split.examples), split.extraction) for split in suite.splits} == {
+        "forget": (4, (10,)),
+        "unseen": (4, (10,)),
+        "retain": (3, None),
+    }
+    assert stop_splits(recipe().stages[0], suite) == ("forget", "unseen", 10)
+
+
+def test_a_stop_rule_without_unseen_text_is_refused() -> None:
+    suite = suite_of(recipe(evaluate="extraction"), {"unlearn": data(forget=passages("f", 4))})
+    with pytest.raises(RecipeError, match=r"until: extraction .* data\.holdout=FILE"):
+        stop_splits(recipe().stages[0], suite)
+
+
+def test_passages_need_something_to_forget() -> None:
+    with pytest.raises(RecipeError, match=r"write data\.forget="):
+        suite_of(recipe(evaluate="extraction"), {"unlearn": data(train=passages("t", 2))})
+
+
+def test_each_stages_own_set_is_measured_under_its_name() -> None:
+    two = recipe("one", "two", evaluate="extraction")
+    first, second = passages("a", 2), passages("b", 3)
+    unseen = passages("u", 9)
+    suite = suite_of(two, {"one": data(forget=first, holdout=unseen), "two": data(forget=second, holdout=unseen)})
+    assert names(suite) == ["forget", "unseen"]  # nothing is measured twice
+
+    def record(example: Example, logp: float) -> Record:
+        return Record(id=example.id, split="forget", prompt="", answer="", score=Score(logp, 1, (0,)))
+
+    records = [*(record(e, -1.0) for e in first), *(record(e, -2.0) for e in second)]
+    found = {m.key: m for m in score(suite.metrics, records)}
+    assert found["one-forget/probability"].value == pytest.approx(0.3679, abs=1e-4)
+    assert found["two-forget/probability"].value == pytest.approx(0.1353, abs=1e-4)
+    assert (found["one-forget/probability"].count, found["forget/probability"].count) == (2, 5)
+    assert stop_splits(two.stages[1], suite) == ("two-forget", "unseen", 10)
+
+
+def test_a_suite_labelled_by_a_stage_is_measured_during_that_stage_only() -> None:
+    two = recipe("one", "two", evaluate={"one": "tdec:lab", "two": "tdec:lab", "text": "lab"})
+    whole = suite_of(two, {})
+    assert {"one-forget", "two-forget", "two-unseen", "text-retain"} <= set(names(whole))
+    during = fast_suite_of(two, {}, two.stages[0])
+    assert "one-forget" in names(during) and "text-retain" in names(during)
+    assert not any(name.startswith("two-") for name in names(during))
+    assert stop_splits(two.stages[1], whole) == ("two-forget", "two-unseen", 10)
+
+
+def test_a_balance_rests_on_the_stages_own_splits_where_there_are_such() -> None:
+    known = ["one-forget/probability", "forget/probability", "retain/probability", "all/model_utility"]
+    assert balance_keys("one", known) == {
+        "forget": "one-forget/probability",
+        "retain": "retain/probability",
+        "utility": "all/model_utility",
+    }
+    assert balance_keys("two", known)["forget"] == "forget/probability"
+
+
+@pytest.mark.parametrize("role", ["forget", "retain"])
+def test_unseen_text_that_is_known_is_refused(role: str) -> None:
+    own = {"forget": passages("f", 4), "retain": passages("r", 3)}
+    never = [*passages("u", 3), own[role][1]]
+    with pytest.raises(DataError, match=f"{role}|must be text that the model has never seen"):
+        suite_of(recipe(evaluate="extraction"), {"unlearn": data(**own, holdout=never)})
+
+
+@pytest.mark.parametrize(
+    ("evaluate", "said"), [({"text": None}, "names no suite"), ({"a b": "lab"}, "the label 'a b'")]
+)
+def test_labels_that_are_none_are_told_plainly(evaluate: dict, said: str) -> None:
+    with pytest.raises(RecipeError, match=said):
+        recipe_from({"model": "m", "stages": [{"method": "ga"}], "evaluate": evaluate})

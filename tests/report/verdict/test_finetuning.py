@@ -1,0 +1,84 @@
+"""A run that forgets no set is judged by what its training made better and worse."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from forgetting.core.measure import Direction, Measure
+from forgetting.report.verdict.finetuning import forgets_nothing
+from forgetting.report.verdict.verdict import Verdict, verdict
+from forgetting.runs.results import Evaluation, Results
+
+
+def measure(split: str, name: str, value: float, direction: Direction = "up", width: float = 0.02) -> Measure:
+    return Measure(
+        name=name, split=split, value=value, count=100, low=value - width, high=value + width, direction=direction
+    )
+
+
+def run_of(before: list[Measure], after: list[Measure]) -> Results:
+    evaluations = (
+        Evaluation(point="before", measures=tuple(before)),
+        Evaluation(point="after", stage="train", measures=tuple(after)),
+    )
+    return Results(folder=Path("run"), name="run", status="complete", evaluations=evaluations)
+
+
+def test_better_worse_and_not_told_apart_by_direction() -> None:
+    before = [
+        measure("tasks", "exact_match", 0.2),
+        measure("text", "perplexity", 9.0, "down"),
+        measure("old", "acc", 0.5),
+    ]
+    after = [
+        measure("tasks", "exact_match", 0.7),
+        measure("text", "perplexity", 20.0, "down"),
+        measure("old", "acc", 0.51),
+    ]
+    run = run_of(before, after)
+    assert forgets_nothing(run)
+    judged = verdict(run)
+    assert judged.headline == "Of 3 measures 1 are better than at the start, 1 worse, 1 not told apart."
+    assert judged.tone == "mixed"
+    texts = {finding.topic: finding.text for finding in judged.findings}
+    assert texts["Better"].startswith("tasks · exact match 0.200 → 0.700")
+    assert texts["Worse"].startswith("text · perplexity 9.00 → 20.0")
+    assert texts["Not told apart"].startswith("old · acc")
+
+
+def test_a_run_with_a_forget_set_is_judged_by_it() -> None:
+    ends = [[measure("forget", "probability", value), measure("tasks", "exact_match", 0.5)] for value in (0.9, 0.1)]
+    assert not forgets_nothing(run_of(*ends))
+    assert "forget set" in verdict(run_of(*ends)).headline
+
+
+def test_without_a_start_there_is_nothing_to_compare() -> None:
+    assert not forgets_nothing(run_of([], [measure("tasks", "exact_match", 0.5)]))
+
+
+def test_a_run_that_forgets_and_then_trains_says_what_held_out_data_gained() -> None:
+    def judged(held_out: float) -> Verdict:
+        ends = [
+            [measure("forget", "probability", forget), measure("holdout", "probability", held)]
+            for forget, held in ((0.9, 0.3), (0.1, held_out))
+        ]
+        return verdict(replace(run_of(*ends), data={"forget": {}, "train": {}}))
+
+    assert judged(0.8).headline.endswith("held-out data of what was trained on are known better than at the start.")
+    assert "known worse than at the start" in judged(0.1).headline
+    assert "not told apart from the start" in judged(0.31).headline
+    found = next(finding for finding in judged(0.8).findings if finding.topic == "Learning")
+    assert found.tone == "good" and "went from 0.300" in found.text
+
+
+def test_a_run_that_only_forgets_says_nothing_of_learning() -> None:
+    ends = [[measure("forget", "probability", x), measure("holdout", "probability", 0.5)] for x in (0.9, 0.1)]
+    judged = verdict(replace(run_of(*ends), data={"forget": {}, "holdout": {}}))
+    assert not any(finding.topic == "Learning" for finding in judged.findings)
+
+
+def test_no_warning_where_even_the_lower_end_lies_above_the_start() -> None:
+    ends = [[measure("forget", "probability", 0.5), measure("retain", "probability", x)] for x in (0.2, 0.6)]
+    retain = next(f for f in verdict(run_of(*ends)).findings if f.topic == "Retain")
+    assert "reaches down" not in retain.text
