@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from forgetting import cli
-from forgetting.pipeline import sweep as sweep_module
+from forgetting.pipeline.sweep import run as sweep_module
 from forgetting.pipeline.sweep.engines.local import Processes
 from tests.pipeline.sweep.test_run import Here
 

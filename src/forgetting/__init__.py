@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from forgetting.core.errors import ForgettingError as ForgettingError
     from forgetting.core.example import Example as Example
-    from forgetting.objectives.methods import register as register
+    from forgetting.objectives.methods import register_method as register_method
     from forgetting.objectives.objective import Objective as Objective
     from forgetting.objectives.objective import Term as Term
     from forgetting.pipeline.one_model.evaluate import evaluate as evaluate
@@ -33,7 +33,7 @@ _HOMES = {
     "build_report": "report.run.page",
     "evaluate": "pipeline.one_model.evaluate",
     "load_recipe": "recipe",
-    "register": "objectives.methods",
+    "register_method": "objectives.methods",
     "run": "pipeline.run.run",
     "save": "pipeline.run.export",
     "unlearn": "pipeline.one_model.unlearn",

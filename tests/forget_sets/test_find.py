@@ -51,7 +51,7 @@ def test_rows_are_not_held(world: Path, tmp_path: Path, monkeypatch: pytest.Monk
     """No more than one row of the searched data is alive at a time."""
     import weakref
 
-    from forgetting.pipeline import find as module
+    from forgetting.forget_sets import find as module
 
     alive: set[int] = set()
     most = 0

@@ -6,8 +6,7 @@ import jsonschema
 import pytest
 import yaml
 
-from forgetting.pipeline import sweep_file
-from forgetting.recipe import BUILT_IN, recipe_from
+from forgetting.recipe import BUILT_IN, recipe_from, sweep_file
 from forgetting.recipe.schema import recipe_schema, sweep_schema
 
 RECIPES = sorted(BUILT_IN.glob("*.yaml"))

@@ -130,10 +130,11 @@ def test_the_search_finds_every_form(tmp_path: Path) -> None:
 
 DYING = """
 import os, signal, sys
-from forgetting.pipeline import measuring, quality
+from forgetting.pipeline.run import evaluator as measuring, select_tokens as quality
 from forgetting.pipeline.run.run import run
 from forgetting.recipe import load_recipe
-from forgetting.training import checkpoint, scoring
+from forgetting.training import checkpoint
+from forgetting.token_selection import scoring
 
 def dying(function, call):
     def wrapper(*args, **kwargs):

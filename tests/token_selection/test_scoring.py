@@ -19,8 +19,8 @@ from torch import nn
 from forgetting.core.errors import ModelError, RunError
 from forgetting.data.encode import Encoded
 from forgetting.models.adapters import AdapterSpec, attach
+from forgetting.token_selection import scoring
 from forgetting.token_selection.scoring import ModelView, Scores, rows_fingerprint, score_tokens, tokenizer_fingerprint
-from forgetting.training import scoring
 from tests.models.adapters.stages import stir
 from tests.models.tiny import tiny_model, tiny_tokenizer
 from tests.training.making import examples

@@ -18,7 +18,8 @@ from forgetting.models.adapters import active_adapters, attach
 from forgetting.models.adapters.spec import AdapterSpec
 from forgetting.objectives.losses import Loss
 from forgetting.objectives.objective import Objective, Term
-from forgetting.training import processes, trained
+from forgetting.training import prepared_model as trained
+from forgetting.training import processes
 from forgetting.training.loop import Trainer
 from forgetting.training.micro_batches import micro_batches
 from forgetting.training.reference import LiveReference, Reference, no_reference

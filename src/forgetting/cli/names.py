@@ -13,11 +13,11 @@ from forgetting.cli.printing import print_summaries, print_table
 @app.command()
 def methods(as_json: Json = False) -> None:
     """List the methods, their parameters and defaults, and the package that each comes from."""
-    from forgetting.objectives.methods import broken_plugins, get_method, method_names
+    from forgetting.objectives.methods import METHODS
 
-    found = [get_method(name) for name in method_names()]
+    found = METHODS.entries()
     parameters = {m.name: {k: p.default for k, p in m.parameters.items()} for m in found}
-    for broken in broken_plugins():
+    for broken in METHODS.broken():
         typer.echo(f"warning: {broken}", err=True)
     if as_json:
         rows = [
@@ -25,7 +25,7 @@ def methods(as_json: Json = False) -> None:
                 "name": m.name,
                 "summary": m.summary,
                 "parameters": parameters[m.name],
-                "adapter": dict(m.adapter),
+                "adapter": m.settings.get("adapter", {}),
                 "source": m.source,
             }
             for m in found

@@ -11,8 +11,8 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 
 from forgetting.core.example import Role
-from forgetting.objectives.methods import get_method, method_names
-from forgetting.objectives.methods.registry import Method
+from forgetting.core.registry import Entry
+from forgetting.objectives.methods import METHODS
 from forgetting.objectives.schedule import Weight
 from forgetting.recipe.values import Recipe
 
@@ -73,10 +73,10 @@ def _sources() -> dict[str, Any]:
 
 def _methods() -> list[dict[str, Any]]:
     """The names alone, then each with its parameters."""
-    return [{"enum": method_names()}, *(_method(get_method(name)) for name in method_names())]
+    return [{"enum": METHODS.names()}, *(_method(entry) for entry in METHODS.entries())]
 
 
-def _method(method: Method) -> dict[str, Any]:
+def _method(method: Entry[Any]) -> dict[str, Any]:
     hints = _hints(method)
     parameters = {
         name: {**_of_type(name, hints.get(name)), **_default(parameter)}
@@ -92,7 +92,7 @@ def _method(method: Method) -> dict[str, Any]:
     }
 
 
-def _hints(method: Method) -> Mapping[str, Any]:
+def _hints(method: Entry[Any]) -> Mapping[str, Any]:
     """The types of the parameters; none where another package's cannot be found out."""
     try:
         return typing.get_type_hints(method.build)

@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from forgetting.core.example import Role
 from forgetting.data.source import Source
 from forgetting.models.adapters.spec import AdapterSpec, Drawing, Epsilon, Init, Kind
-from forgetting.objectives.methods import build_method, get_method
+from forgetting.objectives.methods import METHODS, build_method
 from forgetting.objectives.objective import Objective
 from forgetting.token_selection.selection import Selection
 from forgetting.training.settings import Optimisation
@@ -110,7 +110,7 @@ class Stage(Optimisation):
             name = method if isinstance(method, str) else method.get("name")
             own = value.get("adapter")
             if isinstance(name, str) and (own is None or isinstance(own, Mapping)):
-                return {**value, "adapter": {**get_method(name).adapter, **(own or {})}}
+                return {**value, "adapter": {**METHODS.get(name).settings.get("adapter", {}), **(own or {})}}
         return value
 
     @model_validator(mode="after")

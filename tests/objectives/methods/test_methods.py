@@ -10,7 +10,7 @@ import yaml
 
 import forgetting
 from forgetting.core.errors import RecipeError
-from forgetting.objectives.methods import build_method, get_method, method_names
+from forgetting.objectives.methods import METHODS, build_method
 from forgetting.objectives.objective import Objective
 from tests.objectives.making import loss_of, table, with_gradient
 from tests.objectives.oracle import log_probabilities
@@ -98,7 +98,7 @@ def test_a_parameter_without_meaning_is_refused(name: str, parameters: dict, mes
         build_method(name, parameters)
 
 
-@pytest.mark.parametrize("name", [name for name in method_names() if "retain" in get_method(name).parameters])
+@pytest.mark.parametrize("name", [name for name in METHODS.names() if "retain" in METHODS.get(name).parameters])
 def test_every_retain_loss_stands_beside_every_method(name: str) -> None:
     for retain in ("nll", "kl_from_reference", "kl_to_reference", "js_to_reference"):
         assert terms(build_method(name, {"retain": retain, "retain_weight": 0.5}))[1:] == [
@@ -108,7 +108,7 @@ def test_every_retain_loss_stands_beside_every_method(name: str) -> None:
 
 
 def test_what_needs_no_reference_asks_for_none() -> None:
-    asking = {name for name in method_names() if build_method(name).needs_reference}
+    asking = {name for name in METHODS.names() if build_method(name).needs_reference}
     assert asking == {"dpo", "ga_kl", "jensun", "npo", "undial"}
 
 
@@ -142,4 +142,4 @@ def test_the_sweep_over_losses_has_every_method_that_forgets_given_data() -> Non
     sweep = yaml.safe_load((Path(forgetting.__file__).parent / "sweeps" / "lab-losses.yaml").read_text())
     points = [point["method"] for point in sweep["grid"]["method"].values()]
     names = {point if isinstance(point, str) else point["name"] for point in points}
-    assert names == {name for name in method_names() if "forget" in build_method(name).roles}
+    assert names == {name for name in METHODS.names() if "forget" in build_method(name).roles}

@@ -13,17 +13,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from forgetting.core import registry as module
 from forgetting.core.errors import RecipeError
 from forgetting.objectives.losses import nll
-from forgetting.objectives.methods import (
-    broken_plugins,
-    build_method,
-    ga,
-    get_method,
-    method_names,
-    register,
-    registry,
-)
+from forgetting.objectives.methods import METHODS, build_method, ga, register_method
 from forgetting.objectives.objective import Objective
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -32,17 +25,15 @@ ROOT = Path(__file__).resolve().parents[3]
 @pytest.fixture(autouse=True)
 def as_before() -> Iterator[None]:
     """Methods of a test are gone after it."""
-    before = dict(registry._METHODS)
+    entries = dict(METHODS._entries)
     yield
-    registry._METHODS.clear()
-    registry._METHODS.update(before)
-    registry._load_plugins.cache_clear()
+    METHODS._entries, METHODS._broken, METHODS._loaded = entries, {}, False
 
 
 def test_the_package_s_methods_are_there() -> None:
-    assert {"dpo", "ga", "ga_kl", "graddiff", "ihl", "loku", "npo", "sft", "undial"} <= set(method_names())
-    assert get_method("loku").adapter["init"] == "fila" and not get_method("npo").adapter
-    assert all(get_method(name).summary for name in method_names())
+    assert {"dpo", "ga", "ga_kl", "graddiff", "ihl", "loku", "npo", "sft", "undial"} <= set(METHODS.names())
+    assert METHODS.get("loku").settings["adapter"]["init"] == "fila" and not METHODS.get("npo").settings["adapter"]
+    assert all(METHODS.get(name).summary for name in METHODS.names())
 
 
 @pytest.mark.parametrize(
@@ -60,7 +51,7 @@ def test_a_mistyped_name_is_answered_with_the_nearest(name: str, parameters: dic
 
 
 def test_two_methods_cannot_share_a_name() -> None:
-    register("ga")(ga)  # the same one again is no conflict
+    register_method("ga")(ga)  # the same one again is no conflict
 
     def other() -> Objective:
         return ga()
@@ -68,7 +59,7 @@ def test_two_methods_cannot_share_a_name() -> None:
     with pytest.raises(
         RecipeError, match=r"two methods are called 'ga': .*methods\.ga and .*test_registry; rename one"
     ):
-        register("ga")(other)
+        register_method("ga")(other)
 
 
 class Entry:
@@ -88,9 +79,8 @@ class Entry:
 @pytest.fixture
 def plug_in(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     def put(*entries: Entry) -> None:
-        monkeypatch.setattr(registry, "entry_points", lambda group: entries if group == "forgetting.methods" else ())
-        monkeypatch.setattr(registry, "_BROKEN", {})
-        registry._load_plugins.cache_clear()
+        monkeypatch.setattr(module, "entry_points", lambda group: entries if group == "forgetting.methods" else ())
+        METHODS._broken, METHODS._loaded = {}, False
 
     return put
 
@@ -107,11 +97,11 @@ def test_a_plug_in_that_cannot_be_loaded_is_named_where_it_is_asked_for(
     loaded: object, said: str, plug_in: Callable[..., None]
 ) -> None:
     plug_in(Entry("mine", loaded))
-    assert get_method("ga").name == "ga" and "mine" not in method_names()  # the others are not held up by it
+    assert METHODS.get("ga").name == "ga" and "mine" not in METHODS.names()  # the others are not held up by it
     line = f"the plug-in method 'mine' of Outside-Methods 1.2 cannot be used: {said}"
-    assert broken_plugins() == [line]
+    assert METHODS.broken() == [line]
     with pytest.raises(RecipeError, match=f"^{line}; mend or uninstall that package$"):
-        get_method("mine")
+        METHODS.get("mine")
 
 
 def test_a_plug_in_does_not_quietly_win_or_lose_against_a_method_of_its_name(plug_in: Callable[..., None]) -> None:
@@ -119,22 +109,22 @@ def test_a_plug_in_does_not_quietly_win_or_lose_against_a_method_of_its_name(plu
         return ga()
 
     plug_in(Entry("npo", mine))
-    assert get_method("ga").source == "forgetting" and "npo" not in method_names()
+    assert METHODS.get("ga").source == "forgetting" and "npo" not in METHODS.names()
     with pytest.raises(
         RecipeError, match=r"'npo' of Outside-Methods 1\.2 cannot be used: two methods are called 'npo'"
     ):
-        get_method("npo")
+        METHODS.get("npo")
 
 
 def test_a_plug_in_that_registers_itself_keeps_its_adapter(plug_in: Callable[..., None]) -> None:
-    @register("mine", adapter={"kind": "lora"})
+    @register_method("mine", adapter={"kind": "lora"})
     def mine() -> Objective:
         return ga()
 
-    assert get_method("mine").source == "tests"
+    assert METHODS.get("mine").source == "tests"
     plug_in(Entry("mine", mine))
-    assert get_method("mine").adapter == {"kind": "lora"} and "mine" in method_names()
-    assert get_method("mine").source == "Outside-Methods 1.2"
+    assert METHODS.get("mine").settings["adapter"] == {"kind": "lora"} and "mine" in METHODS.names()
+    assert METHODS.get("mine").source == "Outside-Methods 1.2"
 
 
 def test_a_plug_in_that_gives_no_objective_is_told_so(plug_in: Callable[..., None]) -> None:
@@ -162,7 +152,7 @@ TRAIN = """
 import json, sys
 from pathlib import Path
 from forgetting.data.encode import Encoded
-from forgetting.objectives.methods import build_method, method_names
+from forgetting.objectives.methods import METHODS, build_method
 from forgetting.training.loop import Trainer
 from forgetting.training.settings import Optimisation
 from tests.models.tiny import tiny_model
@@ -175,7 +165,7 @@ objective = build_method("bounded_ascent", {"strength": 0.5})
 trainer = Trainer(model, objective, data, settings, folder=Path(sys.argv[1]), pad_id=0, seed=0)
 result = trainer.run()
 moved = sum(float((a - b).abs().sum()) for a, b in zip(before, model.parameters()))
-print(json.dumps({"names": method_names(), "steps": result.steps, "moved": moved}))
+print(json.dumps({"names": METHODS.names(), "steps": result.steps, "moved": moved}))
 """
 
 

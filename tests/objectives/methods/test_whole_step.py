@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from forgetting.core.batch import Batch
 from forgetting.data.plan import split
-from forgetting.objectives.methods import build_method, get_method, method_names
+from forgetting.objectives.methods import METHODS, build_method
 from tests.models.tiny import tiny_model
 from tests.objectives import oracle
 from tests.objectives.making import Table
@@ -102,14 +102,14 @@ def expected_of(case: Case, model: nn.Module, other: nn.Module, batch: Batch) ->
 
 
 def test_every_method_on_forget_data_is_here() -> None:
-    known = {name for name in method_names() if "forget" in build_method(name).roles}
+    known = {name for name in METHODS.names() if "forget" in build_method(name).roles}
     assert {name.split()[0] for name in CASES} == known
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_step_is_its_formula_on_whole_logits_however_it_is_cut(name: str, model: nn.Module) -> None:
     case = CASES[name]
-    assert get_method(name.split()[0]).build.__doc__
+    assert METHODS.get(name.split()[0]).build.__doc__
     objective = build_method(name.split()[0], case.parameters)
     data = data_of(*objective.roles, count=COUNT)
     other = copy.deepcopy(model)

@@ -13,7 +13,7 @@ import pytest
 
 from forgetting.core.errors import RunError
 from forgetting.core.progress import Voice
-from forgetting.pipeline import purge as purging
+from forgetting.pipeline.finished_run import purge as purging
 from forgetting.pipeline.finished_run.purge import plan_purge, purge
 from forgetting.pipeline.run.run import run
 from forgetting.report.run.answers import compare_answers

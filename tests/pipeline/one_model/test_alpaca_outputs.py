@@ -12,7 +12,7 @@ from forgetting import cli
 from forgetting.core.errors import DataError, RecipeError, RunError
 from forgetting.core.progress import Voice
 from forgetting.models.loading import load_model
-from forgetting.pipeline import generate as module
+from forgetting.pipeline.one_model import alpaca_outputs as module
 from forgetting.pipeline.one_model.alpaca_outputs import Generated, generate
 
 TOKENS = 6

@@ -13,7 +13,7 @@ from forgetting.benchmarks.harness import LISTS
 from forgetting.benchmarks.published import published_table, table_names
 from forgetting.core.errors import ModelError
 from forgetting.data.examples import load_examples
-from forgetting.pipeline import reproduce as reproducing
+from forgetting.pipeline.reproduce import table as reproducing
 from forgetting.pipeline.reproduce.rehearsal import HIDDEN, SAMPLES, Rehearsal, shrunk_corpus
 from forgetting.pipeline.reproduce.rehearsal_tasks import TAGS, write_tasks
 from forgetting.pipeline.reproduce.table import reproduce, row_recipe

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from forgetting.core.digest import examples_digest
 from forgetting.data.examples import load_examples
 from forgetting.data.source import Source
-from forgetting.pipeline.run.prepare import digest
 from forgetting.pipeline.run.run import run
 from forgetting.recipe import load_recipe
 from tests.pipeline.run.test_bad_input import forget, output
@@ -165,4 +165,4 @@ def test_the_digest_of_the_data_covers_the_ids(tmp_path: Path) -> None:
     other[5, 15] += 1
     first = load_examples(Source(path=str(one)))
     second = load_examples(Source(path=str(array(tmp_path, "q", other))))
-    assert digest(first) == digest(load_examples(Source(path=str(one)))) != digest(second)
+    assert examples_digest(first) == examples_digest(load_examples(Source(path=str(one)))) != examples_digest(second)

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from forgetting import cli
-from forgetting.pipeline import measuring
+from forgetting.pipeline.run import evaluator as measuring
 from forgetting.pipeline.run.run import run
 from forgetting.recipe import load_recipe
 

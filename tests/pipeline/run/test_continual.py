@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM
 import forgetting
 from forgetting.core.errors import RecipeError
 from forgetting.core.record import read_records
-from forgetting.pipeline import measuring
+from forgetting.pipeline.run import evaluator as measuring
 from forgetting.pipeline.run.run import run
 from forgetting.recipe import load_recipe
 from tests.conftest import write_rows

@@ -19,12 +19,12 @@ from forgetting.core.progress import SILENT, Voice
 from forgetting.data.encode import Formatting, encode
 from forgetting.data.examples import to_example
 from forgetting.data.source import Source
-from forgetting.pipeline import score as scoring
+from forgetting.pipeline.one_model import score_tokens as scoring
 from forgetting.pipeline.run.plan import check
 from forgetting.pipeline.run.prepare import load_data
 from forgetting.pipeline.run.run import run
 from forgetting.recipe import Recipe, load_recipe, selection_from
-from forgetting.training import scoring as token_scoring
+from forgetting.token_selection import scoring as token_scoring
 from forgetting.training.loop import Trainer
 from tests.conftest import write_rows
 

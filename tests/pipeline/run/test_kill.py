@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 
 DRIVER = '''
 import os, signal, sys
-from forgetting.pipeline import records
+from forgetting.pipeline.run import records
 from forgetting.pipeline.run.run import run
 from forgetting.recipe import load_recipe
 from forgetting.training import checkpoint, loop

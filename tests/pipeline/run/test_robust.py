@@ -13,7 +13,7 @@ import forgetting
 from forgetting.benchmarks.untrained_model import blank_model
 from forgetting.core.errors import ForgettingError
 from forgetting.core.record import read_records
-from forgetting.pipeline import measuring
+from forgetting.pipeline.run import evaluator as measuring
 from forgetting.pipeline.run.plan import check
 from forgetting.pipeline.run.run import run
 from forgetting.recipe import load_recipe

@@ -19,7 +19,7 @@ import yaml
 from forgetting.core.errors import DataError, ForgettingError
 from forgetting.core.folder import MARK, write_text
 from forgetting.core.progress import Voice
-from forgetting.pipeline import sweep as sweep_module
+from forgetting.pipeline.sweep import run as sweep_module
 from forgetting.pipeline.sweep.engines.local import Outcome
 from forgetting.pipeline.sweep.run import Task, failures_of, run_sweep, status_of
 from forgetting.recipe import Recipe

@@ -14,8 +14,7 @@ from forgetting.metrics.statistics import seed_of
 from forgetting.report.comparison.differences import compare
 from forgetting.report.comparison.page import as_json, build_comparison, render, tables
 from forgetting.runs.results import Results
-
-from .fixtures import HOSTILE, HOSTILE_RUN, IHL_RUN, NPO_RUN, write_run
+from tests.report.fixtures import HOSTILE, HOSTILE_RUN, IHL_RUN, NPO_RUN, write_run
 
 
 def made(folder: Path, shift: float, *, questions="q", count=24, suite="own", more=(), recipe=None) -> Path:

@@ -7,37 +7,27 @@ from forgetting.objectives.methods.ga import ga, ga_kl, graddiff
 from forgetting.objectives.methods.ihl import ihl, loku
 from forgetting.objectives.methods.jensun import jensun
 from forgetting.objectives.methods.npo import npo, simnpo
-from forgetting.objectives.methods.registry import (
-    Method,
-    broken_plugins,
-    build_method,
-    get_method,
-    method_names,
-    register,
-)
+from forgetting.objectives.methods.registry import METHODS, build_method, register_method
 from forgetting.objectives.methods.satimp import satimp
 from forgetting.objectives.methods.sft import sft
 from forgetting.objectives.methods.undial import undial
 from forgetting.objectives.methods.wga import wga
 
 __all__ = [
-    "Method",
-    "broken_plugins",
+    "METHODS",
     "build_method",
     "ceu",
     "dpo",
     "forgetting",
     "ga",
     "ga_kl",
-    "get_method",
     "graddiff",
     "ignoring",
     "ihl",
     "jensun",
     "loku",
-    "method_names",
     "npo",
-    "register",
+    "register_method",
     "satimp",
     "sft",
     "simnpo",

@@ -6,12 +6,12 @@ from forgetting.core.example import Role
 from forgetting.objectives.losses import Scale
 from forgetting.objectives.losses import dpo as dpo_loss
 from forgetting.objectives.methods.common import Retain, check_positive, retain_terms
-from forgetting.objectives.methods.registry import register
+from forgetting.objectives.methods.registry import register_method
 from forgetting.objectives.objective import Objective, Term
 from forgetting.objectives.schedule import Weight, parse_weight
 
 
-@register("dpo")
+@register_method("dpo")
 def dpo(
     beta: float = 0.1,
     scale: Scale = "published",

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from forgetting.core.example import Role
 from forgetting.objectives.losses import nll
 from forgetting.objectives.methods.common import negative
-from forgetting.objectives.methods.registry import register
+from forgetting.objectives.methods.registry import register_method
 from forgetting.objectives.objective import Average, Objective, Term
 
 AS_WRITTEN: Mapping[str, object] = {"schedule": "forgetting", "t_min": 1e-4, "t_max": 0.25}
 
 
-@register("forgetting")
+@register_method("forgetting")
 def forgetting(forget_weight: object = AS_WRITTEN, average: Average = "token") -> Objective:
     """Forgetting SFT: nll(train, positive tokens) − λ(step)·nll(train, negative tokens) (Forgetting, eq. 8).
 
@@ -27,7 +27,7 @@ def forgetting(forget_weight: object = AS_WRITTEN, average: Average = "token") -
     )
 
 
-@register("ignoring")
+@register_method("ignoring")
 def ignoring(average: Average = "token") -> Objective:
     """Ignoring SFT: nll(train, positive tokens); the negative tokens' loss is only recorded (Forgetting, λ ≡ 0)."""
     return forgetting(0.0, average)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from forgetting.core.example import Role
 from forgetting.objectives.losses import nll
 from forgetting.objectives.methods.common import Retain, negative, retain_terms
-from forgetting.objectives.methods.registry import register
+from forgetting.objectives.methods.registry import register_method
 from forgetting.objectives.objective import Average, Objective, Term
 from forgetting.objectives.schedule import Weight
 
@@ -14,13 +14,13 @@ def _ascent(weight: Weight, average: Average) -> Term:
     return Term(Role.FORGET, nll, weight=negative(weight), average=average)
 
 
-@register("ga")
+@register_method("ga")
 def ga(forget_weight: Weight = 1.0, average: Average = "token") -> Objective:
     """Gradient ascent: −λ·nll(forget). Unbounded: it destroys a model if run long (LoKU, eq. 1)."""
     return Objective(_ascent(forget_weight, average))
 
 
-@register("graddiff")
+@register_method("graddiff")
 def graddiff(
     forget_weight: Weight = 1.0, retain_weight: Weight = 1.0, retain: Retain = "nll", average: Average = "token"
 ) -> Objective:
@@ -28,7 +28,7 @@ def graddiff(
     return Objective(_ascent(forget_weight, average), *retain_terms(retain, retain_weight))
 
 
-@register("ga_kl")
+@register_method("ga_kl")
 def ga_kl(
     forget_weight: Weight = 1.0,
     retain_weight: Weight = 1.0,

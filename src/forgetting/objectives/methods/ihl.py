@@ -5,12 +5,12 @@ from __future__ import annotations
 from forgetting.core.example import Role
 from forgetting.objectives.losses import ihl as ihl_loss
 from forgetting.objectives.methods.common import Retain, retain_terms
-from forgetting.objectives.methods.registry import register
+from forgetting.objectives.methods.registry import register_method
 from forgetting.objectives.objective import Average, Objective, Term
 from forgetting.objectives.schedule import Weight, parse_weight
 
 
-@register("ihl")
+@register_method("ihl")
 def ihl(
     forget_weight: Weight = 1.0, retain_weight: Weight = 1.0, retain: Retain = "nll", average: Average = "token"
 ) -> Objective:
@@ -19,7 +19,7 @@ def ihl(
     return Objective(forget, *retain_terms(retain, retain_weight))
 
 
-@register("loku", adapter={"kind": "lora", "init": "fila", "rank": 32, "alpha": 64, "targets": "all"})
+@register_method("loku", adapter={"kind": "lora", "init": "fila", "rank": 32, "alpha": 64, "targets": "all"})
 def loku(
     forget_weight: Weight = 1.0, retain_weight: Weight = 1.0, retain: Retain = "nll", average: Average = "token"
 ) -> Objective:

@@ -8,14 +8,14 @@ from forgetting.core.errors import RecipeError, nearest
 from forgetting.core.example import Role
 from forgetting.objectives.losses import js_to_target, js_to_uniform, of_partner
 from forgetting.objectives.methods.common import Retain, retain_terms
-from forgetting.objectives.methods.registry import register
+from forgetting.objectives.methods.registry import register_method
 from forgetting.objectives.objective import Objective, Term
 from forgetting.objectives.schedule import Weight, parse_weight
 
 Target = Literal["refusal", "uniform"]
 
 
-@register("jensun")
+@register_method("jensun")
 def jensun(
     target: Target = "refusal",
     forget_weight: Weight = 1.0,

@@ -6,12 +6,12 @@ from forgetting.core.example import Role
 from forgetting.objectives.losses import Level
 from forgetting.objectives.losses import npo as npo_loss
 from forgetting.objectives.methods.common import Retain, check_not_negative, check_positive, retain_terms
-from forgetting.objectives.methods.registry import register
+from forgetting.objectives.methods.registry import register_method
 from forgetting.objectives.objective import Average, Objective, Term
 from forgetting.objectives.schedule import Weight, parse_weight
 
 
-@register("npo")
+@register_method("npo")
 def npo(
     beta: float = 0.1,
     level: Level = "sequence",
@@ -33,7 +33,7 @@ def npo(
     return Objective(forget, *retain_terms(retain, retain_weight))
 
 
-@register("simnpo")
+@register_method("simnpo")
 def simnpo(
     beta: float = 4.5,
     gamma: float = 0.0,

@@ -5,12 +5,12 @@ from __future__ import annotations
 from forgetting.core.example import Role
 from forgetting.objectives.losses import undial as undial_loss
 from forgetting.objectives.methods.common import Retain, check_positive, retain_terms
-from forgetting.objectives.methods.registry import register
+from forgetting.objectives.methods.registry import register_method
 from forgetting.objectives.objective import Average, Objective, Term
 from forgetting.objectives.schedule import Weight, parse_weight
 
 
-@register("undial")
+@register_method("undial")
 def undial(
     beta: float = 10.0,
     forget_weight: Weight = 1.0,

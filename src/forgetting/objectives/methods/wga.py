@@ -5,12 +5,12 @@ from __future__ import annotations
 from forgetting.core.example import Role
 from forgetting.objectives.losses import weighted_nll
 from forgetting.objectives.methods.common import Retain, check_not_negative, negative, retain_terms
-from forgetting.objectives.methods.registry import register
+from forgetting.objectives.methods.registry import register_method
 from forgetting.objectives.objective import Average, Objective, Term
 from forgetting.objectives.schedule import Weight
 
 
-@register("wga")
+@register_method("wga")
 def wga(
     beta: float = 1.0,
     forget_weight: Weight = 1.0,
