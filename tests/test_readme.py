@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import forgetting
-from forgetting.objectives.methods import registry
+from forgetting.objectives.methods import METHODS
 
 BLOCKS = re.findall(r"```python\n(.*?)```", (Path(__file__).parents[1] / "README.md").read_text(), flags=re.DOTALL)
 
@@ -27,7 +27,7 @@ def test_six_lines_unlearn_and_save(folder: Path) -> None:
 
 
 def test_a_method_of_ones_own_is_found_and_trains(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "_METHODS", dict(registry._METHODS))
+    monkeypatch.setattr(METHODS, "_entries", dict(METHODS._entries))
     exec(BLOCKS[1], {"__name__": "readme"})
     from transformers import AutoModelForCausalLM, AutoTokenizer
 

@@ -12,7 +12,7 @@ from forgetting.core.errors import DataError, RecipeError
 from forgetting.core.example import Example
 from forgetting.core.progress import SILENT, Voice
 from forgetting.objectives.losses import nll
-from forgetting.objectives.methods import register_method, registry
+from forgetting.objectives.methods import METHODS, register_method
 from forgetting.objectives.objective import Objective, Term
 from forgetting.pipeline.run.prepare import load_data
 from forgetting.recipe import load_recipe
@@ -79,7 +79,7 @@ def test_a_method_without_pairs_leaves_alternates_as_they_are(recipe_file: Path,
 def test_a_method_that_trains_on_alternates_alone_asks_for_them(
     recipe_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(registry, "_METHODS", dict(registry._METHODS))
+    monkeypatch.setattr(METHODS, "_entries", dict(METHODS._entries))
     register_method("refuse")(lambda: Objective(Term("alternate", nll)))
     recipe = load_recipe(str(recipe_file), ["method=refuse", "adapter={kind: full}"])
     with pytest.raises(RecipeError, match=r"needs alternate data; write data\.alternate=…"):
