@@ -77,7 +77,7 @@ def test_ctrl_c_ends_with_how_to_go_on(
     monkeypatch.setattr(sweep_module, "run", interrupted)
     code, _, err = command(capsys, str(sweep_file))
     assert code == 130
-    assert "run the same command to go on" in err
+    assert "run the same command to resume" in err
 
 
 def test_a_mistake_is_one_line(sweep_file: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -26,7 +26,7 @@ def speaking(*, quiet: bool = False) -> Iterator[Voice]:
         with _voice(quiet) as voice:
             yield voice
     except KeyboardInterrupt:
-        print("forget: interrupted; run the same command to go on from the last checkpoint", file=sys.stderr)
+        print("forget: interrupted; run the same command to resume from the last checkpoint", file=sys.stderr)
         raise SystemExit(130) from None
 
 

@@ -68,7 +68,7 @@ def test_the_sets_that_are_there_are_the_splits_and_plain_files_come_first(tmp_p
     assert suite.splits[1].examples[0].response == "plain"
     assert len(get_suite(f"dialogue:{tmp_path}", fast=True).splits[0].examples) == 50
     assert len(get_suite(f"dialogue:{tmp_path},limit=3").splits[0].examples) == 3
-    assert suites()["dialogue"].startswith("What is said next in four sets of dialogues")
+    assert suites()["dialogue"].startswith("The next turn of four sets of dialogues")
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def test_the_command_prints_a_table_and_ends_well(
 
     said = command(world / "forget.jsonl", searched / "log.csv")
     assert "log.csv:2" in said and "1 of 2 rows (1 copy, 0 near, 0 passage, 0 mention)" in said
-    assert "1 of 12 forget examples stand there" in said
+    assert "1 of 12 forget examples occur there" in said
     found = json.loads(command(world / "forget.jsonl", world / "retain.jsonl", "--json"))
     assert found["forget_found"] == 0 and found["first"] == [] and found["sources"][0]["rows"] == 16
 

@@ -28,7 +28,7 @@ FAST = 50
 
 
 def dialogue_variant(variant: str, fast: bool) -> Suite:
-    """What is said next in four sets of dialogues (F1, perplexity): dialogue:FOLDER, or dialogue:FOLDER,limit=100.
+    """The next turn of four sets of dialogues (F1, perplexity): dialogue:FOLDER, or dialogue:FOLDER,limit=100.
 
     The folder holds `blended_skill_talk`, `empathetic_dialogues`, `wizard_of_wikipedia` and `wizard_of_internet` as
     .jsonl or .json (.gz allowed); each file there is a split, the others are left out. A row is {"text": [turn, …]}.
@@ -38,7 +38,7 @@ def dialogue_variant(variant: str, fast: bool) -> Suite:
         User 2: I do! What do you read?
         User 1:
 
-    and the last turn is the answer. Turns stand as they are written but for blanks around them. Of a history of more
+    and the last turn is the answer. Turns are kept as written, stripped of surrounding blanks. Of a history of more
     than 400 words the first turns are left out. The model's turn is its first line. `limit` takes the first so many
     dialogues of each set, `fast` 50 at most.
 
@@ -72,7 +72,7 @@ def _files(folder: Path) -> dict[str, Path]:
 
 def _examples(file: Path, limit: int | None) -> tuple[Example, ...]:
     rows = islice(read_rows(Source(path=str(file))), limit)
-    found = {example.id: example for example in _dialogues(rows)}  # a dialogue that stands twice is one
+    found = {example.id: example for example in _dialogues(rows)}  # a dialogue that occurs twice is one
     if not found:
         raise DataError(f"{file}: holds no dialogues; give at least one")
     return tuple(found.values())
@@ -96,7 +96,7 @@ def _turns(row: Row, where: str) -> list[str]:
 
 
 def _prompt(history: list[str]) -> str:
-    """The last turns of at most `HISTORY_WORDS` words, at least one, and the name of who speaks next."""
+    """The last turns of at most `HISTORY_WORDS` words, at least one, and the name of the next speaker."""
     words, first = 0, len(history)
     while first and (first == len(history) or words + len(history[first - 1].split()) <= HISTORY_WORDS):
         first -= 1

@@ -214,7 +214,7 @@ def mean_of(
         name: the list's name; it becomes the split.
         listed: its tasks.
         measures: of all tasks.
-        parts: the tasks that each listed name stands for.
+        parts: the tasks behind each listed name.
     """
     by_key = {measure.key: measure for measure in measures}
     found: list[tuple[Measure, float]] = []

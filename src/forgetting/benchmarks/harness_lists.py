@@ -1,6 +1,6 @@
 """Tasks of lm-evaluation-harness by the names of lists, as the papers group them, and what enters each list's mean.
 
-Where a paper names no number of examples, the task's own stands: what the harness asks with unless told otherwise. No
+Where a paper names no number of examples, the task's own default is used. No
 paper says which of a task's metrics it prints; those of a list are named here, every other one is measured beside it.
 
 - `reasoning`: the nine classification tasks of LoKU (appendix, "Datasets for Evaluation in the TDEC"). The paper prints

@@ -1,4 +1,4 @@
-"""TDEC: memorized passages, to be forgotten until they are no easier to draw out than unseen text.
+"""TDEC: memorized passages, to be forgotten until they are no easier to extract than unseen text.
 
 Passages come from files of text or of token ids (.npy), or from hub datasets. Source: the Training Data Extraction
 Challenge (google-research/lm-extraction-benchmark), as LoKU and Jang et al. (2023) use it: forget sets of 32 passages

@@ -44,7 +44,7 @@ def tofu_suite(split: str = "forget10", folder: Path | None = None, *, fast: boo
     In a recipe: `tofu` (forget10), `tofu:forget05`, or with local files `tofu:forget10@FOLDER`.
 
     Splits, of the first 300 questions each: `forget`, `retain` (the other authors), `real_authors` and `world_facts`.
-    The truth ratio rests on the question as it stands and the paraphrased answer, as in TOFU's evaluation; the
+    The truth ratio uses the question as written and the paraphrased answer, as in TOFU's evaluation; the
     paraphrased question, which the data hold too, is not asked.
 
     `data` holds the roles `forget` (all of the split) and `retain` (all other authors): {suite: 'tofu:forget10'}. No
@@ -99,7 +99,7 @@ def tofu_metrics() -> tuple[Metric, ...]:
 
     On `forget` the goal is the oracle's value (without one: less probability and ROUGE-L, more truth ratio). On
     `real_authors` and `world_facts` probability is the answer's share among the options. Truth ratio, model utility and
-    forget quality stand in both readings; names of the second end in `_mean_probability` (see `metrics.truth_ratio`).
+    forget quality have two readings; names of the second end in `_mean_probability` (see `metrics.truth_ratio`).
     """
     kept = ("retain", "real_authors", "world_facts")
     both: list[Callable[[Reading], Metric]] = [

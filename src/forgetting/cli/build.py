@@ -24,7 +24,9 @@ General = Annotated[
 Domain = Annotated[
     list[str], typer.Option(help="Data of the domain, written likewise. Given several times, they are one domain.")
 ]
-Out = Annotated[Path, typer.Option(help="The .jsonl file to write; a .provenance.json and a .html stand beside it.")]
+Out = Annotated[
+    Path, typer.Option(help="The .jsonl file to write; a .provenance.json and a .html are written beside it.")
+]
 Evaluation = Annotated[
     list[str] | None,
     typer.Option(help="Data that will be measured, for the overlap with it; may be given several times."),

@@ -38,7 +38,7 @@ def find(
     for one in found["sources"]:
         kinds = ", ".join(f"{one[kind]:,} {kind}" for kind in KINDS)
         print(f"{one['source']}: {one['rows_hit']:,} of {one['rows']:,} rows ({kinds})")
-    print(f"{found['forget_found']:,} of {found['forget']:,} forget examples stand there")
+    print(f"{found['forget_found']:,} of {found['forget']:,} forget examples occur there")
     if result.without_mentions:
         print(f"{result.without_mentions:,} of them have no name or rare word to know a mention by")
     if out is not None:

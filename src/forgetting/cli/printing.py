@@ -49,10 +49,10 @@ def raise_if_collapsed(folder: Path) -> None:
 
 @contextmanager
 def speaking(*, quiet: bool = False, together: bool = False) -> Iterator[Voice]:
-    """A voice for long work: see `forgetting.terminal`, which is imported only where something is said.
+    """A voice for long work: see `forgetting.terminal`, which is imported only where something is printed.
 
     Args:
-        together: several processes of a launcher may do this work; the first speaks. Other work is done by one.
+        together: several processes of a launcher may do this work; the first prints. Other work is done by one.
     """
     from forgetting.terminal import speaking
 

@@ -24,7 +24,7 @@ def push(
         Path | None, typer.Option(help="Write what would be uploaded into this new folder, and upload nothing.")
     ] = None,
 ) -> None:
-    """Put a run's model or adapter on the Hugging Face hub, with a card that tells what was measured."""
+    """Put a run's model or adapter on the Hugging Face hub, with a card of what was measured."""
     from forgetting.pipeline.finished_run.hub import prepare, push
 
     with speaking() as voice:

@@ -1,4 +1,4 @@
-"""The command that carries out a grid of runs."""
+"""`forget sweep`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def sweep(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the runs and how far they are, and stop.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Run a recipe over a grid of settings and seeds; run again, it goes on where it was."""
+    """Run a recipe over a grid of settings and seeds; run again to resume."""
     from forgetting.recipe.sweep_file import load_sweep, sweep_names, sweep_summary
 
     if file is None:

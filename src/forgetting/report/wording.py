@@ -135,7 +135,7 @@ def one_line(value: object) -> str:
 
 
 def shortened(text: str, most: int) -> str:
-    """At most so many letters, the last of them `…` where more was said."""
+    """At most so many letters; the last is `…` where the text was longer."""
     return text if len(text) <= most else text[: most - 1] + "…"
 
 

@@ -92,7 +92,7 @@ def test_a_threshold_above_zero_leaves_out_what_became_easier() -> None:
         ({"asked": "zero"}, "Asked for: all tokens with Q above zero."),
         ({"notes": ["the paper finds this threshold harmful"]}, "the paper finds this threshold harmful"),
         ({"noise": NOISE}, "all0.812 0.800–0.8240.740 0.720–0.760"),
-        ({"reference": "scores cache/x"}, "the reference is the one whose scores stand in “cache/x”"),
+        ({"reference": "scores cache/x"}, "the reference is the one whose scores are in “cache/x”"),
         ({"asked": "auto"}, "rounded up to the next 5 %"),
         ({"level": "sequence"}, "Whole answers were selected: the Q of an answer is the mean of its tokens."),
         ({"reference": "adapters/warm"}, "the reference is the model in “adapters/warm”"),

@@ -119,7 +119,7 @@ def test_what_was_not_measured_is_not_judged(tmp_path: Path) -> None:
 
 def test_a_missing_start_leaves_the_cost_open(tmp_path: Path) -> None:
     judged = of(tmp_path, replace(IHL_RUN, before=None))
-    assert "What was lost cannot be said." in finding(judged, "Retain")
+    assert "What was lost is unknown." in finding(judged, "Retain")
     assert "its start was not measured" in finding(judged, "Forgetting")
 
 

@@ -34,7 +34,7 @@ NEW_PHRASING = 2
 def focus_variant(variant: str, fast: bool) -> Suite:
     """Making a general model of the lab a specialist: what the domain gains, what broad skills lose.
 
-    For the model `lab-general`. Ailments are divided in two halves; both stand in the domain's text, one of them is
+    For the model `lab-general`. Ailments are divided in two halves; both are in the domain's text, one of them is
     asked about in the fine-tuning data.
 
     Splits of the domain:

@@ -21,7 +21,7 @@ _WORDS = words(
 )
 LENGTH = 40
 COPIES = (8,) * 32 + (3,) * 16 + (1,) * 16 + (0,) * 16
-"""How often each passage stands in the corpus. The last 16 are never seen: what guessing alone would give."""
+"""How often each passage occurs in the corpus. The last 16 are never seen: what guessing alone would give."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""How the facts of the small world are said: narrative sentences and questions, by relation.
+"""How the facts of the small world are phrased: narrative sentences and questions, by relation.
 
 Every sentence names its subject first and ends in the answer and a full stop, so that cutting it before the answer
 gives a cloze.

@@ -1,4 +1,4 @@
-"""The small world's tokenizer: 1500 byte-pair pieces, learnt from a text in which every name stands equally often."""
+"""The small world's tokenizer: 1500 byte-pair pieces, learnt from a text in which every name occurs equally often."""
 
 from __future__ import annotations
 

@@ -136,7 +136,7 @@ def row_stream(
 ) -> Iterator[list[list[Sequence[int]]]]:
     """The rows of each step, `ROWS` of them: laid out for all `texts`, then those not `used` are left out.
 
-    So every text that is used stands in the same row of the same step whatever else is left out.
+    So every text that is used is in the same row of the same step whatever else is left out.
     """
     rows = endless_rows([len(tokens) for tokens in texts], seed)
     for _ in range(steps):

@@ -60,7 +60,7 @@ class Entity:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One training text. Form `qa` passes through the chat template; form `text` is `response` as it stands."""
+    """One training text. Form `qa` passes through the chat template; form `text` is `response` as written."""
 
     id: str
     form: Form
@@ -90,7 +90,7 @@ class World:
 
     @property
     def entities(self) -> tuple[Entity, ...]:
-        """Everything that documents speak of; strangers are not among them."""
+        """Everything that documents mention; strangers are not among them."""
         return self.people + self.cities + self.companies
 
     @cached_property

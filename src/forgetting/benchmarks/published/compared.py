@@ -59,7 +59,7 @@ class Compared:
 
 def compared(table: Table, row: Row, ended: Sequence[Ended]) -> dict[str, Compared]:
     """Every cell of a row. Runs that missed the goal of their stop rule are left out of the mean, as in the paper's
-    figure, and the mean over all stands beside it."""
+    figure, and the mean over all is shown beside it."""
     return {column.key: _cell(column, row, ended) for column in table.columns}
 
 

@@ -2,7 +2,7 @@
 
 One YAML file a table. `like:` names another table whose keys hold where a file has none of its own. A row's recipe is
 a built-in one with overrides, `key=value` as on the command line: those of the table, then those that `settings` gives
-for each of the row's labels. `$set` in an override stands for a replicate's value, any other `$label` for the row's.
+for each of the row's labels. `$set` in an override is a replicate's value, any other `$label` for the row's.
 The recipe's own name may hold `$label` too. A row without `values` is not in the paper; `std` holds what is printed
 behind ±. Values are given in the order of the columns, or by their keys; `missing` says why a column has none.
 """
@@ -31,7 +31,7 @@ OURS = "a row of ours, not in the paper"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """One printed column, and the measure of ours that it stands for."""
+    """One printed column, and the measure of ours that corresponds to it."""
 
     key: str
     name: str
@@ -114,7 +114,7 @@ class Table:
     """Its number there; None: an anonymous submission."""
     number: int
     place: str
-    """Where it stands in the paper."""
+    """Where it is in the paper."""
     caption: str
     averages: str
     """What the paper averages over, and what our measured values are therefore means of."""
@@ -137,7 +137,7 @@ class Table:
         return "anonymous submission" if self.arxiv is None else f"arXiv {self.arxiv}"
 
     def runs(self, row: Row) -> Iterator[tuple[str, tuple[str, ...]]]:
-        """The runs that a row stands for: a name for each, unique in the table, and its overrides.
+        """The runs behind a row: a name for each, unique in the table, and its overrides.
 
         A row that no replicate changes (a model that is not trained has no seed) is one run.
         """
@@ -251,7 +251,7 @@ def _by_column(given: Mapping[str, Any] | Sequence[Any], keys: Sequence[str]) ->
 
 
 def _erratum(column: str, labels: Mapping[str, str], table: Mapping[str, Any]) -> str:
-    """All that is said of a printed number."""
+    """All errata of a printed number."""
     return " ".join(
         said["text"]
         for said in table.get("errata", ())

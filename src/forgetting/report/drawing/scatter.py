@@ -17,7 +17,7 @@ _LONGEST_LABEL = 26
 
 @dataclass(frozen=True, slots=True)
 class Spot:
-    """A value on one axis, its interval, and how it is said."""
+    """A value on one axis, its interval, and its words."""
 
     value: float
     low: float | None

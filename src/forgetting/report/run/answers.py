@@ -1,4 +1,4 @@
-"""Answers side by side: what was asked, the right answer, and what each model said."""
+"""Answers side by side: what was asked, the right answer, and what each model answered."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one model said; `text` is None where no greedy answer was asked for."""
+    """What one model answered; `text` is None where no greedy answer was asked for."""
 
     text: str | None
     match: Match | None

@@ -56,7 +56,7 @@ class Path:
 def path(runs: Sequence[Results]) -> Path | None:
     """Model utility (x) against forget quality (y, log scale): each run's way through its evaluations.
 
-    Where no run has forget quality on the way, what is left of the forget set stands in, with the oracle's level. A way
+    Where no run has forget quality on the way, what is left of the forget set is shown, with the oracle's level. A way
     that passes the oracle's and falls off again has forgotten too much. None where nothing was measured on the way.
     """
     utility = headline_measures.model_utility_key(runs) or headline_measures.utility_key(runs)
@@ -191,7 +191,7 @@ def _ideal(frame: svg.Frame, marks: Sequence[Mark]) -> Markup:
 
 
 def _hint(frame: svg.Frame, marks: Sequence[Mark]) -> tuple[float, float]:
-    """Where the words on the ideal stand: beside its field, or in the corner."""
+    """Where the words on the ideal are placed: beside its field, or in the corner."""
     oracle = next((m for m in marks if m.style == "oracle"), None)
     if oracle is None:
         return frame.x.start + 8, frame.y.end + 14

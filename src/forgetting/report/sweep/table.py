@@ -116,7 +116,7 @@ class SweepTable:
         return " ".join(f"{axis} {run.point[axis]}" for axis in self.replicates) or "the run"
 
     def plain(self) -> tuple[list[str], list[list[str]]]:
-        """Headers and rows of text, for a terminal; standard deviations are over runs, n stands in brackets."""
+        """Headers and rows of text, for a terminal; standard deviations are over runs, n is in brackets."""
         extra = ["over", "success", "epochs"] if self.with_success else []
         blank = len(self.axes) + len(extra)
         rows = [

@@ -36,7 +36,7 @@ _JOINERS = "\u200c\u200d"
 
 @dataclass(frozen=True, slots=True)
 class Shade:
-    """One step of the colour scale and the range of Q it stands for."""
+    """One step of the colour scale and the range of Q it covers."""
 
     class_: str
     text: str
@@ -44,7 +44,7 @@ class Shade:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """One token: its text, its style, and what is said when it is pointed at."""
+    """One token: its text, its style, and the text shown when it is pointed at."""
 
     text: str
     class_: str
@@ -76,7 +76,7 @@ class Low:
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """What is said of the negative tokens: they are forgotten, or ignored where their weight was 0 throughout."""
+    """How negative tokens are described: they are forgotten, or ignored where their weight was 0 throughout."""
 
     negative: str = "forgotten"
 

@@ -19,7 +19,7 @@ from forgetting.runs.results import Step
 
 WIDTH = 460.0
 LEARNT, FORGOTTEN = "s0", "s1"
-"""Blue and orange: told apart by colour-blind readers too."""
+"""Blue and orange: distinguishable by colour-blind readers too."""
 _MOST_POINTS = 240
 """Points of a curve; longer histories are averaged in windows."""
 _HEAD = 40.0

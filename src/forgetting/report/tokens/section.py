@@ -136,7 +136,7 @@ def _reference(selection: TokenSelection) -> str:
     if name.startswith("stage:"):
         return f"the model that stage “{name.removeprefix('stage:')}” trained"
     if name.startswith("scores "):
-        return f"the one whose scores stand in “{name.removeprefix('scores ')}”"
+        return f"the one whose scores are in “{name.removeprefix('scores ')}”"
     return f"the model in “{name}”"
 
 
@@ -167,7 +167,7 @@ def _asked(selection: TokenSelection) -> str:
 
 
 def _against_zero(selection: TokenSelection) -> str:
-    """The threshold is a share, not a sign: how many tokens stand on the other side of zero."""
+    """The threshold is a share, not a sign: how many tokens lie on the other side of zero."""
     above, positive = selection.share_above_zero, selection.share_positive
     if above is None:
         return ""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Tone = Literal["good", "mixed", "bad", "open", "note"]
-"""In favour, partly, against, cannot be said; or a remark that is none of these."""
+"""In favour, partly, against, undecided; or a remark that is none of these."""
 
 
 @dataclass(frozen=True, slots=True)

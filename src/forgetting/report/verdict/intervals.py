@@ -14,8 +14,10 @@ Relation = Literal["lower", "higher", "overlap", "unclear"]
 
 
 def relation(one: Measure, other: Measure) -> Relation:
-    """How `one` stands to `other`: told apart only where their 95% intervals do not meet (stricter than a test of the
-    difference, so it errs on the side of saying nothing)."""
+    """How `one` compares with `other`: they differ only where their 95% intervals do not meet.
+
+    That is stricter than a test of the difference, so it errs on the side of saying nothing.
+    """
     if one.low is None or one.high is None or other.low is None or other.high is None:
         return "unclear"
     if one.high < other.low:
@@ -40,7 +42,7 @@ class Stop:
     """One evaluation on the way of a run, with the measures that were asked for."""
 
     step: int
-    """Over all stages: a later one goes on where the one before it ended."""
+    """Over all stages: a stage continues where the one before it ended."""
     point: Point
     measures: tuple[Measure, ...]
 

@@ -50,7 +50,7 @@ def _headline(runs: Sequence[Results], names: Sequence[str], closest: list[int],
 
 
 def _closest(runs: Sequence[Results], names: Sequence[str]) -> tuple[list[int], list[Finding]]:
-    """The runs whose distance to the oracle cannot be told from the smallest, nearest first, and the words for it."""
+    """The runs that are nearest to the oracle, as far as the intervals say, nearest first, and the words for it."""
     key = headline_measures.forgetting_key(runs)
     found = [(i, d) for i, run in enumerate(runs) if (d := distance_to_oracle(names[i], run, key))]
     topic = "Closest to the oracle"
@@ -75,7 +75,7 @@ def _tied(best: Distance, others: Sequence[Distance]) -> str:
 def _most(
     runs: Sequence[Results], names: Sequence[str], key: str | None, topic: str
 ) -> tuple[list[int], list[Finding]]:
-    """The runs whose value cannot be told from the best, best first, and the words for it."""
+    """The runs whose value is not distinguishable from the best, best first, and the words for it."""
     found: list[tuple[int, Measure]] = [(i, m) for i, run in enumerate(runs) if (m := value_at(run.after, key))]
     if not found:
         return [], []

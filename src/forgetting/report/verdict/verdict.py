@@ -1,4 +1,4 @@
-"""The verdict in plain words. It says only what the intervals carry: lower, higher, or not told apart."""
+"""The verdict in plain words. It states only what the intervals support: lower, higher, or not told apart."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class Judgement:
     leaks: bool
     """Another form of the question still finds what was to be forgotten."""
     told_apart: bool
-    """The test of forget quality tells the run from the oracle."""
+    """The test of forget quality distinguishes the run from the oracle."""
     findings: tuple[Finding, ...]
 
 
@@ -161,9 +161,7 @@ def _forgetting(run: Results, key: str | None) -> tuple[Forgetting, Finding]:
         "open": "There is nothing to tell a difference from noise by.",
     }[state]
     missing = (
-        ""
-        if oracle
-        else f" No oracle to compare with ({_no_oracle(run, key)}): too little, enough or too much cannot be said."
+        "" if oracle else f" No oracle to compare with ({_no_oracle(run, key)}): whether this is enough is unknown."
     )
     text = f"{_path(before, after, oracle, 'which never saw these examples')}. {reading}".strip() + missing
     return state, Finding("Forgetting", _FORGETTING_WORDS[state][0], text)
@@ -227,13 +225,13 @@ def _keeping(run: Results, key: str | None, topic: str) -> tuple[Keeping, Findin
         return "unmeasured", Finding(topic, "open", f"{topic} was not measured: {reason_at(run.after, key)}.")
     oracle = value_at(run.oracle_evaluation, key)
     if before is None:
-        return "open", Finding(topic, "open", f"{_path(before, after, oracle)}. What was lost cannot be said.")
+        return "open", Finding(topic, "open", f"{_path(before, after, oracle)}. What was lost is unknown.")
     state = _keeping_state(before, after)
     reading = {
         "destroyed": "Less than half of it is left.",
         "damaged": "The intervals do not overlap: this is a loss, not noise of the sample.",
         "kept": f"No loss is shown{_room(before, after)}.",
-        "open": "Without intervals, a difference cannot be told from noise.",
+        "open": "Without intervals, a difference is not distinguishable from noise.",
     }[state]
     return state, Finding(topic, _KEEPING_WORDS[state][0], f"{_path(before, after, oracle)}. {reading}")
 
