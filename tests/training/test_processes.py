@@ -12,8 +12,9 @@ import torch
 import transformers
 from torch import Tensor
 
-from forgetting.core.errors import ElsewhereError, RecipeError, RunError
+from forgetting.core.errors import RecipeError
 from forgetting.core.measure import Measure
+from forgetting.core.processes import first_then_others, rank
 from forgetting.models.adapters import active_adapters, attach
 from forgetting.models.adapters.spec import AdapterSpec
 from forgetting.objectives.losses import Loss
@@ -72,7 +73,7 @@ def train(folder: Path, name: str, how: dict[str, Any]) -> Ended:
     reference: Reference = no_reference
     before = active_adapters(model)
     if adapter is None and objective.needs_reference:
-        reference = processes.first_then_others(
+        reference = first_then_others(
             lambda: store_reference(model, objective, data, folder / "references", pad_id=0, device=torch.device("cpu"))
         )
     if adapter is not None:
@@ -182,7 +183,7 @@ def judged(folder: Path, sharding: str) -> tuple[StageResult, float, list[int]]:
     def evaluate(model: torch.nn.Module, *, step: int, epoch: float) -> list[Measure]:
         assert not model.training
         seen.append(step)
-        own = {2: 0.5, 4: 0.9, 6: 0.1} if processes.rank() == 0 else {2: 0.9, 4: 0.1, 6: 0.2}
+        own = {2: 0.5, 4: 0.9, 6: 0.1} if rank() == 0 else {2: 0.9, 4: 0.1, 6: 0.2}
         return [Measure(name="balance", split="all", value=own[step], count=1)]
 
     stage = settings(duration="6 steps", evaluate_every="2 steps", keep="best", sharding=sharding, learning_rate=1e-3)
@@ -202,7 +203,7 @@ def test_the_first_process_decides_which_weights_are_best(sharding: str, two: Se
 
 def reached(folder: Path) -> StageResult:
     """A stage whose goal only the second process sees reached at first."""
-    own = {1: False, 2: True, 3: True} if processes.rank() == 0 else {1: True, 2: False, 3: True}
+    own = {1: False, 2: True, 3: True} if rank() == 0 else {1: True, 2: False, 3: True}
 
     def evaluate(model: torch.nn.Module, *, step: int, epoch: float) -> list[Measure]:
         return [Measure(name="reached", split="all", value=float(own[step]), count=1)]
@@ -224,7 +225,7 @@ def broken(folder: Path, sharding: str) -> StageResult:
     def compute(signals: Any) -> Tensor:
         nonlocal calls
         calls += 1
-        return -signals.logp * (math.nan if processes.rank() == 1 and calls > 2 else 1.0)
+        return -signals.logp * (math.nan if rank() == 1 and calls > 2 else 1.0)
 
     objective = Objective(Term("train", Loss("broken", compute)))
     stage = settings(duration="5 steps", checkpoint_every="1 step", batch_size=2, sharding=sharding)
@@ -243,56 +244,20 @@ def summed() -> tuple[list[Any], list[float]]:
     """Gradients of which one is in the first process only, one in both, one in none."""
     parameters = [torch.nn.Parameter(torch.zeros(2, 3, dtype=kind)) for kind in (torch.float32, torch.float64)]
     parameters.append(torch.nn.Parameter(torch.zeros(4)))
-    if processes.rank() == 0:
+    if rank() == 0:
         parameters[0].grad = torch.full((2, 3), 2.0)
-    parameters[1].grad = torch.full((3, 2), 0.5 + processes.rank(), dtype=torch.float64).T
+    parameters[1].grad = torch.full((3, 2), 0.5 + rank(), dtype=torch.float64).T
     processes.sum_gradients(parameters)
     grads = [None if p.grad is None else p.grad.unique().tolist() for p in parameters]
-    return grads, processes.sums([0.1, float(processes.rank())])
+    return grads, processes.sums([0.1, float(rank())])
 
 
 def test_a_gradient_that_one_process_lacks_is_the_other_s_and_one_that_none_has_stays_absent(two: Several) -> None:
     assert two.run(summed) == [([[2.0], [2.0], None], [0.2, 1.0])] * 2
 
 
-def shared_out() -> tuple[list[int], dict[int, int], int]:
-    return [*processes.own_share(range(5))], processes.united({processes.rank(): 7}), processes.count()
-
-
-def test_items_are_shared_out_once_each_and_united(two: Several) -> None:
-    assert two.run(shared_out) == [([0, 2, 4], {0: 7, 1: 7}, 2), ([1, 3], {0: 7, 1: 7}, 2)]
-    assert shared_out() == ([0, 1, 2, 3, 4], {0: 7}, 1)
-
-
-def told(file: Path) -> list[Any]:
-    """What each process finds: of work by the first, of work that the others find done, of work that fails."""
-    own = processes.on_first(lambda: (processes.rank(), processes.count()))
-
-    def work() -> str:
-        if not file.is_file():
-            file.write_text(f"made by {processes.rank()} of {processes.count()}, {processes.is_first()}")
-        return file.read_text()
-
-    found = processes.first_then_others(work)
-
-    def fail() -> None:
-        raise RunError("no room")
-
-    try:
-        processes.on_first(fail)
-    except (RunError, ElsewhereError) as error:
-        return [own, found, type(error).__name__]
-    return []
-
-
-def test_the_first_works_alone_and_its_failure_is_every_one_s(two: Several, tmp_path: Path) -> None:
-    first, second = two.run(told, tmp_path / "file")
-    assert first[:2] == second[:2] == [(0, 1), "made by 0 of 1, True"]
-    assert (first[2], second[2]) == ("RunError", "ElsewhereError")
-
-
 def set_apart() -> list[float]:
-    tensors = [torch.full((3, 2), float(processes.rank())).T, torch.full((2,), 5 + processes.rank())]
+    tensors = [torch.full((3, 2), float(rank())).T, torch.full((2,), 5 + rank())]
     processes.as_on_first(tensors)
     return [t.double().mean().item() for t in tensors]
 

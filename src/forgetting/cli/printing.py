@@ -69,7 +69,7 @@ def _joined(together: bool) -> Iterator[None]:
     if not launched():
         yield
     elif together:
-        from forgetting.training import processes
+        from forgetting.core import processes
 
         with processes.together():
             yield

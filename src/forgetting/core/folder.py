@@ -31,14 +31,14 @@ def written_whole(folder: Path) -> Iterator[Path]:
         yield partial
         for file in partial.rglob("*"):
             if file.is_file():
-                _sync(file)
+                sync(file)
         (partial / MARK).touch()
-        _sync(partial)
+        sync(partial)
         if folder.exists():
             shutil.rmtree(old, ignore_errors=True)
             folder.rename(old)
         partial.rename(folder)
-        _sync(folder.parent)
+        sync(folder.parent)
         shutil.rmtree(old, ignore_errors=True)
     except Exception as error:
         shutil.rmtree(partial, ignore_errors=True)
@@ -55,18 +55,18 @@ def is_complete(folder: Path) -> bool:
 def recover(folder: Path) -> bool:
     """Puts back what a kill between two renames left aside, and removes what was never finished.
 
-    Returns whether something half-written was thrown away.
+    Returns whether something half-written was discarded.
     """
     partial, old = _aside(folder)
     half_written = folder.exists() and not is_complete(folder)
-    thrown_away = half_written or partial.exists()
+    discarded = half_written or partial.exists()
     if half_written:
         shutil.rmtree(folder)
     if not folder.exists() and is_complete(old):
         old.rename(folder)
     shutil.rmtree(partial, ignore_errors=True)
     shutil.rmtree(old, ignore_errors=True)
-    return thrown_away
+    return discarded
 
 
 def partial_of(path: Path) -> Path:
@@ -84,7 +84,7 @@ def write_text(path: Path, text: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         partial.write_text(text, encoding="utf-8")
-        _sync(partial)
+        sync(partial)
         partial.replace(path)
     except OSError as error:
         raise RunError(f"{path}: cannot be written ({error.strerror or error}); choose another output") from error
@@ -94,8 +94,11 @@ def _aside(folder: Path) -> tuple[Path, Path]:
     return folder.with_name(f".{folder.name}.partial"), folder.with_name(f".{folder.name}.old")
 
 
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Waits until a file, or the names in a folder, are on the disk. A system that cannot open folders skips them."""
+    if os.name == "nt" and path.is_dir():
+        return
+    handle = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

@@ -18,6 +18,7 @@ from transformers.cache_utils import Cache, DynamicCache
 
 from forgetting.core.evaluator import Progress
 from forgetting.core.example import Example
+from forgetting.core.processes import count, own_share, united
 from forgetting.core.record import Record, Score
 from forgetting.data.batches import collate
 from forgetting.data.encode import Encoded, Formatting, encode
@@ -39,7 +40,6 @@ from forgetting.evaluation.rows import (
 from forgetting.models.head import Head, causal_model, head_of
 from forgetting.models.modes import in_evaluation_mode
 from forgetting.objectives.statistics import LOGP, RANK, RUNNER_UP, Statistic
-from forgetting.training.processes import count, own_share, united
 
 _GREEDY_CHANGED_BY: Mapping[str, object] = {
     "bad_words_ids": None,

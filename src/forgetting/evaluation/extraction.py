@@ -19,6 +19,7 @@ from transformers.cache_utils import DynamicCache
 from forgetting.core.errors import DataError, ModelError
 from forgetting.core.evaluator import Progress
 from forgetting.core.example import Example
+from forgetting.core.processes import count, own_share, united
 from forgetting.core.record import Record, Score
 from forgetting.data.tokens import response_text, sequence_ids
 from forgetting.evaluation.cache import GREEDY, Row, decode, shares_cache, states
@@ -27,7 +28,6 @@ from forgetting.models.head import Head, causal_model, head_of
 from forgetting.models.modes import in_evaluation_mode
 from forgetting.models.vocabulary import statistics
 from forgetting.objectives.statistics import LOGP, RANK, RUNNER_UP
-from forgetting.training.processes import count, own_share, united
 
 MAX_TOKENS = 200
 """Longer sequences are cut, as in LoKU and in Jang et al. (2023)."""

@@ -10,13 +10,13 @@ import torch
 from torch import Tensor, nn
 from transformers import GenerationConfig, PreTrainedTokenizerBase
 
+from forgetting.core.processes import own_share
 from forgetting.core.record import Score
 from forgetting.data.batches import collate
 from forgetting.data.encode import Encoded
 from forgetting.models.head import Head, causal_model, head_of, longest_row, supervised_hidden
 from forgetting.models.vocabulary import statistics
 from forgetting.objectives.statistics import LOGP, RANK, RUNNER_UP, Statistic
-from forgetting.training.processes import own_share
 
 BATCH_TOKENS = 8_192
 """Padded tokens of one forward, and positions in one cache."""

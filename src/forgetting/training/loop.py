@@ -16,6 +16,7 @@ from forgetting.core.errors import CollapseError, RunError
 from forgetting.core.example import Role
 from forgetting.core.folder import recover
 from forgetting.core.measure import Measure
+from forgetting.core.processes import count, first_then_others, is_first, on_first
 from forgetting.data.encode import Encoded
 from forgetting.data.plan import StepPlan
 from forgetting.models.adapters import load_state
@@ -25,7 +26,6 @@ from forgetting.training.alarm import CollapseAlarm
 from forgetting.training.checkpoint import Checkpoint, cut_history, keep_proven, load_checkpoint, save_checkpoint
 from forgetting.training.micro_batches import micro_batches
 from forgetting.training.prepared_model import Trained, optimizer_of
-from forgetting.training.processes import count, first_then_others, is_first, on_first
 from forgetting.training.reference import Reference, no_reference
 from forgetting.training.settings import Optimisation, learning_rate_at
 from forgetting.training.sharding import load_optimizer, whole, whole_optimizer

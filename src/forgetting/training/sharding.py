@@ -14,10 +14,10 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 
+from forgetting.core.processes import count
 from forgetting.models.adapters import adapter_state, trainable_state
 from forgetting.models.adapters.state import adapter_tensors
 from forgetting.models.head import causal_model
-from forgetting.training.processes import count
 
 
 def shard(step: nn.Module, model: nn.Module, device: torch.device) -> None:

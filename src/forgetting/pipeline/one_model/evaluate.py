@@ -11,6 +11,7 @@ from forgetting.core.errors import RecipeError, RunError
 from forgetting.core.example import Example
 from forgetting.core.folder import partial_of
 from forgetting.core.measure import Measure
+from forgetting.core.processes import is_first, on_first, together
 from forgetting.core.progress import SILENT, Voice
 from forgetting.core.record import Record, write_records
 from forgetting.data.examples import load_examples
@@ -21,7 +22,6 @@ from forgetting.pipeline.run.records import take
 from forgetting.pipeline.run.run import load, of_oracle
 from forgetting.pipeline.run.suites import suite_of
 from forgetting.recipe import Recipe, recipe_from
-from forgetting.training.processes import is_first, on_first, together
 
 
 @dataclass(frozen=True)

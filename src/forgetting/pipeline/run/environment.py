@@ -14,8 +14,8 @@ from pathlib import Path
 import torch
 
 from forgetting.core.errors import RecipeError, nearest
+from forgetting.core.processes import in_all, is_first
 from forgetting.recipe import Recipe, Stage
-from forgetting.training.processes import in_all, is_first
 
 PACKAGES = ("forgetting", "torch", "transformers", "peft", "accelerate", "tokenizers", "safetensors")
 

@@ -14,6 +14,7 @@ from transformers import PreTrainedTokenizerBase
 from forgetting.benchmarks.suite import Suite
 from forgetting.core.folder import write_text
 from forgetting.core.measure import Measure
+from forgetting.core.processes import on_first
 from forgetting.core.progress import Voice
 from forgetting.core.record import write_records
 from forgetting.metrics.balance import balance
@@ -25,7 +26,6 @@ from forgetting.pipeline.run.suites import balance_keys, fast_suite_of, stop_spl
 from forgetting.recipe import Recipe, Stage
 from forgetting.runs.redact import Redactor
 from forgetting.training.flops import records_work
-from forgetting.training.processes import on_first
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from forgetting.core.digest import examples_digest
 from forgetting.core.errors import RunError
 from forgetting.core.folder import write_text
 from forgetting.core.measure import Measure
+from forgetting.core.processes import on_first
 from forgetting.core.progress import Voice
 from forgetting.core.record import Record, read_records, write_records
 from forgetting.data.tokens import tokenizer_fingerprint
@@ -24,7 +25,6 @@ from forgetting.evaluation.answers import answer
 from forgetting.evaluation.extraction import extract
 from forgetting.metrics.score import score
 from forgetting.recipe import Recipe
-from forgetting.training.processes import on_first
 from forgetting.training.stored_reference import fingerprint
 
 

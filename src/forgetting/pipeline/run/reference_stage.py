@@ -11,6 +11,7 @@ from peft.utils import SAFETENSORS_WEIGHTS_NAME
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from forgetting.core.folder import is_complete, recover, write_text
+from forgetting.core.processes import first_holds, on_first
 from forgetting.core.progress import Voice
 from forgetting.data.encode import Encoded
 from forgetting.models.adapters import active_adapters, without
@@ -19,7 +20,6 @@ from forgetting.pipeline.run.ownership import locked
 from forgetting.pipeline.run.stage import run_stage
 from forgetting.recipe import Stage
 from forgetting.runs.redact import Redactor
-from forgetting.training.processes import first_holds, on_first
 from forgetting.training.stage import Hooks
 from forgetting.training.stored_reference import data_fingerprint, fingerprint
 

@@ -17,6 +17,7 @@ from forgetting.core.errors import DataError
 from forgetting.core.example import Role
 from forgetting.core.folder import write_text
 from forgetting.core.measure import Measure
+from forgetting.core.processes import first_holds, first_then_others, is_first, on_first, together
 from forgetting.core.progress import SILENT, Voice
 from forgetting.core.record import read_records
 from forgetting.models.adapters import active_adapters, resolve_targets
@@ -45,7 +46,6 @@ from forgetting.recipe import Recipe, Stage
 from forgetting.report.run.page import build_report
 from forgetting.runs.redact import unquoted, with_texts
 from forgetting.runs.results import Results
-from forgetting.training.processes import first_holds, first_then_others, is_first, on_first, together
 from forgetting.training.stage import Hooks, StageResult
 
 

@@ -14,6 +14,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from forgetting.core.errors import RecipeError
 from forgetting.core.example import Role
 from forgetting.core.folder import is_complete, recover, write_text
+from forgetting.core.processes import first_then_others, on_first
 from forgetting.core.progress import Voice
 from forgetting.data.encode import Encoded
 from forgetting.evaluation.answers import padding_id
@@ -33,7 +34,6 @@ from forgetting.training.checkpoint import load_checkpoint
 from forgetting.training.flops import stage_flops
 from forgetting.training.importance import row_importance
 from forgetting.training.loop import Trainer
-from forgetting.training.processes import first_then_others, on_first
 from forgetting.training.reference import LiveReference, Reference, no_reference
 from forgetting.training.row_cost import RowCost, Uncounted, importance_cost, stage_cost
 from forgetting.training.stage import Hooks, StageResult

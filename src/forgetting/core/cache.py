@@ -1,0 +1,126 @@
+"""Results that runs share, found by what they were computed from.
+
+An entry is a folder named by the digest of all that its content depends on. It counts once `entry.json` stands in it,
+which is written last, after everything else is on disk, and holds a count and the SHA-256 of every file. An entry that
+does not match it is removed and computed again. One process computes an entry; the others wait for it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from forgetting.core.errors import RunError
+from forgetting.core.folder import sync, write_text
+from forgetting.core.locks import LOCK, locked
+from forgetting.core.processes import first_holds, on_first
+
+MANIFEST = "entry.json"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One entry, held by this process. What it holds before it is complete is its maker's to resume or overwrite."""
+
+    folder: Path
+
+    def is_complete(self, say: Callable[[str], None] = lambda line: None) -> bool:
+        """Whether the entry can be used. A damaged one is reported, removed, and has to be computed again."""
+        return on_first(lambda: self._is_complete(say))
+
+    def _is_complete(self, say: Callable[[str], None]) -> bool:
+        if not (self.folder / MANIFEST).is_file():
+            return False
+        why = self._damage()
+        if why:
+            say(f"{self.folder}: {why}; computing it again")
+            self.clear()
+        return not why
+
+    def _damage(self) -> str:
+        """What is wrong with a finished entry; empty where nothing is."""
+        try:
+            files = json.loads((self.folder / MANIFEST).read_text(encoding="utf-8"))["files"]
+            for name, known in files.items():
+                if not (self.folder / name).is_file():
+                    return f"{name} is missing"
+                if _sha256(self.folder / name) != known:
+                    return f"{name} is damaged"
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return f"{MANIFEST} is damaged"
+        return ""
+
+    @property
+    def count(self) -> int:
+        """How many items a complete entry holds."""
+        return int(json.loads((self.folder / MANIFEST).read_text(encoding="utf-8"))["count"])
+
+    def complete(self, count: int, files: Iterable[str] | None = None) -> None:
+        """Marks the entry as complete, once its files are on disk.
+
+        Args:
+            count: how many items it holds.
+            files: what belongs to it, relative to the folder; None: everything that stands there.
+
+        Raises:
+            RunError: the disk refuses.
+        """
+        on_first(lambda: self._complete(count, files))
+
+    def _complete(self, count: int, files: Iterable[str] | None) -> None:
+        found = sorted(self._present() if files is None else files)
+        try:
+            for name in found:
+                sync(self.folder / name)
+            digests = {name: _sha256(self.folder / name) for name in found}
+        except OSError as error:
+            raise RunError(
+                f"{error.filename or self.folder}: cannot be written ({error.strerror}); free space or choose another "
+                "output"
+            ) from error
+        write_text(self.folder / MANIFEST, json.dumps({"count": count, "files": digests}, indent=1))
+
+    def _present(self) -> list[str]:
+        inside = (path.relative_to(self.folder) for path in self.folder.rglob("*") if path.is_file())
+        return [path.as_posix() for path in inside if not path.name.startswith(".") and path.name != MANIFEST]
+
+    def clear(self) -> None:
+        """Removes everything but the lock."""
+        (self.folder / MANIFEST).unlink(missing_ok=True)
+        for path in self.folder.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif path.name != LOCK:
+                path.unlink()
+
+
+@dataclass(frozen=True)
+class Cache:
+    """A folder of entries of one kind."""
+
+    folder: Path
+
+    @contextmanager
+    def entry(self, key: str, wait: Callable[[], None] = lambda: None) -> Iterator[Entry]:
+        """The entry of this key, held until the block ends; several processes of one run enter it together.
+
+        Args:
+            key: the digest of all that the content depends on.
+            wait: called before another run is waited for, which holds the entry.
+
+        Raises:
+            RunError: the disk refuses.
+        """
+        folder = self.folder / key
+        with first_holds(lambda: locked(folder, wait)):
+            yield Entry(folder)
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()

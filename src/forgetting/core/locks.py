@@ -1,0 +1,55 @@
+"""Folders that belong to one process at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from forgetting.core.errors import RunError
+
+LOCK = ".lock"
+"""The file in a folder that its lock is taken on."""
+
+
+@contextmanager
+def locked(folder: Path, wait: Callable[[], None] | None = None) -> Iterator[None]:
+    """Holds the folder, which is made if need be, for this process.
+
+    Args:
+        wait: called before another process is waited for; None: another process is an error.
+
+    Raises:
+        RunError: the folder cannot be written, or another process holds it.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / LOCK)
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            if wait is None:
+                raise RunError(f"{folder}: another process is at work in this folder; wait for it to end") from None
+            wait()
+            lock.acquire()
+    except OSError as error:
+        raise RunError(f"{folder}: cannot be written ({error.strerror or error}); choose another output=…") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def is_held(folder: Path) -> bool:
+    """Whether a process holds the folder."""
+    if not (folder / LOCK).is_file():
+        return False
+    lock = FileLock(folder / LOCK)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        return True
+    lock.release()
+    return False
