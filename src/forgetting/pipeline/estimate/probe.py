@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-import resource
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -21,7 +19,7 @@ from forgetting.data.plan import StepPlan
 from forgetting.models.adapters import active_adapters, attach, resolve_targets, without
 from forgetting.models.adapters.targets import linear_layers
 from forgetting.models.packing import why_padded
-from forgetting.pipeline.run.environment import peak_memory, reset_peak_memory
+from forgetting.pipeline.run.environment import held_memory, peak_memory, reset_peak_memory
 from forgetting.pipeline.run.records import take
 from forgetting.recipe import Recipe, Stage
 from forgetting.training.fisher import shape_of
@@ -220,17 +218,7 @@ def _timed(work: Callable[[], object], device: torch.device, *, once: bool = Fal
 def _peak() -> Iterator[list[int]]:
     """Afterwards the list holds the bytes by which the memory in use rose at most."""
     reset_peak_memory()
-    start = _held()
+    start = held_memory()
     risen = [0]
     yield risen
     risen[0] = max(0, peak_memory() - start)
-
-
-def _held() -> int:
-    if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
-        return torch.cuda.memory_allocated()
-    try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-    except (OSError, ValueError, IndexError):
-        return peak_memory()
-    return pages * resource.getpagesize()
