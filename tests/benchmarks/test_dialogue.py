@@ -13,10 +13,10 @@ from forgetting.data.encode import Formatting, encode
 from forgetting.evaluation.answers import answer
 from forgetting.metrics.score import score
 from tests.data.tokenizers import byte_level
-from tests.metrics.making import SHARED
+from tests.golden import REAL_DATA, needs
 from tests.models.tiny import tiny_model
 
-TEXT = SHARED / "data" / "text"
+TEXT = REAL_DATA / "text"
 
 
 def write(file: Path, dialogues: list[object]) -> Path:
@@ -111,7 +111,7 @@ def test_the_suite_is_measured_from_end_to_end(tmp_path: Path) -> None:
     assert set(measures) == {"all/dialogue_f1", *(f"{n}/{m}" for n in SETS for m in ("dialogue_f1", "perplexity"))}
 
 
-@pytest.mark.skipif(not TEXT.is_dir(), reason="the shared data are not here")
+@needs(TEXT)
 def test_the_four_real_sets_hold_400_dialogues_each() -> None:
     suite = get_suite(f"dialogue:{TEXT}")
     assert [(s.name, len(s.examples)) for s in suite.splits] == [(name, 400) for name in SETS]

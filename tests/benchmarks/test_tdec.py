@@ -13,11 +13,10 @@ from forgetting.data.encode import Formatting
 from forgetting.evaluation.answers import answer
 from forgetting.evaluation.extraction import extract
 from forgetting.metrics.score import score
-from tests.metrics.making import SHARED
+from tests.golden import REAL_DATA, needs
 from tests.models.tiny import tiny_model, tiny_tokenizer
 
-TDEC = SHARED / "data" / "tdec"
-needs_data = pytest.mark.skipif(not TDEC.is_dir(), reason="the shared data are not here")
+TDEC = REAL_DATA / "tdec"
 
 
 def passages(count: int, name: str = "p", words: int = 14) -> list[Example]:
@@ -159,7 +158,7 @@ def test_a_hub_dataset_is_read_by_its_text_column(monkeypatch: pytest.MonkeyPatc
     assert [e.form for e in suite.data["forget"]] == ["text"] * 3
 
 
-@needs_data
+@needs(TDEC)
 def test_the_five_published_sets_are_read() -> None:
     for number in range(5):
         suite = tdec_suite(str(TDEC / f"lm_extraction_32_{number}.csv"))

@@ -14,10 +14,10 @@ from forgetting.core.errors import DataError, ForgettingError
 from forgetting.data.encode import Formatting
 from forgetting.evaluation.answers import answer
 from forgetting.metrics.score import score
-from tests.metrics.making import SHARED
+from tests.golden import REAL_DATA, needs
 from tests.models.tiny import WORDS, tiny_model, tiny_tokenizer
 
-WIKITEXT = SHARED / "data" / "text" / "wikitext.jsonl.gz"
+WIKITEXT = REAL_DATA / "text" / "wikitext.jsonl.gz"
 
 
 def written(folder: Path, lengths: list[int]) -> Path:
@@ -88,6 +88,6 @@ def test_questions_are_no_plain_text(tmp_path: Path) -> None:
         text_variant(str(tmp_path / "qa.jsonl"), False)
 
 
-@pytest.mark.skipif(not WIKITEXT.is_file(), reason="the shared data are not here")
+@needs(WIKITEXT)
 def test_the_real_wikitext_is_500_passages() -> None:
     assert [(s.name, len(s.examples)) for s in get_suite(f"text:{WIKITEXT}").splits] == [("wikitext", 500)]

@@ -13,11 +13,9 @@ from forgetting.core.example import Example
 from forgetting.core.record import Record, Score
 from forgetting.data.source import Source
 from forgetting.metrics.score import score
+from tests.golden import REAL_DATA, golden, needs
 
-SHARED = Path(__file__).resolve().parents[2].parent / "shared"
-LOCAL, GOLDEN = SHARED / "data" / "tofu", SHARED / "golden" / "tofu_phi.json"
-real = pytest.mark.skipif(not LOCAL.is_dir(), reason="the real TOFU files are not here")
-published = pytest.mark.skipif(not (LOCAL.is_dir() and GOLDEN.is_file()), reason="the published logs are not here")
+LOCAL = REAL_DATA / "tofu"
 
 FORGET_WRONG = {
     "forget/truth_ratio_forget",
@@ -129,7 +127,7 @@ def test_every_column_of_the_papers_tables_is_measured(folder: Path) -> None:
     assert measures["forget/forget_quality_distance"].value == 1.0  # all truth ratios of one model below the other's
 
 
-@real
+@needs(LOCAL)
 def test_real_files_without_wrong_answers_leave_their_columns_absent_with_the_reason() -> None:
     suite = get_suite(f"tofu:forget10@{LOCAL}")
     assert [len(s.examples) for s in suite.splits] == [300, 300, 100, 117]
@@ -141,14 +139,14 @@ def test_real_files_without_wrong_answers_leave_their_columns_absent_with_the_re
     assert all("wrong answers" in measures[key].reason for key in absent)
 
 
-@published
+@needs(LOCAL)
 def test_published_logs_give_tofus_own_figures() -> None:
-    golden = json.loads(GOLDEN.read_text())
+    theirs = golden("tofu_phi")
     logs = {name: LOCAL / f"phi_{name}_eval_log_aggregated.json.gz" for name in ("full", "retain90")}
     names = {"forget": "Forget", "retain": "Retain", "real_authors": "Real Authors", "world_facts": "Real World"}
     for model, log in logs.items():
         found = {m.key: m.value for m in rescore(log, logs["retain90"])}
-        expected = golden["model_utility"][model]
+        expected = theirs["model_utility"][model]
         parts, other = expected["parts_utils"], expected["parts_aggregate_eval_stat_truth_ratio"]
         for split, name in names.items():
             likely = "option_probability" if split in ("real_authors", "world_facts") else "probability"
@@ -162,12 +160,12 @@ def test_published_logs_give_tofus_own_figures() -> None:
         assert by_stat == pytest.approx(expected["tofu/aggregate_eval_stat.py"], abs=1e-9)
         assert by_utils == pytest.approx(expected["tofu/utils.py"], abs=1e-9)
     found = {m.key: m.value for m in rescore(logs["full"], logs["retain90"])}
-    quality = golden["forget_quality_full_vs_retain90"]
+    quality = theirs["forget_quality_full_vs_retain90"]
     assert found["forget/forget_quality"] == pytest.approx(quality["p"], rel=1e-9)
     assert found["forget/forget_quality_distance"] == pytest.approx(quality["ks"], abs=1e-9)
 
 
-@published
+@needs(LOCAL)
 def test_without_an_oracles_log_only_forget_quality_is_absent() -> None:
     absent = {m.name for m in rescore(LOCAL / "phi_full_eval_log_aggregated.json.gz") if m.value is None}
     assert absent == {f"forget_quality{d}{r}" for d in ("", "_distance") for r in ("", "_mean_probability")}

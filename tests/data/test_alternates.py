@@ -13,8 +13,9 @@ from forgetting.core.errors import DataError
 from forgetting.core.example import Example, Message, content_id
 from forgetting.data.alternates import REFUSALS, load_alternates, paired, refusals
 from forgetting.data.source import Source
+from tests.golden import REAL_DATA, needs
 
-TOFU = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "tofu" / "idontknow.jsonl"
+TOFU = REAL_DATA / "tofu" / "idontknow.jsonl"
 
 
 def asked(prompt: str, response: str, **more: object) -> Example:
@@ -136,7 +137,7 @@ def test_the_package_s_refusals() -> None:
     assert all(not e.prompt and e.response.endswith(".") for e in refusals())
 
 
-@pytest.mark.skipif(not TOFU.is_file(), reason="TOFU's refusals are not here")
+@needs(TOFU)
 def test_tofu_s_list_of_refusals_is_read() -> None:
     found = load_alternates(Source(path=str(TOFU)))
     assert len(found) > 90 and found[0].response == "I'm not certain about that."

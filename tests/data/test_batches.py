@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
-import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,8 +9,7 @@ from hypothesis import strategies as st
 from forgetting.core.batch import Batch
 from forgetting.data.batches import collate, packed_tokens
 from forgetting.data.encode import Encoded
-
-GOLDEN = Path(__file__).resolve().parents[2].parent / "shared" / "golden" / "traps.json"
+from tests.golden import figures
 
 
 def row(ids: list[int], weights: list[float]) -> Encoded:
@@ -79,9 +74,8 @@ def test_the_batch_says_what_the_rows_say(forget: list, retain: list, pad: int) 
         assert own.min() >= span.sequences.start and own.max() < span.sequences.stop
 
 
-@pytest.mark.skipif(not GOLDEN.is_file(), reason="the golden figures are not here")
 def test_padding_that_is_the_end_token_hides_no_token() -> None:
-    theirs = json.loads(GOLDEN.read_text())["figures"]["collator_pad_is_eos"]
+    theirs = figures("traps")["collator_pad_is_eos"]
     rows = [row([1, 5, 2, 6, 7, 2], [0, 0, 0, 1, 1, 1]), row([1, 5, 6, 2], [0, 0, 1, 1])]
     batch = collate({"train": numbered(*rows)}, pad_id=2)
     assert batch.input_ids_BT.tolist() == theirs["input_ids"]

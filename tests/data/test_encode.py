@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 from hypothesis import assume, given, settings
@@ -16,9 +14,9 @@ from forgetting.core.example import Example, Message
 from forgetting.data.encode import Encoded, Formatting, encode, encode_all, render
 from tests.data import tokenizers
 from tests.data.tokenizers import BARE, CHATML, REFUSING, SPECIAL, THINKING, USER_ONLY, Slow, byte_level, with_template
+from tests.golden import figures
 
 PLAIN = Formatting(template="plain")
-GOLDEN = Path(__file__).resolve().parents[2].parent / "shared" / "golden" / "traps.json"
 
 
 def supervised(encoded: Encoded, tokenizer: PreTrainedTokenizerBase) -> str:
@@ -46,9 +44,8 @@ def test_a_token_merged_across_the_boundary_is_supervised() -> None:
     assert (encoded.ids, encoded.weights) == ((1, 4, 5), (0.0, 1.0, 1.0))
 
 
-@pytest.mark.skipif(not GOLDEN.is_file(), reason="the golden figures are not here")
 def test_where_the_known_code_loses_the_merged_token_ours_does_not() -> None:
-    theirs = json.loads(GOLDEN.read_text())["figures"]["boundary_merge"]
+    theirs = figures("traps")["boundary_merge"]
     tokenizer = tokenizers.merging()
     encoded = encode(Example(id="m", prompt="ab", response="cd"), tokenizer, Formatting(plain="{prompt}"))
     # Their ids count a = 1, b = 2, c = 3, bc = 5, d = 4; ours stand in the fixture.
@@ -57,9 +54,8 @@ def test_where_the_known_code_loses_the_merged_token_ours_does_not() -> None:
     assert encoded.weights == (0.0, 1.0, 1.0, 1.0)
 
 
-@pytest.mark.skipif(not GOLDEN.is_file(), reason="the golden figures are not here")
 def test_a_cut_answer_is_not_given_an_end() -> None:
-    theirs = json.loads(GOLDEN.read_text())["figures"]["truncation_appends_eos"]
+    theirs = figures("traps")["truncation_appends_eos"]
     tokenizer = tokenizers.merging()
     example = Example(id="m", prompt="aaaa", response="dddd")
     encoded = encode(example, tokenizer, Formatting(plain="{prompt}", max_length=6))

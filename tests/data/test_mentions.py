@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from pathlib import Path
 
 import pytest
 
@@ -13,8 +12,8 @@ from forgetting.data.examples import load_examples
 from forgetting.data.mentions import Finder
 from forgetting.data.row_words import Words, row_body, row_counts, row_text
 from forgetting.data.source import Source
+from tests.golden import REAL_DATA, needs
 
-SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 QUESTION = Example(id="q", prompt="In which country is Moyamba?", response="Sierra Leone")
 LONG = Example(
     id="l",
@@ -107,10 +106,10 @@ def test_token_ids_cannot_be_looked_for() -> None:
         Finder([Example(id="i", response="1 2", form="tokens", token_ids=(1, 2))])
 
 
-@pytest.mark.skipif(not SHARED.is_dir(), reason="the real data are not here")
+@needs(REAL_DATA)
 def test_planted_mentions_are_found_and_real_text_is_left_alone() -> None:
-    forget = load_examples(Source(path=str(SHARED / "duet" / "city_forget_rare_5.jsonl"), limit=200))
-    texts = [e.response for e in load_examples(Source(path=str(SHARED / "text" / "wikitext.jsonl.gz"), form="text"))]
+    forget = load_examples(Source(path=str(REAL_DATA / "duet" / "city_forget_rare_5.jsonl"), limit=200))
+    texts = [e.response for e in load_examples(Source(path=str(REAL_DATA / "text" / "wikitext.jsonl.gz"), form="text"))]
     rng = random.Random(0)
     planted: dict[int, str] = {}
     told = [e for e in forget if "subjectLabel" in e.fields][::4]

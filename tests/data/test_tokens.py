@@ -18,10 +18,10 @@ from forgetting.data.source import Source
 from forgetting.data.tokens import response_text, sequence_ids
 from forgetting.evaluation.extraction import MAX_TOKENS, verbatim
 from tests.data import tokenizers
-from tests.metrics.making import SHARED
+from tests.golden import REAL_DATA, needs
 from tests.models.tiny import WORDS, tiny_tokenizer
 
-TDEC = SHARED / "data" / "tdec"
+TDEC = REAL_DATA / "tdec"
 PLAIN = Formatting(template="plain")
 
 
@@ -167,7 +167,7 @@ def test_the_sequence_of_a_text_is_cut_at_the_smaller_limit() -> None:
     assert len(sequence_ids(text, tiny_tokenizer(), 3)[0]) == 3
 
 
-@pytest.mark.skipif(not TDEC.is_dir(), reason="the shared data are not here")
+@needs(TDEC)
 def test_the_published_arrays_hold_979_different_passages_of_100_tokens() -> None:
     found = load_examples(Source(path=str(TDEC / "val_prefix.npy"), suffix=str(TDEC / "val_suffix.npy")))
     assert {len(e.token_ids) for e in found} == {100} and len(found) == 979, "21 of the 1,000 rows are copies"

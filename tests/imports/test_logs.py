@@ -4,7 +4,6 @@ import gzip
 import json
 import math
 import random
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,8 +15,9 @@ from forgetting.imports.logs import import_log
 from forgetting.report.comparison.differences import compare
 from forgetting.report.run.page import build_report
 from forgetting.runs.results import Results
+from tests.golden import REAL_DATA, golden, needs
 
-SHARED = Path(__file__).resolve().parents[2].parent / "shared"
+LOGS = REAL_DATA / "tofu"
 
 
 def scores(rng, loss):
@@ -270,18 +270,17 @@ def test_an_oracle_of_other_questions_and_a_folder_in_use_are_refused(paths, tmp
         import_log(tmp_path / "none.json", tmp_path / "run")
 
 
-@pytest.mark.skipif(not (SHARED / "data" / "tofu").is_dir(), reason="published logs are not here")
+@needs(LOGS)
 def test_tofus_own_log_gives_tofus_own_numbers(tmp_path):
-    logs = SHARED / "data" / "tofu"
     found = import_log(
-        logs / "phi_full_eval_log_aggregated.json.gz",
+        LOGS / "phi_full_eval_log_aggregated.json.gz",
         tmp_path / "phi",
-        oracle=logs / "phi_retain90_eval_log_aggregated.json.gz",
+        oracle=LOGS / "phi_retain90_eval_log_aggregated.json.gz",
     )
     assert found.checks
     assert all(check.equal for check in found.checks)
-    golden = json.loads((SHARED / "golden" / "tofu_phi.json").read_text())
+    theirs = golden("tofu_phi")
     measures = {m.key: m.value for m in found.measures}
-    assert measures["forget/forget_quality"] == pytest.approx(golden["forget_quality_full_vs_retain90"]["p"], rel=1e-9)
-    expected = golden["model_utility"]["full"]["tofu/aggregate_eval_stat.py"]
+    assert measures["forget/forget_quality"] == pytest.approx(theirs["forget_quality_full_vs_retain90"]["p"], rel=1e-9)
+    expected = theirs["model_utility"]["full"]["tofu/aggregate_eval_stat.py"]
     assert measures["all/model_utility"] == pytest.approx(expected, abs=1e-9)

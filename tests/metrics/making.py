@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 
 from forgetting.core.record import Record, Score
-
-SHARED = Path(__file__).resolve().parents[2].parent / "shared"
 
 
 def likely(probability: float, tokens: int = 1, ranks: Sequence[int] = ()) -> Score:

@@ -22,10 +22,7 @@ from forgetting.metrics.extraction import (
 )
 from forgetting.metrics.likelihood import memorization_accuracy
 from forgetting.metrics.score import score
-from tests.metrics.making import SHARED
-
-GOLDEN = SHARED / "golden"
-needs_golden = pytest.mark.skipif(not GOLDEN.is_dir(), reason="the shared figures are not here")
+from tests.golden import figures
 
 
 def record(*ranks: int, id: str = "a", split: str = "forget", **fields: object) -> Record:
@@ -56,24 +53,23 @@ def golden_model(family: str) -> PreTrainedModel:
     return model.double().eval()
 
 
-@needs_golden
 @pytest.mark.parametrize("family", ["llama", "gptneo"])
 def test_the_released_code_gives_these_figures(family: str) -> None:
-    figures = json.loads((GOLDEN / "el_ma.json").read_text())["figures"][family]
-    texts = figures["sequences"]
+    theirs = figures("el_ma")[family]
+    texts = theirs["sequences"]
     found = continue_all(golden_model(family), [Verbatim(tuple(ids)) for ids in texts], shortest=10)
     records = [
         record(*c.score.ranks, extraction={10: overlaps(ids, c.continuations, 10)})
         for ids, c in zip(texts, found, strict=True)
     ]
     likelihoods = [extraction_likelihood().value_of(r) for r in records]
-    assert likelihoods == pytest.approx(figures["formula_EL10"], abs=1e-11)
-    assert likelihoods == pytest.approx(figures["EL10_per_sequence"], rel=1e-6)  # it divides by 1e-8 too much, in fp32
+    assert likelihoods == pytest.approx(theirs["formula_EL10"], abs=1e-11)
+    assert likelihoods == pytest.approx(theirs["EL10_per_sequence"], rel=1e-6)  # it divides by 1e-8 too much, in fp32
     accuracies = [memorization_accuracy.value_of(r) for r in records]
-    assert accuracies == pytest.approx(figures["formula_MA_teacher_forced"], abs=1e-11)
+    assert accuracies == pytest.approx(theirs["formula_MA_teacher_forced"], abs=1e-11)
     literal = [extraction_likelihood(reading="literal").value_of(r) for r in records]
-    assert literal == pytest.approx(figures["variant_literal_paper_prefix_0_to_29_empty_prefix_scored_0"], abs=1e-11)
-    cells = figures["formula_cells_prefix_1_to_30"]
+    assert literal == pytest.approx(theirs["variant_literal_paper_prefix_0_to_29_empty_prefix_scored_0"], abs=1e-11)
+    cells = theirs["formula_cells_prefix_1_to_30"]
     for one, expected in zip(records, cells, strict=True):
         assert one.extraction[10][1:] == pytest.approx(expected, abs=1e-11)
 
@@ -107,9 +103,8 @@ def test_strength_counts_from_the_last_wrong_token_and_reaches_0(
     assert exact_memorization.value_of(record(*ranks)) == share
 
 
-@needs_golden
 def test_open_unlearning_cannot_tell_all_wrong_from_one_right() -> None:
-    trap = json.loads((GOLDEN / "traps.json").read_text())["figures"]["extraction_strength"]
+    trap = figures("traps")["extraction_strength"]
     assert trap["all_wrong"] == trap["only_last_but_eos_right"] == 0.25
     assert extraction_strength.value_of(record(1, 1, 1, 1)) == 0.0
     assert extraction_strength.value_of(record(1, 1, 1, 0)) == 0.25

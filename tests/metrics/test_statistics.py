@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from scipy.stats import norm
+from scipy.stats import bootstrap, norm
 
 from forgetting.core.errors import DataError
 from forgetting.metrics.likelihood import probability
@@ -38,6 +38,15 @@ def sample():
     clusters = [f"fact{n}" for n in rng.integers(0, 11, size=37)]
     weights = rng.integers(1, 9, size=37).astype(float).tolist()
     return values, clusters, weights
+
+
+@pytest.mark.parametrize("count", [3, 40, 1000])
+def test_the_interval_of_a_single_mean_is_that_of_scipy(count: int) -> None:
+    values = np.random.default_rng(count).normal(size=count)
+    ours = estimate_mean(values.tolist(), [f"fact{n:04}" for n in range(count)], key="forget/loss")
+    rng = np.random.default_rng(seed_of("forget/loss"))
+    theirs = bootstrap((values,), np.mean, n_resamples=RESAMPLES, method="percentile", rng=rng).confidence_interval
+    assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), rel=1e-12)
 
 
 def test_the_interval_is_that_of_a_plain_loop_over_resampled_clusters(sample):

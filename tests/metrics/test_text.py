@@ -1,18 +1,14 @@
-import json
-
 import pytest
 
 from forgetting.metrics.per_example import mean
 from forgetting.metrics.text import exact_match, normalized, rouge_l, rouge_l_f1, rouge_l_recall
+from tests.golden import golden
 
-from .making import SHARED, record
-
-GOLDEN = SHARED / "golden" / "duet_rouge.json"
+from .making import record
 
 
-@pytest.mark.skipif(not GOLDEN.is_file(), reason="published figures are not here")
 def test_rouge_is_that_of_duets_published_logs():
-    entries = json.loads(GOLDEN.read_text())["entries"]
+    entries = golden("duet_rouge")["entries"]
     assert len(entries) == 10
     for entry in entries:
         found = rouge_l(entry["ground_truth"], entry["generation"])

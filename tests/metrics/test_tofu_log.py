@@ -12,20 +12,18 @@ from forgetting.metrics.text import rouge_l_recall
 from forgetting.metrics.tofu_log import read_tofu_log
 from forgetting.metrics.truth_ratio import truth_ratio_forget, truth_ratio_utility
 from forgetting.metrics.utility import tofu_model_utility
+from tests.golden import REAL_DATA, golden, needs
 
-from .making import SHARED
-
-GOLDEN = SHARED / "golden" / "tofu_phi.json"
-LOGS = SHARED / "data" / "tofu"
+LOGS = REAL_DATA / "tofu"
 NAMES = {"real_authors": "Real Authors", "world_facts": "Real World", "retain": "Retain", "forget": "Forget"}
 READINGS = {"mean_loss": "tofu/aggregate_eval_stat.py", "mean_probability": "tofu/utils.py"}
 
-published = pytest.mark.skipif(not GOLDEN.is_file() or not LOGS.is_dir(), reason="published logs are not here")
+published = needs(LOGS)
 
 
 @pytest.fixture(scope="module")
-def golden():
-    return json.loads(GOLDEN.read_text())
+def theirs():
+    return golden("tofu_phi")
 
 
 @pytest.fixture(scope="module")
@@ -39,9 +37,9 @@ def value(metric, records, oracle=None):
 
 @published
 @pytest.mark.parametrize("model", ["full", "retain90"])
-def test_the_parts_are_tofus(model, models, golden):
-    parts = golden["model_utility"][model]["parts_utils"]
-    other = golden["model_utility"][model]["parts_aggregate_eval_stat_truth_ratio"]
+def test_the_parts_are_tofus(model, models, theirs):
+    parts = theirs["model_utility"][model]["parts_utils"]
+    other = theirs["model_utility"][model]["parts_aggregate_eval_stat_truth_ratio"]
     for split, name in NAMES.items():
         likely = option_probability if split in ("real_authors", "world_facts") else probability
         column = truth_ratio_forget if split == "forget" else truth_ratio_utility
@@ -57,16 +55,16 @@ def test_the_parts_are_tofus(model, models, golden):
 @published
 @pytest.mark.parametrize("model", ["full", "retain90"])
 @pytest.mark.parametrize("reading", READINGS)
-def test_model_utility_is_tofus_in_both_readings(model, reading, models, golden):
+def test_model_utility_is_tofus_in_both_readings(model, reading, models, theirs):
     [found] = score([tofu_model_utility(reading)], models[model])
-    assert found.value == pytest.approx(golden["model_utility"][model][READINGS[reading]], abs=1e-9)
+    assert found.value == pytest.approx(theirs["model_utility"][model][READINGS[reading]], abs=1e-9)
     assert found.count == 300 + 100 + 117
     assert found.low < found.value < found.high
 
 
 @published
-def test_forget_quality_is_tofus(models, golden):
-    expected = golden["forget_quality_full_vs_retain90"]
+def test_forget_quality_is_tofus(models, theirs):
+    expected = theirs["forget_quality_full_vs_retain90"]
     p_value, distance = score([forget_quality(["forget"])], models["full"], models["retain90"])
     assert p_value.value == pytest.approx(expected["p"], rel=1e-9)
     assert distance.value == pytest.approx(expected["ks"], abs=1e-9)

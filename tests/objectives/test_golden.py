@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -12,17 +9,11 @@ import torch
 from forgetting.objectives.losses import Loss, ihl, kl_from_reference, kl_to_reference, nll
 from forgetting.objectives.methods import build_method
 from forgetting.objectives.objective import Objective, Term
+from tests.golden import figures
 from tests.objectives.making import Table, loss_of, signals_of, with_gradient
-
-GOLDEN = Path(__file__).resolve().parents[2].parent / "shared" / "golden"
-pytestmark = pytest.mark.skipif(not GOLDEN.is_dir(), reason="the golden figures are not here")
 
 TABLES = ("logits", "ref_logits", "alt_logits", "alt_ref_logits", "retain_logits", "retain_ref_logits")
 B, T, V = 3, 7, 11
-
-
-def figures(name: str) -> dict:
-    return json.loads((GOLDEN / f"{name}.json").read_text())["figures"]
 
 
 def inputs(seed: int = 20240501, vocab: int = V) -> dict[str, np.ndarray]:

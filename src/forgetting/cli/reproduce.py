@@ -1,4 +1,4 @@
-"""The command that sets published tables beside runs of your own."""
+"""`forget reproduce`: published tables beside runs of your own."""
 
 from __future__ import annotations
 
@@ -28,9 +28,6 @@ def reproduce(
     row: Annotated[
         list[str] | None, typer.Option(help="Only rows whose id or labels hold this text; may be given several times.")
     ] = None,
-    rehearse: Annotated[
-        bool, typer.Option("--rehearse", help="Run every row on a tiny random model and invented data; no numbers.")
-    ] = False,
     data: Annotated[
         str | None,
         typer.Option(help="A folder in place of data/; its tofu/, hub/ORG/NAME.jsonl in place of the hub's."),
@@ -38,16 +35,14 @@ def reproduce(
     output: Annotated[str, typer.Option(help="Folder for the runs.")] = "runs",
     as_json: Json = False,
 ) -> None:
-    """Carry out the rows of a published table and print what was measured beside what is printed there."""
+    """Run the rows of a published table and print what was measured beside what is printed there."""
     if table is None:
         _list(as_json)
         return
     from forgetting.pipeline.reproduce.table import reproduce
 
     with speaking(quiet=as_json) as voice:
-        found = reproduce(
-            table, model=_models(model or []), rows=row or [], output=output, data=data, rehearse=rehearse, voice=voice
-        )
+        found = reproduce(table, model=_models(model or []), rows=row or [], output=output, data=data, voice=voice)
     if as_json:
         print(json.dumps(_document(found), ensure_ascii=False))
     else:
@@ -79,7 +74,7 @@ def _document(found: Reproduction) -> dict[str, Any]:
 
 
 def _row_document(found: Reproduced) -> dict[str, Any]:
-    said = {key: getattr(found, key) for key in ("status", "message", "runs", "reached", "seconds")}
+    said = {key: getattr(found, key) for key in ("status", "message", "runs", "reached")}
     cells = {key: asdict(cell) for key, cell in found.compared.items()}
     return {"id": found.row.id, "labels": dict(found.row.labels), **said, "cells": cells}
 
@@ -88,9 +83,6 @@ def _print(found: Reproduction) -> None:
     """The table, then what is to be known of single numbers, of the table, and of what was not run."""
     table, marks = found.table, Footnotes()
     print(f"{table.title} ({table.source}), {table.place}. {table.caption}")
-    if found.rehearsed:
-        print_table(["row", "here"], [[row.row.id, _status(row)] for row in found.rows])
-        return
     labels = _telling(found)
     rows = [
         [
@@ -146,9 +138,8 @@ def _average(column: Column, average: Average) -> str:
 
 def _status(found: Reproduced) -> str:
     reached = "" if found.reached is None else f", goal reached in {found.reached[0]} of {found.reached[1]}"
-    took = f" in {found.seconds:.1f} s" if found.seconds else ""
     said = f": {found.message}" if found.message and found.status != "not run" else ""
-    return f"{found.status}{took}{reached}{said}"
+    return f"{found.status}{reached}{said}"
 
 
 class Footnotes:

@@ -1,6 +1,5 @@
 """Columns and rows are drawn by the inverse of their share of the squared norm, from the seed alone."""
 
-import json
 from collections import Counter
 from itertools import permutations
 
@@ -10,15 +9,12 @@ import torch
 
 from forgetting.core.errors import ModelError
 from forgetting.models.adapters.cur import draw, inverse_probabilities, seed_of
-from tests.metrics.making import SHARED
-
-GOLDEN = SHARED / "golden" / "curlora.json"
-needs_golden = pytest.mark.skipif(not GOLDEN.is_file(), reason="the shared figures are not here")
+from tests.golden import figures
 
 
 @pytest.fixture(scope="module")
 def golden() -> dict:
-    return json.loads(GOLDEN.read_text())["figures"]
+    return figures("curlora")
 
 
 def golden_matrix() -> np.ndarray:
@@ -110,7 +106,6 @@ def test_an_unknown_drawing_is_told_in_one_line() -> None:
     assert "\n" not in str(error.value)
 
 
-@needs_golden
 def test_the_released_probabilities_are_those_of_the_released_code(golden: dict) -> None:
     matrix = golden_matrix()
     for what, axis in (("column", 0), ("row", 1)):
@@ -122,7 +117,6 @@ def test_the_released_probabilities_are_those_of_the_released_code(golden: dict)
         assert found == pytest.approx(golden[f"inverted_{what}_probs_float64"], rel=3e-7)
 
 
-@needs_golden
 @pytest.mark.parametrize("seed", [0, 1])
 def test_the_released_drawing_takes_what_the_released_code_takes(seed: int, golden: dict) -> None:
     weight = torch.from_numpy(golden_matrix())

@@ -16,7 +16,7 @@ from forgetting.models.adapters.curlora import curlora_factors
 from forgetting.models.adapters.curlora_peft import CurLoraConfig, Factors
 from forgetting.models.adapters.targets import linear_layers, out_in
 from tests.models.adapters.stages import logits, stir, worst
-from tests.models.adapters.test_cur import golden, golden_matrix, needs_golden
+from tests.models.adapters.test_cur import golden, golden_matrix
 from tests.models.tiny import tiny_model
 
 __all__ = ["golden"]
@@ -220,7 +220,6 @@ def test_what_is_no_matrix_is_refused() -> None:
         get_peft_model(tiny_model("llama"), CurLoraConfig(r=2, target_modules=["embed_tokens"]))
 
 
-@needs_golden
 def test_the_product_is_that_of_the_released_code(golden: dict) -> None:
     weight = torch.from_numpy(golden_matrix())
     columns, rows = draw(weight, 4, seed=0, drawing="released")

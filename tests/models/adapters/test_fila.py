@@ -1,8 +1,5 @@
 """FILA starts as the weighted low-rank part of each weight, and changes nothing until it is trained."""
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -20,10 +17,9 @@ from forgetting.models.adapters import (
 )
 from forgetting.models.adapters.fila import epsilon_of, factors, row_weights
 from forgetting.models.adapters.lora import effective_weight
+from tests.golden import figures
 from tests.models.adapters.stages import IDS, logits, stir, worst
 from tests.models.tiny import FAMILIES, tiny_model
-
-GOLDEN = Path(__file__).resolve().parents[3].parent / "shared" / "golden" / "fila.json"
 
 
 def importance_of(model: PreTrainedModel | PeftModel, targets: str, seed: int = 0) -> dict[str, torch.Tensor]:
@@ -42,9 +38,8 @@ def with_fila(family: str, *, targets: str = "all", dropout: float = 0.0, **keyw
     return attach(model, spec, name="unlearn", seed=0, importance=importance_of(model, targets), **keywords)
 
 
-@pytest.mark.skipif(not GOLDEN.is_file(), reason="the golden figures are not beside this checkout")
 def test_the_released_variant_gives_the_released_figures() -> None:
-    golden = json.loads(GOLDEN.read_text())["figures"]
+    golden = figures("fila")
     rs = np.random.RandomState(31)
     weight = rs.randn(24, 16)
     forget, retain = (rs.gamma(0.5, 1e-3, size=(24, 16)) + 1e-6 for _ in range(2))

@@ -12,9 +12,8 @@ from forgetting.benchmarks.published import Column, Ended, compared, published_t
 from forgetting.benchmarks.published.compared import absent, measured
 from forgetting.core.errors import RecipeError
 from forgetting.core.measure import Measure
-from forgetting.pipeline.reproduce.rehearsal import Rehearsal, localised, write_data
-from forgetting.pipeline.reproduce.table import own_measures, reproduce
-from forgetting.recipe import load_recipe, recipe_from
+from forgetting.pipeline.reproduce.table import reproduce
+from tests.pipeline.reproduce.rehearsal import Rehearsal, write_data
 
 LOKU = "gpt-neo-125m-loku-ihl-fila-lora-fila-16"
 
@@ -104,40 +103,6 @@ def test_the_printed_spread_stands_with_the_printed_value() -> None:
     assert (cell.published, cell.published_std, cell.deviation) == (50.32, 0.96, None)
 
 
-def test_what_a_run_says_of_itself_is_in_minutes_of_its_parts() -> None:
-    stage = {"epochs": 1.0, "trainable": 10, "of": 1000}
-    results = {
-        "stages": [
-            {**stage, "name": "reference", "train_seconds": 600.0, "scoring_seconds": None},
-            {**stage, "name": "train", "train_seconds": 3000.0, "scoring_seconds": 1200.0},
-        ],
-        "cost": {"prepare_seconds": 1201.0, "train_seconds": 3600.0},
-    }
-    said = {m.key: m.value for m in own_measures(results)}
-    assert said == {
-        "reference/minutes": 10.0,
-        "scoring/minutes": 20.0,
-        "stage/minutes": 50.0,
-        "run/minutes": pytest.approx(4801 / 60),
-        "stage/epochs": 1.0,
-        "stage/trainable_share": 0.01,
-    }
-    results["stages"][1]["scoring_seconds"] = None
-    [scoring] = [m for m in own_measures(results) if m.split == "scoring"]
-    assert (scoring.value, scoring.reason) == (None, "no tokens were scored")
-
-
-def test_a_dataset_of_the_hub_is_read_from_the_folder_that_holds_it(tmp_path: Path) -> None:
-    (tmp_path / "hub" / "org").mkdir(parents=True)
-    (tmp_path / "hub" / "org" / "here.jsonl").touch()
-    train = [{"hub": "org/here", "columns": {"prompt": "q"}, "limit": 7}, {"hub": "org/not-here"}]
-    recipe = recipe_from({"model": "m", "data": {"train": train}, "stages": [{"method": "sft"}]})
-    here, there = localised(recipe, tmp_path).data["train"]
-    assert (here.path, here.hub) == (str(tmp_path / "hub" / "org" / "here.jsonl"), None)
-    assert (here.columns, here.limit) == ({"prompt": "q"}, 7)
-    assert there.hub == "org/not-here"
-
-
 @pytest.mark.parametrize("name", ["loku-table1", "loku-table7"])
 def test_rows_without_model_are_not_run_and_hold_no_number_of_ours(name: str, tmp_path: Path) -> None:
     found = reproduce(name, output=str(tmp_path))
@@ -159,19 +124,6 @@ def test_a_row_or_model_that_is_not_there_is_answered_with_the_nearest(tmp_path:
 def test_one_path_is_not_given_to_rows_of_several_models(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"start from 3 models; write --model gpt-neo-1\.3b=PATH"):
         reproduce("loku-table1", model="x", output=str(tmp_path))
-
-
-def test_local_files_take_the_places_of_the_hub_and_of_relative_paths() -> None:
-    table = published_table("loku-table2")
-    row = next(row for row in table.rows if row.id == "dpo-lora-forget05")
-    [(_, overrides)] = table.runs(row)
-    recipe = localised(load_recipe(row.recipe, [*overrides, "model=m"]), Path("/there"))
-    assert {role: sources[0].path for role, sources in recipe.data.items()} == {
-        "forget": "/there/tofu/forget05.jsonl",
-        "retain": "/there/tofu/retain95.jsonl",
-        "alternate": "/there/tofu/idontknow.jsonl",
-    }
-    assert recipe.evaluate == ["tofu:forget05@/there/tofu"]
 
 
 @pytest.fixture(scope="module")

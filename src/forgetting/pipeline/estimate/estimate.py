@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 
 import torch
 
 from forgetting.benchmarks.suite import Suite
 from forgetting.core.errors import ForgettingError
-from forgetting.core.record import Record
 from forgetting.data.encode import Encoded
 from forgetting.evaluation.rows import BATCH_TOKENS
-from forgetting.metrics.score import score
 from forgetting.models.head import head_of
 from forgetting.models.loading import LoadedModel
 from forgetting.pipeline.estimate.probe import AnswerProbe, StepProbe, in_threads, probe_answers, probe_step
@@ -156,7 +153,7 @@ def _batch_growth(suite: Suite, answers: AnswerProbe, encoded: Mapping[str, Mapp
     lengths = [len(e.ids) for roles in encoded.values() for members in roles.values() for e in members]
     room = BATCH_TOKENS // max(1, round(sum(lengths) / max(1, len(lengths))))
     largest = max(len(split.examples) for split in suite.splits)
-    asked = max(1, len(answers.records) // len(suite.splits))
+    asked = max(1, answers.examples // len(suite.splits))
     return max(1.0, min(largest, room) / asked)
 
 
@@ -224,28 +221,18 @@ def _seconds(
     encoded: Mapping[str, Mapping[str, Sequence[Encoded]]],
     oracle: bool,
 ) -> dict[str, float]:
-    training = preparing = answering = scoring = 0.0
-    once, scored = _answer_seconds(answers, suite), _score_seconds(answers, suite)
-    answering += once * (1 + int(oracle))
-    scoring += scored * (1 + int(oracle))
+    whole = 0.0 if answers is None else answers.seconds(suite)
+    training = preparing = 0.0
+    evaluating = whole * (1 + int(oracle))
     for stage in recipe.stages:
-        step = steps.get(stage.name)
-        if step is None:
+        if (step := steps.get(stage.name)) is None:
             continue
         training += step.seconds * step.total
         preparing += step.prepare_seconds + _preparing(stage, step, encoded[stage.name])
-        if stage.is_aside:
-            continue
-        quick, quick_scored = _answer_seconds(answers, fast[stage.name]), _score_seconds(answers, fast[stage.name])
-        answering += step.evaluations * quick + once
-        scoring += (step.evaluations + 1 + int(oracle)) * quick_scored + scored
-    return {
-        "preparing": preparing,
-        "training": training,
-        "answering": answering,
-        "scoring": scoring,
-        "files": _FILES_SECONDS,
-    }
+        if not stage.is_aside:
+            quick = 0.0 if answers is None else answers.seconds(fast[stage.name])
+            evaluating += step.evaluations * quick + whole
+    return {"preparing": preparing, "training": training, "evaluating": evaluating, "files": _FILES_SECONDS}
 
 
 def _preparing(stage: Stage, step: StepProbe, encoded: Mapping[str, Sequence[Encoded]]) -> float:
@@ -261,29 +248,6 @@ def _preparing(stage: Stage, step: StepProbe, encoded: Mapping[str, Sequence[Enc
     if stage.select is not None and stage.select.scores is None:
         seconds += 2 * _FORWARD * step.per_token * tokens.get("train", 0)
     return seconds
-
-
-def _answer_seconds(answers: AnswerProbe | None, suite: Suite) -> float:
-    if answers is None:
-        return 0.0
-    return answers.fixed + answers.per_example * sum(len(split.examples) for split in suite.splits)
-
-
-def _score_seconds(answers: AnswerProbe | None, suite: Suite) -> float:
-    """Scoring as many records as there will be, copies of those that were made."""
-    if answers is None:
-        return 0.0
-    records = [copy for split in suite.splits for copy in _copies(answers.records, split.name, len(split.examples))]
-    began = time.perf_counter()
-    score(suite.metrics, records, records)
-    return time.perf_counter() - began
-
-
-def _copies(records: Sequence[Record], split: str, count: int) -> list[Record]:
-    own = [r for r in records if r.split == split]
-    if not own:
-        return []
-    return [replace(own[i % len(own)], id=f"{i}", group=f"{i}") for i in range(count)]
 
 
 def _line(what: str, total: str, parts: Mapping[str, str], factor: float) -> str:

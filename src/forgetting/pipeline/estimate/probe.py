@@ -1,27 +1,28 @@
-"""What one step and a few answers take on this machine: seconds, and the memory above what is held already."""
+"""What one step and a few answers take on this machine: seconds, and memory above what is held already."""
 
 from __future__ import annotations
 
 import math
-import resource
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import torch
+from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from forgetting.benchmarks.suite import Split, Suite
+from forgetting.core.batch import Batch
 from forgetting.core.progress import SILENT
 from forgetting.core.record import Record
 from forgetting.data.encode import Encoded
 from forgetting.data.plan import StepPlan
+from forgetting.metrics.score import score
 from forgetting.models.adapters import active_adapters, attach, resolve_targets, without
 from forgetting.models.adapters.targets import linear_layers
 from forgetting.models.packing import why_padded
-from forgetting.pipeline.run.environment import peak_memory, reset_peak_memory
+from forgetting.pipeline.run.environment import held_memory, peak_memory, reset_peak_memory
 from forgetting.pipeline.run.records import take
 from forgetting.recipe import Recipe, Stage
 from forgetting.training.fisher import shape_of
@@ -32,7 +33,7 @@ from forgetting.training.reference import LiveReference
 _SLOW = 15.0
 """Seconds: a step that takes longer is timed once, and not again."""
 _FEW, _MORE = 8, 32
-"""Examples of a split that are answered to know what more of them take."""
+"""Examples of a split that are evaluated; the difference is what more of them take."""
 _STEPS = 50
 """Steps of the plan that are looked at for the mean number of tokens."""
 
@@ -61,20 +62,26 @@ class StepProbe:
 
 @dataclass(frozen=True)
 class AnswerProbe:
-    """What it takes to ask a suite."""
+    """What it takes to evaluate a suite."""
 
     fixed: float
-    """Seconds per batch."""
+    """Seconds of every evaluation."""
     per_example: float
+    """Seconds of every example: its answers and their share of the scores."""
     transient_bytes: int
     record_bytes: float
     """On disk, per example."""
-    records: Sequence[Record]
+    examples: int
+    """How many were asked at once."""
+
+    def seconds(self, suite: Suite) -> float:
+        """Of one evaluation of the suite."""
+        return self.fixed + self.per_example * sum(len(split.examples) for split in suite.splits)
 
 
 @contextmanager
 def in_threads(count: int | None) -> Iterator[None]:
-    """As many threads of the processor as the run would have; afterwards as many as before."""
+    """Sets the number of CPU threads to that of the run; afterwards it is as before."""
     before = torch.get_num_threads()
     torch.set_num_threads(count or before)
     try:
@@ -86,38 +93,94 @@ def in_threads(count: int | None) -> Iterator[None]:
 def probe_step(
     model: PreTrainedModel, stage: Stage, encoded: Mapping[str, Sequence[Encoded]], recipe: Recipe, pad_id: int
 ) -> StepProbe:
-    """Goes through a step at learning rate 0, so that the model stays as it was; its adapter is taken off again.
+    """Runs a step at learning rate 0, so that the model stays as it was; its adapter is removed again.
 
     A large step is timed on its first micro-batch alone.
     """
     objective = stage.objective()
-    adapter = stage.adapter_or_full
-    before = active_adapters(model)
-    base_bytes = _bytes(model.parameters())
-    held = {name: p.requires_grad for name, p in model.named_parameters()}
+    data = {role: encoded[role] for role in objective.roles}
+    plan = StepPlan({r: len(m) for r, m in data.items()}, stage.batch_size, recipe.seed_of(stage), objective.partners)
+    total, evaluations = _length(stage, plan, data)
+    before, base_bytes = active_adapters(model), _bytes(model.parameters())
+    with _attached(model, stage) as (fitted, prepare_seconds):
+        trainable_bytes = _bytes(p for p in fitted.parameters() if p.requires_grad)
+        added_bytes = _bytes(fitted.parameters()) - base_bytes
+        packed = stage.packing and why_padded(fitted) is None
+        batches = micro_batches(plan.at(0), data, stage.micro_batch_size, pad_id=pad_id, packed=packed)
+        taken = _take(fitted, stage, batches, before, total)
+    timed = _tokens(data, plan.at(0)) / len(batches)
+    mean = sum(_tokens(data, plan.at(s)) for s in range(min(total, _STEPS))) / min(total, _STEPS)
+    return StepProbe(
+        seconds=taken.seconds * mean / timed + taken.update_seconds,
+        per_token=taken.seconds / timed,
+        prepare_seconds=prepare_seconds,
+        trainable_bytes=trainable_bytes,
+        frozen_bytes=0 if stage.adapter_or_full.kind == "full" else max(0, added_bytes - trainable_bytes),
+        optimiser_bytes=taken.optimiser_bytes,
+        transient_bytes=max(0, taken.risen_bytes - trainable_bytes - taken.optimiser_bytes),
+        total=total,
+        evaluations=evaluations,
+    )
+
+
+def _length(stage: Stage, plan: StepPlan, data: Mapping[str, Sequence[Encoded]]) -> tuple[int, int]:
+    """The steps of a stage, and how often it is evaluated on the way."""
+    per_epoch = {
+        "steps_per_epoch": plan.steps_per_epoch,
+        "tokens_per_epoch": sum(e.supervised for e in data[plan.first]),
+    }
+    total, every = stage.duration.steps(**per_epoch), stage.evaluate_every
+    return total, 0 if every is None or stage.is_aside else math.ceil(total / every.steps(**per_epoch))
+
+
+@contextmanager
+def _attached(model: PreTrainedModel, stage: Stage) -> Iterator[tuple[nn.Module, float]]:
+    """The model with the stage's adapter, and the seconds that it took; afterwards the model is as it was."""
+    adapter, before = stage.adapter_or_full, active_adapters(model)
+    asked = {name: p.requires_grad for name, p in model.named_parameters()}
     began = time.perf_counter()
     importance = None
     if adapter.starts_by_fila:
         layers = linear_layers(model)
         importance = {n: torch.ones(shape_of(layers[n])[0]) for n in resolve_targets(model, adapter.targets)}
     fitted = attach(model, adapter.spec, name=stage.name, seed=0, importance=importance)
-    prepare_seconds = time.perf_counter() - began
-    trainable = [p for p in fitted.parameters() if p.requires_grad]
-    trainable_bytes = _bytes(trainable)
-    added_bytes = _bytes(fitted.parameters()) - base_bytes
-    data = {role: encoded[role] for role in objective.roles}
-    plan = StepPlan({r: len(m) for r, m in data.items()}, stage.batch_size, recipe.seed_of(stage), objective.partners)
-    every = stage.evaluate_every
-    epoch = {"steps_per_epoch": plan.steps_per_epoch, "tokens_per_epoch": sum(e.supervised for e in data[plan.first])}
-    total = stage.duration.steps(**epoch)
-    evaluations = 0 if every is None or stage.is_aside else math.ceil(total / every.steps(**epoch))
-    packed = stage.packing and why_padded(fitted) is None
-    batches = micro_batches(plan.at(0), data, stage.micro_batch_size, pad_id=pad_id, packed=packed)
-    denominators = objective.denominators(batches)
-    device = next(model.parameters()).device
-    batch = batches[0].to(device)
+    try:
+        yield fitted, time.perf_counter() - began
+    finally:
+        fitted.zero_grad()
+        if adapter.kind != "full":
+            without(fitted, tuple(n for n in active_adapters(fitted) if n not in before))
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad_(asked.get(name, False))
+        model.eval()
+
+
+@dataclass(frozen=True)
+class _Taken:
+    """What a micro-batch and an update took."""
+
+    seconds: float
+    update_seconds: float
+    optimiser_bytes: int
+    risen_bytes: int
+    """By how much the memory in use rose at most."""
+
+
+def _take(fitted: nn.Module, stage: Stage, batches: Sequence[Batch], before: Sequence[str], total: int) -> _Taken:
+    """Times the first micro-batch of a step and the optimiser's update, in training mode.
+
+    Args:
+        fitted: the model with the stage's adapter.
+        stage: whose step it is.
+        batches: the micro-batches of the step.
+        before: the adapters that were active before the stage: the reference's.
+        total: steps of the stage.
+    """
+    objective, trainable = stage.objective(), [p for p in fitted.parameters() if p.requires_grad]
+    device = trainable[0].device
+    batch, denominators = batches[0].to(device), objective.denominators(batches)
     live = LiveReference(fitted, objective, before)
-    stored = adapter.kind == "full" and objective.needs_reference
+    stored = stage.adapter_or_full.kind == "full" and objective.needs_reference
     theirs = live(batch) if stored else None  # read from disk in the run
     learner, weights = Learner(fitted, objective), objective.weights(0, total)
     kind = torch.optim.SGD if stage.optimizer == "sgd" else torch.optim.AdamW
@@ -135,36 +198,16 @@ def probe_step(
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), _peak() as risen:
         seconds = _timed(forward_and_backward, device)
         update = _timed(optimiser.step, device, once=True)
-    optimiser_bytes = sum(
-        v.numel() * v.element_size() for s in optimiser.state.values() for v in s.values() if torch.is_tensor(v)
-    )
-    transient = max(0, risen[0] - trainable_bytes - optimiser_bytes)
+    held = (v for state in optimiser.state.values() for v in state.values() if torch.is_tensor(v))
+    optimiser_bytes = sum(v.numel() * v.element_size() for v in held)
     optimiser.zero_grad()
-    fitted.zero_grad()
-    if adapter.kind != "full":
-        without(fitted, tuple(n for n in active_adapters(fitted) if n not in before))
-    for name, parameter in model.named_parameters():
-        parameter.requires_grad_(held.get(name, False))
-    model.eval()
-    timed = _tokens(data, plan.at(0)) / len(batches)
-    mean = sum(_tokens(data, plan.at(s)) for s in range(min(total, _STEPS))) / min(total, _STEPS)
-    return StepProbe(
-        seconds=seconds * mean / timed + update,
-        per_token=seconds / timed,
-        prepare_seconds=prepare_seconds,
-        trainable_bytes=trainable_bytes,
-        frozen_bytes=max(0, added_bytes - trainable_bytes) if adapter.kind != "full" else 0,
-        optimiser_bytes=optimiser_bytes,
-        transient_bytes=transient,
-        total=total,
-        evaluations=evaluations,
-    )
+    return _Taken(seconds, update, optimiser_bytes, risen[0])
 
 
 def probe_answers(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, suite: Suite, recipe: Recipe
 ) -> AnswerProbe | None:
-    """Asks a few examples of every split, and a few more; None where the suite has no examples."""
+    """Answers and scores a few examples of every split, then a few more; None if the suite has no examples."""
     splits = [split for split in suite.splits if split.examples]
     if not splits:
         return None
@@ -176,7 +219,7 @@ def probe_answers(
         second, records = _taking(model, tokenizer, more, recipe)
     slope = max(0.0, (second - first) / (counts[1] - counts[0])) if counts[1] > counts[0] else 0.0
     size = sum(len(repr(r)) for r in records) * 1.35  # keys and quotes of JSON
-    return AnswerProbe(max(0.0, first - slope * counts[0]), slope, risen[0], size / len(records), records)
+    return AnswerProbe(max(0.0, first - slope * counts[0]), slope, risen[0], size / len(records), len(records))
 
 
 def _taking(
@@ -184,6 +227,7 @@ def _taking(
 ) -> tuple[float, Sequence[Record]]:
     began = time.perf_counter()
     records = take(model, tokenizer, suite, recipe, SILENT).records
+    score(suite.metrics, records, records)
     return time.perf_counter() - began, records
 
 
@@ -197,7 +241,7 @@ def _tokens(data: Mapping[str, Sequence[Encoded]], picks: Mapping[str, Sequence[
     return sum(len(data[role][i].ids) for role, members in picks.items() for i in members)
 
 
-def _bytes(parameters: Iterator[torch.nn.Parameter] | Sequence[torch.nn.Parameter]) -> int:
+def _bytes(parameters: Iterable[nn.Parameter]) -> int:
     return sum(p.numel() * p.element_size() for p in parameters)
 
 
@@ -220,17 +264,7 @@ def _timed(work: Callable[[], object], device: torch.device, *, once: bool = Fal
 def _peak() -> Iterator[list[int]]:
     """Afterwards the list holds the bytes by which the memory in use rose at most."""
     reset_peak_memory()
-    start = _held()
+    start = held_memory()
     risen = [0]
     yield risen
     risen[0] = max(0, peak_memory() - start)
-
-
-def _held() -> int:
-    if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
-        return torch.cuda.memory_allocated()
-    try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-    except (OSError, ValueError, IndexError):
-        return peak_memory()
-    return pages * resource.getpagesize()

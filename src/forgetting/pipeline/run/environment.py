@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import platform
 import re
-import resource
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import psutil
 import torch
 
 from forgetting.core.errors import RecipeError, nearest
@@ -41,6 +41,13 @@ def reset_peak_memory() -> None:
         Path("/proc/self/clear_refs").write_text("5")
 
 
+def held_memory() -> int:
+    """The memory held now, in bytes: of the accelerator if one is used, else of the process."""
+    if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
+        return torch.cuda.memory_allocated()
+    return int(psutil.Process().memory_info().rss)
+
+
 def peak_memory() -> int:
     """The most memory held since the last reset, in bytes: of the accelerator if one is used, else of the process."""
     if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
@@ -49,6 +56,10 @@ def peak_memory() -> int:
         found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
         if found:
             return int(found[1]) * 1024
+    if sys.platform == "win32":
+        return int(psutil.Process().memory_info().peak_wset)
+    import resource  # Unix alone has it
+
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 

@@ -1,4 +1,4 @@
-"""A recipe's whole way on a tiny random model and a few invented examples: does it run? It gives no numbers."""
+"""The recipes of a published table, run on tiny random models and a few invented examples: do they run at all?"""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import csv
 import gzip
 import json
 import random
-import re
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -29,14 +28,16 @@ from transformers import (
 
 from forgetting.benchmarks.dialogue import SETS as DIALOGUES
 from forgetting.benchmarks.harness_lists import LISTS
+from forgetting.benchmarks.published import Ended, Row, Table, absent
 from forgetting.benchmarks.untrained_model import blank_model
 from forgetting.core.errors import ModelError, nearest
 from forgetting.data.source import Source
 from forgetting.models.loading import save_model
-from forgetting.pipeline.reproduce.rehearsal_tasks import write_tasks
+from forgetting.pipeline.reproduce.local_data import TOFU, hub_file, localised
+from forgetting.pipeline.reproduce.row import row_recipe, run_row
 from forgetting.recipe import Recipe, recipe_from
+from tests.pipeline.reproduce.rehearsal_tasks import write_tasks
 
-TOFU = "locuslab/TOFU"
 QUESTIONS, PASSAGES, SETS = 3, 32, 5
 SAMPLES = 48
 """Of a corpus: enough for two steps of a paper's batch, and for a few of every source."""
@@ -45,38 +46,6 @@ HIDDEN, POSITIONS, VOCABULARY = 64, 32, 400
 SPARE = 4
 """Rows of the vocabulary without a token: the tokenizer of a family may bring one of its own."""
 _SYLLABLES = ("ba", "do", "ke", "lu", "mi", "no", "pa", "ri", "so", "tu")
-
-
-def localised(recipe: Recipe, folder: Path) -> Recipe:
-    """The recipe on local files: `folder` for the leading `data/` of its paths, `folder/tofu` for the hub's TOFU.
-
-    Another dataset of the hub is read from `folder/hub/ORG/NAME.jsonl` where that is there. Where there is
-    `folder/tasks`, its task files stand before the harness's own.
-    """
-    return recipe_from(_local(recipe.model_dump(mode="json"), folder))
-
-
-def _local(value: Any, folder: Path) -> Any:
-    if isinstance(value, list):
-        return [_local(item, folder) for item in value]
-    if isinstance(value, dict):
-        if value.get("hub") == TOFU:
-            return {"path": str(folder / "tofu" / f"{value['name']}.jsonl"), "limit": value.get("limit")}
-        if value.get("hub") is not None and (file := _hub_file(folder, value["hub"])).is_file():
-            return {**value, "path": str(file), "hub": None, "name": None, "revision": None}
-        return {key: _local(item, folder) for key, item in value.items()}
-    if not isinstance(value, str):
-        return value
-    if re.fullmatch(r"tofu(:forget\d\d)?", value):
-        return f"{value if ':' in value else 'tofu:forget10'}@{folder / 'tofu'}"
-    if value.startswith("harness:") and "@" not in value and (folder / "tasks").is_dir():
-        names, comma, keys = value.partition(",")
-        return f"{names}@{folder / 'tasks'}{comma}{keys}"
-    return re.sub(r"(^|[=@:])data/", lambda found: f"{found[1]}{folder}/", value)
-
-
-def _hub_file(folder: Path, hub: str) -> Path:
-    return folder / "hub" / f"{hub}.jsonl"
 
 
 def shrunk_corpus(values: dict[str, Any]) -> None:
@@ -92,6 +61,21 @@ def shrunk_corpus(values: dict[str, Any]) -> None:
     for holder, key in counts:
         if holder.get(key):
             holder[key] = max(1, round(holder[key] * factor))
+
+
+def rehearsed(table: Table, row: Row, rehearsal: Rehearsal) -> Ended:
+    """The first run of a row, on a tiny model of its architecture and invented data."""
+    architecture = table.models[row.model].architecture
+    oracle = str(rehearsal.model(table.models[table.oracle].architecture, seed=1)) if table.oracle else None
+    recipe = row_recipe(row, next(table.runs(row)), model=str(rehearsal.model(architecture)), oracle=oracle)
+    recipe = recipe.model_copy(update={"output": str(rehearsal.folder / table.name)})
+    return run_row(rehearsal.shrunk(recipe), row, report=False)
+
+
+def lacking(table: Table, row: Row, ended: Ended) -> list[str]:
+    """The measures that the row's columns ask for and its run does not give."""
+    asked = [c for c in table.columns if row.values[c.key].value is not None or not row.printed]
+    return [missing for column in asked if (missing := absent(column, ended))]
 
 
 class Rehearsal:
@@ -121,7 +105,7 @@ class Rehearsal:
         """The recipe on the invented data, one step in every stage, measured at the end; all else stays as it is."""
         for source in _sources(recipe):
             if source.hub not in (None, TOFU):
-                _write_stand_in(_hub_file(self.folder / "data", str(source.hub)), source, self._words)
+                _write_stand_in(hub_file(self.folder / "data", str(source.hub)), source, self._words)
         values = localised(recipe, self.folder / "data").model_dump(mode="json")
         shrunk_corpus(values)
         for stage in values["stages"]:

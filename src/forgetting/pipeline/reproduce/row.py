@@ -1,0 +1,119 @@
+"""One run of a row of a published table: run it, or find its finished run, and read what it measured."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from forgetting.benchmarks.published import Ended, Row
+from forgetting.core.errors import RecipeError
+from forgetting.core.folder import write_text
+from forgetting.core.measure import Measure
+from forgetting.core.progress import SILENT, Voice
+from forgetting.pipeline.run.records import cached
+from forgetting.pipeline.run.run import loaded_for, of_oracle, run
+from forgetting.pipeline.run.suites import suite_of
+from forgetting.recipe import Recipe, load_recipe
+
+UNSCORED = "no tokens were scored"
+MEASURED = "measured.json"
+"""The measures of a model that is not trained."""
+
+
+def row_recipe(row: Row, planned: tuple[str, tuple[str, ...]], *, model: str, oracle: str | None) -> Recipe:
+    """The recipe of one run of a row.
+
+    Args:
+        row: of the table.
+        planned: the run's name and its overrides (`Table.runs`).
+        model: a folder or hub id, which the run starts from.
+        oracle: likewise, of the model that never saw the forget set; None: there is none.
+
+    Raises:
+        RecipeError: the table's overrides do not fit the recipe.
+    """
+    name, overrides = planned
+    own = (f"name={name}", f"model={json.dumps(model)}", f"oracle={json.dumps(oracle)}")
+    return load_recipe(row.recipe, (*overrides, *own))
+
+
+def run_row(recipe: Recipe, row: Row, *, voice: Voice = SILENT, report: bool = True) -> Ended:
+    """Runs the recipe of a row and returns what it measured; a row without training only evaluates its model."""
+    if row.trained:
+        return _ended(run(recipe, voice=voice, report=report))
+    return _measured(recipe, voice)
+
+
+def found_row(recipe: Recipe, row: Row) -> Ended | None:
+    """The finished run of this recipe with whatever model; None if there is none.
+
+    Raises:
+        RecipeError: the folder holds a finished run of another recipe.
+    """
+    folder = recipe.folder
+    if not (folder / ("results.json" if row.trained else MEASURED)).is_file():
+        return None
+    stored = load_recipe(str(folder / "recipe.yaml"))
+    same = recipe.model_copy(update={key: getattr(stored, key) for key in ("model", "oracle", "output")})
+    if same != stored:
+        raise RecipeError(f"{folder}: holds a run of another recipe; remove it, or choose another output")
+    return _ended(folder) if row.trained else _measured_before(stored)
+
+
+def own_measures(results: Mapping[str, Any]) -> list[Measure]:
+    """Epochs, minutes and trained share of a run, as measures.
+
+    Those of the last stage are named `stage/…`, those of earlier stages by the stage's name, those of the whole run
+    `run/…`. `scoring/minutes` is the time that the token scores took by which the last stage selects its tokens.
+    """
+    *earlier, last = results["stages"]
+    cost = results["cost"]
+    own = {
+        "stage/epochs": last["epochs"],
+        "stage/trainable_share": last["trainable"] / last["of"],
+        "stage/minutes": last["train_seconds"] / 60,
+        "scoring/minutes": _minutes(last.get("scoring_seconds")),
+        **{f"{stage['name']}/minutes": stage["train_seconds"] / 60 for stage in earlier},
+        "run/minutes": (cost["prepare_seconds"] + cost["train_seconds"]) / 60,
+    }
+    named = [(*key.split("/"), value) for key, value in own.items()]
+    return [Measure(name=n, split=s, value=v, count=1, reason=UNSCORED if v is None else "") for s, n, v in named]
+
+
+def _ended(folder: Path) -> Ended:
+    """What a finished run measured after its last stage."""
+    results: dict[str, Any] = json.loads((folder / "results.json").read_text())
+    after = [e for e in results["evaluations"] if e["point"] == "after"][-1]
+    measures = {m.key: m for m in (*own_measures(results), *(Measure(**m) for m in after["measures"]))}
+    return Ended(str(folder), measures, results["stages"][-1].get("success"), results["status"] == "collapsed")
+
+
+def _minutes(seconds: float | None) -> float | None:
+    return None if seconds is None else seconds / 60
+
+
+def _measured(recipe: Recipe, voice: Voice) -> Ended:
+    """Evaluates the model as it is and writes the measures, or reads those of an earlier call."""
+    found = _measured_before(recipe)
+    if found is not None:
+        return found
+    voice.say(f"evaluating {recipe.model} as it is: {recipe.name}")
+    asked = recipe
+    loaded, recipe = loaded_for(recipe)
+    suite = suite_of(recipe, {})
+    taken = cached(loaded.model, loaded.tokenizer, suite, recipe, voice)
+    measures = taken.measures(suite, of_oracle(recipe, suite, voice))
+    write_text(recipe.folder / "recipe.yaml", asked.to_yaml())
+    write_text(recipe.folder / MEASURED, json.dumps([asdict(m) for m in measures], indent=1))
+    return Ended(str(recipe.folder), {m.key: m for m in measures})
+
+
+def _measured_before(recipe: Recipe) -> Ended | None:
+    file = recipe.folder / MEASURED
+    if not file.is_file() or (recipe.folder / "recipe.yaml").read_text(encoding="utf-8") != recipe.to_yaml():
+        return None
+    measures = [Measure(**values) for values in json.loads(file.read_text())]
+    return Ended(str(recipe.folder), {m.key: m for m in measures})
