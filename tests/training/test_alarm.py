@@ -8,7 +8,7 @@ import math
 import pytest
 
 from forgetting.core.errors import CollapseError
-from forgetting.training.alarm import WINDOW, CollapseAlarm
+from forgetting.training.alarm import WINDOW, CollapseAlarm, Watched
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
@@ -24,7 +24,7 @@ def rings_at(multiple: float | None, losses: list[float | None]) -> int | None:
     alarm = CollapseAlarm(multiple)
     for step, loss in enumerate(losses):
         try:
-            alarm.retained(step, loss)
+            alarm.retained(step, {} if loss is None else {"retain": loss})
         except CollapseError:
             return step
     return None
@@ -49,18 +49,29 @@ def test_the_retain_loss_rings_past_its_multiple(multiple: float, losses: list, 
 
 def test_the_message_says_what_to_do() -> None:
     with pytest.raises(CollapseError, match=r"step 1: the retain loss .*Lower learning_rate.*collapse_at: null"):
-        alarm = CollapseAlarm(2.0, start=1.0)
-        alarm.retained(0, 7.0)
+        CollapseAlarm(2.0).retained(0, {"retain": 1.0})
+        CollapseAlarm(2.0, {"retain": Watched(1.0)}).retained(0, {"retain": 7.0})
 
 
 def test_it_goes_on_where_it_was() -> None:
     losses = [2.0, 3.0, 8.0, 30.0, 30.0, 30.0]
     alarm = CollapseAlarm(10.0)
     for step, loss in enumerate(losses[:4]):
-        alarm.retained(step, loss)
+        alarm.retained(step, {"retain": loss})
     again = CollapseAlarm(10.0)
     again.restore(json.loads(json.dumps(alarm.state())))
-    assert again == alarm and len(again.recent) == WINDOW
+    assert again == alarm and len(again.watched["retain"].recent) == WINDOW
     for each in (alarm, again):
         with pytest.raises(CollapseError, match="step 5"):
-            each.retained(4, 30.0)
+            each.retained(4, {"retain": 30.0})
+
+
+def test_every_term_has_its_own_start() -> None:
+    alarm = CollapseAlarm(10.0)
+    for step in range(5):
+        alarm.retained(step, {"retain": 4.0, "near": 0.0})
+    alarm.retained(5, {"retain": 39.0, "near": 1.0})
+    with pytest.raises(
+        CollapseError, match=r"step 7: the near loss is 11.* nats per token, past 10 \(10 × its start of 1"
+    ):
+        alarm.retained(6, {"retain": 39.0, "near": 32.1})

@@ -213,7 +213,7 @@ def test_a_half_written_checkpoint_is_thrown_away_with_a_word(left: str, tmp_pat
         trainer(tmp_path, duration="2 steps").run()
         (tmp_path / left).mkdir()
     result = trainer(tmp_path, hooks=Hooks(say=said.append)).run()
-    assert any("a half-written checkpoint was thrown away" in line for line in said)
+    assert any("a half-written checkpoint was discarded" in line for line in said)
     assert result.steps == 6 and not (tmp_path / ".last.partial").exists()
     assert [line["step"] for line in history(tmp_path)] == list(range(1, 7))
 
@@ -222,7 +222,7 @@ def test_a_resume_says_where_it_goes_on(tmp_path: Path) -> None:
     said: list[str] = []
     trainer(tmp_path, duration="2 steps").run()
     trainer(tmp_path, hooks=Hooks(say=said.append)).run()
-    assert said == ["going on from step 2 of 6"]
+    assert said == ["resuming from step 2 of 6"]
 
 
 def test_the_alarm_remembers_its_start(tmp_path: Path) -> None:

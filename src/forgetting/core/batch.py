@@ -6,9 +6,13 @@ No code downstream sees a shift, a mask or a -100.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 from torch import Tensor
+
+Positions = Literal["supervised", "all"]
+"""Where hidden states are taken: where a supervised token is predicted, or at every token of a sequence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,3 +59,19 @@ class Batch:
         """The same batch with its tensors on `device`."""
         names = [n for n in self.__dataclass_fields__ if n.rsplit("_", 1)[-1] in {"BT", "N"}]
         return replace(self, **{n: getattr(self, n).to(device) for n in names if getattr(self, n) is not None})
+
+    def places(self, role: str, positions: Positions) -> tuple[Tensor, Tensor]:
+        """Where a role's hidden states are taken, sequence by sequence.
+
+        Returns:
+            Flat indices into B*T, and the index of each one's sequence within the role, both `[N]`. With "all", every
+            token counts, the prompt's and the last included; padding never does.
+        """
+        span = self.roles[role]
+        if positions == "supervised":
+            return self.sources_N[span.tokens], self.sequences_N[span.tokens] - span.sequences.start
+        segments = self.segment_ids_BT[span.rows].flatten()
+        flat_N = (segments >= 0).nonzero().squeeze(1)
+        flat_N = flat_N[segments[flat_N].argsort(stable=True)]  # packed rows hold the sequences in another order
+        begin = span.rows.start * self.segment_ids_BT.shape[1]
+        return flat_N + begin, segments[flat_N] - span.sequences.start

@@ -1,4 +1,4 @@
-"""What a term of an objective may see of the model: per-token statistics of one role, and the reference's."""
+"""What a term of an objective may see of the model, and of the reference: statistics or hidden states of one role."""
 
 from __future__ import annotations
 
@@ -12,9 +12,12 @@ from torch import Tensor
 class Signals:
     """Statistics of the supervised tokens of one role, in whole sequences wherever a sequence-level loss asks.
 
-    Letters: N tokens, S sequences. `statistics` holds what the terms declared they need, each `[N]`, fp32,
-    differentiable: see `forgetting.objectives.statistics` for the names. `reference` holds the same of the reference
-    model, without gradient.
+    Letters: N tokens, S sequences, D hidden size. `statistics` holds what the terms declared they need, each `[N]`,
+    fp32, differentiable: see `forgetting.objectives.statistics` for the names. `reference` holds the same of the
+    reference model, without gradient.
+
+    A term over hidden states sees no statistics. It sees `hidden`: by layer, the output of that decoder block at the
+    term's N positions, `[N, D]`, fp32, differentiable; and `hidden_of_reference`, the reference's, without gradient.
 
     A term's loss sees |weight| of the tokens that the term counts, and 0 for the others. Where a term compares pairs,
     `partner` holds the same of the other role: its sequence s belongs to sequence s here.
@@ -26,6 +29,8 @@ class Signals:
     num_sequences: int
     reference: dict[str, Tensor] = field(default_factory=dict)
     partner: Signals | None = None
+    hidden: dict[int, Tensor] = field(default_factory=dict)
+    hidden_of_reference: dict[int, Tensor] = field(default_factory=dict)
 
     @property
     def logp(self) -> Tensor:

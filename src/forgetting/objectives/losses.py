@@ -22,6 +22,10 @@ class Loss:
     """A loss with what it needs to see.
 
     `compute` maps Signals to `[N]` values if `per` is "token", to `[S]` values if it is "sequence".
+
+    Raises:
+        RecipeError: it asks for statistics of the vocabulary and for hidden states at once, or for hidden states of
+            the reference alone.
     """
 
     name: str
@@ -32,19 +36,40 @@ class Loss:
     per: Literal["token", "sequence"] = "token"
     of_pairs: bool = False
     """Whether it compares the role's sequences with those of a partner role."""
+    layers: tuple[int, ...] = ()
+    """Decoder blocks, from 0, whose outputs it sees; write `needs=()` beside them."""
+    layers_of_reference: tuple[int, ...] = ()
+    """The same of the reference model."""
+    unit: Literal["nats", ""] = ""
+    """Nats per token, as a cross-entropy or a divergence has it: comparable from model to model. Empty: its own."""
+
+    def __post_init__(self) -> None:
+        if self.layers_of_reference and not self.layers:
+            raise RecipeError(f"the loss '{self.name}' sees no states of the model itself; give it layers=")
+        if self.over_hidden_states and (self.needs or self.of_reference):
+            raise RecipeError(
+                f"the loss '{self.name}' asks for hidden states and for statistics of the vocabulary; write two terms, "
+                "a loss each"
+            )
+
+    @property
+    def over_hidden_states(self) -> bool:
+        """Whether it sees hidden states, and no statistics of the vocabulary."""
+        return bool(self.layers)
 
     @property
     def needs_reference(self) -> bool:
         """Whether the model as it was before the stage has to be consulted."""
-        return bool(self.of_reference) or any(s.against_reference for s in self.needs)
+        compares = any(s.against_reference for s in self.needs)
+        return bool(self.of_reference or self.layers_of_reference) or compares
 
 
 def of_statistic(name: str, statistic: Statistic) -> Loss:
-    """The loss that is a statistic itself."""
-    return Loss(name, lambda s: s.statistics[statistic.name], needs=(statistic,))
+    """The loss that is a statistic itself: a cross-entropy or a divergence, in nats per token."""
+    return Loss(name, lambda s: s.statistics[statistic.name], needs=(statistic,), unit="nats")
 
 
-nll = Loss("nll", lambda s: -s.logp)
+nll = Loss("nll", lambda s: -s.logp, unit="nats")
 """−log p(y): next-token cross-entropy."""
 
 kl_from_reference = of_statistic("kl_from_reference", known.KL_FROM_REFERENCE)
@@ -79,7 +104,7 @@ def _js_to_target(s: Signals) -> Tensor:
     return math.log(2) + (p * (s.logp - log1p) - log1p) / 2
 
 
-js_to_target = Loss("js_to_target", _js_to_target)
+js_to_target = Loss("js_to_target", _js_to_target, unit="nats")
 """Jensen–Shannon divergence of p and onehot(y): log 2 + ½·(p(y)·log p(y) − (1 + p(y))·log(1 + p(y))) (JensUn)."""
 
 
@@ -94,6 +119,10 @@ def weighted_nll(sure: float, unsure: float = 0.0) -> Loss:
         return -(sure * logp).exp() * (-logp.expm1()).pow(unsure) * s.logp
 
     return Loss("weighted_nll", compute)
+
+
+logit_margin = Loss("logit_margin", lambda s: s.statistics["logit_margin"].square(), needs=(known.LOGIT_MARGIN,))
+"""(max_v z_v − mean_v z_v)²: logit-margin flattening, PDU's forget loss (arXiv 2506.05314); ties: the lowest id."""
 
 
 def _ihl(s: Signals) -> Tensor:

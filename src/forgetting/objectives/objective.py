@@ -8,122 +8,43 @@ first forward, so that the loss is a plain sum over tokens or sequences and may 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from collections.abc import Iterable, Mapping, Sequence
 
-import torch
 from torch import Tensor
 
-from forgetting.core.batch import Batch
-from forgetting.core.errors import RecipeError, nearest
+from forgetting.core.batch import Batch, Positions
+from forgetting.core.errors import RecipeError
 from forgetting.core.signals import Signals
-from forgetting.objectives.losses import Loss
-from forgetting.objectives.schedule import Weight, weight_at
+from forgetting.objectives.gradient_rules.rule import GradientRule, Sum
+from forgetting.objectives.schedule import weight_at
 from forgetting.objectives.statistics import Statistic
+from forgetting.objectives.term import Average, Term
 
-Average = Literal["token", "sequence", "sequence_sum"]
-
-
-@dataclass(frozen=True)
-class Term:
-    """One loss on one role.
-
-    Attributes:
-        role: whose tokens.
-        loss: per token or per sequence.
-        weight: a number or a schedule; negative for ascent.
-        average: over all tokens of the step (`token`), over sequences of their token means (`sequence`), or over
-            sequences of their token sums (`sequence_sum`). A sequence loss is always averaged over sequences, each
-            weighing as much as the mean |weight| of its tokens.
-        sign: which tokens: those with positive data weight, or those with negative (their |weight| counts).
-        partner: the role of the other half of each pair, for a loss of pairs: example i of both belong together.
-        name: for the history and the report; defaults to the role.
-    """
-
-    role: str
-    loss: Loss
-    weight: Weight = 1.0
-    average: Average = "token"
-    sign: Literal["positive", "negative"] = "positive"
-    partner: str | None = None
-    name: str = ""
-
-    def __post_init__(self) -> None:
-        if self.average not in get_args(Average):
-            hint = nearest(str(self.average), get_args(Average))
-            raise RecipeError(f"term '{self.label}': unknown average '{self.average}'; {hint}")
-        if self.loss.per == "sequence" and self.average != "sequence":
-            raise RecipeError(
-                f"term '{self.label}': the loss '{self.loss.name}' is averaged over sequences; write average='sequence'"
-            )
-        if self.loss.of_pairs and self.partner in (None, self.role):
-            raise RecipeError(
-                f"term '{self.label}': the loss '{self.loss.name}' compares pairs; write partner= with the other role"
-            )
-
-    @property
-    def label(self) -> str:
-        """The name under which its value is logged."""
-        return self.name or self.role
-
-    def mass(self, weights_N: Tensor) -> Tensor:
-        """|weight| of the tokens this term counts, 0 for the others, `[N]`."""
-        return (weights_N if self.sign == "positive" else -weights_N).clamp(min=0)
-
-    def seen(self, signals: Signals) -> Signals:
-        """What the term's loss sees of a role's signals: `mass` in place of the signed weights."""
-        partner = None if signals.partner is None else self.seen(signals.partner)
-        return replace(signals, weights_N=self.mass(signals.weights_N), partner=partner)
-
-    def denominator(self, batches: Iterable[Batch]) -> float:
-        """What the term's sum is divided by.
-
-        Σ|weight| of its tokens; how many sequences have such a token; for a sequence loss, the sum of their weights.
-        """
-        total = 0.0
-        for batch in batches:
-            if self.role in batch.roles:
-                tokens = batch.roles[self.role].tokens
-                mass_N = self.mass(batch.weights_N[tokens])
-                if self.average == "token":
-                    total += float(mass_N.sum(dtype=torch.float64))
-                    continue
-                sequences, own_N = batch.sequences_N[tokens].unique(return_inverse=True)
-                weight_S = _mean_mass(Signals({}, mass_N, own_N, len(sequences)))
-                if self.loss.per == "sequence":
-                    total += float(weight_S.sum(dtype=torch.float64))
-                else:
-                    total += int((weight_S > 0).sum())
-        return total
-
-    def coefficients(self, seen: Signals, denominator: float) -> Tensor:
-        """The factor of each of the term's values in the sum: `[N]`, or `[S]` for a sequence loss.
-
-        `seen` must hold whole sequences unless `average` is "token".
-        """
-        mass = _mean_mass(seen) if self.loss.per == "sequence" else seen.weights_N
-        if denominator == 0:
-            return torch.zeros_like(mass)
-        if self.average == "sequence" and self.loss.per == "token":
-            mass = mass / seen.sum_by_sequence(mass).clamp(min=1e-30)[seen.sequences_N]
-        return mass / denominator
-
-
-def _mean_mass(seen: Signals) -> Tensor:
-    """The weight of each sequence, `[S]`: the mean over its counted tokens, 0 where it has none."""
-    counted_S = seen.sum_by_sequence((seen.weights_N > 0).to(seen.weights_N.dtype))
-    return seen.sum_by_sequence(seen.weights_N) / counted_S.clamp(min=1)
+__all__ = ["Average", "Objective", "Term"]
 
 
 class Objective:
-    """A weighted sum of terms."""
+    """A weighted sum of terms.
 
-    def __init__(self, *terms: Term) -> None:
+    Args:
+        terms: what is summed.
+        gradients: how the gradients of its groups of roles become one; default: their sum.
+
+    A term's state and the rule's belong to one stage: build a new objective for each.
+    """
+
+    def __init__(self, *terms: Term, gradients: GradientRule | None = None) -> None:
         if not terms:
             raise RecipeError("an objective needs at least one term")
         self.terms = terms
         self.partners = _partners(terms)
+        self._beginning = self.state()
+        self.gradients: GradientRule = Sum() if gradients is None else gradients
+        self.parts = self.gradients.parts(self.groups)
+
+    def with_gradients(self, rule: GradientRule) -> Objective:
+        """The same terms under another gradient rule."""
+        return Objective(*self.terms, gradients=rule)
 
     @property
     def groups(self) -> tuple[tuple[str, ...], ...]:
@@ -142,6 +63,15 @@ class Objective:
         """Whether any term consults the reference."""
         return any(term.loss.needs_reference for term in self.terms)
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The terms' labels; where two are alike, the names of their losses tell them apart."""
+        own = [term.label for term in self.terms]
+        return tuple(
+            label if own.count(label) == 1 else f"{label} {term.loss.name}"
+            for label, term in zip(own, self.terms, strict=True)
+        )
+
     def of_role(self, role: str) -> list[int]:
         """Indices of the terms on `role`."""
         return [i for i, term in enumerate(self.terms) if term.role == role]
@@ -150,6 +80,25 @@ class Objective:
         """The terms on `role` and on the other half of its pairs: what is asked of one half is asked of both."""
         group = next((g for g in self.groups if role in g), ())
         return [term for term in self.terms if term.role in group]
+
+    def states(self, role: str, *, of_reference: bool = False) -> tuple[tuple[int, Positions], ...]:
+        """The hidden states, by layer and positions, that the terms on `role` see: the model's or the reference's."""
+        return tuple(
+            dict.fromkeys(
+                (layer, term.positions)
+                for term in self._beside(role)
+                for layer in (term.loss.layers_of_reference if of_reference else term.loss.layers)
+            )
+        )
+
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """Every decoder block whose output any term sees, the model's or the reference's, in order."""
+        return tuple(sorted({n for t in self.terms for n in (*t.loss.layers, *t.loss.layers_of_reference)}))
+
+    def layers_of(self, roles: Iterable[str]) -> tuple[int, ...]:
+        """The decoder blocks of the model whose outputs the terms on these roles see, in order."""
+        return tuple(sorted({n for role in roles for n, _ in self.states(role)}))
 
     def needs(self, role: str) -> tuple[Statistic, ...]:
         """The statistics of the model that the terms on `role` see, once each."""
@@ -164,8 +113,8 @@ class Objective:
         return any(s.against_reference for s in self.needs(role))
 
     def in_whole_sequences(self, role: str) -> bool:
-        """Whether the terms on `role` can only be computed on whole sequences."""
-        return any(term.average != "token" for term in self._beside(role))
+        """Whether the statistics of `role` can only be taken in whole sequences."""
+        return any(term.average != "token" for term in self._beside(role) if not term.loss.over_hidden_states)
 
     def denominators(self, batches: Sequence[Batch]) -> tuple[float, ...]:
         """One per term, over all micro-batches of one optimiser step."""
@@ -178,23 +127,64 @@ class Objective:
     def loss(
         self, role: str, signals: Signals, *, weights: Sequence[float], denominators: Sequence[float]
     ) -> tuple[Tensor, dict[int, Tensor]]:
-        """What these tokens add to the step's loss, and the unweighted share of each term by its index (detached)."""
+        """What these tokens add to the step's loss, and the unweighted share of each term by its index (detached).
+
+        Terms over hidden states are left out: `share` gives theirs.
+        """
         total = signals.weights_N.new_zeros(())
         shares: dict[int, Tensor] = {}
         for i in self.of_role(role):
-            term = self.terms[i]
-            seen = term.seen(signals)
-            coefficients, losses = term.coefficients(seen, denominators[i]), term.loss.compute(seen)
-            if losses.shape != coefficients.shape:
-                raise RecipeError(
-                    f"the loss '{term.loss.name}' gives the shape {list(losses.shape)}; it must give one value for "
-                    f"each {term.loss.per} ({list(coefficients.shape)}), which are averaged for it"
-                )
-            share = (coefficients * losses).sum()
+            if self.terms[i].loss.over_hidden_states:
+                continue
+            share = self.share(i, signals, denominators[i])
             shares[i] = share.detach()
             if weights[i] != 0:
                 total = total + weights[i] * share
         return total, shares
+
+    def share(self, index: int, signals: Signals, denominator: float) -> Tensor:
+        """The unweighted share of one term that these tokens make, a scalar.
+
+        Raises:
+            RecipeError: its loss does not give one value for each token, or for each sequence.
+        """
+        term = self.terms[index]
+        seen = term.seen(signals)
+        coefficients, losses = term.coefficients(seen, denominator), term.loss.compute(seen)
+        if losses.shape != coefficients.shape:
+            raise RecipeError(
+                f"the loss '{term.loss.name}' gives the shape {list(losses.shape)}; it must give one value for "
+                f"each {term.loss.per} ({list(coefficients.shape)}), which are averaged for it"
+            )
+        return (coefficients * losses).sum()
+
+    def update(self, values: Sequence[float], step: int, total: int) -> None:
+        """Moves the terms' states once per optimiser step.
+
+        Args:
+            values: each term's unweighted value in the step, over all of its micro-batches and processes.
+            step: the step that was taken, from 0.
+            total: steps of the stage.
+        """
+        named = dict(zip(self.labels, values, strict=True))
+        for term in self.terms:
+            if term.state is not None:
+                term.state.update(named, step, total)
+
+    def state(self) -> list[dict[str, float] | None]:
+        """The terms' states, one per term, for the checkpoint."""
+        return [None if term.state is None else dict(term.state.state_dict()) for term in self.terms]
+
+    def load_state(self, state: Sequence[Mapping[str, float] | None]) -> None:
+        """Puts back what `state` gave."""
+        for term, saved in zip(self.terms, state, strict=True):
+            if term.state is not None and saved is not None:
+                term.state.load_state_dict(saved)
+
+    def start_anew(self) -> None:
+        """Puts every state back to what it was when the objective was built."""
+        self.load_state(self._beginning)
+        self.gradients.load_state_dict({})
 
 
 def _partners(terms: Sequence[Term]) -> dict[str, str]:

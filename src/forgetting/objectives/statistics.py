@@ -129,6 +129,11 @@ def _rank(logits_NV: Tensor, targets_N: Tensor) -> Tensor:
     return rank_N
 
 
+def _margin(logits_NV: Tensor) -> Tensor:
+    top_N1 = most_likely(logits_NV.detach())[:, None]
+    return logits_NV.gather(-1, top_N1)[:, 0] - logits_NV.mean(-1)
+
+
 LOGP = Statistic("logp", lambda d: d.logp_N)
 """log p(target), nats."""
 RUNNER_UP = Statistic("runner_up", lambda d: d.runner_up_logp_N)
@@ -137,6 +142,8 @@ ENTROPY = Statistic("entropy", lambda d: -(d.log_probs_NV.exp() * d.log_probs_NV
 """Entropy of the distribution, nats."""
 RANK = Statistic("rank", lambda d: _rank(d.logits_NV.detach(), d.targets_N))
 """How many tokens are more likely than the target; not differentiable."""
+LOGIT_MARGIN = Statistic("logit_margin", lambda d: _margin(d.logits_NV))
+"""The largest logit less the mean of all: 0 where the distribution is uniform."""
 KL_FROM_REFERENCE = Statistic(
     "kl_from_reference", lambda d: Divergence.apply(d.against.logits_NV, d.logits_NV), against_reference=True
 )

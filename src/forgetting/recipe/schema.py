@@ -11,7 +11,8 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 
 from forgetting.core.example import Role
-from forgetting.core.registry import Entry
+from forgetting.core.registry import Entry, Registry
+from forgetting.objectives.gradient_rules import GRADIENT_RULES
 from forgetting.objectives.methods import METHODS
 from forgetting.objectives.schedule import Weight
 from forgetting.recipe.values import Recipe
@@ -44,7 +45,8 @@ def recipe_schema() -> dict[str, Any]:
     source["type"] = ["object", "string"]
     source["description"] = "A file, PREFIX.npy+SUFFIX.npy, hub:ORG/NAME; or exactly one of the keys path, hub, suite."
     stage = defs["Stage"]["properties"]
-    stage["method"] = {"description": stage["method"]["description"], "anyOf": _methods()}
+    stage["method"] = {"description": stage["method"]["description"], "anyOf": _entries(METHODS)}
+    stage["gradients"] |= {"anyOf": [*_entries(GRADIENT_RULES), {"type": "null"}]}
     for place in (properties, stage):
         place["data"] |= {"propertyNames": {"enum": [*Role]}, "additionalProperties": _sources()}
     properties["evaluate"]["anyOf"].insert(0, {"type": "string"})
@@ -71,31 +73,30 @@ def _sources() -> dict[str, Any]:
     return {"anyOf": [one, {"type": "array", "items": one}]}
 
 
-def _methods() -> list[dict[str, Any]]:
+def _entries(registry: Registry[Any]) -> list[dict[str, Any]]:
     """The names alone, then each with its parameters."""
-    return [{"enum": METHODS.names()}, *(_method(entry) for entry in METHODS.entries())]
+    return [{"enum": registry.names()}, *(_entry(entry) for entry in registry.entries())]
 
 
-def _method(method: Entry[Any]) -> dict[str, Any]:
-    hints = _hints(method)
+def _entry(entry: Entry[Any]) -> dict[str, Any]:
+    hints = _hints(entry)
     parameters = {
-        name: {**_of_type(name, hints.get(name)), **_default(parameter)}
-        for name, parameter in method.parameters.items()
+        name: {**_of_type(name, hints.get(name)), **_default(parameter)} for name, parameter in entry.parameters.items()
     }
     return {
         "type": "object",
-        "title": method.name,
-        "description": method.summary,
-        "properties": {"name": {"const": method.name}, **parameters},
-        "required": ["name", *(n for n, p in method.parameters.items() if p.default is inspect.Parameter.empty)],
+        "title": entry.name,
+        "description": entry.summary,
+        "properties": {"name": {"const": entry.name}, **parameters},
+        "required": ["name", *(n for n, p in entry.parameters.items() if p.default is inspect.Parameter.empty)],
         "additionalProperties": False,
     }
 
 
-def _hints(method: Entry[Any]) -> Mapping[str, Any]:
+def _hints(entry: Entry[Any]) -> Mapping[str, Any]:
     """The types of the parameters; none where another package's cannot be found out."""
     try:
-        return typing.get_type_hints(method.build)
+        return typing.get_type_hints(entry.build)
     except (NameError, TypeError):
         return {}
 

@@ -10,10 +10,17 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 from forgetting.core.example import Role
 from forgetting.data.source import Source
 from forgetting.models.adapters.spec import AdapterSpec, Drawing, Epsilon, Init, Kind
+from forgetting.objectives.gradient_rules import build_gradient_rule
 from forgetting.objectives.methods import METHODS, build_method
 from forgetting.objectives.objective import Objective
 from forgetting.token_selection.selection import Selection
 from forgetting.training.settings import Optimisation
+
+
+def _named(value: Any) -> Any:
+    """A bare name as a mapping that holds it."""
+    return {"name": value} if isinstance(value, str) else value
+
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 """What stages, runs and labels may be called: they become names of files."""
@@ -72,8 +79,13 @@ class Stage(Optimisation):
     """One optimisation: a method on an adapter."""
 
     name: str = Field("unlearn", pattern=NAME)
-    method: Annotated[dict[str, Any], BeforeValidator(lambda v: {"name": v} if isinstance(v, str) else v)] = Field(
+    method: Annotated[dict[str, Any], BeforeValidator(_named)] = Field(
         description="A method's name, or {name: npo, beta: 0.1, …}."
+    )
+    gradients: Annotated[dict[str, Any] | None, BeforeValidator(_named)] = Field(
+        None,
+        description="How the gradients of forget and other terms become one: sum, rectified, balanced, or {name: "
+        "rectified, gamma: 0.9, …}. Default: the method's own; the sum where it names none.",
     )
     adapter: Adapter | None = Field(None, description="Default: the method's own; full tuning where it names none.")
     skip: bool = Field(
@@ -117,6 +129,8 @@ class Stage(Optimisation):
     def _builds(self) -> Self:
         if "name" not in self.method:
             raise ValueError("method: give its name: {name: npo, …}")
+        if self.gradients is not None and "name" not in self.gradients:
+            raise ValueError("gradients: give the rule's name: {name: rectified, …}")
         if self.keep == "best" and self.evaluate_every is None:
             raise ValueError("keep: 'best' needs evaluations to choose by; set evaluate_every, or keep: last")
         if self.until is not None and (self.evaluate_every is None or self.keep == "best"):
@@ -151,6 +165,12 @@ class Stage(Optimisation):
         return tuple(dict.fromkeys((*self.objective().roles, *fila)))
 
     def objective(self) -> Objective:
-        """The stage's objective."""
-        parameters = {k: v for k, v in self.method.items() if k != "name"}
-        return build_method(self.method["name"], parameters)
+        """The stage's objective, built anew at every call: its terms and its gradient rule may carry state."""
+        objective = build_method(*_parameters(self.method))
+        if self.gradients is None:
+            return objective
+        return objective.with_gradients(build_gradient_rule(*_parameters(self.gradients)))
+
+
+def _parameters(named: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    return named["name"], {k: v for k, v in named.items() if k != "name"}

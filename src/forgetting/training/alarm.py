@@ -4,25 +4,35 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from forgetting.core.errors import CollapseError
 
 WINDOW = 3
-"""Steps over which the retain loss is averaged, so that one hard batch does not ring."""
+"""Steps over which a retain loss is averaged, so that one hard batch does not ring."""
+
+
+@dataclass
+class Watched:
+    """One retain loss: its first value and the latest ones, nats per token."""
+
+    start: float
+    recent: deque[float] = field(default_factory=lambda: deque(maxlen=WINDOW))
 
 
 @dataclass
 class CollapseAlarm:
-    """Rings when the loss or gradient is not finite, or the retain loss passes a multiple of its start.
+    """Rings when the loss or gradient is not finite, or a retain loss passes a multiple of its start.
 
-    The start counts as at least 1 nat per token, so that a memorised retain set does not make the alarm nervous.
+    A start counts as at least 1 nat per token, so that a memorised retain set does not make the alarm nervous, and a
+    divergence, which starts at 0, rings at `multiple` nats.
     """
 
     multiple: float | None
-    start: float | None = None
-    recent: deque[float] = field(default_factory=lambda: deque(maxlen=WINDOW))
+    watched: dict[str, Watched] = field(default_factory=dict)
+    """By the term's label."""
 
     def finite(self, step: int, loss: float, gradient_norm: float) -> None:
         """Raises CollapseError if either is NaN or infinite."""
@@ -33,27 +43,28 @@ class CollapseAlarm:
                     "Lower learning_rate or the forget weight"
                 )
 
-    def retained(self, step: int, retain_loss: float | None) -> None:
-        """Takes the step's retain loss (nats per token; None: no retain term). Raises CollapseError past the limit."""
-        if retain_loss is None or self.multiple is None:
+    def retained(self, step: int, losses: Mapping[str, float]) -> None:
+        """Takes the step's retain losses by label, nats per token. Raises CollapseError if one is past its limit."""
+        if self.multiple is None:
             return
-        if self.start is None:
-            self.start = retain_loss
-        self.recent.append(retain_loss)
-        limit = self.multiple * max(self.start, 1.0)
-        mean = sum(self.recent) / len(self.recent)
-        if mean > limit:
-            raise CollapseError(
-                f"step {step + 1}: the retain loss is {mean:.3g} nats per token, past {limit:.3g} "
-                f"({self.multiple:g} × its start of {max(self.start, 1.0):.3g}). Lower learning_rate, "
-                "or the forget weight, or set collapse_at: null to go on regardless"
-            )
+        for label, loss in losses.items():
+            watched = self.watched.setdefault(label, Watched(loss))
+            watched.recent.append(loss)
+            start = max(watched.start, 1.0)
+            mean = sum(watched.recent) / len(watched.recent)
+            if mean > self.multiple * start:
+                raise CollapseError(
+                    f"step {step + 1}: the {label} loss is {mean:.3g} nats per token, past {self.multiple * start:.3g} "
+                    f"({self.multiple:g} × its start of {start:.3g}). Lower learning_rate, "
+                    "or the forget weight, or set collapse_at: null to go on regardless"
+                )
 
     def state(self) -> dict[str, Any]:
         """For the checkpoint."""
-        return {"start": self.start, "recent": list(self.recent)}
+        return {label: {"start": w.start, "recent": list(w.recent)} for label, w in self.watched.items()}
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: Mapping[str, Any]) -> None:
         """From the checkpoint."""
-        self.start = state["start"]
-        self.recent = deque(state["recent"], maxlen=WINDOW)
+        self.watched = {
+            label: Watched(its["start"], deque(its["recent"], maxlen=WINDOW)) for label, its in state.items()
+        }

@@ -21,7 +21,7 @@ from forgetting.core.folder import is_complete, write_text, written_whole
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a stage goes on from."""
+    """What a stage resumes from."""
 
     weights: dict[str, Tensor]
     optimizer: dict[str, Any]

@@ -8,19 +8,25 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from forgetting.core.batch import Batch, RoleSpan
+from forgetting.core.batch import Batch, Positions, RoleSpan
 from forgetting.core.signals import Signals
 from forgetting.models.head import head_of, supervised_hidden
+from forgetting.models.hidden_states import decoder_blocks, states_kept
 from forgetting.models.vocabulary import CHUNK_ELEMENTS, Piece, chunk_tokens, vocabulary_loss, vocabulary_of
 from forgetting.objectives.objective import Objective
+from forgetting.training.states_loss import states_loss
 
 
 @dataclass(frozen=True)
 class ReferenceSignals:
-    """What the reference says of one role's tokens in a batch: statistics `[N]`, and its logits by slice of them."""
+    """What the reference says of one role's tokens in a batch: statistics `[N]`, and its logits by slice of them.
+
+    `hidden` holds the outputs of decoder blocks by layer and positions, `[N, D]` (at all tokens of the role: those).
+    """
 
     statistics: dict[str, Tensor] = field(default_factory=dict)
     logits: Callable[[slice], Tensor] | None = None
+    hidden: dict[tuple[int, Positions], Tensor] = field(default_factory=dict)
 
 
 class Learner(nn.Module):
@@ -30,6 +36,10 @@ class Learner(nn.Module):
         model: the causal language model, with or without adapters.
         objective: what is minimised.
         elements: logits per chunk of the vocabulary head.
+
+    Raises:
+        RecipeError: a term asks for a layer that the model does not have.
+        ModelError: a term asks for hidden states and the decoder blocks of the model cannot be found.
     """
 
     def __init__(self, model: nn.Module, objective: Objective, *, elements: int = CHUNK_ELEMENTS) -> None:
@@ -37,6 +47,7 @@ class Learner(nn.Module):
         self.model = model
         self.objective = objective
         self.elements = elements
+        decoder_blocks(model, objective.layers)
 
     def forward(
         self,
@@ -48,9 +59,10 @@ class Learner(nn.Module):
     ) -> tuple[Tensor, list[float]]:
         """One micro-batch's share of the step's loss, and of each term's unweighted value."""
         head = head_of(self.model)
-        hidden_ND = supervised_hidden(
-            self.model, head, batch.input_ids_BT, batch.attention_mask_BT, batch.sources_N, batch.position_ids_BT
-        )
+        with states_kept(self.model, self.objective.layers_of(batch.roles)) as states:
+            hidden_ND = supervised_hidden(
+                self.model, head, batch.input_ids_BT, batch.attention_mask_BT, batch.sources_N, batch.position_ids_BT
+            )
         limit = chunk_tokens(vocabulary_of(hidden_ND, head), self.elements)
         values = [torch.zeros((), device=hidden_ND.device) for _ in self.objective.terms]
 
@@ -70,11 +82,19 @@ class Learner(nn.Module):
         pieces = [
             piece(parts)
             for group in self.objective.groups
-            if any(role in batch.roles for role in group)
+            if any(role in batch.roles for role in group) and self.objective.needs(group[0])
             for parts in _cut(batch, group, limit, self.objective.in_whole_sequences(group[0]))
         ]
-        loss = vocabulary_loss(hidden_ND, head, batch.targets_N, pieces, elements=self.elements)
-        return loss, [float(v) for v in values]
+        losses = []
+        if pieces:
+            losses.append(vocabulary_loss(hidden_ND, head, batch.targets_N, pieces, elements=self.elements))
+        if states:
+            given = {role: signals.hidden for role, signals in reference.items()}
+            loss, shares = states_loss(batch, self.objective, states, given, weights=weights, denominators=denominators)
+            losses.append(loss)
+            for index, value in shares.items():
+                values[index] = values[index] + value
+        return sum(losses[1:], losses[0]), [float(v) for v in values]
 
 
 @dataclass(frozen=True, slots=True)

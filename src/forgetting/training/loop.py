@@ -16,7 +16,7 @@ from forgetting.core.errors import CollapseError, RunError
 from forgetting.core.example import Role
 from forgetting.core.folder import recover
 from forgetting.core.measure import Measure
-from forgetting.core.processes import count, first_then_others, is_first, on_first
+from forgetting.core.processes import first_then_others, is_first, on_first
 from forgetting.data.encode import Encoded
 from forgetting.data.plan import StepPlan
 from forgetting.models.adapters import load_state
@@ -24,13 +24,13 @@ from forgetting.models.packing import why_padded
 from forgetting.objectives.objective import Objective
 from forgetting.training.alarm import CollapseAlarm
 from forgetting.training.checkpoint import Checkpoint, cut_history, keep_proven, load_checkpoint, save_checkpoint
-from forgetting.training.micro_batches import micro_batches
+from forgetting.training.gradients import spread_state, whole_state
 from forgetting.training.prepared_model import Trained, optimizer_of
 from forgetting.training.reference import Reference, no_reference
 from forgetting.training.settings import Optimisation, learning_rate_at
 from forgetting.training.sharding import load_optimizer, whole, whole_optimizer
 from forgetting.training.stage import NO_HOOKS, Hooks, StageResult
-from forgetting.training.step import differentiate
+from forgetting.training.step_gradients import StepGradients
 
 
 @dataclass
@@ -43,6 +43,7 @@ class _State:
     best_step: int | None = None
     best_score: float | None = None
     alarm: dict[str, Any] = field(default_factory=dict)
+    terms: list[dict[str, float] | None] = field(default_factory=list)
 
 
 class Trainer:
@@ -50,14 +51,14 @@ class Trainer:
 
     Args:
         model: what is trained: its parameters that require a gradient.
-        objective: what is minimised.
+        objective: what is minimised; its states are this stage's, and start anew with it.
         data: encoded examples by role; every role of the objective.
         settings: optimiser, durations, guards.
-        folder: where checkpoints and `history.jsonl` live; a stage that finds its own there goes on from them.
+        folder: where checkpoints and `history.jsonl` live; a stage that finds its own there resumes from them.
         pad_id: the id rows are filled up with.
         seed: fixes the order of the data and the dropout of every step.
         reference: gives what the objective asks of the model as it was before.
-        hooks: evaluation, the score and the stop rule that read it, progress, trackers.
+        hooks: evaluation, and the score, stop rule and alarm that read it; progress, trackers.
     """
 
     def __init__(
@@ -75,8 +76,7 @@ class Trainer:
     ) -> None:
         self.model, self.objective, self.settings, self.folder = model, objective, settings, folder
         self.data = {role: data[role] for role in objective.roles}
-        self.pad_id, self.seed, self.hooks = pad_id, seed, hooks
-        self.device = next(model.parameters()).device
+        self.hooks = hooks
         sizes = {role: len(members) for role, members in self.data.items()}
         self.plan = StepPlan(sizes, settings.batch_size, seed, objective.partners)
         per_epoch = {
@@ -91,7 +91,8 @@ class Trainer:
         self.optimizer = optimizer_of(self.trained.parameters, settings)
         self.state = _State()
         self.goal_reached = False
-        self.packed = settings.packing and self._can_pack()
+        packed = settings.packing and self._can_pack()
+        self.gradients = StepGradients(self.trained, objective, self.plan, self.data, settings, pad_id, packed, seed)
         self.alarm = CollapseAlarm(settings.collapse_at)
 
     @property
@@ -117,8 +118,8 @@ class Trainer:
         stopped: Literal["duration", "collapse", "goal"] = "duration"
         message = ""
         self.trained.park()
-        self._restore()
         try:
+            self._restore()
             while self.state.step < self.total and not self.goal_reached:
                 self._step(self.state.step)
                 self._after(self.state.step)
@@ -146,33 +147,22 @@ class Trainer:
         """One optimiser step, 0-based."""
         began = time.perf_counter()
         self.trained.step.train()
-        picks, size = self.plan.at(step), self.settings.micro_batch_size
-        batches = micro_batches(picks, self.data, size, pad_id=self.pad_id, packed=self.packed, processes=count())
         weights = self.objective.weights(step, self.total)
         self.optimizer.zero_grad()
-        loss, values = differentiate(
-            self.trained.step,
-            batches,
-            self.trained.parameters,
-            weights=weights,
-            denominators=self.objective.denominators(batches),
-            seed=self.seed * 1_000_003 + step,  # dropout is a function of the step: a resume repeats it
-            device=self.device,
-            dtype=torch.bfloat16 if self.settings.mixed_precision == "bf16" else None,
-            in_lockstep=self.trained.sharded,
-        )
+        loss, values, tokens = self.gradients(step, weights)
         limit = self.settings.max_grad_norm or float("inf")
         norm = whole(torch.nn.utils.clip_grad_norm_(self.trained.parameters, limit)).item()
         self.alarm.finite(step, loss, norm)
-        self.alarm.retained(step, self._retain_loss(values))
+        self.alarm.retained(step, self._retain_losses(values))
         rate = learning_rate_at(step, self.total, self.settings)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.step()
         self.optimizer.zero_grad()
+        self.objective.update(values, step, self.total)
         seconds = time.perf_counter() - began
         self.state.step = step + 1
-        self.state.tokens += sum(len(b.targets_N) for b in batches)
+        self.state.tokens += tokens
         self.state.seconds += seconds
         self._log(step + 1, loss, values, norm, rate, weights, seconds)
 
@@ -182,11 +172,13 @@ class Trainer:
             self.hooks.say(f"packing: {why}; rows are padded")
         return why is None
 
-    def _retain_loss(self, values: Sequence[float]) -> float | None:
-        for term, value in zip(self.objective.terms, values, strict=True):
-            if term.role == Role.RETAIN and term.loss.name == "nll":
-                return value
-        return None
+    def _retain_losses(self, values: Sequence[float]) -> dict[str, float]:
+        """The retain terms that are measured in nats per token, by label."""
+        return {
+            label: value
+            for label, term, value in zip(self.objective.labels, self.objective.terms, values, strict=True)
+            if term.role == Role.RETAIN and term.loss.unit == "nats" and term.average != "sequence_sum"
+        }
 
     def _after(self, step: int) -> None:
         """Checkpoint, then evaluation, where they are due: a kill inside the evaluation costs the evaluation only."""
@@ -206,13 +198,18 @@ class Trainer:
         self.model.eval()
         measures = self.hooks.evaluate(self.model, step=step, epoch=step / self.plan.steps_per_epoch)
         self.trained.park()
-        self.goal_reached, score = on_first(lambda: self._judged(measures))
+        self.goal_reached, score, collapsed = on_first(lambda: self._judged(measures))
+        if collapsed is not None:
+            raise CollapseError(f"step {step}: {collapsed}")
         if self.settings.keep == "best" and score is not None and score > (self.state.best_score or 0.0):
             self.state.best_step, self.state.best_score = step, score
             self._write(self._best, {"step": step, "score": score})
 
-    def _judged(self, measures: Sequence[Measure]) -> tuple[bool, float | None]:
-        return self.hooks.reached is not None and self.hooks.reached(measures), self.hooks.score(measures)
+    def _judged(self, measures: Sequence[Measure]) -> tuple[bool, float | None, str | None]:
+        """Whether the goal is reached, the score, and what the alarm says."""
+        collapsed = None if self.hooks.alarm is None else self.hooks.alarm(measures)
+        reached = collapsed is None and self.hooks.reached is not None and self.hooks.reached(measures)
+        return reached, self.hooks.score(measures), collapsed
 
     def _log(
         self,
@@ -224,7 +221,7 @@ class Trainer:
         weights: Sequence[float],
         seconds: float,
     ) -> None:
-        labels = [term.label for term in self.objective.terms]
+        labels = self.objective.labels
         terms = dict(zip(labels, values, strict=True))
         line = {
             "step": step,
@@ -245,37 +242,44 @@ class Trainer:
     def _save(self) -> None:
         if self.state.step:
             on_first(lambda: keep_proven(self._last, self._proven))
-        self.state.alarm = self.alarm.state()
-        self._write(self._last, asdict(self.state), whole_optimizer(self.optimizer))
+        self.state.alarm, self.state.terms = self.alarm.state(), self.objective.state()
+        moments = whole_optimizer(self.optimizer)
+        rule = whole_state(self.objective.gradients.state_dict())
+        self._write(self._last, asdict(self.state), {**moments, "gradient_rule": rule} if rule else moments)
 
     def _write(self, folder: Path, state: Mapping[str, Any], optimizer: Mapping[str, Any] | None = None) -> None:
         weights = self.trained.weights()
         on_first(lambda: save_checkpoint(folder, weights, optimizer, state))
 
     def _restore(self) -> None:
-        """Goes on from the last whole checkpoint; a stage that has none begins with one, to fall back on."""
+        """Resumes from the last whole checkpoint; a stage that has none begins with one, to fall back on."""
         checkpoint = first_then_others(self._found)
         step = None if checkpoint is None else checkpoint.state["step"]
         if on_first(lambda: step) != step:
             raise RunError(f"{self._last}: not the same for every process; give an output on a disk that all can see")
         if checkpoint is None:
             on_first(lambda: self._history.unlink(missing_ok=True))
+            self.objective.start_anew()
             self._save()
             return
         self.trained.load(checkpoint.weights)
-        load_optimizer(self.optimizer, self.trained.parameters, checkpoint.optimizer)
+        moments = dict(checkpoint.optimizer)
+        rule = spread_state(moments.pop("gradient_rule", {}), self.trained.parameters)
+        load_optimizer(self.optimizer, self.trained.parameters, moments)
         self.state = _State(**checkpoint.state)
         self.alarm.restore(self.state.alarm)
+        self.objective.gradients.load_state_dict(rule)
+        self.objective.load_state(self.state.terms)
         on_first(lambda: cut_history(self._history, self.state.step))
         if self.state.step:
-            self.hooks.say(f"going on from step {self.state.step} of {self.total}")
+            self.hooks.say(f"resuming from step {self.state.step} of {self.total}")
             if self.hooks.evaluate is not None and self._due(self.state.step, self.evaluate_every):
                 self._evaluate(self.state.step)
 
     def _found(self) -> Checkpoint | None:
         for folder in (self._last, self._proven, self._best):
             if recover(folder):
-                self.hooks.say(f"{folder}: a half-written checkpoint was thrown away; going on from the one before")
+                self.hooks.say(f"{folder}: a half-written checkpoint was discarded; resuming from the one before")
         return load_checkpoint(self._last)
 
     def _keep(self, stopped: str) -> tuple[str, int]:

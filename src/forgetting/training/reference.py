@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from forgetting.core.batch import Batch
 from forgetting.models.adapters import adapters_active
 from forgetting.models.head import Head, head_of, supervised_hidden
+from forgetting.models.hidden_states import states_kept
 from forgetting.models.modes import in_evaluation_mode
 from forgetting.models.vocabulary import statistics
 from forgetting.objectives.objective import Objective
@@ -36,7 +37,11 @@ def no_reference(batch: Batch) -> dict[str, ReferenceSignals]:
 
 def asking_roles(objective: Objective) -> list[str]:
     """The roles of which the objective asks the reference something."""
-    return [r for r in objective.roles if objective.of_reference(r) or objective.compares(r)]
+    return [
+        r
+        for r in objective.roles
+        if objective.of_reference(r) or objective.compares(r) or objective.states(r, of_reference=True)
+    ]
 
 
 class LiveReference:
@@ -59,10 +64,15 @@ class LiveReference:
         sources_N = batch.sources_N[span.tokens] - span.rows.start * width
         ids_BT, mask_BT = batch.input_ids_BT[span.rows], batch.attention_mask_BT[span.rows]
         positions_BT = None if batch.position_ids_BT is None else batch.position_ids_BT[span.rows]
-        hidden_ND = supervised_hidden(self.model, head, ids_BT, mask_BT, sources_N, positions_BT)
+        asked = self.objective.states(role, of_reference=True)
+        with states_kept(self.model, [layer for layer, _ in asked]) as states:
+            hidden_ND = supervised_hidden(self.model, head, ids_BT, mask_BT, sources_N, positions_BT)
         wanted = self.objective.of_reference(role)
         stats = statistics(hidden_ND, head, batch.targets_N[span.tokens], wanted) if wanted else {}
-        return ReferenceSignals(stats, logits_by_slice(head, hidden_ND) if self.objective.compares(role) else None)
+        logits = logits_by_slice(head, hidden_ND) if self.objective.compares(role) else None
+        begin = span.rows.start * width
+        hidden = {(n, at): states[n].index_select(0, batch.places(role, at)[0] - begin) for n, at in asked}
+        return ReferenceSignals(stats, logits, hidden)
 
 
 def logits_by_slice(head: Head, hidden_ND: Tensor) -> Callable[[slice], Tensor]:

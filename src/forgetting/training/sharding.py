@@ -50,11 +50,11 @@ def whole_weights(model: nn.Module) -> dict[str, Tensor]:
 def spread_weights(weights: Mapping[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
     """Whole weights, each sharded as the model's own of that name is."""
     own = dict(model.named_parameters())
-    return {name: _spread(value, own.get(name)) for name, value in weights.items()}
+    return {name: spread(value, own.get(name)) for name, value in weights.items()}
 
 
-def _spread(value: Tensor, like: Tensor | None) -> Tensor:
-    """The value, sharded as `like` is."""
+def spread(value: Tensor, like: Tensor | None) -> Tensor:
+    """The value, sharded as `like` is; unchanged where that is whole or of another shape."""
     if not isinstance(like, DTensor) or value.shape != like.shape:
         return value
     there = value.to(like.device, like.dtype)
@@ -72,5 +72,5 @@ def load_optimizer(
     optimizer: torch.optim.Optimizer, parameters: Sequence[nn.Parameter], state: Mapping[str, Any]
 ) -> None:
     """Puts back what `whole_optimizer` gave."""
-    moments = {i: {k: _spread(v, parameters[i]) for k, v in own.items()} for i, own in state["state"].items()}
+    moments = {i: {k: spread(v, parameters[i]) for k, v in own.items()} for i, own in state["state"].items()}
     optimizer.load_state_dict({**state, "state": moments})

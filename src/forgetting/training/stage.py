@@ -19,6 +19,8 @@ class Hooks:
     """The one number by which checkpoints are compared; higher is better."""
     reached: Callable[[Sequence[Measure]], bool] | None = None
     """The stop rule: whether an evaluation's measures say that the stage's goal is reached; None: there is none."""
+    alarm: Callable[[Sequence[Measure]], str | None] | None = None
+    """Reads an evaluation's measures; a message means that the model has collapsed, and stops the stage."""
     progress: Progress = lambda done, total, note: None
     track: Callable[[dict[str, float], int], None] = lambda values, step: None
     say: Callable[[str], None] = lambda line: None

@@ -1,7 +1,7 @@
 """The reference of full tuning: computed once, kept on disk.
 
 One number per token for ratios; for whole distributions the final hidden states (not the logits) and one copy of the
-head.
+head; for hidden states, those of the layers that are asked for (d numbers per token and layer).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -17,12 +18,13 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import PreTrainedConfig
 
-from forgetting.core.batch import Batch
+from forgetting.core.batch import Batch, Positions
 from forgetting.core.errors import RunError
 from forgetting.core.folder import partial_of
 from forgetting.data.batches import collate
 from forgetting.data.encode import Encoded
 from forgetting.models.head import Head, causal_model, head_of, supervised_hidden
+from forgetting.models.hidden_states import states_kept
 from forgetting.models.modes import in_evaluation_mode
 from forgetting.models.vocabulary import statistics
 from forgetting.objectives.objective import Objective
@@ -51,9 +53,9 @@ class StoredReference:
     def _tensor(self, name: str) -> Tensor | None:
         return self._file.get_tensor(name).to(self.device) if name in self._names else None
 
-    def _rows(self, name: str, role: str, indices: Sequence[int]) -> Tensor:
+    def _rows(self, name: str, role: str, indices: Sequence[int], positions: Positions = "supervised") -> Tensor:
         """The stored values of these examples' tokens, one after the other."""
-        offsets = self._file.get_tensor(f"{role}.offsets").tolist()
+        offsets = self._file.get_tensor(_offsets(role, positions)).tolist()
         stored = self._file.get_slice(f"{role}.{name}")
         return torch.cat([stored[offsets[i] : offsets[i + 1]] for i in indices]).to(self.device)
 
@@ -68,8 +70,19 @@ class StoredReference:
                 if self.objective.compares(role):
                     assert self._head is not None, "hidden states are stored together with their head"
                     logits = logits_by_slice(self._head, self._rows("hidden", role, indices))
-                found[role] = ReferenceSignals(stats, logits)
+                states = self.objective.states(role, of_reference=True)
+                hidden = {(n, at): self._rows(_layer(n, at), role, indices, at) for n, at in states}
+                found[role] = ReferenceSignals(stats, logits, hidden)
         return found
+
+
+def _offsets(role: str, positions: Positions) -> str:
+    """The tensor that says where each example's values begin: one per supervised token, or one per token."""
+    return f"{role}.offsets" if positions == "supervised" else f"{role}.offsets_of_all"
+
+
+def _layer(layer: int, positions: Positions) -> str:
+    return f"layer_{layer}" if positions == "supervised" else f"layer_{layer}_of_all"
 
 
 def fingerprint(model: nn.Module) -> str:
@@ -115,7 +128,8 @@ def store_reference(
     is written.
     """
     roles = asking_roles(objective)
-    asked = {r: ([s.name for s in objective.of_reference(r)], objective.compares(r)) for r in roles}
+    asked: dict[str, Any] = {r: ([s.name for s in objective.of_reference(r)], objective.compares(r)) for r in roles}
+    asked |= {f"{r}.states": states for r in roles if (states := objective.states(r, of_reference=True))}
     data = {role: data[role] for role in roles}
     key = hashlib.sha256(repr((fingerprint(model), data_fingerprint(data), asked)).encode()).hexdigest()[:16]
     file = folder / f"{key}.safetensors"
@@ -123,10 +137,9 @@ def store_reference(
         say(f"reference: reusing {file}")
         return StoredReference(file, objective, device)
     head = head_of(model)
-    width = causal_width(model, head)
     compared = [r for r in roles if objective.compares(r)]
     tokens = {r: sum(e.supervised for e in data[r]) for r in roles}
-    numbers = sum(tokens[r] * (len(asked[r][0]) + (width if r in compared else 0)) for r in roles)
+    numbers = sum(stored_numbers(model, objective, r, data[r]) for r in roles)
     copies = [t for t in (head.weight_VD, head.bias_V) if t is not None] if compared else []
     size = 4 * numbers + sum(t.numel() * t.element_size() for t in copies)
     say(f"reference: {sum(tokens.values()):,} tokens, {size / 2**20:,.1f} MiB on disk")
@@ -153,6 +166,16 @@ def store_reference(
     return StoredReference(file, objective, device)
 
 
+def stored_numbers(model: nn.Module, objective: Objective, role: str, members: Sequence[Encoded]) -> int:
+    """How many numbers the reference of one role keeps: statistics, final hidden states, states of named layers."""
+    supervised, every = sum(e.supervised for e in members), sum(len(e.ids) for e in members)
+    width = causal_width(model, head_of(model)) if objective.compares(role) else 0
+    states = objective.states(role, of_reference=True)
+    size = int(causal_model(model).config.hidden_size) if states else 0
+    by_position = sum(supervised if at == "supervised" else every for _, at in states)
+    return supervised * (len(objective.of_reference(role)) + width) + size * by_position
+
+
 def causal_width(model: nn.Module, head: Head) -> int:
     """Numbers per token that the head is applied to: the hidden size, or the vocabulary on the plain path."""
     if head.weight_VD is not None:
@@ -171,17 +194,22 @@ def _computed(
     batch_size: int,
 ) -> dict[str, Tensor]:
     """One role's statistics and hidden states in the order of its data, on the CPU."""
-    wanted = objective.of_reference(role)
+    wanted, states = objective.of_reference(role), objective.states(role, of_reference=True)
     names = [s.name for s in wanted] + (["hidden"] if objective.compares(role) else [])
+    names += [_layer(n, at) for n, at in states]
     columns: dict[str, list[Tensor]] = {name: [] for name in names}
     for start in range(0, len(members), batch_size):
         rows = list(enumerate(members[start : start + batch_size], start))
         batch = collate({role: rows}, pad_id=pad_id).to(device)
-        hidden_ND = supervised_hidden(model, head, batch.input_ids_BT, batch.attention_mask_BT, batch.sources_N)
+        with states_kept(model, [n for n, _ in states]) as kept:
+            hidden_ND = supervised_hidden(model, head, batch.input_ids_BT, batch.attention_mask_BT, batch.sources_N)
         found = statistics(hidden_ND, head, batch.targets_N, wanted) if wanted else {}
         if "hidden" in columns:
             found["hidden"] = hidden_ND
+        found |= {_layer(n, at): kept[n].index_select(0, batch.places(role, at)[0]) for n, at in states}
         for name, value in found.items():
             columns[name].append(value.cpu())
-    offsets = torch.tensor([0, *(e.supervised for e in members)]).cumsum(0)
-    return {f"{role}.offsets": offsets} | {f"{role}.{n}": torch.cat(v).contiguous() for n, v in columns.items()}
+    offsets = {_offsets(role, "supervised"): torch.tensor([0, *(e.supervised for e in members)]).cumsum(0)}
+    if any(at == "all" for _, at in states):
+        offsets[_offsets(role, "all")] = torch.tensor([0, *(len(e.ids) for e in members)]).cumsum(0)
+    return offsets | {f"{role}.{n}": torch.cat(v).contiguous() for n, v in columns.items()}

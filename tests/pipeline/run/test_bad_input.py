@@ -148,7 +148,7 @@ def test_a_stale_half_written_checkpoint_is_thrown_away(recipe_file: Path) -> No
     (output(recipe_file) / "recipe.yaml").write_text(recipe.to_yaml())
     run(recipe, voice=measuring.Voice(say=lines.append))
     assert not half.exists()
-    assert any("half-written checkpoint was thrown away" in line for line in lines)
+    assert any("half-written checkpoint was discarded" in line for line in lines)
     assert (output(recipe_file) / "report.html").is_file()
 
 

@@ -4,10 +4,13 @@ from forgetting.objectives.methods.ceu import ceu
 from forgetting.objectives.methods.dpo import dpo
 from forgetting.objectives.methods.forgetting import forgetting, ignoring
 from forgetting.objectives.methods.ga import ga, ga_kl, graddiff
+from forgetting.objectives.methods.gru import gru
 from forgetting.objectives.methods.ihl import ihl, loku
 from forgetting.objectives.methods.jensun import jensun
 from forgetting.objectives.methods.npo import npo, simnpo
+from forgetting.objectives.methods.pdu import pdu
 from forgetting.objectives.methods.registry import METHODS, build_method, register_method
+from forgetting.objectives.methods.rmu import rmu
 from forgetting.objectives.methods.satimp import satimp
 from forgetting.objectives.methods.sft import sft
 from forgetting.objectives.methods.undial import undial
@@ -22,12 +25,15 @@ __all__ = [
     "ga",
     "ga_kl",
     "graddiff",
+    "gru",
     "ignoring",
     "ihl",
     "jensun",
     "loku",
     "npo",
+    "pdu",
     "register_method",
+    "rmu",
     "satimp",
     "sft",
     "simnpo",

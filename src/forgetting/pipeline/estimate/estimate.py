@@ -19,7 +19,7 @@ from forgetting.pipeline.run.suites import fast_suite_of
 from forgetting.recipe import Recipe, Stage
 from forgetting.report import wording
 from forgetting.training.reference import asking_roles
-from forgetting.training.stored_reference import causal_width
+from forgetting.training.stored_reference import stored_numbers
 
 WITHIN = {"memory": 1.5, "disk": 1.1, "time": 1.7}
 """The worst factor between estimate and run, rounded up, over nine runs on one thread of a processor: the lab's model
@@ -204,9 +204,7 @@ def _reference(stage: Stage, encoded: Mapping[str, Sequence[Encoded]], loaded: L
     head = head_of(loaded.model)
     numbers = 0
     for role in asking_roles(objective):
-        tokens = sum(e.supervised for e in encoded[role])
-        width = causal_width(loaded.model, head) if objective.compares(role) else 0
-        numbers += tokens * (len(objective.of_reference(role)) + width) + 2 * len(encoded[role])
+        numbers += stored_numbers(loaded.model, objective, role, encoded[role]) + 2 * len(encoded[role])
     compares = any(objective.compares(role) for role in asking_roles(objective))
     weight = head.weight_VD if compares else None
     return 4 * numbers + (0 if weight is None else weight.numel() * weight.element_size())

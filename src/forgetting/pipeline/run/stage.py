@@ -154,7 +154,7 @@ def _with_adapter(
     adapter = stage.adapter_or_full
     spec = adapter.spec
     if recover(folder / "last"):
-        voice.say(f"{folder / 'last'}: a half-written checkpoint was thrown away; going on from the one before")
+        voice.say(f"{folder / 'last'}: a half-written checkpoint was discarded; resuming from the one before")
     checkpoint = load_checkpoint(folder / "last")
     if checkpoint is not None:
         return attach(model, spec, name=stage.name, seed=seed, state=checkpoint.weights)

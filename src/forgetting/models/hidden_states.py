@@ -1,0 +1,57 @@
+"""The outputs of decoder blocks: what a term over hidden states sees of a forward pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from torch import Tensor, nn
+
+from forgetting.core.errors import ModelError, RecipeError
+from forgetting.models.head import causal_model
+
+
+def decoder_blocks(model: nn.Module, layers: Sequence[int]) -> dict[int, nn.Module]:
+    """The decoder blocks of these numbers, from 0; nothing is looked for where no layer is asked for.
+
+    Raises:
+        RecipeError: the model has no block of such a number.
+        ModelError: it holds no list of as many modules as its config says that it has layers.
+    """
+    if not layers:
+        return {}
+    inner = causal_model(model)
+    config: Any = inner.config
+    count = getattr(config, "num_hidden_layers", None)
+    lists = (m for m in inner.base_model.modules() if isinstance(m, nn.ModuleList) and len(m) == count)
+    blocks = next(lists, None)
+    if blocks is None or count is None:
+        raise ModelError(
+            f"the decoder blocks of a {config.model_type} model cannot be found; choose a method without hidden states"
+        )
+    wrong = [layer for layer in layers if not 0 <= layer < count]
+    if wrong:
+        raise RecipeError(
+            f"layer {wrong[0]}: the model has {count} decoder blocks; write a layer from 0 to {count - 1}"
+        )
+    return {layer: blocks[layer] for layer in layers}
+
+
+@contextmanager
+def states_kept(model: nn.Module, layers: Sequence[int]) -> Iterator[dict[int, Tensor]]:
+    """Fills a dictionary, by layer, with what each block gives in the forward pass inside: `[B*T, D]`, with its graph.
+
+    A block's output is the residual stream after it: of the last block, before the final norm.
+    """
+    kept: dict[int, Tensor] = {}
+
+    def keep(layer: int, output: Any) -> None:
+        states_BTD: Tensor = output[0] if isinstance(output, tuple) else output
+        kept[layer] = states_BTD.flatten(0, 1)
+
+    with ExitStack() as hooks:
+        for layer, block in decoder_blocks(model, layers).items():
+            handle = block.register_forward_hook(lambda module, args, output, layer=layer: keep(layer, output))
+            hooks.callback(handle.remove)
+        yield kept

@@ -1,0 +1,16 @@
+"""Gradient rules by name: how the gradients of an objective's groups of roles become one."""
+
+from forgetting.objectives.gradient_rules.balanced import balanced
+from forgetting.objectives.gradient_rules.rectified import rectified
+from forgetting.objectives.gradient_rules.registry import GRADIENT_RULES, build_gradient_rule, register_gradient_rule
+from forgetting.objectives.gradient_rules.rule import Gradient, GradientRule
+
+__all__ = [
+    "GRADIENT_RULES",
+    "Gradient",
+    "GradientRule",
+    "balanced",
+    "build_gradient_rule",
+    "rectified",
+    "register_gradient_rule",
+]

@@ -1,0 +1,37 @@
+"""Gradient rectified unlearning."""
+
+from __future__ import annotations
+
+from forgetting.core.errors import RecipeError
+from forgetting.objectives.gradient_rules import rectified
+from forgetting.objectives.methods.common import Retain
+from forgetting.objectives.methods.ga import graddiff
+from forgetting.objectives.methods.registry import register_method
+from forgetting.objectives.objective import Average, Objective
+from forgetting.objectives.schedule import Weight
+
+
+@register_method("gru")
+def gru(
+    gamma: float = 0.8,
+    add_retain: bool = False,
+    forget_weight: Weight = 1.0,
+    retain_weight: Weight = 1.0,
+    retain: Retain = "nll",
+    average: Average = "token",
+) -> Objective:
+    """GRU: gradient ascent without its part that opposes a mean of the retain gradients (arXiv 2503.09117).
+
+    The terms are GradDiff's, for the rule needs the gradient of a retain term. As in the paper the step takes the
+    rectified ascent alone, so the retain loss is only kept from rising; with `add_retain` it is trained on as well.
+    Other methods are rectified by a stage's key `gradients: rectified`. See `rectified` for the rule and its cost.
+
+    γ is the share of the new gradient in the mean; the paper tries 0.8 to 0.95.
+
+    Raises:
+        RecipeError: no retain loss.
+    """
+    if retain == "none":
+        raise RecipeError("gru: retain is 'none'; the rule needs a retain loss, such as nll")
+    objective = graddiff(forget_weight, retain_weight, retain, average)
+    return objective.with_gradients(rectified(gamma, add_retain))

@@ -1,0 +1,65 @@
+"""What a term carries from step to step, beside the weights of the model: dual variables, running means."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+
+class TermState(Protocol):
+    """Numbers that a term's weight or loss reads, and that move once per optimiser step.
+
+    They are saved in every checkpoint, so a stage that resumes continues with them.
+    """
+
+    def update(self, values: Mapping[str, float], step: int, total: int) -> None:
+        """Moves once, after optimiser step `step` of `total` (from 0).
+
+        Args:
+            values: every term's unweighted value by its label, over all micro-batches and processes of that step.
+        """
+        ...
+
+    def state_dict(self) -> Mapping[str, float]:
+        """The numbers by name."""
+        ...
+
+    def load_state_dict(self, state: Mapping[str, float]) -> None:
+        """Puts back what `state_dict` gave."""
+        ...
+
+
+class DualVariable:
+    """The multiplier of the constraint `value ≤ bound`: dual ← max(0, dual + step_size·(value − bound)).
+
+    As the weight of the constrained term it makes the step descend loss + dual·value; the constant −dual·bound of the
+    Lagrangian has no gradient and is left out. The value is that of the step before the update.
+
+    Args:
+        of: label of the constrained term.
+        start: the dual in the first step.
+        bound: what the value should not exceed, in its own unit.
+        step_size: how far the dual moves per unit of excess.
+        warmup: share of the stage's steps in which the dual stays at its start.
+    """
+
+    def __init__(self, of: str, start: float, bound: float, step_size: float, warmup: float = 0.0) -> None:
+        self.of = of
+        self.dual, self.bound, self.step_size, self.warmup = start, bound, step_size, warmup
+
+    def weight(self, step: int, total: int) -> float:
+        """The dual as the weight of a term."""
+        return self.dual
+
+    def update(self, values: Mapping[str, float], step: int, total: int) -> None:
+        """One step of projected ascent, once the warm-up is over."""
+        if step >= self.warmup * total:
+            self.dual = max(0.0, self.dual + self.step_size * (values[self.of] - self.bound))
+
+    def state_dict(self) -> Mapping[str, float]:
+        """The dual."""
+        return {"dual": self.dual}
+
+    def load_state_dict(self, state: Mapping[str, float]) -> None:
+        """Puts back what `state_dict` gave."""
+        self.dual = state["dual"]

@@ -1,0 +1,69 @@
+"""The gradients of a stage's parameters as one vector, whole or spread over the processes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
+
+from forgetting.core.processes import rank, sums
+from forgetting.objectives.gradient_rules.rule import Gradient, Tensors
+from forgetting.training.sharding import spread, whole
+
+_AT_ONCE = 2**24
+"""Numbers that an inner product holds in float64 at a time."""
+
+
+def take(parameters: Sequence[nn.Parameter]) -> Gradient:
+    """The parameters' gradients; the parameters are left without."""
+    taken = tuple(p.grad for p in parameters)
+    for parameter in parameters:
+        parameter.grad = None
+    return Gradient(taken, inner)
+
+
+def put(parameters: Sequence[nn.Parameter], gradient: Gradient) -> None:
+    """Makes `gradient` that of the parameters."""
+    for parameter, tensor in zip(parameters, gradient.tensors, strict=True):
+        parameter.grad = tensor
+
+
+@torch.no_grad()
+def inner(a: Tensors, b: Tensors) -> float:
+    """Σ a·b in float64: the same in all processes, each of which adds its part of what is sharded."""
+    products = [
+        _dot(_local(x), _local(y))
+        for x, y in zip(a, b, strict=True)
+        if x is not None and y is not None and (isinstance(x, DTensor) or rank() == 0)
+    ]
+    return sums([torch.stack(products).sum().item() if products else 0.0])[0]
+
+
+def _local(tensor: Tensor) -> Tensor:
+    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+
+
+def _dot(x: Tensor, y: Tensor) -> Tensor:
+    pieces = zip(x.reshape(-1).split(_AT_ONCE), y.reshape(-1).split(_AT_ONCE), strict=True)
+    return torch.stack([torch.dot(p.double(), q.double()) for p, q in pieces]).sum()
+
+
+def whole_state(state: Mapping[str, Any]) -> dict[str, Any]:
+    """A gradient rule's state as a single process would have it: a tensor per parameter, or plain numbers, by name."""
+    return {
+        name: tuple(None if t is None else whole(t) for t in value) if isinstance(value, tuple) else value
+        for name, value in state.items()
+    }
+
+
+def spread_state(state: Mapping[str, Any], parameters: Sequence[nn.Parameter]) -> dict[str, Any]:
+    """What `whole_state` gave, on the parameters' devices and sharded as they are."""
+    return {
+        name: tuple(None if t is None else spread(t.to(p.device), p) for t, p in zip(value, parameters, strict=True))
+        if isinstance(value, tuple)
+        else value
+        for name, value in state.items()
+    }
