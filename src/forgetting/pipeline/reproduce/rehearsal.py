@@ -34,7 +34,7 @@ from forgetting.core.errors import ModelError, nearest
 from forgetting.data.source import Source
 from forgetting.models.loading import save_model
 from forgetting.pipeline.reproduce.rehearsal_tasks import write_tasks
-from forgetting.recipe import Recipe, recipe_from
+from forgetting.recipe import Recipe
 
 TOFU = "locuslab/TOFU"
 QUESTIONS, PASSAGES, SETS = 3, 32, 5
@@ -53,7 +53,7 @@ def localised(recipe: Recipe, folder: Path) -> Recipe:
     Another dataset of the hub is read from `folder/hub/ORG/NAME.jsonl` where that is there. Where there is
     `folder/tasks`, its task files stand before the harness's own.
     """
-    return recipe_from(_local(recipe.model_dump(mode="json"), folder))
+    return recipe.with_values(_local(recipe.model_dump(mode="json"), folder))
 
 
 def _local(value: Any, folder: Path) -> Any:
@@ -122,13 +122,14 @@ class Rehearsal:
         for source in _sources(recipe):
             if source.hub not in (None, TOFU):
                 _write_stand_in(_hub_file(self.folder / "data", str(source.hub)), source, self._words)
-        values = localised(recipe, self.folder / "data").model_dump(mode="json")
+        local = localised(recipe, self.folder / "data")
+        values = local.model_dump(mode="json")
         shrunk_corpus(values)
         for stage in values["stages"]:
             stage["duration"] = "1 steps"
             if stage["until"] is None:
                 stage["evaluate_every"] = None
-        return recipe_from({**values, "dtype": "float32", "device": "cpu", "threads": 1})
+        return local.with_values({**values, "dtype": "float32", "device": "cpu", "threads": 1})
 
     def _tokenizer(self) -> PreTrainedTokenizerBase:
         """Made once, by way of a blank model, for text such as the prompts hold: its rows are then short."""

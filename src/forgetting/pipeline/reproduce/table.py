@@ -19,6 +19,7 @@ from forgetting.pipeline.run.records import cached
 from forgetting.pipeline.run.run import loaded_for, of_oracle, run
 from forgetting.pipeline.run.suites import suite_of
 from forgetting.recipe import Recipe, load_recipe
+from forgetting.recipe.changes import combined, parsed
 
 Status = Literal["not run", "ran", "ran (rehearsal)", "failed"]
 UNSCORED = "no tokens were scored"
@@ -123,21 +124,20 @@ def row_recipe(row: Row, planned: tuple[str, tuple[str, ...]], *, model: str, or
         RecipeError: the table's overrides do not fit the recipe.
     """
     name, overrides = planned
-    own = (f"name={name}", f"model={json.dumps(model)}", f"oracle={json.dumps(oracle)}")
-    return load_recipe(row.recipe, (*overrides, *own))
+    return load_recipe(row.recipe, combined(parsed(overrides), {"name": name, "model": model, "oracle": oracle}))
 
 
 def _carried_out(
     table: Table, row: Row, models: Mapping[str, str], output: str, data: str | None, voice: Voice
 ) -> Reproduced:
-    """The row's runs, carried out or found; one that fails is said and leaves the others standing."""
+    """Runs the row, or finds its finished runs; one that fails is reported and the others continue."""
     folder = Path(output) / table.name
     oracle = models.get(table.oracle) if table.oracle else None
     ended: list[Ended] = []
     try:
         for planned in table.runs(row):
             recipe = row_recipe(row, planned, model=models.get(row.model, ""), oracle=oracle)
-            recipe = recipe.model_copy(update={"output": str(folder)})
+            recipe = recipe.with_values({"output": str(folder)})
             recipe = localised(recipe, Path(data)) if data is not None else recipe
             found = _carry_out(recipe, row, voice) if row.model in models else _found(recipe, row)
             ended += [found] if found is not None else []
@@ -235,7 +235,7 @@ def _found(recipe: Recipe, row: Row) -> Ended | None:
     if not (folder / ("results.json" if row.trained else MEASURED)).is_file():
         return None
     stored = load_recipe(str(folder / "recipe.yaml"))
-    same = recipe.model_copy(update={key: getattr(stored, key) for key in ("model", "oracle", "output")})
+    same = recipe.with_values({key: getattr(stored, key) for key in ("model", "oracle", "output")})
     if same != stored:
         raise RecipeError(f"{folder}: holds a run of another recipe; remove it, or choose another output")
     return _ended(folder) if row.trained else _measured_before(stored)
@@ -250,7 +250,7 @@ def _rehearsed(table: Table, row: Row, rehearsal: Rehearsal, voice: Voice) -> Re
         architecture = table.models[row.model].architecture
         oracle = str(rehearsal.model(table.models[table.oracle].architecture, seed=1)) if table.oracle else None
         recipe = row_recipe(row, planned, model=str(rehearsal.model(architecture)), oracle=oracle)
-        recipe = rehearsal.shrunk(recipe.model_copy(update={"output": str(rehearsal.folder / table.name)}))
+        recipe = rehearsal.shrunk(recipe.with_values({"output": str(rehearsal.folder / table.name)}))
         ended = _carry_out(recipe, row, voice, report=False)
     except Exception as error:  # a rehearsal is there to tell of whatever goes wrong
         line = str(error) if isinstance(error, ForgettingError) else f"{type(error).__name__}: {error}"
