@@ -31,16 +31,17 @@ def run(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Carry out a recipe; run again, it goes on where it was. Several processes: torchrun … -m forgetting run …"""
+    """Run a recipe; an existing run is resumed. Several processes: torchrun … -m forgetting run …"""
     from forgetting.pipeline.run.run import run
     from forgetting.recipe import load_recipe
+    from forgetting.recipe.changes import parsed
 
-    asked = [*(overrides or []), *(["redact=true"] if redact else [])]
+    changes = {**parsed(overrides or []), **({"redact": True} if redact else {})}
     if dry_run:
-        _print_plan(load_recipe(recipe, asked), as_json)
+        _print_plan(load_recipe(recipe, changes), as_json)
         return
     with speaking(quiet=as_json, together=True) as voice:
-        folder = run(load_recipe(recipe, asked), voice=voice)
+        folder = run(load_recipe(recipe, changes), voice=voice)
     if not launched_first():
         return
     if as_json:

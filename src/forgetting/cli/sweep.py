@@ -11,7 +11,7 @@ from forgetting.cli.app import Json, app
 from forgetting.cli.printing import print_summaries, print_table, speaking
 
 if TYPE_CHECKING:
-    from forgetting.recipe.sweep_file import Sweep
+    from forgetting.recipe.sweep import Sweep
     from forgetting.report.sweep.results import SweepResults
 
 
@@ -28,7 +28,7 @@ def sweep(
     as_json: Json = False,
 ) -> None:
     """Run a recipe over a grid of settings and seeds; run again to resume."""
-    from forgetting.recipe.sweep_file import load_sweep, sweep_names, sweep_summary
+    from forgetting.recipe.sweep import load_sweep, sweep_names, sweep_summary
 
     if file is None:
         print_summaries("sweep", {name: sweep_summary(name) for name in sweep_names()}, as_json)

@@ -1,12 +1,10 @@
-"""What a user writes of a sweep: a recipe, axes over its keys, and which of them are averaged over."""
+"""A sweep as it is written: a recipe, axes over its keys, and which of them are averaged over."""
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,7 +12,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from forgetting.core.errors import RecipeError, nearest
-from forgetting.recipe import Recipe, files, load_recipe
+from forgetting.recipe import files
 
 BUILT_IN = Path(__file__).parents[1] / "sweeps"
 OWN_KEYS = ("name", "output")
@@ -25,14 +23,14 @@ Axes = dict[str, dict[str, Settings]]
 """Axis → label → what it sets."""
 
 
-def _text(value: Any) -> str:
-    """A value of an axis as its label."""
+def label_of(value: Any) -> str:
+    """The label of an axis' value."""
     if isinstance(value, str):
         return value
-    return repr(value) if isinstance(value, float) else _yaml(value)
+    return repr(value) if isinstance(value, float) else as_yaml(value)
 
 
-def _yaml(value: Any) -> str:
+def as_yaml(value: Any) -> str:
     """A value as an override writes it."""
     text = yaml.safe_dump(value, default_flow_style=True, width=10**9, allow_unicode=True)
     return text.removesuffix("\n").removesuffix("\n...")
@@ -52,7 +50,7 @@ def _axis(name: str, given: Any) -> dict[str, Settings]:
                 raise ValueError(f"{name}.{label} is {settings!r}; write what it sets: {label}: {{{name}: {settings}}}")
         return {str(label): _keys_of(settings or {}) for label, settings in given.items()}
     if isinstance(given, list) and given:
-        labels = [_text(value) for value in given]
+        labels = [label_of(value) for value in given]
         twice = next((label for label in labels if labels.count(label) > 1), None)
         if twice is not None:
             raise ValueError(f"{name}: {twice} stands there twice; leave one out")
@@ -90,63 +88,12 @@ class SweepFile(BaseModel):
         return [a for a in ("seed",) if a in self.grid] if self.replicates is None else self.replicates
 
 
-@dataclass(frozen=True)
-class PlannedRun:
-    """One point of the grid and the recipe that it gives."""
-
-    point: Mapping[str, str]
-    """Label by axis."""
-    overrides: tuple[str, ...]
-    recipe: Recipe
-
-    @property
-    def name(self) -> str:
-        """Of its folder, below the sweep's."""
-        return self.recipe.name
-
-
-@dataclass(frozen=True)
-class Sweep:
-    """A sweep file made out into runs, all of them valid recipes."""
-
-    file: SweepFile
-    folder: Path
-    runs: tuple[PlannedRun, ...]
-
-
-def load_sweep(name: str, overrides: Sequence[str] = (), *, output: str | None = None) -> Sweep:
-    """The sweep in a YAML file, or a built-in one by its name; `key=value` overrides hold for all runs.
-
-    `name=…` and `output=…` are those of the sweep.
+def read_sweep(path: Path, where: str, name: str | None) -> SweepFile:
+    """The sweep of a file, under another `name` if one is given; `where` it stands, for messages.
 
     Raises:
-        RecipeError: no such sweep, a key or value without meaning, or a point that gives no valid recipe.
+        RecipeError: not YAML, or a key or value without meaning.
     """
-    path = files.found(name, BUILT_IN, "sweep")
-    where = name if path.parent == BUILT_IN else str(path)
-    own = {key: value for key, _, value in (o.partition("=") for o in overrides) if key in OWN_KEYS}
-    file = _read(path, where, own.get("name"))
-    others = [o for o in overrides if o.partition("=")[0] not in OWN_KEYS]
-    _check(file, others, where)
-    recipe = str(path.parent / file.recipe) if Path(file.recipe).suffix in (".yaml", ".yml") else file.recipe
-    runs = [_planned(file, point, recipe, others, where) for point in _points(file, where)]
-    folder = Path(output or own.get("output") or runs[0].recipe.output) / file.name
-    runs = [replace(run, recipe=run.recipe.model_copy(update={"output": str(folder)})) for run in runs]
-    _check_apart(runs, where)
-    return Sweep(file, folder, tuple(runs))
-
-
-def sweep_names() -> list[str]:
-    """The built-in sweeps."""
-    return files.names(BUILT_IN)
-
-
-def sweep_summary(name: str) -> str:
-    """The first line of a built-in sweep: what it is for and how to call it."""
-    return files.summary(name, BUILT_IN)
-
-
-def _read(path: Path, where: str, name: str | None) -> SweepFile:
     values = files.values(path, "a sweep has at least name, recipe and grid")
     try:
         return SweepFile.model_validate(values if name is None else {**values, "name": name})
@@ -159,8 +106,12 @@ def _read(path: Path, where: str, name: str | None) -> SweepFile:
         raise RecipeError(f"{where}: '{key}': {said}") from error
 
 
-def _check(file: SweepFile, overrides: Sequence[str], where: str) -> None:
-    """Names of axes and labels, and what would be set twice."""
+def check_sweep(file: SweepFile, overrides: Iterable[str], where: str) -> None:
+    """Checks names of axes and labels, and that nothing is set twice; `overrides` are keys set for all runs.
+
+    Raises:
+        RecipeError: an axis or label that is not there, or a key that undoes another.
+    """
     for axis in file.averaged:
         if axis not in file.grid:
             raise RecipeError(f"{where}: 'replicates': no axis '{axis}'; {nearest(axis, file.grid)}")
@@ -168,10 +119,10 @@ def _check(file: SweepFile, overrides: Sequence[str], where: str) -> None:
         for axis, value in skipped.items():
             if axis not in file.grid:
                 raise RecipeError(f"{where}: 'skip.{number}': no axis '{axis}'; {nearest(axis, file.grid)}")
-            if _text(value) not in file.grid[axis]:
+            if label_of(value) not in file.grid[axis]:
                 raise RecipeError(
-                    f"{where}: 'skip.{number}.{axis}': no point {_text(value)}; "
-                    f"{nearest(_text(value), file.grid[axis])}"
+                    f"{where}: 'skip.{number}.{axis}': no point {label_of(value)}; "
+                    f"{nearest(label_of(value), file.grid[axis])}"
                 )
     for first, second in itertools.combinations(file.grid, 2):
         for one, other in itertools.product(_keys(file.grid[first]), _keys(file.grid[second])):
@@ -186,7 +137,7 @@ def _check(file: SweepFile, overrides: Sequence[str], where: str) -> None:
                 raise RecipeError(
                     f"{where}: 'grid.{axis}' sets '{other}', which undoes 'set.{one}'; set it in the points of the axis"
                 )
-    for key in (o.partition("=")[0] for o in overrides):
+    for key in overrides:
         for axis, points in file.grid.items():
             if any(_within(key, own) or _within(own, key) for own in _keys(points)):
                 raise RecipeError(f"'{key}' is set by 'grid.{axis}' of {where}; change it there")
@@ -201,76 +152,3 @@ def _within(one: str, other: str) -> bool:
     if one.startswith("stages.") != other.startswith("stages."):
         one, other = (re.sub(r"^stages\.[^.]+\.", "", key) for key in (one, other))
     return one == other or one.startswith(f"{other}.")
-
-
-def _points(file: SweepFile, where: str) -> list[dict[str, str]]:
-    """Label by axis of every point that is not skipped; the last axis changes fastest."""
-    skipped = [{axis: _text(value) for axis, value in point.items()}.items() for point in file.skip]
-    points = [dict(zip(file.grid, labels, strict=True)) for labels in itertools.product(*file.grid.values())]
-    kept = [point for point in points if not any(skip <= point.items() for skip in skipped)]
-    if not kept:
-        raise RecipeError(f"{where}: 'skip' leaves no point of the grid; leave out less")
-    return kept
-
-
-def _planned(
-    file: SweepFile, point: Mapping[str, str], recipe: str, overrides: Sequence[str], where: str
-) -> PlannedRun:
-    sources = {"set": file.set, **{f"grid.{axis}.{label}": file.grid[axis][label] for axis, label in point.items()}}
-    given = {place: [f"{key}={_yaml(value)}" for key, value in keys.items()] for place, keys in sources.items()}
-    given["the command line"] = list(overrides)
-    every = tuple(itertools.chain(*given.values()))
-    try:
-        return PlannedRun(point, every, load_recipe(recipe, [*every, f"name={_yaml(_slug(file, point))}"]))
-    except RecipeError as error:
-        raise RecipeError(f"{where}: {_origin(recipe, given, str(error))}{error}") from error
-
-
-def _origin(recipe: str, given: Mapping[str, Sequence[str]], error: str) -> str:
-    """Which part of the file brings the error about."""
-    applied: list[str] = []
-    for place, overrides in given.items():
-        before, applied = applied, [*applied, *overrides]
-        if _error(recipe, applied) == error != _error(recipe, before):
-            return f"'{place}': "
-    return ""
-
-
-def _error(recipe: str, overrides: Sequence[str]) -> str | None:
-    try:
-        load_recipe(recipe, overrides)
-    except RecipeError as error:
-        return str(error)
-    return None
-
-
-def _slug(file: SweepFile, point: Mapping[str, str]) -> str:
-    """The point as the name of a folder: `GD-rank4-seed0`."""
-    parts = []
-    for axis, label in point.items():
-        of_key = file.grid[axis][label].keys() == {axis}
-        text = f"{axis.rpartition('.')[2]}{label}" if of_key and not label[:1].isalpha() else label
-        short = re.sub(r"[^A-Za-z0-9_.]+", "-", text).strip("-.")
-        if len(short) > 40:
-            short = f"{short[:32]}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
-        parts.append(short)
-    return "-".join(parts)
-
-
-def _check_apart(runs: Sequence[PlannedRun], where: str) -> None:
-    """No two points share a folder or are one and the same training."""
-    names: dict[str, PlannedRun] = {}
-    trainings: dict[str, PlannedRun] = {}
-    for run in runs:
-        for found, key in ((names, run.name.lower()), (trainings, _training(run.recipe))):
-            twin = found.setdefault(key, run)
-            if twin is not run:
-                one, other = (", ".join(r.point.values()) for r in (twin, run))
-                what = "one folder name; give them other labels" if found is names else "the same run; skip one of them"
-                raise RecipeError(f"{where}: the points ({one}) and ({other}) give {what}")
-
-
-def _training(recipe: Recipe) -> str:
-    """The recipe without its name; full tuning has no rank, nor anything else of an adapter."""
-    stages = [s.model_copy(update={"adapter": None}) if s.adapter_or_full.kind == "full" else s for s in recipe.stages]
-    return recipe.model_copy(update={"name": "run", "stages": stages}).model_dump_json()

@@ -8,13 +8,25 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    PrivateAttr,
+    ValidationError,
+    model_validator,
+)
 
 from forgetting.core.errors import RecipeError, nearest
 from forgetting.core.example import Role
 from forgetting.data.corpus import Corpus, check_shares
 from forgetting.data.encode import Formatting
 from forgetting.data.source import Source
+from forgetting.recipe.changes import changed, unshared
+from forgetting.recipe.errors import one_line
 from forgetting.recipe.stage import NAME, Sources, Stage
 
 
@@ -79,6 +91,52 @@ class Recipe(BaseModel):
         description="Write keyed hashes instead of the texts of records and selections; numbers stay as they are.",
     )
     report_to: list[str] = Field(default_factory=list, description="Trackers of accelerate: tensorboard, wandb, …")
+
+    _written: Mapping[str, Any] = PrivateAttr(default_factory=dict)
+    """The values that it was made of: defaults are derived anew from them when some are changed."""
+    _where: str = PrivateAttr("recipe")
+    """How messages name it."""
+
+    @classmethod
+    def from_values(cls, values: Mapping[str, Any], where: str = "recipe") -> Self:
+        """A recipe from plain values; `where` they stand, for messages.
+
+        Raises:
+            RecipeError: one line that names the first wrong key and the nearest right one.
+        """
+        try:
+            recipe = cls.model_validate(values)
+        except ValidationError as error:
+            raise RecipeError(f"{where}: {one_line(error, cls)}") from error
+        except RecipeError as error:
+            raise RecipeError(f"{where}: {error}") from error
+        recipe._where = where
+        return recipe
+
+    def with_values(self, changes: Mapping[str, Any]) -> Self:
+        """The recipe with some of its values changed; all of it is validated again.
+
+        What was never written follows from the changes: another method brings its own default adapter. Keys are dotted
+        paths, and a value replaces what stands there; stages go by name: `{"seed": 1, "stages.unlearn.method": "npo"}`
+        says the same as `{"seed": 1, "stages": {"unlearn": {"method": "npo"}}}`. See `forgetting.recipe.changes`.
+
+        Raises:
+            RecipeError: one line that names the first wrong key and the nearest right one.
+        """
+        return self.from_values(changed(self._written, changes, type(self).model_fields), self._where)
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both say the same in full, however they were written."""
+        return isinstance(other, Recipe) and self.model_dump() == other.model_dump()
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _keeps_what_was_written(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        written = unshared(value) if isinstance(value, Mapping) else None
+        recipe = handler(value)
+        if written is not None:
+            recipe._written = written
+        return recipe
 
     @model_validator(mode="after")
     def _distinct_stages(self) -> Self:

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
-from forgetting.core.processes import rank, sums
+from forgetting.core.processes import rank
 from forgetting.objectives.gradient_rules.rule import Gradient, Tensors
+from forgetting.training.processes import sums
 from forgetting.training.sharding import spread, whole
 
 _AT_ONCE = 2**24

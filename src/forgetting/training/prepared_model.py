@@ -14,11 +14,12 @@ import torch
 from torch import Tensor, nn
 
 from forgetting.core.errors import RecipeError
-from forgetting.core.processes import as_on_first, count
+from forgetting.core.processes import count
 from forgetting.models.adapters import adapter_state, load_state, trainable_state
 from forgetting.models.quantised import has_quantised
 from forgetting.objectives.objective import Objective
 from forgetting.training.learner import Learner
+from forgetting.training.processes import as_on_first
 from forgetting.training.reference import LiveReference, Reference
 from forgetting.training.settings import Optimisation
 from forgetting.training.sharding import shard, spread_weights, whole_weights

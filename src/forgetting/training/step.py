@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
 from forgetting.core.batch import Batch
-from forgetting.core.processes import count, rank, sum_gradients, sums
+from forgetting.core.processes import count, rank
 from forgetting.training.learner import Learner
+from forgetting.training.processes import sum_gradients, sums
 from forgetting.training.reference import Reference
 
 

@@ -35,7 +35,7 @@ from forgetting.data.source import Source
 from forgetting.models.loading import save_model
 from forgetting.pipeline.reproduce.local_data import TOFU, hub_file, localised
 from forgetting.pipeline.reproduce.row import row_recipe, run_row
-from forgetting.recipe import Recipe, recipe_from
+from forgetting.recipe import Recipe
 from tests.pipeline.reproduce.rehearsal_tasks import write_tasks
 
 QUESTIONS, PASSAGES, SETS = 3, 32, 5
@@ -106,13 +106,14 @@ class Rehearsal:
         for source in _sources(recipe):
             if source.hub not in (None, TOFU):
                 _write_stand_in(hub_file(self.folder / "data", str(source.hub)), source, self._words)
-        values = localised(recipe, self.folder / "data").model_dump(mode="json")
+        local = localised(recipe, self.folder / "data")
+        values = local.model_dump(mode="json")
         shrunk_corpus(values)
         for stage in values["stages"]:
             stage["duration"] = "1 steps"
             if stage["until"] is None:
                 stage["evaluate_every"] = None
-        return recipe_from({**values, "dtype": "float32", "device": "cpu", "threads": 1})
+        return local.with_values({**values, "dtype": "float32", "device": "cpu", "threads": 1})
 
     def _tokenizer(self) -> PreTrainedTokenizerBase:
         """Made once, by way of a blank model, for text such as the prompts hold: its rows are then short."""

@@ -49,7 +49,7 @@ def test_a_run_interrupted_after_any_stage_ends_with_the_same_bytes(
     recipe_file: Path, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, between: str, method: str
 ) -> None:
     recipe = load_recipe(str(three_sets(recipe_file, world, between, method)))
-    whole = run(recipe.model_copy(update={"output": str(tmp_path / "whole")}), report=False)
+    whole = run(recipe.with_values({"output": str(tmp_path / "whole")}), report=False)
     for place in ("during", "after"):
         for times in (1, 2, 3):
             calls = 0
@@ -62,7 +62,7 @@ def test_a_run_interrupted_after_any_stage_ends_with_the_same_bytes(
                     raise KeyboardInterrupt
                 return original(self, *args, **kwargs)  # noqa: B023
 
-            cut = recipe.model_copy(update={"output": str(tmp_path / f"{place}{times}")})
+            cut = recipe.with_values({"output": str(tmp_path / f"{place}{times}")})
             with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
                 patch.setattr(measuring.Measurer, place, interrupted)
                 run(cut, report=False)

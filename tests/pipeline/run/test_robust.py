@@ -58,7 +58,7 @@ def test_an_interruption_while_measuring_between_stages_costs_nothing(
     recipe_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, between: str
 ) -> None:
     recipe = load_recipe(str(two_stages(recipe_file, between)))
-    whole = run(recipe.model_copy(update={"output": str(tmp_path / "whole")}))
+    whole = run(recipe.with_values({"output": str(tmp_path / "whole")}))
 
     def interrupted(*args: object, **kwargs: object) -> None:
         raise KeyboardInterrupt

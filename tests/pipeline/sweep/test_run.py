@@ -23,7 +23,7 @@ from forgetting.pipeline.sweep import run as sweep_module
 from forgetting.pipeline.sweep.engines.local import Outcome
 from forgetting.pipeline.sweep.run import Task, failures_of, run_sweep, status_of
 from forgetting.recipe import Recipe
-from forgetting.recipe.sweep_file import Sweep, load_sweep
+from forgetting.recipe.sweep import Sweep, load_sweep
 from tests.conftest import write_rows
 
 QUICK = {"threads": 1, "duration": "2 steps", "evaluate_every": None, "adapter.dropout": 0.0}
@@ -234,7 +234,7 @@ def test_the_cache_belongs_to_one_run_until_its_first_stage_is_prepared(four: Pa
 COMMAND = """
 import sys
 from forgetting.pipeline.sweep.run import run_sweep
-from forgetting.recipe.sweep_file import load_sweep
+from forgetting.recipe.sweep import load_sweep
 if __name__ == "__main__":
     run_sweep(load_sweep(sys.argv[1]), processes=2)
 """

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from forgetting.recipe import Recipe, recipe_from
+from forgetting.recipe import Recipe
 
 TOFU = "locuslab/TOFU"
 
@@ -17,7 +17,7 @@ def localised(recipe: Recipe, folder: Path) -> Recipe:
     Another dataset of the hub is read from `folder/hub/ORG/NAME.jsonl` if that file exists. If `folder/tasks` exists,
     its task files take precedence over those of the harness.
     """
-    return recipe_from(_local(recipe.model_dump(mode="json"), folder))
+    return recipe.with_values(_local(recipe.model_dump(mode="json"), folder))
 
 
 def hub_file(folder: Path, hub: str) -> Path:

@@ -17,6 +17,7 @@ from forgetting.pipeline.run.records import cached
 from forgetting.pipeline.run.run import loaded_for, of_oracle, run
 from forgetting.pipeline.run.suites import suite_of
 from forgetting.recipe import Recipe, load_recipe
+from forgetting.recipe.changes import combined, parsed
 
 UNSCORED = "no tokens were scored"
 MEASURED = "measured.json"
@@ -36,8 +37,7 @@ def row_recipe(row: Row, planned: tuple[str, tuple[str, ...]], *, model: str, or
         RecipeError: the table's overrides do not fit the recipe.
     """
     name, overrides = planned
-    own = (f"name={name}", f"model={json.dumps(model)}", f"oracle={json.dumps(oracle)}")
-    return load_recipe(row.recipe, (*overrides, *own))
+    return load_recipe(row.recipe, combined(parsed(overrides), {"name": name, "model": model, "oracle": oracle}))
 
 
 def run_row(recipe: Recipe, row: Row, *, voice: Voice = SILENT, report: bool = True) -> Ended:
@@ -57,7 +57,7 @@ def found_row(recipe: Recipe, row: Row) -> Ended | None:
     if not (folder / ("results.json" if row.trained else MEASURED)).is_file():
         return None
     stored = load_recipe(str(folder / "recipe.yaml"))
-    same = recipe.model_copy(update={key: getattr(stored, key) for key in ("model", "oracle", "output")})
+    same = recipe.with_values({key: getattr(stored, key) for key in ("model", "oracle", "output")})
     if same != stored:
         raise RecipeError(f"{folder}: holds a run of another recipe; remove it, or choose another output")
     return _ended(folder) if row.trained else _measured_before(stored)

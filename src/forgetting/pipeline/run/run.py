@@ -120,7 +120,7 @@ def loaded_for(recipe: Recipe) -> tuple[LoadedModel, Recipe]:
             resolve_targets(loaded.model, stage.adapter_or_full.targets)
     positions = longest_row(loaded.model)
     if positions is not None and positions < recipe.format.max_length:
-        recipe = recipe.model_copy(update={"format": recipe.format.model_copy(update={"max_length": positions})})
+        recipe = recipe.with_values({"format.max_length": positions})
     return loaded, recipe
 
 

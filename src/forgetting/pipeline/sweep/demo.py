@@ -17,22 +17,23 @@ RATES = (3e-5, 1e-4, 3e-4)
 
 
 def run_demo(output: Path, *, forget: str = "rare", threads: int | None = None, voice: Voice = SILENT) -> Path:
-    """Runs the comparison below `output` and returns the report's path; started again, it goes on where it was."""
+    """Runs the comparison below `output` and returns the report's path; resumable."""
     folder = output / f"demo-{forget}"
     chosen = []
     for method in METHODS:
-        overrides = [
-            f"name={method}",
-            f"output={folder}",
-            f"method={method}",
-            f"data.forget={{suite: 'lab:{forget}'}}",
-            f"data.retain={{suite: 'lab:{forget}'}}",
-            f"evaluate=['lab:{forget}']",
-            f"question={_question(forget)}",
-        ]
-        if threads is not None:
-            overrides.append(f"threads={threads}")
-        chosen.append(tune(load_recipe("lab", overrides), RATES, voice=voice))
+        recipe = load_recipe("lab").with_values(
+            {
+                "name": method,
+                "output": str(folder),
+                "method": method,
+                "data.forget": {"suite": f"lab:{forget}"},
+                "data.retain": {"suite": f"lab:{forget}"},
+                "evaluate": [f"lab:{forget}"],
+                "question": _question(forget),
+                "threads": threads,
+            }
+        )
+        chosen.append(tune(recipe, RATES, voice=voice))
     write_text(folder / "chosen.json", json.dumps([path.name for path in chosen]))
     return build_report(chosen, folder / "report.html", title=f"Forgetting 78 {forget} facts")
 

@@ -23,7 +23,7 @@ from forgetting.pipeline.run.ownership import check_output, locked
 from forgetting.pipeline.run.run import run
 from forgetting.pipeline.sweep.engines.local import Engine, Processes
 from forgetting.recipe import Recipe
-from forgetting.recipe.sweep_file import PlannedRun, Sweep
+from forgetting.recipe.sweep import PlannedRun, Sweep
 from forgetting.report.headline_measures import headline_keys
 from forgetting.report.sweep.page import build_sweep_report
 from forgetting.runs.results import FORMAT, Evaluation, Results

@@ -21,7 +21,7 @@ RULE = (
 def tune(recipe: Recipe, rates: Sequence[float], *, voice: Voice = SILENT) -> Path:
     """Runs the recipe once per learning rate of its last stage and returns the folder of the best by balance.
 
-    Each run is a run of its own (`NAME-lr1e-04`), so an interrupted choice goes on where it was.
+    Each run is a run of its own (`NAME-lr1e-04`), so an interrupted choice is resumed.
     """
     runs = {rate: Results.load(run(_with_rate(recipe, rate), voice=voice, report=False)) for rate in rates}
     scores = {rate: _final_balance(results) for rate, results in runs.items()}
@@ -38,10 +38,10 @@ def tune(recipe: Recipe, rates: Sequence[float], *, voice: Voice = SILENT) -> Pa
 
 
 def _with_rate(recipe: Recipe, rate: float) -> Recipe:
-    stages = [*recipe.stages[:-1], recipe.stages[-1].model_copy(update={"learning_rate": rate})]
     short = f"{rate:.0e}"
     name = short if float(short) == rate else f"{rate:g}"
-    return recipe.model_copy(update={"name": f"{recipe.name}-lr{name}", "stages": stages})
+    last = recipe.stages[-1].name
+    return recipe.with_values({"name": f"{recipe.name}-lr{name}", "stages": {last: {"learning_rate": rate}}})
 
 
 def _final_balance(results: Results) -> float | None:

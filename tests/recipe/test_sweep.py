@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from forgetting.core.errors import RecipeError
-from forgetting.recipe.sweep_file import Sweep, load_sweep, sweep_names, sweep_summary
+from forgetting.recipe.sweep import Sweep, load_sweep, sweep_names, sweep_summary
 
 METHODS = {"GD": {"method": "graddiff", "adapter.init": "default"}, "LoKU": {"method": "loku"}}
 
