@@ -105,10 +105,10 @@ def movements(compared: Compared) -> Iterator[Moved]:
 
 @dataclass(frozen=True)
 class _Matrix:
-    """A weight as it is stored, and what the active adapters of a view add to it."""
+    """A weight as it is stored, and what each active adapter of a view adds to it."""
 
     module: nn.Module
-    factors: Factors | None
+    added: Mapping[str, Factors]
 
     @property
     def base(self) -> nn.Module:
@@ -126,24 +126,29 @@ class _Matrix:
         """`[out, in]` with them, fp32 at least."""
         stored = self.stored()
         weight = stored.to(torch.promote_types(stored.dtype, torch.float32))
-        return weight if self.factors is None else weight + self.factors[0] @ self.factors[1]
+        return sum((left @ right for left, right in self.added.values()), weight)
 
 
 def _matrices(view: View) -> dict[str, _Matrix]:
     model = cast(PreTrainedModel, view.model)
-    factors = added_factors(model, view.adapters)
+    added = {adapter: added_factors(model, (adapter,)) for adapter in view.adapters}
     plain = plain_model(model)
     names = {id(module): name for name, module in plain.named_modules()}
     embeddings, head = plain.get_input_embeddings(), plain.get_output_embeddings()
     ends = [embeddings] if head is None or head.weight is embeddings.weight else [embeddings, head]
     modules = {**{names[id(end)]: end for end in ends}, **linear_layers(model)}
-    return {name: _Matrix(module, factors.get(name)) for name, module in modules.items()}
+    return {
+        name: _Matrix(module, {adapter: some[name] for adapter, some in added.items() if name in some})
+        for name, module in modules.items()
+    }
 
 
 def _moved(name: str, start: _Matrix, after: _Matrix) -> Moved:
     size = _squared(start.effective())
     if start.base is after.base:
-        parts = [f for f in (_negative(start.factors), after.factors) if f is not None]
+        # An adapter on both sides cancels, and is left out: its rounding would look like a change.
+        gone = [(-left, right) for adapter, (left, right) in start.added.items() if adapter not in after.added]
+        parts = gone + [factors for adapter, factors in after.added.items() if adapter not in start.added]
         change, largest = _of_factors(side_by_side(parts)) if parts else (0.0, 0.0)
     else:
         difference = after.effective().to(start.stored().device) - start.effective()
@@ -151,10 +156,6 @@ def _moved(name: str, start: _Matrix, after: _Matrix) -> Moved:
         if change:
             largest = float(top_singular(difference, 1)[0][0])
     return Moved(name, size, change, largest)
-
-
-def _negative(factors: Factors | None) -> Factors | None:
-    return None if factors is None else (-factors[0], factors[1])
 
 
 def _of_factors(factors: Factors) -> tuple[float, float]:
