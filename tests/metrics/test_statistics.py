@@ -11,6 +11,7 @@ from forgetting.metrics.statistics import (
     by_cluster,
     difference,
     estimate_mean,
+    mean_change,
     percentile_interval,
     resampled_means,
     seed_of,
@@ -210,3 +211,14 @@ def test_a_difference_refuses_an_id_that_occurs_twice():
     twice = [record("a", p=0.5), record("a", p=0.6)]
     with pytest.raises(DataError, match="the records after: id 'a' occurs twice in split 'forget'"):
         difference(twice, [record("a", p=0.5)], probability.value_of, key="k")
+
+
+def test_changes_of_zero_or_one_are_no_shares(sample):
+    values = [0.0, 1.0, 0.0, 1.0, 1.0, 0.0]
+    clusters = list("abcdef")
+    found = mean_change(values, clusters, key="k")
+    assert found.value == 0.5
+    assert (found.low, found.high) == pytest.approx(plain_bootstrap(values, clusters, [1.0] * 6, "k"), rel=1e-12)
+    still = mean_change([0.0] * 6, clusters, key="k")
+    assert (still.value, still.low, still.high) == (0.0, None, None)
+    assert mean_change([None, math.nan], ["a", "b"], key="k").value is None

@@ -15,6 +15,8 @@ from forgetting.cli import (  # noqa: F401 - in the order of `forget --help`
     report,
     purge,
     ask,
+    audit,
+    analyse,
     generate,
     compare,
     import_logs,

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import typer
 
 from forgetting.cli.app import Json, app
 from forgetting.cli.printing import print_summaries, print_table
+
+if TYPE_CHECKING:
+    from forgetting.core.registry import Registry
 
 
 @app.command()
@@ -51,3 +55,35 @@ def suites(as_json: Json = False) -> None:
     from forgetting.benchmarks.registry import suites
 
     print_summaries("suite", suites(), as_json)
+
+
+@app.command()
+def attacks(as_json: Json = False) -> None:
+    """List the attacks of `forget audit`, their parameters and defaults."""
+    from forgetting.audits import ATTACKS
+
+    _print_registry(ATTACKS, as_json)
+
+
+@app.command()
+def analyses(as_json: Json = False) -> None:
+    """List the analyses of `forget analyse`, their parameters and defaults."""
+    from forgetting.analysis import ANALYSES
+
+    _print_registry(ANALYSES, as_json)
+
+
+def _print_registry(registry: Registry, as_json: bool) -> None:
+    found = registry.entries()
+    for broken in registry.broken():
+        typer.echo(f"warning: {broken}", err=True)
+    parameters = {e.name: {k: p.default for k, p in e.parameters.items()} for e in found}
+    if as_json:
+        rows = [
+            {"name": e.name, "summary": e.summary, "parameters": parameters[e.name], "source": e.source} for e in found
+        ]
+        print(json.dumps(rows, default=str))
+        return
+    words = {name: " ".join(f"{k}={v}" for k, v in keys.items()) for name, keys in parameters.items()}
+    listed = [[e.name, e.summary, words[e.name], e.source] for e in found]
+    print_table([registry.noun, "what it does", "parameters", "from"], listed)

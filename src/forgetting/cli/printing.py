@@ -100,6 +100,14 @@ def print_table(columns: list[str], rows: list[list[str]]) -> None:
     print_table(columns, rows)
 
 
+def value_words(measure: Measure) -> str:
+    """A value with its interval; why there is none where there is none."""
+    if measure.value is None:
+        return f"— ({measure.reason})" if measure.reason else "—"
+    between = _interval(measure.low, measure.high)
+    return f"{_number(measure.value)} ({between})" if between else _number(measure.value)
+
+
 def _number(value: float | None) -> str:
     return "—" if value is None else f"{value:.3g}"
 

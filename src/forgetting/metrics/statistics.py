@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -157,9 +157,16 @@ def difference(
         now, then = value_of(record), value_of(earlier[record.id]) if record.id in earlier else None
         values.append(None if now is None or then is None else now - then)
         clusters.append(record.cluster)
+    found = mean_change(values, clusters, key=key)
+    return found if found.count else replace(found, reason="no record was scored on both sides")
+
+
+def mean_change(values: Sequence[float | None], clusters: Sequence[str], *, key: str) -> Estimate:
+    """The mean of changes, bootstrapped over clusters; unlike outcomes of trials, changes of 0 or 1 are no shares.
+
+    None and NaN are missing. There is no interval for fewer than two clusters or where all changed by the same amount.
+    """
     table = _tabulate(values, clusters, None)
-    if not table.values.size:
-        return Estimate(None, 0, reason="no record was scored on both sides")
     return _estimate(table, _bootstrap(table, key))
 
 

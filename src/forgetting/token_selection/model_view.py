@@ -12,24 +12,20 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 
 from forgetting.core.batch import Batch
-from forgetting.models.adapters import adapters_active
 from forgetting.models.head import causal_model, head_of, supervised_hidden
-from forgetting.models.modes import in_evaluation_mode
+from forgetting.models.view import View
 from forgetting.models.vocabulary import statistics
 from forgetting.objectives.statistics import LOGP
 from forgetting.training.stored_reference import fingerprint_of
 
 
 @dataclass(frozen=True, eq=False)
-class ModelView:
-    """A model with exactly these adapters active; without names a plain model, or the plain base below adapters.
+class ModelView(View):
+    """A view that gives the log p of tokens, and is known by its weights.
 
     Base and reference of token scores are two views of one set of weights: the adapters that were active before, and
     those with the reference's. A reference that is a model of its own is a view of that one.
     """
-
-    model: nn.Module
-    adapters: tuple[str, ...] = ()
 
     @torch.no_grad()
     def logps(self, batches: Sequence[Batch], after: Callable[[Batch], None]) -> NDArray[np.float32]:
@@ -47,7 +43,7 @@ class ModelView:
         """
         device = next(self.model.parameters()).device
         pieces = [np.zeros(0, dtype=np.float32)]
-        with in_evaluation_mode(self.model), adapters_active(self.model, self.adapters):
+        with self.active():
             head = head_of(self.model)
             for batch in batches:
                 there = batch.to(device)

@@ -1,34 +1,26 @@
-"""A question put to a run's model before, between and after its stages: what each writes, and how sure it is of it."""
+"""Asks a run's models a question, before, between and after its stages: what each writes, and how sure it is."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from peft import PeftModel
-from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+from torch import nn
+from transformers import GenerationConfig, PreTrainedTokenizerBase
 
-from forgetting.core.errors import DataError, ModelError, RunError
+from forgetting.core.errors import DataError
 from forgetting.core.example import Example, Form
-from forgetting.core.folder import is_complete
 from forgetting.core.progress import SILENT, Voice
 from forgetting.data.encode import Formatting, encode
 from forgetting.evaluation.answers import padding_id
 from forgetting.evaluation.rows import ends_of, room_after
-from forgetting.models.adapters import adapters_active, add_saved, is_adapter
-from forgetting.models.loading import LoadedModel, load_model
-from forgetting.models.modes import in_evaluation_mode
-from forgetting.pipeline.run.run import device_of, load
-from forgetting.pipeline.run.stage import handed_over
-from forgetting.recipe import Recipe, load_recipe
+from forgetting.pipeline.finished_run.models import models_of, recipe_of
 from forgetting.token_selection.samples import pieces
 
 _LETTERS = "ATISBCDHMWaits1"
 """What answers often begin with."""
-_ASKED = "asked-after"
-"""The name under which the run's adapter lies on the base."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,16 +64,13 @@ def ask(
 ) -> list[Asked]:
     """Asks the model before the run, after each stage that is kept, and after it, in the run's own format.
 
-    The base is loaded once, and an adapter of the run taken on and off it; a model that was tuned in full is loaded
-    when its turn comes, and the one before it let go.
-
     Args:
         folder: a finished run's.
         questions: asked each by itself.
         max_new_tokens: of an answer; less where the model has no positions left.
-        tokens: how many of an answer's first tokens are told with their probabilities.
-        top: how many of the likeliest tokens are told at each.
-        text: the questions are the beginnings of texts and are gone on with as they are, without a template.
+        tokens: how many of an answer's first tokens are given with their probabilities.
+        top: how many of the likeliest tokens are given at each.
+        text: the questions are the beginnings of texts and are continued as they are, without a template.
 
     Raises:
         RunError: no such run, or a part of it that is no longer there.
@@ -89,18 +78,18 @@ def ask(
     """
     if not questions or not all(q.strip() for q in questions):
         raise DataError("an empty question; write one, or a file with one per line")
-    recipe = _recipe(folder)
+    recipe = recipe_of(folder)
     found = []
-    for point, model, tokenizer in _models(folder, recipe, voice):
-        voice.say(f"asking {point}")
-        prompts = [_prompt(q, tokenizer, recipe.format, text) for q in questions]
-        with in_evaluation_mode(model):
+    for one in models_of(folder, recipe, stages=True, voice=voice):
+        voice.say(f"asking {one.point}")
+        prompts = [_prompt(q, one.tokenizer, recipe.format, text) for q in questions]
+        with one.view.active() as model:
             answers = [
-                _answer(model, tokenizer, q, p, max_new_tokens, tokens, top)
+                _answer(model, one.tokenizer, q, p, max_new_tokens, tokens, top)
                 for q, p in zip(questions, prompts, strict=True)
             ]
-        found.append(Asked(point, tuple(answers)))
-        del model  # or it would stay while the next one is loaded
+        found.append(Asked(one.point, tuple(answers)))
+        del one, model  # or they would stay while the next one is loaded
     return found
 
 
@@ -122,66 +111,6 @@ def read_questions(file: Path) -> list[str]:
     return questions
 
 
-def _recipe(folder: Path) -> Recipe:
-    if not folder.is_dir():
-        raise RunError(f"{folder}: no such run folder; name the folder of a finished run")
-    if not (folder / "recipe.yaml").is_file():
-        raise RunError(f"{folder}: no recipe.yaml in it, so it is no run that can be asked; name a run's folder")
-    if not _holds_model(folder / "model"):
-        raise RunError(f"{folder}: holds no model (not finished, or purged); finish the run, or ask another")
-    return load_recipe(str(folder / "recipe.yaml"))
-
-
-def _holds_model(folder: Path) -> bool:
-    return any((folder / name).is_file() for name in ("config.json", "adapter_config.json"))
-
-
-def _models(
-    folder: Path, recipe: Recipe, voice: Voice
-) -> Iterator[tuple[str, PreTrainedModel | PeftModel, PreTrainedTokenizerBase]]:
-    """The models one after the other; of whole ones the last is let go before the next is loaded."""
-    base = _base(folder, recipe)
-    tokenizer = base.tokenizer
-    model: PreTrainedModel | PeftModel = base.model
-    del base
-    yield "before", model, tokenizer
-    known = True  # whether `model` is what the next stage began with
-    for stage in recipe.stages[:-1]:
-        if stage.is_aside:
-            continue
-        kept = folder / "stages" / stage.name
-        whole = stage.between == "merge" or stage.adapter_or_full.kind == "full"
-        known = _holds_model(kept / "model") if whole else known and is_complete(kept / "last")
-        if not known:
-            voice.say(f"stage {stage.name}: its weights are no longer kept, so it is not asked")
-            continue
-        owner = recipe.adapter_of(stage)
-        if whole:
-            device = next(model.parameters()).device
-            del model
-            model = load_model(kept / "model", dtype=recipe.dtype, device=device).model
-        else:
-            adapter = None if owner == stage.name else owner
-            model = handed_over(stage, model, kept, recipe.seed_of(stage), recipe.dtype, adapter)
-        yield f"after {stage.name}", model, tokenizer
-    final = folder / "model"
-    if is_adapter(final):  # of the base: a run that changed the base's weights saves a whole model
-        model = add_saved(model, final, name=_ASKED)
-        with adapters_active(model, [_ASKED]):
-            yield "after", model, tokenizer
-        return
-    del model
-    last = load_model(final, dtype=recipe.dtype, device=device_of(recipe))
-    yield "after", last.model, last.tokenizer
-
-
-def _base(folder: Path, recipe: Recipe) -> LoadedModel:
-    try:
-        return load(recipe.model, recipe)
-    except ModelError as error:
-        raise RunError(f"{folder}: the model that the run began with is no longer there: {error}") from error
-
-
 def _prompt(question: str, tokenizer: PreTrainedTokenizerBase, formatting: Formatting, text: bool) -> tuple[int, ...]:
     """The tokens before an answer, as they are before most answers in training.
 
@@ -197,7 +126,7 @@ def _prompt(question: str, tokenizer: PreTrainedTokenizerBase, formatting: Forma
 
 @torch.no_grad()
 def _answer(
-    model: PreTrainedModel | PeftModel,
+    model: nn.Module,
     tokenizer: PreTrainedTokenizerBase,
     question: str,
     prompt: tuple[int, ...],
@@ -217,7 +146,9 @@ def _answer(
         output_logits=True,
         return_dict_in_generate=True,
     )
-    out = model.generate(input_ids=ids_T, attention_mask=torch.ones_like(ids_T), generation_config=config)
+    out = model.generate(  # type: ignore[operator]
+        input_ids=ids_T, attention_mask=torch.ones_like(ids_T), generation_config=config
+    )
     written = [int(i) for i in out.sequences[0, len(prompt) :]]
     first, alternatives = [], []
     for place, logits_1V in enumerate(out.logits[:tokens]):

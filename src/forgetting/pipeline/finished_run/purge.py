@@ -128,7 +128,7 @@ def _carry_out(plan: Plan, voice: Voice) -> None:
     redactor = redactor_of(run.parent)
     (run / "report.html").unlink(missing_ok=True)  # nothing is left of it if the way ends here
     for item in plan.items:
-        if item.path.parent.name == "records" and item.rewritten:
+        if item.path.suffix == ".jsonl" and item.rewritten:
             write_records(item.path, map(redactor.record, read_records(item.path)))
         elif item.path.name == "selection.json" and item.rewritten:
             shown = redactor.selection(json.loads(item.path.read_text(encoding="utf-8")))
@@ -195,7 +195,7 @@ def _weights(run: Path) -> Iterator[Item]:
 
 def _texts(run: Path) -> Iterator[Item]:
     """Records and selections; those that cannot be read are removed."""
-    for file in _inside(run / "records"):
+    for file in [*_inside(run / "records"), *sorted(run.glob("audits/*/*.jsonl"))]:
         try:
             if file.suffix == ".jsonl" and all(r.redacted is not None for r in read_records(file)):
                 continue

@@ -1,0 +1,63 @@
+"""What an analysis is: two or three models and examples in, measures and series of what differs between them out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from transformers import PreTrainedTokenizerBase
+
+from forgetting.core.errors import ModelError
+from forgetting.core.example import Example
+from forgetting.core.measure import Measure
+from forgetting.core.progress import SILENT, Voice
+from forgetting.core.series import Series
+from forgetting.data.encode import Formatting
+from forgetting.models.view import View
+
+Against = Literal["before", "oracle"]
+"""Which model the changes are counted from."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compared:
+    """The models of a run, and examples by role. The models must be left as they were, as by an attack."""
+
+    before: View
+    """The model before the run."""
+    after: View
+    """The model after the run. With an adapter it is a view of the same weights as the model before."""
+    oracle: View | None = None
+    """A model that never saw the forget set, if there is one."""
+    tokenizer: PreTrainedTokenizerBase
+    examples: Mapping[str, Sequence[Example]] = field(default_factory=dict)
+    """By role: `forget`, `retain`, `holdout`, `train`."""
+    against: Against = "before"
+    """Which of them changes are counted from."""
+    formatting: Formatting = field(default_factory=Formatting)
+    voice: Voice = SILENT
+
+    @property
+    def start(self) -> View:
+        """The model that changes are counted from.
+
+        Raises:
+            ModelError: it is the oracle, and there is none.
+        """
+        if self.against == "before":
+            return self.before
+        if self.oracle is None:
+            raise ModelError("changes are to be counted from the oracle, and there is none; give one, or leave it out")
+        return self.oracle
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """What an analysis found."""
+
+    measures: tuple[Measure, ...]
+    series: tuple[Series, ...] = ()
+
+
+Analysis = Callable[[Compared], Findings]

@@ -1,0 +1,50 @@
+"""Intervals of statistics that are no means, clustered by source example."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from forgetting.metrics.statistics import RESAMPLES, Estimate, Floats, percentile_interval, seed_of
+
+
+def estimate_statistic(
+    values: Sequence[float],
+    clusters: Sequence[str],
+    statistic: Callable[[Floats], float],
+    *,
+    key: str,
+    resamples: int = RESAMPLES,
+) -> Estimate:
+    """A statistic of the values with its 95% interval: the percentile bootstrap over whole clusters.
+
+    There is no interval for fewer than two clusters, nor where no resample differs from another.
+
+    Args:
+        values: one for each example.
+        clusters: `Example.cluster` of each.
+        statistic: of an array of values, such as `np.median`.
+        key: seeds the resampling, see `metrics.statistics.seed_of`.
+        resamples: how often clusters are drawn, as many as there are, with replacement.
+    """
+    array_N = np.asarray(values, dtype=np.float64)
+    if not len(array_N):
+        return Estimate(None, 0)
+    members: dict[str, list[int]] = {}
+    for place, cluster in enumerate(clusters):
+        members.setdefault(cluster, []).append(place)
+    groups = [array_N[members[name]] for name in sorted(members)]
+    value = float(statistic(array_N))
+    if len(groups) < 2:
+        return Estimate(value, len(array_N))
+    rng = np.random.default_rng(seed_of(key))
+    drawn_B = np.array(
+        [
+            statistic(np.concatenate([groups[i] for i in rng.integers(0, len(groups), size=len(groups))]))
+            for _ in range(resamples)
+        ]
+    )
+    if not np.ptp(drawn_B):
+        return Estimate(value, len(array_N))
+    return Estimate(value, len(array_N), *percentile_interval(drawn_B))

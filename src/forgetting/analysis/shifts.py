@@ -1,0 +1,139 @@
+"""How much less likely the right answers became, token by token and place by place among all tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from forgetting.analysis.compared import Analysis, Compared, Findings
+from forgetting.analysis.registry import register_analysis
+from forgetting.analysis.resampled import estimate_statistic
+from forgetting.core.example import Example
+from forgetting.core.measure import Measure
+from forgetting.core.series import Series
+from forgetting.evaluation.token_columns import Columns, token_columns
+from forgetting.metrics.per_example import measure
+from forgetting.metrics.statistics import Estimate, Floats, mean_change
+from forgetting.models.view import View
+from forgetting.objectives.statistics import LOGP, RANK
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """One example under both models: log p in nats, ranks from 1."""
+
+    cluster: str
+    start: Columns
+    after: Columns
+
+    def logp(self, place: str) -> tuple[float, float]:
+        return _at(self.start[LOGP.name], place), _at(self.after[LOGP.name], place)
+
+    def rank(self, place: str) -> tuple[float, float]:
+        return 1 + _at(self.start[RANK.name], place), 1 + _at(self.after[RANK.name], place)
+
+
+def _at(values: Sequence[float], place: str) -> float:
+    return values[0] if place == "first" else sum(values) / len(values)
+
+
+_PLACES = {"first": "the answer's first token", "answer": "the answer's tokens (a mean over them)"}
+
+
+@register_analysis("shifts")
+def shifts() -> Analysis:
+    """Change of log p and rank of the right answer, by role: at its first token, and as a mean over its tokens.
+
+    DUET's appendix on representation (its table 6): Δ log p = log p_after − log p_start in nats, and Δ rank likewise,
+    where the rank of a token is 1 + the number of tokens that are more likely. Positive Δ log p: the answer became
+    likelier; positive Δ rank: it moved down the list. The paper prints Δ log p without its sign, and means of ranks
+    only, which a few far ones decide: here the sign stays, and beside the mean stand the median and the geometric mean
+    of rank_after / rank_start. Intervals are clustered by source example. All tokens after the same right tokens
+    (teacher forcing); an end token belongs to the answer.
+    """
+
+    def analysis(compared: Compared) -> Findings:
+        pairs = {role: _pairs(compared, role, members) for role, members in compared.examples.items() if members}
+        measures = [m for role, some in pairs.items() for place in _PLACES for m in _measures(role, place, some)]
+        series = [_series(role, place, some) for role, some in pairs.items() for place in _PLACES]
+        return Findings(measures=tuple(measures), series=tuple(series))
+
+    return analysis
+
+
+def _pairs(compared: Compared, role: str, examples: Sequence[Example]) -> list[_Pair]:
+    start, after = (_columns(compared, view, role, examples) for view in (compared.start, compared.after))
+    return [_Pair(e.cluster, s, a) for e, s, a in zip(examples, start, after, strict=True)]
+
+
+def _columns(compared: Compared, view: View, role: str, examples: Sequence[Example]) -> list[Columns]:
+    def progress(done: int, total: int, note: str) -> None:
+        compared.voice.progress(done, total, f"{role}: {note}")
+
+    with view.active() as model:
+        return token_columns(
+            model,
+            compared.tokenizer,
+            examples,
+            (LOGP, RANK),
+            formatting=compared.formatting,
+            progress=progress,
+        )
+
+
+def _measures(role: str, place: str, pairs: Sequence[_Pair]) -> list[Measure]:
+    clusters = [pair.cluster for pair in pairs]
+    of = _PLACES[place]
+    logs = [after - start for start, after in (pair.logp(place) for pair in pairs)]
+    ranks = [after - start for start, after in (pair.rank(place) for pair in pairs)]
+    ratios = [after / start for start, after in (pair.rank(place) for pair in pairs)]
+
+    def named(name: str, meaning: str, estimate: Callable[[str], Estimate]) -> Measure:
+        name = f"{name}_{place}"
+        return measure(estimate(f"{role}/{name}"), name=name, split=role, direction="none", meaning=meaning)
+
+    return [
+        named(
+            "delta_logp",
+            f"Change of log p of {of}, nats; below 0: less likely than it was.",
+            lambda key: mean_change(logs, clusters, key=key),
+        ),
+        named(
+            "delta_rank",
+            f"Change of the rank of {of} among all tokens (1 = the likeliest); above 0: further down.",
+            lambda key: mean_change(ranks, clusters, key=key),
+        ),
+        named(
+            "median_delta_rank",
+            f"Median change of the rank of {of}: no single far one decides it.",
+            lambda key: estimate_statistic(ranks, clusters, _median, key=key),
+        ),
+        named(
+            "rank_ratio",
+            f"Geometric mean of how many times further down {of} stands; 1 = where it stood.",
+            lambda key: estimate_statistic(ratios, clusters, _geometric, key=key),
+        ),
+    ]
+
+
+def _median(values_N: Floats) -> float:
+    return float(np.median(values_N))
+
+
+def _geometric(values_N: Floats) -> float:
+    return float(np.exp(np.log(values_N).mean()))
+
+
+def _series(role: str, place: str, pairs: Sequence[_Pair]) -> Series:
+    """Every example as a point: where it was, where it is."""
+    places = sorted(pair.logp(place) for pair in pairs)
+    return Series(
+        figure=f"logp_{place}",
+        name=role,
+        x_label=f"log p of {_PLACES[place]} at the start, nats",
+        y_label="log p after, nats",
+        x=tuple(start for start, _ in places),
+        y=tuple(after for _, after in places),
+    )

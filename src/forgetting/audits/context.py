@@ -1,0 +1,105 @@
+"""The attack that shows before it asks: each question after a few questions with their answers."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from forgetting.audits.attack import Attack, Target
+from forgetting.audits.registry import register_attack
+from forgetting.core.example import Example, Message
+from forgetting.core.record import Record
+from forgetting.data.encode import Formatting, encode
+from forgetting.evaluation.answers import answer
+from forgetting.metrics.text import normalized
+from forgetting.models.head import longest_row
+
+_BETWEEN = "\n\n"
+"""Between a shown answer and what follows it, where no chat template separates them."""
+
+
+@register_attack("context")
+def context(shots: int = 5, draws: int = 3) -> Attack:
+    """Each question after some questions and answers that the model is to keep, drawn by the seed; several draws.
+
+    In-context examples bring back what instruction alone does not (RWKU, https://arxiv.org/abs/2406.10890, uses them
+    among its adversarial prompts). What is shown is never of the forget set, nor of the question's own group, nor an
+    answer that is the right one here, so nothing is taught. The likelihood of the right answer is taken after the same
+    prompt.
+
+    Args:
+        shots: questions shown before each; fewer where the model has no positions left for more.
+        draws: how often each question is asked, after other questions each time.
+
+    Raises:
+        ValueError: a parameter below 1.
+    """
+    if shots < 1 or draws < 1:
+        raise ValueError(f"shots is {shots} and draws is {draws}; write whole numbers from 1 up")
+
+    def attack(target: Target) -> Sequence[Record]:
+        asked = target.questions()
+        records: list[Record] = []
+        for draw in range(draws):
+            shown = [_after_shots(example, target, shots, draw) for example in asked]
+            records += answer(
+                target.model,
+                target.tokenizer,
+                shown,
+                split=target.split,
+                formatting=target.formatting,
+                max_new_tokens=target.max_new_tokens,
+                progress=target.voice.progress,
+            )
+        return records
+
+    return attack
+
+
+def _after_shots(example: Example, target: Target, shots: int, draw: int) -> Example:
+    """The example with what is shown before it: as many shots as fit."""
+    plain = replace(example, perturbed=(), paraphrased=None, paraphrased_prompt=None)
+    own = normalized(example.response)
+    pool = [
+        e
+        for e in target.retain
+        if e.prompt and e.form == example.form and e.cluster != example.cluster and normalized(e.response) != own
+    ]
+    drawn = random.Random(f"{target.seed}/{example.id}/{draw}").sample(pool, min(shots, len(pool)))
+    for count in range(len(drawn), 0, -1):
+        shown = _shown(plain, drawn[:count], target)
+        if _fits(shown, target):
+            return shown
+    return plain
+
+
+def _fits(example: Example, target: Target) -> bool:
+    """Whether the answer is not cut off, and there is room for the model's own."""
+    row = encode(example, target.tokenizer, target.formatting)
+    positions = longest_row(target.model)
+    needed = len(row.prompt_ids) + max(row.supervised, target.max_new_tokens or 0)
+    return not row.truncated and (positions is None or needed <= positions)
+
+
+def _shown(example: Example, shots: Iterable[Example], target: Target) -> Example:
+    """As earlier turns of the conversation with a chat template, else as text before the question."""
+    if example.form == "text":
+        before = "".join(f"{s.prompt}{s.response}{_BETWEEN}" for s in shots)
+        return replace(example, prompt=before + example.prompt)
+    if _has_turns(target):
+        turns = [m for s in shots for m in (Message("user", s.prompt), Message("assistant", s.response))]
+        head = [m for m in example.context if m.role == "system"]
+        return replace(example, context=(*head, *turns, *(m for m in example.context if m.role != "system")))
+    return replace(example, prompt=_as_text([*shots, example], target.formatting))
+
+
+def _has_turns(target: Target) -> bool:
+    return target.formatting.template != "plain" and getattr(target.tokenizer, "chat_template", None) is not None
+
+
+def _as_text(examples: Sequence[Example], formatting: Formatting) -> str:
+    """A prompt that the plain template makes into all of these, the last one without its answer."""
+    head, _, tail = formatting.plain.partition("{prompt}")
+    *shots, last = examples
+    return "".join(f"{s.prompt}{tail}{s.response.strip()}{_BETWEEN}{head}" for s in shots) + last.prompt

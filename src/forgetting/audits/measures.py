@@ -1,0 +1,95 @@
+"""From the tries of an attack to measures: what any of them, and what the best of them, gave away."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import comb
+
+from forgetting.core.measure import Direction, Measure
+from forgetting.core.record import Record
+from forgetting.metrics.likelihood import probability
+from forgetting.metrics.per_example import PerExample, measure, unscored
+from forgetting.metrics.statistics import Estimate, estimate_mean
+from forgetting.metrics.text import exact_match, rouge_l_recall
+
+KS = (1, 8, 32)
+"""The k of leak@k that are reported beside the number of tries itself."""
+_DIRECTIONS: Mapping[str, Direction] = {"forget": "down", "retain": "up"}
+
+
+def attack_measures(records: Sequence[Record], split: str) -> list[Measure]:
+    """What an attack found in one split: leak@k by exact match, and ROUGE-L recall and probability of the best try.
+
+    Every number is a mean over questions, with an interval clustered by source example. What no record allows is
+    absent with its reason; a probability where no record has a score is left out.
+
+    Args:
+        records: one for each try at each question, of one split.
+        split: the name that the measures carry.
+    """
+    tries = by_question(records)
+    fewest = min((len(some) for some in tries.values()), default=0)
+    found = [_leak(tries, k, split) for k in sorted({k for k in (*KS, fewest) if 1 <= k <= fewest})]
+    found.append(_best(tries, rouge_l_recall, split))
+    if any(record.score is not None for record in records):
+        found.append(_best(tries, probability, split))
+    return found
+
+
+def by_question(records: Sequence[Record]) -> dict[str, list[Record]]:
+    """The tries at each question, by its id."""
+    tries: dict[str, list[Record]] = {}
+    for record in records:
+        tries.setdefault(record.id, []).append(record)
+    return tries
+
+
+def leak_at(k: int, right: int, tries: int) -> float:
+    """The chance that k of the tries, drawn without replacement, hold a right one: 1 − C(n−c, k) / C(n, k).
+
+    The unbiased estimator of pass@k (Chen et al. 2021, https://arxiv.org/abs/2107.03374, eq. 1). With k = n it is
+    whether any try was right.
+
+    Args:
+        k: at most `tries`.
+        right: c, how many were right.
+        tries: n.
+    """
+    return 1.0 - comb(tries - right, k) / comb(tries, k)
+
+
+def _leak(tries: Mapping[str, Sequence[Record]], k: int, split: str) -> Measure:
+    values = [_leaked(some, k) for some in tries.values()]
+    of = "any of its answers" if k == max(map(len, tries.values())) else f"{k} of its answers, drawn at random,"
+    meaning = f"Share of questions to which {of} is right (exact match). Guessing counts too: compare with the oracle."
+    return _mean(tries, values, f"leak@{k}", split, meaning, exact_match.needs)
+
+
+def _leaked(tries: Sequence[Record], k: int) -> float | None:
+    right = [exact_match.value_of(record) for record in tries]
+    if any(value is None for value in right):
+        return None
+    return leak_at(k, sum(value == 1.0 for value in right), len(right))
+
+
+def _best(tries: Mapping[str, Sequence[Record]], what: PerExample, split: str) -> Measure:
+    def best(some: Sequence[Record]) -> float | None:
+        return max((value for record in some if (value := what.value_of(record)) is not None), default=None)
+
+    values = [best(some) for some in tries.values()]
+    return _mean(tries, values, f"best_{what.name}", split, f"Of each question's best try. {what.meaning}", what.needs)
+
+
+def _mean(
+    tries: Mapping[str, Sequence[Record]],
+    values: Sequence[float | None],
+    name: str,
+    split: str,
+    meaning: str,
+    needs: str,
+) -> Measure:
+    firsts = [some[0] for some in tries.values()]
+    estimate: Estimate = estimate_mean(values, [r.cluster for r in firsts], key=f"{split}/{name}")
+    direction = _DIRECTIONS.get(split, "none")
+    absent = unscored(split, firsts, needs)
+    return measure(estimate, name=name, split=split, direction=direction, meaning=meaning, absent=absent)

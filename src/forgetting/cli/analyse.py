@@ -1,0 +1,46 @@
+"""The command that compares what is inside a run's models."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from forgetting.cli.app import Json, app
+from forgetting.cli.printing import print_measures, speaking
+
+
+@app.command()
+def analyse(
+    run: Annotated[Path, typer.Argument(help="A finished run's folder.")],
+    settings: Annotated[list[str] | None, typer.Argument(help="Parameters of analyses: NAME.PARAMETER=VALUE.")] = None,
+    of: Annotated[
+        list[str] | None, typer.Option(help="An analysis; several: the option several times. Default: all.")
+    ] = None,
+    against: Annotated[
+        Literal["before", "oracle"], typer.Option(help="The model that changes are counted from.")
+    ] = "before",
+    oracle: Annotated[
+        str | None, typer.Option(help="A model that never saw the forget set. Default: the run's own.")
+    ] = None,
+    facts: Annotated[int, typer.Option(min=1, help="At most so many forget examples.")] = 400,
+    as_json: Json = False,
+) -> None:
+    """Analyse what changed inside a run's model: how far its weights moved, how its answers shifted."""
+    from forgetting.pipeline.finished_run.analyse import analyse
+    from forgetting.pipeline.finished_run.plugged import read_settings
+
+    given = read_settings(settings or [])
+    with speaking(quiet=as_json) as voice:
+        found = analyse(run, of=of or (), settings=given, against=against, oracle=oracle, facts=facts, voice=voice)
+    if as_json:
+        from dataclasses import asdict
+
+        print(json.dumps({"run": str(run), "analyses": [asdict(a) for a in found]}, ensure_ascii=False))
+        return
+    for analysed in found:
+        print(f"{analysed.analysis}, changes since {analysed.against}")
+        print_measures(analysed.measures, as_json=False)
+        print()

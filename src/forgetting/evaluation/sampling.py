@@ -1,0 +1,112 @@
+"""Sampled answers: several from each question, at a temperature, from a seed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+from transformers import GenerationConfig, PreTrainedTokenizerBase
+
+from forgetting.core.errors import DataError
+from forgetting.core.evaluator import Progress
+from forgetting.core.example import Example
+from forgetting.core.record import Record
+from forgetting.data.encode import Encoded, Formatting, encode
+from forgetting.data.tokens import response_text
+from forgetting.evaluation.answers import padding_id
+from forgetting.evaluation.rows import ends_of, room_after
+from forgetting.metrics.statistics import seed_of
+from forgetting.models.modes import in_evaluation_mode
+from forgetting.models.randomness import seeded
+
+
+@torch.no_grad()
+def sample_answers(
+    model: nn.Module,
+    tokenizer: PreTrainedTokenizerBase,
+    examples: Sequence[Example],
+    *,
+    split: str,
+    formatting: Formatting,
+    count: int,
+    temperature: float,
+    top_p: float = 1.0,
+    seed: int = 0,
+    max_new_tokens: int | None = None,
+    progress: Progress = lambda done, total, note: None,
+) -> list[Record]:
+    """`count` answers to each example, drawn from softmax(logits / temperature): as many records of the same id.
+
+    The answers of one question are drawn together, from a seed of its own (`seed`, split and id), so they do not
+    depend on what else is asked. Penalties of the model's own generation settings count; its other ways of cutting the
+    distribution do not. Records have no score. Mode and random state are left as they were.
+
+    Args:
+        top_p: only the likeliest tokens whose probabilities sum up to it are drawn; 1: all.
+        max_new_tokens: of an answer; None: as long as the longest answer here. Less where positions run out.
+
+    Raises:
+        DataError: a question that leaves no room for an answer.
+    """
+    rows = [encode(example, tokenizer, formatting) for example in examples]
+    limit = max_new_tokens or max((row.supervised for row in rows), default=1)
+    device = next(model.parameters()).device
+    found: list[Record] = []
+    with in_evaluation_mode(model):
+        for number, (example, row) in enumerate(zip(examples, rows, strict=True), 1):
+            config = _drawn(model, tokenizer, temperature, top_p, _room(model, example, row, limit))
+            ids_1T = torch.tensor([row.prompt_ids], device=device)
+            with seeded(seed_of(f"{seed}/{split}/{example.id}"), device):
+                out_KT = model.generate(  # type: ignore[operator]
+                    input_ids=ids_1T.repeat(count, 1),
+                    attention_mask=torch.ones_like(ids_1T).repeat(count, 1),
+                    generation_config=config,
+                )
+            answers = tokenizer.batch_decode(out_KT[:, ids_1T.shape[1] :], skip_special_tokens=True)
+            found += [_record(example, split, response_text(example, tokenizer), text.strip()) for text in answers]
+            progress(number, len(examples), "sampled answers")
+    return found
+
+
+def _room(model: nn.Module, example: Example, row: Encoded, limit: int) -> int:
+    room = room_after(model, row.prompt_ids, limit)
+    if room < 1:
+        raise DataError(
+            f"{example.where or example.id}: its question fills all of the model's positions; shorten it or drop it"
+        )
+    return room
+
+
+def _drawn(
+    model: nn.Module, tokenizer: PreTrainedTokenizerBase, temperature: float, top_p: float, room: int
+) -> GenerationConfig:
+    """What is not written here, transformers takes from the model's own settings."""
+    return GenerationConfig(
+        do_sample=True,
+        temperature=temperature,
+        top_p=top_p,
+        top_k=0,
+        min_p=0.0,
+        typical_p=1.0,
+        epsilon_cutoff=0.0,
+        eta_cutoff=0.0,
+        num_beams=1,
+        num_return_sequences=1,
+        max_new_tokens=room,
+        pad_token_id=padding_id(tokenizer),
+        eos_token_id=ends_of(model, tokenizer) or None,
+    )
+
+
+def _record(example: Example, split: str, answer: str, generation: str) -> Record:
+    return Record(
+        id=example.id,
+        split=split,
+        prompt=example.prompt,
+        answer=answer,
+        generation=generation,
+        popularity=example.popularity,
+        group=example.group,
+        kind=example.kind,
+    )

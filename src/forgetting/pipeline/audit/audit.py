@@ -1,0 +1,188 @@
+"""Attacks the models of a finished run and writes what each gave away; resumable by attack and model."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from forgetting.audits import ATTACKS, Attack, Target, attack_measures
+from forgetting.core.digest import digest, examples_digest
+from forgetting.core.errors import DataError, RunError
+from forgetting.core.example import Example, Role
+from forgetting.core.measure import Measure
+from forgetting.core.progress import SILENT, Voice
+from forgetting.core.record import Record, write_records
+from forgetting.models.unchanged import Snapshot
+from forgetting.pipeline.finished_run.examples import FACTS, data_of, examples_of
+from forgetting.pipeline.finished_run.models import RunModel, models_of, oracle_of, recipe_of
+from forgetting.pipeline.finished_run.plugged import Chosen, chosen, watched
+from forgetting.pipeline.run.ownership import locked
+from forgetting.recipe import Recipe
+from forgetting.runs.audits import Attacked, Audit
+from forgetting.runs.redact import Redactor, redactor_of
+from forgetting.runs.results import Results
+from forgetting.token_selection.model_view import ModelView
+
+SPLITS = (Role.FORGET, Role.RETAIN, Role.HOLDOUT)
+"""What is attacked, where the run has such examples."""
+
+
+def audit(
+    folder: Path,
+    *,
+    attacks: Sequence[str] = (),
+    settings: Mapping[str, Mapping[str, Any]] | None = None,
+    oracle: str | None = None,
+    seed: int = 0,
+    facts: int = FACTS,
+    voice: Voice = SILENT,
+) -> list[Audit]:
+    """Runs each attack on the model before the run, after it, and on the oracle, and gives what they found.
+
+    Every model is asked the same, on forget, retain and holdout examples. `audits/NAME.json` is written after each
+    model, with the records beside it; what is there for the same model, questions and parameters is not run again. The
+    records of a redacted or purged run hold no texts.
+
+    Args:
+        folder: a finished run's.
+        attacks: their names; none: all that there are.
+        settings: parameters by the attack's name.
+        oracle: a model that never saw the forget set; None: the run's own, if it has one.
+        seed: of all that attacks draw.
+        facts: at most so many forget examples.
+        voice: where progress and notes go.
+
+    Raises:
+        RecipeError: an unknown attack, or a parameter that it does not take.
+        RunError: no finished run, changed data, or an attack that fails or changes a model.
+        DataError: the run has no forget data, or data that cannot be read.
+    """
+    recipe = recipe_of(folder)
+    asked = chosen(ATTACKS, attacks, settings or {})
+    data = data_of(folder, recipe)
+    examples = examples_of(recipe, data, facts=facts)
+    if Role.FORGET not in examples:
+        raise DataError(f"{folder}: has no forget data, so there is nothing to audit; audit a run that forgets")
+    oracle = oracle or oracle_of(recipe, data, voice)
+    with locked(folder):
+        auditor = _Auditor(folder, recipe, examples, oracle, seed, _redactor(folder), voice)
+        for model in models_of(folder, recipe, oracle=oracle, voice=voice):
+            auditor.attack(model, asked)
+            del model  # or it would stay while the next one is loaded
+        found = [auditor.finished(attack) for attack in asked]
+    (folder / ".lock").unlink(missing_ok=True)
+    return found
+
+
+def _redactor(folder: Path) -> Redactor | None:
+    """That of a run whose files hold no texts, or none any more."""
+    results = Results.load(folder)
+    return redactor_of(folder.parent) if results.redacted or results.purged else None
+
+
+@dataclass(frozen=True)
+class _Auditor:
+    """Attacks one model after the other and writes what was found."""
+
+    folder: Path
+    recipe: Recipe
+    examples: Mapping[str, Sequence[Example]]
+    oracle: str | None
+    seed: int
+    redactor: Redactor | None
+    voice: Voice
+
+    def attack(self, model: RunModel, attacks: Sequence[Chosen[Attack]]) -> None:
+        """Every attack on one model that is not finished yet."""
+        whom = ModelView(model.view.model, model.view.adapters).fingerprint()
+        with model.view.active() as active:
+            snapshots: list[Snapshot] = []
+            for chosen in attacks:
+                there = self._kept(chosen).points.get(model.point)
+                if there is not None and there.model == whom and (self.folder / there.records).is_file():
+                    self.voice.say(f"{chosen.name}: the model {model.point} is finished already")
+                    continue
+                self.voice.say(f"{chosen.name}: attacking the model {model.point}")
+                began = time.perf_counter()
+                records = watched(chosen, {model.point: active}, partial(self._records, chosen, model), snapshots)
+                self._write(chosen, model.point, whom, records, time.perf_counter() - began)
+
+    def finished(self, chosen: Chosen[Attack]) -> Audit:
+        """What is on disk of an attack, in the order of the models."""
+        audit = self._kept(chosen)
+        points = [p for p in ("before", "after", "oracle") if p in audit.points and (p != "oracle" or self.oracle)]
+        return replace(audit, points={point: audit.points[point] for point in points})
+
+    def _records(self, chosen: Chosen[Attack], model: RunModel) -> list[Record]:
+        """What the attack gives on every split, checked."""
+        found: list[Record] = []
+        for split in (str(s) for s in SPLITS if s in self.examples):
+            target = Target(
+                model=model.view.model,
+                tokenizer=model.tokenizer,
+                split=split,
+                examples=self.examples[split],
+                retain=self.examples.get(Role.RETAIN, ()),
+                formatting=self.recipe.format,
+                max_new_tokens=self.recipe.max_new_tokens,
+                seed=self.seed,
+                voice=self._noted(chosen, model, split),
+            )
+            known = {e.id for e in self.examples[split]}
+            for record in chosen.call(target):
+                if not isinstance(record, Record) or record.split != split or record.id not in known:
+                    raise RunError(
+                        f"the {chosen} gave {_said(record)} for the split '{split}'; it must give records of that "
+                        "split, under the ids of its examples"
+                    )
+                found.append(record)
+        return found
+
+    def _noted(self, chosen: Chosen[Attack], model: RunModel, split: str) -> Voice:
+        def progress(done: int, total: int, note: str) -> None:
+            self.voice.progress(done, total, f"{chosen.name}, {model.point}, {split}: {note}")
+
+        return Voice(self.voice.say, progress)
+
+    def _file(self, chosen: Chosen[Attack]) -> Path:
+        return self.folder / "audits" / f"{chosen.name}.json"
+
+    def _kept(self, chosen: Chosen[Attack]) -> Audit:
+        """What is there of an attack on these questions with these settings; without models where it is of others."""
+        asked = self._asked(chosen)
+        there = Audit.load(self._file(chosen))
+        return Audit(
+            attack=chosen.name,
+            asked=asked,
+            source=chosen.source,
+            parameters=chosen.parameters,
+            seed=self.seed,
+            oracle=self.oracle,
+            points=there.points if there is not None and there.asked == asked else {},
+        )
+
+    def _asked(self, chosen: Chosen[Attack]) -> str:
+        questions = [(role, examples_digest(self.examples.get(role, ()))) for role in SPLITS]
+        how = (chosen.name, chosen.source, sorted(chosen.parameters.items()), self.seed)
+        asked = digest(questions, how, self.recipe.format.model_dump(), self.recipe.max_new_tokens)
+        return asked if self.redactor is None else self.redactor.hash("audit", asked)
+
+    def _write(self, chosen: Chosen[Attack], point: str, whom: str, records: Sequence[Record], seconds: float) -> None:
+        """Records first, so that the file that names them is true."""
+        measures: list[Measure] = []
+        for split in (str(s) for s in SPLITS if s in self.examples):
+            measures += attack_measures([r for r in records if r.split == split], split)
+        kept = f"audits/{chosen.name}/{point}.jsonl"
+        (self.folder / kept).parent.mkdir(parents=True, exist_ok=True)
+        write_records(self.folder / kept, records if self.redactor is None else map(self.redactor.record, records))
+        audit = self._kept(chosen)
+        found = Attacked(model=whom, records=kept, measures=tuple(measures), seconds=seconds)
+        replace(audit, points={**audit.points, point: found}).save(self._file(chosen))
+
+
+def _said(record: object) -> str:
+    return f"a record of '{record.split}'" if isinstance(record, Record) else f"a {type(record).__name__}"

@@ -1,0 +1,122 @@
+"""Analyses what changed between the models of a finished run; resumable by analysis."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from forgetting.analysis import ANALYSES, Compared, Findings
+from forgetting.analysis.compared import Against
+from forgetting.core.digest import digest, examples_digest
+from forgetting.core.errors import RunError
+from forgetting.core.progress import SILENT, Voice
+from forgetting.models.unchanged import Snapshot
+from forgetting.models.view import View
+from forgetting.pipeline.finished_run.examples import FACTS, data_of, examples_of
+from forgetting.pipeline.finished_run.models import models_of, oracle_of, recipe_of
+from forgetting.pipeline.finished_run.plugged import chosen, watched
+from forgetting.pipeline.run.ownership import locked
+from forgetting.runs.audits import Analysed
+from forgetting.runs.redact import redactor_of
+from forgetting.runs.results import Results
+from forgetting.token_selection.model_view import ModelView
+
+
+def analyse(
+    folder: Path,
+    *,
+    of: Sequence[str] = (),
+    settings: Mapping[str, Mapping[str, Any]] | None = None,
+    against: Against = "before",
+    oracle: str | None = None,
+    facts: int = FACTS,
+    voice: Voice = SILENT,
+) -> list[Analysed]:
+    """Runs each analysis on the models before and after the run, and gives what it found.
+
+    `analyses/NAME.json` is written after each (`NAME+oracle.json` against the oracle); what is there for the same
+    models, examples and parameters is not computed again. It holds numbers and no texts.
+
+    Args:
+        folder: a finished run's.
+        of: names of analyses; none: all that there are.
+        settings: parameters by the analysis' name.
+        against: the model that changes are counted from.
+        oracle: a model that never saw the forget set; None: the run's own, if it has one. Loaded only if changes are
+            counted from it.
+        facts: at most so many forget examples.
+        voice: where progress and notes go.
+
+    Raises:
+        RecipeError: an unknown analysis, or a parameter that it does not take.
+        RunError: no finished run, changed data, no oracle where one is needed, or an analysis that fails or changes a
+            model.
+        DataError: data that cannot be read.
+    """
+    recipe = recipe_of(folder)
+    asked = chosen(ANALYSES, of, settings or {})
+    data = data_of(folder, recipe)
+    examples = examples_of(recipe, data, facts=facts)
+    name = (oracle or oracle_of(recipe, data, voice)) if against == "oracle" else None
+    if against == "oracle" and name is None:
+        raise RunError(f"{folder}: the run has no oracle; name a model with --oracle, or compare with the one before")
+    with locked(folder):
+        models = {model.point: model for model in models_of(folder, recipe, oracle=name, voice=voice)}
+        views = {point: model.view for point, model in models.items()}
+        compared = Compared(
+            before=views["before"],
+            after=views["after"],
+            oracle=views.get("oracle"),
+            tokenizer=models["after"].tokenizer,
+            examples=examples,
+            against=against,
+            formatting=recipe.format,
+            voice=voice,
+        )
+        whom = [(point, _fingerprint(view)) for point, view in views.items()]
+        shown = [(role, examples_digest(members)) for role, members in examples.items()]
+        snapshots: list[Snapshot] = []
+        found = []
+        for one in asked:
+            key = digest(whom, shown, against, one.name, one.source, sorted(one.parameters.items()), recipe.format)
+            key = _keyed(folder, key)
+            file = folder / "analyses" / f"{one.name}{'' if against == 'before' else f'+{against}'}.json"
+            there = Analysed.load(file)
+            if there is not None and there.key == key:
+                voice.say(f"{one.name}: finished already")
+                found.append(there)
+                continue
+            voice.say(f"{one.name}: comparing the model after with the one {against}")
+            began = time.perf_counter()
+            named = {point: view.model for point, view in views.items()}
+            findings = watched(one, named, partial(one.call, compared), snapshots)
+            if not isinstance(findings, Findings):
+                raise RunError(f"the {one} gave a {type(findings).__name__}, not findings; mend it, or leave it out")
+            found.append(
+                Analysed(
+                    analysis=one.name,
+                    key=key,
+                    source=one.source,
+                    parameters=one.parameters,
+                    against=against,
+                    measures=findings.measures,
+                    series=findings.series,
+                    seconds=time.perf_counter() - began,
+                )
+            )
+            found[-1].save(file)
+    (folder / ".lock").unlink(missing_ok=True)
+    return found
+
+
+def _fingerprint(view: View) -> str:
+    return ModelView(view.model, view.adapters).fingerprint()
+
+
+def _keyed(folder: Path, key: str) -> str:
+    """Of a run whose files hold no texts, only who has its key can find out what was analysed."""
+    results = Results.load(folder)
+    return redactor_of(folder.parent).hash("analysis", key) if results.redacted or results.purged else key

@@ -1,0 +1,78 @@
+"""The examples of a finished run by role: what it forgot, what it kept, and what it never saw."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from forgetting.benchmarks.registry import get_suite
+from forgetting.core.example import Example, Role
+from forgetting.core.progress import SILENT
+from forgetting.data.examples import overlap
+from forgetting.pipeline.run.ownership import check_data
+from forgetting.pipeline.run.prepare import StageData, load_data
+from forgetting.pipeline.run.suites import VERBATIM
+from forgetting.recipe import Recipe
+
+FACTS = 400
+"""Forget examples that are looked at unless another number is asked for."""
+_FEWEST_OTHERS = 100
+"""Of other roles as many examples as of the forget set, but not fewer than this."""
+
+
+def data_of(folder: Path, recipe: Recipe) -> dict[str, StageData]:
+    """The data of every stage, as the run began with them.
+
+    Raises:
+        DataError: a file or row that cannot be read.
+        RunError: the data changed since the run began.
+    """
+    data = load_data(recipe, SILENT)
+    check_data(folder, data)
+    return data
+
+
+def examples_of(recipe: Recipe, data: Mapping[str, StageData], *, facts: int = FACTS) -> dict[str, tuple[Example, ...]]:
+    """By role, the examples of all stages, once each: `forget`, `retain`, `holdout`, `train`. Empty roles are left out.
+
+    Where the recipe has no holdout data, those of its suites are taken. Retain and holdout examples that stand in the
+    forget set too, or are of the same group as one there, are left out. Long roles are sampled, the same ones for any
+    run of these data.
+
+    Args:
+        recipe: the run's.
+        data: of its stages, see `data_of`.
+        facts: at most so many forget examples.
+    """
+    roles = (Role.FORGET, Role.RETAIN, Role.HOLDOUT, Role.TRAIN)
+    found: dict[str, list[Example]] = {str(role): _of_role(data, role) for role in roles}
+    found[Role.HOLDOUT] = found[Role.HOLDOUT] or _shipped(recipe, Role.HOLDOUT)
+    forget = found[Role.FORGET]
+    for role in (Role.RETAIN, Role.HOLDOUT):
+        found[role] = _without(found[role], forget)
+    kept = {role: _sample(members, facts) for role, members in found.items() if members}
+    others = max(len(kept.get(Role.FORGET, ())), _FEWEST_OTHERS) if forget else facts
+    return {role: members if role == Role.FORGET else _sample(members, others) for role, members in kept.items()}
+
+
+def _of_role(data: Mapping[str, StageData], role: str) -> list[Example]:
+    return list({e.id: e for d in data.values() for e in d.examples.get(role, ())}.values())
+
+
+def _shipped(recipe: Recipe, role: str) -> list[Example]:
+    """The examples that the recipe's suites bring for a role."""
+    named = recipe.evaluate.values() if isinstance(recipe.evaluate, dict) else recipe.evaluate
+    return [e for name in named if name != VERBATIM for e in get_suite(name).data.get(role, ())]
+
+
+def _without(examples: Sequence[Example], others: Sequence[Example]) -> list[Example]:
+    same = {e.id for e in overlap(examples, others)}
+    clusters = {e.cluster for e in others}
+    return [e for e in examples if e.id not in same and e.cluster not in clusters]
+
+
+def _sample(examples: Sequence[Example], limit: int) -> tuple[Example, ...]:
+    """The first `limit` of a fixed shuffle, in their own order."""
+    chosen = random.Random(0).sample(range(len(examples)), len(examples))[:limit]
+    return tuple(examples[i] for i in sorted(chosen))

@@ -1,0 +1,132 @@
+"""The models of a finished run: before it, after its stages, after it, and the oracle."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from peft import PeftModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from forgetting.core.errors import ModelError, RunError
+from forgetting.core.folder import is_complete
+from forgetting.core.progress import SILENT, Voice
+from forgetting.models.adapters import active_adapters, add_saved, is_adapter
+from forgetting.models.loading import LoadedModel, load_model
+from forgetting.models.view import View
+from forgetting.pipeline.run.prepare import StageData
+from forgetting.pipeline.run.run import device_of, load
+from forgetting.pipeline.run.stage import handed_over
+from forgetting.pipeline.run.suites import suite_of
+from forgetting.recipe import Recipe, Stage, load_recipe
+
+_AFTER = "saved-after"
+"""The name under which the run's adapter lies on the base."""
+
+
+@dataclass(frozen=True, eq=False)
+class RunModel:
+    """One model of a run."""
+
+    point: str
+    """`before`, `after STAGE`, `after` or `oracle`."""
+    view: View
+    tokenizer: PreTrainedTokenizerBase
+
+
+def recipe_of(folder: Path) -> Recipe:
+    """The recipe of a finished run.
+
+    Raises:
+        RunError: no such folder, no run in it, or no model left in it.
+    """
+    if not folder.is_dir():
+        raise RunError(f"{folder}: no such run folder; name the folder of a finished run")
+    if not (folder / "recipe.yaml").is_file():
+        raise RunError(f"{folder}: no recipe.yaml in it, so it is not a run; name a run's folder")
+    if not _holds_model(folder / "model"):
+        raise RunError(f"{folder}: holds no model (not finished, or purged); finish the run, or name another")
+    return load_recipe(str(folder / "recipe.yaml"))
+
+
+def oracle_of(recipe: Recipe, data: Mapping[str, StageData], voice: Voice = SILENT) -> str | None:
+    """The model that a run names, or its suite ships, as one that never saw the forget set; None: there is none.
+
+    Where the recipe names records instead of a model, that is reported.
+    """
+    if recipe.oracle is not None and recipe.oracle.endswith(".jsonl"):
+        voice.say(f"{recipe.oracle}: the run's oracle is a file of records, not a model; name one with --oracle")
+        return None
+    shipped = suite_of(recipe, data).oracle
+    return recipe.oracle or (None if shipped is None else str(shipped))
+
+
+def models_of(
+    folder: Path, recipe: Recipe, *, stages: bool = False, oracle: str | None = None, voice: Voice = SILENT
+) -> Iterator[RunModel]:
+    """The model before the run, after its stages, after it, and the oracle, one after the other.
+
+    The base is loaded once. A run that ends with an adapter gives views of it: `before` and `after` stay valid, while
+    the view after a stage is that stage's only until the next one is given. Of models that were tuned in full each is
+    loaded when its turn comes, and the one before it let go, unless whoever asks holds it.
+
+    Args:
+        folder: a finished run's, see `recipe_of`.
+        recipe: the run's own.
+        stages: the models between the stages too, as far as they are kept; the others are reported.
+        oracle: a model by folder, hub id or the name of a suite that ships one; given last.
+        voice: where stages that are not kept are reported.
+
+    Raises:
+        RunError: a model that the run began with, or the oracle, cannot be loaded.
+    """
+    base = _loaded(recipe.model, recipe, f"{folder}: the model that the run began with is no longer there")
+    tokenizer = base.tokenizer
+    model: PreTrainedModel | PeftModel = base.model
+    del base
+    yield RunModel("before", View(model), tokenizer)
+    known = True  # whether `model` is what the next stage began with
+    for stage in recipe.stages[:-1] if stages else ():
+        if stage.is_aside:
+            continue
+        kept, whole = folder / "stages" / stage.name, _leaves_whole(stage)
+        known = _holds_model(kept / "model") if whole else known and is_complete(kept / "last")
+        if not known:
+            voice.say(f"stage {stage.name}: its weights are no longer kept; it is left out")
+            continue
+        if whole:
+            del model
+            model = load_model(kept / "model", dtype=recipe.dtype, device=device_of(recipe)).model
+        else:
+            owner = recipe.adapter_of(stage)
+            adapter = None if owner == stage.name else owner
+            model = handed_over(stage, model, kept, recipe.seed_of(stage), recipe.dtype, adapter)
+        yield RunModel(f"after {stage.name}", View(model, active_adapters(model)), tokenizer)
+    if is_adapter(folder / "model"):  # of the base: a run that changed the base's weights saves a whole model
+        model = add_saved(model, folder / "model", name=_AFTER)
+        yield RunModel("after", View(model, (_AFTER,)), tokenizer)
+        del model
+    else:
+        del model
+        last = load_model(folder / "model", dtype=recipe.dtype, device=device_of(recipe))
+        yield RunModel("after", View(last.model), last.tokenizer)
+        del last
+    if oracle is not None:
+        other = _loaded(oracle, recipe, f"{oracle}: the oracle cannot be loaded")
+        yield RunModel("oracle", View(other.model), other.tokenizer)
+
+
+def _leaves_whole(stage: Stage) -> bool:
+    return stage.between == "merge" or stage.adapter_or_full.kind == "full"
+
+
+def _holds_model(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in ("config.json", "adapter_config.json"))
+
+
+def _loaded(name: str, recipe: Recipe, problem: str) -> LoadedModel:
+    try:
+        return load(name, recipe)
+    except ModelError as error:
+        raise RunError(f"{problem}: {error}") from error

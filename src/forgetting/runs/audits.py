@@ -1,0 +1,105 @@
+"""What audits and analyses leave in a run folder: one JSON file each, as typed values."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from forgetting.core.errors import RunError
+from forgetting.core.folder import write_text
+from forgetting.core.measure import Measure
+from forgetting.core.series import Series
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attacked:
+    """One model under one attack."""
+
+    model: str
+    """Digest of the model's weights."""
+    records: str
+    """Path of the record file inside the run folder: one record for every try at every question."""
+    measures: tuple[Measure, ...]
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audit:
+    """One attack on the models of a run."""
+
+    attack: str
+    asked: str
+    """Digest of the questions and of how they were asked: the same for all models here."""
+    source: str = ""
+    """The package that the attack comes from."""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    oracle: str | None = None
+    """Which model the oracle is; None: there is none."""
+    points: Mapping[str, Attacked] = field(default_factory=dict)
+    """By `before`, `after` and `oracle`; those that are finished."""
+
+    @classmethod
+    def load(cls, file: Path) -> Audit | None:
+        """What the file holds; None where there is none.
+
+        Raises:
+            RunError: it does not hold an audit.
+        """
+        return _read(_AUDIT, file)
+
+    def save(self, file: Path) -> None:
+        """Writes the file, whole or not at all."""
+        write_text(file, json.dumps(asdict(self), indent=1, ensure_ascii=False))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Analysed:
+    """One analysis of the models of a run."""
+
+    analysis: str
+    key: str
+    """Digest of the models, the examples and the analysis: equal keys give equal measures."""
+    source: str = ""
+    """The package that the analysis comes from."""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    against: str = "before"
+    """Which model the changes are counted from."""
+    measures: tuple[Measure, ...] = ()
+    series: tuple[Series, ...] = ()
+    seconds: float = 0.0
+
+    @classmethod
+    def load(cls, file: Path) -> Analysed | None:
+        """What the file holds; None where there is none.
+
+        Raises:
+            RunError: it does not hold an analysis.
+        """
+        return _read(_ANALYSED, file)
+
+    def save(self, file: Path) -> None:
+        """Writes the file, whole or not at all."""
+        write_text(file, json.dumps(asdict(self), indent=1, ensure_ascii=False))
+
+
+_AUDIT = TypeAdapter(Audit)
+_ANALYSED = TypeAdapter(Analysed)
+
+
+def _read(kind: TypeAdapter[T], file: Path) -> T | None:
+    if not file.is_file():
+        return None
+    try:
+        return kind.validate_json(file.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "the file"
+        raise RunError(f"{file}: {place}: {first['msg'].lower()}; remove the file and start again") from error
