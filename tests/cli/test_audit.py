@@ -1,0 +1,54 @@
+"""`forget audit`: a table of what each model gives away, or one JSON document."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command import command
+
+
+def test_a_run_is_audited(recipe_file: Path, world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command(capsys, "run", recipe_file, "duration=2 steps")[0] == 0
+    run = tmp_path / "runs" / "run"
+    asked = ("audit", run, "sample.n=3", "--attacks", "sample", "--oracle", world / "model", "--facts", 5)
+    code, out, err = command(capsys, *asked)
+    assert code == 0
+    header, *rows = out.strip().splitlines()
+    assert header.split() == ["attack", "split", "measure", "before", "after", "oracle", "n"]
+    assert [row.split()[:3] for row in rows[:2]] == [["sample", "forget", "leak@1"], ["sample", "forget", "leak@3"]]
+    assert rows[0].split()[-1] == "5"
+    assert "sample: attacking the model after" in err
+    code, out, err = command(capsys, *asked, "--json")
+    (found,) = json.loads(out)["audits"]
+    assert (code, err, found["parameters"]["n"]) == (0, "", 3)
+    assert list(found["points"]) == ["before", "after", "oracle"]
+    assert found["points"]["before"]["measures"][0]["count"] == 5
+
+
+def test_attacks_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    found = {a["name"]: a for a in json.loads(command(capsys, "attacks", "--json")[1])}
+    assert found["sample"]["parameters"]["n"] == 32 and found["sample"]["source"] == "forgetting"
+    assert "shots=5 draws=3" in command(capsys, "attacks")[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("none",), "none: no such run folder"),
+        ((".",), "no recipe.yaml in it"),
+        ((".", "sample=3"), "write NAME.PARAMETER=VALUE"),
+    ],
+)
+def test_a_mistake_is_one_line_and_code_2(
+    arguments: tuple[str, ...],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, err = command(capsys, "audit", *arguments)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith("forget: ") and message in err
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,98 @@
+"""Analyses of a run: what they write, that they resume, and that a model is left as it was."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from forgetting.analysis import ANALYSES, Compared, Findings
+from forgetting.core.errors import RecipeError, RunError
+from forgetting.core.progress import Voice
+from forgetting.models.loading import load_model
+from forgetting.pipeline.finished_run.analyse import analyse
+from forgetting.pipeline.finished_run.purge import purge
+from forgetting.runs.audits import Analysed
+from tests.pipeline.finished_run.test_ask import made
+
+STAGE = [{"method": "graddiff", "adapter": {"rank": 2}}]
+
+
+@pytest.fixture
+def folder(world: Path, tmp_path: Path) -> Path:
+    return made(world, tmp_path / "runs", "run", STAGE)
+
+
+def test_each_writes_its_file_and_is_not_computed_again(folder: Path) -> None:
+    said: list[str] = []
+    found = analyse(folder, voice=Voice(say=said.append))
+    assert [a.analysis for a in found] == ["shifts", "weights"]
+    assert [Analysed.load(folder / "analyses" / f"{a.analysis}.json") for a in found] == found
+    assert not (folder / ".lock").exists()
+    keys = {m.key: m for a in found for m in a.measures}
+    assert keys["forget/delta_logp_first"].count == 12 and keys["retain/delta_logp_first"].count == 16
+    assert 0 < keys["all/relative_change"].value < 1  # type: ignore[operator]
+    before = [file.read_bytes() for file in sorted((folder / "analyses").iterdir())]
+    said.clear()
+    assert analyse(folder, voice=Voice(say=said.append)) == found
+    assert said == ["shifts: finished already", "weights: finished already"]
+    assert [file.read_bytes() for file in sorted((folder / "analyses").iterdir())] == before
+    said.clear()
+    assert analyse(folder, of=["shifts"], facts=5, voice=Voice(say=said.append))[0].measures[0].count == 5
+    assert said == ["shifts: comparing the model after with the one before"]
+
+
+def test_after_an_adapter_alone_the_weights_moved_as_the_saved_adapter_says(folder: Path, world: Path) -> None:
+    (found,) = analyse(folder, of=["weights"])
+    base, tuned = (load_model(m, dtype="float32").model.state_dict() for m in (world / "model", folder / "model"))
+    matrices = [n for n, w in base.items() if w.dim() == 2 and "lm_head" not in n]
+    change = sum(float((tuned[n].double() - base[n].double()).square().sum()) for n in matrices)
+    size = sum(float(base[n].double().square().sum()) for n in matrices)
+    measure = next(m for m in found.measures if m.key == "all/relative_change")
+    assert (measure.value, measure.count) == (pytest.approx((change / size) ** 0.5, rel=1e-4), len(matrices))
+
+
+def test_against_the_oracle_has_its_own_file_and_needs_one(folder: Path, world: Path) -> None:
+    with pytest.raises(RunError, match="the run has no oracle; name a model with --oracle"):
+        analyse(folder, against="oracle")
+    (found,) = analyse(folder, of=["weights"], against="oracle", oracle=str(world / "model"))
+    assert found.against == "oracle" and (folder / "analyses" / "weights+oracle.json").is_file()
+    (other,) = analyse(folder, of=["weights"])
+    pairs = zip(found.measures, other.measures, strict=True)  # that oracle is the model before
+    assert all(a.value == pytest.approx(b.value, rel=1e-3) for a, b in pairs if a.name == "relative_change")
+
+
+def test_one_that_changes_a_model_is_reported_and_leaves_no_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ANALYSES, "_entries", dict(ANALYSES._entries))
+
+    def broken(compared: Compared) -> Findings:
+        next(compared.after.model.parameters()).data.zero_()
+        return Findings(measures=())
+
+    ANALYSES.register("broken")(lambda: broken)
+    ANALYSES.register("wrong")(lambda: lambda compared: 3)
+    with pytest.raises(RunError, match=r"the analysis 'broken' of tests changed the weight .* of the model before"):
+        analyse(folder, of=["broken"])
+    with pytest.raises(RunError, match=r"the analysis 'wrong' of tests gave a int, not findings"):
+        analyse(folder, of=["wrong"])
+    assert not (folder / "analyses").exists()
+    with pytest.raises(RecipeError, match="unknown analysis 'weight'; did you mean 'weights'"):
+        analyse(folder, of=["weight"])
+
+
+def test_no_text_is_written_and_a_purged_run_can_still_be_analysed(folder: Path) -> None:
+    plain = analyse(folder)
+    purge(folder)
+    again = analyse(folder)
+    assert [a.measures for a in again] == [a.measures for a in plain]
+    assert {a.key for a in again}.isdisjoint({a.key for a in plain})
+    for file in (folder / "analyses").iterdir():
+        assert "guest" not in file.read_text() and "lane" not in file.read_text()
+        json.loads(file.read_text())
+
+
+def test_a_run_without_a_model_is_one_line(folder: Path) -> None:
+    recipe = yaml.safe_load((folder / "recipe.yaml").read_text())
+    (folder / "recipe.yaml").write_text(yaml.safe_dump({**recipe, "model": str(folder / "gone")}, sort_keys=False))
+    with pytest.raises(RunError, match="the model that the run began with is no longer there"):
+        analyse(folder)
