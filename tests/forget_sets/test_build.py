@@ -12,12 +12,12 @@ import pytest
 from forgetting.core.errors import DataError, ForgettingError, RecipeError, RunError
 from forgetting.data.examples import load_examples
 from forgetting.data.source import Source
-from forgetting.forget_sets.build import Embedding, build_cosine, build_mixed, build_select
+from forgetting.forget_sets.build import Draw, Embedding, Review, Rule, build_cosine, build_mixed, build_select
 from forgetting.forget_sets.builders.embedding import Vectors
-from forgetting.forget_sets.files import source_of
+from forgetting.forget_sets.files import Sides, source_of
 from tests.conftest import write_rows
+from tests.golden import REAL_DATA, needs
 
-DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 THINGS = [a + b for a in ("sea", "hill", "moon", "road", "iron") for b in ("stone", "side", "light", "folk")]
 
 
@@ -52,7 +52,7 @@ def medical(folder: Path) -> str:
 
 def test_select_leaves_rows_provenance_page_and_review(folder: Path) -> None:
     out = folder / "forget.jsonl"
-    said = build_select(str(folder / "novels.jsonl"), [medical(folder)], out, evaluation=[str(folder / "test.jsonl")])
+    said = build_select(Sides(str(folder / "novels.jsonl"), [medical(folder)], [str(folder / "test.jsonl")]), out)
     rows = load_examples(Source(path=str(out)))
     assert len(rows) == said["counts"]["chosen"] == 80
     assert all(e.fields["shelf"] == 3 and e.fields["domain_words"] <= 0.05 for e in rows)
@@ -88,13 +88,13 @@ def test_select_leaves_rows_provenance_page_and_review(folder: Path) -> None:
 def test_an_edited_review_is_taken_back_and_never_overwritten(folder: Path) -> None:
     out, review = folder / "forget.jsonl", folder / "forget.review.csv"
     novels, domain = str(folder / "novels.jsonl"), [medical(folder)]
-    build_select(novels, domain, out)
-    build_select(novels, domain, out)  # the same again is no loss
+    build_select(Sides(novels, domain), out)
+    build_select(Sides(novels, domain), out)  # the same again is no loss
     text = review.read_text().replace(",no,", ",yes,").replace(",yes,0.0,", ",no,0.0,", 1)
     review.write_text(text)
     with pytest.raises(RunError, match=r"forget\.review\.csv: holds a review that may have been edited; give it back"):
-        build_select(novels, domain, out)
-    said = build_select(novels, domain, out, review=review)
+        build_select(Sides(novels, domain), out)
+    said = build_select(Sides(novels, domain), out, review=Review(review))
     assert said["counts"]["changed_by_review"] == 2
     assert said["counts"]["chosen"] == 80
     assert "insulin" in out.read_text()
@@ -107,10 +107,10 @@ def test_an_edited_review_is_taken_back_and_never_overwritten(folder: Path) -> N
 
 
 def test_a_review_may_be_jsonl_and_what_is_kept_may_be_drawn_from(folder: Path) -> None:
-    novels, domain, review = str(folder / "novels.jsonl"), [medical(folder)], folder / "review.jsonl"
-    first = build_select(novels, domain, folder / "a.jsonl", review_out=review, count=10, seed=1)
-    again = build_select(novels, domain, folder / "b.jsonl", review=review, count=10, seed=1)
-    other = build_select(novels, domain, folder / "c.jsonl", review=review, count=10, seed=2)
+    sides, review = Sides(str(folder / "novels.jsonl"), [medical(folder)]), folder / "review.jsonl"
+    first = build_select(sides, folder / "a.jsonl", review=Review(out=review), draw=Draw(10, 1))
+    again = build_select(sides, folder / "b.jsonl", review=Review(review), draw=Draw(10, 1))
+    other = build_select(sides, folder / "c.jsonl", review=Review(review), draw=Draw(10, 2))
     assert first["counts"]["kept"] == 80
     assert (folder / "a.jsonl").read_text() == (folder / "b.jsonl").read_text()
     assert first["output"]["sha256"] == again["output"]["sha256"] != other["output"]["sha256"]
@@ -120,13 +120,11 @@ def test_a_review_may_be_jsonl_and_what_is_kept_may_be_drawn_from(folder: Path) 
 def test_mixed_says_where_each_row_is_from_and_what_of_it_will_be_measured(folder: Path) -> None:
     out = folder / "mixed.jsonl"
     said = build_mixed(
-        str(folder / "novels.jsonl"),
-        [medical(folder)],
+        Sides(str(folder / "novels.jsonl"), [medical(folder)], [medical(folder)]),
         out,
         count=12,
         domain_count=5,
         seed=2,
-        evaluation=[medical(folder)],
     )
     rows = load_examples(Source(path=str(out)))
     assert [e.form for e in rows].count("qa") == 5
@@ -140,13 +138,13 @@ def test_mixed_says_where_each_row_is_from_and_what_of_it_will_be_measured(folde
 
 def test_cosine_by_an_embedder_and_by_what_it_stored_choose_the_same(folder: Path) -> None:
     novels, domain = str(folder / "novels.jsonl"), [medical(folder)]
-    said = build_cosine(novels, domain, folder / "a.jsonl", count=9, embedding=Embedding(Hashed()))
+    said = build_cosine(Sides(novels, domain), folder / "a.jsonl", count=9, embedding=Embedding(Hashed()))
     sides = {"general": [novels], "domain": domain}
     for side, places in sides.items():
         texts = ["\n".join(filter(None, (e.prompt, e.response))) for p in places for e in load_examples(source_of(p))]
         np.save(folder / f"{side}.npy", Hashed().embed(texts))
     files = Embedding(general=folder / "general.npy", domain=folder / "domain.npy")
-    again = build_cosine(novels, domain, folder / "b.jsonl", count=9, embedding=files)
+    again = build_cosine(Sides(novels, domain), folder / "b.jsonl", count=9, embedding=files)
     assert (folder / "a.jsonl").read_text() == (folder / "b.jsonl").read_text()
     rows = [json.loads(line) for line in (folder / "a.jsonl").read_text().splitlines()]
     far = [row["domain_distance"] for row in rows]
@@ -154,7 +152,7 @@ def test_cosine_by_an_embedder_and_by_what_it_stored_choose_the_same(folder: Pat
     assert round(said["counts"]["cut_at"], 6) == far[-1]
     assert said["embedder"] == {"name": "hashed"}
     assert [s["role"] for s in again["sources"][-2:]] == ["general_file", "domain_file"]
-    near = build_cosine(novels, domain, folder / "n.jsonl", count=1, embedding=files, nearest=True)
+    near = build_cosine(Sides(novels, domain), folder / "n.jsonl", count=1, embedding=files, nearest=True)
     assert near["counts"]["cut_at"] < far[-1]
     assert {name: sum(counts) for name, counts in said["separation"][0]["counts"].items()} == {
         "chosen": 9,
@@ -165,7 +163,7 @@ def test_cosine_by_an_embedder_and_by_what_it_stored_choose_the_same(folder: Pat
 
 def test_select_by_distance_too_draws_both_measures(folder: Path) -> None:
     said = build_select(
-        str(folder / "novels.jsonl"), [medical(folder)], folder / "f.jsonl", embedding=Embedding(Hashed())
+        Sides(str(folder / "novels.jsonl"), [medical(folder)]), folder / "f.jsonl", embedding=Embedding(Hashed())
     )
     assert len(said["separation"]) == 2
     assert (folder / "f.html").read_text().count("<svg") == 2
@@ -175,8 +173,8 @@ def test_select_by_distance_too_draws_both_measures(folder: Path) -> None:
 def test_one_id_for_different_texts_is_refused(folder: Path) -> None:
     rows = [{"id": i % 5, "text": f"{thing} stands there"} for i, thing in enumerate(THINGS)]
     twice = write_rows(folder / "twice.jsonl", rows)
-    with pytest.raises(DataError, match="stands in rows that say different things; make ids unique"):
-        build_cosine(str(twice), [medical(folder)], folder / "f.jsonl", count=3, embedding=Embedding(Hashed()))
+    with pytest.raises(DataError, match="is that of rows with different texts; make ids unique"):
+        build_cosine(Sides(str(twice), [medical(folder)]), folder / "f.jsonl", count=3, embedding=Embedding(Hashed()))
     assert not (folder / "f.jsonl").exists()
 
 
@@ -184,7 +182,7 @@ def test_one_id_for_different_texts_is_refused(folder: Path) -> None:
     ("place", "message"),
     [
         ("{path: a.jsonl, colums: {}}", "colums: unknown key; did you mean 'columns'"),
-        ("{path: a.jsonl", "is no source"),
+        ("{path: a.jsonl", "not a source"),
         ("{path: a.jsonl, hub: b/c}", "give exactly one of path, hub and suite"),
         ("{suite: lab}", "builders read files and hub datasets"),
         ("{path: a.jsonl, share: 0.5}", "share has no meaning for a builder"),
@@ -201,10 +199,9 @@ def test_the_output_is_a_file_of_its_own(folder: Path, out: str, review: str | N
     before = sorted(folder.iterdir())
     with pytest.raises(ForgettingError, match=r"name another file, ending in \.jsonl"):
         build_select(
-            str(folder / "novels.jsonl"),
-            [medical(folder)],
+            Sides(str(folder / "novels.jsonl"), [medical(folder)]),
             folder / out,
-            review_out=None if review is None else folder / review,
+            review=Review(out=None if review is None else folder / review),
         )
     assert sorted(folder.iterdir()) == before
 
@@ -217,31 +214,32 @@ def test_when_nothing_is_kept_nothing_is_written(folder: Path) -> None:
     np.save(folder / "one.npy", far)
     with pytest.raises(DataError, match="nothing of the general corpus is kept"):
         build_select(
-            str(general),
-            [str(texts)],
+            Sides(str(general), [str(texts)]),
             folder / "f.jsonl",
             embedding=Embedding(Hashed(), general=folder / "one.npy"),
-            least_distance=2.0,
+            rule=Rule(least_distance=2.0),
         )
     assert sorted(p for p in folder.iterdir() if p.name != "one.npy") == before
 
 
-@pytest.mark.skipif(not DATA.is_dir(), reason="the real data are not here")
+@needs(REAL_DATA)
 def test_novels_stand_apart_from_word_problems_by_their_words(tmp_path: Path) -> None:
     said = build_select(
-        f"{{path: {DATA / 'text/lambada_bookcorpus.jsonl.gz'}, limit: 500}}",
-        [f"{{path: {DATA / 'domain/gsm8k_train.jsonl.gz'}, limit: 500}}"],
+        Sides(
+            f"{{path: {REAL_DATA / 'text/lambada_bookcorpus.jsonl.gz'}, limit: 500}}",
+            [f"{{path: {REAL_DATA / 'domain/gsm8k_train.jsonl.gz'}, limit: 500}}"],
+            [str(REAL_DATA / "domain/gsm8k_test.jsonl.gz")],
+        ),
         tmp_path / "f.jsonl",
-        evaluation=[str(DATA / "domain/gsm8k_test.jsonl.gz")],
     )
     assert said["counts"]["kept"] > 400
     assert said["counts"]["domain_kept_by_the_rule"] < 5
     assert all((o["exact"], o["near"]) == (0, 0) for o in said["overlaps"])
 
 
-@pytest.mark.skipif(not DATA.is_dir(), reason="the real data are not here")
+@needs(REAL_DATA)
 def test_a_mixture_with_humaneval_holds_what_humaneval_measures(tmp_path: Path) -> None:
-    code = f"{{path: {DATA / 'domain/humaneval.jsonl.gz'}, columns: {{response: canonical_solution}}}}"
-    novels = f"{{path: {DATA / 'text/lambada_bookcorpus.jsonl.gz'}, limit: 200}}"
-    said = build_mixed(novels, [code], tmp_path / "f.jsonl", count=80, domain_count=20, evaluation=[code])
+    code = f"{{path: {REAL_DATA / 'domain/humaneval.jsonl.gz'}, columns: {{response: canonical_solution}}}}"
+    novels = f"{{path: {REAL_DATA / 'text/lambada_bookcorpus.jsonl.gz'}, limit: 200}}"
+    said = build_mixed(Sides(novels, [code], [code]), tmp_path / "f.jsonl", count=80, domain_count=20)
     assert [(o["with"], o["exact"]) for o in said["overlaps"]] == [("domain", 20), ("evaluation", 20)]

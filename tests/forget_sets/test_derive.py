@@ -14,7 +14,7 @@ from forgetting.core.progress import Voice
 from forgetting.data.derived import Retained, is_supported, question_in, why_no_paraphrase
 from forgetting.data.examples import load_examples
 from forgetting.data.source import Source
-from forgetting.forget_sets.derive import derive
+from forgetting.forget_sets.derive import Wanted, derive
 from forgetting.forget_sets.writer import Writer
 from forgetting.pipeline.run.plan import check
 from forgetting.recipe import load_recipe
@@ -67,7 +67,7 @@ def test_what_is_usable_is_kept_and_says_where_it_is_from(
         },
     )
     out = tmp_path / "out"
-    found = derive(str(docs), str(world / "model"), out, retain=1, questions=2, paraphrases=2, tokens=30)
+    found = derive(str(docs), str(world / "model"), out, Wanted(retain=1, questions=2, paraphrases=2, tokens=30))
     by = {"by": str(world / "model"), "from": "ferry.txt"}
     (question,) = rows(out / "questions.jsonl")
     assert (question["prompt"], question["response"]) == ("When did the ferry leave?", "At nine in the morning")
@@ -88,14 +88,14 @@ def test_the_same_seed_writes_the_same_and_another_other_text(world: Path, docs:
     model = str(world / "model")
     texts = []
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-        derive(str(docs), model, tmp_path / name, retain=4, questions=0, paraphrases=0, tokens=24, seed=seed)
+        derive(str(docs), model, tmp_path / name, Wanted(retain=4, questions=0, paraphrases=0, tokens=24, seed=seed))
         texts.append((tmp_path / name / "retain.jsonl").read_text())
     assert texts[0] == texts[1] != texts[2]
 
 
 def test_a_model_that_follows_nothing_is_said_to_and_leaves_nothing(world: Path, docs: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"model: nothing that it wrote can be used \(questions: 1 no question"):
-        derive(str(docs), str(world / "model"), tmp_path / "out", retain=0, temperature=0, tokens=8)
+        derive(str(docs), str(world / "model"), tmp_path / "out", Wanted(retain=0, temperature=0, tokens=8))
     assert not list(tmp_path.glob("*out*"))
 
 
@@ -107,7 +107,7 @@ def test_an_interrupted_writer_leaves_nothing(
 
     monkeypatch.setattr(Writer, "written", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        derive(str(docs), str(world / "model"), tmp_path / "out")
+        derive(str(docs), str(world / "model"), tmp_path / "out", Wanted())
     assert [p.name for p in tmp_path.iterdir()] == ["docs"]
 
 
@@ -116,7 +116,7 @@ def test_a_forget_set_of_questions_gets_its_questions_in_other_words(
 ) -> None:
     Scripted(monkeypatch, {"paraphrases": [" In which place does guest 0 live now?"]})
     source = Source(path=str(world / "forget.jsonl"), limit=1)
-    derive(source, str(world / "model"), tmp_path / "out", retain=0, tokens=20)
+    derive(source, str(world / "model"), tmp_path / "out", Wanted(retain=0, tokens=20))
     (row,) = rows(tmp_path / "out" / "paraphrases.jsonl")
     assert (row["prompt"], row["response"]) == ("In which place does guest 0 live now?", "In house 0 of lane 0.")
     assert not (tmp_path / "out" / "questions.jsonl").exists()
@@ -135,7 +135,7 @@ def test_a_chat_model_is_asked_by_its_template(
     script = Scripted(
         monkeypatch, {"paraphrases": ["<think>x</think> At nine the ferry left; Tess Doyle was at the rail."]}
     )
-    derive(str(docs), str(model), tmp_path / "out", retain=0, questions=0, tokens=20)
+    derive(str(docs), str(model), tmp_path / "out", Wanted(retain=0, questions=0, tokens=20))
     assert script.asked[0].startswith("<user>Say this in other words") and script.asked[0].endswith(f"{FERRY}<A>")
     assert rows(tmp_path / "out" / "paraphrases.jsonl")[0]["text"].startswith("At nine")
 
@@ -192,10 +192,10 @@ def test_settings_without_meaning_are_one_line(
     world: Path, docs: Path, tmp_path: Path, keys: dict[str, Any], error: type[Exception], said: str
 ) -> None:
     with pytest.raises(error, match=said):
-        derive(str(docs), str(world / "model"), tmp_path / "out", **keys)
+        derive(str(docs), str(world / "model"), tmp_path / "out", Wanted(**keys))
     assert not (tmp_path / "out").exists()
 
 
 def test_a_folder_of_something_else_is_not_written_over(world: Path, docs: Path) -> None:
     with pytest.raises(RunError, match="docs: holds other files, which would be lost"):
-        derive(str(docs), str(world / "model"), docs)
+        derive(str(docs), str(world / "model"), docs, Wanted())

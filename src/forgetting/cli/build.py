@@ -66,21 +66,17 @@ def select(
     as_json: Json = False,
 ) -> None:
     """Keep what does not overlap the domain (BC-Select), with a review that can be edited and given back."""
-    from forgetting.forget_sets.build import build_select
+    from forgetting.forget_sets.build import Draw, Review, Rule, build_select
+    from forgetting.forget_sets.files import Sides
 
     with speaking(quiet=as_json) as voice:
         found = build_select(
-            general,
-            domain,
+            Sides(general, domain, evaluation or ()),
             out,
-            most_words=most_words,
+            rule=Rule(most_words, least_distance),
             embedding=_embedding(embedder, general_embeddings, domain_embeddings),
-            least_distance=least_distance,
-            review=review,
-            review_out=review_out,
-            count=count,
-            seed=seed,
-            evaluation=evaluation or (),
+            review=Review(review, review_out),
+            draw=Draw(count, seed),
             voice=voice,
         )
     _print(found, as_json)
@@ -99,10 +95,10 @@ def mixed(
 ) -> None:
     """Draw so many general and so many domain examples (BC-Mixed)."""
     from forgetting.forget_sets.build import build_mixed
+    from forgetting.forget_sets.files import Sides
 
-    found = build_mixed(
-        general, domain, out, count=count, domain_count=domain_count, seed=seed, evaluation=evaluation or ()
-    )
+    sides = Sides(general, domain, evaluation or ())
+    found = build_mixed(sides, out, count=count, domain_count=domain_count, seed=seed)
     _print(found, as_json)
 
 
@@ -124,21 +120,14 @@ def cosine(
     """Choose the texts whose embeddings lie farthest from the domain's centroid (BC-Cosine), or nearest to it."""
     from forgetting.core.errors import RecipeError
     from forgetting.forget_sets.build import build_cosine
+    from forgetting.forget_sets.files import Sides
 
     with speaking(quiet=as_json) as voice:
         embedding = _embedding(embedder, general_embeddings, domain_embeddings)
         if embedding is None:
             raise RecipeError("no embeddings; name --embedder, or give --general-embeddings and --domain-embeddings")
-        found = build_cosine(
-            general,
-            domain,
-            out,
-            count=count,
-            embedding=embedding,
-            nearest=nearest,
-            evaluation=evaluation or (),
-            voice=voice,
-        )
+        sides = Sides(general, domain, evaluation or ())
+        found = build_cosine(sides, out, count=count, embedding=embedding, nearest=nearest, voice=voice)
     _print(found, as_json)
 
 

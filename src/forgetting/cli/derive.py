@@ -22,7 +22,7 @@ def derive(
     paraphrases: Annotated[int, typer.Option(help="Paraphrases of each document or question.")] = 1,
     prompts: Annotated[
         str | None,
-        typer.Option(help="Data that is not to be forgotten; retain text goes on from its first words."),
+        typer.Option(help="Data that is not to be forgotten; retain text continues its first words."),
     ] = None,
     tokens: Annotated[int, typer.Option(help="The most tokens to write at once.")] = 96,
     temperature: Annotated[
@@ -33,23 +33,19 @@ def derive(
     as_json: Json = False,
 ) -> None:
     """Have a model write retain text, questions and paraphrases for a forget set; read them before use."""
-    from forgetting.forget_sets.derive import derive
+    from forgetting.forget_sets.derive import Wanted, derive
 
+    wanted = Wanted(
+        retain=retain,
+        questions=questions,
+        paraphrases=paraphrases,
+        prompts=prompts,
+        tokens=tokens,
+        temperature=temperature,
+        seed=seed,
+    )
     with speaking(quiet=as_json) as voice:
-        found = derive(
-            forget,
-            model,
-            out,
-            retain=retain,
-            questions=questions,
-            paraphrases=paraphrases,
-            prompts=prompts,
-            tokens=tokens,
-            temperature=temperature,
-            seed=seed,
-            device=device,
-            voice=voice,
-        )
+        found = derive(forget, model, out, wanted, device=device, voice=voice)
     if as_json:
         print(json.dumps(found, ensure_ascii=False))
         return

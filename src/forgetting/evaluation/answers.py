@@ -22,8 +22,8 @@ from forgetting.core.processes import count, own_share, united
 from forgetting.core.record import Record, Score
 from forgetting.data.batches import collate
 from forgetting.data.encode import Encoded, Formatting, encode
-from forgetting.data.tokens import response_text
 from forgetting.evaluation.cache import GREEDY, Row, behind, decode, shares_cache, states
+from forgetting.evaluation.records import record_of
 from forgetting.evaluation.rows import (
     BATCH_TOKENS,
     ENOUGH_TOKENS,
@@ -100,18 +100,14 @@ def answer(
         scores, written = _results(model, tokenizer, asked, limit if generate else 0, progress)
     texts = {p: tokenizer.decode(ids, skip_special_tokens=True).strip() for p, ids in written.items()}
     return [
-        Record(
-            id=example.id,
-            split=split,
-            prompt=example.prompt,
-            answer=response_text(example, tokenizer),
+        record_of(
+            example,
+            split,
+            tokenizer,
             generation=texts.get(asked.rows[own].prompt_ids),
             score=scores[own],
             paraphrase=_without_ranks(scores[others[0]]) if others else None,
             perturbed=tuple(_without_ranks(scores[i]) for i in others[1:]),
-            popularity=example.popularity,
-            group=example.group,
-            kind=example.kind,
         )
         for example, (own, *others) in zip(examples, asked.places, strict=True)
     ]

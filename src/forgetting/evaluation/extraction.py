@@ -21,8 +21,9 @@ from forgetting.core.evaluator import Progress
 from forgetting.core.example import Example
 from forgetting.core.processes import count, own_share, united
 from forgetting.core.record import Record, Score
-from forgetting.data.tokens import response_text, sequence_ids
+from forgetting.data.tokens import sequence_ids
 from forgetting.evaluation.cache import GREEDY, Row, decode, shares_cache, states
+from forgetting.evaluation.records import record_of
 from forgetting.evaluation.rows import BATCH_TOKENS, by_length
 from forgetting.models.head import Head, causal_model, head_of
 from forgetting.models.modes import in_evaluation_mode
@@ -84,15 +85,11 @@ def extract(
     nothing = max(len(sequence.own) for sequence in sequences)
     found = continue_all(model, sequences, shortest=min(n, default=nothing), progress=progress)
     return [
-        Record(
-            id=example.id,
-            split=split,
-            prompt=example.prompt,
-            answer=response_text(example, tokenizer),
+        record_of(
+            example,
+            split,
+            tokenizer,
             score=continued.score,
-            popularity=example.popularity,
-            group=example.group,
-            kind=example.kind,
             extraction={size: overlaps(sequence.own, continued.continuations, size) for size in n},
         )
         for example, sequence, continued in zip(examples, sequences, found, strict=True)

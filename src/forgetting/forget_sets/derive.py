@@ -1,9 +1,10 @@
-"""Retain text, questions and paraphrases that a model writes for a forget set: what `forget derive` does."""
+"""Has a model write retain text, questions and paraphrases for a forget set (`forget derive`)."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -38,62 +39,86 @@ from forgetting.training.stored_reference import fingerprint
 
 NOTE = "Written by a model and checked by word overlap alone: no person has read it."
 _ROUNDS = 4
-"""So many times what is asked for is drawn at most, where texts are left out."""
+"""At most so many times as many texts are drawn as are asked for, if some are dropped."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What a model is asked to write."""
+
+    retain: int = 200
+    """Rows of retain text; 0: none."""
+    questions: int = 1
+    """Questions on each piece of a document; 0: none. A forget set of questions gets none."""
+    paraphrases: int = 1
+    """Paraphrases of each piece or question; 0: none."""
+    prompts: str | Source | None = None
+    """Data that is not to be forgotten, such as neighbouring documents: retain text continues its first words."""
+    tokens: int = 96
+    """The most tokens that are written at once."""
+    temperature: float = 0.7
+    """Of questions, answers and paraphrases; 0: the most likely token each time."""
+    seed: int = 0
+
+    def check(self) -> None:
+        """Raises RecipeError if nothing is asked for, or a number has no meaning."""
+        if min(self.retain, self.questions, self.paraphrases) < 0 or not (
+            self.retain + self.questions + self.paraphrases
+        ):
+            raise RecipeError("nothing is asked for; give --retain, --questions or --paraphrases a number above 0")
+        if self.tokens < 1:
+            raise RecipeError(f"--tokens is {self.tokens}; give at least 1")
+        if not 0 <= self.temperature < float("inf"):
+            raise RecipeError(f"--temperature is {self.temperature:g}; give 0 or more")
 
 
 def derive(
     forget: str | Source,
     model: str,
     out: Path,
+    wanted: Wanted,
     *,
-    retain: int = 200,
-    questions: int = 1,
-    paraphrases: int = 1,
-    prompts: str | Source | None = None,
-    tokens: int = 96,
-    temperature: float = 0.7,
-    seed: int = 0,
     dtype: str = "auto",
     device: str | None = None,
     voice: Voice = SILENT,
 ) -> dict[str, Any]:
-    """Has a model write what a forget set lacks, into a folder that is whole or absent; gives the provenance.
+    """Has a model write what a forget set lacks, into a folder that is whole or absent; returns the provenance.
 
     `retain.jsonl`: continuations of general openings, or of the first words of `prompts`, drawn from the model's own
     distribution. `questions.jsonl`: questions on each document with their answers. `paraphrases.jsonl`: each document,
-    or each question before its own answer, in other words. Every row says by whom it was written, how and from what.
-    Long documents are taken piece by piece.
+    or each question with its own answer, in other words. Every row names the model, the way and its source text.
+    Long documents are cut into pieces.
 
     Args:
+        forget: the forget set.
         model: a folder, a hub id, or a suite's model.
-        retain: rows of retain text; 0: none.
-        questions: of each piece of a document; 0: none. A forget set of questions is asked for none.
-        paraphrases: of each piece or question.
-        prompts: data that is not to be forgotten, such as neighbouring documents.
-        tokens: the most that is written at once.
-        temperature: of questions, answers and paraphrases; 0: the most likely token each time.
+        out: the folder to write.
+        wanted: what the model is asked to write.
+        dtype: of its weights.
+        device: where it runs; None: the default device.
+        voice: log lines and progress.
 
     Raises:
         ForgettingError: bad input, or nothing that the model wrote could be kept.
     """
-    _check(retain, questions, paraphrases, tokens, temperature)
+    wanted.check()
     if out.exists() and not is_complete(out) and (not out.is_dir() or any(out.iterdir())):
         raise RunError(f"{out}: holds other files, which would be lost; choose an empty or a new folder")
     source = source_of(forget)
     examples = load_examples(source)
     _check_texts(examples)
-    openings = OPENINGS if prompts is None else openings_of(load_examples(source_of(prompts)))
+    openings = OPENINGS if wanted.prompts is None else openings_of(load_examples(source_of(wanted.prompts)))
     loaded = load_model(MODELS.get(model, model), dtype=dtype, device=device_named(device))
-    writer = Writer(loaded, tokens, seed)
+    writer = Writer(loaded, wanted.tokens, wanted.seed)
     pieces = in_pieces(examples, loaded.tokenizer, writer.room)
     made: dict[str, Kept] = {}
-    if retain:
-        made["retain"] = _retain(writer, examples, openings, retain, model, voice)
+    if wanted.retain:
+        made["retain"] = _retain(writer, examples, openings, wanted.retain, model, voice)
     documents = [e for e in pieces if not e.prompt]
-    if questions and documents:
-        made["questions"] = _questions(writer, documents, questions, temperature, model, voice)
-    if paraphrases:
-        made["paraphrases"] = _paraphrases(writer, pieces, paraphrases, temperature, model, voice)
+    if wanted.questions and documents:
+        made["questions"] = _questions(writer, documents, wanted, model, voice)
+    if wanted.paraphrases:
+        made["paraphrases"] = _paraphrases(writer, pieces, wanted, model, voice)
     if not any(kept.rows for kept in made.values()):
         raise DataError(
             f"{model}: nothing that it wrote can be used ({_why(made)}); give --model one that follows text"
@@ -107,40 +132,27 @@ def derive(
             "pieces": len(pieces),
             "sha256": examples_digest(examples),
         },
-        "settings": {
-            "retain": retain,
-            "questions": questions,
-            "paraphrases": paraphrases,
-            "prompts": None if prompts is None else str(prompts),
-            "tokens": tokens,
-            "temperature": temperature,
-            "seed": seed,
-        },
+        "settings": asdict(replace(wanted, prompts=None if wanted.prompts is None else str(wanted.prompts))),
         "made": {name: {"kept": len(kept.rows), "dropped": kept.dropped} for name, kept in made.items()},
         "forgetting": version("forgetting"),
     }
+    _write(out, made, provenance)
+    return provenance | {"files": [str(out / f"{name}.jsonl") for name, kept in made.items() if kept.rows]}
+
+
+def _write(out: Path, made: Mapping[str, Kept], provenance: Mapping[str, Any]) -> None:
     with written_whole(out) as folder:
         for name, kept in made.items():
             if kept.rows:
                 lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in kept.rows)
                 write_text(folder / f"{name}.jsonl", lines)
         write_text(folder / "provenance.json", json.dumps(provenance, ensure_ascii=False, indent=1) + "\n")
-    return provenance | {"files": [str(out / f"{name}.jsonl") for name, kept in made.items() if kept.rows]}
-
-
-def _check(retain: int, questions: int, paraphrases: int, tokens: int, temperature: float) -> None:
-    if min(retain, questions, paraphrases) < 0 or not retain + questions + paraphrases:
-        raise RecipeError("nothing is asked for; give --retain, --questions or --paraphrases a number above 0")
-    if tokens < 1:
-        raise RecipeError(f"--tokens is {tokens}; give at least 1")
-    if not 0 <= temperature < float("inf"):
-        raise RecipeError(f"--temperature is {temperature:g}; give 0 or more")
 
 
 def _check_texts(examples: Sequence[Example]) -> None:
     ids = next((e for e in examples if e.form == "tokens"), None)
     if ids is not None:
-        raise DataError(f"{ids.where or ids.id}: is token ids, of which nothing can be asked; give the text")
+        raise DataError(f"{ids.where or ids.id}: holds token ids, which cannot be asked about; give the text")
 
 
 def _about(model: str, how: str, source: str) -> dict[str, object]:
@@ -164,11 +176,9 @@ def _retain(
     return found.kept
 
 
-def _questions(
-    writer: Writer, documents: Sequence[Example], count: int, temperature: float, model: str, voice: Voice
-) -> Kept:
-    kept = Kept()
-    asked = [(e, n) for e in documents for n in range(1, count + 1)]
+def _questions(writer: Writer, documents: Sequence[Example], wanted: Wanted, model: str, voice: Voice) -> Kept:
+    kept, temperature = Kept(), wanted.temperature
+    asked = [(e, n) for e in documents for n in range(1, wanted.questions + 1)]
     wrote = writer.answers(
         [asking(e.response) for e, _ in asked], temperature=temperature, what="questions", voice=voice
     )
@@ -198,11 +208,9 @@ def _questions(
     return kept
 
 
-def _paraphrases(
-    writer: Writer, examples: Sequence[Example], count: int, temperature: float, model: str, voice: Voice
-) -> Kept:
-    kept = Kept()
-    asked = [(e, n) for e in examples for n in range(1, count + 1)]
+def _paraphrases(writer: Writer, examples: Sequence[Example], wanted: Wanted, model: str, voice: Voice) -> Kept:
+    kept, temperature = Kept(), wanted.temperature
+    asked = [(e, n) for e in examples for n in range(1, wanted.paraphrases + 1)]
     said = [saying_again(e.prompt or e.response) for e, _ in asked]
     for (example, n), text in zip(
         asked, writer.answers(said, temperature=temperature, what="paraphrases", voice=voice), strict=True
@@ -217,6 +225,6 @@ def _paraphrases(
     return kept
 
 
-def _why(made: dict[str, Kept]) -> str:
+def _why(made: Mapping[str, Kept]) -> str:
     said = [f"{name}: {n} {why}" for name, kept in made.items() for why, n in kept.dropped.items()]
     return "; ".join(said) or "it wrote nothing"

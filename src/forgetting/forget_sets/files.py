@@ -1,4 +1,4 @@
-"""What every builder of forget sets reads and leaves: its sources, the rows, the provenance and the page."""
+"""What every builder of forget sets reads and writes: its sources, the rows, the provenance and the page."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import hashlib
 import io
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
@@ -32,8 +32,35 @@ _NAMED = 20
 
 
 @dataclass(frozen=True)
+class Sides:
+    """The data of a builder, as the command takes them (`source_of`)."""
+
+    general: str | Source
+    """The corpus from which the forget set is taken."""
+    domain: Sequence[str | Source]
+    """Data of the domain; all of them are one domain."""
+    evaluation: Sequence[str | Source] = ()
+    """Data that will be measured; the overlap with them is reported."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Account:
+    """What a provenance says of a builder's choice."""
+
+    settings: Mapping[str, object]
+    counts: Mapping[str, object]
+    separations: Sequence[Separation]
+    seed: int | None = None
+    embedder: Mapping[str, object] | None = None
+    characteristic: Sequence[str] = ()
+    """Words that are characteristic of the domain."""
+    inputs: Mapping[str, Path | None] = field(default_factory=dict)
+    """Further files that were read, by their role."""
+
+
+@dataclass(frozen=True)
 class Built:
-    """A forget set that is being built: what it is made of and where it goes."""
+    """A forget set that is being built: its sources, read where they have to be, and its file."""
 
     builder: str
     general: Source
@@ -43,36 +70,30 @@ class Built:
     domain_examples: list[Example]
 
     @classmethod
-    def begin(
-        cls,
-        builder: str,
-        general: str | Source,
-        domain: Sequence[str | Source],
-        evaluation: Sequence[str | Source],
-        out: Path,
-        kept: Sequence[Path | None] = (),
-    ) -> Built:
-        """Reads the domain, all of whose files are one, and checks the places.
+    def begin(cls, builder: str, sides: Sides, out: Path, kept: Sequence[Path | None] = ()) -> Built:
+        """Reads the domain and checks the paths.
 
         Raises:
-            ForgettingError: a source that cannot be used, or an output that is none, an input or one of `kept`.
+            ForgettingError: a source that cannot be used, or an output that is not a .jsonl file, is an input or is
+                one of `kept`.
         """
-        sources = [source_of(general), *map(source_of, domain), *map(source_of, evaluation)]
-        if not domain:
+        places = [sides.general, *sides.domain, *sides.evaluation]
+        sources, size = [source_of(place) for place in places], len(sides.domain)
+        if not size:
             raise RecipeError("no domain is given; name at least one file of it")
         taken = [Path(s.path) for s in sources if s.path] + [path for path in kept if path]
         if out.suffix != ".jsonl" or out.resolve() in [path.resolve() for path in taken]:
             raise RunError(f"{out}: name another file, ending in .jsonl, to write to")
-        mine = tuple(sources[1 : 1 + len(domain)])
+        mine = tuple(sources[1 : 1 + size])
         examples = own_names([e for source in mine for e in read_examples(source).examples])
-        return cls(builder, sources[0], mine, tuple(sources[1 + len(domain) :]), out, examples)
+        return cls(builder, sources[0], mine, tuple(sources[1 + size :]), out, examples)
 
 
 def source_of(place: str | Source) -> Source:
-    """A source as the command takes it: a file, hub:ORG/NAME, or a source as in a recipe, `{path: …, columns: …}`.
+    """A source as the command takes it: a file, hub:ORG/NAME, or a source of a recipe, `{path: …, columns: …}`.
 
     Raises:
-        RecipeError: it is none, or it asks for what a builder does not do.
+        RecipeError: it is not a source, or it sets a key that has no meaning for a builder.
     """
     if isinstance(place, Source):
         source = place
@@ -81,7 +102,7 @@ def source_of(place: str | Source) -> Source:
             source = Source.model_validate(yaml.safe_load(place) if place.lstrip().startswith("{") else place)
         except yaml.YAMLError:
             raise RecipeError(
-                f"{place}: is no source; write a file, or {{path: FILE, columns: {{prompt: …}}}}"
+                f"{place}: not a source; write a file, or {{path: FILE, columns: {{prompt: …}}}}"
             ) from None
         except ValidationError as error:
             first = error.errors()[0]
@@ -99,7 +120,7 @@ def source_of(place: str | Source) -> Source:
 
 
 def streamed(source: Source) -> Iterator[Example]:
-    """The examples of a source one by one, copies among them.
+    """The examples of a source one by one, duplicates included.
 
     Raises:
         DataError: a row that cannot be used.
@@ -111,17 +132,16 @@ def streamed(source: Source) -> Iterator[Example]:
 def write_built(
     built: Built,
     chosen: Sequence[tuple[Example, Mapping[str, object]]],
-    *,
-    settings: Mapping[str, object],
-    counts: Mapping[str, object],
-    separations: Sequence[Separation],
-    seed: int | None = None,
-    embedder: Mapping[str, object] | None = None,
-    characteristic: Sequence[str] = (),
-    inputs: Mapping[str, Path | None] | None = None,
+    account: Account,
     extra: Mapping[Path, str] | None = None,
 ) -> dict[str, Any]:
-    """Writes rows, provenance, page and `extra` files once everything is known; gives the provenance.
+    """Writes rows, provenance, page and `extra` files once everything is known; returns the provenance.
+
+    Args:
+        built: the sources and the file.
+        chosen: the rows, each with the fields that the builder adds.
+        account: of the choice.
+        extra: other files and their text.
 
     Raises:
         ForgettingError: an evaluation file that cannot be read, or a disk that refuses.
@@ -133,19 +153,19 @@ def write_built(
     page = built.out.with_suffix(".html")
     provenance: dict[str, Any] = {
         "builder": built.builder,
-        "settings": dict(settings),
-        "seed": seed,
-        "embedder": dict(embedder) if embedder is not None else None,
+        "settings": dict(account.settings),
+        "seed": account.seed,
+        "embedder": dict(account.embedder) if account.embedder is not None else None,
         "sources": [
             _source("general", built.general),
             *(_source("domain", source) for source in built.domain),
             *(_source("evaluation", source) for source in built.evaluation),
-            *({"role": r, "source": str(p), "sha256": file_digest(p)} for r, p in (inputs or {}).items() if p),
+            *({"role": r, "source": str(p), "sha256": file_digest(p)} for r, p in account.inputs.items() if p),
         ],
-        "counts": dict(counts),
+        "counts": dict(account.counts),
         "overlaps": [_overlap(role, name, examples, other) for role, name, other in others],
-        "characteristic_words": list(characteristic),
-        "separation": [asdict(one) for one in separations],
+        "characteristic_words": list(account.characteristic),
+        "separation": [asdict(one) for one in account.separations],
         "output": {
             "file": built.out.name,
             "sha256": hashlib.sha256(rows.encode("utf-8")).hexdigest(),
@@ -165,10 +185,10 @@ def write_built(
 
 
 def review_file(path: Path, rows: Sequence[Mapping[str, object]]) -> dict[Path, str]:
-    """The review to be written.
+    """The path and text of a review.
 
     Raises:
-        RunError: another one stands there, whose edits would be lost.
+        RunError: another one exists there, whose edits would be lost.
     """
     if path.suffix == ".jsonl":
         text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
@@ -192,7 +212,7 @@ def file_digest(path: Path) -> str:
 
 
 def _source(role: str, source: Source) -> dict[str, object]:
-    """What was read, how its columns were mapped, and its SHA-256: of a file its bytes, else what it says."""
+    """What was read, how its columns were mapped, and its SHA-256: of the bytes of a file, else of the texts."""
     asked = source.model_dump(exclude_defaults=True, exclude={"path", "hub"})
     found: dict[str, object] = {"role": role, "source": str(source), "settings": asked}
     if source.path is not None and Path(source.path).is_file():

@@ -19,7 +19,7 @@ from forgetting.core.record import Record, write_records
 from forgetting.imports.checks import Check, check_open_unlearning, check_tofu
 from forgetting.imports.open_unlearning import aggregates, by_index, is_evaluation, is_summary, read_records
 from forgetting.metrics.metric import Metric
-from forgetting.metrics.per_example import mean
+from forgetting.metrics.per_example import mean, measure
 from forgetting.metrics.score import score
 from forgetting.metrics.statistics import estimate_mean
 from forgetting.metrics.text import rouge_l_f1, rouge_l_recall
@@ -158,17 +158,13 @@ def _as_logged(log: _Log, name: str, value: float) -> Measure:
     scores = [row.get("score") for row in rows.values()]
     if base in ("extraction_strength", "exact_memorization") and rows:
         split = "retain" if of_retain else "forget"
-        estimate = estimate_mean(scores, list(rows), key=f"{split}/{base}")
-        return Measure(
+        return measure(
+            estimate_mean(scores, list(rows), key=f"{split}/{base}"),
             name=base,
             split=split,
-            value=estimate.value,
-            count=estimate.count,
-            low=estimate.low,
-            high=estimate.high,
             direction="up" if of_retain else "down",
             meaning=_LEAST if base == "extraction_strength" else _AS_LOGGED,
-            reason="" if estimate.value is not None else "no row of the log has a score",
+            absent="no row of the log has a score",
         )
     known = math.isfinite(value)
     return Measure(

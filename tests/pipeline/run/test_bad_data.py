@@ -146,7 +146,7 @@ def test_derive(world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert "nothing that it wrote can be used" in line(docs, "--retain", 0, "--tokens", 4)
     assert "no such file" in line(docs, "--prompts", tmp_path / "none.txt")
     (tmp_path / "ids.jsonl").write_text('{"token_ids": [5, 6, 7]}')
-    assert "is token ids, of which nothing can be asked" in line(tmp_path / "ids.jsonl")
+    assert "holds token ids, which cannot be asked about" in line(tmp_path / "ids.jsonl")
     assert not out.exists()
 
 
