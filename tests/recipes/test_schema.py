@@ -65,6 +65,8 @@ def changed(*path, value, recipe=RECIPE):
         (("stages", 0, "method"), {"name": "npo", "retain_weight": {"schedule": "linear", "start": 0, "end": 1}}),
         (("stages", 0, "evaluate_every"), None),
         (("stages", 0, "data"), {"forget": {"suite": "lab"}}),
+        (("stages", 0), {"name": "perturb", "transform": "noise"}),
+        (("stages", 0), {"transform": {"name": "noise", "alpha": 0.5, "norms": "decay", "seed": 3}}),
     ],
 )
 def test_the_short_forms_of_a_recipe_are_valid_in_both(path_and_value, of_recipe):
@@ -88,6 +90,12 @@ def test_the_short_forms_of_a_recipe_are_valid_in_both(path_and_value, of_recipe
         (("stages", 0, "duration"), "5 eras"),
         (("stages", 0, "duration"), 5),
         (("stages",), []),
+        (("stages", 0), {"name": "neither"}),
+        (("stages", 0), {"transform": "noise", "learning_rate": 1e-3}),
+        (("stages", 0), {"transform": "noise", "between": "stack"}),
+        (("stages", 0), {"transform": "noise", "method": "npo"}),
+        (("stages", 0), {"transform": {"name": "noise", "alhpa": 0.5}}),
+        (("stages", 0), {"transform": {"name": "noise", "seed": -1}}),
         (("format",), {"templat": "chat"}),
     ],
 )

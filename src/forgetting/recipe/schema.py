@@ -12,9 +12,11 @@ from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 
 from forgetting.core.example import Role
 from forgetting.core.registry import Entry, Registry
+from forgetting.models.transforms import TRANSFORMS
 from forgetting.objectives.gradient_rules import GRADIENT_RULES
 from forgetting.objectives.methods import METHODS
 from forgetting.objectives.schedule import Weight
+from forgetting.recipe.stage import TRANSFORM_KEYS
 from forgetting.recipe.values import Recipe
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -29,7 +31,7 @@ _WEIGHT = {
 
 
 def recipe_schema() -> dict[str, Any]:
-    """The schema of a recipe file; methods that are installed stand in it with their parameters and types.
+    """The schema of a recipe file, with the parameters and types of the methods and transforms that are installed.
 
     It is as strict as the recipe itself about keys and kinds of values; what depends on several keys at once (a stage
     that reads another) only the recipe itself checks.
@@ -47,6 +49,12 @@ def recipe_schema() -> dict[str, Any]:
     stage = defs["Stage"]["properties"]
     stage["method"] = {"description": stage["method"]["description"], "anyOf": _entries(METHODS)}
     stage["gradients"] |= {"anyOf": [*_entries(GRADIENT_RULES), {"type": "null"}]}
+    seed = {"seed": {"type": "integer", "minimum": 0}}
+    stage["transform"] = {"description": stage["transform"]["description"], "anyOf": _entries(TRANSFORMS, seed)}
+    defs["Stage"]["oneOf"] = [
+        {"required": ["method"], "not": {"required": ["transform"]}},
+        {"required": ["transform"], "propertyNames": {"enum": [*TRANSFORM_KEYS]}},
+    ]
     for place in (properties, stage):
         place["data"] |= {"propertyNames": {"enum": [*Role]}, "additionalProperties": _sources()}
     properties["evaluate"]["anyOf"].insert(0, {"type": "string"})
@@ -73,12 +81,12 @@ def _sources() -> dict[str, Any]:
     return {"anyOf": [one, {"type": "array", "items": one}]}
 
 
-def _entries(registry: Registry[Any]) -> list[dict[str, Any]]:
-    """The names alone, then each with its parameters."""
-    return [{"enum": registry.names()}, *(_entry(entry) for entry in registry.entries())]
+def _entries(registry: Registry[Any], also: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+    """The names alone, then each with its parameters, and with those that all of a kind have `also`."""
+    return [{"enum": registry.names()}, *(_entry(entry, also or {}) for entry in registry.entries())]
 
 
-def _entry(entry: Entry[Any]) -> dict[str, Any]:
+def _entry(entry: Entry[Any], also: Mapping[str, Any]) -> dict[str, Any]:
     hints = _hints(entry)
     parameters = {
         name: {**_of_type(name, hints.get(name)), **_default(parameter)} for name, parameter in entry.parameters.items()
@@ -87,7 +95,7 @@ def _entry(entry: Entry[Any]) -> dict[str, Any]:
         "type": "object",
         "title": entry.name,
         "description": entry.summary,
-        "properties": {"name": {"const": entry.name}, **parameters},
+        "properties": {"name": {"const": entry.name}, **parameters, **also},
         "required": ["name", *(n for n, p in entry.parameters.items() if p.default is inspect.Parameter.empty)],
         "additionalProperties": False,
     }

@@ -1,15 +1,25 @@
-"""One stage of a recipe: what is optimised, on which weights, with which data."""
+"""One stage of a recipe: what is optimised, on which weights, with which data; or how the weights are transformed."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
+from forgetting.core.errors import RecipeError
 from forgetting.core.example import Role
 from forgetting.data.source import Source
 from forgetting.models.adapters.spec import AdapterSpec, Drawing, Epsilon, Init, Kind
+from forgetting.models.transforms import Transform, build_transform
 from forgetting.objectives.gradient_rules import build_gradient_rule
 from forgetting.objectives.methods import METHODS, build_method
 from forgetting.objectives.objective import Objective
@@ -24,6 +34,12 @@ def _named(value: Any) -> Any:
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 """What stages, runs and labels may be called: they become names of files."""
+TRANSFORM_KEYS = ("name", "transform", "data", "skip", "place")
+"""What a stage that transforms may say."""
+BEFORE = "before"
+"""The reference that a stage has unless it names another: the model as the stage found it."""
+Named = Annotated[dict[str, Any], BeforeValidator(_named)]
+"""A name, or a mapping of the name and its parameters."""
 Sources = Annotated[list[Source], BeforeValidator(lambda v: v if isinstance(v, list) else [v])]
 
 
@@ -76,13 +92,16 @@ class Adapter(BaseModel):
 
 
 class Stage(Optimisation):
-    """One optimisation: a method on an adapter."""
+    """One optimisation, of a method on an adapter; or, with `transform`, one change of the weights without training."""
 
     name: str = Field("unlearn", pattern=NAME)
-    method: Annotated[dict[str, Any], BeforeValidator(_named)] = Field(
-        description="A method's name, or {name: npo, beta: 0.1, …}."
+    method: Named = Field(default_factory=dict, description="A method's name, or {name: npo, beta: 0.1, …}.")
+    transform: Named | None = Field(
+        None,
+        description="Instead of a method: a transform's name, or {name: noise, alpha: 0.3, …}; its seed is the stage's "
+        "unless it names one.",
     )
-    gradients: Annotated[dict[str, Any] | None, BeforeValidator(_named)] = Field(
+    gradients: Named | None = Field(
         None,
         description="How the gradients of forget and other terms become one: sum, rectified, balanced, or {name: "
         "rectified, gamma: 0.9, …}. Default: the method's own; the sum where it names none.",
@@ -107,11 +126,31 @@ class Stage(Optimisation):
         "trained on by the next stage, or set aside (the next stage starts from where this one did; a stage set aside "
         "that no other reads is left out).",
     )
+    reference: str = Field(
+        BEFORE,
+        description="The model that losses compare with: before (the model as the stage finds it), stage:NAME (an "
+        "earlier stage that left a whole model), or a model's folder or hub id.",
+    )
     until: Literal["extraction"] | None = Field(
         None,
         description="extraction: end at the first evaluation where EL_n and MA of the forget set are at or below those "
         "of unseen text; the duration is then the most that is allowed.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _either_trains_or_transforms(cls, value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            return value
+        if value.get("transform") is None:
+            if value.get("method") is None:
+                raise ValueError("the method is missing; write method: NAME, or transform: NAME")
+            return value
+        name = value.get("name", "unlearn")
+        for key in value:
+            if key not in TRANSFORM_KEYS and key in cls.model_fields:
+                raise ValueError(f"{key} is for a stage that trains, and '{name}' transforms; remove the key")
+        return value
 
     @model_validator(mode="before")
     @classmethod
@@ -127,6 +166,11 @@ class Stage(Optimisation):
 
     @model_validator(mode="after")
     def _builds(self) -> Self:
+        if self.transform is not None:
+            if "name" not in self.transform:
+                raise ValueError("transform: give its name: {name: noise, …}")
+            self.transformation()
+            return self
         if "name" not in self.method:
             raise ValueError("method: give its name: {name: npo, …}")
         if self.gradients is not None and "name" not in self.gradients:
@@ -137,10 +181,37 @@ class Stage(Optimisation):
             raise ValueError("until: ends at an evaluation and keeps its weights; set evaluate_every, and keep: last")
         if self.is_aside and (self.adapter_or_full.kind == "full" or self.keep == "best" or self.until is not None):
             raise ValueError("between: aside is for an adapter trained to its end; give a LoRA, without keep and until")
+        if self.is_aside and self.reference != BEFORE:
+            raise ValueError("reference: a stage set aside compares with the model before it; remove the key")
         if self.select is not None and Role.TRAIN not in self.roles:
             raise ValueError(f"select: tells tokens of the train data apart, and '{self.method['name']}' reads none")
+        if self.reference != BEFORE and not self.objective().needs_reference:
+            raise ValueError(f"reference: '{self.what}' compares with no other model; remove the key")
         self.objective()
         return self
+
+    @model_serializer(mode="wrap")
+    def _only_its_own_keys(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values: dict[str, Any] = handler(self)
+        if self.transform is not None:
+            return {key: value for key, value in values.items() if key in TRANSFORM_KEYS}
+        unset = {"transform", *(("reference",) if self.reference == BEFORE else ())}
+        return {key: value for key, value in values.items() if key not in unset}
+
+    @property
+    def trains(self) -> bool:
+        """Whether it optimises something; a stage that does not transforms the weights."""
+        return self.transform is None
+
+    @property
+    def what(self) -> str:
+        """The name of its method or its transform."""
+        return str((self.method if self.transform is None else self.transform)["name"])
+
+    @property
+    def leaves_a_whole_model(self) -> bool:
+        """Whether the next stage finds a model without adapters of this one."""
+        return not self.trains or self.between == "merge" or self.adapter_or_full.kind == "full"
 
     @property
     def is_aside(self) -> bool:
@@ -161,15 +232,29 @@ class Stage(Optimisation):
     @property
     def roles(self) -> tuple[str, ...]:
         """The roles whose data it reads: FILA weighs forget against retain even where no term does."""
+        if not self.trains:
+            return self.transformation().roles
         fila = (Role.FORGET, Role.RETAIN) if self.adapter_or_full.starts_by_fila else ()
         return tuple(dict.fromkeys((*self.objective().roles, *fila)))
 
     def objective(self) -> Objective:
-        """The stage's objective, built anew at every call: its terms and its gradient rule may carry state."""
+        """The objective of a stage that trains, built anew at every call: terms and gradient rule may carry state."""
         objective = build_method(*_parameters(self.method))
         if self.gradients is None:
             return objective
         return objective.with_gradients(build_gradient_rule(*_parameters(self.gradients)))
+
+    def transformation(self) -> Transform:
+        """The transform of a stage that does not train.
+
+        Raises:
+            RecipeError: unknown transform, or a parameter that it does not take.
+        """
+        name, given = _parameters(self.transform or {})
+        seed = given.pop("seed", 0)
+        if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+            raise RecipeError(f"transform '{name}': seed is {seed!r}; write a whole number of at least 0")
+        return build_transform(name, given)
 
 
 def _parameters(named: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:

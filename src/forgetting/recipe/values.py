@@ -167,6 +167,13 @@ class Recipe(BaseModel):
                     f"stage '{stage.name}': select.reference is '{stage.select.reference}', a stage; write "
                     f"stage:{stage.select.reference}"
                 )
+            whole = [s.name for s in self.stages[:index] if s.leaves_a_whole_model and not s.is_aside]
+            other = stage.reference.removeprefix("stage:")
+            if stage.reference.startswith("stage:") and other not in whole:
+                raise ValueError(
+                    f"stage '{stage.name}': reference is '{other}', which is no earlier stage that leaves a whole "
+                    f"model; {nearest(other, whole) if whole else 'there is none'}"
+                )
             if stage.reads is not None and stage.reads not in aside:
                 raise ValueError(
                     f"stage '{stage.name}': select.reference is '{stage.reads}', which is no earlier stage with "
@@ -198,6 +205,11 @@ class Recipe(BaseModel):
     @model_validator(mode="after")
     def _one_adapter_trained_on(self) -> Self:
         for before, after in zip(self.stages[:-1], self.stages[1:], strict=True):
+            if before.between == "keep" and not after.trains:
+                raise ValueError(
+                    f"stage '{before.name}' is to keep its adapter in training (between: keep), but stage "
+                    f"'{after.name}' transforms; write merge or stack"
+                )
             kinds = {before.adapter_or_full.kind, after.adapter_or_full.kind}
             if before.between == "stack" and kinds > {"curlora"} and "full" not in kinds:
                 raise ValueError(
@@ -213,6 +225,11 @@ class Recipe(BaseModel):
     @model_validator(mode="after")
     def _all_in_four_bits(self) -> Self:
         for stage in self.stages if self.quantise else ():
+            if not stage.trains:
+                raise ValueError(
+                    f"stage '{stage.name}' transforms whole weights, but another stage's adapter is qlora, which puts "
+                    "them in 4 bits; write lora"
+                )
             if stage.adapter_or_full.kind != "qlora":
                 raise ValueError(
                     f"stage '{stage.name}': adapter.kind is {stage.adapter_or_full.kind}, but another stage's is "
@@ -238,7 +255,12 @@ class Recipe(BaseModel):
         return self.stages[index].name
 
     def seed_of(self, stage: Stage) -> int:
-        """The seed of a stage's data order, dropout and adapter: the recipe's, and one more for every stage in line."""
+        """The seed of a stage's data order, dropout and adapter: the recipe's, and one more for every stage in line.
+
+        A transform may name its own.
+        """
+        if stage.transform is not None and "seed" in stage.transform:
+            return int(stage.transform["seed"])
         return self.seed + (self._place(stage) if stage.place is None else stage.place)
 
     def _place(self, stage: Stage) -> int:

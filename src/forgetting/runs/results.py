@@ -56,6 +56,8 @@ class StageResult:
     message: str = ""
     kept: str = ""
     learning_rate: float | None = None
+    transform: Mapping[str, Any] | None = None
+    """Name and parameters of what it did to the weights, if it did not train; `method` is the name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -141,6 +141,17 @@ def stage_cost(
         return Uncounted(_line(error))
 
 
+def forward_cost(model: PreTrainedModel) -> RowCost | Uncounted:
+    """The cost of scoring a row with the model as it is."""
+    try:
+        with _probing(model):
+            forward = _row_cost(model, lambda batch: lambda: _score(model, batch))
+            _check_seen(model, forward)
+            return forward
+    except _FAILURES as error:
+        return Uncounted(_line(error))
+
+
 def importance_cost(
     model: PreTrainedModel | PeftModel, modules: Sequence[str], *, budget: int | None = None
 ) -> RowCost | Uncounted:

@@ -36,7 +36,8 @@ class StageResult:
     steps: int
     total: int
     epochs: float
-    stopped: Literal["duration", "collapse", "goal"]
+    stopped: Literal["duration", "collapse", "goal", ""]
+    """What ended it; empty where nothing was trained."""
     message: str
     success: bool | None
     """Whether the stop rule was satisfied within the duration; None where there is no rule."""

@@ -25,6 +25,8 @@ def terms(objective: Objective, step: int = 0, total: int = 5) -> list[tuple[str
     ("name", "parameters", "expected"),
     [
         ("sft", {}, [("train", "nll", 1.0, "token")]),
+        ("distil", {}, [("retain", "kl_from_reference", 1.0, "token")]),
+        ("distil", {"loss": "js_to_reference"}, [("retain", "js_to_reference", 1.0, "token")]),
         ("sft", {"average": "sequence"}, [("train", "nll", 1.0, "sequence")]),
         ("ga", {}, [("forget", "nll", -1.0, "token")]),
         ("ga", {"forget_weight": 0.5, "average": "sequence_sum"}, [("forget", "nll", -0.5, "sequence_sum")]),
@@ -109,7 +111,7 @@ def test_every_retain_loss_stands_beside_every_method(name: str) -> None:
 
 def test_what_needs_no_reference_asks_for_none() -> None:
     asking = {name for name in METHODS.names() if build_method(name).needs_reference}
-    assert asking == {"dpo", "ga_kl", "jensun", "npo", "undial"}
+    assert asking == {"distil", "dpo", "ga_kl", "jensun", "npo", "undial"}
 
 
 @pytest.mark.parametrize("target", ["refusal", "uniform"])

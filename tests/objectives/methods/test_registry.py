@@ -40,7 +40,7 @@ def test_the_package_s_methods_are_there() -> None:
     ("name", "parameters", "message"),
     [
         ("grad_diff", {}, "unknown method 'grad_diff'; did you mean 'graddiff'"),
-        ("quantum", {}, "unknown method 'quantum'; known: ceu, dpo, forgetting, ga"),
+        ("quantum", {}, "unknown method 'quantum'; known: ceu, distil, dpo, forgetting, ga"),
         ("npo", {"betta": 1}, "method 'npo' has no parameter 'betta'; did you mean 'beta'"),
         ("sft", {"zzz": 1}, "method 'sft' has no parameter 'zzz'; known: average"),
     ],

@@ -1,6 +1,7 @@
 """Methods by name: each is a function from typed parameters to an Objective, in one small file."""
 
 from forgetting.objectives.methods.ceu import ceu
+from forgetting.objectives.methods.distil import distil
 from forgetting.objectives.methods.dpo import dpo
 from forgetting.objectives.methods.forgetting import forgetting, ignoring
 from forgetting.objectives.methods.ga import ga, ga_kl, graddiff
@@ -20,6 +21,7 @@ __all__ = [
     "METHODS",
     "build_method",
     "ceu",
+    "distil",
     "dpo",
     "forgetting",
     "ga",

@@ -17,6 +17,7 @@ from forgetting.pipeline.estimate.probe import AnswerProbe, StepProbe, in_thread
 from forgetting.pipeline.run.prepare import StageData
 from forgetting.pipeline.run.suites import fast_suite_of
 from forgetting.recipe import Recipe, Stage
+from forgetting.recipe.stage import BEFORE
 from forgetting.report import wording
 from forgetting.training.reference import asking_roles
 from forgetting.training.stored_reference import stored_numbers
@@ -102,6 +103,9 @@ def estimate(
     notes: list[str] = []
     with in_threads(recipe.threads):
         for stage in recipe.stages:
+            if not stage.trains:
+                notes.append(f"not in the time: what {stage.name} takes, which transforms the weights")
+                continue
             try:
                 steps[stage.name] = probe_step(model, stage, encoded[stage.name], recipe, pad_id)
             except ForgettingError as error:
@@ -170,16 +174,19 @@ def _disk(
     for stage in recipe.stages:
         step = steps.get(stage.name)
         if step is None:
+            handed += weights if not stage.trains and stage is not recipe.stages[-1] else 0
             continue
         kept = step.trainable_bytes + step.frozen_bytes
         # the last one, the one before it that is kept to fall back on, the best
         checkpoints += (3 if stage.keep == "best" else 2) * kept + step.optimiser_bytes
         if stage is not recipe.stages[-1] and not stage.is_aside:
-            handed += weights if stage.between == "merge" or stage.adapter_or_full.kind == "full" else 0
+            handed += weights if stage.leaves_a_whole_model else 0
         importance += step.frozen_bytes // 64 if stage.adapter_or_full.starts_by_fila else 0
     last = steps.get(recipe.stages[-1].name)
     full = recipe.stages[-1].adapter_or_full.kind == "full"
-    saved = 0 if last is None else (weights if full else last.trainable_bytes + last.frozen_bytes)
+    saved = 0 if last is None else last.trainable_bytes + last.frozen_bytes
+    if full and (last is not None or not recipe.stages[-1].trains):
+        saved = weights
     if not full and recipe.export in ("merged", "both"):
         saved = weights + (saved if recipe.export == "both" else 0)
     points = 1 + int(oracle) + len(recipe.stages)
@@ -198,8 +205,10 @@ def _disk(
 
 def _reference(stage: Stage, encoded: Mapping[str, Sequence[Encoded]], loaded: LoadedModel) -> int:
     """What full tuning stores of the model before: numbers per token, and hidden states and head for distributions."""
-    objective = stage.objective()
-    if not objective.needs_reference or stage.adapter_or_full.kind != "full":
+    if not stage.trains:
+        return 0
+    objective, stored = stage.objective(), stage.adapter_or_full.kind == "full" or stage.reference != BEFORE
+    if not objective.needs_reference or not stored:
         return 0
     head = head_of(loaded.model)
     numbers = 0
@@ -223,6 +232,8 @@ def _seconds(
     training = preparing = 0.0
     evaluating = whole * (1 + int(oracle))
     for stage in recipe.stages:
+        if not stage.trains:
+            evaluating += whole
         if (step := steps.get(stage.name)) is None:
             continue
         training += step.seconds * step.total

@@ -120,7 +120,7 @@ def _how(run: Results) -> str:
             f"{stage.method}{_parameters(run, stage)}",
             stage.adapter,
             wording.number(stage.learning_rate),
-            f"{stage.steps} ({stage.epochs:g} epochs)",
+            f"{stage.steps} ({stage.epochs:g} epochs)" if stage.transform is None else "none: a transform",
             stage.stopped,
         ]
         for stage in run.stages
@@ -134,7 +134,7 @@ def _how(run: Results) -> str:
 def _parameters(run: Results, stage: StageResult) -> str:
     """The method's settings that are numbers or names."""
     written: Mapping[str, Any] = next((s for s in run.recipe.get("stages", []) if s.get("name") == stage.name), {})
-    method = written.get("method")
+    method = written.get("method") or written.get("transform")
     given = {k: v for k, v in method.items() if k != "name"} if isinstance(method, Mapping) else {}
     said = ", ".join(f"{k} {v}" for k, v in given.items() if isinstance(v, int | float | str))
     return f" ({said})" if said else ""

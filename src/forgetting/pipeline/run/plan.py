@@ -18,6 +18,8 @@ from forgetting.pipeline.run.run import check_stop_rules, loaded_for
 from forgetting.pipeline.run.select_tokens import check_selects
 from forgetting.pipeline.run.stage import adapter_words
 from forgetting.pipeline.run.suites import check_passages, suite_of
+from forgetting.pipeline.run.teacher import check_references
+from forgetting.pipeline.run.transform import transform_words
 from forgetting.recipe import Recipe
 
 
@@ -47,6 +49,7 @@ def planned(recipe: Recipe, *, voice: Voice = SILENT) -> Plan:
     check_output(recipe)
     check_trackers(recipe)
     check_selects(recipe)
+    check_references(recipe)
     data = load_data(recipe, voice)
     loaded, recipe = loaded_for(recipe)
     lines = [f"model: {recipe.model}, {sum(p.numel() for p in loaded.model.parameters()):,} weights"]
@@ -56,6 +59,9 @@ def planned(recipe: Recipe, *, voice: Voice = SILENT) -> Plan:
         for role, members in encoded.items():
             tokens = sum(e.supervised for e in members)
             lines.append(f"{stage.name}: {len(members)} {role} rows, {tokens:,} supervised tokens")
+        if not stage.trains:
+            lines.append(f"{stage.name}: transform {transform_words(stage)}, seed {recipe.seed_of(stage)}; no training")
+            continue
         if stage.is_aside:
             readers = ", ".join(s.name for s in recipe.stages if s.reads == stage.name)
             lines.append(f"{stage.name}: set aside afterwards, a reference for {readers}")

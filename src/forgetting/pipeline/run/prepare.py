@@ -82,7 +82,8 @@ def load_data(
         named = {role: " + ".join(map(str, where)) for role, where in sources.items()}
         named = {role: named.get(role, "in memory") for role in examples}
         named = {role: named[role] + _derived(members) for role, members in examples.items()}
-        _pair(stage, examples, named, recipe.seed, voice)
+        if stage.trains:
+            _pair(stage, examples, named, recipe.seed, voice)
         missing = [role for role in stage.roles if role not in examples]
         if missing:
             raise RecipeError(_missing_role(stage, missing[0]))
@@ -141,7 +142,7 @@ def _pair(stage: Stage, examples: dict[str, list[Example]], named: dict[str, str
 
 def _missing_role(stage: Stage, role: str) -> str:
     hint = " (or method.retain=none to do without)" if role == Role.RETAIN else ""
-    return f"stage '{stage.name}': the method '{stage.method['name']}' needs {role} data; write data.{role}=…{hint}"
+    return f"stage '{stage.name}': '{stage.what}' needs {role} data; write data.{role}=…{hint}"
 
 
 def _examples(source: Source, role: str, recipe: Recipe, voice: Voice) -> list[Example]:
@@ -157,7 +158,7 @@ def _examples(source: Source, role: str, recipe: Recipe, voice: Voice) -> list[E
 def _check_overlap(stage: Stage, examples: Mapping[str, Sequence[Example]], voice: Voice) -> None:
     """Warns where what is to be forgotten is also to be kept; all of it is an error."""
     forget, retain = examples.get(Role.FORGET), examples.get(Role.RETAIN)
-    if not forget or not retain or Role.FORGET not in stage.objective().roles:
+    if not forget or not retain or not stage.trains or Role.FORGET not in stage.objective().roles:
         return
     both = overlap(forget, retain)
     if len(both) == len(forget):
@@ -192,6 +193,8 @@ def encode_stage(
         DataError: the method tells tokens apart by the sign of their weights, and nothing gives them signs.
     """
     encoded = encode_roles(data, stage.roles, tokenizer, formatting, voice)
+    if not stage.trains:
+        return encoded
     signed = any(w < 0 for row in encoded.get(Role.TRAIN, ()) for w in row.weights)
     if signed and stage.select is not None:
         raise DataError(

@@ -41,6 +41,8 @@ from forgetting.pipeline.run.stage import (
     run_stage,
 )
 from forgetting.pipeline.run.suites import check_passages, stop_splits, suite_of
+from forgetting.pipeline.run.teacher import check_references
+from forgetting.pipeline.run.transform import run_transform
 from forgetting.pipeline.run.write_results import write_results
 from forgetting.recipe import Recipe, Stage
 from forgetting.report.run.page import build_report
@@ -66,6 +68,7 @@ def run(recipe: Recipe, *, voice: Voice = SILENT, report: bool = True) -> Path:
     check_output(recipe)
     check_trackers(recipe)
     check_selects(recipe)
+    check_references(recipe)
     if (folder / "results.json").is_file():
         with suppress(DataError):  # what is finished can be looked at without its data
             check_data(folder, load_data(recipe, SILENT))
@@ -153,7 +156,7 @@ def check_stop_rules(recipe: Recipe, suite: Suite) -> None:
 
 def model_changed(recipe: Recipe) -> bool:
     """Whether a stage before the last one changed the model's own weights, so that an adapter would not fit on them."""
-    return any(s.adapter_or_full.kind == "full" or s.between == "merge" for s in recipe.stages[:-1])
+    return any(s.leaves_a_whole_model for s in recipe.stages[:-1])
 
 
 @dataclass
@@ -182,7 +185,11 @@ class _Carrier:
             if stage is not last and on_first(partial(finished, folder)):
                 model = handed_over(stage, model, folder, seed, self.recipe.dtype, adapter)
                 continue
-            outcome = self._stage(stage, model, folder, seed, adapter)
+            outcome = (
+                self._stage(stage, model, folder, seed, adapter)
+                if stage.trains
+                else self._transform(stage, model, folder, seed)
+            )
             if stage is last:
                 on_first(partial(self._export, outcome))
             else:
@@ -252,6 +259,12 @@ class _Carrier:
         if rule is not None:
             thresholds = json.dumps(asdict(rule.thresholds))
             on_first(lambda: write_text(folder / "thresholds.json", thresholds))
+        self._measure_after(stage, outcome.model, outcome.result)
+        return outcome
+
+    def _transform(self, stage: Stage, model: PreTrainedModel, folder: Path, seed: int) -> StageOutcome:
+        data, tokenizer = self.encoded[stage.name], self.loaded.tokenizer
+        outcome = run_transform(stage, model, tokenizer, data, folder=folder, seed=seed, voice=self.voice)
         self._measure_after(stage, outcome.model, outcome.result)
         return outcome
 

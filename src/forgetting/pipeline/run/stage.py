@@ -29,6 +29,7 @@ from forgetting.models.adapters import (
 from forgetting.models.loading import load_model, save_model
 from forgetting.objectives.objective import Objective
 from forgetting.pipeline.run.environment import peak_memory, reset_peak_memory
+from forgetting.pipeline.run.teacher import teacher_of
 from forgetting.recipe import Adapter, Stage
 from forgetting.training.checkpoint import load_checkpoint
 from forgetting.training.flops import stage_flops
@@ -91,9 +92,11 @@ def run_stage(
     before = active_adapters(model)
     importance = _importance_cost(model, stage.adapter_or_full) if adapter is None else None
     reference = None
-    stored = stage.adapter_or_full.kind == "full" or adapter is not None
+    teacher = teacher_of(stage, model, folder.parent)
+    stored = teacher is not None or stage.adapter_or_full.kind == "full" or adapter is not None
     if stored:
-        reference = _stored_reference(model, objective, data, cache, pad_id, voice)
+        reference = _stored_reference(teacher or model, objective, data, cache, pad_id, voice)
+    del teacher
     if adapter is None:
         plain = model
         model = first_then_others(lambda: _with_adapter(stage, plain, data, folder, seed, pad_id, voice))
@@ -210,7 +213,7 @@ def finished(folder: Path) -> bool:
 def hand_over(stage: Stage, outcome: StageOutcome, tokenizer: PreTrainedTokenizerBase, folder: Path) -> PreTrainedModel:
     """The model as the next stage gets it: merged and on disk, where a resume and the next adapter find it."""
     model = outcome.model
-    if stage.between == "merge" or stage.adapter_or_full.kind == "full":
+    if stage.leaves_a_whole_model:
         model = merged(model)
         whole = model
         on_first(lambda: save_model(whole, tokenizer, folder / "model"))
@@ -223,7 +226,7 @@ def handed_over(
     stage: Stage, model: PreTrainedModel, folder: Path, seed: int, dtype: str, adapter: str | None = None
 ) -> PreTrainedModel:
     """The same after a restart; `adapter` as for `run_stage`."""
-    if stage.between != "merge" and stage.adapter_or_full.kind != "full":
+    if not stage.leaves_a_whole_model:
         checkpoint = load_checkpoint(folder / ("best" if is_complete(folder / "best") else "last"))
         assert checkpoint is not None, "a finished stage has a checkpoint"
         if adapter is None:

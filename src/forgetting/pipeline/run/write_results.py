@@ -79,11 +79,14 @@ def _stage(folder: Path, stage: Stage) -> dict[str, Any]:
     own = folder / "stages" / stage.name
     result = json.loads((own / "result.json").read_text())
     thresholds, scored = own / "thresholds.json", own / "scored.json"
+    if stage.trains:
+        how = {"adapter": adapter_words(stage.adapter_or_full), "learning_rate": stage.learning_rate}
+    else:
+        how = {"transform": stage.transform, "adapter": "", "learning_rate": None}
     return {
         "name": stage.name,
-        "method": stage.method["name"],
-        "adapter": adapter_words(stage.adapter_or_full),
-        "learning_rate": stage.learning_rate,
+        "method": stage.what,
+        **how,
         **{k: result[k] for k in ("steps", "epochs", "stopped", "success", "message", "kept")},
         "thresholds": json.loads(thresholds.read_text()) if thresholds.is_file() else None,
         **{k: result[k] for k in ("supervised_tokens", "train_seconds", "trainable", "of", "peak_memory_bytes")},
@@ -104,7 +107,7 @@ def _cost(
 ) -> dict[str, Any]:
     """Sums over the stages, whatever interruptions there were.
 
-    Preparing is FILA's importance, stored references and token scores.
+    Preparing is FILA's importance, stored references, token scores and transforms.
     """
     prepared = [json.loads((folder / "stages" / s.name / "prepared.json").read_text()) for s in recipe.stages]
     preparing = sum(p["seconds"] for p in prepared) + sum(s["scoring_seconds"] or 0.0 for s in stages)

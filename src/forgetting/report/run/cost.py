@@ -120,6 +120,6 @@ def _what(runs: Sequence[Results]) -> list[str]:
     words = []
     for run in runs:
         stage = run.stages[-1] if run.stages else None
-        words.append(f"{stage.method}, {', '.join(stage.adapter.split(', ')[:2])}" if stage else "")
+        words.append(", ".join(filter(None, [stage.method, *stage.adapter.split(", ")[:2]])) if stage else "")
     names = [one.label for one in series(runs)]
     return [name if words.count(word) > 1 or not word else word for name, word in zip(names, words, strict=True)]

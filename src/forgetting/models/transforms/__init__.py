@@ -1,0 +1,7 @@
+"""What changes a model's weights without training: a stage of a recipe either trains or transforms. One file each."""
+
+from forgetting.models.transforms.merge import merge
+from forgetting.models.transforms.noise import noise
+from forgetting.models.transforms.registry import TRANSFORMS, Given, Transform, build_transform, register_transform
+
+__all__ = ["TRANSFORMS", "Given", "Transform", "build_transform", "merge", "noise", "register_transform"]

@@ -1,0 +1,15 @@
+"""Active adapters become part of the weights."""
+
+from __future__ import annotations
+
+from forgetting.models.adapters.export import merged
+from forgetting.models.transforms.registry import Transform, register_transform
+
+
+@register_transform("merge")
+def merge() -> Transform:
+    """W ← W + Σ s·B A over the active adapters; a model without adapters stays as it is.
+
+    Summed in fp32 and rounded once to the weight's own precision. FILA's frozen half is among the active adapters.
+    """
+    return Transform(lambda model, given: merged(model))

@@ -1,0 +1,69 @@
+"""Transforms by name: functions from typed parameters to a Transform."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from peft import PeftModel
+from transformers import PreTrainedModel
+
+from forgetting.core.errors import RecipeError
+from forgetting.core.registry import Registry
+from forgetting.data.encode import Encoded
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a transform may use beside the model."""
+
+    seed: int
+    """Of whatever it draws. Draw for each parameter by its name, so that no order of parameters matters."""
+    pad_id: int = 0
+    """What fills rows of tokens up."""
+    data: Mapping[str, Sequence[Encoded]] = field(default_factory=dict)
+    """The encoded examples of each role that it declares."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transform:
+    """Changes a model.
+
+    The same model, parameters and seed must give the same bits in every process: a stage that was interrupted is
+    applied again, and each of several processes applies it for itself.
+    """
+
+    apply: Callable[[PreTrainedModel | PeftModel, Given], PreTrainedModel]
+    """From the model as the stage before left it, with its active adapters, to a whole model without adapters.
+
+    It may change the model that it is given.
+    """
+    roles: tuple[str, ...] = ()
+    """The roles whose data it reads."""
+
+
+TRANSFORMS: Registry[Callable[..., Transform]] = Registry(
+    "transforms", "transform", "a function that returns a Transform"
+)
+
+
+def register_transform(name: str) -> Callable[[Callable[..., Transform]], Callable[..., Transform]]:
+    """Registers a function that returns a Transform under `name`.
+
+    From another package: name the function in the entry-point group `forgetting.transforms` too.
+    """
+    return TRANSFORMS.register(name)
+
+
+def build_transform(name: str, parameters: Mapping[str, object] | None = None) -> Transform:
+    """The transform `name` with these parameters.
+
+    Raises:
+        RecipeError: unknown transform, a parameter that it does not take (the nearest is given), or no Transform.
+    """
+    transform = TRANSFORMS.build(name, parameters)
+    if not isinstance(transform, Transform):
+        raise RecipeError(
+            f"transform '{name}' of {TRANSFORMS.get(name).source} gives {type(transform).__name__}, not a Transform"
+        )
+    return transform

@@ -1,0 +1,54 @@
+"""The model that a stage's losses compare with, where it is not the model as the stage finds it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from transformers import PreTrainedModel
+
+from forgetting.benchmarks.registry import MODELS
+from forgetting.core.errors import ModelError, RecipeError
+from forgetting.models.loading import load_model
+from forgetting.recipe import Recipe, Stage
+from forgetting.recipe.stage import BEFORE
+
+
+def check_references(recipe: Recipe) -> None:
+    """Checks that models which stages name as their reference are there, before anything is trained or measured.
+
+    Raises:
+        RecipeError: there is no such folder, and the name cannot be the hub's.
+    """
+    for stage in recipe.stages:
+        name = stage.reference
+        of_the_hub = name.count("/") == 1 and not name.startswith((".", "/", "~"))
+        if name == BEFORE or name.startswith("stage:") or name in MODELS or Path(name).is_dir() or of_the_hub:
+            continue
+        raise RecipeError(
+            f"stage '{stage.name}': reference is '{name}', and there is no such folder; give a model's, or stage:NAME"
+        )
+
+
+def teacher_of(stage: Stage, model: PreTrainedModel, stages: Path) -> PreTrainedModel | None:
+    """The stage's reference, loaded beside `model` in its precision; None where that is the model as it is now.
+
+    Args:
+        stages: the folder of the run's stages.
+
+    Raises:
+        ModelError: it cannot be loaded, or has another vocabulary.
+    """
+    name = stage.reference
+    if name == BEFORE:
+        return None
+    earlier = name.startswith("stage:")
+    source = stages / name.removeprefix("stage:") / "model" if earlier else MODELS.get(name, name)
+    precision = str(model.dtype).removeprefix("torch.")
+    teacher = load_model(source, dtype=precision, device=next(model.parameters()).device).model
+    theirs, own = (int(m.get_input_embeddings().weight.shape[0]) for m in (teacher, model))
+    if theirs != own:
+        raise ModelError(
+            f"stage '{stage.name}': the reference {name} has {theirs:,} rows of vocabulary and the model {own:,}; "
+            "give one with the same tokenizer"
+        )
+    return teacher
