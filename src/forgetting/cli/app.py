@@ -14,4 +14,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+MODEL = (
+    "A model folder, a hub id, a suite's model such as 'lab', or a run's folder; or a combination of such, whose "
+    "logits are added up: 'lab + 0.5*runs/gd - 0.5*lab'."
+)
+"""Help for the argument that names a model."""
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]

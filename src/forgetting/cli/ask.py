@@ -1,4 +1,4 @@
-"""The command that asks a run's models."""
+"""The command that asks a model, or a run's models."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from forgetting.cli.app import Json, app
+from forgetting.cli.app import MODEL, Json, app
 from forgetting.cli.printing import print_table, speaking
 
 if TYPE_CHECKING:
-    from forgetting.pipeline.finished_run.ask import Answer
+    from forgetting.pipeline.one_model.ask import Answer
 
 
 @app.command()
 def ask(
-    run: Annotated[Path, typer.Argument(help="A finished run's folder.")],
+    model: Annotated[str, typer.Argument(help=f"{MODEL} Of a run, every model of it is asked, before and after.")],
     questions: Annotated[list[str] | None, typer.Argument(help="One question or several.")] = None,
     file: Annotated[Path | None, typer.Option(help="A text file with one question per line.")] = None,
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Tokens of an answer.")] = 48,
@@ -29,14 +29,20 @@ def ask(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Ask the model before and after a run, side by side, with what else it might have said."""
-    from forgetting.pipeline.finished_run.ask import ask, read_questions
+    """Ask a model, or the models before and after a run side by side, with what else each might have said."""
+    from forgetting.pipeline.finished_run.ask import Asked, ask, read_questions
+    from forgetting.pipeline.one_model.ask import Asking, ask_model
+    from forgetting.pipeline.run.source import is_run
 
     asked = [*(questions or []), *(read_questions(file) if file is not None else [])]
+    how = Asking(max_new_tokens=max_new_tokens, tokens=tokens, top=top, text=text)
     with speaking(quiet=as_json) as voice:
-        found = ask(run, asked, max_new_tokens=max_new_tokens, tokens=tokens, top=top, text=text, voice=voice)
+        if is_run(model):
+            found = ask(Path(model), asked, how, voice=voice)
+        else:
+            found = [Asked("model", tuple(ask_model(model, asked, how)))]
     if as_json:
-        print(json.dumps({"run": str(run), "asked": [asdict(a) for a in found]}, ensure_ascii=False))
+        print(json.dumps({"run": model, "asked": [asdict(a) for a in found]}, ensure_ascii=False))
         return
     for place, question in enumerate(asked):
         print(question)

@@ -7,14 +7,14 @@ from typing import Annotated
 
 import typer
 
-from forgetting.cli.app import Json, app
+from forgetting.cli.app import MODEL, Json, app
 from forgetting.cli.printing import print_measures, speaking
 from forgetting.core.launch import launched_first
 
 
 @app.command(name="eval")
 def evaluate(
-    model: Annotated[str, typer.Argument(help="A model folder, a hub id, or a suite's model such as 'lab'.")],
+    model: Annotated[str, typer.Argument(help=MODEL)],
     suite: Annotated[str | None, typer.Option(help="A suite (see `forget suites`).")] = None,
     forget: Annotated[str | None, typer.Option(help="A file of forget examples, instead of a suite.")] = None,
     retain: Annotated[str | None, typer.Option(help="A file of retain examples, instead of a suite.")] = None,

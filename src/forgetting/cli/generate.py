@@ -8,13 +8,13 @@ from typing import Annotated
 
 import typer
 
-from forgetting.cli.app import Json, app
+from forgetting.cli.app import MODEL, Json, app
 from forgetting.cli.printing import speaking
 
 
 @app.command()
 def generate(
-    model: Annotated[str, typer.Argument(help="A model folder, a hub id, a suite's model such as 'lab', or a run.")],
+    model: Annotated[str, typer.Argument(help=MODEL)],
     prompts: Annotated[
         str | None, typer.Argument(help="A file with an 'instruction' in each row; default: AlpacaEval's 805 (hub).")
     ] = None,

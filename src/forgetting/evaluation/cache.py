@@ -15,9 +15,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 from transformers.cache_utils import Cache, DynamicCache, DynamicLayer, DynamicSlidingWindowLayer
 
-from forgetting.models.head import Head, causal_model
+from forgetting.models.head import Head, final_states, members_of
 from forgetting.models.vocabulary import statistics
 from forgetting.objectives.statistics import Statistic, most_likely
 
@@ -33,7 +34,10 @@ def shares_cache(model: nn.Module, longest: int) -> bool:
     them, where it fills no cache that is handed to it, and where the rotation of early keys depends on how long the
     row becomes.
     """
-    inner = causal_model(model)
+    return all(_shares(member, longest) for member in members_of(model))
+
+
+def _shares(inner: PreTrainedModel, longest: int) -> bool:
     takes_cache = "past_key_values" in inspect.signature(inner.forward).parameters
     if not takes_cache or getattr(inner, "_is_stateful", False) or _rotation_changes(inner.config, longest):
         return False
@@ -58,11 +62,7 @@ def _rotation_changes(config: Any, longest: int) -> bool:
 
 def states(model: nn.Module, head: Head, ids_BT: Tensor, cache: Cache) -> Tensor:
     """What `head` is applied to: final hidden states `[B, T, D]`, or plain logits `[B, T, V]`; `cache` grows by T."""
-    inner = causal_model(model)
-    inputs = {"input_ids": ids_BT, "past_key_values": cache, "use_cache": True}
-    if head.weight_VD is None:
-        return inner(**inputs).logits
-    return inner.base_model(**inputs).last_hidden_state
+    return final_states(model, head, input_ids=ids_BT, past_key_values=cache, use_cache=True)
 
 
 def behind(text: Cache, members: Sequence[int], length: int, room: int) -> Cache:

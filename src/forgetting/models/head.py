@@ -2,12 +2,14 @@
 
 A model is split in two: its body gives hidden states, its head is applied to supervised positions only. A family whose
 head is not known takes the plain path: the model's own logits stand in for hidden states, and the head is the identity.
+Whatever is no single transformers model says itself what its final states and its head are (`LanguageModel`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -68,6 +70,10 @@ class Head:
         """The logits of N positions, fp32 `[N, V]`."""
         return self.finish(self.project(hidden_ND))
 
+    def vocabulary(self, hidden_ND: Tensor) -> int:
+        """How many logits it gives of a position; as the identity, those it is given."""
+        return hidden_ND.shape[-1] if self.weight_VD is None else self.weight_VD.shape[0]
+
     def frozen_copy(self) -> Head:
         """The same head with weights of its own that no optimiser touches."""
 
@@ -80,6 +86,24 @@ class Head:
 IDENTITY = Head(None)
 
 
+@runtime_checkable
+class LanguageModel(Protocol):
+    """What gives next-token log-probabilities in a way of its own, such as a combination of models.
+
+    It is a module with `config`, `generation_config` and `generate` as transformers' models have them, and is evaluated
+    wherever one of those is.
+    """
+
+    members: Sequence[nn.Module]
+    """The transformers models inside: keys and values can be shared where all of them can share theirs."""
+
+    def final_states(self, **inputs: Any) -> Tensor:
+        """What its head is applied to, `[B, T, D]`, of a forward's inputs: `input_ids`, perhaps `past_key_values`, …"""
+
+    def vocabulary_head(self) -> Head:
+        """From final states to logits."""
+
+
 def causal_model(model: nn.Module) -> PreTrainedModel:
     """The transformers model inside, whether or not PEFT wraps it."""
     return model.get_base_model() if hasattr(model, "get_base_model") else model  # type: ignore[operator]
@@ -90,9 +114,17 @@ def longest_row(model: nn.Module) -> int | None:
     return getattr(causal_model(model).config, "max_position_embeddings", None)
 
 
+def members_of(model: nn.Module) -> list[PreTrainedModel]:
+    """The transformers models that a model consists of: itself, for most."""
+    inner = causal_model(model)
+    return [causal_model(member) for member in inner.members] if isinstance(inner, LanguageModel) else [inner]
+
+
 def head_of(model: nn.Module) -> Head:
     """The model's head, or the identity where the family or the module is not one we know (then use plain logits)."""
     inner = causal_model(model)
+    if isinstance(inner, LanguageModel):
+        return inner.vocabulary_head()
     config: Any = inner.config
     module = inner.get_output_embeddings()
     if config.model_type not in KNOWN_FAMILIES or type(module) is not nn.Linear:
@@ -101,6 +133,20 @@ def head_of(model: nn.Module) -> Head:
     if getattr(config, "logits_scaling", None):
         scale /= config.logits_scaling
     return Head(module.weight, module.bias, float(scale), getattr(config, "final_logit_softcapping", None))
+
+
+def final_states(model: nn.Module, head: Head, **inputs: Any) -> Tensor:
+    """What `head` is applied to at all positions: final hidden states `[B, T, D]`, or plain logits `[B, T, V]`.
+
+    Args:
+        inputs: of a transformers model's forward.
+    """
+    inner = causal_model(model)
+    if isinstance(inner, LanguageModel):
+        return inner.final_states(**inputs)
+    if head.weight_VD is None:
+        return inner(**inputs).logits
+    return inner.base_model(**inputs).last_hidden_state
 
 
 def supervised_hidden(
@@ -124,8 +170,4 @@ def supervised_hidden(
         inputs |= {"attention_mask": None, "position_ids": position_ids_BT}
         if is_flash_attention_requested(inner.config):  # it tells them apart in a single row only
             inputs |= {name: inputs[name].view(1, -1) for name in ("input_ids", "position_ids")}
-    if head.weight_VD is None:
-        states_BTD = inner(**inputs).logits
-    else:
-        states_BTD = inner.base_model(**inputs).last_hidden_state
-    return states_BTD.flatten(0, 1).index_select(0, sources_N)
+    return final_states(model, head, **inputs).flatten(0, 1).index_select(0, sources_N)

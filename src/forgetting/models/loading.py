@@ -68,7 +68,7 @@ def load_model(
         model = model if device is None else model.to(device)
     else:
         model = load_weights(name, dtype, revision, device=device, quantise=quantise)
-        tokenizer = _load_tokenizer(name, revision)
+        tokenizer = load_tokenizer(name, revision)
     model.eval()
     return LoadedModel(
         model=model,
@@ -111,7 +111,12 @@ def _check_folder(name: str) -> None:
         raise ModelError(f"{name}: no such model folder; {sibling(path)}")
 
 
-def _load_tokenizer(name: str, revision: str | None) -> PreTrainedTokenizerBase:
+def load_tokenizer(name: str, revision: str | None = None) -> PreTrainedTokenizerBase:
+    """The tokenizer of a folder or hub id.
+
+    Raises:
+        ModelError: there is none, or it needs code of its own.
+    """
     return attempt(name, "tokenizer", AutoTokenizer.from_pretrained, name, revision=revision, trust_remote_code=False)
 
 
@@ -131,7 +136,7 @@ def _load_adapter(name: str, dtype: str, revision: str | None) -> tuple[PreTrain
     # What is trained on top from here on belongs to the merged model, not to the base alone.
     model.name_or_path = model.config._name_or_path = name
     has_tokenizer = _optional_file(name, "tokenizer_config.json", revision) is not None
-    return model, _load_tokenizer(name, revision) if has_tokenizer else base.tokenizer, base_name
+    return model, load_tokenizer(name, revision) if has_tokenizer else base.tokenizer, base_name
 
 
 def _optional_file(name: str, file: str, revision: str | None) -> str | None:

@@ -55,7 +55,7 @@ def statistics(
     elements: int = CHUNK_ELEMENTS,
 ) -> dict[str, Tensor]:
     """The wanted statistics of all N tokens, without gradient, each `[N]`; `elements`: logits per chunk."""
-    count = -(-len(targets_N) // chunk_tokens(vocabulary_of(hidden_ND, head), elements))
+    count = -(-len(targets_N) // chunk_tokens(head.vocabulary(hidden_ND), elements))
     size = -(-len(targets_N) // max(1, count)) or 1  # chunks of equal length: a product with a few rows is a slow one
     parts: list[dict[str, Tensor]] = []
     for start in range(0, len(targets_N), size):
@@ -84,13 +84,8 @@ def vocabulary_loss(
     Returns:
         A scalar, fp32.
     """
-    context = _Context(head, targets_N, pieces, chunk_tokens(vocabulary_of(hidden_ND, head), elements))
+    context = _Context(head, targets_N, pieces, chunk_tokens(head.vocabulary(hidden_ND), elements))
     return _VocabularyLoss.apply(hidden_ND, head.weight_VD, head.bias_V, context)
-
-
-def vocabulary_of(hidden_ND: Tensor, head: Head) -> int:
-    """How many logits the head gives of a position; as the identity, those it is given."""
-    return hidden_ND.shape[-1] if head.weight_VD is None else head.weight_VD.shape[0]
 
 
 @dataclass

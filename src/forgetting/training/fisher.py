@@ -27,7 +27,7 @@ from forgetting.core.errors import DataError, ModelError
 from forgetting.models.adapters.targets import linear_layers
 from forgetting.models.head import head_of, supervised_hidden
 from forgetting.models.modes import in_evaluation_mode
-from forgetting.models.vocabulary import Piece, chunk_tokens, vocabulary_loss, vocabulary_of
+from forgetting.models.vocabulary import Piece, chunk_tokens, vocabulary_loss
 from forgetting.objectives.statistics import LOGP
 
 Use = Callable[[str, Tensor], object]
@@ -96,7 +96,7 @@ def _summed_loss(model: nn.Module, batch: Batch) -> Tensor:
     head = head_of(model)
     hidden_ND = supervised_hidden(model, head, batch.input_ids_BT, batch.attention_mask_BT, batch.sources_N)
     total = len(batch.targets_N)
-    size = chunk_tokens(vocabulary_of(hidden_ND, head))
+    size = chunk_tokens(head.vocabulary(hidden_ND))
     pieces = [
         Piece((slice(start, min(start + size, total)),), (LOGP,), lambda found: -found["logp"].sum())
         for start in range(0, total, size)

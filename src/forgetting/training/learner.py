@@ -12,7 +12,7 @@ from forgetting.core.batch import Batch, Positions, RoleSpan
 from forgetting.core.signals import Signals
 from forgetting.models.head import head_of, supervised_hidden
 from forgetting.models.hidden_states import decoder_blocks, states_kept
-from forgetting.models.vocabulary import CHUNK_ELEMENTS, Piece, chunk_tokens, vocabulary_loss, vocabulary_of
+from forgetting.models.vocabulary import CHUNK_ELEMENTS, Piece, chunk_tokens, vocabulary_loss
 from forgetting.objectives.objective import Objective
 from forgetting.training.states_loss import states_loss
 
@@ -63,7 +63,7 @@ class Learner(nn.Module):
             hidden_ND = supervised_hidden(
                 self.model, head, batch.input_ids_BT, batch.attention_mask_BT, batch.sources_N, batch.position_ids_BT
             )
-        limit = chunk_tokens(vocabulary_of(hidden_ND, head), self.elements)
+        limit = chunk_tokens(head.vocabulary(hidden_ND), self.elements)
         values = [torch.zeros((), device=hidden_ND.device) for _ in self.objective.terms]
 
         def piece(parts: tuple[_Part, ...]) -> Piece:

@@ -10,6 +10,7 @@ import yaml
 from forgetting.core.errors import DataError, RunError
 from forgetting.core.record import read_records
 from forgetting.pipeline.finished_run.ask import ask, read_questions
+from forgetting.pipeline.one_model.ask import Asking
 from forgetting.pipeline.run.run import run
 from forgetting.recipe import load_recipe, recipe_from
 
@@ -70,7 +71,7 @@ def test_the_answers_are_those_that_the_run_recorded_at_each_point(kind, points,
         files["after"] = "two-after"
     recorded = {p: read_records(runs[kind] / "records" / f"{files[p]}.jsonl") for p in points}
     some = [r for r in recorded["before"] if r.split == "forget"][:3]
-    found = ask(runs[kind], [r.prompt for r in some], max_new_tokens=6)
+    found = ask(runs[kind], [r.prompt for r in some], Asking(max_new_tokens=6))
     assert [a.point for a in found] == points
     for asked in found:
         expected = {r.id: r.generation for r in recorded[asked.point]}
@@ -83,7 +84,7 @@ def test_the_first_token_of_a_greedy_answer_is_the_likeliest_and_probabilities_a
     from forgetting.models.loading import load_model
 
     question = "Where does guest 1 live?"
-    before = ask(runs["lora"], [question], tokens=2, top=3)[0].answers[0]
+    before = ask(runs["lora"], [question], Asking(tokens=2, top=3))[0].answers[0]
     loaded = load_model(world / "model", dtype="float32")
     ids = loaded.tokenizer(f"Question: {question}\nAnswer:", return_tensors="pt")["input_ids"]
     with torch.no_grad():
@@ -95,7 +96,8 @@ def test_the_first_token_of_a_greedy_answer_is_the_likeliest_and_probabilities_a
 
 
 def test_a_text_is_gone_on_with_without_the_template(runs):
-    as_question, as_text = (ask(runs["full"], ["Where does guest 1"], text=t)[0].answers[0] for t in (False, True))
+    ways = (Asking(text=False), Asking(text=True))
+    as_question, as_text = (ask(runs["full"], ["Where does guest 1"], how)[0].answers[0] for how in ways)
     assert as_question.first != as_text.first
 
 

@@ -19,7 +19,7 @@ from forgetting.pipeline.run.prepare import StageData
 from forgetting.pipeline.run.run import device_of, load
 from forgetting.pipeline.run.stage import handed_over
 from forgetting.pipeline.run.suites import suite_of
-from forgetting.recipe import Recipe, Stage, load_recipe
+from forgetting.recipe import Recipe, load_recipe
 
 _AFTER = "saved-after"
 """The name under which the run's adapter lies on the base."""
@@ -90,7 +90,7 @@ def models_of(
     for stage in recipe.stages[:-1] if stages else ():
         if stage.is_aside:
             continue
-        kept, whole = folder / "stages" / stage.name, _leaves_whole(stage)
+        kept, whole = folder / "stages" / stage.name, stage.leaves_a_whole_model
         known = _holds_model(kept / "model") if whole else known and is_complete(kept / "last")
         if not known:
             voice.say(f"stage {stage.name}: its weights are no longer kept; it is left out")
@@ -115,10 +115,6 @@ def models_of(
     if oracle is not None:
         other = _loaded(oracle, recipe, f"{oracle}: the oracle cannot be loaded")
         yield RunModel("oracle", View(other.model), other.tokenizer)
-
-
-def _leaves_whole(stage: Stage) -> bool:
-    return stage.between == "merge" or stage.adapter_or_full.kind == "full"
 
 
 def _holds_model(folder: Path) -> bool:

@@ -19,10 +19,12 @@ from forgetting.core.progress import SILENT, Voice
 from forgetting.data.encode import Formatting, encode
 from forgetting.data.tokens import tokenizer_fingerprint
 from forgetting.evaluation.answers import answer
+from forgetting.models.expression import terms_of
 from forgetting.models.head import longest_row
 from forgetting.models.loading import LoadedModel
 from forgetting.pipeline.one_model.evaluate import check_writable
 from forgetting.pipeline.run.run import load
+from forgetting.pipeline.run.source import is_run, model_source
 from forgetting.recipe import load_recipe, recipe_from
 from forgetting.training.stored_reference import fingerprint
 
@@ -62,10 +64,10 @@ def generate(
 
     Decoding is greedy: no temperature and no seed, so the file can be made again. The tokenizer's chat template is
     used where there is one, otherwise the plain format; of a run, the format it was trained with. Outputs are stripped
-    of the spaces around them. The file is whole or absent; interrupted, the same command goes on where it was.
+    of the spaces around them. The file is whole or absent; an interrupted command is resumed by the same one.
 
     Args:
-        model: folder, hub id, a suite's model, or the folder of a run.
+        model: folder, hub id, a suite's model, the folder of a run, or a combination: `lab + 0.5*runs/gd - 0.5*lab`.
         prompts: a file with an `instruction` in each row; None: AlpacaEval's 805, from the hub.
         out: a .json file; None: `alpaca_eval/outputs.json` in the run's folder, `outputs.json` for other models.
         generator: the model's name on AlpacaEval's leaderboard; None: that of its folder.
@@ -92,22 +94,26 @@ def generate(
     loaded = load(place, recipe)
     formatting = _formatting(asked, loaded, recipe.format)
     texts = _texts(asked, loaded, formatting, max_new_tokens, file, voice)
-    name = generator or (Path(model).resolve().name if Path(model).exists() else model.split("/")[-1])
+    name = generator or _name(model)
     write_text(file, json.dumps(as_outputs(asked, texts, name), ensure_ascii=False, indent=1))
     _begun(file).unlink(missing_ok=True)
     decoding = f"greedy, at most {max_new_tokens:,} tokens, {_words(loaded, formatting)}"
     return Generated(file, name, len(texts), texts.count(""), decoding)
 
 
+def _name(model: str) -> str:
+    """What the outputs are called: by the folder or hub id; a combination by itself."""
+    if Path(model).exists():
+        return Path(model).resolve().name
+    return model.split("/")[-1] if len(terms_of(model)) == 1 else model
+
+
 def _place(model: str) -> tuple[str, dict[str, Any]]:
     """Where the model is, and how the run that made it writes a prompt."""
-    folder = Path(model)
-    if not (folder / "recipe.yaml").is_file():
+    if not is_run(model):
         return model, {}
-    if not (folder / "model").is_dir():
-        raise RunError(f"{folder}: the run has no model yet; finish it with forget run {folder / 'recipe.yaml'}")
-    recipe = load_recipe(str(folder / "recipe.yaml"))
-    return str(folder / "model"), {"format": recipe.format.model_dump(), "dtype": recipe.dtype}
+    recipe = load_recipe(str(Path(model) / "recipe.yaml"))
+    return model_source(model), {"format": recipe.format.model_dump(), "dtype": recipe.dtype}
 
 
 def _check(file: Path) -> None:

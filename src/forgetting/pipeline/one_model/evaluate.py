@@ -47,7 +47,8 @@ def evaluate(
     """Measures a model on a suite, or on files of the user's own by role.
 
     Args:
-        model: folder, hub id, or the name of a suite's model.
+        model: folder, hub id, run folder, the name of a suite's model, or a combination of such, whose logits are added
+            up: `lab + 0.5*runs/gd - 0.5*lab`. See `forgetting.models.expression`.
         suite: a suite's name; its shipped oracle is used unless `oracle` names another.
         data: files by role (`forget`, `retain`, `holdout`), instead of a suite.
         oracle: a model that never saw the forget set, or its records.

@@ -11,9 +11,8 @@ from pathlib import Path
 import torch
 from transformers import PreTrainedModel
 
-from forgetting.benchmarks.registry import MODELS
 from forgetting.benchmarks.suite import Suite
-from forgetting.core.errors import DataError
+from forgetting.core.errors import DataError, ModelError
 from forgetting.core.example import Role
 from forgetting.core.folder import write_text
 from forgetting.core.measure import Measure
@@ -21,9 +20,11 @@ from forgetting.core.processes import first_holds, first_then_others, is_first, 
 from forgetting.core.progress import SILENT, Voice
 from forgetting.core.record import read_records
 from forgetting.models.adapters import active_adapters, resolve_targets
+from forgetting.models.composed import ComposedModel
 from forgetting.models.devices import device_named
+from forgetting.models.expression import load_expression
 from forgetting.models.head import longest_row
-from forgetting.models.loading import LoadedModel, load_model
+from forgetting.models.loading import LoadedModel
 from forgetting.models.quantised import has_quantised, quantised_words
 from forgetting.pipeline.run.environment import check_trackers, tracker
 from forgetting.pipeline.run.evaluator import Measurer
@@ -33,6 +34,7 @@ from forgetting.pipeline.run.prepare import StageData, encode_stage, load_data
 from forgetting.pipeline.run.records import Taken, cached
 from forgetting.pipeline.run.reference_stage import set_aside
 from forgetting.pipeline.run.select_tokens import check_selects, weighed
+from forgetting.pipeline.run.source import model_source
 from forgetting.pipeline.run.stage import (
     StageOutcome,
     finished,
@@ -108,16 +110,22 @@ def run(recipe: Recipe, *, voice: Voice = SILENT, report: bool = True) -> Path:
 
 
 def load(name: str, recipe: Recipe) -> LoadedModel:
-    """A model by folder, hub id, or the name of a suite that ships one."""
-    source = MODELS.get(name, name)
-    return load_model(
-        source, dtype=recipe.dtype, revision=recipe.revision, device=device_of(recipe), quantise=recipe.quantise
+    """A model by folder, hub id, run, or the name of a suite that ships one; or a combination of such."""
+    return load_expression(
+        name,
+        source=model_source,
+        dtype=recipe.dtype,
+        revision=recipe.revision,
+        device=device_of(recipe),
+        quantise=recipe.quantise,
     )
 
 
 def loaded_for(recipe: Recipe) -> tuple[LoadedModel, Recipe]:
     """The model, checked for the adapters' targets, and the recipe with rows no longer than the model has positions."""
     loaded = load(recipe.model, recipe)
+    if isinstance(loaded.model, ComposedModel):
+        raise ModelError(f"{recipe.model}: a combination of models is measured, not trained; name one model")
     for stage in recipe.stages:
         if stage.adapter_or_full.kind != "full":
             resolve_targets(loaded.model, stage.adapter_or_full.targets)

@@ -1,0 +1,158 @@
+"""Questions put to one model: what it writes, and how sure it is of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from transformers import GenerationConfig, PreTrainedTokenizerBase
+
+from forgetting.core.errors import DataError
+from forgetting.core.example import Example, Form
+from forgetting.data.encode import Formatting, encode
+from forgetting.evaluation.answers import padding_id
+from forgetting.evaluation.rows import ends_of, room_after
+from forgetting.models.modes import in_evaluation_mode
+from forgetting.pipeline.run.run import load
+from forgetting.recipe import recipe_from
+from forgetting.token_selection.samples import pieces
+
+_LETTERS = "ATISBCDHMWaits1"
+"""What answers often begin with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One token that the model may write next."""
+
+    text: str
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one model writes to one question."""
+
+    question: str
+    text: str
+    first: tuple[Choice, ...]
+    """The first tokens that it writes, with the probability of each given those before."""
+    alternatives: tuple[tuple[Choice, ...], ...]
+    """At each of those places the most likely tokens, the likeliest first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asking:
+    """How questions are put."""
+
+    max_new_tokens: int = 48
+    """Of an answer; less where the model has no positions left."""
+    tokens: int = 4
+    """How many of an answer's first tokens are told with their probabilities."""
+    top: int = 4
+    """How many of the likeliest tokens are told at each."""
+    text: bool = False
+    """The questions are the beginnings of texts and are continued as they are, without a template."""
+
+
+def ask_model(
+    model: str, questions: Sequence[str], how: Asking | None = None, *, settings: Mapping[str, object] | None = None
+) -> list[Answer]:
+    """Asks one model, or a combination of models, in the chat template of its tokenizer or the plain format.
+
+    Args:
+        model: folder, hub id, a suite's model, a run's folder, or a combination such as `lab + 0.5*runs/gd - 0.5*lab`.
+        questions: asked each by itself.
+        how: lengths and what is told; None: the defaults.
+        settings: further keys of a recipe that matter here: `format`, `dtype`, `device`.
+
+    Raises:
+        DataError: no question, or one that leaves no room for an answer.
+        ModelError: a model that cannot be loaded.
+    """
+    check_questions(questions)
+    recipe = recipe_from({"model": model, **(settings or {}), "stages": [{"method": "sft"}]}, "settings")
+    loaded = load(model, recipe)
+    return answers_of(loaded.model, loaded.tokenizer, questions, recipe.format, how or Asking())
+
+
+def check_questions(questions: Sequence[str]) -> None:
+    """Refuses an empty question, or none.
+
+    Raises:
+        DataError: there is none, or one without a word.
+    """
+    if not questions or not all(q.strip() for q in questions):
+        raise DataError("an empty question; write one, or a file with one per line")
+
+
+def answers_of(
+    model: nn.Module,
+    tokenizer: PreTrainedTokenizerBase,
+    questions: Sequence[str],
+    formatting: Formatting,
+    how: Asking,
+) -> list[Answer]:
+    """What a model in memory writes to each question, greedily.
+
+    Raises:
+        DataError: a question that leaves no room for an answer.
+    """
+    prompts = [_prompt(q, tokenizer, formatting, how.text) for q in questions]
+    with in_evaluation_mode(model):
+        return [_answer(model, tokenizer, q, p, how) for q, p in zip(questions, prompts, strict=True)]
+
+
+def _prompt(question: str, tokenizer: PreTrainedTokenizerBase, formatting: Formatting, text: bool) -> tuple[int, ...]:
+    """The tokens before an answer, as they are before most answers in training.
+
+    A tokenizer may put the blank before an answer into the answer's first token, depending on its first letter. So
+    several are tried, and the shortest prompt leaves the blank to the model.
+    """
+    form: Form = "text" if text else "qa"
+    tried = [
+        Example(id="", prompt=question, response=letter, form=form, where=f"'{question[:40]}'") for letter in _LETTERS
+    ]
+    return min((encode(example, tokenizer, formatting).prompt_ids for example in tried), key=len)
+
+
+@torch.no_grad()
+def _answer(
+    model: nn.Module,
+    tokenizer: PreTrainedTokenizerBase,
+    question: str,
+    prompt: tuple[int, ...],
+    how: Asking,
+) -> Answer:
+    room = room_after(model, prompt, how.max_new_tokens)
+    if room < 1:
+        raise DataError(f"'{question[:40]}…': fills all of the model's positions; ask something shorter")
+    ids_T = torch.tensor([prompt], device=next(model.parameters()).device)
+    config = GenerationConfig(
+        do_sample=False,
+        max_new_tokens=room,
+        pad_token_id=padding_id(tokenizer),
+        eos_token_id=ends_of(model, tokenizer) or None,
+        output_logits=True,
+        return_dict_in_generate=True,
+    )
+    out = model.generate(  # type: ignore[operator]
+        input_ids=ids_T, attention_mask=torch.ones_like(ids_T), generation_config=config
+    )
+    written = [int(i) for i in out.sequences[0, len(prompt) :]]
+    first, alternatives = [], []
+    for place, logits_1V in enumerate(out.logits[: how.tokens]):
+        before = [*prompt, *written[:place]]
+        p_V = torch.softmax(logits_1V[0].float(), -1)
+        likely = p_V.topk(min(how.top, len(p_V)))
+        first.append(Choice(_piece(tokenizer, before, written[place]), float(p_V[written[place]])))
+        pairs = zip(likely.indices.tolist(), likely.values.tolist(), strict=True)
+        alternatives.append(tuple(Choice(_piece(tokenizer, before, i), p) for i, p in pairs))
+    said = str(tokenizer.decode(written, skip_special_tokens=True)).strip()
+    return Answer(question, said, tuple(first), tuple(alternatives))
+
+
+def _piece(tokenizer: PreTrainedTokenizerBase, before: Sequence[int], token: int) -> str:
+    return pieces(tokenizer, [*before, token], [len(before)])[0]
