@@ -31,6 +31,7 @@ def tuned(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             "unlearn": {"method": "graddiff", "adapter": {"rank": 2}, "learning_rate": 0.02, "duration": "5 steps"}
         },
         "stages.unlearn.evaluate_every": None,
+        "stages.unlearn.keep": "last",
         "dtype": "float32",
         "threads": 1,
         "max_new_tokens": 4,
