@@ -11,6 +11,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from forgetting.analysis import register_analysis as register_analysis
+    from forgetting.audits import register_attack as register_attack
     from forgetting.core.errors import ForgettingError as ForgettingError
     from forgetting.core.example import Example as Example
     from forgetting.objectives.methods import register_method as register_method
@@ -33,6 +35,8 @@ _HOMES = {
     "build_report": "report.run.page",
     "evaluate": "pipeline.one_model.evaluate",
     "load_recipe": "recipe",
+    "register_analysis": "analysis",
+    "register_attack": "audits",
     "register_method": "objectives.methods",
     "run": "pipeline.run.run",
     "save": "pipeline.run.export",

@@ -1,6 +1,5 @@
 """The attack that asks often."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from forgetting.core.example import Example
 from forgetting.data.encode import Formatting
 from forgetting.evaluation.sampling import sample_answers
 from forgetting.models.loading import load_model
+from tests.golden import golden
 from tests.models.tiny import tiny_model, tiny_tokenizer
 
 EXAMPLES = [
@@ -52,7 +52,7 @@ def test_a_parameter_out_of_range_is_one_line(parameter: str, value: float) -> N
 @pytest.mark.parametrize(("name", "model"), [("base", BASE), ("oracle", oracle_folder("rare"))])
 def test_the_lab_leaks_as_it_did_in_an_independent_trial(name: str, model: Path) -> None:
     """16 answers a question at temperature 1; another implementation, other random numbers."""
-    golden = json.loads((Path(__file__).parents[1] / "golden" / "lab_audit_trial.json").read_text())[name]["leak_at_k"]
+    expected = golden("lab_audit_trial")[name]["leak_at_k"]
     loaded = load_model(model, dtype="float32")
     examples = lab_suite("rare").data["forget"]
     target = Target(model=loaded.model, tokenizer=loaded.tokenizer, split="forget", examples=examples)
@@ -60,4 +60,4 @@ def test_the_lab_leaks_as_it_did_in_an_independent_trial(name: str, model: Path)
     for k in (1, 16):
         leak = found[f"leak@{k}"]
         assert leak.count == 78
-        assert leak.value == pytest.approx(golden[str(k)], abs=0.04)
+        assert leak.value == pytest.approx(expected[str(k)], abs=0.04)
