@@ -141,8 +141,7 @@ def _ours(
         examples,
         split="forget",
         formatting=FORMATTING,
-        generate=generate,
-        max_new_tokens=shape.new_tokens,
+        max_new_tokens=shape.new_tokens if generate else 0,
     )
 
 

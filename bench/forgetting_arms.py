@@ -53,7 +53,7 @@ from forgetting.pipeline.run.reference_stage import set_aside
 from forgetting.pipeline.run.select_tokens import weighed
 from forgetting.pipeline.run.stage import run_stage
 from forgetting.recipe import Stage
-from forgetting.token_selection.scoring import ModelView, Scores, score_tokens
+from forgetting.token_selection.scoring import ModelView, Scorers, Scores, score_tokens
 from forgetting.training.loop import Trainer
 from forgetting.training.settings import learning_rate_at
 from forgetting.training.stage import NO_HOOKS
@@ -105,7 +105,7 @@ def _scoring(arm: str, shape: Shape, folder: Path) -> Sample:
     clock = Clock()
     if arm == "ours":
         base, other = ModelView(model), ModelView(model, (NAME,))
-        scores = score_tokens(rows, folder, base=base, reference=other, tokenizer=tokenizer)
+        scores = score_tokens(rows, folder, Scorers(base, other, tokenizer))
         elapsed, losses = clock.read(), _losses(scores)
     else:
         losses = forwards(model, batches, whole=arm == "plain")

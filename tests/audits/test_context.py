@@ -93,10 +93,10 @@ def test_with_a_chat_template_they_are_earlier_turns() -> None:
     expected = [replace(asked[0], context=(*t, *asked[0].context), perturbed=()) for t in turns]
     scores = [
         r.score.logp
-        for r in answer(of.model, of.tokenizer, expected, split="forget", formatting=of.formatting, generate=False)
+        for r in answer(of.model, of.tokenizer, expected, split="forget", formatting=of.formatting, max_new_tokens=0)
     ]
     assert min(abs(record.score.logp - s) for s in scores) < 1e-4
-    plain = answer(of.model, of.tokenizer, asked, split="forget", formatting=of.formatting, generate=False)[0]
+    plain = answer(of.model, of.tokenizer, asked, split="forget", formatting=of.formatting, max_new_tokens=0)[0]
     assert abs(plain.score.logp - record.score.logp) > 1e-3
 
 

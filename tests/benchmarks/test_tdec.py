@@ -55,7 +55,9 @@ def test_the_suite_is_measured_from_end_to_end() -> None:
             records += extract(model, tokenizer, split.examples, split=split.name, n=split.extraction)
         else:
             formatting = Formatting(template="plain")
-            records += answer(model, tokenizer, split.examples, split=split.name, formatting=formatting, generate=False)
+            records += answer(
+                model, tokenizer, split.examples, split=split.name, formatting=formatting, max_new_tokens=0
+            )
     measures = {m.key: m for m in score(suite.metrics, records)}
     assert {k for k, m in measures.items() if m.value is None} == set()
     assert {"forget/el_4", "unseen/el_4", "forget/el_4_literal", "unseen/memorization_accuracy"} <= measures.keys()

@@ -32,7 +32,7 @@ def test_perplexity_is_that_of_all_tokens_but_each_passages_first(tmp_path: Path
     suite = text_variant(str(file), False)
     (split,) = suite.splits
     assert (split.name, split.generate) == ("wiki", False)
-    records = answer(model, tokenizer, split.examples, split="wiki", formatting=Formatting(), generate=False)
+    records = answer(model, tokenizer, split.examples, split="wiki", formatting=Formatting(), max_new_tokens=0)
     (found,) = score(suite.metrics, records)
     losses: list[float] = []
     for example in split.examples:
@@ -59,7 +59,7 @@ def test_token_ids_are_text_too(tmp_path: Path) -> None:
     np.save(tmp_path / "s.npy", np.arange(13, 23).reshape(2, 5))
     (split,) = get_suite(f"text:{tmp_path / 'p.npy'}+{tmp_path / 's.npy'}").splits
     (first, _) = answer(
-        tiny_model("llama"), tiny_tokenizer(), split.examples, split="p", formatting=Formatting(), generate=False
+        tiny_model("llama"), tiny_tokenizer(), split.examples, split="p", formatting=Formatting(), max_new_tokens=0
     )
     assert split.name == "p" and first.score is not None and first.score.tokens == 9
     assert first.answer == tiny_tokenizer().decode([3, 4, 5, 6, 7, 13, 14, 15, 16, 17])

@@ -61,7 +61,7 @@ def one_by_one(
 
 def test_scores_equal_a_plain_forward_of_each_example(loaded) -> None:
     model, tokenizer = loaded
-    records = answer(model, tokenizer, examples(), split="forget", formatting=FORMATTING, generate=False)
+    records = answer(model, tokenizer, examples(), split="forget", formatting=FORMATTING, max_new_tokens=0)
     for example, record in zip(examples(), records, strict=True):
         logp, tokens, ranks = one_by_one(model, tokenizer, example)
         assert record.score is not None

@@ -130,10 +130,10 @@ def test_records_equal_those_of_each_row_by_itself(family: str) -> None:
 @pytest.mark.parametrize("generate", [True, False])
 def test_both_paths_give_the_same_records(family: str, generate: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     model, tokenizer = model_of(family), tiny_tokenizer()
-    shared = records(model, tokenizer, generate=generate)
+    shared = records(model, tokenizer, max_new_tokens=NEW if generate else 0)
     monkeypatch.setattr(answers, "shares_cache", lambda *_: False)
     rel = SINGLE.get(family, 1e-10)
-    for one, other in zip(shared, records(model, tokenizer, generate=generate), strict=True):
+    for one, other in zip(shared, records(model, tokenizer, max_new_tokens=NEW if generate else 0), strict=True):
         assert one.generation == other.generation and (one.generation is not None) == generate
         pairs = [(one.score, other.score), *zip(one.perturbed, other.perturbed, strict=True)]
         for a, b in [*pairs, *([(one.paraphrase, other.paraphrase)] if one.paraphrase else [])]:
@@ -167,7 +167,7 @@ def test_a_question_is_run_once_for_all_that_is_asked_of_it() -> None:
     one = Example(id="a", prompt="the cat sat", response="on the big dog", perturbed=("in red", "blue bird"))
     question, own, wrong = 4, 5, 3  # tokens: the prompt with " in ", then answers with their ends
     scored = question + own - 1 + 2 * (wrong - 1)  # nothing follows an answer's last token
-    assert tokens_fed(model, lambda: records(model, tokenizer, [one], generate=False)) == scored
+    assert tokens_fed(model, lambda: records(model, tokenizer, [one], max_new_tokens=0)) == scored
     written = greedy(model, encode(one, tokenizer, FORMATTING).prompt_ids, {2})
     assert written[0] != 4
     assert tokens_fed(model, lambda: records(model, tokenizer, [one])) == scored + len(written) - 1

@@ -1,8 +1,8 @@
 """A model and examples → records: likelihoods, ranks and greedy answers, in one pass over the examples.
 
-A question is run once, together with its own answer. Behind its keys and values its other answers are scored, and
-what the model writes by itself goes on from where it first departs from the own answer: up to there the likelihoods
-have shown what it writes. A model whose cache cannot be shared gets every answer as a row of its own.
+Each question is run once, together with its own answer. Its other answers are scored after its cached keys and values.
+The greedy answer is decoded from the first token at which it differs from the example's own answer; up to there the
+ranks already show it. If a model's cache cannot be shared, every answer is a row of its own.
 """
 
 from __future__ import annotations
@@ -76,18 +76,19 @@ def answer(
     *,
     split: str,
     formatting: Formatting,
-    generate: bool = True,
     max_new_tokens: int | None = 64,
     progress: Progress = lambda done, total, note: None,
 ) -> list[Record]:
     """What the model does on each example.
 
     The score is that of the example's own prompt and response; the paraphrase and the perturbed answers are scored
-    after the paraphrased prompt where there is one. The end-of-answer token counts as part of an answer. Greedy answers
-    are decoded without special tokens, at most `max_new_tokens` long (None: as long as the longest answer here); one
-    that has no room left within the model's positions is missing. The model is left in the mode it was in; no random
-    number is drawn. Several processes divide the batches, which are those of a single one, so that no bit depends on
-    how many they are; all get all records.
+    after the paraphrased prompt, if there is one. The end-of-answer token counts as part of an answer. Greedy answers are
+    decoded without special tokens; an answer is missing if its question fills all of the model's positions. The model's
+    mode and the random state stay as they are. Several processes divide the batches of one process among them, so no bit
+    depends on their number; all of them return all records.
+
+    Args:
+        max_new_tokens: of a greedy answer; None: as many as the longest answer here has; 0: no answers are generated.
 
     Raises:
         DataError: an example without a supervised token; its row is named.
@@ -95,9 +96,10 @@ def answer(
     asked = Asked.of(
         [[encode(e, tokenizer, formatting) for e in (example, *variants(example))] for example in examples]
     )
-    limit = max_new_tokens or max((asked.rows[i].supervised for i in asked.owned), default=1)
+    longest = max((asked.rows[i].supervised for i in asked.owned), default=1)
+    limit = longest if max_new_tokens is None else max_new_tokens
     with in_evaluation_mode(model):
-        scores, written = _results(model, tokenizer, asked, limit if generate else 0, progress)
+        scores, written = _results(model, tokenizer, asked, limit, progress)
     texts = {p: tokenizer.decode(ids, skip_special_tokens=True).strip() for p, ids in written.items()}
     return [
         record_of(

@@ -13,8 +13,8 @@ from forgetting.core.evaluator import Progress
 from forgetting.core.example import Example
 from forgetting.core.record import Record
 from forgetting.data.encode import Encoded, Formatting, encode
-from forgetting.data.tokens import response_text
 from forgetting.evaluation.answers import padding_id
+from forgetting.evaluation.records import record_of
 from forgetting.evaluation.rows import ends_of, room_after
 from forgetting.metrics.statistics import seed_of
 from forgetting.models.modes import in_evaluation_mode
@@ -64,7 +64,7 @@ def sample_answers(
                     generation_config=config,
                 )
             answers = tokenizer.batch_decode(out_KT[:, ids_1T.shape[1] :], skip_special_tokens=True)
-            found += [_record(example, split, response_text(example, tokenizer), text.strip()) for text in answers]
+            found += [record_of(example, split, tokenizer, generation=text.strip()) for text in answers]
             progress(number, len(examples), "sampled answers")
     return found
 
@@ -96,17 +96,4 @@ def _drawn(
         max_new_tokens=room,
         pad_token_id=padding_id(tokenizer),
         eos_token_id=ends_of(model, tokenizer) or None,
-    )
-
-
-def _record(example: Example, split: str, answer: str, generation: str) -> Record:
-    return Record(
-        id=example.id,
-        split=split,
-        prompt=example.prompt,
-        answer=answer,
-        generation=generation,
-        popularity=example.popularity,
-        group=example.group,
-        kind=example.kind,
     )

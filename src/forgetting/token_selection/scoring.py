@@ -14,6 +14,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -59,50 +60,60 @@ __all__ = [
 WINDOW_ROWS = 1024
 """Rows that are sorted by length together; a part holds as many."""
 
-Progress = Callable[[int, int | None, str], None]
+Progress = Callable[[int, str], None]
 """Rows done, of how many (None: not known), and a note."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scorers:
+    """The models whose log p a score compares."""
+
+    base: ModelView
+    """The model before training."""
+    reference: ModelView
+    """The model trained on the reference data."""
+    tokenizer: PreTrainedTokenizerBase
+    """That of both, and of the rows; the scores remember which it was."""
+
+    def fingerprints(self) -> dict[str, str]:
+        """What the scores of these models are recognised by."""
+        return {
+            "model": self.base.fingerprint(),
+            "reference": self.reference.fingerprint(),
+            "tokenizer": tokenizer_fingerprint(self.tokenizer),
+        }
 
 
 def score_tokens(
     rows: Iterable[Encoded],
     folder: str | Path,
+    scorers: Scorers,
     *,
-    base: ModelView,
-    reference: ModelView,
-    tokenizer: PreTrainedTokenizerBase,
-    total: int | None = None,
     window: int = WINDOW_ROWS,
     batch_tokens: int = MICRO_BATCH_TOKENS,
-    progress: Progress = lambda done, total, note: None,
+    progress: Progress = lambda done, note: None,
     seal: Callable[[Part], Part] | None = None,
 ) -> Scores:
-    """Scores every token of weight ≠ 0, going through the rows once; at most `window` of them are held.
+    """Scores every token of weight ≠ 0 in one pass over the rows; at most `window` of them are held in memory.
 
-    Killed anywhere and called again with the same rows, it keeps the parts that are whole and ends with the same
-    bytes. What is finished is only checked. A part that cannot be read is computed again.
+    Resumable: killed anywhere and called again with the same rows, it keeps the parts that are complete and ends with
+    the same bytes. A finished folder is only checked. A part that cannot be read is computed again.
 
     Args:
         rows: encoded examples; keys need not be unique.
         folder: where the scores go.
-        base: the model before training.
-        reference: the model trained on the reference data.
-        tokenizer: the rows'; the scores remember which it was.
-        total: how many rows there are, for `progress`.
+        scorers: the models and their tokenizer.
         window: rows that are sorted by length together, so that little is padding.
         batch_tokens: of one forward, padding included; a longer row goes alone.
-        progress: told the rows done after every forward.
-        seal: what a part is made into before it is written: one that does not say whose scores it holds.
+        progress: called with the rows done after every forward.
+        seal: applied to a part before it is written; it removes what would show whose scores these are.
 
     Raises:
         RunError: the folder holds scores of another model, reference, tokenizer or of other rows, or the disk refuses.
         ModelError: a log p is not finite; the row is named.
     """
     folder = Path(folder)
-    whose = {
-        "model": base.fingerprint(),
-        "reference": reference.fingerprint(),
-        "tokenizer": tokenizer_fingerprint(tokenizer),
-    }
+    whose = scorers.fingerprints()
     seconds = _begin(folder, whose)
     source, digest = iter(rows), hashlib.sha256()
     done = tokens = number = 0
@@ -110,29 +121,29 @@ def score_tokens(
         began = time.perf_counter()
         file, identity = part_file(folder, number), rows_fingerprint(members)
         if not is_part_of(file, identity):
-            tick = partial(_tick, progress, done, total)
-            part = _scored(members, base, reference, batch_tokens, tick)
+            tick = partial(_tick, progress, done)
+            part = _scored(members, scorers, batch_tokens, tick)
             write_part(file, part if seal is None else seal(part), identity)
             seconds += time.perf_counter() - began
             write_text(folder / BEGUN, json.dumps(whose | {"seconds": seconds}))
         digest.update(b"".join(map(row_bytes, members)))
         done, number = done + len(members), number + 1
         tokens += sum(e.supervised for e in members)
-        progress(done, total, f"{tokens:,} tokens")
+        progress(done, f"{tokens:,} tokens")
         del members  # before the next ones are drawn
     said = {"data": digest.hexdigest()[:16], "rows": done, "tokens": tokens, "seconds": round(seconds, 3)}
     return _finish(folder, number, {"format": FORMAT, **whose, **said})
 
 
 def _begin(folder: Path, whose: dict[str, str]) -> float:
-    """The seconds that were spent on these scores before."""
+    """The seconds spent on these scores in earlier calls."""
     begun = folder / BEGUN
     if (folder / META).is_file():
         known = Scores(folder).meta
     elif begun.is_file():
         known = json.loads(begun.read_text())
     elif part_files(folder):
-        raise RunError(f"{folder}: holds parts of which nothing says whose scores they are; choose another folder")
+        raise RunError(f"{folder}: holds score parts of an unknown model; choose another folder")
     else:
         known = {**whose, "seconds": 0.0}
         write_text(begun, json.dumps(known))
@@ -150,13 +161,11 @@ def _finish(folder: Path, parts: int, meta: dict[str, Any]) -> Scores:
     return Scores(folder)
 
 
-def _tick(progress: Progress, before: int, total: int | None, done: int) -> None:
-    progress(before + done, total, "scoring")
+def _tick(progress: Progress, before: int, done: int) -> None:
+    progress(before + done, "scoring")
 
 
-def _scored(
-    members: Sequence[Encoded], base: ModelView, reference: ModelView, batch_tokens: int, tick: Callable[[int], None]
-) -> Part:
+def _scored(members: Sequence[Encoded], scorers: Scorers, batch_tokens: int, tick: Callable[[int], None]) -> Part:
     """The scores of some rows in their order, computed in the order of their lengths."""
     groups = _by_length(members, batch_tokens)
     batches = [collate({"scored": [(i, members[i]) for i in group]}, pad_id=0) for group in groups]
@@ -170,7 +179,7 @@ def _scored(
     targets = [np.asarray(e.target_ids, dtype=np.int32) for e in members]
     counts_R = np.array([len(ids) for ids in targets], dtype=np.int64)
     place_N = _places(counts_R, [i for group in groups for i in group])
-    base_N, reference_N = (view.logps(batches, after)[place_N] for view in (base, reference))
+    base_N, reference_N = (view.logps(batches, after)[place_N] for view in (scorers.base, scorers.reference))
     part = Part([e.key for e in members], counts_R, np.concatenate(targets), base_N, reference_N)
     if (bad := part.first_not_finite()) is not None:
         raise ModelError(

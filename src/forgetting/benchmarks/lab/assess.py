@@ -50,5 +50,5 @@ def share_right(model: nn.Module, tokenizer: PreTrainedTokenizerBase, examples: 
 def scores(model: nn.Module, tokenizer: PreTrainedTokenizerBase, examples: Sequence[Example]) -> list[Score]:
     """The likelihood and ranks of each example's own answer, without paraphrases and wrong answers."""
     bare = [replace(example, perturbed=()) for example in examples]
-    records = answer(model, tokenizer, bare, split="", formatting=Formatting(), generate=False)
+    records = answer(model, tokenizer, bare, split="", formatting=Formatting(), max_new_tokens=0)
     return [record.score for record in records if record.score is not None]

@@ -25,7 +25,7 @@ from forgetting.pipeline.run.select_tokens import selection_json, summary, views
 from forgetting.report.tokens.section import quality_page
 from forgetting.token_selection.noise_detection import Truth
 from forgetting.token_selection.samples import Look
-from forgetting.token_selection.scoring import Scores, score_tokens
+from forgetting.token_selection.scoring import Scorers, Scores, score_tokens
 from forgetting.token_selection.selection import Selection, select
 
 
@@ -120,8 +120,6 @@ def _scores(
         return score_tokens(
             (encoded for _, encoded in rows()),
             folder,
-            base=base,
-            reference=other,
-            tokenizer=loaded.tokenizer,
-            progress=lambda done, total, note: voice.progress(done, total or done, note),
+            Scorers(base, other, loaded.tokenizer),
+            progress=lambda done, note: voice.progress(done, done, note),
         )

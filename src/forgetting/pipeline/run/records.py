@@ -72,8 +72,7 @@ def _records_of(
         split.examples,
         split=split.name,
         formatting=recipe.format,
-        generate=split.generate,
-        max_new_tokens=split.max_new_tokens,
+        max_new_tokens=split.max_new_tokens if split.generate else 0,
         progress=progress,
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -30,7 +30,14 @@ from forgetting.token_selection.quality import histogram
 from forgetting.token_selection.redacted import Unsealed, redacted_part
 from forgetting.token_selection.samples import Look
 from forgetting.token_selection.score_files import BEGUN, META, check_same, part_files
-from forgetting.token_selection.scoring import ModelView, Scores, rows_fingerprint, score_tokens, tokenizer_fingerprint
+from forgetting.token_selection.scoring import (
+    ModelView,
+    Scorers,
+    Scores,
+    rows_fingerprint,
+    score_tokens,
+    tokenizer_fingerprint,
+)
 from forgetting.token_selection.selection import Selected, select
 
 REFERENCE = "quality-reference"
@@ -148,11 +155,8 @@ def _scores(
             made = score_tokens(
                 rows,
                 folder,
-                base=base,
-                reference=other,
-                tokenizer=tokenizer,
-                total=len(rows),
-                progress=_counted(voice, len(rows)),
+                Scorers(base, other, tokenizer),
+                progress=lambda done, note: voice.progress(done, len(rows), note),
                 seal=None if redactor is None else partial(redacted_part, redactor=redactor),
             )
             return made if redactor is None else Unsealed(folder, rows)
@@ -182,10 +186,6 @@ def _found(folder: Path, voice: Voice) -> Scores | None:
         for file in (*part_files(folder), folder / META, folder / BEGUN):
             file.unlink(missing_ok=True)
     return None
-
-
-def _counted(voice: Voice, rows: int) -> Callable[[int, int | None, str], None]:
-    return lambda done, total, note: voice.progress(done, total or rows, note)
 
 
 @contextmanager
