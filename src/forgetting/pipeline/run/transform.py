@@ -13,6 +13,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from forgetting.core.errors import ModelError
 from forgetting.core.folder import write_text
+from forgetting.core.processes import on_first
 from forgetting.core.progress import Voice
 from forgetting.data.encode import Encoded
 from forgetting.evaluation.answers import padding_id
@@ -21,7 +22,6 @@ from forgetting.pipeline.run.environment import peak_memory, reset_peak_memory
 from forgetting.pipeline.run.stage import StageOutcome
 from forgetting.recipe import Stage
 from forgetting.training.flops import StageFlops
-from forgetting.training.processes import on_first
 from forgetting.training.row_cost import Uncounted, forward_cost
 from forgetting.training.stage import StageResult
 
