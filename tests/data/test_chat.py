@@ -127,7 +127,7 @@ def test_a_tokenizer_without_offsets_finds_every_answer() -> None:
             ALL,
             r"the chat template of named marks other text than the answer of talks\.jsonl:3",
         ),
-        (templates.SUMMING, ALL, r"talks\.jsonl:3: the chat template of named writes the rest .* so the last answer"),
+        (templates.SUMMING, ALL, r"talks\.jsonl:3: the chat template of named renders the rest .* so the last answer"),
         (templates.LAST_ONLY_END, ALL, r"so the answer of turn 2 cannot be told .* or format\.turns=last$"),
         (templates.TURNS, Formatting(system="Be brief."), r"of named refuses it \(System role not supported\); leave"),
         ("{% for m in messages %}{{ m.content", ALL, r"talks\.jsonl:3: the chat template of named refuses it \(unexp"),
@@ -144,7 +144,7 @@ def test_what_a_template_cannot_do_is_one_line_that_names_it(template: str, form
 
 def test_a_conversation_that_breaks_the_template_s_order_is_one_line() -> None:
     tokenizer = with_template(templates.TURNS, characters())
-    with pytest.raises(DataError, match=r"refuses it \(Roles must alternate user/assistant\); mend the conversation"):
+    with pytest.raises(DataError, match=r"refuses it \(Roles must alternate user/assistant\); fix the conversation"):
         encode(talk(context=(Message("assistant", "Hello."), *CONTEXT)), tokenizer, ALL)
 
 

@@ -85,7 +85,8 @@ def test_weights_of_another_tokenizer_are_refused() -> None:
     plain = one(qa())
     assert one(qa(1, 1, 1, 1, target_ids=plain.target_ids)) == plain
     with pytest.raises(
-        DataError, match=r"^facts\.parquet, row 17: was scored with another tokenizer: its target_ids .*; score it anew"
+        DataError,
+        match=r"^facts\.parquet, row 17: was scored with another tokenizer: its target_ids .*; score it again",
     ):
         one(qa(1, 1, 1, 1, target_ids=(9, 9, 9, 9)))
     cut = Formatting(template="plain", max_length=len("Question: Who?\nAnswer: ") + 2)

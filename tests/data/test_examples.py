@@ -146,7 +146,7 @@ def test_rows_that_say_the_same_are_one_example(tmp_path: Path) -> None:
 
 def test_an_id_that_stands_twice_is_refused(tmp_path: Path) -> None:
     rows = [{"id": i, "prompt": f"q{n}", "response": "a"} for n, i in enumerate((0, 1, 0))]
-    with pytest.raises(DataError, match="the id '0' stands in 2 rows; make ids unique"):
+    with pytest.raises(DataError, match="the id '0' is that of 2 rows; make ids unique"):
         load(tmp_path, rows)
 
 

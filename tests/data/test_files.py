@@ -66,7 +66,7 @@ def seventeenth(line: str) -> str:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.jsonl", seventeenth('{"prompt": "x",}'), r"a\.jsonl:17: not JSON \(.* at column \d+\); mend or remove"),
+        ("a.jsonl", seventeenth('{"prompt": "x",}'), r"a\.jsonl:17: not JSON \(.* at column \d+\); fix or remove"),
         ("a.jsonl", seventeenth("[1, 2]"), r"a\.jsonl:17: is a list, not an object"),
         ("a.jsonl", seventeenth('"text"'), r"a\.jsonl:17: is a str, not an object"),
         ("a.json", '[\n{"a": 1},\n{"a" 2}\n]', r"a\.json:3: not JSON .* goes into a \.jsonl file"),
@@ -178,7 +178,7 @@ def test_parquet_is_read_row_group_by_row_group(tmp_path: Path) -> None:
     file.write_bytes(bytes(content))
     rows = read_rows(Source(path=str(file)))
     assert [next(rows)[1] for _ in range(10)] == ROWS[:10]
-    with pytest.raises(DataError, match=r"facts\.parquet: not a whole Parquet file \(.*write it anew") as raised:
+    with pytest.raises(DataError, match=r"facts\.parquet: not a whole Parquet file \(.*write it again") as raised:
         next(rows)
     assert "\n" not in str(raised.value)
 

@@ -89,7 +89,7 @@ BAD: dict[str, tuple[dict[str, str | bytes], str]] = {
     "a bad row in a shard": ({"a.jsonl": '{"text": "x"}\n', "b.jsonl": "\n{"}, r"b\.jsonl:2: not JSON"),
     "ids that stand in two shards": (
         {f"{n}.jsonl": json.dumps({"id": 7, "text": n}) for n in "ab"},
-        "the id '7' stands in 2 rows",
+        "the id '7' is that of 2 rows",
     ),
 }
 

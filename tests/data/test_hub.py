@@ -62,7 +62,7 @@ def test_a_saved_folder_without_the_split_or_damaged_is_one_line(saved: Path) ->
     with pytest.raises(DataError, match=r"both: has no split 'tset'; did you mean 'test'\?"):
         list(read_rows(Source(path=str(saved / "both"), split="tset")))
     next((saved / "one").glob("*.arrow")).write_bytes(b"broken")
-    with pytest.raises(DataError, match=r"one: cannot be loaded .*; save it anew") as raised:
+    with pytest.raises(DataError, match=r"one: cannot be loaded .*; save it again") as raised:
         list(read_rows(Source(path=str(saved / "one"))))
     assert "\n" not in str(raised.value)
 

@@ -200,12 +200,12 @@ def test_a_file_that_is_not_whole_takes_no_place(tmp_path: Path) -> None:
         (
             "w.parquet",
             [*qa(1), Example(id="t", prompt="p", response="r", form="text")],
-            "questions and texts with a prompt cannot stand in one file",
+            "questions and texts with a prompt cannot be in one file",
         ),
         (
             "w.parquet",
             [*qa(1), Example(id="t", response="4 5", form="tokens", token_ids=(4, 5))],
-            "token ids and texts cannot stand in one file",
+            "token ids and texts cannot be in one file",
         ),
         (
             "w.parquet",

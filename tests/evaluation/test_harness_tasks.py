@@ -60,7 +60,7 @@ def test_an_unknown_task_gets_the_nearest_name(folder: Path) -> None:
 def test_a_task_whose_data_is_not_there_is_named(tmp_path: Path) -> None:
     file = write_task(tmp_path / "tasks", "gone", [{"question": "the"}], output_type="loglikelihood_rolling")
     (tmp_path / "tasks" / "gone.jsonl").unlink()
-    with pytest.raises(DataError, match=rf"^harness: task 'gone' cannot be set up: .*; mend {file} or the data .*$"):
+    with pytest.raises(DataError, match=rf"^harness: task 'gone' cannot be set up: .*; fix {file} or the data .*$"):
         load_task("gone", HarnessSettings(folder=tmp_path / "tasks"))
 
 

@@ -88,7 +88,7 @@ def test_unfinished_missing_and_damaged_scores_are_refused(tmp_path: Path) -> No
     with pytest.raises(RunError, match=r"scores.json: cannot be read"):
         Scores(tmp_path)
     file.unlink()
-    with pytest.raises(RunError, match="the scores are not finished; score again, and it goes on"):
+    with pytest.raises(RunError, match="the scores are not finished; score again to resume"):
         Scores(tmp_path)
 
 

@@ -16,7 +16,7 @@ Rows = Mapping[str, Sequence[tuple[int, Encoded]]]
 
 
 def collate(rows: Rows, *, pad_id: int, packed: bool = False) -> Batch:
-    """One batch of several roles, its rows right-padded to the longest example; each role's rows stand together.
+    """One batch of several roles, its rows right-padded to the longest example; each role's rows are adjacent.
 
     Args:
         rows: by role, (index in the role's data, encoded example).
@@ -67,7 +67,7 @@ def packed_tokens(lengths: Sequence[Sequence[int]]) -> int:
 
 
 def _places(rows: Rows, packed: bool) -> tuple[list[tuple[int, int]], dict[str, RoleSpan]]:
-    """Row and first column of every sequence, and where each role stands."""
+    """Row and first column of every sequence, and the place of each role."""
     longest = max(len(e.ids) for members in rows.values() for _, e in members)
     places: list[tuple[int, int]] = []
     spans: dict[str, RoleSpan] = {}

@@ -3,7 +3,7 @@
 A template may mark them ({% generation %}). transformers' own token mask of such marks is all zeros, without a word,
 where there are none, and reaches to the end of the text where a mark ends in a space that the tokenizer drops; so the
 marked characters are taken here, and tokens follow from them as everywhere else. Without marks they follow from
-rendering the conversation with an answer replaced; that what stands around it does not change by that is checked.
+rendering the conversation with an answer replaced; it is checked that the text around the answer stays the same.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ _LAST, _EARLIER = "\u2402response\u2403", "\u2402earlier\u2403"
 
 @dataclass(frozen=True, slots=True)
 class Chat:
-    """A rendered conversation without what stands behind its last turn."""
+    """A rendered conversation up to the end of its last turn."""
 
     text: str
     spans: tuple[Span, ...]
     """The characters that are supervised: the assistant's turns up to their ends."""
     answer: Span
-    """Where the last answer itself stands."""
+    """The characters of the last answer."""
     closed: bool
     """Whether the template closes the last turn; else the end token has to."""
 
@@ -70,13 +70,13 @@ class Template:
         if not spans:
             raise DataError(
                 f"{self.name} marks nothing of {self.where} as the assistant's ({{% generation %}}), so nothing would "
-                "be learned; mend its marks, or write format.template=plain"
+                "be learned; fix its marks, or write format.template=plain"
             )
         start, stop = spans[-1]
         place = text.rfind(response, *spans[-1])
         if place < 0 and response.split()[-1] not in text[start:stop]:
             raise DataError(
-                f"{self.name} marks other text than the answer of {self.where} ({{% generation %}}); mend its marks, "
+                f"{self.name} marks other text than the answer of {self.where} ({{% generation %}}); fix its marks, "
                 "or write format.template=plain"
             )
         answer = (place, place + len(response)) if place >= 0 else (start, stop)
@@ -123,8 +123,8 @@ class Template:
 
     def _unclear(self, what: str, remedy: str = "") -> DataError:
         return DataError(
-            f"{self.where}: {self.name} writes the rest of the conversation anew with another answer, so {what} cannot "
-            f"be told from it; mark it in the template with {{% generation %}}, or write format.template=plain{remedy}"
+            f"{self.where}: {self.name} renders the rest of the conversation differently with another answer, so {what} "
+            f"cannot be told from it; mark it in the template with {{% generation %}}, or write format.template=plain{remedy}"
         )
 
     @property
@@ -165,5 +165,5 @@ def _line(error: Exception) -> str:
 
 def _remedy(turns: Turns) -> str:
     if turns[0]["role"] != "system":
-        return "; mend the conversation, or write format.template=plain"
+        return "; fix the conversation, or write format.template=plain"
     return "; leave the system prompt out (format.system=null, or the row's first message) if it has no place for one"

@@ -71,9 +71,9 @@ class SourceRow:
     drawn: int
     """Examples of it in the corpus."""
     exact: int
-    """Of those gone through, so many that repeat an earlier one but for case and spaces."""
+    """The number of examined examples that repeat an earlier one but for case and spaces."""
     near: int
-    """Of those gone through, so many that nearly repeat an earlier one."""
+    """The number of examined examples that nearly repeat an earlier one."""
     reference: int
     train: int
 
@@ -147,7 +147,7 @@ class _Group(NamedTuple):
 def build_corpus(corpus: Corpus, drawn: Drawn, seed: int) -> Parts:
     """Draws the examples of a corpus and sets the reference part off.
 
-    Each source is shuffled by the seed and its label. Its examples are gone through in that order, source after source,
+    Each source is shuffled by the seed and its label. Its examples are examined in that order, source after source,
     until there are as many as asked; one that repeats an example already taken is left out (or counted only, with
     `duplicates: keep`). So the earlier one of two duplicates stays, and sizes are met. An id that a second example
     brings gets a number (`id~2`). The reference part is a random subset of the whole by the seed.

@@ -13,7 +13,7 @@ from forgetting.data.name_phrases import FUNCTION_WORDS
 from forgetting.data.row_words import Words
 
 FIELD = "derived"
-"""The column that says by whom a row was written, how, and from what."""
+"""The column with the author of a row, how it was written, and from what."""
 OPENINGS = (
     "",
     "The",
@@ -122,7 +122,7 @@ def question_in(answer: str) -> str | None:
 
 
 def is_supported(answer: str, text: str) -> bool:
-    """Whether at least half of the words of an answer stand in the text, function words aside."""
+    """Whether at least half of the words of an answer, without function words, occur in the text."""
     said, there = _telling(answer), _telling(text)
     return bool(said) and len(said & there) >= SUPPORTED * len(said)
 

@@ -20,7 +20,7 @@ from forgetting.data.examples import said
 
 Kind = Literal["exact", "near"]
 SHINGLE = 3
-"""Words of a shingle. A word is what stands between spaces."""
+"""Words of a shingle. A word is the text between spaces."""
 _PERMUTATIONS = 192
 _MISSED = 2e-3
 _DEVIATIONS = 4

@@ -70,7 +70,7 @@ class Rendered:
     text: str
     spans: tuple[Span, ...]
     answer: Span
-    """Where the response itself stands."""
+    """The characters of the response."""
     special: bool
     """Whether the tokenizer adds its BOS and EOS."""
     end: bool
@@ -89,7 +89,7 @@ class Rendered:
 
     @property
     def response(self) -> str:
-        """The response as it stands in the text."""
+        """The response as it is in the text."""
         return self.text[slice(*self.answer)]
 
 
@@ -262,11 +262,11 @@ def _weighted(whole: Encoded, example: Example, longest: int | None) -> Encoded:
         cut = f" ({within} within format.max_length={longest})" if within < len(places) else ""
         raise DataError(
             f"{where}: has {given} token_weights, but its text has {len(places)} supervised tokens{cut}; read it with "
-            "the tokenizer and format it was scored with, or score it anew"
+            "the tokenizer and format it was scored with, or score it again"
         )
     if example.target_ids and example.target_ids != tuple(whole.ids[i] for i in places[:given]):
         raise DataError(
-            f"{where}: was scored with another tokenizer: its target_ids are not this text's; score it anew"
+            f"{where}: was scored with another tokenizer: its target_ids are not this text's; score it again"
         )
     weights = [0.0] * len(whole.weights)
     for place, factor in zip(places, example.token_weights, strict=False):

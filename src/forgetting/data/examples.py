@@ -27,7 +27,7 @@ class Loaded:
 
 
 def load_examples(source: Source) -> list[Example]:
-    """All examples of a source. Rows that say exactly the same are one; one whose token weights are all 0 is left out.
+    """All examples of a source. Identical rows are one; an example whose token weights are all 0 is left out.
 
     Raises:
         DataError: the source is empty, a row lacks a column or holds the wrong thing, or two rows share an id.
@@ -48,13 +48,13 @@ def read_examples(source: Source) -> Loaded:
     examples = tuple(e for e in found if not e.token_weights or any(e.token_weights))
     if not examples:
         raise DataError(
-            f"{source}: the token_weights of all {len(found)} rows are 0, so nothing is trained on; mend them"
+            f"{source}: the token_weights of all {len(found)} rows are 0, so nothing is trained on; change them"
         )
     return Loaded(examples, len(found) - len(examples))
 
 
 def distinct(examples: Sequence[Example], source: Source) -> list[Example]:
-    """The examples without those that say exactly what an earlier one says.
+    """The examples without exact repetitions of an earlier one.
 
     Raises:
         DataError: two rows share an id that they bring.
@@ -64,12 +64,12 @@ def distinct(examples: Sequence[Example], source: Source) -> list[Example]:
     if not repeated:
         return examples
     if any("id" in e.fields or "id" in source.columns for e in examples):
-        raise DataError(f"{source}: the id '{repeated[0][0]}' stands in {repeated[0][1]} rows; make ids unique")
+        raise DataError(f"{source}: the id '{repeated[0][0]}' is that of {repeated[0][1]} rows; make ids unique")
     return _drop_copies(examples)
 
 
 def _drop_copies(examples: Sequence[Example]) -> list[Example]:
-    """Rows that say exactly the same are one example: their id is their content."""
+    """Identical rows are one example: their id is their content."""
     return list({e.id: e for e in examples}.values())
 
 
@@ -154,7 +154,7 @@ def _only_text(text: Row, given: set[str]) -> bool:
 
 
 def _input(text: Row, columns: dict[str, str | None], where: str, source: Source) -> str | None:
-    """What an instruction is about, where it stands in a column of its own (`input`, as Alpaca has it)."""
+    """What an instruction is about, if it is in a column of its own (`input`, as in Alpaca)."""
     if columns["prompt"] == columns["input"] or not ("input" in source.columns or columns["prompt"] == "instruction"):
         return None
     return _optional(text.get("input"), "input", where)
@@ -182,7 +182,7 @@ def _string(
     if not isinstance(value, str):
         raise DataError(f"{where}: the {what} is {_shown(value)}, not text")
     if any("\ud800" <= c <= "\udfff" for c in value):
-        raise DataError(f"{where}: the {what} holds half of a character (a lone surrogate); mend its encoding")
+        raise DataError(f"{where}: the {what} holds half of a character (a lone surrogate); fix its encoding")
     return value
 
 
@@ -225,7 +225,7 @@ def _weight(value: object, where: str) -> float:
 
 
 def _token_weights(weights: object, ids: object, where: str) -> tuple[tuple[float, ...], tuple[int, ...]]:
-    """(weights, ids they stand for) of a row's supervised tokens, each empty where the row has none."""
+    """(weights, their token ids) of a row's supervised tokens, each empty where the row has none."""
     if weights is None:
         return (), ()
     if not isinstance(weights, list) or not weights or any(type(w) not in (int, float) for w in weights):
@@ -255,7 +255,7 @@ def _conversation(value: object, where: str) -> tuple[tuple[Message, ...], str, 
     if roles[-2:] != ["user", "assistant"]:
         raise DataError(f"{where}: the last two messages must be user and assistant; they are {_shown(roles[-2:])}")
     if not all(isinstance(t.content, str) for t in turns):
-        raise DataError(f"{where}: a message's content is not text; mend the row")
+        raise DataError(f"{where}: a message's content is not text; fix the row")
     return tuple(turns[:-2]), turns[-2].content, turns[-1].content
 
 
@@ -274,12 +274,12 @@ def _turn(turn: Mapping[str, Any]) -> Message:
 
 
 def overlap(first: Iterable[Example], second: Iterable[Example]) -> list[Example]:
-    """The examples of `first` whose prompt and response, but for case and spaces, also stand in `second`."""
+    """The examples of `first` whose prompt and response, but for case and spaces, also occur in `second`."""
     there = {said(e) for e in second}
     return [e for e in first if said(e) in there]
 
 
 def said(example: Example) -> str:
-    """What an example says but for case and spaces: a line for each earlier turn, the prompt and the response."""
+    """The text of an example without case and spacing: a line for each earlier turn, the prompt and the response."""
     parts = (*(m.content for m in example.context), example.prompt, example.response)
     return "\n".join(" ".join(part.casefold().split()) for part in parts)

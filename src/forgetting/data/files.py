@@ -19,7 +19,7 @@ from forgetting.data.tokens import array_rows
 
 Row = dict[str, object]
 JSON_TEXT = {b"forgetting": b"json"}
-"""The mark of a Parquet column of texts that are JSON, which are read as what they say."""
+"""The mark of a Parquet column of texts that are JSON, which are read as values."""
 
 
 def read_rows(source: Source) -> Iterator[tuple[str, Row]]:
@@ -69,7 +69,7 @@ def _file_rows(path: Path, name: str, suffix: Path | None = None) -> Iterator[tu
     except UnicodeDecodeError as error:
         raise not_utf8(path) from error
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: cannot be read ({error}); mend it or give another file") from error
+        raise DataError(f"{path}: cannot be read ({error}); repair it or give another file") from error
 
 
 def _open(path: Path) -> TextIO:
@@ -87,7 +87,7 @@ def _jsonl(path: Path, file: TextIO) -> Iterator[tuple[str, Row]]:
             row = json.loads(line)
         except json.JSONDecodeError as error:
             raise DataError(
-                f"{where}: not JSON ({error.msg} at column {error.colno}); mend or remove this line"
+                f"{where}: not JSON ({error.msg} at column {error.colno}); fix or remove this line"
             ) from error
         yield where, _as_row(row, where)
 
@@ -135,7 +135,7 @@ def _parquet(path: Path) -> Iterator[tuple[str, Row]]:
                 yield f"{path}, row {number}", row
     except (pa.ArrowException, OSError, ValueError) as error:
         why = str(error).strip().split("\n")[0][:200]
-        raise DataError(f"{path}: not a whole Parquet file ({why}); write it anew or give another file") from error
+        raise DataError(f"{path}: not a whole Parquet file ({why}); write it again or give another file") from error
 
 
 def _is_json_text(metadata: dict[bytes, bytes] | None) -> bool:

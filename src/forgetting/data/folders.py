@@ -16,7 +16,7 @@ DOCUMENTS = (".txt", ".md")
 ROWS = (".jsonl", ".json", ".csv", ".parquet", ".npy")
 """Endings of files that hold a row for each example."""
 SAVED = ("dataset_dict.json", "state.json")
-"""What stands at the top of a folder that `datasets` wrote (`save_to_disk`): of several splits, of one."""
+"""The files at the top of a folder that `datasets` wrote (`save_to_disk`): of several splits, of one."""
 _CARD = "readme.md"
 
 
@@ -51,7 +51,7 @@ def files_below(folder: Path) -> list[Path]:
     try:
         inside = [(p, p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()]
     except OSError as error:
-        raise DataError(f"{folder}: cannot be read ({error.strerror}); mend its rights") from error
+        raise DataError(f"{folder}: cannot be read ({error.strerror}); change its permissions") from error
     names = {p: name for p, name in inside if not any(part.startswith(".") for part in name.parts)}
     files = sorted(names, key=lambda p: names[p].parts)
     if any(ending(p) in ROWS for p in files):
@@ -93,7 +93,7 @@ def document(path: Path, name: str) -> dict[str, object]:
     except UnicodeDecodeError as error:
         raise not_utf8(path) from error
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: cannot be read ({error}); mend it or give another file") from error
+        raise DataError(f"{path}: cannot be read ({error}); repair it or give another file") from error
     if "\0" in text:
         raise DataError(f"{path}: holds a zero byte (byte {content.index(0)}), so it is no text; save it as UTF-8 text")
     text = text.replace("\r\n", "\n").strip()
@@ -120,7 +120,7 @@ def not_utf8(path: Path) -> DataError:
                     return _not_utf8(path, read + error.start - pending)
                 read += len(chunk)
     except (OSError, EOFError, zlib.error) as error:
-        return DataError(f"{path}: cannot be read ({error}); mend it or give another file")
+        return DataError(f"{path}: cannot be read ({error}); repair it or give another file")
     return _not_utf8(path, read - len(decoder.getstate()[0]))
 
 

@@ -16,7 +16,7 @@ def downloaded(source: Source) -> Iterable[dict[str, object]]:
     """The rows of a dataset of the hub, of its configuration `name`, its `split` and its `revision`.
 
     Raises:
-        DataError: it is not there, not to be had, or the hub cannot be reached; what to do is said.
+        DataError: it is not there, not to be had, or the hub cannot be reached; the message says what to do.
     """
     from datasets import load_dataset
 
@@ -35,7 +35,7 @@ def saved(folder: Path, source: Source) -> Iterable[dict[str, object]]:
     """
     from datasets import DatasetDict, load_from_disk
 
-    found = _attempt(source, lambda: load_from_disk(str(folder)), "save it anew")
+    found = _attempt(source, lambda: load_from_disk(str(folder)), "save it again")
     if not isinstance(found, DatasetDict):
         return found
     if source.split not in found:

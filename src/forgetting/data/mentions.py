@@ -1,18 +1,18 @@
-"""Where what is to be forgotten also stands: copies, near duplicates, shared passages, and mentions of facts.
+"""Where the forget set also occurs in other data: copies, near duplicates, shared passages, and mentions of facts.
 
 Texts are compared as words: runs of letters and digits, case and width ignored, each Chinese or Japanese character a
 word. A row of the searched data is its texts in their order, whatever its columns are called.
 
-    copy      a document, or a question and its answer, stand there whole
+    copy      a document, or a question and its answer, occurs whole
     near      the Jaccard index of the word 3-shingles of row and example is at least 0.8
-    passage   8 words of a document or answer stand there one after the other
-    mention   the fact is told in other words: what is asked of and what is answered stand within 60 words
+    passage   8 consecutive words of a document or answer occur
+    mention   the fact in other words: subject and answer occur within 60 words
 
-A passage that stands in more than two groups of the forget set is its phrasing, and tells nothing; one of less than 13
+A passage that occurs in more than two groups of the forget set is its phrasing, and no evidence; one of less than 13
 words must hold a name or a word that is rare in the searched data. What is asked of: the names and numbers of a
 question; if it has none, its words that are rare both in the forget set and in the searched data. What is answered: an
 answer of at most 5 words itself; of a longer one its names and numbers that the question lacks. A document is mentioned
-where three different names or numbers of it stand within 60 words.
+where three different names or numbers of it occur within 60 words.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Found:
     kind: How
     example: Example
     text: str
-    """The words that match, as they stand in the row, 200 characters at most."""
+    """The matching words, as in the row, 200 characters at most."""
     score: float
     """Of `near` the Jaccard index; of `passage` the words of the longest one; else 1."""
 
@@ -69,7 +69,7 @@ class Finder:
 
     Args:
         forget: what is to be forgotten.
-        counts: in how many rows of the searched data each word stands (`row_counts`), and how many rows there are;
+        counts: in how many rows of the searched data each word occurs (`row_counts`), and how many rows there are;
             None: a word is rare by the forget set alone.
     """
 
@@ -110,7 +110,7 @@ class Finder:
         return sum(fact is None for fact in self._facts)
 
     def find(self, text: str, body: str | None = None) -> list[Found]:
-        """What of the forget set stands in a text, in the order of the set; of each example the strongest kind.
+        """The forget examples that occur in a text, in the order of the set; of each example the strongest kind.
 
         Args:
             text: all texts of a row.
@@ -240,7 +240,7 @@ def _marks(phrases: Iterable[Phrase], places: Mapping[Phrase, Sequence[int]]) ->
 
 
 def _several(names: Iterable[Phrase], places: Mapping[Phrase, Sequence[int]]) -> tuple[int, int] | None:
-    """Where enough different names stand together first."""
+    """The first place where enough different names occur together."""
     last: dict[Phrase, int] = {}
     for place, name in sorted((place, one) for one in names for place in places.get(one, ())):
         last[name] = place

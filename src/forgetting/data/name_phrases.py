@@ -25,7 +25,7 @@ def name_phrases(
     """Of each pair of texts the names and numbers in both, as the words that `words` makes of them.
 
     Words with a capital that follow each other are one name. The first word of a sentence has a capital in any case: it
-    belongs to a name only if it also stands inside a sentence with one, and nowhere without. Numbers have 3 characters
+    belongs to a name only if it also occurs inside a sentence with one, and nowhere without. Numbers have 3 characters
     at least.
     """
     sentences = [[[_TOKEN.findall(s) for s in _SENTENCE.split(text)] for text in pair] for pair in texts]

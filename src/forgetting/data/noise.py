@@ -1,6 +1,6 @@
 """Corrupting answers in stated ways, with the truth kept beside: which characters of each response are wrong.
 
-The truth stands in `Example.fields["noise"]`: a list of `[start, stop, kind]` character spans of the response, empty
+The truth is in `Example.fields["noise"]`: a list of `[start, stop, kind]` character spans of the response, empty
 where nothing was done to it. In a file it is the column `noise`.
 """
 
@@ -158,7 +158,7 @@ def noise_labels(
     length = len(encoded.ids)
     ids = list(encoding["input_ids"])[start : start + length]
     if list(encoded.ids[: len(ids)]) != ids or length - len(ids) > int(rendered.end):
-        raise DataError(f"{name}: these tokens are not its own in this encoding; encode it anew")
+        raise DataError(f"{name}: these tokens are not its own in this encoding; encode it again")
     place = example.response.find(rendered.response)
     if place < 0:
         raise DataError(f"{name}: the chat template rewrites its answer, so its noise cannot be found; write it plain")

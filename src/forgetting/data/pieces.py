@@ -50,7 +50,7 @@ def _pieces_of(example: Example, tokenizer: PreTrainedTokenizerBase, longest: in
             id=example.id if number == 0 else f"{example.id}#{number + 1}",
             group=example.cluster,
             response=text,
-            # No end token follows: the document goes on.
+            # No end token follows: the document continues.
             max_tokens=None if number == len(kept) - 1 else longest,
         )
         for number, text in enumerate(kept)

@@ -78,7 +78,7 @@ class StepPlan:
 
 
 def split(picks: Mapping[str, list[int]], parts: int) -> list[dict[str, list[int]]]:
-    """The step's examples in `parts` micro-batches, every role spread over them as evenly as it goes.
+    """The step's examples in `parts` micro-batches, every role spread over them as evenly as possible.
 
     Roles with as many examples are cut alike, so pairs stay together.
     """

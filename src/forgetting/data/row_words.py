@@ -18,7 +18,7 @@ _BODY = frozenset(name for what in ("prompt", "response", "text", "messages") fo
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """The words of a text, and where each stands in it."""
+    """The words of a text, and the position of each."""
 
     text: str
     plain: tuple[str, ...]
@@ -37,7 +37,7 @@ class Words:
 
 
 def row_counts(texts: Iterable[str], vocabulary: frozenset[str]) -> tuple[dict[str, int], int]:
-    """In how many of the texts each word of a vocabulary stands, and how many texts there are."""
+    """In how many of the texts each word of a vocabulary occurs, and the number of texts."""
     counts: Counter[str] = Counter()
     rows = 0
     for text in texts:
@@ -52,7 +52,7 @@ def row_text(row: Mapping[str, object]) -> str:
 
 
 def row_body(row: Mapping[str, object]) -> str | None:
-    """The texts of a row that say something: its prompt, response, text or messages; None: its columns name none."""
+    """The non-empty texts of a row: its prompt, response, text or messages; None: its columns name none."""
     return "\n".join(_texts({name: value for name, value in row.items() if name in _BODY})) or None
 
 

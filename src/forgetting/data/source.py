@@ -40,9 +40,7 @@ class Source(BaseModel):
         "allowed but for Parquet. Or a folder: of documents, of data files of one kind, or one that datasets saved. "
         "From the working folder.",
     )
-    suffix: str | None = Field(
-        None, description="A second .npy file: each of its rows goes on where that of `path` ends."
-    )
+    suffix: str | None = Field(None, description="A second .npy file: each of its rows continues that of `path`.")
     hub: str | None = Field(None, description="A dataset of the Hugging Face hub.")
     suite: str | None = Field(
         None, description="The data that a suite brings for this role, such as 'lab' or 'lab:popular'."

@@ -25,7 +25,7 @@ def array_rows(path: Path, suffix: Path | None = None) -> Iterator[tuple[str, di
 
     Args:
         path: of the array.
-        suffix: a second array with as many rows, each of which goes on where the first one's ends.
+        suffix: a second array with as many rows, each of which continues the same row of the first.
 
     Raises:
         DataError: no such file, not such an array, or another number of rows.
@@ -77,9 +77,9 @@ def sequence_ids(
 ) -> tuple[tuple[int, ...], int]:
     """A verbatim sequence as token ids, and how many of them the tokenizer puts before it (BOS).
 
-    Of form `tokens` the ids are the example's own, and nothing stands before them. A text is prompt and response as
+    Of form `tokens` the ids are the example's own, and nothing precedes them. A text is prompt and response as
     they are joined. No end token follows. The sequence is cut at `longest` tokens and at the example's `max_tokens`,
-    which do not count what stands before.
+    which do not count what precedes.
 
     Raises:
         DataError: an id outside the tokenizer's vocabulary; the row is named.
@@ -106,7 +106,7 @@ def _check(example: Example, vocabulary: int) -> None:
 
 
 def response_text(example: Example, tokenizer: PreTrainedTokenizerBase) -> str:
-    """The response for a reader: of form `tokens`, what its ids say."""
+    """The response for a reader: of form `tokens`, its decoded ids."""
     if example.form != "tokens":
         return example.response
     return tokenizer.decode(list(example.token_ids), clean_up_tokenization_spaces=False)

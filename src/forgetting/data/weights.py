@@ -70,9 +70,9 @@ def _source(path: Path, examples: Sequence[Example]) -> Source:
         raise DataError(f"{path}: there are no examples to write; give at least one")
     forms = {e.form for e in examples}
     if "tokens" in forms and len(forms) > 1:
-        raise DataError(f"{path}: token ids and texts cannot stand in one file; write one for each")
+        raise DataError(f"{path}: token ids and texts cannot be in one file; write one for each")
     if "qa" in forms and any(e.form == "text" and e.prompt for e in examples):
-        raise DataError(f"{path}: questions and texts with a prompt cannot stand in one file; write one for each")
+        raise DataError(f"{path}: questions and texts with a prompt cannot be in one file; write one for each")
     limits = {e.max_tokens for e in examples}
     if len(limits) != 1:
         raise DataError(f"{path}: its texts have different max_tokens, and a file has one; write one file for each")
@@ -194,7 +194,7 @@ def _write(path: Path, schema: pa.Schema, rows: Iterator[Row]) -> None:
         raise RunError(f"{path}: cannot be written ({error.strerror or error}); choose another output") from error
     except (pa.ArrowException, UnicodeEncodeError) as error:
         why = str(error).split("\n")[0][:200]
-        raise DataError(f"{path}: a value cannot be written as Parquet ({why}); mend or remove it") from error
+        raise DataError(f"{path}: a value cannot be written as Parquet ({why}); fix or remove it") from error
     finally:
         with suppress(OSError):
             partial.unlink(missing_ok=True)

@@ -82,10 +82,10 @@ def answer(
     """What the model does on each example.
 
     The score is that of the example's own prompt and response; the paraphrase and the perturbed answers are scored
-    after the paraphrased prompt, if there is one. The end-of-answer token counts as part of an answer. Greedy answers are
-    decoded without special tokens; an answer is missing if its question fills all of the model's positions. The model's
-    mode and the random state stay as they are. Several processes divide the batches of one process among them, so no bit
-    depends on their number; all of them return all records.
+    after the paraphrased prompt, if there is one. The end-of-answer token counts as part of an answer. Greedy answers
+    are decoded without special tokens; an answer is missing if its question fills all of the model's positions. The
+    model's mode and the random state stay as they are. Several processes divide the batches of one process among them,
+    so no bit depends on their number; all of them return all records.
 
     Args:
         max_new_tokens: of a greedy answer; None: as many as the longest answer here has; 0: no answers are generated.

@@ -1,6 +1,6 @@
 """Keys and values of one forward, used again: to score what else may follow a prefix, and to write on from it.
 
-Rows are filled up on the right and never masked: under causal attention nothing sees what stands behind it. Rows that
+Rows are filled up on the right and never masked: under causal attention no token sees a later one. Rows that
 go through the model together have equally many positions behind them, so no padding lies between a prefix and what
 follows, and no family needs a mask or positions of its own.
 """

@@ -144,7 +144,7 @@ def verbatim(example: Example, tokenizer: PreTrainedTokenizerBase, *, longest: i
 def overlaps(sequence: Sequence[int], continuations: Mapping[int, Sequence[int]], n: int) -> tuple[float | None, ...]:
     """OVERLAP_n(a, b) for prefix lengths 0 ... T-n: a the continuation, b what truly follows. LoKU, eq. 4.
 
-    The share of a's n-grams that stand in b; a and b are equally long. None where a prefix was not continued.
+    The share of a's n-grams that occur in b; a and b are equally long. None where a prefix was not continued.
     """
     text = tuple(sequence)
     last = {text[i : i + n]: i for i in range(len(text) - n + 1)}  # an n-gram is in b if its last place is not before b

@@ -1,7 +1,7 @@
 """A model in memory under tasks of lm-evaluation-harness: the same numbers as its own command gives on saved files.
 
 Source: Gao et al., The language model evaluation harness (EleutherAI/lm-evaluation-harness). What is called is its
-`lm_eval.evaluate` with its `HFLM` around the model as it stands, adapters and all; nothing is saved or loaded. (Its
+`lm_eval.evaluate` with its `HFLM` around the model as it is, with its adapters; nothing is saved or loaded. (Its
 `simple_evaluate` does the same, and takes seconds each time to describe the machine.)
 """
 

@@ -21,10 +21,10 @@ class HarnessSettings:
     """How tasks are asked; the defaults are those of the harness's command, but for the batch size."""
 
     folder: Path | None = None
-    """Task files of one's own (.yaml), which stand before built-in tasks of the same name. They are programs: a
+    """Task files of one's own (.yaml), which take precedence over built-in tasks of the same name. They are programs: a
     `!function` in them is imported and called."""
     shots: int | None = None
-    """Examples before each question; None: what the task says. A task that says 0 keeps 0."""
+    """Examples before each question; None: the task's own number. A task with 0 keeps 0."""
     limit: int | None = None
     """The first so many questions of every task; None: all."""
     batch_size: int = 8
@@ -122,7 +122,7 @@ def _checked(name: str, settings: HarnessSettings, lists: Iterable[str] = ()) ->
 
 
 def _members(spec: Any, index: Mapping[str, Any], seen: set[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Name and configuration of everything that a name, or an entry of a group's `task:`, stands for."""
+    """Name and configuration of everything that a name, or an entry of a group's `task:`, refers to."""
     here: Mapping[str, Any] = spec if isinstance(spec, Mapping) else {}
     name = str(here.get("group") or here.get("task") or spec)
     entry = index.get(name)
@@ -184,7 +184,7 @@ def _unusable(entry: Any, error: Exception) -> DataError:
     if isinstance(error, ImportError):
         remedy = "install what is missing"
     elif entry.yaml_path and library().__path__[0] not in str(entry.yaml_path):
-        remedy = f"mend {entry.yaml_path} or the data it names"
+        remedy = f"fix {entry.yaml_path} or the data it names"
     else:
         source = (entry.cfg or {}).get("dataset_path", "see the task's file")
         remedy = f"fetch its data ({source}) once with network access, or give a task file of your own with @FOLDER"

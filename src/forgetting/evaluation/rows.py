@@ -83,7 +83,7 @@ def columns_of(hidden_ND: Tensor, head: Head, targets_N: Tensor, wanted: tuple[S
 
 
 def scores_of(columns: Mapping[str, Tensor], rows: Sequence[Encoded]) -> list[Score]:
-    """The score of each of these rows, whose supervised tokens stand in the columns one row after the other."""
+    """The score of each of these rows, whose supervised tokens fill the columns row after row."""
     return [
         Score(
             logp=float(columns["logp"][start:stop].sum()),

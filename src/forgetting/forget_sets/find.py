@@ -1,4 +1,4 @@
-"""Where what is to be forgotten stands in other data: what `forget find` does."""
+"""Finds where a forget set occurs in other data (`forget find`)."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Findings:
     """Rows with at least one finding, by source."""
     examples: int
     found: set[str]
-    """Ids of the forget examples that stand somewhere."""
+    """Ids of the forget examples that were found."""
     without_mentions: int
     first: list[dict[str, Any]]
 
@@ -69,7 +69,7 @@ def find(
     Args:
         forget: the forget set: a file, a folder, a hub dataset.
         data: what is searched, likewise; rows need not be examples.
-        out: where every finding goes, a line each (.jsonl); it is whole or absent.
+        out: the file of findings, one a line (.jsonl); it is whole or absent.
 
     Raises:
         ForgettingError: bad input, or a file that cannot be written.

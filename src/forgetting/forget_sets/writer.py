@@ -56,7 +56,7 @@ class Writer:
         return texts if chat else [text.split("\n")[0].strip() for text in texts]
 
     def continuations(self, openings: Sequence[str], *, what: str, voice: Voice) -> list[tuple[str, bool]]:
-        """How the model goes on after each opening, drawn from its own distribution, and whether it came to an end."""
+        """The model's continuation of each opening, drawn from its own distribution, and whether it ended."""
         return self.written([self._ids(o) for o in openings], temperature=1.0, what=what, voice=voice)
 
     @torch.no_grad()

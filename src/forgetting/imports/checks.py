@@ -1,4 +1,4 @@
-"""What a published log says of itself beside what its records give: equal, or other and why."""
+"""Compares a published log's own values with those of its records: equal, or different and why."""
 
 from __future__ import annotations
 

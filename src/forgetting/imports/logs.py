@@ -141,7 +141,7 @@ def _checks(log: _Log, measures: Sequence[Measure]) -> list[Check]:
 
 
 def _kept(log: _Log) -> list[Measure]:
-    """What the log says and its records cannot: privacy, memorisation by ranks; and all of a summary."""
+    """What only the log itself holds: privacy, memorisation by ranks; and all of a summary."""
     if log.kind == "TOFU":
         return []
     known = {c.name for c in check_open_unlearning(log.content, log.records, ()) if c.key} if log.records else set()

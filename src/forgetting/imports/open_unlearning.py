@@ -31,7 +31,7 @@ def is_summary(log: object) -> bool:
 
 
 def aggregates(log: Log) -> dict[str, float]:
-    """What the log itself says of each metric; NaN where it says nothing usable."""
+    """The log's own value of each metric; NaN if it has no usable one."""
     found: dict[str, float] = {}
     for name, entry in log.items():
         value = entry.get("agg_value") if isinstance(entry, Mapping) else entry
@@ -53,7 +53,7 @@ def by_index(log: Log, name: str) -> Mapping[str, Mapping[str, Any]]:
 def read_records(log: Log, where: str) -> list[Record]:
     """The records of every split that the log has questions of; a record's id is its index in the log.
 
-    The log counts no tokens: each answer stands as one token whose log p is −avg_loss, so that everything that rests on
+    The log counts no tokens: each answer counts as one token whose log p is −avg_loss, so that everything that rests on
     the mean per token is right, and sums over a split's tokens are not known. Ranks are not logged.
 
     Raises:
@@ -119,7 +119,7 @@ def _text(value: object) -> str:
 
 
 def _score(row: Mapping[str, Any] | None) -> Score | None:
-    """Of one answer, or of several the mean loss, which is what open-unlearning goes on with."""
+    """Of one answer, or of several the mean loss, as open-unlearning uses it."""
     losses = _losses(row)
     return None if not losses else Score(logp=-float(np.mean(losses)), tokens=1)
 

@@ -37,7 +37,7 @@ def balance(
         kept      = min(1, now / before)                     of `retain`, and of `utility`
 
     So the oracle itself has 1, the untouched model 0, and going as far below the oracle as the model was above it is 0
-    again. Without an oracle (or without its measure) the goal is 0, and forgetting too much goes unseen. A `retain` or
+    again. Without an oracle (or without its measure) the goal is 0, and forgetting too much is not seen. A `retain` or
     `utility` that is absent on either side, or was not above 0 before, is left out. The meaning says which parts were
     used and what the goal was. There is no value if `forget` is absent, or if the model before was at the goal already.
 

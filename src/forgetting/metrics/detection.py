@@ -79,7 +79,7 @@ def auc_difference(scores: ArrayLike, others: ArrayLike, labels: ArrayLike, clus
 def average_precision(scores: ArrayLike, labels: ArrayLike) -> Estimate:
     """The mean, over the labelled tokens, of the precision of all tokens that score at least as high; no interval.
 
-    Of a score that says nothing it is about the share of labelled tokens. See
+    Of an uninformative score it is about the share of labelled tokens. See
     `sklearn.metrics.average_precision_score`.
 
     Raises:

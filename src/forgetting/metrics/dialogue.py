@@ -33,7 +33,7 @@ def words(text: str) -> list[str]:
 def word_f1(answer: str, generation: str) -> float | None:
     """F1 of the words of two texts as bags: 2 · shared / (words of one + words of the other), from 0 to 1.
 
-    A word that stands twice on one side counts as often as the other side has it. None if `answer` has no words.
+    A word that occurs twice on one side counts as often as it occurs on the other. None if `answer` has no words.
     """
     right, said = Counter(words(answer)), Counter(words(generation))
     if not right:
@@ -42,7 +42,7 @@ def word_f1(answer: str, generation: str) -> float | None:
 
 
 def next_turn(generation: str) -> str:
-    """What the model says itself: its first line. A model that goes on writes the other speaker's turn too."""
+    """The model's own turn: its first line. A model that continues writes the other speaker's turn too."""
     return generation.strip().split("\n", 1)[0]
 
 

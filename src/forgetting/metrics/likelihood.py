@@ -21,7 +21,7 @@ _PERPLEXITY = "exp(loss): how many equally likely tokens the model hesitates bet
 
 
 def usable(score: Score | None) -> Score | None:
-    """The score if it says something: at least one token and a log p that is a number."""
+    """The score if it is usable: at least one token and a log p that is a number."""
     return score if score is not None and score.tokens > 0 and not math.isnan(score.logp) else None
 
 

@@ -30,7 +30,7 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A mean, what it rests on and its interval; without a value, `reason` may say why."""
+    """A mean, what it rests on and its interval; without a value, `reason` may tell why."""
 
     value: float | None
     count: int

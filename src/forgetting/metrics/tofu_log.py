@@ -23,7 +23,7 @@ SPLITS = {
 def read_tofu_log(path: Path) -> list[Record]:
     """The records of an `eval_log_aggregated.json` of locuslab/tofu, plain or gzipped.
 
-    The id of a record is its index in the log. Prompt, generation and answer stand as logged (the prompt starts with
+    The id of a record is its index in the log. Prompt, generation and answer are as logged (the prompt starts with
     `Question: `, the generation with `Answer: ` and runs on). log p is tokens times the logged *average* loss: the
     summed losses are there too, but differ in the seventh digit (float32), and TOFU aggregates the averages. Ranks are
     not logged.

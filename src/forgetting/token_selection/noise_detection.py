@@ -1,4 +1,4 @@
-"""How well quality finds noise, where the data say which characters are wrong (`forget corrupt` puts them there)."""
+"""How well quality finds noise in rows with known noise labels (`forget corrupt` makes them)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from forgetting.token_selection.score_files import ScoredRow
 
 @dataclass
 class Truth:
-    """Filled row by row; holds what is needed of every token of rows whose truth is told, and nothing of the others."""
+    """Filled row by row; keeps the tokens of rows with known noise labels, and nothing of the others."""
 
     tokenizer: PreTrainedTokenizerBase
     formatting: Formatting
@@ -48,7 +48,7 @@ class Truth:
 
     @property
     def known(self) -> bool:
-        """Whether the truth of any row is told."""
+        """Whether any row has known noise labels."""
         return bool(self.labels)
 
     def to_json(self) -> dict[str, Any]:

@@ -42,7 +42,7 @@ def value_of(key: int) -> float:
 
 
 def order_statistics(stream: Stream, ranks: Sequence[int]) -> list[OrderStatistic]:
-    """The keys that would stand at `ranks` if all were sorted; rank 0 is the smallest.
+    """The keys at `ranks` of the sorted keys; rank 0 is the smallest.
 
     Raises:
         IndexError: there are not so many keys.

@@ -30,7 +30,7 @@ class Look:
     rows: int
     seed: int
     labels: Mapping[str, str] = field(default_factory=dict)
-    """By example id, what its source is called; where nothing is said, the file it came from."""
+    """By example id, the name of its source; by default the file it came from."""
     examples: list[dict[str, Any]] = field(default_factory=list)
     sources: dict[str, Counter[str]] = field(default_factory=dict)
     _lowest: list[tuple[float, int, int, dict[str, Any]]] = field(default_factory=list)

@@ -20,7 +20,7 @@ from forgetting.data.encode import Encoded
 FORMAT = 1
 META = "scores.json"
 BEGUN = "unfinished.json"
-"""Whose scores they are to be, and the seconds spent; it stands until `scores.json` does."""
+"""The models of unfinished scores, and the seconds spent; replaced by `scores.json`."""
 WHOSE = ("model", "reference", "tokenizer")
 """The fingerprints that are known before the rows are."""
 _KEYS = {*WHOSE, "data", "rows", "tokens", "seconds"}
@@ -79,10 +79,10 @@ class Part:
 
 
 class Scores:
-    """The scores of a corpus on disk; every iteration streams them anew.
+    """The scores of a corpus on disk; every iteration streams them again.
 
     Attributes:
-        meta: what `scores.json` says: fingerprints of model, reference, tokenizer and data, rows, tokens, seconds.
+        meta: the content of `scores.json`: fingerprints of model, reference, tokenizer and data, rows, tokens, seconds.
 
     Raises:
         RunError: there are none in the folder, they are not finished, or a file is missing or damaged.
@@ -148,7 +148,7 @@ def part_files(folder: Path) -> list[Path]:
 
 
 def part_file(folder: Path, number: int) -> Path:
-    """Where the part of this number stands."""
+    """The file of the part of this number."""
     return folder / f"part-{number:06d}.parquet"
 
 
@@ -235,7 +235,7 @@ def _unreadable(file: Path, error: Exception) -> RunError:
 def _read_meta(folder: Path, *, begun: bool) -> dict[str, Any]:
     file = folder / META
     if not file.is_file():
-        why = "are not finished; score again, and it goes on where it was" if begun else "are not there; score first"
+        why = "are not finished; score again to resume" if begun else "are not there; score first"
         raise RunError(f"{folder}: the scores {why}")
     try:
         meta = json.loads(file.read_text())

@@ -104,7 +104,7 @@ def score_tokens(
         folder: where the scores go.
         scorers: the models and their tokenizer.
         window: rows that are sorted by length together, so that little is padding.
-        batch_tokens: of one forward, padding included; a longer row goes alone.
+        batch_tokens: of one forward, padding included; a longer row is a batch of its own.
         progress: called with the rows done after every forward.
         seal: applied to a part before it is written; it removes what would show whose scores these are.
 
@@ -204,7 +204,7 @@ def _by_length(members: Sequence[Encoded], batch_tokens: int) -> list[list[int]]
 
 
 def _places(counts_R: NDArray[np.int64], order: Sequence[int]) -> NDArray[np.int64]:
-    """Where each token, row after row, stands among the tokens of the rows in `order`, `[N]`."""
+    """The place of each token, row after row, among the tokens of the rows in `order`, `[N]`."""
     starts_R = np.zeros(len(counts_R), dtype=np.int64)
     starts_R[list(order)] = np.cumsum(counts_R[list(order)]) - counts_R[list(order)]
     before_R = np.cumsum(counts_R) - counts_R

@@ -79,7 +79,7 @@ def test_a_review_decides_in_place_of_the_rule(found: Selected) -> None:
     [
         (lambda rows: rows[2].update(keep="perhaps"), "r:2: keep is 'perhaps'; write yes or no"),
         (lambda rows: rows[2].update(id="777"), "r:2: the general corpus has no id '777'"),
-        (lambda rows: rows[2].update(id=rows[1]["id"]), "r:2: the id '.*' stands in two rows"),
+        (lambda rows: rows[2].update(id=rows[1]["id"]), "r:2: the id '.*' is that of two rows"),
         (lambda rows: rows[2].pop("keep"), "r:2: no column 'keep'"),
         (lambda rows: rows.pop(), "r:59: ends without a row for 1 texts"),
     ],

@@ -22,7 +22,7 @@ class Embedder(Protocol):
 
     @property
     def about(self) -> Mapping[str, object]:
-        """What stands of it in a provenance: at least its name."""
+        """Its entry in a provenance: at least its name."""
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """One embedding per text, `[texts, d]`, whatever their length."""
@@ -83,7 +83,7 @@ def embedded(
 
 
 def stored(path: Path, ids: Iterable[str], block: int = BLOCK) -> Iterator[tuple[list[str], Vectors]]:
-    """The same from an array `[texts, d]` of a .npy file, whose rows stand in the order of the texts.
+    """The same from an array `[texts, d]` of a .npy file, whose rows are in the order of the texts.
 
     Raises:
         DataError: no such array, another number of rows than texts, or a row that is not finite or all zeros.
@@ -94,7 +94,7 @@ def stored(path: Path, ids: Iterable[str], block: int = BLOCK) -> Iterator[tuple
     while part := list(islice(stream, block)):
         if start + len(part) > rows:
             raise DataError(f"{path}: has {rows} rows, but there are more texts; store one embedding per text")
-        # Mapped anew for each block, so that pages that were read do not stay.
+        # Mapped again for each block, so that pages that were read do not stay.
         vectors = np.array(_array(path)[start : start + len(part)], dtype=np.float32)
         _check(vectors, [f"{path}, row {start + i}" for i in range(len(part))])
         yield part, vectors
@@ -121,4 +121,4 @@ def _check(vectors: Vectors, names: Sequence[str]) -> None:
     bad = np.flatnonzero(~(np.isfinite(norms) & (norms > 0)))
     if len(bad):
         what = "all zeros" if norms[bad[0]] == 0 else "not finite"
-        raise DataError(f"{names[bad[0]]}: its embedding is {what}, so it has no direction; mend or remove it")
+        raise DataError(f"{names[bad[0]]}: its embedding is {what}, so it has no direction; fix or remove it")

@@ -24,7 +24,7 @@ class Mixed:
     rest: tuple[Example, ...]
     """The general examples that were not drawn, those of the domain among them not counted."""
     of_domain: int
-    """General examples that were left out because they say what one of the domain says."""
+    """General examples that were left out because they repeat one of the domain."""
 
 
 def mixed(
@@ -32,7 +32,7 @@ def mixed(
 ) -> Mixed:
     """Draws `count` general and `domain_count` domain examples without repeats, and shuffles them together.
 
-    A general example that says what one of the domain says is not drawn. With one seed a smaller draw of a side is part
+    A general example that repeats one of the domain is not drawn. With one seed a smaller draw of a side is part
     of a larger one.
 
     Raises:

@@ -20,7 +20,7 @@ NEAR = 0.8
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
-    """Which forget examples also stand in other data, by id in their order."""
+    """The ids of forget examples that also occur in other data, in their order."""
 
     exact: tuple[str, ...]
     """Equal but for case and spaces."""
@@ -29,7 +29,7 @@ class Overlap:
 
 
 def overlap_with(forget: Sequence[Example], other: Sequence[Example], near: float = NEAR) -> Overlap:
-    """The examples of `forget` that stand in `other`, exactly or nearly.
+    """The examples of `forget` that occur in `other`, exactly or nearly.
 
     Both are exact: the Jaccard index |A ∩ B| / |A ∪ B| is computed for every pair that shares a shingle. Memory: the
     shingles of `forget`.

@@ -119,7 +119,7 @@ def reviewed(selected: Selected, rows: Iterable[tuple[str, Mapping[str, object]]
     """The same with the decisions of a review: (where, row) pairs, of which `id` and `keep` are read.
 
     Raises:
-        DataError: a row without them, a decision that is neither yes nor no, an id that is unknown, stands twice or is
+        DataError: a row without them, a decision that is neither yes nor no, an id that is unknown, occurs twice or is
             missing.
     """
     known = {one.example.id for one in selected.judged}
@@ -135,7 +135,7 @@ def reviewed(selected: Selected, rows: Iterable[tuple[str, Mapping[str, object]]
         if name not in known:
             raise DataError(f"{where}: the general corpus has no id '{name[:40]}'; {nearest(name, _few(known, name))}")
         if name in decisions:
-            raise DataError(f"{where}: the id '{name[:40]}' stands in two rows; keep one")
+            raise DataError(f"{where}: the id '{name[:40]}' is that of two rows; keep one")
         decisions[name] = DECISIONS[keep]
     lacking = [one.example.id for one in selected.judged if one.example.id not in decisions]
     if lacking:

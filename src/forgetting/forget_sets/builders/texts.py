@@ -27,7 +27,7 @@ def text_of(example: Example) -> str:
 
 
 def without_repeats(examples: Iterable[Example]) -> list[Example]:
-    """The examples without those that say, but for case and spaces, what an earlier one says."""
+    """The examples without those that repeat an earlier one but for case and spaces."""
     found: dict[str, Example] = {}
     for example in examples:
         found.setdefault(said(example), example)

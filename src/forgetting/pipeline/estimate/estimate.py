@@ -43,7 +43,7 @@ class Estimate:
     memory: Mapping[str, int]
     """Of the stage that takes most, above the program itself."""
     disk: Mapping[str, int]
-    """When the run has ended; while a checkpoint is written, its weights and optimiser stand there twice."""
+    """At the end of the run; while a checkpoint is written, its weights and optimiser are on disk twice."""
     seconds: Mapping[str, float]
     notes: tuple[str, ...]
 
@@ -198,7 +198,7 @@ def _disk(
         "the model": saved,
         "stored references": sum(references.values()),
         "importance": importance,
-        "records": records * (points + 1 + int(oracle)),  # those before and of the oracle stand in the cache too
+        "records": records * (points + 1 + int(oracle)),  # those before and of the oracle are in the cache too
         "report and results": _PAGE,
     }
 
