@@ -123,8 +123,9 @@ class Template:
 
     def _unclear(self, what: str, remedy: str = "") -> DataError:
         return DataError(
-            f"{self.where}: {self.name} renders the rest of the conversation differently with another answer, so {what} "
-            f"cannot be told from it; mark it in the template with {{% generation %}}, or write format.template=plain{remedy}"
+            f"{self.where}: {self.name} renders the rest of the conversation differently with another answer, "
+            f"so {what} cannot be told from it; mark it in the template with {{% generation %}}, or write "
+            f"format.template=plain{remedy}"
         )
 
     @property
