@@ -6,8 +6,7 @@ from forgetting.metrics.forget_quality import forget_quality
 from forgetting.metrics.likelihood import probability
 from forgetting.metrics.per_example import mean
 from forgetting.metrics.utility import Part, harmonic_mean
-
-from .making import record
+from tests.metrics.making import record
 
 likely_answers = mean(probability, ["forget", "retain"], "down")
 

@@ -7,8 +7,7 @@ import pytest
 from forgetting.core.errors import RecipeError
 from forgetting.metrics.dialogue import dialogue_f1, dialogue_metrics, next_turn, word_f1, words
 from forgetting.metrics.score import score
-
-from .making import record
+from tests.metrics.making import record
 
 VOCABULARY = ["the", "The", "a", "an", "cat", "cat,", "Cat!", "sat", "on", "mat.", "don't", "'", "b-c", "theme", "A."]
 

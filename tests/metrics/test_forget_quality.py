@@ -6,8 +6,7 @@ import pytest
 from forgetting.core.errors import DataError
 from forgetting.metrics.forget_quality import forget_quality
 from forgetting.metrics.truth_ratio import log_truth_ratio
-
-from .making import record
+from tests.metrics.making import record
 
 
 def asked(ratios, split="forget"):

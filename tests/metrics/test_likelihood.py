@@ -13,8 +13,7 @@ from forgetting.metrics.likelihood import (
     teacher_forced_exact_match,
 )
 from forgetting.metrics.per_example import mean
-
-from .making import likely, record
+from tests.metrics.making import likely, record
 
 PER_EXAMPLE = [probability, option_probability, memorization_accuracy, teacher_forced_exact_match]
 

@@ -3,8 +3,7 @@ import pytest
 from forgetting.core.record import Record
 from forgetting.metrics.likelihood import probability
 from forgetting.metrics.per_example import PerExample, mean, toward_oracle
-
-from .making import record
+from tests.metrics.making import record
 
 words = PerExample(
     "words", lambda r: None if r.generation is None else float(len(r.generation.split())), "Words.", "text"

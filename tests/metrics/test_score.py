@@ -5,8 +5,7 @@ from forgetting.metrics.forget_quality import forget_quality
 from forgetting.metrics.likelihood import probability
 from forgetting.metrics.per_example import mean, toward_oracle
 from forgetting.metrics.score import by_split, score
-
-from .making import record
+from tests.metrics.making import record
 
 RECORDS = [record("a", "forget", p=0.5), record("a", "retain", p=0.75), record("b", "forget", p=0.25)]
 likely_answers = mean(probability, ["forget", "retain"], "up")

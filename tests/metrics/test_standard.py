@@ -2,8 +2,7 @@ import pytest
 
 from forgetting.metrics.score import score
 from forgetting.metrics.standard import standard_metrics
-
-from .making import record
+from tests.metrics.making import record
 
 
 def asked(split, p, **fields):

@@ -16,8 +16,7 @@ from forgetting.metrics.statistics import (
     resampled_means,
     seed_of,
 )
-
-from .making import record
+from tests.metrics.making import record
 
 
 def plain_bootstrap(values, clusters, weights, key):

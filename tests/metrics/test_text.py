@@ -3,8 +3,7 @@ import pytest
 from forgetting.metrics.per_example import mean
 from forgetting.metrics.text import exact_match, normalized, rouge_l, rouge_l_f1, rouge_l_recall
 from tests.golden import golden
-
-from .making import record
+from tests.metrics.making import record
 
 
 def test_rouge_is_that_of_duets_published_logs():

@@ -5,8 +5,7 @@ import pytest
 from forgetting.core.record import Score
 from forgetting.metrics.per_example import mean
 from forgetting.metrics.truth_ratio import log_truth_ratio, truth_ratio_forget, truth_ratio_utility
-
-from .making import likely, record
+from tests.metrics.making import likely, record
 
 READINGS = ("mean_loss", "mean_probability")
 

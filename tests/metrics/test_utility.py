@@ -9,8 +9,7 @@ from forgetting.metrics.per_example import PerExample
 from forgetting.metrics.statistics import RESAMPLES, seed_of
 from forgetting.metrics.text import exact_match, rouge_l_recall
 from forgetting.metrics.utility import Part, harmonic_mean, tofu_model_utility
-
-from .making import record
+from tests.metrics.making import record
 
 BOTH = [Part("retain", probability), Part("utility", exact_match)]
 

@@ -14,10 +14,18 @@ def seeded(seed: int, device: torch.device | str = "cpu") -> Iterator[None]:
 
     Args:
         seed: 64 bits at most.
-        device: where the model is.
+        device: where the model is: a processor or a CUDA device.
     """
+    generators = [torch.default_generator]
     place = torch.device(device)
-    devices = [] if place.type == "cpu" else [place.index or 0]
-    with torch.random.fork_rng(devices=devices, device_type="cuda" if place.type == "cpu" else place.type):
-        torch.manual_seed(seed)
+    if place.type == "cuda":
+        torch.cuda.init()
+        generators.append(torch.cuda.default_generators[place.index or 0])
+    states = [generator.get_state() for generator in generators]
+    try:
+        for generator in generators:  # not torch.manual_seed, which seeds all devices
+            generator.manual_seed(seed)
         yield
+    finally:
+        for generator, state in zip(generators, states, strict=True):
+            generator.set_state(state)

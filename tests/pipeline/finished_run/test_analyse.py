@@ -83,6 +83,7 @@ def test_one_that_changes_a_model_is_reported_and_leaves_no_file(folder: Path, m
 def test_no_text_is_written_and_a_purged_run_can_still_be_analysed(folder: Path) -> None:
     plain = analyse(folder)
     purge(folder)
+    assert not any(a.key in file.read_text() for a in plain for file in (folder / "analyses").iterdir())
     again = analyse(folder)
     assert [a.measures for a in again] == [a.measures for a in plain]
     assert {a.key for a in again}.isdisjoint({a.key for a in plain})

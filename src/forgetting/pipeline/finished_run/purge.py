@@ -15,7 +15,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from forgetting.core.progress import SILENT, Voice
 from forgetting.core.record import read_records, write_records
 from forgetting.pipeline.run.ownership import locked
 from forgetting.report.run.page import build_report
+from forgetting.runs.audits import Analysed, Audit
 from forgetting.runs.redact import Redactor, key_file, redactor_of
 from forgetting.runs.results import Results
 
@@ -152,11 +153,22 @@ def _mark(run: Path, redactor: Redactor) -> None:
     if not results.get("redacted"):
         for facts in results["data"].values():
             facts["sha256"] = redactor.hash("data", str(facts.get("sha256")))
+        _hide_questions(run, redactor)
     for evaluation in results["evaluations"]:
         kept = evaluation["records"]
         evaluation["records"] = kept if kept is not None and (run / kept).is_file() else None
     results |= {"redacted": True, "purged": results.get("purged") or datetime.now(UTC).isoformat(timespec="seconds")}
     write_text(file, json.dumps(results, indent=1, ensure_ascii=False))
+
+
+def _hide_questions(run: Path, redactor: Redactor) -> None:
+    """What audits and analyses are recognised by is a digest of examples too."""
+    for file in sorted(run.glob("audits/*.json")):
+        if (audit := Audit.load(file)) is not None:
+            replace(audit, asked=redactor.hash("audit", audit.asked)).save(file)
+    for file in sorted(run.glob("analyses/*.json")):
+        if (analysed := Analysed.load(file)) is not None:
+            replace(analysed, key=redactor.hash("analysis", analysed.key)).save(file)
 
 
 def _check_free(run: Path) -> None:
