@@ -22,6 +22,9 @@ class Table:
     targets_N: Tensor
     weights: list[float]
     sequences: list[int]
+    states_ND: Tensor | None = None
+    """Output of a decoder block at the supervised positions, of the model and of the reference."""
+    reference_states_ND: Tensor | None = None
 
 
 def table(

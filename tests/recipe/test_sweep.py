@@ -171,7 +171,7 @@ BUILT_IN = {
     "f2f-weights": 27,
     "lab-f2f": 123,
     "lab-f2f-weights": 24,
-    "lab-losses": 45,
+    "lab-losses": 54,
     "lab-methods": 45,
     "lab-noisy": 48,
     "lab-ranks": 48,

@@ -15,7 +15,9 @@ from forgetting.core.batch import Batch
 from forgetting.core.measure import Measure
 from forgetting.data.batches import collate
 from forgetting.data.encode import Encoded
+from forgetting.objectives.gradient_rules import build_gradient_rule
 from forgetting.objectives.losses import dpo, kl_from_reference, kl_to_reference, nll, npo
+from forgetting.objectives.methods import build_method
 from forgetting.objectives.objective import Objective, Term
 from forgetting.objectives.statistics import statistics_of
 from forgetting.training.learner import Learner, ReferenceSignals
@@ -70,6 +72,25 @@ OBJECTIVES: dict[str, Objective] = {
     "kl_from": Objective(Term("forget", nll, weight=-0.5), Term("retain", kl_from_reference)),
     "kl_to": Objective(Term("forget", nll, weight=-0.5), Term("retain", kl_to_reference, average="sequence")),
 }
+RMU = {"layer": 0, "coefficient": 3.0, "retain_weight": 2.0}
+NOT_SUMS: dict[str, tuple[str, dict[str, Any], str | None]] = {
+    "rmu": ("rmu", RMU, None),
+    "rmu all": ("rmu", {**RMU, "positions": "all", "average": "sequence"}, None),
+    "rmu kl": ("rmu", {**RMU, "retain": "kl_from_reference"}, None),
+    "gru": ("gru", {"gamma": 0.7}, None),
+    "npo rectified": ("npo", {}, "rectified"),
+    "balanced": ("graddiff", {}, "balanced"),
+    "pdu": ("pdu", {"bound": 1.0, "dual": 2.0, "dual_step": 0.5}, None),
+}
+"""Methods with hidden states, gradient rules or state, and a stage's rule; `not_a_sum` builds them anew."""
+
+
+def not_a_sum(name: str) -> Objective:
+    method, parameters, rule = NOT_SUMS[name]
+    objective = build_method(method, parameters)
+    return objective if rule is None else objective.with_gradients(build_gradient_rule(rule))
+
+
 WITH_REFERENCE = ("npo", "dpo", "kl_from", "kl_to")
 
 
@@ -82,15 +103,22 @@ class CopyReference:
 
     @torch.no_grad()
     def __call__(self, batch: Batch) -> dict[str, ReferenceSignals]:
-        logits_BTV = self.model(input_ids=batch.input_ids_BT, attention_mask=batch.attention_mask_BT).logits
-        logits_NV = logits_BTV.flatten(0, 1)[batch.sources_N]
+        inputs = {"input_ids": batch.input_ids_BT, "attention_mask": batch.attention_mask_BT}
+        if batch.position_ids_BT is not None:
+            inputs |= {"attention_mask": None, "position_ids": batch.position_ids_BT}
+        answer = self.model(**inputs, use_cache=False, output_hidden_states=True)
+        logits_NV = answer.logits.flatten(0, 1)[batch.sources_N]
         found = {}
         for role in asking_roles(self.objective):
             if role in batch.roles:
                 here = batch.roles[role].tokens
                 z_NV, targets_N = logits_NV[here], batch.targets_N[here]
                 stats = statistics_of(z_NV, targets_N, self.objective.of_reference(role))
-                found[role] = ReferenceSignals(stats, lambda tokens, z_NV=z_NV: z_NV[tokens])
+                states = {
+                    (layer, at): answer.hidden_states[layer + 1].flatten(0, 1)[batch.places(role, at)[0]]
+                    for layer, at in self.objective.states(role, of_reference=True)
+                }
+                found[role] = ReferenceSignals(stats, lambda tokens, z_NV=z_NV: z_NV[tokens], states)
         return found
 
 

@@ -55,6 +55,10 @@ def terms(objective: Objective, step: int = 0, total: int = 5) -> list[tuple[str
         ("ihl", {}, [("forget", "ihl", 1.0, "token"), ("retain", "nll", 1.0, "token")]),
         ("forgetting", {"forget_weight": 0.1}, [("train", "nll", 1.0, "token"), ("train", "nll", -0.1, "token")]),
         ("ignoring", {}, [("train", "nll", 1.0, "token"), ("train", "nll", 0.0, "token")]),
+        ("rmu", {}, [("forget", "steered", 1.0, "token"), ("retain", "kept_states", 1.0, "token")]),
+        ("rmu", {"average": "sequence", "retain": "none"}, [("forget", "steered", 1.0, "sequence")]),
+        ("gru", {"retain_weight": 0.5}, [("forget", "nll", -1.0, "token"), ("retain", "nll", 0.5, "token")]),
+        ("pdu", {"dual": 3}, [("forget", "logit_margin", 1.0, "token"), ("retain", "nll", 3.0, "token")]),
         ("loku", {"forget_weight": 2}, [("forget", "ihl", 2.0, "token"), ("retain", "nll", 1.0, "token")]),
     ],
 )
@@ -65,8 +69,8 @@ def test_the_terms_of_each_method(name: str, parameters: dict, expected: list) -
 @pytest.mark.parametrize(
     ("name", "sign"),
     [
-        *[(name, -1) for name in ("ga", "graddiff", "ga_kl", "wga", "satimp")],
-        *[(name, 1) for name in ("npo", "simnpo", "dpo", "ihl", "loku", "undial", "ceu", "jensun")],
+        *[(name, -1) for name in ("ga", "graddiff", "ga_kl", "gru", "wga", "satimp")],
+        *[(name, 1) for name in ("npo", "simnpo", "dpo", "ihl", "loku", "undial", "ceu", "jensun", "rmu", "pdu")],
     ],
 )
 def test_every_forget_weight_can_be_scheduled(name: str, sign: int) -> None:
@@ -88,6 +92,11 @@ def test_every_forget_weight_can_be_scheduled(name: str, sign: int) -> None:
         ("undial", {"beta": float("inf")}, "undial: beta is inf; it must be a positive number"),
         ("wga", {"beta": -0.5}, "wga: beta is -0.5; it must be 0 or a positive number"),
         ("satimp", {"beta2": None}, "satimp: beta2 is None; it must be 0 or a positive number"),
+        ("rmu", {"layer": -1}, "rmu: layer is -1; it must be a whole number from 0"),
+        ("rmu", {"seed": 0.5}, "rmu: seed is 0.5; it must be a whole number from 0"),
+        ("rmu", {"coefficient": 0}, "rmu: coefficient is 0; it must be a positive number"),
+        ("rmu", {"retain": "state"}, "unknown retain loss 'state'"),
+        ("rmu", {"positions": "al"}, "unknown positions 'al'; did you mean 'all'"),
         ("jensun", {"target": "refusals"}, "jensun: unknown target 'refusals'; did you mean 'refusal'"),
         ("dpo", {"scale": "open-unlearning"}, "unknown scale 'open-unlearning'; did you mean 'open_unlearning'"),
         ("ihl", {"retain": "nil"}, "unknown retain loss 'nil'; did you mean 'nll'"),
@@ -102,16 +111,16 @@ def test_a_parameter_without_meaning_is_refused(name: str, parameters: dict, mes
 
 @pytest.mark.parametrize("name", [name for name in METHODS.names() if "retain" in METHODS.get(name).parameters])
 def test_every_retain_loss_stands_beside_every_method(name: str) -> None:
+    weight = {"dual" if name == "pdu" else "retain_weight": 0.5}
     for retain in ("nll", "kl_from_reference", "kl_to_reference", "js_to_reference"):
-        assert terms(build_method(name, {"retain": retain, "retain_weight": 0.5}))[1:] == [
-            ("retain", retain, 0.5, "token")
-        ]
-    assert build_method(name, {"retain": "none"}).terms[1:] == ()
+        assert terms(build_method(name, {"retain": retain, **weight}))[1:] == [("retain", retain, 0.5, "token")]
+    if name not in {"gru", "pdu"}:  # which refuse it
+        assert build_method(name, {"retain": "none"}).terms[1:] == ()
 
 
 def test_what_needs_no_reference_asks_for_none() -> None:
     asking = {name for name in METHODS.names() if build_method(name).needs_reference}
-    assert asking == {"distil", "dpo", "ga_kl", "jensun", "npo", "undial"}
+    assert asking == {"distil", "dpo", "ga_kl", "jensun", "npo", "rmu", "undial"}
 
 
 @pytest.mark.parametrize("target", ["refusal", "uniform"])

@@ -48,6 +48,31 @@ def of_simnpo(roles: Mapping[str, Table]) -> Tensor:
     return 0.125 * oracle.simnpo(t.logits_NV, t.targets_N, t.sequences, 4.5, 0.5)
 
 
+def of_rmu(alpha: float) -> Formula:
+    """By plain loops over tokens and over entries of their states; α 0: the forget half."""
+
+    def formula(roles: Mapping[str, Table]) -> Tensor:
+        forget, retain = (roles[r].states_ND for r in ("forget", "retain"))
+        before = roles["retain"].reference_states_ND
+        assert forget is not None and retain is not None and before is not None
+        u = torch.rand(forget.shape[1], generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+        target = 3 * u / u.square().sum().sqrt()
+        pairs = list(zip(retain, before, strict=True))
+        away = [sum((h - t) ** 2 for h, t in zip(row, target, strict=True)) / len(target) for row in forget]
+        near = [sum((h - t) ** 2 for h, t in zip(row, their, strict=True)) / len(their) for row, their in pairs]
+        return sum(away) / len(away) + alpha * sum(near) / len(near)  # type: ignore[return-value]
+
+    return formula
+
+
+def of_pdu(roles: Mapping[str, Table]) -> Tensor:
+    z = roles["forget"].logits_NV
+    return torch.stack([(row.max() - row.mean()) ** 2 for row in z]).mean()
+
+
+RMU = {"layer": 0, "coefficient": 3.0, "seed": 5}
+
+
 @dataclass(frozen=True)
 class Case:
     formula: Formula
@@ -73,6 +98,11 @@ CASES = {
     "jensun uniform": Case(forget("js_to_uniform"), {"target": "uniform"}, ("js_to_reference", 1.0)),
     "ihl": Case(forget("ihl"), {"retain": "js_to_reference", "retain_weight": 3.0}, ("js_to_reference", 3.0)),
     "loku": Case(forget("ihl")),
+    "rmu": Case(of_rmu(2.0), {**RMU, "retain_weight": 2.0}, None),
+    "rmu nll": Case(of_rmu(0.0), {**RMU, "retain": "nll", "retain_weight": 0.5}, ("nll", 0.5)),
+    "rmu kl": Case(of_rmu(0.0), {**RMU, "retain": "kl_from_reference"}, ("kl_from_reference", 1.0)),
+    "gru": Case(forget("nll", -2.0), {"forget_weight": 2.0}),
+    "pdu": Case(of_pdu, {"dual": 7.0}, ("nll", 7.0)),
 }
 
 
@@ -85,15 +115,28 @@ def expected_of(case: Case, model: nn.Module, other: nn.Module, batch: Batch) ->
     """The formula on the models' whole logits."""
     model = copy.deepcopy(model)
     inputs = {"input_ids": batch.input_ids_BT, "attention_mask": batch.attention_mask_BT}
-    logits_NV = model(**inputs).logits.flatten(0, 1)[batch.sources_N]
+
+    def seen(of: nn.Module) -> tuple[Tensor, Tensor]:
+        answer = of(**inputs, output_hidden_states=True)
+        return answer.logits.flatten(0, 1)[batch.sources_N], answer.hidden_states[1].flatten(0, 1)[batch.sources_N]
+
+    logits_NV, states_ND = seen(model)
     with torch.no_grad():
-        reference_NV = other(**inputs).logits.flatten(0, 1)[batch.sources_N]
+        reference_NV, their_states_ND = seen(other)
     roles = {}
     for role, span in batch.roles.items():
         here = span.tokens
         sequences = (batch.sequences_N[here] - span.sequences.start).tolist()
         weights = batch.weights_N[here].tolist()
-        roles[role] = Table(logits_NV[here], reference_NV[here], batch.targets_N[here], weights, sequences)
+        roles[role] = Table(
+            logits_NV[here],
+            reference_NV[here],
+            batch.targets_N[here],
+            weights,
+            sequences,
+            states_ND[here],
+            their_states_ND[here],
+        )
     total = case.formula(roles)
     if case.retain is not None:
         total = total + case.retain[1] * mean(case.retain[0], roles["retain"])

@@ -1,0 +1,118 @@
+"""A step under a rule is made of its parts' own gradients, however these are cut, packed or prepared."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from forgetting.objectives.objective import Objective
+from forgetting.training.loop import Trainer
+from forgetting.training.reference import LiveReference
+from tests.models.tiny import tiny_model
+from tests.training.making import NOT_SUMS, apart, data_of, history, not_a_sum, settings, weights_of
+
+
+def model() -> nn.Module:
+    return tiny_model("llama", head_scale=0.3, dtype=torch.float64)
+
+
+def stage(folder: Path, objective: Objective, trained: nn.Module, **how: Any) -> Trainer:
+    how = {"duration": "3 steps", "optimizer": "sgd", "learning_rate": 0.05, "batch_size": 8, **how}
+    data = data_of(*objective.roles, count=16)
+    before = tiny_model("llama", head_scale=0.3, seed=1, dtype=torch.float64)
+    reference = LiveReference(before, objective)
+    return Trainer(trained, objective, data, settings(**how), folder=folder, pad_id=0, seed=3, reference=reference)
+
+
+def part_of(job: Trainer, trained: nn.Module, roles: set[str], step: int) -> dict[str, Tensor]:
+    """The gradient of the terms on these roles by the model's own loss: whole logits, example by example."""
+    plain = copy.deepcopy(trained).train()
+    plain.zero_grad()
+    total = torch.zeros((), dtype=torch.float64)
+    for term, weight in zip(job.objective.terms, job.objective.weights(step, job.total), strict=True):
+        if term.role not in roles:
+            continue
+        losses = []
+        for index in job.plan.at(step)[term.role]:
+            ids = torch.tensor([job.data[term.role][index].ids])
+            log_p = plain(ids).logits[0, 1:-1].log_softmax(-1)
+            losses.append(-log_p.gather(1, ids[0, 2:, None])[:, 0])
+        total = total + weight * torch.cat(losses).mean()
+    total.backward()
+    return {n: p.grad for n, p in plain.named_parameters() if p.grad is not None}
+
+
+def dot(a: dict[str, Tensor], b: dict[str, Tensor]) -> float:
+    return sum(float((a[n] * b[n]).sum()) for n in a)
+
+
+@pytest.mark.parametrize("rule", ["gru", "balanced"])
+def test_steps_are_those_of_the_rule_by_hand(rule: str, tmp_path: Path) -> None:
+    trained = model()
+    objective = not_a_sum(rule)
+    job = stage(tmp_path, objective, trained, max_grad_norm=None)
+    plain, mean = copy.deepcopy(trained), None
+    for step in range(3):
+        forget, retain = (part_of(job, plain, {role}, step) for role in ("forget", "retain"))
+        if rule == "balanced":
+            factor = 0.1 * (dot(retain, retain) / dot(forget, forget)) ** 0.5
+            total = {n: retain[n] + factor * forget[n] for n in retain}
+        else:
+            mean = {n: 0.7 * g + (0.3 * mean[n] if mean else 0) for n, g in retain.items()}
+            conflict = dot(forget, mean)
+            factor = min(conflict, 0.0) / dot(mean, mean)
+            total = {n: forget[n] - factor * mean[n] for n in forget}
+            assert conflict < 0 or step > 0
+        with torch.no_grad():
+            for n, p in plain.named_parameters():
+                p -= 0.05 * total[n]
+    job.run()
+    moved = {n: p - q for (n, p), q in zip(weights_of(trained).items(), weights_of(model()).values(), strict=True)}
+    expected = {n: p - q for (n, p), q in zip(weights_of(plain).items(), weights_of(model()).values(), strict=True)}
+    assert apart(moved, expected) < 1e-8
+
+
+@pytest.mark.parametrize("name", list(NOT_SUMS))
+def test_neither_micro_batches_nor_packing_change_the_stage(name: str, tmp_path: Path) -> None:
+    ends, lines = [], []
+    for size, packing in ((8, False), (2, False), (8, True), (3, True)):
+        trained, folder = model(), tmp_path / f"{size}-{packing}"
+        stage(folder, not_a_sum(name), trained, micro_batch_size=size, packing=packing).run()
+        ends.append(weights_of(trained))
+        lines.append([(line["loss"], *line["terms"].values(), *line["weights"].values()) for line in history(folder)])
+    for end, line in zip(ends[1:], lines[1:], strict=True):
+        assert all(a == pytest.approx(b, rel=1e-5) for a, b in zip(line, lines[0], strict=True))
+        moved, expected = ({n: e[n] - w for n, w in weights_of(model()).items()} for e in (end, ends[0]))
+        assert apart(moved, expected) < 1e-5
+
+
+def test_the_dual_moves_once_per_step_and_not_per_micro_batch(tmp_path: Path) -> None:
+    stage(tmp_path, not_a_sum("pdu"), model(), micro_batch_size=1).run()
+    lines = history(tmp_path)
+    dual = 2.0
+    for line in lines:
+        assert line["weights"]["retain"] == pytest.approx(dual, rel=1e-12)
+        dual = max(0.0, dual + 0.5 * (line["terms"]["retain"] - 1.0))
+
+
+def test_an_objective_that_was_used_before_starts_anew(tmp_path: Path) -> None:
+    for name in ("pdu", "gru"):
+        objective, ends = not_a_sum(name), []
+        for run in ("one", "two"):
+            trained = model()
+            stage(tmp_path / name / run, objective, trained).run()
+            ends.append(weights_of(trained))
+        assert all(torch.equal(ends[0][n], ends[1][n]) for n in ends[0])
+
+
+def test_only_weights_up_to_the_layer_move(tmp_path: Path) -> None:
+    trained = model()
+    stage(tmp_path, not_a_sum("rmu"), trained).run()
+    before = weights_of(model())
+    moved = {n for n, p in weights_of(trained).items() if not torch.equal(p, before[n])}
+    assert moved and all(n.startswith(("model.embed_tokens", "model.layers.0.")) for n in moved)
