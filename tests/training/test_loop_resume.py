@@ -21,11 +21,22 @@ from forgetting.objectives.schedule import linear
 from forgetting.training import checkpoint, learner, loop
 from forgetting.training.checkpoint import load_checkpoint
 from forgetting.training.loop import Trainer
-from forgetting.training.reference import LiveReference
+from forgetting.training.reference import LiveReference, no_reference
 from forgetting.training.stage import Hooks, StageResult
 from forgetting.training.stored_reference import store_reference
 from tests.models.tiny import tiny_model
-from tests.training.making import OBJECTIVES, data_of, examples, history, same, score_of, settings, trainer, weights_of
+from tests.training.making import (
+    OBJECTIVES,
+    data_of,
+    examples,
+    history,
+    not_a_sum,
+    same,
+    score_of,
+    settings,
+    trainer,
+    weights_of,
+)
 
 
 class Killed(BaseException):
@@ -263,3 +274,79 @@ def test_a_killed_stage_of_pairs_ends_with_the_same_bits(tmp_path: Path) -> None
     assert same(again[0], whole[0]) and again[3] == whole[3]
     assert whole[3][0]["terms"]["forget"] == pytest.approx(math.log(2), rel=0.2)  # dropout on one side
     assert len(list((tmp_path / "cache").iterdir())) == 1
+
+
+def short(folder: Path, name: str, progress: Callable[..., None] = lambda *a: None) -> Trainer:
+    """A stage of a method that is not a sum, with LoRA and dropout, from its checkpoint if any."""
+    recover(folder / "last")
+    found = load_checkpoint(folder / "last")
+    model: Any = tiny_model("gpt2", head_scale=0.3, resid_pdrop=0.1)
+    spec = AdapterSpec(rank=3, targets="qvffn", dropout=0.1)
+    model = attach(model, spec, name="unlearn", seed=5, state=found.weights if found else None)
+    objective = not_a_sum(name)
+    data = {role: examples(8, seed=n) for n, role in enumerate(objective.roles)}
+    how = settings(duration="4 steps", micro_batch_size=2, checkpoint_every="1 step", learning_rate=5e-3)
+    reference = LiveReference(model, objective) if objective.needs_reference else no_reference
+    return Trainer(
+        model,
+        objective,
+        data,
+        how,
+        folder=folder,
+        pad_id=0,
+        seed=4,
+        reference=reference,
+        hooks=Hooks(progress=progress),
+    )
+
+
+@pytest.mark.parametrize("name", ["rmu", "gru", "npo rectified", "balanced", "pdu"])
+def test_what_is_not_a_sum_resumes_at_every_step_to_the_bit(name: str, tmp_path: Path) -> None:
+    weights, result, optimizer, lines = ended(short(tmp_path / "whole", name))
+
+    def stop_at(step: int) -> Callable[..., None]:
+        def progress(done: int, total: int, note: str) -> None:
+            if done == step:
+                raise Killed
+
+        return progress
+
+    for step in range(1, 5):
+        folder = tmp_path / str(step)
+        with pytest.raises(Killed):
+            short(folder, name, stop_at(step)).run()
+        again, its_result, its_optimizer, its_lines = ended(short(folder, name))
+        assert same(again, weights) and its_result == result and its_lines == lines
+        assert ("gradient_rule" in optimizer) == (name in {"gru", "npo rectified"})
+        if "gradient_rule" in optimizer:
+            pairs = zip(optimizer["gradient_rule"]["mean"], its_optimizer["gradient_rule"]["mean"], strict=True)
+            assert all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_the_alarm_of_an_evaluation_ends_the_stage_as_a_collapse(tmp_path: Path) -> None:
+    def evaluate(model: nn.Module, *, step: int, epoch: float) -> list[Measure]:
+        return [Measure(name="utility", split="all", value=1.0 / step, count=1)]
+
+    def alarm(measures: Any) -> str | None:
+        value = measures[0].value
+        return f"the utility is {value}" if value is not None and value < 0.3 else None
+
+    said: list[str] = []
+    hooks = Hooks(evaluate=evaluate, alarm=alarm, say=said.append, score=score_of("utility"))
+    job = trainer(tmp_path, hooks=hooks, evaluate_every="2 steps", checkpoint_every="1 step", duration="8 steps")
+    result = job.run()
+    assert (result.stopped, result.steps, result.kept_step) == ("collapse", 4, 3)
+    assert result.message == said[-1] == "step 4: the utility is 0.25"
+    again = trainer(tmp_path, hooks=hooks, evaluate_every="2 steps", checkpoint_every="1 step", duration="8 steps")
+    assert again.run().stopped == "collapse"  # killed before the stage's result was written
+
+
+def test_a_divergence_on_retain_is_watched_too(tmp_path: Path) -> None:
+    objective = Objective(Term("forget", nll, weight=-5.0), Term("retain", kl_from_reference, weight=1e-3))
+    model = tiny_model("llama", head_scale=0.3)
+    reference = LiveReference(tiny_model("llama", head_scale=0.3), objective)
+    data = data_of("forget", "retain", count=8)
+    how = settings(learning_rate=0.3, duration="40 steps", collapse_at=1.5)
+    result = Trainer(model, objective, data, how, folder=tmp_path, pad_id=0, seed=3, reference=reference).run()
+    assert result.stopped == "collapse" and result.steps < 40
+    assert "the retain loss is" in result.message and "× its start of 1)" in result.message

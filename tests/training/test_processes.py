@@ -27,7 +27,7 @@ from forgetting.training.reference import LiveReference, Reference, no_reference
 from forgetting.training.stage import Hooks, StageResult
 from forgetting.training.stored_reference import store_reference
 from tests.models.tiny import tiny_model
-from tests.training.making import OBJECTIVES, data_of, history, settings
+from tests.training.making import NOT_SUMS, OBJECTIVES, data_of, history, not_a_sum, settings
 from tests.training.several import Several
 
 
@@ -66,7 +66,7 @@ def train(folder: Path, name: str, how: dict[str, Any]) -> Ended:
     until = asked.pop("until", None)
     adapter, family = asked.pop("adapter", None), asked.pop("family", "llama")
     dtype, count = getattr(torch, asked.pop("dtype", "float64")), asked.pop("count", 6)
-    objective = OBJECTIVES[name]
+    objective = not_a_sum(name) if name in NOT_SUMS else OBJECTIVES[name]
     data = data_of(*objective.roles, count=count, signed=name.startswith(("token", "sequence")))
     model = _opt() if family == "opt" else tiny_model(family, head_scale=0.3)
     model = model.to(dtype)
@@ -124,6 +124,13 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "tied weights": ("token", {"family": "gpt2"}),
     "a head that is not known": ("npo", {"family": "opt"}),
     "lora, examples for one process only": ("kl_from", {"adapter": LORA, "batch_size": 1}),
+    "hidden states": ("rmu", {"micro_batch_size": 1, "batch_size": 3}),
+    "hidden states, lora, live reference": ("rmu all", {"adapter": LORA, "micro_batch_size": 2}),
+    "hidden states, a head that is not known": ("rmu kl", {"family": "opt", "batch_size": 1}),
+    "rectified gradients": ("gru", {"duration": "3 steps", "micro_batch_size": 1, "batch_size": 3}),
+    "rectified gradients, lora": ("npo rectified", {"adapter": LORA, "batch_size": 1}),
+    "balanced gradients": ("balanced", {}),
+    "a dual variable": ("pdu", {"micro_batch_size": 2, "duration": "3 steps"}),
     "lora, dropout": ("npo", {"adapter": {**LORA, "dropout": 0.3}, "micro_batch_size": 2, "count": 8}),
 }
 
@@ -153,6 +160,25 @@ def started(folder: Path, name: str, how: dict[str, Any]) -> None:
     """The same, killed in the middle."""
     with pytest.raises(StopHereError):
         train(folder, name, {**how, "until": 3})
+
+
+def rectified_from(folder: Path, how: dict[str, Any]) -> None:
+    """A stage under a gradient rule, killed in the middle."""
+    started(folder, "gru", how)
+
+
+@pytest.mark.parametrize("first_two", [True, False])
+def test_a_rule_s_state_goes_with_more_or_fewer_processes(first_two: bool, two: Several, tmp_path: Path) -> None:
+    how = {"duration": "5 steps", "checkpoint_every": "2 steps", "count": 8, "sharding": "full"}
+    whole = train(tmp_path / "whole", "gru", how)
+    if first_two:
+        two.run(rectified_from, tmp_path / "parts", how)
+        ends = [train(tmp_path / "parts", "gru", how)]
+    else:
+        rectified_from(tmp_path / "parts", how)
+        ends = two.run(train, tmp_path / "parts", "gru", how)
+    for end in ends:
+        alike(whole, end, 1e-11)
 
 
 @pytest.mark.parametrize("sharding", ["none", "full"])

@@ -15,7 +15,16 @@ from forgetting.training.reference import LiveReference, asking_roles, no_refere
 from forgetting.training.stored_reference import store_reference
 from tests.models.adapters.stages import stir
 from tests.models.tiny import tiny_model
-from tests.training.making import OBJECTIVES, WITH_REFERENCE, CopyReference, apart, batches_of, data_of, step_of
+from tests.training.making import (
+    OBJECTIVES,
+    WITH_REFERENCE,
+    CopyReference,
+    apart,
+    batches_of,
+    data_of,
+    not_a_sum,
+    step_of,
+)
 
 
 def second_stage() -> tuple[nn.Module, nn.Module]:
@@ -27,6 +36,33 @@ def second_stage() -> tuple[nn.Module, nn.Module]:
     model = attach(model, AdapterSpec(rank=4, targets="all", dropout=0.3), name="second", seed=1)
     stir(model)
     return model.train(), before
+
+
+@pytest.mark.parametrize("name", ["rmu", "rmu all", "rmu kl"])
+def test_hidden_states_are_the_same_from_each(name: str, tmp_path: Path) -> None:
+    model, before = second_stage()
+    objective = not_a_sum(name)
+    data = data_of(*objective.roles, count=7)
+    picks = [{role: [5, 0, 3] for role in objective.roles}, {role: [6, 1, 2, 4] for role in objective.roles}]
+    stored = store_reference(before, objective, data, tmp_path, pad_id=0, device=torch.device("cpu"))
+    for packed in (False, True):
+        for batch in batches_of(data, picks, packed=packed):
+            copied = CopyReference(before, objective)(batch)["retain"]
+            for reference in (LiveReference(model, objective, ("first",)), stored):
+                found = reference(batch)
+                assert set(found) == {"retain"} and set(found["retain"].hidden) == set(copied.hidden)
+                for key, states_ND in found["retain"].hidden.items():
+                    torch.testing.assert_close(states_ND, copied.hidden[key], rtol=1e-4, atol=1e-4)
+
+
+def test_the_stored_states_are_d_numbers_per_token_and_layer_as_announced(tmp_path: Path) -> None:
+    objective, model, said = not_a_sum("rmu all"), tiny_model("llama"), []
+    data = {role: 50 * members for role, members in data_of(*objective.roles, count=7).items()}
+    store_reference(model, objective, data, tmp_path, pad_id=0, device=torch.device("cpu"), say=said.append)
+    (file,) = tmp_path.iterdir()
+    tokens = sum(len(e.ids) for e in data["retain"])
+    assert file.stat().st_size / (4 * 32 * tokens) == pytest.approx(1, abs=0.08)
+    assert float(said[0].split(", ")[1].split(" MiB")[0]) == pytest.approx(4 * 32 * tokens / 2**20, abs=0.06)
 
 
 def everything(found: dict[str, ReferenceSignals]) -> dict[str, torch.Tensor]:
