@@ -58,6 +58,14 @@ def suites(as_json: Json = False) -> None:
 
 
 @app.command()
+def gradient_rules(as_json: Json = False) -> None:
+    """List the gradient rules that a stage may name (`gradients: rectified`), their parameters and defaults."""
+    from forgetting.objectives.gradient_rules import GRADIENT_RULES
+
+    _print_registry(GRADIENT_RULES, as_json)
+
+
+@app.command()
 def attacks(as_json: Json = False) -> None:
     """List the attacks of `forget audit`, their parameters and defaults."""
     from forgetting.audits import ATTACKS

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 
 pytestmark = pytest.mark.slow
 
@@ -82,7 +83,21 @@ def test_killed_at_a_known_place(recipe_file: Path, tmp_path: Path, where: str, 
     assert history(tmp_path / "killed") == history(tmp_path / "whole")
 
 
-def test_killed_at_random_times(recipe_file: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "method",
+    [
+        None,
+        {"name": "rmu", "layer": 0, "coefficient": 5.0},
+        "gru",
+        {"name": "pdu", "bound": 1.0, "dual_step": 0.1},
+    ],
+    ids=["loku", "hidden states", "gradient rule", "dual variable"],
+)
+def test_killed_at_random_times(method: object, recipe_file: Path, tmp_path: Path) -> None:
+    if method is not None:
+        recipe = yaml.safe_load(recipe_file.read_text())
+        recipe["stages"][0]["method"] = method
+        recipe_file.write_text(yaml.safe_dump(recipe))
     began = time.monotonic()
     expected = finish(recipe_file, tmp_path / "whole")
     duration = time.monotonic() - began
