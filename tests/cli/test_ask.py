@@ -1,0 +1,23 @@
+"""`forget ask`: answers before and after, side by side."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command import command
+
+
+def test_a_run_is_asked(finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "q.txt"
+    file.write_text("Where does guest 2 live?\n")
+    code, out, _ = command(capsys, "ask", finished, "Where does guest 1 live?", "--file", file, "--max-new-tokens", 3)
+    assert code == 0
+    assert out.count("before") == out.count("after ") == 2
+    found = json.loads(command(capsys, "ask", finished, "Where does guest 1 live?", "--json")[1])
+    assert [a["point"] for a in found["asked"]] == ["before", "after"]
+
+
+def test_no_question_is_one_line_and_code_2(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = command(capsys, "ask", finished)
+    assert (code, out, err.count("\n")) == (2, "", 1) and "empty question" in err

@@ -1,0 +1,24 @@
+"""`forget compare`: two runs side by side."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.cli.command import command
+
+
+def test_runs_are_compared(
+    finished: Path, run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    two = shutil.copytree(finished, tmp_path / "runs" / "two")
+    results = json.loads((two / "results.json").read_text())
+    (two / "results.json").write_text(json.dumps({**results, "name": "two"}))
+    code, out, _ = command(capsys, "compare", run_folder, two)
+    assert code == 0
+    assert (run_folder / "compare.html").is_file()
+    assert "two − one" in out
+    values = json.loads(command(capsys, "compare", run_folder, two, "--out", tmp_path / "c.html", "--json")[1])
+    assert values["runs"] == ["one", "two"]
+    assert (tmp_path / "c.html").is_file()
