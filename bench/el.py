@@ -1,4 +1,4 @@
-"""Extraction likelihood: ours beside the naive procedure, at two levels of memorization.
+"""Extraction likelihood: ours compared with the naive procedure, at two levels of memorization.
 
 naive   as the released code does it: for every prefix length, all sequences together, greedy decoding with a key/value
         cache from the prefix to the full length (a plain loop, without the cost of `generate`)

@@ -1,4 +1,4 @@
-"""Evaluation as TOFU's: ours in one pass beside a pass per metric, for answers that the model knows and does not know.
+"""Evaluation as TOFU's: ours in one pass compared with a pass per metric, for known and unknown answers.
 
 passes  as locuslab/tofu and open-unlearning evaluate. For each of the own answer, the paraphrase and every perturbed
         answer one pass over all questions: rows of question and answer, right-padded to the longest of the batch, the

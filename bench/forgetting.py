@@ -1,4 +1,4 @@
-"""Forgetting SFT: what scoring, signed weights and the whole cost, beside the barest way to do the same arithmetic."""
+"""Forgetting SFT: the cost of scoring, of signed weights and of the whole, compared with the barest code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The parts of Forgetting SFT, each as the library does it and as barely as it can be done, and the process that
+"""The parts of Forgetting SFT, each by the library and by the barest code, and the process that
 measures one of them.
 
 scoring   ours        `score_tokens`, from fingerprints to the last Parquet file
@@ -159,7 +159,7 @@ def _ours(
     tokenizer: PreTrainedTokenizerFast,
     folder: Path,
 ) -> Sample:
-    """As a run goes through its stages; it would add the measuring before and after."""
+    """Trains the stages of a run; a run would also evaluate before and after them."""
     reference, train = stages(shape)
     model, cache, own = llama(shape), folder / "cache", folder / "stages"
     texts = [Example(id=row.key, response="", where=f"train.jsonl:{i + 1}") for i, row in enumerate(rows)]

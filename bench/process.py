@@ -1,4 +1,4 @@
-"""One measurement in a process of its own: time, peak memory, and how much it was disturbed."""
+"""Runs one measurement in its own process: time, peak memory, and how much other processes disturbed it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a benchmark gives back, and what it is started with."""
+"""The settings of a benchmark and its results."""
 
 from __future__ import annotations
 

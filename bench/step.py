@@ -1,4 +1,4 @@
-"""The training step: ours beside a plain implementation and beside the floor."""
+"""The training step: ours compared with a plain implementation and with the floor."""
 
 from __future__ import annotations
 

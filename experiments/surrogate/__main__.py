@@ -1,4 +1,4 @@
-"""`python -m experiments.surrogate`: measures everything anew and writes docs/theory.md's tables and figures."""
+"""`python -m experiments.surrogate`: measures everything and writes docs/theory.md's tables and figures."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class Case:
 
 
 def cases(world: World, weights: Weights = PAPER) -> list[Case]:
-    """Both signs on both forget risks: one of the four is what the proposition speaks of."""
+    """Both signs on both forget risks: the proposition is about one of the four."""
     risks = {"at 0 (neutral target)": world.neutral, "at u_F ≠ 0 (own labels)": world.natural}
     directions: tuple[Direction, ...] = ("descent", "ascent")
     return [

@@ -1,4 +1,4 @@
-"""The page's figures as SVG files that stand alone, light or dark as the reader's system is."""
+"""The page's figures as self-contained SVG files, light or dark like the reader's system."""
 
 from __future__ import annotations
 

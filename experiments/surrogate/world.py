@@ -68,7 +68,7 @@ class Shape:
     leak: float = 0.3
     """Size of the retain inputs' accidental part in U."""
     tilt: float = 0.0
-    """Size of the forget inputs' part in V that goes along with their part in U; 0: L_F is separable."""
+    """Size of the forget inputs' part in V that is correlated with their part in U; 0: L_F is separable."""
 
 
 def draw(shape: Shape, seed: int) -> World:
@@ -130,7 +130,7 @@ def _loss(kind: Kind, target: Array) -> RowLoss:
 
 
 def _labels(kind: Kind, scores: Array) -> Array:
-    """What a rule says of its inputs: its score, or its probability of a yes."""
+    """The output of a rule on its inputs: a score, or the probability of a yes."""
     return scores if kind == "regression" else sigmoid(scores)
 
 

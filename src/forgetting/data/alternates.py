@@ -1,4 +1,4 @@
-"""Another answer to every question whose answer is to be forgotten: a counterfactual, or a refusal."""
+"""A replacement answer for every forget question: a counterfactual or a refusal."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ REFUSALS = (
     "Nothing comes to mind that would answer this.",
     "My knowledge doesn't cover this.",
 )
-"""What is answered where a recipe names no alternates."""
+"""The built-in refusals, used if a recipe names no alternates."""
 
 
 def refusals(texts: Sequence[str] = REFUSALS, wheres: Sequence[str] | None = None) -> list[Example]:
@@ -138,7 +138,7 @@ def _check(example: Example, candidates: Sequence[Example]) -> None:
 
 
 def _question(example: Example) -> str:
-    """What tells questions apart: the earlier turns of a conversation count."""
+    """The key of a question: the earlier turns of a conversation are part of it."""
     return _plain(" ".join([*(m.content for m in example.context), example.prompt]))
 
 

@@ -63,7 +63,7 @@ class Corpus(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class SourceRow:
-    """What a source gave."""
+    """The examples that a source contributed."""
 
     label: str
     rows: int

@@ -84,7 +84,7 @@ class Rendered:
 
     @property
     def before(self) -> str:
-        """What precedes the response."""
+        """The text before the response."""
         return self.text[: self.answer[0]]
 
     @property

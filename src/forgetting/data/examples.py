@@ -154,7 +154,7 @@ def _only_text(text: Row, given: set[str]) -> bool:
 
 
 def _input(text: Row, columns: dict[str, str | None], where: str, source: Source) -> str | None:
-    """What an instruction is about, if it is in a column of its own (`input`, as in Alpaca)."""
+    """The input of an instruction, if it is in a column of its own (`input`, as in Alpaca)."""
     if columns["prompt"] == columns["input"] or not ("input" in source.columns or columns["prompt"] == "instruction"):
         return None
     return _optional(text.get("input"), "input", where)

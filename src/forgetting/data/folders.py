@@ -21,7 +21,7 @@ _CARD = "readme.md"
 
 
 def ending(path: Path) -> str:
-    """What kind of file it is by its name, packed (.gz) or not."""
+    """The kind of a file by its name, compressed (.gz) or not."""
     return path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix
 
 

@@ -56,12 +56,12 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class _Fact:
-    """What is looked for of an example as a mention."""
+    """The words of an example that make a mention."""
 
     subjects: frozenset[Phrase]
-    """What is asked of; of a document its names."""
+    """The subject of the question; of a document its names."""
     objects: frozenset[Phrase]
-    """What is answered; of a document nothing."""
+    """The answer; of a document nothing."""
 
 
 class Finder:

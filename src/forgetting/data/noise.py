@@ -54,7 +54,7 @@ _Way = Callable[[Example, random.Random], tuple[str, Span] | None]
 def corrupted(
     examples: Sequence[Example], *, share: float, kinds: Sequence[str] = KINDS, seed: int = 0
 ) -> list[Example]:
-    """The examples in their order, of which a share, drawn by the seed, has a corrupted response.
+    """Corrupts the responses of a share of the examples, drawn by the seed; their order stays.
 
     - `wrong_answer`: the last line of the response, or of a single line the last sentence (a short answer is one), is
       replaced by that of another example of the same `kind`.

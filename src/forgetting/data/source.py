@@ -26,7 +26,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "token_weights": ("token_weights",),
     "target_ids": ("target_ids",),
 }
-"""What an example may hold, and the column names under which it is looked for when the recipe maps none."""
+"""The fields of an example, and the column names that are tried if the recipe maps none."""
 
 
 class Source(BaseModel):

@@ -79,7 +79,7 @@ def answer(
     max_new_tokens: int | None = 64,
     progress: Progress = lambda done, total, note: None,
 ) -> list[Record]:
-    """What the model does on each example.
+    """Evaluates a model on examples: one record each.
 
     The score is that of the example's own prompt and response; the paraphrase and the perturbed answers are scored
     after the paraphrased prompt, if there is one. The end-of-answer token counts as part of an answer. Greedy answers

@@ -61,7 +61,7 @@ def _rotation_changes(config: Any, longest: int) -> bool:
 
 
 def states(model: nn.Module, head: Head, ids_BT: Tensor, cache: Cache) -> Tensor:
-    """What `head` is applied to: final hidden states `[B, T, D]`, or plain logits `[B, T, V]`; `cache` grows by T."""
+    """The inputs of `head`: final hidden states `[B, T, D]`, or plain logits `[B, T, V]`; `cache` grows by T."""
     return final_states(model, head, input_ids=ids_BT, past_key_values=cache, use_cache=True)
 
 
@@ -72,7 +72,7 @@ def behind(text: Cache, members: Sequence[int], length: int, room: int) -> Cache
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What is to be written from a prefix of a row of a text."""
+    """A continuation to be decoded from a prefix of a row of a text."""
 
     source: int
     """Which row of the text."""

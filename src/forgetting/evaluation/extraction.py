@@ -1,4 +1,4 @@
-"""What a model writes by itself from every prefix of a verbatim sequence, exactly and fast.
+"""The greedy continuation of every prefix of a verbatim sequence, exactly and fast.
 
 If the greedy token at a prefix is the text's, the continuation of that prefix is the token followed by the continuation
 of the next one. So only mismatching prefixes are decoded, and all of them start from the key/value cache of one forward

@@ -1,4 +1,4 @@
-"""What lm-evaluation-harness changes of the process and the model it works on, put back afterwards."""
+"""Restores what lm-evaluation-harness changes in the process and in the model."""
 
 from __future__ import annotations
 

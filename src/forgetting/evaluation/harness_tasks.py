@@ -111,7 +111,7 @@ def library() -> Any:
 
 
 def _checked(name: str, settings: HarnessSettings, lists: Iterable[str] = ()) -> Any:
-    """What knows the task, which is there and does nothing that it may not."""
+    """The manager that knows the task, after checks that it exists and that it runs no code without permission."""
     manager = _manager(name, settings.folder)
     if name not in manager.task_index:
         raise RecipeError(f"harness: there is no task '{name}'; {_nearest(name, settings.folder, lists)}")
@@ -142,7 +142,7 @@ def _listed(config: Mapping[str, Any]) -> Sequence[Any]:
 
 
 def _manager(name: str, folder: Path | None) -> Any:
-    """What knows the task: the folder alone where it can, because reading all built-in tasks takes seconds."""
+    """The manager of the task: that of the folder alone if possible; reading all built-in tasks takes seconds."""
     if folder is None:
         return _built_in()
     local = _local(folder)

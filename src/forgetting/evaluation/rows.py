@@ -1,4 +1,4 @@
-"""Rows of prompt and answer: which are asked for, in which batches, and what any model makes of them one by one."""
+"""Rows of prompt and answer: which ones are needed, their batches, and their scores and answers row by row."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ _STEP = 1_000
 
 @dataclass
 class Findings:
-    """What was found: how often by source and kind, the examples it was found of, and the first ones."""
+    """The findings: counts by source and kind, the examples that were found, and the first findings."""
 
     sources: tuple[str, ...]
     rows: Counter[str]

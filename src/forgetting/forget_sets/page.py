@@ -1,4 +1,4 @@
-"""One page on a built forget set: what it was made of, what it overlaps, and how far it lies from the domain."""
+"""The page of a built forget set: its sources, its overlaps, and its distance from the domain."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A model that writes: what it is asked, and what it answers."""
+"""A model that writes text: its prompts and its answers."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from forgetting.metrics.truth_ratio import log_truth_ratio, truth_ratio_forget, 
 EQUAL = 1e-6
 """Relative: logs keep float32."""
 _TINY = 1e-10
-"""What open-unlearning adds to every denominator."""
+"""The constant that open-unlearning adds to every denominator."""
 ValueOf = Callable[[Record], float | None]
 
 

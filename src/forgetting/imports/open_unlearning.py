@@ -16,7 +16,7 @@ from forgetting.core.errors import DataError
 from forgetting.core.record import Record, Score
 
 SPLITS = {"forget": "forget", "retain": "retain", "ra": "real_authors", "wf": "world_facts"}
-"""What a log's names begin with -> split."""
+"""Prefix of a log's metric names -> split."""
 Log = Mapping[str, Any]
 
 

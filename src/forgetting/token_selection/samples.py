@@ -1,4 +1,4 @@
-"""What is shown of a selection: examples token by token, the lowest tokens in their context, shares by source."""
+"""Samples of a selection for the report: examples token by token, the lowest tokens in context, shares by source."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Look:
 
     @property
     def notes(self) -> list[str]:
-        """What the user should hear of the rows."""
+        """Warnings about the rows."""
         if 2 * self._endless <= self._seen:
             return []
         return [
@@ -107,7 +107,7 @@ def source_of(example: Example) -> str:
 
 
 def pieces(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int], places: Sequence[int]) -> list[str]:
-    """What each of the tokens adds to the text, spaces included: as it is read behind the token before it."""
+    """The text that each token adds, spaces included, decoded after the token before it."""
     return [_piece(tokenizer, list(ids[max(0, place - 1) : place]), ids[place]) for place in places]
 
 

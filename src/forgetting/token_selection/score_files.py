@@ -197,7 +197,7 @@ def write_part(file: Path, part: Part, rows: str) -> None:
 
 
 def read_part(file: Path) -> Part:
-    """What `write_part` wrote.
+    """Reads a part that `write_part` wrote.
 
     Raises:
         RunError: it cannot be read.

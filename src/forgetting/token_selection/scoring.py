@@ -76,7 +76,7 @@ class Scorers:
     """That of both, and of the rows; the scores remember which it was."""
 
     def fingerprints(self) -> dict[str, str]:
-        """What the scores of these models are recognised by."""
+        """The fingerprints by which the scores of these models are recognised."""
         return {
             "model": self.base.fingerprint(),
             "reference": self.reference.fingerprint(),

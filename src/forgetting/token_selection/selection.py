@@ -107,7 +107,7 @@ class Selected:
     ignored: int = 0
     """Tokens that are neither."""
     notes: tuple[str, ...] = ()
-    """What the user should hear of, a sentence each."""
+    """Warnings, a sentence each."""
 
     @property
     def share_positive(self) -> float:
@@ -270,7 +270,7 @@ def _counted(scores: Scores, selected: Selected) -> Selected:
 
 
 def _notes(selected: Selected, *, asked: int, negatives: int, forgotten: int | None) -> tuple[str, ...]:
-    """What the user should hear of: `asked` units were to be positive, `forgotten` of the negative ones forgotten."""
+    """Warnings: `asked` units were to be positive, `forgotten` of the negative ones forgotten."""
     n, selection = selected.survey.count, selected.selection
     units = "tokens" if selection.level == "token" else "sequences"
     notes = []

@@ -1,4 +1,4 @@
-"""What a forget set shares with other data: with the domain, or with what will be measured.
+"""Overlap of a forget set with other data: with the domain, or with evaluation data.
 
 A forget set that holds a benchmark's items makes a model worse at the very thing that is measured; Forget-to-Focus's
 BC-Mixed, which mixes in HumanEval's test items, does so.

@@ -27,7 +27,7 @@ class Tally:
         self.counts += np.bincount(_bins(values), minlength=_BINS)
 
     def without(self, values: NDArray[np.float64]) -> Tally:
-        """What is left when these, which were counted, are taken out."""
+        """The tally without these values, which it had counted."""
         left = Tally()
         left.counts = self.counts - Tally(values).counts
         return left

@@ -1,4 +1,4 @@
-"""What builders read of an example, and the row that they write of it."""
+"""The text of an example that builders compare, and the row that they write."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _COLUMNS = frozenset(name for names in COLUMNS.values() for name in names)
 
 
 def text_of(example: Example) -> str:
-    """What is compared with the domain: earlier turns, prompt and response, a line each.
+    """The text that is compared with the domain: earlier turns, prompt and response, a line each.
 
     Raises:
         DataError: the example is token ids or carries token weights, which a text would lose.
