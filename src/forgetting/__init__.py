@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from forgetting.audits import register_attack as register_attack
     from forgetting.core.errors import ForgettingError as ForgettingError
     from forgetting.core.example import Example as Example
+    from forgetting.models.transforms import Transform as Transform
+    from forgetting.models.transforms import register_transform as register_transform
     from forgetting.objectives.methods import register_method as register_method
     from forgetting.objectives.objective import Objective as Objective
     from forgetting.objectives.objective import Term as Term
@@ -32,12 +34,14 @@ _HOMES = {
     "Objective": "objectives.objective",
     "Recipe": "recipe",
     "Term": "objectives.objective",
+    "Transform": "models.transforms",
     "build_report": "report.run.page",
     "evaluate": "pipeline.one_model.evaluate",
     "load_recipe": "recipe",
     "register_analysis": "analysis",
     "register_attack": "audits",
     "register_method": "objectives.methods",
+    "register_transform": "models.transforms",
     "run": "pipeline.run.run",
     "save": "pipeline.run.export",
     "unlearn": "pipeline.one_model.unlearn",

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -17,9 +14,10 @@ from forgetting.models.composed import CombinedHead, ComposedModel, Part
 from forgetting.models.head import IDENTITY, final_states, head_of, members_of
 from forgetting.models.vocabulary import statistics
 from forgetting.objectives.statistics import LOGP, RANK, RUNNER_UP
+from tests.golden import figures
 from tests.models.tiny import tiny_model
 
-GOLDEN = json.loads((Path(__file__).parents[1] / "golden" / "digest.json").read_text())["figures"]["EFT"]
+GOLDEN = figures("digest")["EFT"]
 IDS = torch.tensor([[3, 9, 27, 81, 5, 15, 45], [4, 16, 64, 7, 28, 12, 48]])
 
 

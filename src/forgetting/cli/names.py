@@ -1,4 +1,4 @@
-"""Commands that say what there is: methods, recipes, suites."""
+"""Commands that say what there is: methods, transforms, recipes, suites, attacks, analyses."""
 
 from __future__ import annotations
 
@@ -39,6 +39,14 @@ def methods(as_json: Json = False) -> None:
     settings = {name: " ".join(f"{k}={v}" for k, v in keys.items()) for name, keys in parameters.items()}
     listed = [[m.name, m.summary, settings[m.name], m.source] for m in found]
     print_table(["method", "what it does", "parameters", "from"], listed)
+
+
+@app.command()
+def transforms(as_json: Json = False) -> None:
+    """List the transforms of a recipe's stages, their parameters and defaults."""
+    from forgetting.models.transforms import TRANSFORMS
+
+    _print_registry(TRANSFORMS, as_json)
 
 
 @app.command()

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import math
 import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,9 +15,10 @@ from forgetting.core.errors import ModelError, RecipeError
 from forgetting.models.adapters import AdapterSpec, attach
 from forgetting.models.transforms import Given, build_transform
 from forgetting.models.transforms.noise import mixed, xavier
+from tests.golden import figures
 from tests.models.tiny import tiny_model
 
-GOLDEN = json.loads((Path(__file__).parents[2] / "golden" / "digest.json").read_text())["figures"]["UNDO"]
+GOLDEN = figures("digest")["UNDO"]
 
 
 def perturbed(seed: int = 0, **parameters: Any) -> dict[str, Tensor]:

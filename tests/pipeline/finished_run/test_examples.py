@@ -44,5 +44,5 @@ def test_holdout_examples_come_from_the_suite_where_the_recipe_has_none() -> Non
     recipe = recipe_from({"model": "lab", "data": data, "stages": STAGE, "evaluate": ["lab"], "output": "/nowhere"})
     found = examples_of(recipe, data_of(Path("/nowhere"), recipe), facts=50)
     assert {role: len(members) for role, members in found.items()} == {"forget": 50, "retain": 50, "holdout": 50}
-    alone = recipe.model_copy(update={"evaluate": []})
+    alone = recipe.with_values({"evaluate": []})
     assert "holdout" not in examples_of(alone, data_of(Path("/nowhere"), alone))

@@ -68,7 +68,7 @@ def rehearsed(table: Table, row: Row, rehearsal: Rehearsal) -> Ended:
     architecture = table.models[row.model].architecture
     oracle = str(rehearsal.model(table.models[table.oracle].architecture, seed=1)) if table.oracle else None
     recipe = row_recipe(row, next(table.runs(row)), model=str(rehearsal.model(architecture)), oracle=oracle)
-    recipe = recipe.model_copy(update={"output": str(rehearsal.folder / table.name)})
+    recipe = recipe.with_values({"output": str(rehearsal.folder / table.name)})
     return run_row(rehearsal.shrunk(recipe), row, report=False)
 
 
