@@ -107,7 +107,7 @@ def _cost(
 ) -> dict[str, Any]:
     """Sums over the stages, whatever interruptions there were.
 
-    Preparing is FILA's importance, stored references, token scores and transforms.
+    Preparing is what initialisations compute, stored references, token scores and transforms.
     """
     prepared = [json.loads((folder / "stages" / s.name / "prepared.json").read_text()) for s in recipe.stages]
     preparing = sum(p["seconds"] for p in prepared) + sum(s["scoring_seconds"] or 0.0 for s in stages)
