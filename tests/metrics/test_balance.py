@@ -1,7 +1,13 @@
+from functools import partial
+
 import pytest
 
+from forgetting.core.declaration import Balance
 from forgetting.core.measure import Measure
-from forgetting.metrics.balance import balance
+from forgetting.metrics import balance as module
+
+OF = Balance(forget="forget/probability", retain="retain/probability", utility="utility/exact_match")
+balance = partial(module.balance, of=OF)
 
 
 def measures(forget=None, retain=None, utility=None):

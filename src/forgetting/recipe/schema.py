@@ -10,6 +10,7 @@ from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 
 from forgetting.core.example import Role
 from forgetting.core.registry import Entry, Registry
+from forgetting.metrics.registry import METRICS
 from forgetting.models.adapters import INITIALISATIONS
 from forgetting.models.transforms import TRANSFORMS
 from forgetting.objectives.gradient_rules import GRADIENT_RULES
@@ -62,6 +63,7 @@ def recipe_schema() -> dict[str, Any]:
     for place in (properties, stage):
         place["data"] |= {"propertyNames": {"enum": [*Role]}, "additionalProperties": _sources()}
     properties["evaluate"]["anyOf"].insert(0, {"type": "string"})
+    properties["metrics"]["items"] = {"anyOf": [_with(m, _asked_keys(defs)) for m in _named(METRICS)]}
     schema["required"] = ["stages"]  # the model may be given on the command line
     _write_durations(schema)
     return {"$schema": DIALECT, **schema, "title": "A recipe of forgetting"}
@@ -105,6 +107,17 @@ def _entry(entry: Entry[Any], also: Mapping[str, Any]) -> dict[str, Any]:
 def _parameters(entry: Entry[Any]) -> dict[str, Any]:
     types = entry.types
     return {name: {**_of_type(name, types.get(name)), **_default(p)} for name, p in entry.parameters.items()}
+
+
+def _asked_keys(defs: dict[str, Any]) -> dict[str, Any]:
+    """The keys of a metric in a recipe that are no parameters of it."""
+    own = defs["AskedMetric"]["properties"]
+    return {key: own[key] for key in ("splits", "direction")}
+
+
+def _with(schema: dict[str, Any], keys: dict[str, Any]) -> dict[str, Any]:
+    """The schema of an object with further keys; any other as it is."""
+    return {**schema, "properties": {**schema["properties"], **keys}} if "properties" in schema else schema
 
 
 def _keys_of_initialisations() -> dict[str, Any]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from forgetting.core.declaration import Balance
 from forgetting.core.errors import DataError, RecipeError
 from forgetting.core.example import Example
 from forgetting.core.record import Record, Score
 from forgetting.metrics.score import score
 from forgetting.pipeline.run.prepare import StageData
-from forgetting.pipeline.run.suites import balance_keys, fast_suite_of, stop_splits, suite_of
+from forgetting.pipeline.run.suites import fast_suite_of, stop_splits, suite_of
 from forgetting.recipe import Recipe, recipe_from
 
 
@@ -84,13 +85,14 @@ def test_a_suite_labelled_by_a_stage_is_measured_during_that_stage_only() -> Non
 
 
 def test_a_balance_rests_on_the_stages_own_splits_where_there_are_such() -> None:
-    known = ["one-forget/probability", "forget/probability", "retain/probability", "all/model_utility"]
-    assert balance_keys("one", known) == {
-        "forget": "one-forget/probability",
-        "retain": "retain/probability",
-        "utility": "all/model_utility",
-    }
-    assert balance_keys("two", known)["forget"] == "forget/probability"
+    two = recipe("one", "two", evaluate={"one": "tdec:lab", "text": "lab"})
+    suite = suite_of(two, {})
+    assert suite.declared("one").balance == Balance(
+        forget="one-forget/probability", retain="one-retain/probability", utility="text-utility/exact_match"
+    )
+    assert suite.declared("two").balance == Balance(
+        forget="text-forget/probability", retain="text-retain/probability", utility="text-utility/exact_match"
+    )
 
 
 @pytest.mark.parametrize("role", ["forget", "retain"])

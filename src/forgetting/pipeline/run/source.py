@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from forgetting.benchmarks.registry import MODELS
+from forgetting.benchmarks.registry import suite_model
 from forgetting.core.errors import RunError
 
 

@@ -40,6 +40,7 @@ def write_results(
         "model": recipe.model,
         "oracle": oracle,
         "suite": suite.name,
+        "declaration": asdict(suite.declares),
         "recipe": recipe.model_dump(mode="json"),
         "recipe_yaml": recipe.to_yaml(),
         "environment": json.loads((folder / "environment.json").read_text()),
