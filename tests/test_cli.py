@@ -36,7 +36,16 @@ def test_methods_are_listed_with_parameters_and_summary(capsys: pytest.CaptureFi
 
 def test_recipes_and_suites_are_listed_with_a_line_each(capsys: pytest.CaptureFixture[str]) -> None:
     assert "forget run unlearn" in json.loads(command(capsys, "recipes", "--json"))["unlearn"]
-    assert "lab" in json.loads(command(capsys, "suites", "--json"))
+    suites = {s["name"]: s for s in json.loads(command(capsys, "suites", "--json"))}
+    assert suites["lab"]["summary"] and suites["lab"]["source"] == "forgetting"
+
+
+def test_metrics_and_initialisations_are_listed_with_their_parameters(capsys: pytest.CaptureFixture[str]) -> None:
+    metrics = {m["name"]: m for m in json.loads(command(capsys, "metrics", "--json"))}
+    assert metrics["extraction_likelihood"]["parameters"] == {"n": 10, "reading": "released"}
+    found = {i["name"]: i for i in json.loads(command(capsys, "initialisations", "--json"))}
+    assert found["fila"]["parameters"] == {"epsilon": "relative", "examples": None} and set(found) >= {"default"}
+    assert all(entry["summary"] for entry in (*metrics.values(), *found.values()))
 
 
 def test_every_command_has_help(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 from dataclasses import dataclass
 from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from forgetting.cli.app import Json, app
 from forgetting.cli.printing import print_summaries, print_table
+
+if TYPE_CHECKING:
+    from forgetting.core.registry import Entry
 
 
 @dataclass(frozen=True)
@@ -19,15 +22,15 @@ class Kind:
 
     registry: str
     help: str
+    parameters: bool = True
+    """Whether a recipe sets the functions' parameters."""
 
 
 KINDS = {
-    "methods": Kind("forgetting.objectives.methods:METHODS", "List the methods that a stage may train with."),
-    "metrics": Kind("forgetting.metrics.registry:METRICS", "List the metrics that a recipe may ask for."),
-    "suites": Kind("forgetting.benchmarks.registry:SUITES", "List the suites that models can be measured on."),
-    "initialisations": Kind(
-        "forgetting.training.initialisations:INITIALISATIONS", "List the ways a LoRA adapter may start."
-    ),
+    "methods": Kind("objectives.methods:METHODS", "List the methods that a stage may train with."),
+    "metrics": Kind("metrics.registry:METRICS", "List the metrics that a recipe may ask for."),
+    "suites": Kind("benchmarks.registry:SUITES", "List the suites that models can be measured on.", parameters=False),
+    "initialisations": Kind("training.initialisations:INITIALISATIONS", "List the ways a LoRA adapter may start."),
 }
 """By the command's name. A new kind is one line here."""
 
@@ -35,27 +38,27 @@ KINDS = {
 def list_kind(kind: Kind, as_json: bool) -> None:
     """Prints every function of a kind: what it does, its parameters and defaults, and the package it comes from."""
     module, _, name = kind.registry.partition(":")
-    registry = getattr(import_module(module), name)
+    registry = getattr(import_module(f"forgetting.{module}"), name)
     entries = registry.entries()
     for broken in registry.broken():
         typer.echo(f"warning: {broken}", err=True)
-    parameters = {e.name: {k: p.default for k, p in e.parameters.items()} for e in entries}
+    parameters = {e.name: _plain(e) if kind.parameters else {} for e in entries}
     if as_json:
         rows = [
-            {"name": e.name, "summary": e.summary, "parameters": _plain(parameters[e.name]), **e.settings}
+            {"name": e.name, "summary": e.summary, "parameters": parameters[e.name], **e.settings}
             | {"source": e.source}
             for e in entries
         ]
         print(json.dumps(rows, default=str))
         return
-    said = {name: " ".join(f"{k}={v}" for k, v in _plain(own).items()) for name, own in parameters.items()}
+    said = {name: " ".join(f"{k}={v}" for k, v in own.items()) for name, own in parameters.items()}
     listed = [[e.name, e.summary, said[e.name], e.source] for e in entries]
     print_table([registry.noun, "what it does", "parameters", "from"], listed)
 
 
-def _plain(parameters: dict[str, object]) -> dict[str, object]:
-    """A parameter without a default must be given."""
-    return {k: "(required)" if v is inspect.Parameter.empty else v for k, v in parameters.items()}
+def _plain(entry: Entry[Any]) -> dict[str, Any]:
+    """Its parameters with their defaults; one without must be given."""
+    return {name: entry.defaults.get(name, "(required)") for name in entry.parameters}
 
 
 def _add(name: str, kind: Kind) -> None:

@@ -109,3 +109,65 @@ def test_unseen_text_that_is_known_is_refused(role: str) -> None:
 def test_labels_that_are_none_are_told_plainly(evaluate: dict, said: str) -> None:
     with pytest.raises(RecipeError, match=said):
         recipe_from({"model": "m", "stages": [{"method": "ga"}], "evaluate": evaluate})
+
+
+def test_a_label_changes_names_and_nothing_else() -> None:
+    plain, first = suite_of(recipe(evaluate=["lab"]), {}), suite_of(recipe(evaluate={"first": "lab"}), {})
+    assert first.declares == plain.declares.labelled("first-")
+    assert first.declared("unlearn") == plain.declared("unlearn").labelled("first-")
+    own = suite_of(recipe(evaluate={"unlearn": "lab"}), {})
+    assert own.declares == plain.declares.labelled("unlearn-") == own.declared("unlearn")
+
+
+def test_a_stop_rule_finds_its_splits_under_any_label() -> None:
+    suite = suite_of(recipe(evaluate={"first": "tdec:lab"}), {})
+    assert stop_splits(recipe().stages[0], suite) == ("first-forget", "first-unseen", 10)
+
+
+@pytest.mark.parametrize(
+    "roles",
+    [
+        {"forget": 4},
+        {"forget": 4, "retain": 3},
+        {"forget": 4, "retain": 3, "holdout": 2},
+        {"train": 5},
+        {"train": 5, "holdout": 2},
+        {"retain": 3, "holdout": 2},
+    ],
+    ids=" ".join,
+)
+def test_own_data_declare_only_what_they_measure(roles: dict[str, int]) -> None:
+    own = {
+        role: [Example(id=f"{role}{i}", prompt="q", response=f"a {i}") for i in range(n)] for role, n in roles.items()
+    }
+    suite = suite_of(recipe(), {"unlearn": data(**own)})
+    head, balance = suite.declares.headline, suite.declares.balance
+    parts = set() if balance is None else {balance.forget, balance.retain, balance.utility} - {""}
+    found = {key for column in head.columns for key in column} | parts | {*suite.declares.alarm}
+    assert found and found <= keys(suite)
+    assert (balance is not None) == ("forget" in roles)
+
+
+def test_metrics_that_a_recipe_asks_for_are_measured_beside_those_of_its_suites() -> None:
+    asked = [{"name": "rouge_l_f1", "splits": ["secrets"], "direction": "down"}, "probability", "exact_memorization"]
+    whole = suite_of(recipe(evaluate="lab", metrics=asked), {})
+    during = fast_suite_of(recipe(evaluate="lab", metrics=asked), {}, recipe().stages[0])
+    assert {"secrets/rouge_l_f1", "story/probability", "forget/exact_memorization"} <= keys(whole)
+    assert "forget/exact_memorization" in keys(during) and "secrets/rouge_l_f1" not in keys(during)
+    assert {m.direction for m in score(whole.metrics, []) if m.key == "secrets/rouge_l_f1"} == {"down"}
+    assert "secrets/rouge_l_f1" in whole.declares.asked and "forget/exact_memorization" in whole.declares.asked
+    assert "story/exact_memorization" not in whole.declares.asked  # no column of the headline is of that split
+
+
+@pytest.mark.parametrize(
+    ("metric", "said"),
+    [
+        ("probabillity", "unknown metric 'probabillity'; did you mean 'probability'"),
+        ({"name": "extraction_likelihood", "n": 0}, "n is 0: input should be greater than 0"),
+        ({"name": "perplexity", "m": 1}, "metric 'perplexity' has no parameter 'm'"),
+        ({"name": "perplexity", "splits": ["forgot"]}, "metrics: 'perplexity': no split is called 'forgot'"),
+    ],
+)
+def test_a_metric_that_cannot_be_asked_for_is_named(metric: object, said: str) -> None:
+    with pytest.raises(RecipeError, match=said):
+        suite_of(recipe(evaluate="lab", metrics=[metric]), {})

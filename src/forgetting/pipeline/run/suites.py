@@ -84,9 +84,10 @@ def _with_asked(recipe: Recipe, suite: Suite) -> Suite:
         own = on_splits(asked.build(), splits)({}, None)
         shown = [m.key for m in own if asked.splits or m.split in front or m.split not in there]
         keys += shown or [m.key for m in own]
-        taken |= {m.key for m in own}
         found.append(metric)
-    return replace(suite, metrics=(*suite.metrics, *found), declares=replace(suite.declares, asked=tuple(keys)))
+    return replace(
+        suite, metrics=(*suite.metrics, *found), declares=replace(suite.declares, asked=tuple(dict.fromkeys(keys)))
+    )
 
 
 def _parts(recipe: Recipe, data: Mapping[str, StageData], *, fast: bool) -> list[tuple[str, Suite]]:
