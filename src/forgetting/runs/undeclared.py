@@ -44,11 +44,15 @@ def guessed(keys: Sequence[str], stages: Sequence[str], *, trains: bool) -> Decl
         utility=of(("utility",), (*_MATCHING, "probability")),
         overall=of(("all",), ("model_utility", "model_utility_mean_probability")),
     )
-    return Declaration(
-        headline=headline,
-        forget_splits=tuple(split for split in splits if split.startswith("forget")),
-        retain_splits=tuple(split for split in splits if split.startswith("retain")),
-    )
+    forget, retain = guessed_splits(keys)
+    return Declaration(headline=headline, forget_splits=forget, retain_splits=retain)
+
+
+def guessed_splits(keys: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The splits of what is to be forgotten, and of what is to be kept."""
+    splits = dict.fromkeys(key.split("/")[0] for key in keys)
+    forget, retain = (tuple(split for split in splits if split.startswith(role)) for role in ("forget", "retain"))
+    return forget, retain
 
 
 def _some(columns: Iterable[Keys]) -> tuple[Keys, ...]:
