@@ -31,6 +31,12 @@ KINDS = {
     "metrics": Kind("metrics.registry:METRICS", "List the metrics that a recipe may ask for."),
     "suites": Kind("benchmarks.registry:SUITES", "List the suites that models can be measured on.", parameters=False),
     "initialisations": Kind("training.initialisations:INITIALISATIONS", "List the ways a LoRA adapter may start."),
+    "gradient-rules": Kind(
+        "objectives.gradient_rules:GRADIENT_RULES", "List how the gradients of several roles become one."
+    ),
+    "transforms": Kind("models.transforms:TRANSFORMS", "List the changes of weights that need no training."),
+    "attacks": Kind("audits:ATTACKS", "List the attacks of `forget audit`."),
+    "analyses": Kind("analysis:ANALYSES", "List the analyses of `forget analyse`."),
 }
 """By the command's name. A new kind is one line here."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
@@ -63,7 +64,7 @@ def recipe_schema() -> dict[str, Any]:
     for place in (properties, stage):
         place["data"] |= {"propertyNames": {"enum": [*Role]}, "additionalProperties": _sources()}
     properties["evaluate"]["anyOf"].insert(0, {"type": "string"})
-    properties["metrics"]["items"] = {"anyOf": [_with(m, _asked_keys(defs)) for m in _named(METRICS)]}
+    properties["metrics"]["items"] = {"anyOf": _entries(METRICS, _asked_keys(defs))}
     schema["required"] = ["stages"]  # the model may be given on the command line
     _write_durations(schema)
     return {"$schema": DIALECT, **schema, "title": "A recipe of forgetting"}
@@ -113,11 +114,6 @@ def _asked_keys(defs: dict[str, Any]) -> dict[str, Any]:
     """The keys of a metric in a recipe that are no parameters of it."""
     own = defs["AskedMetric"]["properties"]
     return {key: own[key] for key in ("splits", "direction")}
-
-
-def _with(schema: dict[str, Any], keys: dict[str, Any]) -> dict[str, Any]:
-    """The schema of an object with further keys; any other as it is."""
-    return {**schema, "properties": {**schema["properties"], **keys}} if "properties" in schema else schema
 
 
 def _keys_of_initialisations() -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from forgetting.benchmarks.registry import suite_model, shipped_models
+from forgetting.benchmarks.registry import shipped_models, suite_model
 from forgetting.core.errors import RecipeError, RunError
 from forgetting.core.example import Example, Role
 from forgetting.core.folder import is_complete, write_text
