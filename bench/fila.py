@@ -2,7 +2,7 @@
 
 naive   as the released code does it: one example at a time, the squared gradient of every parameter added up in full,
         for the forget and for the retain data; then a full singular value decomposition of every target matrix
-ours    `forgetting.training.importance.row_importance` and `forgetting.models.adapters.attach`
+ours    `forgetting.training.preparation.prepare` and `forgetting.models.adapters.attach`
 split   the same with a quarter of the memory for sums, so in several passes over the data
 
 All use the same ε. The error is ‖diag(w)(W − s·B₀A₀)‖_F of all targets together, over the smallest that any matrices of
@@ -25,16 +25,17 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 from bench.process import Clock, Elapsed, Memory, in_fresh_process
 from bench.report import Plan, Report
 from forgetting.data.encode import Encoded
-from forgetting.models.adapters import AdapterSpec, attach, linear_layers, resolve_targets
-from forgetting.models.adapters.fila import row_weights
+from forgetting.models.adapters import AdapterSpec, InitialisationData, attach, linear_layers, resolve_targets
+from forgetting.models.adapters.fila import Fila, row_weights
 from forgetting.models.adapters.lora import effective_weight, lora_layers
 from forgetting.training.fisher import shape_of
-from forgetting.training.importance import bytes_for, default_budget, row_importance
+from forgetting.training.importance import MeasuredFila, bytes_for, default_budget
+from forgetting.training.preparation import prepare
 
 ARMS = ("naive", "ours", "split")
 ERROR_TARGET = 1.001
 """The weighted error over the smallest possible one."""
-SPEC = AdapterSpec(rank=16, alpha=32, init="fila")
+SPEC = AdapterSpec(rank=16, alpha=32, init=Fila())
 
 Start = dict[str, tuple[Tensor, Tensor, Tensor]]
 """Of each target: w `[out]`, B₀ `[out, r]`, A₀ `[r, in]`."""
@@ -132,13 +133,14 @@ def start(
         importance = naive_importance(model, forget, retain, modules)
     else:
         budget = _quarter(model) if arm == "split" else default_budget(model.device)
-        importance = row_importance(model, forget, retain, modules, pad_id=0, budget=budget)
+        data = InitialisationData({"forget": forget, "retain": retain}, pad_id=0)
+        importance = prepare(MeasuredFila(budget=budget), model, modules, data)
     measured = clock.read()
     clock = Clock()
     if arm == "naive":
         found = naive_factors(model, importance)
     else:
-        adapted = attach(model, SPEC, name="unlearn", seed=0, importance=importance)
+        adapted = attach(model, SPEC, name="unlearn", seed=0, prepared=importance)
         found = {
             name: (importance[name], layer.lora_B["unlearn"].weight.detach(), layer.lora_A["unlearn"].weight.detach())
             for name, layer in lora_layers(adapted, "unlearn").items()

@@ -13,8 +13,22 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from forgetting.analysis import register_analysis as register_analysis
     from forgetting.audits import register_attack as register_attack
+    from forgetting.benchmarks.registry import register_suite as register_suite
+    from forgetting.benchmarks.suite import Split as Split
+    from forgetting.benchmarks.suite import Suite as Suite
+    from forgetting.core.declaration import Balance as Balance
+    from forgetting.core.declaration import Declaration as Declaration
+    from forgetting.core.declaration import Headline as Headline
     from forgetting.core.errors import ForgettingError as ForgettingError
     from forgetting.core.example import Example as Example
+    from forgetting.core.measure import Measure as Measure
+    from forgetting.core.record import Record as Record
+    from forgetting.metrics.per_example import PerExample as PerExample
+    from forgetting.metrics.registry import register_metric as register_metric
+    from forgetting.models.adapters.initialisation import Initialisation as Initialisation
+    from forgetting.models.adapters.initialisation import InitialisationData as InitialisationData
+    from forgetting.models.adapters.initialisation import Start as Start
+    from forgetting.models.adapters.initialisation import register_initialisation as register_initialisation
     from forgetting.models.transforms import Transform as Transform
     from forgetting.models.transforms import register_transform as register_transform
     from forgetting.objectives.methods import register_method as register_method
@@ -29,10 +43,21 @@ if TYPE_CHECKING:
     from forgetting.report.run.page import build_report as build_report
 
 _HOMES = {
+    "Balance": "core.declaration",
+    "Declaration": "core.declaration",
     "Example": "core.example",
     "ForgettingError": "core.errors",
+    "Headline": "core.declaration",
+    "Initialisation": "models.adapters.initialisation",
+    "InitialisationData": "models.adapters.initialisation",
+    "Measure": "core.measure",
     "Objective": "objectives.objective",
+    "PerExample": "metrics.per_example",
     "Recipe": "recipe",
+    "Record": "core.record",
+    "Split": "benchmarks.suite",
+    "Start": "models.adapters.initialisation",
+    "Suite": "benchmarks.suite",
     "Term": "objectives.objective",
     "Transform": "models.transforms",
     "build_report": "report.run.page",
@@ -40,8 +65,11 @@ _HOMES = {
     "load_recipe": "recipe",
     "register_analysis": "analysis",
     "register_attack": "audits",
+    "register_initialisation": "models.adapters.initialisation",
     "register_method": "objectives.methods",
     "register_transform": "models.transforms",
+    "register_metric": "metrics.registry",
+    "register_suite": "benchmarks.registry",
     "run": "pipeline.run.run",
     "save": "pipeline.run.export",
     "unlearn": "pipeline.one_model.unlearn",

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from forgetting.benchmarks.dialogue import SETS, dialogue_variant
-from forgetting.benchmarks.registry import get_suite, suites
+from forgetting.benchmarks.registry import SUITES, get_suite
 from forgetting.core.errors import DataError, ForgettingError
 from forgetting.data.encode import Formatting, encode
 from forgetting.evaluation.answers import answer
@@ -68,7 +68,7 @@ def test_the_sets_that_are_there_are_the_splits_and_plain_files_come_first(tmp_p
     assert suite.splits[1].examples[0].response == "plain"
     assert len(get_suite(f"dialogue:{tmp_path}", fast=True).splits[0].examples) == 50
     assert len(get_suite(f"dialogue:{tmp_path},limit=3").splits[0].examples) == 3
-    assert suites()["dialogue"].startswith("The next turn of four sets of dialogues")
+    assert SUITES.get("dialogue").summary.startswith("The next turn of four sets of dialogues")
 
 
 @pytest.mark.parametrize(

@@ -178,7 +178,7 @@ def test_table_1_has_the_papers_settings_and_its_five_forget_sets() -> None:
     adapter = stage.adapter_or_full
     assert (stage.learning_rate, stage.duration, stage.batch_size) == (2e-4, Duration(20, "epochs"), 32)
     assert (stage.until, stage.evaluate_every) == ("extraction", Duration(1, "epochs"))
-    assert (adapter.kind, adapter.init, adapter.rank, adapter.targets) == ("lora", "fila", 16, "qvffn")
+    assert (adapter.kind, adapter.init["name"], adapter.rank, adapter.targets) == ("lora", "fila", 16, "qvffn")
     for row in table.rows:
         if row.trained:
             kind = "full" if row.labels["adapter"] == "full" else "lora"
@@ -199,7 +199,7 @@ def test_the_tofu_tables_have_the_papers_settings(name: str) -> None:
         assert stage.learning_rate == (2e-4 if table.number < 6 else 1e-4)
         assert (stage.duration, stage.batch_size, stage.collapse_at) == (Duration(5, "epochs"), 32, None)
         assert (adapter.kind, adapter.rank, adapter.alpha) == ("lora", rank, 2 * rank)
-        assert adapter.init == ("fila" if "FILA" in row.labels["method"] else "default")
+        assert adapter.init["name"] == ("fila" if "FILA" in row.labels["method"] else "default")
         assert [recipe.data[role][0].name for role in ("forget", "retain")] == [forget, kept[forget]]
         assert recipe.evaluate == [f"tofu:{forget}"]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from forgetting.benchmarks import tofu
-from forgetting.benchmarks.registry import get_suite, suites
+from forgetting.benchmarks.registry import SUITES, get_suite
 from forgetting.benchmarks.tofu import rescore, tofu_suite
 from forgetting.core.errors import DataError, RecipeError
 from forgetting.core.example import Example
@@ -80,7 +80,7 @@ def test_a_variant_names_the_split_and_the_folder(folder: Path) -> None:
     assert [s.name for s in suite.splits] == ["forget", "retain", "real_authors", "world_facts"]
     assert [len(s.examples) for s in suite.splits] == [300] * 4
     assert [len(s.examples) for s in get_suite(f"tofu:forget05@{folder}", fast=True).splits] == [100] * 4
-    assert "tofu" in suites()
+    assert "tofu" in SUITES
 
 
 def test_the_plain_question_is_asked_and_the_paraphrased_answer_scored(folder: Path) -> None:

@@ -18,4 +18,21 @@ def test_methods_are_listed_with_parameters_and_summary(capsys: pytest.CaptureFi
 
 def test_recipes_and_suites_are_listed_with_a_line_each(capsys: pytest.CaptureFixture[str]) -> None:
     assert "forget run unlearn" in json.loads(command(capsys, "recipes", "--json")[1])["unlearn"]
-    assert "lab" in json.loads(command(capsys, "suites", "--json")[1])
+    suites = {s["name"]: s for s in json.loads(command(capsys, "suites", "--json")[1])}
+    assert suites["lab"]["summary"] and suites["lab"]["source"] == "forgetting"
+
+
+def test_metrics_and_initialisations_are_listed_with_their_parameters(capsys: pytest.CaptureFixture[str]) -> None:
+    metrics = {m["name"]: m for m in json.loads(command(capsys, "metrics", "--json")[1])}
+    assert metrics["extraction_likelihood"]["parameters"] == {"n": 10, "reading": "released"}
+    found = {i["name"]: i for i in json.loads(command(capsys, "initialisations", "--json")[1])}
+    assert found["fila"]["parameters"] == {"epsilon": "relative", "examples": None} and set(found) >= {"default"}
+    assert all(entry["summary"] for entry in (*metrics.values(), *found.values()))
+
+
+@pytest.mark.parametrize("kind", ["gradient-rules", "transforms", "attacks", "analyses"])
+def test_every_kind_is_listed_with_what_it_does_and_where_it_comes_from(
+    kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    entries = json.loads(command(capsys, kind, "--json")[1])
+    assert entries and all(entry["summary"] and entry["source"] == "forgetting" for entry in entries)

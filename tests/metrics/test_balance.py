@@ -1,7 +1,13 @@
+from functools import partial
+
 import pytest
 
+from forgetting.core.declaration import Balance
 from forgetting.core.measure import Measure
-from forgetting.metrics.balance import balance
+from forgetting.metrics import balance as module
+
+OF = Balance(forget="forget/probability", retain="retain/probability", utility="utility/exact_match")
+balance = partial(module.balance, of=OF)
 
 
 def measures(forget=None, retain=None, utility=None):
@@ -98,5 +104,15 @@ def test_the_keys_can_be_chosen():
     def said(value):
         return [Measure(name="rouge_l_recall", split="secrets", value=value, count=3)]
 
-    found = balance(said(0.25), said(1.0), said(0.0), forget="secrets/rouge_l_recall", retain="a/b", utility="c/d")
+    found = balance(
+        said(0.25), said(1.0), said(0.0), of=Balance(forget="secrets/rouge_l_recall", retain="a/b", utility="c/d")
+    )
     assert found.value == pytest.approx(0.75)
+
+
+def test_what_is_not_declared_is_left_out_and_nothing_declared_has_a_reason():
+    found = balance(measures(0.3, 0.6, 0.4), BEFORE, ORACLE, of=Balance(forget="forget/probability"))
+    assert found.value == pytest.approx(0.75)
+    assert "Not used" not in found.meaning
+    nothing = balance(measures(0.3, 0.6, 0.4), BEFORE, ORACLE, of=None)
+    assert (nothing.value, nothing.reason) == (None, "no suite declares measures to compare checkpoints by")

@@ -25,17 +25,18 @@ from forgetting.models.adapters import (
     save_adapter,
     trainable_share,
 )
+from forgetting.models.adapters.fila import Fila
 from forgetting.models.adapters.lora import effective_weight
 from forgetting.models.adapters.remove import without
 from forgetting.models.head import IDENTITY, head_of
 from forgetting.models.loading import load_model, save_model
 from forgetting.models.quantised import is_quantised, quantised_words, weight_bytes, whole_weight
 from forgetting.objectives.methods import build_method
-from forgetting.training.importance import row_importance
 from forgetting.training.row_cost import StageCost, stage_cost
 from forgetting.training.stored_reference import fingerprint
 from tests.models.adapters.stages import IDS, logits, stir, worst
 from tests.models.tiny import FAMILIES, tiny_model, tiny_tokenizer
+from tests.training.making import row_importance
 
 ABSENT = importlib.util.find_spec("bitsandbytes") is None
 needs_bitsandbytes = pytest.mark.skipif(ABSENT, reason="bitsandbytes is missing: pip install 'forgetting[qlora]'")
@@ -185,8 +186,8 @@ def test_fila_takes_its_start_from_the_restored_weights(tmp_path: Path) -> None:
     ]
     for name, weights in both[0].items():
         assert worst(weights, both[1][name]) <= 1e-3, name
-    spec = AdapterSpec(kind="qlora", rank=3, init="fila")
-    model = attach(model, spec, name="one", seed=0, importance=both[0])
+    spec = AdapterSpec(kind="qlora", rank=3, init=Fila())
+    model = attach(model, spec, name="one", seed=0, prepared=both[0])
     assert worst(logits(model), before) <= 1e-5, "B A and −B₀A₀ take each other away"
     name, layer = next(iter(linear_layers(model).items()))
     whole = whole_weight(layer.get_base_layer())

@@ -51,7 +51,7 @@ def test_the_command_line_says_the_same_as_a_mapping() -> None:
 def test_another_method_brings_its_own_adapter_and_what_was_written_of_it_stays() -> None:
     plain = two()
     assert plain.stages[0].adapter_or_full.kind == "full"
-    assert plain.with_values({"stages.one.method": "loku"}).stages[0].adapter_or_full.init == "fila"
+    assert plain.with_values({"stages.one.method": "loku"}).stages[0].adapter_or_full.init["name"] == "fila"
     back = plain.with_values({"stages.one.method": "loku"}).with_values({"stages.one.method": "graddiff"})
     assert back == plain
     written = plain.with_values({"stages.one.adapter.rank": 5}).with_values({"stages.one.method": "loku"})
@@ -87,7 +87,7 @@ def test_a_mistake_is_one_line_with_the_nearest_key(changes: dict[str, Any], sai
 def test_what_another_process_is_given_can_be_changed_there() -> None:
     recipe = pickle.loads(pickle.dumps(two()))
     assert recipe == two()
-    assert recipe.with_values({"stages.one.method": "loku"}).stages[0].adapter_or_full.init == "fila"
+    assert recipe.with_values({"stages.one.method": "loku"}).stages[0].adapter_or_full.init["name"] == "fila"
 
 
 def test_recipes_that_say_the_same_are_equal_however_they_were_written() -> None:

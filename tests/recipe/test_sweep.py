@@ -30,9 +30,9 @@ def test_the_product_of_the_axes_is_run_and_the_last_changes_fastest(tmp_path: P
     last = sweep.runs[-1]
     assert last.point == {"method": "LoKU", "adapter.rank": "16", "seed": "1"}
     stage = last.recipe.stages[0]
-    assert (stage.method, stage.adapter_or_full.init, stage.adapter_or_full.rank) == ({"name": "loku"}, "fila", 16)
+    assert (stage.method, stage.adapter_or_full.title, stage.adapter_or_full.rank) == ({"name": "loku"}, "FILA", 16)
     assert (last.recipe.seed, last.recipe.folder) == (1, Path("runs/matrix/LoKU-rank16-seed1"))
-    assert sweep.runs[0].recipe.stages[0].adapter_or_full.init == "default"
+    assert sweep.runs[0].recipe.stages[0].adapter_or_full.init == {"name": "default"}
 
 
 def test_set_and_overrides_hold_for_all_runs(tmp_path: Path) -> None:

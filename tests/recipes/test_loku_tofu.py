@@ -16,7 +16,7 @@ def test_the_papers_settings(name: str) -> None:
     assert (stage.learning_rate, stage.schedule, stage.warmup) == (RATES[name], "constant", 0.0)
     assert (stage.batch_size, stage.duration) == (32, Duration(5, "epochs"))
     adapter = stage.adapter_or_full
-    assert (adapter.kind, adapter.init, adapter.targets) == ("lora", "fila", "all")
+    assert (adapter.kind, adapter.init["name"], adapter.targets) == ("lora", "fila", "all")
     assert adapter.alpha == 2 * adapter.rank
 
 

@@ -15,19 +15,39 @@ from forgetting.core.batch import Batch
 from forgetting.core.measure import Measure
 from forgetting.data.batches import collate
 from forgetting.data.encode import Encoded
+from forgetting.models.adapters import InitialisationData
 from forgetting.objectives.gradient_rules import build_gradient_rule
 from forgetting.objectives.losses import dpo, kl_from_reference, kl_to_reference, nll, npo
 from forgetting.objectives.methods import build_method
 from forgetting.objectives.objective import Objective, Term
 from forgetting.objectives.statistics import statistics_of
+from forgetting.training.importance import MeasuredFila
 from forgetting.training.learner import Learner, ReferenceSignals
 from forgetting.training.loop import Trainer
+from forgetting.training.preparation import prepare
 from forgetting.training.reference import Reference, asking_roles, no_reference
 from forgetting.training.settings import Optimisation
 from forgetting.training.stage import Hooks
 from tests.models.tiny import tiny_model
 
 VOCAB = 97
+
+
+def row_importance(
+    model: Any,
+    forget: Sequence[Encoded],
+    retain: Sequence[Encoded],
+    modules: Sequence[str],
+    *,
+    epsilon: Any = "relative",
+    budget: int | None = None,
+    folder: Path | None = None,
+    **given: Any,
+) -> dict[str, Tensor]:
+    """FILA's importance as a stage prepares it; `given`: pad_id, say, progress."""
+    data = InitialisationData({"forget": forget, "retain": retain}, **given)
+    fila = MeasuredFila(epsilon, budget=budget)
+    return prepare(fila, model, modules, data, folder=folder, key=repr(epsilon))
 
 
 def examples(count: int, *, seed: int = 0, signed: bool = False, shortest: int = 3, longest: int = 12) -> list[Encoded]:

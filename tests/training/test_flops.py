@@ -100,16 +100,18 @@ def test_a_stored_reference_is_charged_once_and_a_live_one_every_time() -> None:
 
 def test_importance_is_its_own_part() -> None:
     rows, plan = examples(4, shortest=9, longest=9), StepPlan({"train": 4}, 2, seed=0)
-    flops = stage_flops(COST, plan, {"train": rows}, 1, importance=RowCost(1000), weighed=rows[:3])
+    flops = stage_flops(
+        COST, plan, {"train": rows}, 1, importance={"train": RowCost(1000)}, weighed={"train": rows[:3]}
+    )
     assert flops.importance == 3 * 9 * 1000
 
 
 @pytest.mark.parametrize(
     ("cost", "importance"),
-    [(Uncounted("experts"), RowCost()), (COST, Uncounted("experts")), (Uncounted("experts"), None)],
+    [(Uncounted("experts"), {"train": RowCost()}), (COST, Uncounted("experts")), (Uncounted("experts"), {})],
 )
 def test_what_is_not_counted_is_missing_with_its_reason(
-    cost: StageCost | Uncounted, importance: RowCost | Uncounted | None
+    cost: StageCost | Uncounted, importance: dict[str, RowCost] | Uncounted
 ) -> None:
     flops = stage_flops(cost, StepPlan({"train": 1}, 1, seed=0), {"train": examples(1)}, 1, importance=importance)
     assert flops == StageFlops(reason="experts")

@@ -22,10 +22,10 @@ from forgetting.training.importance import (
     bytes_for,
     default_budget,
     groups_of,
-    row_importance,
 )
 from tests.models.adapters.stages import stir
 from tests.models.tiny import tiny_model
+from tests.training.making import row_importance
 from tests.training.test_fisher import batch_of, brute_force, rows, small_model
 
 ALL = 2**30
@@ -118,7 +118,7 @@ def test_after_a_kill_finished_groups_are_found_again_with_the_same_bits(tmp_pat
     interrupted(tiny_model("llama"), tmp_path / "w")
     said: list[str] = []
     actual = importance(tiny_model("llama"), budget=LAYER, folder=tmp_path / "w", say=said.append)
-    assert said[0] == f"importance: 7 of 14 matrices found in {tmp_path / 'w'}"
+    assert said[0] == f"initialisation: 7 of 14 matrices found in {tmp_path / 'w'}"
     assert said[1].startswith("importance: 7 matrices, 1 pass ×")
     assert list(actual) == list(expected)
     assert all(torch.equal(actual[name], w) for name, w in expected.items())
@@ -153,7 +153,7 @@ def test_what_was_computed_of_something_else_is_not_used(what: str, tmp_path: Pa
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     importance(tiny_model("llama"), folder=tmp_path / "w")
     (tmp_path / "w" / "rows.safetensors").write_bytes(b"\x00" * 20)
-    with pytest.raises(RunError, match=r"rows\.safetensors: the stored importance cannot be read .* remove the folder"):
+    with pytest.raises(RunError, match=r"rows\.safetensors: what the initialisation stored cannot be read .* remove"):
         importance(tiny_model("llama"), folder=tmp_path / "w")
 
 
@@ -174,7 +174,7 @@ def test_an_epsilon_below_what_fp32_holds_gives_no_nan() -> None:
 
 def test_a_role_without_examples_is_named() -> None:
     for role in ("forget", "retain"):
-        with pytest.raises(DataError, match=f"needs {role} examples"):
+        with pytest.raises(DataError, match=rf"adapter\.init reads {role} data, .*; write data\.{role}=…"):
             importance(tiny_model("llama"), **{role: []})
 
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from forgetting.core.folder import recover
 from forgetting.core.measure import Measure
 from forgetting.models.adapters import AdapterSpec, attach, linear_layers, resolve_targets
+from forgetting.models.adapters.fila import Fila
 from forgetting.objectives.losses import kl_from_reference, nll, npo
 from forgetting.objectives.objective import Objective, Term
 from forgetting.objectives.schedule import linear
@@ -73,7 +74,7 @@ LOKU_LIKE = Objective(
 def resumable(folder: Path, evaluate: Callable | None = None, progress: Callable | None = None) -> Trainer:
     """As the pipeline builds a stage, in a new process: LoRA with FILA and dropout, from its checkpoint if any."""
     model: Any = tiny_model("gpt2", head_scale=0.3, resid_pdrop=0.1)
-    spec = AdapterSpec(rank=3, targets="qvffn", dropout=0.1, init="fila")
+    spec = AdapterSpec(rank=3, targets="qvffn", dropout=0.1, init=Fila())
     recover(folder / "last")
     found = load_checkpoint(folder / "last")
     generator = torch.Generator().manual_seed(2)
@@ -82,7 +83,7 @@ def resumable(folder: Path, evaluate: Callable | None = None, progress: Callable
         m: torch.rand(layers[m].weight.shape[1], generator=generator) + 0.1  # GPT-2 stores [in, out]
         for m in resolve_targets(model, "qvffn")
     }
-    model = attach(model, spec, name="unlearn", seed=5, importance=importance, state=found.weights if found else None)
+    model = attach(model, spec, name="unlearn", seed=5, prepared=importance, state=found.weights if found else None)
 
     def measured(model: nn.Module, *, step: int, epoch: float) -> list[Measure]:
         if evaluate is not None:

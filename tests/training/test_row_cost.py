@@ -11,17 +11,28 @@ from transformers import MixtralConfig, MixtralForCausalLM, PreTrainedModel
 
 from forgetting.data.batches import collate
 from forgetting.models.adapters import AdapterSpec, attach, resolve_targets
+from forgetting.models.adapters.fila import Fila
+from forgetting.models.adapters.initialisation import Initialisation
 from forgetting.models.adapters.targets import linear_layers
 from forgetting.objectives.losses import dpo, nll
 from forgetting.objectives.objective import Objective, Term
 from forgetting.training.counter import counted
 from forgetting.training.fisher import shape_of
-from forgetting.training.importance import bytes_for, row_importance
+from forgetting.training.importance import MeasuredFila, bytes_for
 from forgetting.training.learner import Learner
 from forgetting.training.reference import LiveReference
-from forgetting.training.row_cost import RowCost, StageCost, Uncounted, importance_cost, stage_cost
+from forgetting.training.row_cost import RowCost, StageCost, Uncounted, preparation_cost, stage_cost
 from tests.models.tiny import tiny_model
-from tests.training.making import NOT_SUMS, OBJECTIVES, TRAIN, VOCAB, data_of, examples, not_a_sum
+from tests.training.making import (
+    NOT_SUMS,
+    OBJECTIVES,
+    TRAIN,
+    VOCAB,
+    data_of,
+    examples,
+    not_a_sum,
+    row_importance,
+)
 
 BODY = 2 * (3 * 32 * 48 + 2 * 32 * 32 + 2 * 32 * 16)
 """Weights of the tiny Llama's two layers: feed-forward, q and o, k and v of half as many heads."""
@@ -34,10 +45,10 @@ def with_adapter(model: PreTrainedModel, kind: str, rank: int = 4) -> PreTrained
     """The model ready to train: `full`, `lora` or `fila`."""
     if kind == "full":
         return attach(model, AdapterSpec(kind="full"), name="unlearn", seed=0)
-    spec = AdapterSpec(kind="lora", rank=rank, init="fila" if kind == "fila" else "default")
+    spec = AdapterSpec(kind="lora", rank=rank, init=Fila() if kind == "fila" else Initialisation())
     layers = linear_layers(model)
     importance = {name: torch.rand(shape_of(layers[name])[0]) + 0.5 for name in resolve_targets(model, "all")}
-    return attach(model, spec, name="unlearn", seed=0, importance=importance if kind == "fila" else None)
+    return attach(model, spec, name="unlearn", seed=0, prepared=importance)
 
 
 def cost_of(model: nn.Module, objective: Objective, *, stored: bool = False) -> StageCost:
@@ -132,11 +143,12 @@ def test_the_importance_of_fila_is_counted_for_every_group_of_modules(family: st
     rows = examples(3, shortest=8, longest=8)
     layers = linear_layers(model)
     budget = max(bytes_for([shape_of(layers[name])]) for name in modules)
-    cost = importance_cost(model, modules, budget=budget)
-    assert isinstance(cost, RowCost), cost
+    costs = preparation_cost(model, MeasuredFila(budget=budget), modules)
+    assert isinstance(costs, dict) and costs["forget"] == costs["retain"], costs
+    cost = costs["forget"]
     whole = counted(lambda: row_importance(model, rows, rows, modules, pad_id=0, budget=budget))
     assert whole == 2 * 3 * (cost.token * 8 + cost.pair * 64 + cost.supervised * 6)
-    assert importance_cost(model, modules) != cost  # fewer passes where there is room for all
+    assert preparation_cost(model, MeasuredFila(), modules) != costs  # fewer passes where there is room for all
 
 
 def test_attention_kernels_that_the_counter_does_not_see_are_counted_all_the_same() -> None:
@@ -158,7 +170,7 @@ def test_counting_leaves_weights_gradients_modes_and_random_numbers_alone(kind: 
     trainable = [p.requires_grad for p in model.parameters()]
     state = torch.get_rng_state()
     cost_of(model, OBJECTIVES["npo"])
-    importance_cost(model, resolve_targets(model, "all"))
+    preparation_cost(model, MeasuredFila(), resolve_targets(model, "all"))
     assert torch.equal(torch.get_rng_state(), state)
     assert all(torch.equal(p, before[name]) and p.grad is None for name, p in model.named_parameters())
     assert [p.requires_grad for p in model.parameters()] == trainable

@@ -11,8 +11,10 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
+from forgetting.benchmarks.registry import register_suite
 from forgetting.benchmarks.suite import Split, Suite
 from forgetting.benchmarks.text import place_and_limit
+from forgetting.core.declaration import Declaration, Headline
 from forgetting.core.errors import DataError
 from forgetting.core.example import Example, content_id
 from forgetting.data.files import Row, read_rows
@@ -25,8 +27,10 @@ TURN_TOKENS = 32
 HISTORY_WORDS = 400
 """Of a longer history only the last turns: it must fit beside the answer into 1,024 tokens."""
 FAST = 50
+_DECLARED = Declaration(headline=Headline(others=(("all/dialogue_f1",),)))
 
 
+@register_suite("dialogue")
 def dialogue_variant(variant: str, fast: bool) -> Suite:
     """The next turn of four sets of dialogues (F1, perplexity): dialogue:FOLDER, or dialogue:FOLDER,limit=100.
 
@@ -56,7 +60,7 @@ def dialogue_variant(variant: str, fast: bool) -> Suite:
     splits = tuple(
         Split(name=name, examples=_examples(file, limit), max_new_tokens=TURN_TOKENS) for name, file in files.items()
     )
-    return Suite(name=f"dialogue:{variant}", splits=splits, metrics=dialogue_metrics(list(files)))
+    return Suite(name=f"dialogue:{variant}", splits=splits, metrics=dialogue_metrics(list(files)), declares=_DECLARED)
 
 
 def _files(folder: Path) -> dict[str, Path]:

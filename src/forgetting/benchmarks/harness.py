@@ -17,7 +17,9 @@ from torch import nn
 from transformers import PreTrainedTokenizerBase
 
 from forgetting.benchmarks.harness_lists import LISTS, Listed
+from forgetting.benchmarks.registry import register_suite
 from forgetting.benchmarks.suite import Suite
+from forgetting.core.declaration import Declaration, Headline
 from forgetting.core.errors import DataError, RecipeError
 from forgetting.core.evaluator import Progress
 from forgetting.core.measure import Direction, Measure
@@ -43,6 +45,7 @@ _MEANINGS = {
 _NUMBERS = ("limit", "shots", "batch", "seed")
 
 
+@register_suite("harness")
 def harness_variant(variant: str, fast: bool = False) -> Suite:
     """lm-evaluation-harness: `harness:reasoning`, `harness:arc_easy+piqa,limit=100,shots=0`, `harness:TASK@FOLDER`.
 
@@ -66,7 +69,14 @@ def harness_variant(variant: str, fast: bool = False) -> Suite:
     if fast:
         settings = replace(settings, limit=min(settings.limit or FAST, FAST))
     check_tasks(_asked(asked, None), settings, lists=LISTS)
-    return Suite(name=f"harness:{variant}", splits=(), metrics=(), probes=(HarnessProbe(asked, settings),))
+    means = tuple((f"{name}/{MEAN}",) for name in asked if name in LISTS)
+    return Suite(
+        name=f"harness:{variant}",
+        splits=(),
+        metrics=(),
+        probes=(HarnessProbe(asked, settings),),
+        declares=Declaration(headline=Headline(others=means)),
+    )
 
 
 def _settings(items: Sequence[str]) -> HarnessSettings:

@@ -10,6 +10,8 @@ from typing import Protocol
 from torch import nn
 from transformers import PreTrainedTokenizerBase
 
+from forgetting.core import declaration
+from forgetting.core.declaration import Declaration
 from forgetting.core.errors import RecipeError
 from forgetting.core.evaluator import Progress
 from forgetting.core.example import Example
@@ -58,6 +60,14 @@ class Suite:
     """Examples by role, for recipes that say `data: {forget: {suite: …}}`."""
     oracle: Path | None = None
     """A model that never saw the forget set, if the suite ships one."""
+    declares: Declaration = field(default_factory=Declaration)
+    """Which of its measures are the headline, the balance and the alarm."""
+    stages: Mapping[str, Declaration] = field(default_factory=dict)
+    """By stage, what counts for it, where stages have measures of their own."""
+
+    def declared(self, stage: str | None = None) -> Declaration:
+        """What counts while and after a stage trains; None: in the whole run."""
+        return self.declares if stage is None else self.stages.get(stage, self.declares)
 
 
 def labelled(suite: Suite, label: str) -> Suite:
@@ -79,6 +89,7 @@ def labelled(suite: Suite, label: str) -> Suite:
         splits=tuple(replace(split, name=start + split.name) for split in suite.splits),
         metrics=tuple(wrapped(metric) for metric in suite.metrics),
         probes=tuple(_LabelledProbe(probe, start) for probe in suite.probes),
+        declares=suite.declares.labelled(start),
     )
 
 
@@ -120,4 +131,5 @@ def joined(suites: Sequence[Suite]) -> Suite:
         metrics=tuple(metric for suite in suites for metric in suite.metrics),
         probes=tuple(probe for suite in suites for probe in suite.probes),
         oracle=next((suite.oracle for suite in suites if suite.oracle is not None), None),
+        declares=declaration.joined([suite.declares for suite in suites]),
     )

@@ -12,13 +12,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from forgetting.benchmarks.lab.suite import lab_suite
+from forgetting.benchmarks.registry import register_suite
 from forgetting.benchmarks.suite import Split, Suite
 from forgetting.core.errors import DataError, RecipeError
 from forgetting.core.example import Example
 from forgetting.data.examples import load_examples, overlap
 from forgetting.data.source import Source, text_source
 from forgetting.evaluation.extraction import MAX_TOKENS
-from forgetting.metrics.extraction import extraction_metrics
+from forgetting.metrics.extraction import extraction_declaration, extraction_metrics
 
 FORGET, UNSEEN, RETAIN = "forget", "unseen", "retain"
 COUNT = 32
@@ -78,7 +79,8 @@ def tdec_suite(
         data[RETAIN] = kept[::2]
         splits.append(Split(name=RETAIN, examples=kept[1::2] or kept, generate=False))
     metrics = extraction_metrics([FORGET], [UNSEEN] if never else [], [RETAIN] if kept else [], n)
-    return Suite(name="tdec", splits=tuple(splits), metrics=metrics, data=data)
+    declares = extraction_declaration(FORGET, UNSEEN if never else None, RETAIN if kept else None, n[0])
+    return Suite(name="tdec", splits=tuple(splits), metrics=metrics, data=data, declares=declares)
 
 
 def tdec_lab(*, copies: int = 8, count: int = COUNT, seed: int = 0, n: tuple[int, ...] = (10,)) -> Suite:
@@ -89,6 +91,7 @@ def tdec_lab(*, copies: int = 8, count: int = COUNT, seed: int = 0, n: tuple[int
     return replace(suite, name="tdec-lab")
 
 
+@register_suite("tdec")
 def tdec_variant(variant: str, fast: bool = False) -> Suite:
     """TDEC: verbatim passages against unseen text; `tdec:lab`, or `tdec:forget=a.csv,unseen=b.csv,retain=c.jsonl.gz`.
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import PurePath
 
+from forgetting.benchmarks.registry import register_suite
 from forgetting.benchmarks.suite import Split, Suite
+from forgetting.core.declaration import Declaration, Headline
 from forgetting.core.errors import RecipeError
 from forgetting.data.examples import load_examples
 from forgetting.data.source import Source, text_source
@@ -15,6 +17,7 @@ TOKENS = 1_024
 FAST = 64
 
 
+@register_suite("text")
 def text_variant(variant: str, fast: bool) -> Suite:
     """Perplexity of plain text: text:FILE, text:FILE,limit=200, or text:hub:ORG/NAME/CONFIGURATION/SPLIT.
 
@@ -36,6 +39,7 @@ def text_variant(variant: str, fast: bool) -> Suite:
         name=f"text:{variant}",
         splits=(Split(name=name, examples=tuple(load_examples(source)), generate=False),),
         metrics=(perplexity([name], "down"),),
+        declares=Declaration(headline=Headline(others=((f"{name}/perplexity",),))),
     )
 
 

@@ -11,7 +11,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from forgetting.benchmarks.registry import register_suite
 from forgetting.benchmarks.suite import Split, Suite
+from forgetting.core.declaration import Balance, Declaration, Headline
 from forgetting.core.errors import DataError, RecipeError, nearest
 from forgetting.core.example import Example, Role
 from forgetting.core.measure import Measure
@@ -36,6 +38,21 @@ QUESTIONS, QUESTIONS_FAST = 300, 100
 ANSWER_TOKENS = 160
 """TOFU stops at 200 tokens of question and answer together; questions have up to about 40."""
 READINGS: tuple[Reading, ...] = ("mean_loss", "mean_probability")
+TOFU_DECLARED = Declaration(
+    headline=Headline(
+        forgotten=("forget/probability", "forget/rouge_l_recall"),
+        forgotten_too=(("forget/rouge_l_recall",),),
+        quality=("forget/forget_quality", "forget/forget_quality_mean_probability"),
+        kept=("retain/probability", "retain/rouge_l_recall"),
+        kept_too=(("retain/rouge_l_recall",),),
+        overall=("all/model_utility", "all/model_utility_mean_probability"),
+    ),
+    balance=Balance(forget="forget/probability", retain="retain/probability", utility="all/model_utility"),
+    alarm=("retain/probability",),
+    forget_splits=("forget",),
+    retain_splits=("retain",),
+)
+"""What counts among `tofu_metrics`."""
 
 
 def tofu_suite(split: str = "forget10", folder: Path | None = None, *, fast: bool = False) -> Suite:
@@ -83,9 +100,11 @@ def tofu_suite(split: str = "forget10", folder: Path | None = None, *, fast: boo
         ),
         metrics=tofu_metrics(),
         data={role: _examples(names, folder) for role, names in trained.items()},
+        declares=TOFU_DECLARED,
     )
 
 
+@register_suite("tofu")
 def tofu_variant(variant: str, fast: bool) -> Suite:
     """Questions about 200 invented authors, some to be forgotten: tofu:forget10, or local tofu:forget10@FOLDER."""
     split, at, folder = variant.partition("@")

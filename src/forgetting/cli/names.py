@@ -1,9 +1,11 @@
-"""Commands that say what there is: methods, transforms, recipes, suites, attacks, analyses."""
+"""Commands that list what there is by name: each kind of registered function, and recipes."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -11,42 +13,71 @@ from forgetting.cli.app import Json, app
 from forgetting.cli.printing import print_summaries, print_table
 
 if TYPE_CHECKING:
-    from forgetting.core.registry import Registry
+    from forgetting.core.registry import Entry
 
 
-@app.command()
-def methods(as_json: Json = False) -> None:
-    """List the methods, their parameters and defaults, and the package that each comes from."""
-    from forgetting.objectives.methods import METHODS
+@dataclass(frozen=True)
+class Kind:
+    """A kind of registered functions: where its registry is, and the command's help."""
 
-    found = METHODS.entries()
-    parameters = {m.name: {k: p.default for k, p in m.parameters.items()} for m in found}
-    for broken in METHODS.broken():
+    registry: str
+    help: str
+    parameters: bool = True
+    """Whether a recipe sets the functions' parameters."""
+
+
+KINDS = {
+    "methods": Kind("objectives.methods:METHODS", "List the methods that a stage may train with."),
+    "metrics": Kind("metrics.registry:METRICS", "List the metrics that a recipe may ask for."),
+    "suites": Kind("benchmarks.registry:SUITES", "List the suites that models can be measured on.", parameters=False),
+    "initialisations": Kind("training.initialisations:INITIALISATIONS", "List the ways a LoRA adapter may start."),
+    "gradient-rules": Kind(
+        "objectives.gradient_rules:GRADIENT_RULES", "List how the gradients of several roles become one."
+    ),
+    "transforms": Kind("models.transforms:TRANSFORMS", "List the changes of weights that need no training."),
+    "attacks": Kind("audits:ATTACKS", "List the attacks of `forget audit`."),
+    "analyses": Kind("analysis:ANALYSES", "List the analyses of `forget analyse`."),
+}
+"""By the command's name. A new kind is one line here."""
+
+
+def list_kind(kind: Kind, as_json: bool) -> None:
+    """Prints every function of a kind: what it does, its parameters and defaults, and the package it comes from."""
+    module, _, name = kind.registry.partition(":")
+    registry = getattr(import_module(f"forgetting.{module}"), name)
+    entries = registry.entries()
+    for broken in registry.broken():
         typer.echo(f"warning: {broken}", err=True)
+    parameters = {e.name: _plain(e) if kind.parameters else {} for e in entries}
     if as_json:
         rows = [
-            {
-                "name": m.name,
-                "summary": m.summary,
-                "parameters": parameters[m.name],
-                "adapter": m.settings.get("adapter", {}),
-                "source": m.source,
-            }
-            for m in found
+            {"name": e.name, "summary": e.summary, "parameters": parameters[e.name], **e.settings}
+            | {"source": e.source}
+            for e in entries
         ]
         print(json.dumps(rows, default=str))
         return
-    settings = {name: " ".join(f"{k}={v}" for k, v in keys.items()) for name, keys in parameters.items()}
-    listed = [[m.name, m.summary, settings[m.name], m.source] for m in found]
-    print_table(["method", "what it does", "parameters", "from"], listed)
+    said = {name: " ".join(f"{k}={v}" for k, v in own.items()) for name, own in parameters.items()}
+    listed = [[e.name, e.summary, said[e.name], e.source] for e in entries]
+    print_table([registry.noun, "what it does", "parameters", "from"], listed)
 
 
-@app.command()
-def transforms(as_json: Json = False) -> None:
-    """List the transforms of a recipe's stages, their parameters and defaults."""
-    from forgetting.models.transforms import TRANSFORMS
+def _plain(entry: Entry[Any]) -> dict[str, Any]:
+    """Its parameters with their defaults; one without must be given."""
+    return {name: entry.defaults.get(name, "(required)") for name in entry.parameters}
 
-    _print_registry(TRANSFORMS, as_json)
+
+def _add(name: str, kind: Kind) -> None:
+    def command(as_json: Json = False) -> None:
+        list_kind(kind, as_json)
+
+    app.command(name, help=f"{kind.help[:-1]}: what each does, its parameters and defaults, and where it comes from.")(
+        command
+    )
+
+
+for _name, _kind in KINDS.items():
+    _add(_name, _kind)
 
 
 @app.command()
@@ -55,51 +86,3 @@ def recipes(as_json: Json = False) -> None:
     from forgetting.recipe import recipe_names, recipe_summary
 
     print_summaries("recipe", {name: recipe_summary(name) for name in recipe_names()}, as_json)
-
-
-@app.command()
-def suites(as_json: Json = False) -> None:
-    """List the suites that models can be measured on."""
-    from forgetting.benchmarks.registry import suites
-
-    print_summaries("suite", suites(), as_json)
-
-
-@app.command()
-def gradient_rules(as_json: Json = False) -> None:
-    """List the gradient rules that a stage may name (`gradients: rectified`), their parameters and defaults."""
-    from forgetting.objectives.gradient_rules import GRADIENT_RULES
-
-    _print_registry(GRADIENT_RULES, as_json)
-
-
-@app.command()
-def attacks(as_json: Json = False) -> None:
-    """List the attacks of `forget audit`, their parameters and defaults."""
-    from forgetting.audits import ATTACKS
-
-    _print_registry(ATTACKS, as_json)
-
-
-@app.command()
-def analyses(as_json: Json = False) -> None:
-    """List the analyses of `forget analyse`, their parameters and defaults."""
-    from forgetting.analysis import ANALYSES
-
-    _print_registry(ANALYSES, as_json)
-
-
-def _print_registry(registry: Registry, as_json: bool) -> None:
-    found = registry.entries()
-    for broken in registry.broken():
-        typer.echo(f"warning: {broken}", err=True)
-    parameters = {e.name: {k: p.default for k, p in e.parameters.items()} for e in found}
-    if as_json:
-        rows = [
-            {"name": e.name, "summary": e.summary, "parameters": parameters[e.name], "source": e.source} for e in found
-        ]
-        print(json.dumps(rows, default=str))
-        return
-    words = {name: " ".join(f"{k}={v}" for k, v in keys.items()) for name, keys in parameters.items()}
-    listed = [[e.name, e.summary, words[e.name], e.source] for e in found]
-    print_table([registry.noun, "what it does", "parameters", "from"], listed)

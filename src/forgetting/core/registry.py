@@ -7,10 +7,15 @@ package decorates its function too and names it in the entry-point group `forget
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+import typing
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 
 from forgetting.core.errors import RecipeError, nearest
 
@@ -38,6 +43,19 @@ class Entry(Generic[T]):
         """What a recipe may set."""
         return dict(inspect.signature(self.build).parameters)
 
+    @property
+    def types(self) -> Mapping[str, Any]:
+        """The type of each parameter that has one; none where another package's cannot be resolved."""
+        try:
+            return typing.get_type_hints(self.build, include_extras=True)
+        except (NameError, TypeError):
+            return {}
+
+    @property
+    def defaults(self) -> dict[str, Any]:
+        """The parameters that need not be set, with their defaults."""
+        return {k: p.default for k, p in self.parameters.items() if p.default is not inspect.Parameter.empty}
+
 
 class Registry(Generic[T]):
     """The functions of one kind, by name.
@@ -46,10 +64,12 @@ class Registry(Generic[T]):
         kind: the plural, which is also the entry-point group's: `methods` for `forgetting.methods`.
         noun: the singular, for messages.
         gives: what a registered function is, for the message about a plug-in that is none.
+        modules: the package's own modules that register something; they are imported at the first look.
+        typed: whether `build` checks values against the types of the function's parameters.
     """
 
-    def __init__(self, kind: str, noun: str, gives: str) -> None:
-        self.kind, self.noun, self.gives = kind, noun, gives
+    def __init__(self, kind: str, noun: str, gives: str, *, modules: Sequence[str] = (), typed: bool = False) -> None:
+        self.kind, self.noun, self.gives, self.modules, self.typed = kind, noun, gives, modules, typed
         self._entries: dict[str, Entry[T]] = {}
         self._broken: dict[str, str] = {}
         self._loaded = False
@@ -114,19 +134,35 @@ class Registry(Generic[T]):
         Raises:
             RecipeError: unknown name, or a parameter that it does not take (the nearest is given) or refuses.
         """
-        entry, given = self.get(name), parameters or {}
+        entry, given = self.get(name), dict(parameters or {})
         for key in given:
             if key not in entry.parameters:
                 raise RecipeError(f"{self.noun} '{name}' has no parameter '{key}'; {nearest(key, entry.parameters)}")
+        if self.typed:
+            given = {key: self._checked(entry, key, value) for key, value in given.items()}
         try:
             return entry.build(**given)
         except (TypeError, ValueError) as error:
             raise RecipeError(f"{self.noun} '{name}': {error}") from error
 
+    def _checked(self, entry: Entry[T], key: str, value: Any) -> Any:
+        """The value as the parameter's type; as it is where the parameter has none that can be checked."""
+        try:
+            adapter = TypeAdapter(entry.types.get(key, Any))
+        except (PydanticSchemaGenerationError, PydanticUserError):
+            return value
+        try:
+            return adapter.validate_python(value)
+        except ValidationError as error:
+            wrong = "; or ".join(dict.fromkeys(e["msg"].lower() for e in error.errors()))
+            raise RecipeError(f"{self.noun} '{entry.name}': {key} is {value!r}: {wrong}") from error
+
     def _load_plugins(self) -> None:
         if self._loaded:
             return
         self._loaded = True
+        for module in self.modules:
+            import_module(module)
         for entry in entry_points(group=self.group):
             try:
                 loaded = entry.load()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -54,6 +54,23 @@ def collate(rows: Rows, *, pad_id: int, packed: bool = False) -> Batch:
         roles=spans,
         position_ids_BT=torch.from_numpy(positions) if packed else None,
     )
+
+
+BATCH_TOKENS = 256
+"""Padded tokens of one batch of `batches_by_length`: enough where every example is differentiated by itself."""
+
+
+def batches_by_length(
+    members: Sequence[Encoded], role: str, pad_id: int, *, tokens: int = BATCH_TOKENS
+) -> Iterator[Batch]:
+    """Every example once, one per row, rows of similar length together: `tokens` padded tokens, or a single row."""
+    rows: list[tuple[int, Encoded]] = []
+    for row in sorted(enumerate(members), key=lambda row: len(row[1].ids)):
+        if rows and (len(rows) + 1) * len(row[1].ids) > tokens:
+            yield collate({role: rows}, pad_id=pad_id)
+            rows = []
+        rows.append(row)
+    yield collate({role: rows}, pad_id=pad_id)
 
 
 def packed_tokens(lengths: Sequence[Sequence[int]]) -> int:

@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from forgetting.benchmarks.registry import MODELS
+from forgetting.benchmarks.registry import suite_model
 from forgetting.core.digest import examples_digest
 from forgetting.core.errors import DataError, RecipeError, RunError
 from forgetting.core.example import Example
@@ -108,7 +108,7 @@ def derive(
     examples = load_examples(source)
     _check_texts(examples)
     openings = OPENINGS if wanted.prompts is None else openings_of(load_examples(source_of(wanted.prompts)))
-    loaded = load_model(MODELS.get(model, model), dtype=dtype, device=device_named(device))
+    loaded = load_model(suite_model(model), dtype=dtype, device=device_named(device))
     writer = Writer(loaded, wanted.tokens, wanted.seed)
     pieces = in_pieces(examples, loaded.tokenizer, writer.room)
     made: dict[str, Kept] = {}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from scipy.stats import hmean
 
+from forgetting.core.declaration import Balance
 from forgetting.core.measure import Measure
 from forgetting.metrics.utility import ALL
 
@@ -27,9 +28,7 @@ def balance(
     before: Sequence[Measure],
     oracle: Sequence[Measure] | None = None,
     *,
-    forget: str = "forget/probability",
-    retain: str = "retain/probability",
-    utility: str = "utility/exact_match",
+    of: Balance | None,
 ) -> Measure:
     """`all/balance`: the harmonic mean of what was forgotten and what was kept, each from 0 to 1.
 
@@ -37,26 +36,32 @@ def balance(
         kept      = min(1, now / before)                     of `retain`, and of `utility`
 
     So the oracle itself has 1, the untouched model 0, and going as far below the oracle as the model was above it is 0
-    again. Without an oracle (or without its measure) the goal is 0, and forgetting too much is not seen. A `retain` or
-    `utility` that is absent on either side, or was not above 0 before, is left out. The meaning says which parts were
-    used and what the goal was. There is no value if `forget` is absent, or if the model before was at the goal already.
+    again. Without an oracle (or without its measure) the goal is 0, and forgetting too much goes unseen. A `retain` or
+    `utility` that is not declared, absent on either side, or was not above 0 before, is left out. The meaning says
+    which parts were used and what the goal was. There is no value if `forget` is absent, if the model before was at the
+    goal already, or if nothing is declared.
 
     Args:
         now: measures of the checkpoint.
         before: measures of the model before the stage.
         oracle: measures of a model that never saw the forget set.
-        forget: key (`split/name`) of a value that is high where the forget set is known.
-        retain: key of a value, at least 0, that is high where retained knowledge is kept.
-        utility: the same for general ability.
+        of: what the suite declares: the keys (`split/name`) of a value `forget` that is high where the forget set is
+            known, of a value `retain`, at least 0, that is high where retained knowledge is kept, and of the same for
+            general ability, `utility`.
     """
     after, start, goal = (_by_key(measures) for measures in (now, before, oracle or ()))
-    forgotten = _forgotten(after.get(forget), start.get(forget), goal.get(forget), forget)
-    if isinstance(forgotten, str):
+    if of is None:
+        forgotten: _Share | str = "no suite declares measures to compare checkpoints by"
+    else:
+        forgotten = _forgotten(after.get(of.forget), start.get(of.forget), goal.get(of.forget), of.forget)
+    if of is None or isinstance(forgotten, str):
         meaning = "Balance of forgetting and keeping, from 0 to 1."
-        return Measure(name=NAME, split=ALL, value=None, count=0, direction="up", meaning=meaning, reason=forgotten)
-    kept = [_kept(after.get(key), start.get(key), key) for key in (retain, utility)]
+        reason = str(forgotten)
+        return Measure(name=NAME, split=ALL, value=None, count=0, direction="up", meaning=meaning, reason=reason)
+    keys = [key for key in (of.retain, of.utility) if key]
+    kept = [_kept(after.get(key), start.get(key), key) for key in keys]
     shares = [forgotten, *(share for share in kept if share)]
-    missing = [key for key, share in zip((retain, utility), kept, strict=True) if not share]
+    missing = [key for key, share in zip(keys, kept, strict=True) if not share]
     meaning = f"Balance, from 0 to 1: harmonic mean of {'; '.join(share.words for share in shares)}."
     if missing:
         meaning += f" Not used, since absent or 0 before: {', '.join(missing)}."

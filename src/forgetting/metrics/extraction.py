@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from forgetting.core.declaration import Balance, Declaration, Extraction, Headline
 from forgetting.core.errors import DataError
 from forgetting.core.measure import Direction, Measure
 from forgetting.core.record import Record
@@ -96,6 +97,27 @@ def extraction_metrics(
     if retain:
         metrics += [mean(probability, retain, "up"), perplexity(retain, "down")]
     return tuple(metrics)
+
+
+def extraction_declaration(
+    forget: str = "forget", unseen: str | None = "unseen", retain: str | None = "retain", n: int = 10
+) -> Declaration:
+    """What counts among `extraction_metrics`; without unseen text there is nothing for a stop rule to compare."""
+    el = f"{forget}/{extraction_likelihood(n).name}"
+    return Declaration(
+        headline=Headline(
+            forgotten=(f"{forget}/{probability.name}",),
+            forgotten_too=((el,), (f"{forget}/{memorization_accuracy.name}",)),
+            one=(el,),
+            kept=(f"{retain}/{probability.name}",) if retain else (),
+            kept_too=((f"{retain}/perplexity",),) if retain else (),
+        ),
+        balance=Balance(forget=f"{forget}/{probability.name}", retain=f"{retain}/{probability.name}" if retain else ""),
+        alarm=(f"{retain}/{probability.name}",) if retain else (),
+        extraction=Extraction(forget=forget, unseen=unseen, n=n) if unseen else None,
+        forget_splits=(forget,),
+        retain_splits=(retain,) if retain else (),
+    )
 
 
 @dataclass(frozen=True, slots=True)

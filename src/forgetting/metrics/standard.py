@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from forgetting.core.declaration import Balance, Declaration, Headline
 from forgetting.metrics.breakdown import by_kind, by_popularity
 from forgetting.metrics.forget_quality import forget_quality
 from forgetting.metrics.likelihood import probability
@@ -44,6 +45,47 @@ def standard_metrics(
     if kept_splits:
         metrics.append(_utility(kept_splits))
     return tuple(metrics)
+
+
+KNOWING = ("probability", "exact_match", "rouge_l_recall")
+"""Measures that are higher the more a model knows. Probability comes first: it never saturates at 0, so that
+over-forgetting shows in it."""
+_MATCHING = ("exact_match", "rouge_l_recall")
+
+
+def standard_declaration(
+    forget: Sequence[str] = ("forget",), retain: Sequence[str] = ("retain",), utility: Sequence[str] = ("utility",)
+) -> Declaration:
+    """What counts among `standard_metrics` of the same splits.
+
+    The first split of each kind is in front; further forget splits ask for the same facts in another form.
+    """
+    kept = [*retain, *utility]
+    overall = ("all/model_utility",) if kept else ()
+    able = keys_of(utility[0], (*_MATCHING, "probability")) if utility else ()
+    headline = Headline(
+        forgotten=keys_of(forget[0], KNOWING) if forget else (),
+        forgotten_too=(keys_of(forget[0], _MATCHING),) if forget else (),
+        quality=(f"{forget[0]}/forget_quality",) if forget else (),
+        forms=tuple(keys_of(split, KNOWING) for split in forget[1:]),
+        kept=keys_of(retain[0], KNOWING) if retain else (),
+        kept_too=(keys_of(retain[0], _MATCHING),) if retain else (),
+        utility=able,
+        overall=overall,
+    )
+    rest = {"retain": f"{retain[0]}/probability" if retain else "", "utility": next(iter((*able, *overall)), "")}
+    return Declaration(
+        headline=headline,
+        balance=Balance(forget=f"{forget[0]}/probability", **rest) if forget else None,
+        alarm=tuple(f"{split}/probability" for split in (*retain[:1], *utility[:1])),
+        forget_splits=tuple(forget),
+        retain_splits=tuple(retain),
+    )
+
+
+def keys_of(split: str, names: Sequence[str]) -> tuple[str, ...]:
+    """The keys of these measures of one split."""
+    return tuple(f"{split}/{name}" for name in names)
 
 
 def _utility(splits: Sequence[str]) -> Metric:

@@ -1,5 +1,6 @@
 """What a user writes: a recipe, typed and validated, YAML ⇄ objects."""
 
+from forgetting.recipe.metric import AskedMetric
 from forgetting.recipe.reading import BUILT_IN, load_recipe, recipe_from, recipe_names, recipe_summary, selection_from
 from forgetting.recipe.stage import Adapter, Sources, Stage
 from forgetting.recipe.values import Label, Recipe
@@ -7,6 +8,7 @@ from forgetting.recipe.values import Label, Recipe
 __all__ = [
     "BUILT_IN",
     "Adapter",
+    "AskedMetric",
     "Label",
     "Recipe",
     "Sources",

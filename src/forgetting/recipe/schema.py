@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import typing
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +11,8 @@ from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 
 from forgetting.core.example import Role
 from forgetting.core.registry import Entry, Registry
+from forgetting.metrics.registry import METRICS
+from forgetting.models.adapters import INITIALISATIONS
 from forgetting.models.transforms import TRANSFORMS
 from forgetting.objectives.gradient_rules import GRADIENT_RULES
 from forgetting.objectives.methods import METHODS
@@ -55,9 +56,15 @@ def recipe_schema() -> dict[str, Any]:
         {"required": ["method"], "not": {"required": ["transform"]}},
         {"required": ["transform"], "propertyNames": {"enum": [*TRANSFORM_KEYS]}},
     ]
+    adapter = defs["Adapter"]["properties"]
+    adapter["init"] |= {"anyOf": _entries(INITIALISATIONS)}
+    for key in ("type", "additionalProperties"):
+        adapter["init"].pop(key, None)
+    adapter |= _keys_of_initialisations()
     for place in (properties, stage):
         place["data"] |= {"propertyNames": {"enum": [*Role]}, "additionalProperties": _sources()}
     properties["evaluate"]["anyOf"].insert(0, {"type": "string"})
+    properties["metrics"]["items"] = {"anyOf": _entries(METRICS, _asked_keys(defs))}
     schema["required"] = ["stages"]  # the model may be given on the command line
     _write_durations(schema)
     return {"$schema": DIALECT, **schema, "title": "A recipe of forgetting"}
@@ -87,26 +94,35 @@ def _entries(registry: Registry[Any], also: Mapping[str, Any] | None = None) -> 
 
 
 def _entry(entry: Entry[Any], also: Mapping[str, Any]) -> dict[str, Any]:
-    hints = _hints(entry)
-    parameters = {
-        name: {**_of_type(name, hints.get(name)), **_default(parameter)} for name, parameter in entry.parameters.items()
-    }
+    required = [n for n, p in entry.parameters.items() if p.default is inspect.Parameter.empty]
     return {
         "type": "object",
         "title": entry.name,
         "description": entry.summary,
-        "properties": {"name": {"const": entry.name}, **parameters, **also},
-        "required": ["name", *(n for n, p in entry.parameters.items() if p.default is inspect.Parameter.empty)],
+        "properties": {"name": {"const": entry.name}, **_parameters(entry), **also},
+        "required": ["name", *required],
         "additionalProperties": False,
     }
 
 
-def _hints(entry: Entry[Any]) -> Mapping[str, Any]:
-    """The types of the parameters; none where another package's cannot be found out."""
-    try:
-        return typing.get_type_hints(entry.build)
-    except (NameError, TypeError):
-        return {}
+def _parameters(entry: Entry[Any]) -> dict[str, Any]:
+    types = entry.types
+    return {name: {**_of_type(name, types.get(name)), **_default(p)} for name, p in entry.parameters.items()}
+
+
+def _asked_keys(defs: dict[str, Any]) -> dict[str, Any]:
+    """The keys of a metric in a recipe that are no parameters of it."""
+    own = defs["AskedMetric"]["properties"]
+    return {key: own[key] for key in ("splits", "direction")}
+
+
+def _keys_of_initialisations() -> dict[str, Any]:
+    """The keys of an adapter that stand for parameters of its initialisation."""
+    return {
+        key: _parameters(entry)[parameter]
+        for entry in INITIALISATIONS.entries()
+        for key, parameter in entry.settings.get("keys", {}).items()
+    }
 
 
 def _of_type(name: str, hint: Any) -> dict[str, Any]:

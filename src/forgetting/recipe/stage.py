@@ -18,12 +18,14 @@ from pydantic import (
 from forgetting.core.errors import RecipeError
 from forgetting.core.example import Role
 from forgetting.data.source import Source
-from forgetting.models.adapters.spec import AdapterSpec, Drawing, Epsilon, Init, Kind
+from forgetting.models.adapters import AdapterSpec, Initialisation
+from forgetting.models.adapters.spec import Drawing, Kind
 from forgetting.models.transforms import Transform, build_transform
 from forgetting.objectives.gradient_rules import build_gradient_rule
 from forgetting.objectives.methods import METHODS, build_method
 from forgetting.objectives.objective import Objective
 from forgetting.token_selection.selection import Selection
+from forgetting.training.initialisations import INITIALISATIONS, build_initialisation
 from forgetting.training.settings import Optimisation
 
 
@@ -57,12 +59,11 @@ class Adapter(BaseModel):
     alpha: float | None = Field(None, gt=0, description="The update is scaled by alpha / rank; default 2 × rank.")
     dropout: float = Field(0.0, ge=0, lt=1)
     targets: str | list[str] = Field("all", description="all, qv, qkvo, ffn, qvffn, or names of modules.")
-    init: Init = "default"
-    epsilon: Epsilon = Field("relative", description="FILA's ε: see docs/decisions.md.")
-    drawing: Drawing = Field("without_replacement", description="How CURLoRA draws columns and rows.")
-    importance_examples: int | None = Field(
-        None, gt=0, description="Examples per role that FILA's importance is taken of."
+    init: Named = Field(
+        {"name": "default"},
+        description="How LoRA starts: a name, or {name: …, with its parameters}.",
     )
+    drawing: Drawing = Field("without_replacement", description="How CURLoRA draws columns and rows.")
 
     @property
     def spec(self) -> AdapterSpec:
@@ -71,24 +72,59 @@ class Adapter(BaseModel):
         Raises:
             RecipeError: a value that has no meaning beside the others.
         """
-        values = self.model_dump(exclude={"importance_examples"})
+        values = self.model_dump(exclude={"init"})
         targets = values.pop("targets")
-        return AdapterSpec(**values, targets=targets if isinstance(targets, str) else tuple(targets))
+        named = targets if isinstance(targets, str) else tuple(targets)
+        return AdapterSpec(**values, init=self.initialisation, targets=named)
 
     @property
-    def starts_by_fila(self) -> bool:
-        """Whether it is initialised by FILA; full tuning has nothing to initialise."""
-        return self.kind != "full" and self.init == "fila"
+    def initialisation(self) -> Initialisation:
+        """How it starts; full tuning has nothing to initialise.
+
+        Raises:
+            RecipeError: an unknown initialisation, or a parameter that it does not take or refuses.
+        """
+        found = build_initialisation(self.init["name"], {k: v for k, v in self.init.items() if k != "name"})
+        return Initialisation() if self.kind == "full" else found
+
+    @property
+    def title(self) -> str:
+        """How reports name the start; empty where A is random and B zero."""
+        started = type(self.initialisation) is not Initialisation
+        return str(INITIALISATIONS.get(self.init["name"]).settings.get("title", self.init["name"])) if started else ""
 
     @model_validator(mode="before")
     @classmethod
     def _lora_by_its_keys(cls, value: Any) -> Any:
-        return {"kind": "lora", **value} if isinstance(value, Mapping) and value else value
+        if not isinstance(value, Mapping) or not value:
+            return value
+        return with_init({"kind": "lora", **value})
 
     @model_validator(mode="after")
     def _has_a_meaning(self) -> Self:
         _ = self.spec
         return self
+
+
+def with_init(adapter: Mapping[str, Any]) -> dict[str, Any]:
+    """The adapter's values with `init` in full: keys that stand for its parameters in it, and every default.
+
+    A key that stands for a parameter of another initialisation has no meaning and is left out.
+    """
+    values = dict(adapter)
+    init = values.get("init", "default")
+    init = {"name": init} if isinstance(init, str) else init
+    if not isinstance(init, Mapping) or not isinstance(init.get("name"), str):
+        raise ValueError("init: give its name: {name: default}")
+    given = dict(init)
+    for entry in INITIALISATIONS.entries():
+        for key, parameter in entry.settings.get("keys", {}).items():
+            if key in values:
+                value = values.pop(key)
+                if entry.name == given["name"]:
+                    given[parameter] = value
+    defaults = INITIALISATIONS.get(given["name"]).defaults
+    return {**values, "init": {"name": given.pop("name"), **defaults, **given}}
 
 
 class Stage(Optimisation):
@@ -231,11 +267,10 @@ class Stage(Optimisation):
 
     @property
     def roles(self) -> tuple[str, ...]:
-        """The roles whose data it reads: FILA weighs forget against retain even where no term does."""
+        """The roles whose data it reads: those of its terms and of the adapter's initialisation."""
         if not self.trains:
             return self.transformation().roles
-        fila = (Role.FORGET, Role.RETAIN) if self.adapter_or_full.starts_by_fila else ()
-        return tuple(dict.fromkeys((*self.objective().roles, *fila)))
+        return tuple(dict.fromkeys((*self.objective().roles, *self.adapter_or_full.initialisation.roles)))
 
     def objective(self) -> Objective:
         """The objective of a stage that trains, built anew at every call: terms and gradient rule may carry state."""

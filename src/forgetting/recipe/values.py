@@ -27,6 +27,7 @@ from forgetting.data.encode import Formatting
 from forgetting.data.source import Source
 from forgetting.recipe.changes import changed, unshared
 from forgetting.recipe.errors import one_line
+from forgetting.recipe.metric import AskedMetric
 from forgetting.recipe.stage import NAME, Sources, Stage
 
 
@@ -75,6 +76,11 @@ class Recipe(BaseModel):
         default_factory=list,
         description="Suites, or suites by a label that goes before their splits' names; a stage's name as label "
         "makes a suite that stage's own. Default: the run's own data.",
+    )
+    metrics: list[AskedMetric] = Field(
+        default_factory=list,
+        description="Metrics beside those of the suites, on all their splits or on those named: a name, or "
+        "{name: …, splits: […], direction: up, parameter: …}.",
     )
     max_new_tokens: int | None = Field(
         None,

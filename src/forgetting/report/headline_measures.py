@@ -1,103 +1,70 @@
-"""Which measures stand in front: one for forgetting, one for what is kept, one for utility, and their company."""
+"""Which measures stand in front: what the runs' suites declare, one for forgetting, one for what is kept, and so on."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import fields, replace
 
+from forgetting.core.declaration import Headline
 from forgetting.core.measure import Measure
-from forgetting.runs.results import Evaluation, Results
+from forgetting.runs.results import Results
 
-_KNOWING = ("probability", "exact_match", "rouge_l_recall")
-"""Names of measures that are higher the more a model knows, in order of preference for the figure: probability never
-saturates at 0, so over-forgetting shows in it."""
-_MATCHING = ("exact_match", "rouge_l_recall")
-_EXTRACTION = re.compile(r"forget/(el_\d+|memorization_accuracy)")
-"""LoKU's two; they stand in front where passages are to be forgotten."""
 _COLUMNS = 8
 
 
 def forgetting_key(runs: Sequence[Results]) -> str | None:
     """The measure of how much of the forget set is left."""
-    return _first(runs, _labelled(runs, "forget"), _KNOWING)
+    return _valued(runs, _headline(runs).forgotten)
 
 
 def retention_key(runs: Sequence[Results]) -> str | None:
     """The measure of how much of the retain set is left."""
-    return _first(runs, _labelled(runs, "retain"), _KNOWING)
+    return _valued(runs, _headline(runs).kept)
 
 
 def learning_key(runs: Sequence[Results]) -> str | None:
     """Where a run also trains on data of its own: how well held-out data are known."""
-    return _first([run for run in runs if run.trains], ("holdout",), _KNOWING)
+    return _valued(runs, _headline(runs).learned)
 
 
 def utility_key(runs: Sequence[Results]) -> str | None:
-    """The measure of what else the model can do: of the utility split if there is one, since model utility counts the
-    retain set too."""
-    return _first(runs, ("utility",), (*_MATCHING, "probability")) or model_utility_key(runs)
+    """The measure of what else the model can do; where none is declared, of everything that should stay."""
+    return _valued(runs, _headline(runs).utility) or overall_key(runs)
 
 
-def model_utility_key(runs: Sequence[Results]) -> str | None:
-    """Model utility: the harmonic mean of everything that should stay."""
-    return _first(runs, ("all",), ("model_utility", "model_utility_mean_probability"))
+def overall_key(runs: Sequence[Results]) -> str | None:
+    """The measure of everything that should stay, in one number."""
+    return _valued(runs, _headline(runs).overall)
 
 
 def quality_key(runs: Sequence[Results]) -> str | None:
     """Forget quality: the p-value of a test against the oracle."""
-    return _first(runs, ("forget",), ("forget_quality", "forget_quality_mean_probability"))
+    return _valued(runs, _headline(runs).quality)
 
 
 def score_key(runs: Sequence[Results]) -> str | None:
     """The one number for a run: balance, or model utility where more runs have that."""
-    keys = [key for key in ("all/balance", model_utility_key(runs)) if key]
+    keys = [key for key in ("all/balance", overall_key(runs)) if key]
     counts = {key: sum(_has_value([replace(run, evaluations=run.afters[-1:])], key) for run in runs) for key in keys}
     return max(keys, key=lambda key: counts[key]) if any(counts.values()) else None
 
 
 def other_forms_keys(runs: Sequence[Results]) -> list[str]:
-    """The forget facts asked for in another form (`forget_narrative`, …): one measure per such split."""
-    splits = dict.fromkeys(m.split for m in _measures(runs) if m.split.startswith("forget") and m.split != "forget")
-    return [key for split in splits if (key := _first(runs, (split,), _KNOWING))]
-
-
-def extraction_keys(runs: Sequence[Results]) -> list[str]:
-    """How much of the forget passages can be drawn out: EL_n and MA."""
-    return list(dict.fromkeys(m.key for m in _measures(runs) if _EXTRACTION.fullmatch(m.key)))
-
-
-def stage_keys(runs: Sequence[Results]) -> list[str]:
-    """Of stages that forget sets of their own, one measure of each set (`task1-forget/el_10`)."""
-    stages = dict.fromkeys(stage.name for run in runs for stage in run.stages)
-    keys = list(dict.fromkeys(m.key for m in _measures(runs)))
-    names = [key.split("/")[1] for key in extraction_keys(runs)] or [
-        name for name in dict.fromkeys(key.split("/")[1] for key in keys) if re.fullmatch(r"el_\d+", name)
-    ]
-    return [key for stage in stages if (key := _first(runs, (f"{stage}-forget",), (*names[:1], *_KNOWING)))]
+    """The forget facts asked for in another form: one measure per form."""
+    return [key for form in _headline(runs).forms if (key := _valued(runs, form))]
 
 
 def headline_keys(runs: Sequence[Results]) -> list[str]:
-    """The columns of the main table, at most eight; for an unknown suite those over several splits, then its first.
+    """The columns of the main table: at most eight, then the metrics that recipes ask for themselves.
 
-    What no run could measure is no column: the page lists it with its reason at the end.
+    Where nothing is declared: measures over several splits, then the first others. What no run could measure is no
+    column: the page lists it with its reason at the end.
     """
-    keys = [
-        forgetting_key(runs),
-        _first(runs, ("forget",), _MATCHING),
-        *extraction_keys(runs),
-        quality_key(runs),
-        *stage_keys(runs),
-        *other_forms_keys(runs)[:1],
-        retention_key(runs),
-        _first(runs, ("retain",), (*_MATCHING, "perplexity")),
-        learning_key(runs),
-        utility_key(runs),
-        model_utility_key(runs),
-    ]
+    keys = [_valued(runs, column) for column in _headline(runs).columns]
     found = list(dict.fromkeys(key for key in keys if key and _has_value(runs, key)))
     every = sorted(dict.fromkeys(m.key for m in _measures(runs)), key=lambda key: not key.startswith("all/"))
-    return (found or every)[:_COLUMNS]
+    asked = dict.fromkeys(key for run in runs for key in run.declared.asked if _has_value(runs, key))
+    return list(dict.fromkeys([*(found or every)[:_COLUMNS], *asked]))
 
 
 def sample(runs: Sequence[Results], key: str) -> Measure | None:
@@ -118,14 +85,14 @@ def all_keys(runs: Sequence[Results]) -> list[str]:
     return sorted(keys, key=lambda key: splits.index(key.split("/")[0]))
 
 
-def _labelled(runs: Sequence[Results], split: str) -> list[str]:
-    """The split, or where suites carry the names of stages that of the last stage: `forget`, `two-forget`, …"""
-    stages = dict.fromkeys(stage.name for run in runs for stage in reversed(run.stages))
-    return [split, *(f"{stage}-{split}" for stage in stages)]
+def _headline(runs: Sequence[Results]) -> Headline:
+    """What the runs declare together: alternatives and columns of each, in the order of the runs."""
+    declared = [run.declared.headline for run in runs]
 
+    def of(name: str) -> tuple:
+        return tuple(dict.fromkeys(item for headline in declared for item in getattr(headline, name)))
 
-def _first(runs: Sequence[Results], splits: Iterable[str], names: Iterable[str]) -> str | None:
-    return _valued(runs, [f"{split}/{name}" for split in splits for name in names])
+    return Headline(**{f.name: of(f.name) for f in fields(Headline)})
 
 
 def _valued(runs: Sequence[Results], keys: Sequence[str]) -> str | None:
@@ -138,7 +105,7 @@ def _valued(runs: Sequence[Results], keys: Sequence[str]) -> str | None:
 
 
 def _measures(runs: Sequence[Results]) -> list[Measure]:
-    """Of the end of each run first, so that a measure of the start alone does not stand in front."""
-    ends: list[Evaluation | None] = [e for run in runs for e in (run.after, run.before, run.oracle_evaluation)]
+    """Of the end of every run first, so that a measure of the start alone does not stand in front."""
+    ends = [e for run in runs for e in (run.after, run.before, run.oracle_evaluation)]
     ways = [e for run in runs for e in run.evaluations]
     return [m for evaluation in [*ends, *ways] if evaluation for m in evaluation.measures]

@@ -11,9 +11,11 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from forgetting.core.declaration import Declaration
 from forgetting.core.errors import RunError
 from forgetting.core.measure import Measure
 from forgetting.core.record import Record, read_records
+from forgetting.runs.undeclared import guessed
 
 FORMAT = 1
 """Of results.json and sweep.json: a file of another format is not read."""
@@ -121,6 +123,8 @@ class Results:
     model: str = ""
     oracle: str | None = None
     suite: str = ""
+    declaration: Declaration | None = None
+    """What the suites declared to count; None in files that are older than declarations."""
     redacted: bool = False
     """Whether keyed hashes stand in its files instead of texts."""
     purged: str = ""
@@ -150,6 +154,20 @@ class Results:
             raise RunError(f"{folder}: no results.json in it; the run has not finished, start it again to go on")
         results = read_results(_RESULTS, file)
         return replace(results, evaluations=tuple(_finite(e) for e in results.evaluations))
+
+    @property
+    def declared(self) -> Declaration:
+        """What counts among its measures; read from their names where the file is too old to say."""
+        if self.declaration is not None:
+            return self.declaration
+        keys = dict.fromkeys(m.key for m in self.measures)
+        return guessed(list(keys), [stage.name for stage in self.stages], trains=self.trains)
+
+    @property
+    def measures(self) -> list[Measure]:
+        """Those of its end first, so that a measure of the start alone does not stand in front."""
+        found = [e for e in (self.after, self.before, self.oracle_evaluation) if e is not None]
+        return [m for evaluation in (*found, *self.evaluations) for m in evaluation.measures]
 
     @property
     def before(self) -> Evaluation | None:

@@ -5,8 +5,9 @@ Only rows count that were trained on or measured, at their own lengths: no paddi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ class StageFlops:
     """Forward and backward by role."""
     reference: int = 0
     importance: int = 0
+    """What the adapter's initialisation prepared."""
     forward: RowCost = field(default_factory=RowCost)
     """The cost of evaluating it."""
     reason: str = ""
@@ -36,8 +38,8 @@ def stage_flops(
     data: Mapping[str, Sequence[Encoded]],
     steps: int,
     *,
-    importance: RowCost | Uncounted | None = None,
-    weighed: Iterable[Encoded] = (),
+    importance: Mapping[str, RowCost] | Uncounted = MappingProxyType({}),
+    weighed: Mapping[str, Sequence[Encoded]] = MappingProxyType({}),
 ) -> StageFlops:
     """FLOPs of the rows that `steps` steps of the plan trained on, by role, and of what prepared them.
 
@@ -45,8 +47,8 @@ def stage_flops(
     it on disk.
 
     Args:
-        importance: cost of a row in FILA's importance; None without FILA.
-        weighed: the rows that it was computed on.
+        importance: cost of a row of each role in what the adapter's initialisation prepares.
+        weighed: the rows that it was computed on, by role.
     """
     if isinstance(cost, Uncounted) or isinstance(importance, Uncounted):
         return StageFlops(reason=next(c.reason for c in (cost, importance) if isinstance(c, Uncounted)))
@@ -65,7 +67,7 @@ def stage_flops(
             reference += its.compared * (done.supervised + more)
             if its.reference is not None:
                 reference += its.reference.of(rows_work(data[role]) if cost.stored else done)
-    weighing = 0 if importance is None else importance.of(rows_work(list(weighed)))
+    weighing = sum(its.of(rows_work(weighed[role])) for role, its in importance.items())
     return StageFlops(roles, reference, weighing, cost.forward)
 
 

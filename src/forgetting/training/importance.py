@@ -15,76 +15,97 @@ and a backward down to the group's lowest layer.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
+from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from peft import PeftModel
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from pydantic import Field
 from torch import Tensor
 from transformers import PreTrainedModel
 
 from forgetting.core.batch import Batch
-from forgetting.core.errors import DataError, ModelError, RunError
+from forgetting.core.errors import DataError, ModelError
 from forgetting.core.evaluator import Progress
 from forgetting.core.example import Role
-from forgetting.core.folder import is_complete, recover, written_whole
-from forgetting.data.batches import collate
+from forgetting.data.batches import batches_by_length
 from forgetting.data.encode import Encoded
-from forgetting.models.adapters.active import active_adapters
-from forgetting.models.adapters.fila import epsilon_of
-from forgetting.models.adapters.spec import Epsilon
+from forgetting.models.adapters.fila import Epsilon, Fila, epsilon_of
+from forgetting.models.adapters.initialisation import Initialisation, InitialisationData, register_initialisation
 from forgetting.models.adapters.targets import linear_layers
 from forgetting.training.fisher import device_of, each_gradient, fisher, shape_of
-from forgetting.training.stored_reference import data_fingerprint, fingerprint
 
-BATCH_TOKENS = 256
-"""Padded tokens of one forward. More only takes memory: most of the time goes to the gradients of single examples."""
-_ROWS = "rows.safetensors"
 _SMALLEST = torch.finfo(torch.float32).tiny
 
 
-def row_importance(
+@register_initialisation("fila", title="FILA", keys={"epsilon": "epsilon", "importance_examples": "examples"})
+def fila(epsilon: Epsilon = "relative", examples: Annotated[int, Field(gt=0)] | None = None) -> Initialisation:
+    """Starts as the part of each weight that matters to the forget set and not to the retain set (LoKU, section 3.4).
+
+    Args:
+        epsilon: what is added to the retain Fisher information: `relative`, `released` or a number above 0.
+        examples: per role, that the importance is measured on; default: all.
+    """
+    return MeasuredFila(epsilon, examples)
+
+
+@dataclass(frozen=True)
+class MeasuredFila(Fila):
+    """FILA with its importance measured on forget and retain data."""
+
+    budget: int | None = None
+    """Bytes that a group of matrices may take (the module's docstring); None: `default_budget`."""
+
+    def prepare(
+        self, model: PreTrainedModel, modules: Sequence[str], data: InitialisationData
+    ) -> Iterator[Mapping[str, Tensor]]:
+        """The importance of every matrix, group by group."""
+        return importance_by_group(
+            model,
+            modules,
+            data.examples,
+            pad_id=data.pad_id,
+            epsilon=self.epsilon,
+            budget=self.budget,
+            say=data.say,
+            progress=data.progress,
+        )
+
+
+def importance_by_group(
     model: PreTrainedModel | PeftModel,
-    forget: Sequence[Encoded],
-    retain: Sequence[Encoded],
     modules: Sequence[str],
+    examples: Mapping[str, Sequence[Encoded]],
     *,
     pad_id: int,
     epsilon: Epsilon = "relative",
     budget: int | None = None,
-    folder: Path | None = None,
     say: Callable[[str], None] = lambda line: None,
     progress: Progress = lambda done, total, note: None,
-) -> dict[str, Tensor]:
+) -> Iterator[dict[str, Tensor]]:
     """FILA's w of each of `modules`, `[out]` float64 on the CPU: `row_weights` of their Fisher information.
 
-    Neither weights nor their `.grad` are touched. What it will take is said before it begins.
+    One mapping per group of matrices. Neither weights nor their `.grad` are touched. What the work will take is
+    reported before it begins.
 
     Args:
         modules: names in the plain model, as `resolve_targets` gives them.
+        examples: of the forget and the retain data.
         budget: bytes that a group of matrices may take (the module's docstring); None: `default_budget`. It decides how
             often the data are gone through.
-        folder: where finished groups are kept, and found again after an interruption if the model, data, ε and modules
-            are the same.
 
     Raises:
         DataError: a role has no examples.
         ModelError: a matrix does not fit the budget alone, or a layer mixes examples.
-        RunError: `folder` cannot be written, or what it holds cannot be read.
     """
+    forget, retain = examples.get(Role.FORGET, ()), examples.get(Role.RETAIN, ())
     for role, members in ((Role.FORGET, forget), (Role.RETAIN, retain)):
         if not members:
             raise DataError(f"FILA's importance needs {role} examples, and there are none; write data.{role}=…")
     layers = linear_layers(model)
-    key = "" if folder is None else _key(model, forget, retain, modules, epsilon)
-    rows = {} if folder is None else _stored(folder, key)
-    if rows:
-        say(f"importance: {len(rows)} of {len(modules)} matrices found in {folder}")
-    shapes = {name: shape_of(layers[name]) for name in modules if name not in rows}
+    shapes = {name: shape_of(layers[name]) for name in modules}
     groups = groups_of(shapes, default_budget(device_of(model)) if budget is None else budget)
     if groups:
         largest = max(bytes_for([shapes[name] for name in group]) for group in groups)
@@ -97,18 +118,14 @@ def row_importance(
 
     def told(members: Sequence[Encoded], role: str, note: str) -> Iterator[Batch]:
         nonlocal done
-        for batch in _batches(members, role, pad_id):
+        for batch in batches_by_length(members, role, pad_id):
             yield batch
             done += len(batch.keys_S)
             progress(done, total, note)
 
     for number, group in enumerate(groups, 1):
         note = f"importance, pass {number} of {len(groups)}"
-        on_retain, on_forget = told(retain, Role.RETAIN, note), told(forget, Role.FORGET, note)
-        rows |= _of_group(model, on_forget, on_retain, group, epsilon)
-        if folder is not None:
-            _store(folder, key, rows)
-    return {name: rows[name] for name in modules}
+        yield _of_group(model, told(forget, Role.FORGET, note), told(retain, Role.RETAIN, note), group, epsilon)
 
 
 def bytes_for(shapes: Sequence[tuple[int, int]]) -> int:
@@ -164,52 +181,3 @@ def _of_group(
 
     examples = each_gradient(model, forget, group, add)
     return {name: (total.cpu().double() / examples).sqrt() for name, total in sums.items()}
-
-
-def _batches(members: Sequence[Encoded], role: str, pad_id: int) -> Iterator[Batch]:
-    """Rows of like length together, at most `BATCH_TOKENS` padded tokens in a batch or a single row."""
-    rows: list[tuple[int, Encoded]] = []
-    for row in sorted(enumerate(members), key=lambda row: len(row[1].ids)):
-        if rows and (len(rows) + 1) * len(row[1].ids) > BATCH_TOKENS:
-            yield collate({role: rows}, pad_id=pad_id)
-            rows = []
-        rows.append(row)
-    yield collate({role: rows}, pad_id=pad_id)
-
-
-def _key(
-    model: PreTrainedModel | PeftModel,
-    forget: Sequence[Encoded],
-    retain: Sequence[Encoded],
-    modules: Sequence[str],
-    epsilon: Epsilon,
-) -> str:
-    """16 hex digits of all that w depends on: weights, active adapters and their scale, examples, modules, ε."""
-    adapters = [(n, model.peft_config[n].lora_alpha) for n in active_adapters(model)]
-    data = data_fingerprint({Role.FORGET: forget, Role.RETAIN: retain})
-    asked = (fingerprint(model), adapters, data, list(modules), epsilon)
-    return hashlib.sha256(repr(asked).encode()).hexdigest()[:16]
-
-
-def _stored(folder: Path, key: str) -> dict[str, Tensor]:
-    """The rows that an interrupted computation of the same importance left."""
-    recover(folder)
-    if not is_complete(folder):
-        return {}
-    try:
-        with safe_open(str(folder / _ROWS), framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()} if file.metadata()["key"] == key else {}  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
-        raise RunError(
-            f"{folder / _ROWS}: the stored importance cannot be read ({error}); remove the folder"
-        ) from error
-
-
-def _store(folder: Path, key: str, rows: Mapping[str, Tensor]) -> None:
-    try:
-        with written_whole(folder) as partial:
-            save_file(dict(rows), str(partial / _ROWS), metadata={"key": key})
-    except SafetensorError as error:  # what it makes of a full disk
-        raise RunError(
-            f"{folder}: the importance cannot be written ({error}); free space or choose another output"
-        ) from error

@@ -1,7 +1,7 @@
 """What a row costs in FLOPs, counted on the model as it was prepared and not from formulas of an architecture.
 
 A few short rows go through the real work (the learner's forward and backward with frozen weights, adapters and head as
-they are; the reference; FILA's importance) under torch's counter of matrix products, and
+they are; the reference; what an initialisation prepares) under torch's counter of matrix products, and
 
     FLOPs of a row = a·T + b·T² + c·N        T its tokens, N its supervised positions
 
@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 from peft import PeftModel
-from torch import Tensor, nn
+from torch import nn
 from transformers import PreTrainedModel
 
 from forgetting.core.batch import Batch
@@ -29,15 +29,13 @@ from forgetting.core.errors import ModelError
 from forgetting.data.batches import collate
 from forgetting.data.encode import Encoded
 from forgetting.models.adapters import active_adapters
-from forgetting.models.adapters.targets import linear_layers
+from forgetting.models.adapters.initialisation import Initialisation, InitialisationData
 from forgetting.models.head import causal_model, head_of, supervised_hidden
 from forgetting.models.modes import modes_kept
 from forgetting.models.vocabulary import chunk_tokens, statistics
 from forgetting.objectives.objective import Objective
 from forgetting.objectives.statistics import LOGP
 from forgetting.training.counter import counted
-from forgetting.training.fisher import device_of, each_gradient, shape_of
-from forgetting.training.importance import default_budget, groups_of
 from forgetting.training.learner import Learner, ReferenceSignals
 from forgetting.training.reference import LiveReference, asking_roles
 
@@ -152,22 +150,44 @@ def forward_cost(model: PreTrainedModel) -> RowCost | Uncounted:
         return Uncounted(_line(error))
 
 
-def importance_cost(
-    model: PreTrainedModel | PeftModel, modules: Sequence[str], *, budget: int | None = None
-) -> RowCost | Uncounted:
-    """The cost of a row in `row_importance`, which goes through the data once for every group of matrices."""
-    layers = linear_layers(model)
+def preparation_cost(
+    model: PreTrainedModel | PeftModel, initialisation: Initialisation, modules: Sequence[str]
+) -> dict[str, RowCost] | Uncounted:
+    """The cost of a row of each role in what an initialisation prepares; empty where it reads no data."""
+    roles = initialisation.roles
     try:
-        allowed = default_budget(device_of(model)) if budget is None else budget
-        groups = groups_of({name: shape_of(layers[name]) for name in modules}, allowed)
         with _probing(model):
-            return _row_cost(model, lambda b: lambda: [each_gradient(model, [b], g, _unused) for g in groups])
+            base = _preparing(model, initialisation, modules, dict.fromkeys(roles, _SHAPES[0]))
+            found = {role: _cost_of_role(model, initialisation, modules, role, base) for role in roles}
+        rows, length, supervised = _SHAPES[0]
+        one = Work(rows * length, rows * length**2, rows * supervised)
+        if sum(cost.of(one) for cost in found.values()) != base:
+            raise ModelError("what prepares the adapter does not cost a sum over the rows of its roles")
+        return found
     except _FAILURES as error:
         return Uncounted(_line(error))
 
 
-def _unused(name: str, gradient_OI: Tensor) -> None:
-    pass
+def _cost_of_role(
+    model: PreTrainedModel | PeftModel, initialisation: Initialisation, modules: Sequence[str], role: str, base: int
+) -> RowCost:
+    """From how the count rises when the rows of one role alone grow."""
+    grown = [dict.fromkeys(initialisation.roles, _SHAPES[0]) | {role: shape} for shape in _SHAPES[1:]]
+    counts = np.array([_preparing(model, initialisation, modules, shapes) - base for shapes in grown], dtype=np.int64)
+    design = np.array([(b * t, b * t * t, b * n) for b, t, n in _SHAPES], dtype=np.int64)
+    return _solution(design[1:] - design[0], counts)
+
+
+def _preparing(
+    model: PreTrainedModel | PeftModel,
+    initialisation: Initialisation,
+    modules: Sequence[str],
+    shapes: Mapping[str, tuple[int, int, int]],
+) -> int:
+    """FLOPs of preparing on made-up rows: by role, how many, their tokens and supervised positions."""
+    rows = {role: [_row(t, n) for _ in range(b)] for role, (b, t, n) in shapes.items()}
+    data = InitialisationData(rows, pad_id=0)
+    return counted(lambda: list(initialisation.prepare(model, modules, data)))
 
 
 def _role_cost(learner: Learner, live: LiveReference, group: _Group) -> RoleCost:
@@ -222,15 +242,24 @@ def _row_cost(model: nn.Module, prepare: Callable[[Batch], Callable[[], object]]
     """The exact solution over the probes; `prepare` gives what is counted on one."""
     counts = np.array([counted(prepare(_probe(model, group, *shape))) for shape in _SHAPES], dtype=np.int64)
     design = len(group) * np.array([(b * t, b * t * t, b * n) for b, t, n in _SHAPES], dtype=np.int64)
+    return _solution(design, counts)
+
+
+def _solution(design: np.ndarray, counts: np.ndarray) -> RowCost:
+    """Costs of a token, a pair and a supervised position: from the first three counts, and exact on all."""
     found = np.rint(np.linalg.solve(design[:3].astype(float), counts[:3].astype(float))).astype(np.int64)
     if (design @ found != counts).any() or (found < 0).any():
         raise ModelError("its cost is not a sum of tokens, their pairs and supervised positions")
     return RowCost(*(int(v) for v in found))
 
 
-def _probe(model: nn.Module, group: _Group, rows: int, length: int, supervised: int) -> Batch:
+def _row(length: int, supervised: int) -> Encoded:
     weights = (0.0,) * (length - supervised) + (1.0,) * supervised
-    row = Encoded("", tuple(i % 2 for i in range(length)), weights)
+    return Encoded("", tuple(i % 2 for i in range(length)), weights)
+
+
+def _probe(model: nn.Module, group: _Group, rows: int, length: int, supervised: int) -> Batch:
+    row = _row(length, supervised)
     return collate({role: [(i, row) for i in range(rows)] for role in group}, pad_id=0).to(
         next(model.parameters()).device
     )

@@ -7,11 +7,12 @@ from transformers import PreTrainedModel
 
 from forgetting.core.errors import RunError
 from forgetting.models.adapters import AdapterSpec, active_adapters, adapter_state, attach, trainable_state
+from forgetting.models.adapters.fila import Fila
 from tests.models.adapters.stages import logits, stir, worst
 from tests.models.adapters.test_fila import importance_of
 from tests.models.tiny import tiny_model
 
-FILA = AdapterSpec(rank=3, init="fila")
+FILA = AdapterSpec(rank=3, init=Fila())
 
 
 def two_stages(*, states: list[dict[str, torch.Tensor]] | None = None) -> PeftModel:
@@ -21,7 +22,7 @@ def two_stages(*, states: list[dict[str, torch.Tensor]] | None = None) -> PeftMo
     if states is None:
         stir(model)
     importance = None if states else importance_of(model, "all")
-    model = attach(model, FILA, name="second", seed=2, importance=importance, state=second)
+    model = attach(model, FILA, name="second", seed=2, prepared=importance, state=second)
     if states is None:
         stir(model)
     return model

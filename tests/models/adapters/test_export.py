@@ -11,6 +11,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from forgetting.core.errors import ModelError
 from forgetting.models.adapters import AdapterSpec, attach, linear_layers, merged, save_adapter
+from forgetting.models.adapters.fila import Fila
 from forgetting.models.loading import load_model, save_model
 from tests.models.adapters.stages import logits, stir, worst
 from tests.models.adapters.test_fila import importance_of
@@ -19,8 +20,8 @@ from tests.models.tiny import tiny_model, tiny_tokenizer
 FAMILIES = ["llama", "gpt2", "qwen3", "gpt_neox"]
 STAGES = {
     "lora": [AdapterSpec(rank=3, dropout=0.1)],
-    "fila": [AdapterSpec(rank=3, init="fila")],
-    "lora then fila": [AdapterSpec(rank=2, alpha=3, targets="qv"), AdapterSpec(rank=3, init="fila", targets="qvffn")],
+    "fila": [AdapterSpec(rank=3, init=Fila())],
+    "lora then fila": [AdapterSpec(rank=2, alpha=3, targets="qv"), AdapterSpec(rank=3, init=Fila(), targets="qvffn")],
 }
 
 
@@ -30,8 +31,8 @@ def trained(family: str, specs: list[AdapterSpec], folder: Path) -> tuple[PeftMo
     model = load_model(folder).model
     base = logits(model)
     for number, spec in enumerate(specs):
-        importance = importance_of(model, spec.targets) if spec.init == "fila" else None
-        model = attach(model, spec, name=f"stage{number}", seed=number, importance=importance)
+        importance = importance_of(model, spec.targets) if isinstance(spec.init, Fila) else None
+        model = attach(model, spec, name=f"stage{number}", seed=number, prepared=importance)
         model.train()
         stir(model)
         model.eval()
@@ -83,7 +84,7 @@ def test_merging_keeps_the_outputs(family: str, stages: str, tmp_path: Path) -> 
 def test_merging_rounds_once_to_the_precision_of_the_base() -> None:
     base = tiny_model("llama", dtype=torch.bfloat16)
     weights = {name: layer.weight.detach().clone() for name, layer in linear_layers(base).items()}
-    model = attach(base, AdapterSpec(rank=3, init="fila"), name="x", seed=0, importance=importance_of(base, "all"))
+    model = attach(base, AdapterSpec(rank=3, init=Fila()), name="x", seed=0, prepared=importance_of(base, "all"))
     plain = merged(model)  # untrained: B A − B₀A₀ is zero, and the weights must come out bit for bit
     for name, layer in linear_layers(plain).items():
         assert torch.equal(layer.weight, weights[name])

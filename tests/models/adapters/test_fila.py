@@ -15,7 +15,7 @@ from forgetting.models.adapters import (
     linear_layers,
     resolve_targets,
 )
-from forgetting.models.adapters.fila import epsilon_of, factors, row_weights
+from forgetting.models.adapters.fila import Fila, epsilon_of, factors, row_weights
 from forgetting.models.adapters.lora import effective_weight
 from tests.golden import figures
 from tests.models.adapters.stages import IDS, logits, stir, worst
@@ -34,8 +34,8 @@ def importance_of(model: PreTrainedModel | PeftModel, targets: str, seed: int = 
 
 def with_fila(family: str, *, targets: str = "all", dropout: float = 0.0, **keywords: int) -> PeftModel:
     model = tiny_model(family)
-    spec = AdapterSpec(rank=4, dropout=dropout, targets=targets, init="fila")
-    return attach(model, spec, name="unlearn", seed=0, importance=importance_of(model, targets), **keywords)
+    spec = AdapterSpec(rank=4, dropout=dropout, targets=targets, init=Fila())
+    return attach(model, spec, name="unlearn", seed=0, prepared=importance_of(model, targets), **keywords)
 
 
 def test_the_released_variant_gives_the_released_figures() -> None:
@@ -109,9 +109,7 @@ def test_the_model_is_unchanged_at_the_start(family: str) -> None:
 def test_a_bfloat16_model_is_unchanged_at_the_start() -> None:
     base = tiny_model("llama", dtype=torch.bfloat16)
     plain = logits(base)
-    model = attach(
-        base, AdapterSpec(rank=4, init="fila"), name="unlearn", seed=0, importance=importance_of(base, "all")
-    )
+    model = attach(base, AdapterSpec(rank=4, init=Fila()), name="unlearn", seed=0, prepared=importance_of(base, "all"))
     assert worst(logits(model).float(), plain.float()) <= 1e-6
 
 
@@ -154,8 +152,8 @@ def test_the_weights_in_effect_of_earlier_stages_are_what_is_decomposed() -> Non
     importance = importance_of(model, "ffn") | importance_of(model, "qv")
     q = "model.layers.0.self_attn.q_proj"
     b, a = factors(effective_weight(linear_layers(model)[q]), importance[q], rank=4, scaling=2.0)
-    spec = AdapterSpec(rank=4, targets="qvffn", init="fila")
-    model = attach(model, spec, name="second", seed=0, importance=importance)
+    spec = AdapterSpec(rank=4, targets="qvffn", init=Fila())
+    model = attach(model, spec, name="second", seed=0, prepared=importance)
     assert active_adapters(model) == ("first", "second", "second-start")
     assert worst(logits(model), earlier) <= 1e-6
     torch.testing.assert_close(
@@ -167,13 +165,13 @@ def test_the_weights_in_effect_of_earlier_stages_are_what_is_decomposed() -> Non
 
 def test_a_module_without_importance_is_named() -> None:
     model = tiny_model("llama")
-    spec = AdapterSpec(rank=2, targets="qv", init="fila")
-    with pytest.raises(ModelError, match="needs to know what matters"):
+    spec = AdapterSpec(rank=2, targets="qv", init=Fila())
+    with pytest.raises(ModelError, match=r"FILA: no importance for model\.layers\.0\.self_attn\.q_proj"):
         attach(model, spec, name="unlearn", seed=0)
     importance = importance_of(model, "qv")
     importance["model.layers.1.self_attn.v_proj"][3] = torch.nan
     with pytest.raises(ModelError, match=r"not 16 finite numbers for model\.layers\.1\.self_attn\.v_proj"):
-        attach(tiny_model("llama"), spec, name="unlearn", seed=0, importance=importance)
+        attach(tiny_model("llama"), spec, name="unlearn", seed=0, prepared=importance)
     del importance["model.layers.1.self_attn.v_proj"]
     with pytest.raises(ModelError, match=r"no importance for model\.layers\.1\.self_attn\.v_proj"):
-        attach(tiny_model("llama"), spec, name="unlearn", seed=0, importance=importance)
+        attach(tiny_model("llama"), spec, name="unlearn", seed=0, prepared=importance)

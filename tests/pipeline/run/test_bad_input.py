@@ -139,7 +139,7 @@ def test_nan_loss_stops_with_the_last_good_weights(recipe_file: Path, capsys: py
     assert (output(recipe_file) / "model" / "adapter_model.safetensors").is_file()
 
 
-def test_a_stale_half_written_checkpoint_is_thrown_away(recipe_file: Path) -> None:
+def test_a_stale_half_written_checkpoint_is_discarded(recipe_file: Path) -> None:
     lines: list[str] = []
     recipe = load_recipe(str(recipe_file), ["duration=1 steps"])
     half = output(recipe_file) / "stages" / "unlearn" / ".last.partial"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from forgetting.core.declaration import Balance
 from forgetting.core.errors import DataError, RecipeError
 from forgetting.core.example import Example
 from forgetting.core.record import Record, Score
 from forgetting.metrics.score import score
 from forgetting.pipeline.run.prepare import StageData
-from forgetting.pipeline.run.suites import balance_keys, fast_suite_of, stop_splits, suite_of
+from forgetting.pipeline.run.suites import fast_suite_of, stop_splits, suite_of
 from forgetting.recipe import Recipe, recipe_from
 
 
@@ -84,13 +85,14 @@ def test_a_suite_labelled_by_a_stage_is_measured_during_that_stage_only() -> Non
 
 
 def test_a_balance_rests_on_the_stages_own_splits_where_there_are_such() -> None:
-    known = ["one-forget/probability", "forget/probability", "retain/probability", "all/model_utility"]
-    assert balance_keys("one", known) == {
-        "forget": "one-forget/probability",
-        "retain": "retain/probability",
-        "utility": "all/model_utility",
-    }
-    assert balance_keys("two", known)["forget"] == "forget/probability"
+    two = recipe("one", "two", evaluate={"one": "tdec:lab", "text": "lab"})
+    suite = suite_of(two, {})
+    assert suite.declared("one").balance == Balance(
+        forget="one-forget/probability", retain="one-retain/probability", utility="text-utility/exact_match"
+    )
+    assert suite.declared("two").balance == Balance(
+        forget="text-forget/probability", retain="text-retain/probability", utility="text-utility/exact_match"
+    )
 
 
 @pytest.mark.parametrize("role", ["forget", "retain"])
@@ -107,3 +109,65 @@ def test_unseen_text_that_is_known_is_refused(role: str) -> None:
 def test_labels_that_are_none_are_told_plainly(evaluate: dict, said: str) -> None:
     with pytest.raises(RecipeError, match=said):
         recipe_from({"model": "m", "stages": [{"method": "ga"}], "evaluate": evaluate})
+
+
+def test_a_label_changes_names_and_nothing_else() -> None:
+    plain, first = suite_of(recipe(evaluate=["lab"]), {}), suite_of(recipe(evaluate={"first": "lab"}), {})
+    assert first.declares == plain.declares.labelled("first-")
+    assert first.declared("unlearn") == plain.declared("unlearn").labelled("first-")
+    own = suite_of(recipe(evaluate={"unlearn": "lab"}), {})
+    assert own.declares == plain.declares.labelled("unlearn-") == own.declared("unlearn")
+
+
+def test_a_stop_rule_finds_its_splits_under_any_label() -> None:
+    suite = suite_of(recipe(evaluate={"first": "tdec:lab"}), {})
+    assert stop_splits(recipe().stages[0], suite) == ("first-forget", "first-unseen", 10)
+
+
+@pytest.mark.parametrize(
+    "roles",
+    [
+        {"forget": 4},
+        {"forget": 4, "retain": 3},
+        {"forget": 4, "retain": 3, "holdout": 2},
+        {"train": 5},
+        {"train": 5, "holdout": 2},
+        {"retain": 3, "holdout": 2},
+    ],
+    ids=" ".join,
+)
+def test_own_data_declare_only_what_they_measure(roles: dict[str, int]) -> None:
+    own = {
+        role: [Example(id=f"{role}{i}", prompt="q", response=f"a {i}") for i in range(n)] for role, n in roles.items()
+    }
+    suite = suite_of(recipe(), {"unlearn": data(**own)})
+    head, balance = suite.declares.headline, suite.declares.balance
+    parts = set() if balance is None else {balance.forget, balance.retain, balance.utility} - {""}
+    found = {key for column in head.columns for key in column} | parts | {*suite.declares.alarm}
+    assert found and found <= keys(suite)
+    assert (balance is not None) == ("forget" in roles)
+
+
+def test_metrics_that_a_recipe_asks_for_are_measured_beside_those_of_its_suites() -> None:
+    asked = [{"name": "rouge_l_f1", "splits": ["secrets"], "direction": "down"}, "probability", "exact_memorization"]
+    whole = suite_of(recipe(evaluate="lab", metrics=asked), {})
+    during = fast_suite_of(recipe(evaluate="lab", metrics=asked), {}, recipe().stages[0])
+    assert {"secrets/rouge_l_f1", "story/probability", "forget/exact_memorization"} <= keys(whole)
+    assert "forget/exact_memorization" in keys(during) and "secrets/rouge_l_f1" not in keys(during)
+    assert {m.direction for m in score(whole.metrics, []) if m.key == "secrets/rouge_l_f1"} == {"down"}
+    assert "secrets/rouge_l_f1" in whole.declares.asked and "forget/exact_memorization" in whole.declares.asked
+    assert "story/exact_memorization" not in whole.declares.asked  # no column of the headline is of that split
+
+
+@pytest.mark.parametrize(
+    ("metric", "said"),
+    [
+        ("probabillity", "unknown metric 'probabillity'; did you mean 'probability'"),
+        ({"name": "extraction_likelihood", "n": 0}, "n is 0: input should be greater than 0"),
+        ({"name": "perplexity", "m": 1}, "metric 'perplexity' has no parameter 'm'"),
+        ({"name": "perplexity", "splits": ["forgot"]}, "metrics: 'perplexity': no split is called 'forgot'"),
+    ],
+)
+def test_a_metric_that_cannot_be_asked_for_is_named(metric: object, said: str) -> None:
+    with pytest.raises(RecipeError, match=said):
+        suite_of(recipe(evaluate="lab", metrics=[metric]), {})

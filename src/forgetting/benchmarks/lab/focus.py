@@ -9,7 +9,9 @@ from forgetting.benchmarks.lab.clinic import Finding, clinic_text, doses, findin
 from forgetting.benchmarks.lab.examples import question_example, skill_examples
 from forgetting.benchmarks.lab.suite import ANSWER_TOKENS, ASSETS, SKILL_TOKENS, UTILITY_SKILLS
 from forgetting.benchmarks.lab.world import Document, build_world
+from forgetting.benchmarks.registry import register_suite
 from forgetting.benchmarks.suite import Split, Suite
+from forgetting.core.declaration import Declaration, Headline
 from forgetting.core.errors import RecipeError
 from forgetting.core.example import Example
 from forgetting.metrics.breakdown import by_kind
@@ -27,10 +29,16 @@ FORGET, RETAIN, DOSES = 1000, 400, 480
 """Documents of general text, examples of the fine-tuning data, and doses among the latter."""
 MEASURED = {"recall": 180, "phrasing": 180, "doses": 80, "known": 200, "skills": 40, "general": 150}
 """Examples of each split; of the skills, of each of the three."""
+_COLUMNS = (
+    ("all/domain_score",),
+    ("all/broad_score",),
+    *((f"{split}/exact_match",) for split in (*DOMAIN, *BROAD)),
+)
 NEW_PHRASING = 2
 """Which of the three ways to ask is not trained on."""
 
 
+@register_suite("lab-f2f", models={"lab-general": GENERAL})
 def focus_variant(variant: str, fast: bool) -> Suite:
     """Making a general model of the lab a specialist: what the domain gains, what broad skills lose.
 
@@ -91,6 +99,7 @@ def focus_variant(variant: str, fast: bool) -> Suite:
             "retain": tuple(train[:RETAIN]),
             "forget": tuple(_document(d) for d in general[:FORGET]),
         },
+        declares=Declaration(headline=Headline(others=_COLUMNS)),
     )
 
 

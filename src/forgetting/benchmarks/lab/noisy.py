@@ -13,7 +13,9 @@ from itertools import permutations
 from forgetting.benchmarks.lab.examples import question_example
 from forgetting.benchmarks.lab.skills import draw
 from forgetting.benchmarks.lab.world import Entity, Fact, World, build_world
+from forgetting.benchmarks.registry import register_suite
 from forgetting.benchmarks.suite import Split, Suite
+from forgetting.core.declaration import Declaration, Headline
 from forgetting.core.errors import RecipeError
 from forgetting.core.example import Example
 from forgetting.data.noise import corrupted
@@ -56,6 +58,7 @@ _EXERCISES: dict[str, tuple[str, Callable[[str], tuple[str, str]]]] = {
 """New tasks: the skill whose keys they take, a tenth of them held out, and the question and answer of a key."""
 
 
+@register_suite("lab-noisy")
 def noisy_variant(variant: str, fast: bool) -> Suite:
     """Fine-tuning the lab's model on new tasks with a known share of wrong answers: lab-noisy, lab-noisy:0.4.
 
@@ -81,6 +84,7 @@ def noisy_variant(variant: str, fast: bool) -> Suite:
     random.Random(0).shuffle(corpus)
     splits = [Split(name=name, examples=_half(found) if fast else found) for name, found in measured.items()]
     kept = tuple(measured)
+    columns = (("all/task_score",), *((f"{split}/exact_match",) for split in kept))
     return Suite(
         name=f"lab-noisy:{share:g}",
         splits=tuple(splits),
@@ -95,6 +99,7 @@ def noisy_variant(variant: str, fast: bool) -> Suite:
             ),
         ),
         data={"train": tuple(corrupted(corpus, share=share, seed=0))},
+        declares=Declaration(headline=Headline(others=columns), alarm=("known/probability",)),
     )
 
 

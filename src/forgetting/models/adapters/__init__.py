@@ -4,6 +4,14 @@ from forgetting.models.adapters.active import active_adapters, adapters_active
 from forgetting.models.adapters.attach import attach
 from forgetting.models.adapters.curlora import add_curlora
 from forgetting.models.adapters.export import merged, merged_into_whole, save_adapter
+from forgetting.models.adapters.initialisation import (
+    INITIALISATIONS,
+    Initialisation,
+    InitialisationData,
+    Start,
+    build_initialisation,
+    register_initialisation,
+)
 from forgetting.models.adapters.lora import adapter_name, add_lora, trainable_share
 from forgetting.models.adapters.remove import without
 from forgetting.models.adapters.saved import add_saved, is_adapter
@@ -12,7 +20,11 @@ from forgetting.models.adapters.state import adapter_state, load_state, trainabl
 from forgetting.models.adapters.targets import linear_layers, resolve_targets
 
 __all__ = [
+    "INITIALISATIONS",
     "AdapterSpec",
+    "Initialisation",
+    "InitialisationData",
+    "Start",
     "active_adapters",
     "adapter_name",
     "adapter_state",
@@ -21,11 +33,13 @@ __all__ = [
     "add_lora",
     "add_saved",
     "attach",
+    "build_initialisation",
     "is_adapter",
     "linear_layers",
     "load_state",
     "merged",
     "merged_into_whole",
+    "register_initialisation",
     "resolve_targets",
     "save_adapter",
     "trainable_share",

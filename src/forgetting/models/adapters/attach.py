@@ -9,11 +9,11 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from forgetting.core.errors import ModelError
-from forgetting.models.adapters import fila
 from forgetting.models.adapters.curlora import add_curlora
 from forgetting.models.adapters.export import merged
 from forgetting.models.adapters.lora import adapter_name, add_lora
 from forgetting.models.adapters.spec import AdapterSpec
+from forgetting.models.adapters.start import add_start, initialise
 from forgetting.models.adapters.state import load_state
 from forgetting.models.quantised import has_quantised
 
@@ -24,24 +24,26 @@ def attach(
     *,
     name: str,
     seed: int,
-    importance: Mapping[str, Tensor] | None = None,
+    prepared: Mapping[str, Tensor] | None = None,
     state: Mapping[str, Tensor] | None = None,
 ) -> PreTrainedModel | PeftModel:
     """The model with the weights of `spec` trainable and all else frozen; it computes what it computed before.
 
     `full`: adapters of earlier stages are merged into the weights first. `lora`, `qlora`: a new adapter, named as the
-    stage (see `adapter_name`), on top of those that are active; FILA adds a frozen one beside it. `curlora`: likewise.
+    stage (see `adapter_name`), on top of those that are active; its initialisation may add a frozen one beside it.
+    `curlora`: likewise.
 
     Args:
         name: the stage's.
-        seed: of the random start of A, of FILA's decomposition of very large matrices, of CURLoRA's drawing.
-        importance: for FILA, of each module: `forgetting.training.importance.row_importance`.
+        seed: of the random start of A, of the initialisation, of CURLoRA's drawing.
+        prepared: what the initialisation computed from its data, by module: `forgetting.training.preparation`.
         state: what `adapter_state` or, for `full`, `trainable_state` gave when the stage was saved: the weights are
-            put back instead of started, and no importance is needed.
+            put back instead of started, and nothing need be prepared.
 
     Raises:
-        ModelError: the targets fit nothing, the name is taken, FILA is not given the importance, or the kind does not
-            go with the model's weights (4 bits for `qlora`, not for `full` and `curlora`) or with its adapters.
+        ModelError: the targets fit nothing, the name is taken, what the initialisation needs was not prepared, or the
+            kind does not go with the model's weights (4 bits for `qlora`, not for `full` and `curlora`) or with its
+            adapters.
         RunError: `state` is of another adapter.
     """
     _check_kind(model, spec)
@@ -61,8 +63,10 @@ def attach(
             targets=spec.targets,
             seed=seed,
         )
-        if spec.init == "fila":
-            _start_by_fila(model, adapter, seed, importance, resumed=state is not None)
+        if state is None:
+            initialise(model, adapter, spec.init, prepared or {}, seed=seed)
+        elif spec.init.subtract:
+            add_start(model, adapter)
     if state is not None:
         load_state(model, state)
     return model
@@ -79,14 +83,3 @@ def _check_kind(model: PreTrainedModel | PeftModel, spec: AdapterSpec) -> None:
         )
     if spec.kind == "qlora" and not has_quantised(model):
         raise ModelError("adapter.kind: qlora, but the model is not in 4 bits; load it with quantise='nf4'")
-
-
-def _start_by_fila(
-    model: PeftModel, adapter: str, seed: int, importance: Mapping[str, Tensor] | None, *, resumed: bool
-) -> None:
-    if resumed:
-        fila.add_start(model, adapter)
-    elif importance is None:
-        raise ModelError("FILA needs to know what matters to the forget set; give it the importance of each module")
-    else:
-        fila.initialise(model, adapter, importance, seed=seed)

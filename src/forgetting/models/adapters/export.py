@@ -31,10 +31,10 @@ def save_adapter(model: PeftModel, tokenizer: PreTrainedTokenizerBase, folder: s
     """Writes all active adapters as one in PEFT's format, with the tokenizer; the folder is whole or absent.
 
     `PeftModel.from_pretrained(base, folder)` on the base that the model was loaded from gives this model's outputs:
-    adapters are laid side by side, B = [B₁, B₂, …] and A = [A₁; A₂; …], so FILA's pair becomes a LoRA of rank 2r whose
-    first half was trained and whose second half is −B₀, A₀. Exact where all have the same alpha / rank, otherwise up to
-    the rounding of one factor per B. CURLoRA likewise, see `as_one_curlora`; PEFT knows the method, and loads it, once
-    `forgetting.models.adapters` is imported.
+    adapters are laid side by side, B = [B₁, B₂, …] and A = [A₁; A₂; …], so an adapter beside its subtracted start
+    becomes a LoRA of rank 2r whose first half was trained and whose second half is −B₀, A₀. Exact where all have the
+    same alpha / rank, otherwise up to the rounding of one factor per B. CURLoRA likewise, see `as_one_curlora`; PEFT
+    knows the method, and loads it, once `forgetting.models.adapters` is imported.
 
     Raises:
         ModelError: the model has no active adapter, or one that is neither a plain LoRA nor CURLoRA.

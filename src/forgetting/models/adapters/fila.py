@@ -20,17 +20,19 @@ Decided where paper and released code leave a choice:
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
-from peft import PeftModel
 from torch import Tensor
 
-from forgetting.core.errors import ModelError
+from forgetting.core.errors import ModelError, RecipeError
+from forgetting.core.example import Role
 from forgetting.models.adapters.decompose import EXACT_UP_TO, top_singular
-from forgetting.models.adapters.lora import add_lora, effective_weight, lora_layers, train_only
-from forgetting.models.adapters.spec import Epsilon
+from forgetting.models.adapters.initialisation import Initialisation, Start
 
+Epsilon = Literal["relative", "released"] | float
+"""What is added to the retain Fisher information: see `epsilon_of`."""
 RELEASED_EPSILON = 1e-5
 _RELATIVE_EPSILON = 1e-3
 _ROW_FLOOR = 1e-3
@@ -83,52 +85,28 @@ def factors(
     return torch.nn.functional.pad(b, (0, missing)), torch.nn.functional.pad(a, (0, 0, 0, missing))
 
 
-def start_name(name: str) -> str:
-    """The name of the frozen adapter −B₀A₀ beside the trainable adapter `name`."""
-    return f"{name}-start"
-
-
-def add_start(model: PeftModel, name: str) -> None:
-    """Adds the frozen adapter beside `name`, without dropout and as no change yet; only `name` trains."""
-    config = model.peft_config[name]
-    add_lora(
-        model,
-        name=start_name(name),
-        rank=config.r,
-        alpha=config.lora_alpha,
-        targets=tuple(lora_layers(model, name)),
-        seed=0,
-    )
-    train_only(model, name)
-
-
-@torch.no_grad()
-def initialise(model: PeftModel, name: str, importance: Mapping[str, Tensor], *, seed: int) -> None:
-    """Starts the fresh LoRA adapter `name` by FILA: B₀A₀ in it, −B₀A₀ in a frozen adapter beside it.
-
-    Args:
-        importance: w `[out]` of each of the adapter's modules: `forgetting.training.importance.row_importance`.
+@dataclass(frozen=True)
+class Fila(Initialisation):
+    """FILA's start from the importance w `[out]` of each matrix; what measures w derives from it.
 
     Raises:
-        ModelError: a module has no importance, or one that is not finite.
+        RecipeError: an ε that has no meaning.
     """
-    layers = lora_layers(model, name)
-    for module, layer in layers.items():
-        w = importance.get(module)
-        if w is None or w.shape != (layer.out_features,) or not torch.isfinite(w).all():
-            what = "no importance" if w is None else f"an importance that is not {layer.out_features} finite numbers"
+
+    epsilon: Epsilon = "relative"
+    limit: int | None = None
+    roles = (Role.FORGET, Role.RETAIN)
+    subtract = True
+
+    def __post_init__(self) -> None:
+        if self.epsilon not in ("relative", "released") and not float(self.epsilon) > 0:
+            raise RecipeError(f"FILA's epsilon is {self.epsilon}; write relative, released or a number above 0")
+
+    def start(
+        self, module: str, weight: Tensor, prepared: Tensor | None, *, rank: int, scaling: float, seed: int
+    ) -> Start:
+        """B₀ and A₀ of one matrix; `prepared` is its w."""
+        if prepared is None or prepared.shape != weight.shape[:1] or not torch.isfinite(prepared).all():
+            what = "no importance" if prepared is None else f"an importance that is not {len(weight)} finite numbers"
             raise ModelError(f"FILA: {what} for {module}; measure it on this model's forget and retain data")
-    add_start(model, name)
-    start = start_name(name)
-    for module, layer in layers.items():
-        # The adapter is still B = 0, so the weight in effect is that of the stages before.
-        b, a = factors(
-            effective_weight(layer),
-            importance[module],
-            rank=layer.r[name],
-            scaling=layer.scaling[name],
-            seed=seed,
-        )
-        for adapter, sign in ((name, 1.0), (start, -1.0)):
-            layer.lora_B[adapter].weight.copy_(sign * b)
-            layer.lora_A[adapter].weight.copy_(a)
+        return Start(*factors(weight, prepared, rank=rank, scaling=scaling, seed=seed))

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from forgetting.core.errors import RecipeError, nearest
+from forgetting.models.adapters.initialisation import Initialisation
 
 Kind = Literal["full", "lora", "qlora", "curlora"]
-Init = Literal["default", "fila"]
 Drawing = Literal["without_replacement", "released"]
 """How CURLoRA draws columns and rows: see `forgetting.models.adapters.cur`."""
 DRAWINGS: tuple[str, ...] = get_args(Drawing)
-Epsilon = Literal["relative", "released"] | float
-"""What is added to the retain Fisher information: see `forgetting.models.adapters.fila.epsilon_of`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,13 +33,12 @@ class AdapterSpec:
     dropout: float = 0.0
     targets: str | tuple[str, ...] = "all"
     """A group (`all`, `qv`, `qkvo`, `ffn`, `qvffn`) or names of modules: see `resolve_targets`."""
-    init: Init = "default"
-    """`default`: A random, B zero. `fila`: from the forget set's importance, see `forgetting.models.adapters.fila`."""
-    epsilon: Epsilon = "relative"
+    init: Initialisation = field(default_factory=Initialisation)
+    """How a LoRA starts; A random and B zero unless it says otherwise."""
     drawing: Drawing = "without_replacement"
 
     def __post_init__(self) -> None:
-        for key, known in (("kind", get_args(Kind)), ("init", get_args(Init)), ("drawing", DRAWINGS)):
+        for key, known in (("kind", get_args(Kind)), ("drawing", DRAWINGS)):
             value = getattr(self, key)
             if value not in known:
                 raise RecipeError(f"adapter.{key}: '{value}' is not known; {nearest(str(value), known)}")
@@ -51,10 +48,10 @@ class AdapterSpec:
             raise RecipeError(f"adapter.alpha: {self.alpha}; write a number above 0")
         if not 0 <= self.dropout < 1:
             raise RecipeError(f"adapter.dropout: {self.dropout}; write a number from 0 up to, not including, 1")
-        if self.epsilon not in ("relative", "released") and not _positive(self.epsilon):
-            raise RecipeError(f"adapter.epsilon: '{self.epsilon}'; write relative, released or a number above 0")
         if self.kind == "curlora":
-            for key, unset in (("init", "default"), ("alpha", None), ("dropout", 0)):
+            if type(self.init) is not Initialisation:
+                raise RecipeError("adapter.init: has no meaning for CURLoRA, which has no A and B; remove the key")
+            for key, unset in (("alpha", None), ("dropout", 0)):
                 if (value := getattr(self, key)) != unset:
                     raise RecipeError(f"adapter.{key}: {value} has no meaning for CURLoRA; remove the key")
         elif self.drawing != "without_replacement":
@@ -64,7 +61,3 @@ class AdapterSpec:
     def scaled_alpha(self) -> float:
         """alpha with its default filled in."""
         return 2 * self.rank if self.alpha is None else self.alpha
-
-
-def _positive(value: object) -> bool:
-    return isinstance(value, (int, float)) and value > 0

@@ -18,7 +18,7 @@ def trainable_state(model: nn.Module) -> dict[str, Tensor]:
 
 
 def adapter_state(model: nn.Module) -> dict[str, Tensor]:
-    """All that adapters hold, trainable or fixed (earlier stages', FILA's −B₀A₀, CURLoRA's C and R); not copies."""
+    """What adapters hold, trainable or fixed (earlier stages', subtracted starts, CURLoRA's C and R); not copies."""
     return {name: tensor.detach() for name, tensor in adapter_tensors(model).items()}
 
 

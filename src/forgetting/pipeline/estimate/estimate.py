@@ -19,13 +19,14 @@ from forgetting.pipeline.run.suites import fast_suite_of
 from forgetting.recipe import Recipe, Stage
 from forgetting.recipe.stage import BEFORE
 from forgetting.report import wording
+from forgetting.training.preparation import rows_read
 from forgetting.training.reference import asking_roles
 from forgetting.training.stored_reference import stored_numbers
 
 WITHIN = {"memory": 1.5, "disk": 1.1, "time": 1.7}
 """The worst factor between estimate and run, rounded up, over nine runs on one thread of a processor: the lab's model
-in full, with LoRA, FILA, packing and stored references, and 32 million weights in full and with LoRA. Of time 1.3 in
-processor seconds, 1.7 by the clock of a machine that was busy otherwise."""
+in full, with LoRA, an initialisation that reads data, packing and stored references, and 32 million weights in full and
+with LoRA. Of time 1.3 in processor seconds, 1.7 by the clock of a machine that was busy otherwise."""
 _FORWARD = 1 / 3
 """What a forward takes of a step's forward and backward."""
 _LIBRARIES = 100_000_000
@@ -181,7 +182,7 @@ def _disk(
         checkpoints += (3 if stage.keep == "best" else 2) * kept + step.optimiser_bytes
         if stage is not recipe.stages[-1] and not stage.is_aside:
             handed += weights if stage.leaves_a_whole_model else 0
-        importance += step.frozen_bytes // 64 if stage.adapter_or_full.starts_by_fila else 0
+        importance += step.prepared_bytes
     last = steps.get(recipe.stages[-1].name)
     full = recipe.stages[-1].adapter_or_full.kind == "full"
     saved = 0 if last is None else last.trainable_bytes + last.frozen_bytes
@@ -245,15 +246,13 @@ def _seconds(
 
 
 def _preparing(stage: Stage, step: StepProbe, encoded: Mapping[str, Sequence[Encoded]]) -> float:
-    """Forwards and backwards before the first step: stored references, FILA's importance, token scores."""
+    """Forwards and backwards before the first step: stored references, what initialisations prepare, token scores."""
     objective, seconds = stage.objective(), 0.0
     tokens = {role: sum(len(e.ids) for e in members) for role, members in encoded.items()}
     if objective.needs_reference and stage.adapter_or_full.kind == "full":
         seconds += _FORWARD * step.per_token * sum(tokens[role] for role in asking_roles(objective))
-    if stage.adapter_or_full.starts_by_fila:
-        most = stage.adapter_or_full.importance_examples
-        weighed = [e for role in ("forget", "retain") for e in encoded.get(role, ())[:most]]
-        seconds += step.per_token * sum(len(e.ids) for e in weighed)
+    for rows in rows_read(stage.adapter_or_full.initialisation, encoded).values():
+        seconds += step.per_token * sum(len(e.ids) for e in rows)
     if stage.select is not None and stage.select.scores is None:
         seconds += 2 * _FORWARD * step.per_token * tokens.get("train", 0)
     return seconds

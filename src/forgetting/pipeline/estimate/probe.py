@@ -19,15 +19,14 @@ from forgetting.core.record import Record
 from forgetting.data.encode import Encoded
 from forgetting.data.plan import StepPlan
 from forgetting.metrics.score import score
-from forgetting.models.adapters import active_adapters, attach, resolve_targets, without
-from forgetting.models.adapters.targets import linear_layers
+from forgetting.models.adapters import InitialisationData, active_adapters, attach, resolve_targets, without
 from forgetting.models.packing import why_padded
 from forgetting.pipeline.run.environment import held_memory, peak_memory, reset_peak_memory
 from forgetting.pipeline.run.records import take
 from forgetting.recipe import Recipe, Stage
-from forgetting.training.fisher import shape_of
 from forgetting.training.learner import Learner
 from forgetting.training.micro_batches import micro_batches
+from forgetting.training.preparation import prepare
 from forgetting.training.reference import LiveReference
 
 _SLOW = 15.0
@@ -50,7 +49,9 @@ class StepProbe:
     """To put the adapter on the model."""
     trainable_bytes: int
     frozen_bytes: int
-    """Of frozen adapters beside the trainable one (FILA), which checkpoints keep too."""
+    """Of frozen adapters beside the trainable one, which checkpoints keep too."""
+    prepared_bytes: int
+    """Of what the adapter's initialisation computes and stores."""
     optimiser_bytes: int
     transient_bytes: int
     """Activations and chunks of the head, above weights, gradients and optimiser."""
@@ -102,7 +103,7 @@ def probe_step(
     plan = StepPlan({r: len(m) for r, m in data.items()}, stage.batch_size, recipe.seed_of(stage), objective.partners)
     total, evaluations = _length(stage, plan, data)
     before, base_bytes = active_adapters(model), _bytes(model.parameters())
-    with _attached(model, stage) as (fitted, prepare_seconds):
+    with _attached(model, stage, encoded, pad_id) as (fitted, prepare_seconds, prepared_bytes):
         trainable_bytes = _bytes(p for p in fitted.parameters() if p.requires_grad)
         added_bytes = _bytes(fitted.parameters()) - base_bytes
         packed = stage.packing and why_padded(fitted) is None
@@ -116,6 +117,7 @@ def probe_step(
         prepare_seconds=prepare_seconds,
         trainable_bytes=trainable_bytes,
         frozen_bytes=0 if stage.adapter_or_full.kind == "full" else max(0, added_bytes - trainable_bytes),
+        prepared_bytes=prepared_bytes,
         optimiser_bytes=taken.optimiser_bytes,
         transient_bytes=max(0, taken.risen_bytes - trainable_bytes - taken.optimiser_bytes),
         total=total,
@@ -134,18 +136,24 @@ def _length(stage: Stage, plan: StepPlan, data: Mapping[str, Sequence[Encoded]])
 
 
 @contextmanager
-def _attached(model: PreTrainedModel, stage: Stage) -> Iterator[tuple[nn.Module, float]]:
-    """The model with the stage's adapter, and the seconds that it took; afterwards the model is as it was."""
+def _attached(
+    model: PreTrainedModel, stage: Stage, encoded: Mapping[str, Sequence[Encoded]], pad_id: int
+) -> Iterator[tuple[nn.Module, float, int]]:
+    """The model with the stage's adapter, the seconds that it took, and the bytes that its initialisation computed.
+
+    Afterwards the model is as it was.
+    """
     adapter, before = stage.adapter_or_full, active_adapters(model)
     asked = {name: p.requires_grad for name, p in model.named_parameters()}
     began = time.perf_counter()
-    importance = None
-    if adapter.starts_by_fila:
-        layers = linear_layers(model)
-        importance = {n: torch.ones(shape_of(layers[n])[0]) for n in resolve_targets(model, adapter.targets)}
-    fitted = attach(model, adapter.spec, name=stage.name, seed=0, importance=importance)
+    init = adapter.initialisation
+    modules = resolve_targets(model, adapter.targets) if init.roles else ()
+    one = {role: encoded[role][:1] for role in init.roles}  # the others are estimated by their tokens
+    prepared = prepare(init, model, modules, InitialisationData(one, pad_id))
+    fitted = attach(model, adapter.spec, name=stage.name, seed=0, prepared=prepared)
     try:
-        yield fitted, time.perf_counter() - began
+        size = sum(t.numel() * t.element_size() for t in prepared.values())
+        yield fitted, time.perf_counter() - began, size
     finally:
         fitted.zero_grad()
         if adapter.kind != "full":

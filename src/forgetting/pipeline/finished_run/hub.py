@@ -12,7 +12,7 @@ from huggingface_hub import HfApi, get_token
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
-from forgetting.benchmarks.registry import MODELS
+from forgetting.benchmarks.registry import shipped_models
 from forgetting.core.errors import RunError
 from forgetting.core.progress import SILENT, Voice
 from forgetting.models.adapters import is_adapter
@@ -138,7 +138,7 @@ def push(
 
 def hub_base(run: Results) -> str | None:
     """The hub's name of the model that the run began with; None where it is a folder or a suite's own."""
-    if run.model in MODELS or Path(run.model).expanduser().exists():
+    if run.model in shipped_models() or Path(run.model).expanduser().exists():
         return None
     try:
         validate_repo_id(run.model)

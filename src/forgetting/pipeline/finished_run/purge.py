@@ -1,9 +1,9 @@
 """What was to be forgotten removed from a finished run: earlier weights, caches and texts go, model and numbers stay.
 
 Weights of before (and in the middle of) unlearning know what the model was to forget; stored references hold its hidden
-states or probabilities, FILA's importance its gradients, records and selections its texts. A cache's entries are found
-by content and do not say whose they are, so the whole `.cache` beside the run goes: the other runs of the folder lose
-time by it, never a result, for they compute again what they need.
+states or probabilities, what an initialisation computed its gradients, records and selections its texts. A cache's
+entries are found by content and do not say whose they are, so the whole `.cache` beside the run goes: the other runs of
+the folder lose time by it, never a result, for they compute again what they need.
 
 Files are unlinked, not overwritten. Every step can be cut off and done again: the run counts as purged at the end.
 """
@@ -35,7 +35,7 @@ OF_STAGES = {
     "proven": "checkpoint",
     "best": "checkpoint",
     "model": "model between stages",
-    "importance": "FILA's importance (gradients)",
+    "importance": "what adapter initialisations computed of the data",
     "handed-over": "digest of the data",
     "scored.json": "digest of the data",
 }

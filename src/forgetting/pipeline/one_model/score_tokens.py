@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from forgetting.benchmarks.registry import MODELS
+from forgetting.benchmarks.registry import suite_model
 from forgetting.core.errors import RecipeError
 from forgetting.core.example import Example
 from forgetting.core.folder import write_text
@@ -67,7 +67,7 @@ def score(
         raise RecipeError("no data are given; name at least one file")
     if out is not None and out.suffix != ".parquet":
         raise RecipeError(f"{out}: weighted data are written as Parquet; choose a name that ends in .parquet")
-    loaded = load_model(MODELS.get(model, model), dtype=dtype)
+    loaded = load_model(suite_model(model), dtype=dtype)
     held = [e for source in sources for e in read_examples(source).examples] if out is not None else None
 
     def rows() -> Iterator[tuple[Example, Encoded]]:

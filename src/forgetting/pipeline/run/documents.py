@@ -10,7 +10,7 @@ from peft import PeftConfig
 from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
 from transformers.utils import cached_file, find_adapter_config_file
 
-from forgetting.benchmarks.registry import MODELS
+from forgetting.benchmarks.registry import suite_model
 from forgetting.core.example import Example
 from forgetting.core.progress import Voice
 from forgetting.data.folders import holds_documents
@@ -30,7 +30,7 @@ def fitting(examples: Sequence[Example], source: Source, recipe: Recipe, voice: 
     """
     if source.path is None or not holds_documents(Path(source.path)):
         return list(examples)
-    tokenizer, positions = _reader(MODELS.get(recipe.model, recipe.model), recipe.revision)
+    tokenizer, positions = _reader(suite_model(recipe.model), recipe.revision)
     longest = min(recipe.format.max_length, positions or recipe.format.max_length)
     pieces = in_pieces(examples, tokenizer, longest)
     if len(pieces) > len(examples):

@@ -17,12 +17,13 @@ from forgetting.core.measure import Measure
 from forgetting.core.processes import on_first
 from forgetting.core.progress import Voice
 from forgetting.core.record import write_records
+from forgetting.metrics.alarm import Alarm, knowledge_alarm
 from forgetting.metrics.balance import balance
 from forgetting.metrics.extraction import Thresholds
 from forgetting.metrics.likelihood import memorization_accuracy
 from forgetting.pipeline.run.prepare import StageData
 from forgetting.pipeline.run.records import Taken, take
-from forgetting.pipeline.run.suites import balance_keys, fast_suite_of, stop_splits, suite_of, without_overlaps
+from forgetting.pipeline.run.suites import fast_suite_of, stop_splits, suite_of, without_overlaps
 from forgetting.recipe import Recipe, Stage
 from forgetting.runs.redact import Redactor
 from forgetting.training.flops import records_work
@@ -71,8 +72,7 @@ class _Frame:
     def measures(self, taken: Taken, stage: str) -> list[Measure]:
         """All measures, and the balance that a stage's checkpoints are compared by."""
         found = taken.measures(self.suite, self.oracle)
-        keys = balance_keys(stage, [m.key for m in found])
-        return [*found, balance(found, self.start, self.goal, **keys)]
+        return [*found, balance(found, self.start, self.goal, of=self.suite.declared(stage).balance)]
 
 
 class Measurer:
@@ -111,6 +111,18 @@ class Measurer:
     def suite(self) -> Suite:
         """What is measured before, between and after the stages."""
         return self._full.suite
+
+    def alarm(self, stage: Stage) -> Alarm:
+        """What rings at an evaluation in the middle of a stage, against the model that the stage begins with."""
+        frame = self._fast[stage.name]
+        names = [s.name for s in self.recipe.stages]
+        earlier = [self._file("after", name, 0) for name in names[: names.index(stage.name)]]
+
+        def start() -> Sequence[Measure]:
+            left = next((file for file in reversed(earlier) if file.is_file()), None)
+            return frame.start if left is None else Evaluation.from_json(json.loads(left.read_text())).measures
+
+        return knowledge_alarm(frame.suite.declared(stage.name), on_first(start), stage.collapse_at)
 
     def fixed_points(self) -> None:
         """Writes the evaluations of the model before and of the oracle."""

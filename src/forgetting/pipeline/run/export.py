@@ -17,7 +17,8 @@ def save(
 ) -> Path:
     """Writes the model with its tokenizer and chat template; the folder is whole or absent.
 
-    A model with adapters is saved as one adapter (FILA's as a LoRA of rank 2r), or merged into its weights if `merge`.
+    A model with adapters is saved as one adapter (with a subtracted start, a LoRA of rank 2r), or merged into its
+    weights if `merge`.
 
     Raises:
         RunError: the disk refuses.

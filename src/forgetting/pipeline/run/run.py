@@ -248,6 +248,7 @@ class _Carrier:
                 evaluate=_During(self.measurer, stage.name) if stage.evaluate_every is not None else None,
                 score=lambda measures: next((m.value for m in measures if m.name == "balance"), None),
                 reached=rule,
+                alarm=self.measurer.alarm(stage) if stage.evaluate_every is not None else None,
                 progress=self.voice.progress,
                 track=track,
                 say=self.voice.say,

@@ -13,7 +13,7 @@ from typing import Any
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from forgetting.benchmarks.registry import MODELS
+from forgetting.benchmarks.registry import shipped_models, suite_model
 from forgetting.core.errors import RecipeError, RunError
 from forgetting.core.example import Example, Role
 from forgetting.core.folder import is_complete, write_text
@@ -61,7 +61,9 @@ def check_selects(recipe: Recipe) -> None:
             raise RecipeError(
                 f"stage '{stage.name}': select names no reference; write select.reference=stage:NAME or FOLDER"
             )
-        elif not (Path(asked.reference).is_dir() or asked.reference in MODELS or _of_the_hub(asked.reference)):
+        elif not (
+            Path(asked.reference).is_dir() or asked.reference in shipped_models() or _of_the_hub(asked.reference)
+        ):
             raise RecipeError(
                 f"stage '{stage.name}': select.reference is '{asked.reference}', and there is no such folder; give an "
                 "adapter, a model, or stage:NAME"
@@ -202,7 +204,9 @@ def views(model: PreTrainedModel, reference: str | Path) -> Iterator[tuple[Model
     if not is_adapter(reference):
         own = next(model.parameters())
         other = load_model(
-            MODELS.get(str(reference), reference), dtype=str(own.dtype).removeprefix("torch."), device=own.device
+            suite_model(str(reference)),
+            dtype=str(own.dtype).removeprefix("torch."),
+            device=own.device,
         )
         yield ModelView(model, before), ModelView(other.model)
         return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from forgetting.benchmarks.registry import MODELS
+from forgetting.benchmarks.registry import shipped_models
 from forgetting.core.errors import RunError
 
 
@@ -19,8 +19,9 @@ def model_source(name: str) -> str:
     Raises:
         RunError: a run that has no model yet.
     """
-    if name in MODELS:
-        return str(MODELS[name])
+    shipped = shipped_models().get(name)
+    if shipped is not None:
+        return str(shipped)
     if not is_run(name):
         return name
     folder = Path(name)

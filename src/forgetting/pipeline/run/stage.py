@@ -8,17 +8,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from forgetting.core.errors import RecipeError
-from forgetting.core.example import Role
 from forgetting.core.folder import is_complete, recover, write_text
 from forgetting.core.processes import first_then_others, on_first
 from forgetting.core.progress import Voice
 from forgetting.data.encode import Encoded
 from forgetting.evaluation.answers import padding_id
 from forgetting.models.adapters import (
+    Initialisation,
+    InitialisationData,
     active_adapters,
     attach,
     load_state,
@@ -33,10 +32,10 @@ from forgetting.pipeline.run.teacher import teacher_of
 from forgetting.recipe import Adapter, Stage
 from forgetting.training.checkpoint import load_checkpoint
 from forgetting.training.flops import stage_flops
-from forgetting.training.importance import row_importance
 from forgetting.training.loop import Trainer
+from forgetting.training.preparation import prepare, rows_read
 from forgetting.training.reference import LiveReference, Reference, no_reference
-from forgetting.training.row_cost import RowCost, Uncounted, importance_cost, stage_cost
+from forgetting.training.row_cost import preparation_cost, stage_cost
 from forgetting.training.stage import Hooks, StageResult
 from forgetting.training.stored_reference import store_reference
 
@@ -56,7 +55,7 @@ def adapter_words(adapter: Adapter) -> str:
     if adapter.kind == "full":
         return "full"
     kind = {"lora": "LoRA", "qlora": "QLoRA", "curlora": "CURLoRA"}[adapter.kind]
-    start = " + FILA" if adapter.starts_by_fila else ""
+    start = f" + {adapter.title}" if adapter.title else ""
     targets = adapter.targets if isinstance(adapter.targets, str) else "named"
     return f"{kind}{start}, rank {adapter.rank}, {targets} targets"
 
@@ -90,7 +89,10 @@ def run_stage(
     objective = stage.objective()
     pad_id = padding_id(tokenizer)
     before = active_adapters(model)
-    importance = _importance_cost(model, stage.adapter_or_full) if adapter is None else None
+    chosen = stage.adapter_or_full
+    init = chosen.initialisation if adapter is None else Initialisation()
+    targets = resolve_targets(model, chosen.targets) if init.roles else ()
+    importance = preparation_cost(model, init, targets)
     reference = None
     teacher = teacher_of(stage, model, folder.parent)
     stored = teacher is not None or stage.adapter_or_full.kind == "full" or adapter is not None
@@ -114,7 +116,7 @@ def run_stage(
     on_first(lambda: _note_prepared(folder, time.perf_counter() - began))
     cost = stage_cost(model, objective, trainer.data, adapters=before, stored=stored)
     result = trainer.run()
-    weighed = _weighed(data, stage.adapter_or_full)
+    weighed = rows_read(init, data)
     flops = stage_flops(cost, trainer.plan, trainer.data, result.steps, importance=importance, weighed=weighed)
     ended = {**asdict(result), "trainable": trainable, "of": total, "peak_memory_bytes": peak_memory()}
     ended["flops"] = asdict(flops)
@@ -153,7 +155,7 @@ def _with_adapter(
     pad_id: int,
     voice: Voice,
 ) -> PreTrainedModel:
-    """The model ready to train; a stage that goes on finds both of FILA's halves in its checkpoint."""
+    """The model ready to train; a stage that is resumed finds its start in its checkpoint."""
     adapter = stage.adapter_or_full
     spec = adapter.spec
     if recover(folder / "last"):
@@ -161,48 +163,10 @@ def _with_adapter(
     checkpoint = load_checkpoint(folder / "last")
     if checkpoint is not None:
         return attach(model, spec, name=stage.name, seed=seed, state=checkpoint.weights)
-    importance = None
-    if adapter.starts_by_fila:
-        importance = _importance(model, adapter, data, folder / "importance", pad_id, voice)
-    return attach(model, spec, name=stage.name, seed=seed, importance=importance)
-
-
-def _importance(
-    model: PreTrainedModel,
-    adapter: Adapter,
-    data: Mapping[str, Sequence[Encoded]],
-    folder: Path,
-    pad_id: int,
-    voice: Voice,
-) -> dict[str, torch.Tensor]:
-    for role in (Role.FORGET, Role.RETAIN):
-        if role not in data:
-            raise RecipeError(
-                f"FILA weighs forget against retain data, and there is no {role} data; write data.{role}=…"
-            )
-    return row_importance(
-        model,
-        data[Role.FORGET][: adapter.importance_examples],
-        data[Role.RETAIN][: adapter.importance_examples],
-        resolve_targets(model, adapter.targets),
-        pad_id=pad_id,
-        epsilon=adapter.epsilon,
-        folder=folder,
-        say=voice.say,
-        progress=voice.progress,
-    )
-
-
-def _importance_cost(model: PreTrainedModel, adapter: Adapter) -> RowCost | Uncounted | None:
-    """What FILA's importance takes per row; None where none is taken."""
-    if not adapter.starts_by_fila:
-        return None
-    return importance_cost(model, resolve_targets(model, adapter.targets))
-
-
-def _weighed(data: Mapping[str, Sequence[Encoded]], adapter: Adapter) -> list[Encoded]:
-    """The rows that FILA's importance is taken of."""
-    return [e for role in (Role.FORGET, Role.RETAIN) for e in data.get(role, ())[: adapter.importance_examples]]
+    read = InitialisationData(data, pad_id, voice.say, voice.progress)
+    modules = resolve_targets(model, adapter.targets) if spec.init.roles else ()
+    prepared = prepare(spec.init, model, modules, read, folder=folder / "importance", key=repr(adapter.init))
+    return attach(model, spec, name=stage.name, seed=seed, prepared=prepared)
 
 
 def finished(folder: Path) -> bool:

@@ -10,17 +10,20 @@ from transformers import PreTrainedTokenizerBase
 
 from forgetting.benchmarks.registry import get_suite
 from forgetting.benchmarks.suite import Split, Suite, joined, labelled
+from forgetting.core import declaration
+from forgetting.core.declaration import Declaration
 from forgetting.core.digest import examples_digest
-from forgetting.core.errors import DataError, RecipeError
+from forgetting.core.errors import DataError, RecipeError, nearest
 from forgetting.core.example import Example, Role
 from forgetting.core.measure import Measure
 from forgetting.data.examples import overlap
 from forgetting.data.tokens import sequence_ids
 from forgetting.evaluation.extraction import passages
-from forgetting.metrics.extraction import extraction_likelihood, extraction_metrics
+from forgetting.metrics.extraction import extraction_declaration, extraction_metrics
 from forgetting.metrics.metric import Metric, Splits
+from forgetting.metrics.registry import on_splits
 from forgetting.metrics.score import score
-from forgetting.metrics.standard import standard_metrics
+from forgetting.metrics.standard import KNOWING, keys_of, standard_declaration, standard_metrics
 from forgetting.pipeline.run.prepare import StageData
 from forgetting.recipe import Recipe, Stage
 
@@ -31,15 +34,60 @@ OWN_LIMIT, OWN_LIMIT_FAST = 500, 150
 
 
 def suite_of(recipe: Recipe, data: Mapping[str, StageData]) -> Suite:
-    """What is measured before, between and after the stages, as one suite."""
-    return joined([suite for _, suite in _parts(recipe, data, fast=False)])
+    """What is measured before, between and after the stages, as one suite.
+
+    Raises:
+        RecipeError: a metric is asked for on a split that there is none of.
+    """
+    suite = _whole(recipe, _parts(recipe, data, fast=False))
+    there = [split.name for split in suite.splits]
+    for asked in recipe.metrics:
+        for split in asked.splits or ():
+            if split not in there:
+                raise RecipeError(f"metrics: '{asked.name}': no split is called '{split}'; {nearest(split, there)}")
+    return suite
 
 
 def fast_suite_of(recipe: Recipe, data: Mapping[str, StageData], stage: Stage) -> Suite:
     """What is measured in the middle of a stage: less of each split, nothing of the other stages, no probes."""
     others = {other.name for other in recipe.stages if other is not stage}
-    parts = [suite for label, suite in _parts(recipe, data, fast=True) if label not in others]
-    return replace(joined(parts), probes=())
+    parts = [(label, suite) for label, suite in _parts(recipe, data, fast=True) if label not in others]
+    return replace(_whole(recipe, parts), probes=())
+
+
+def _whole(recipe: Recipe, parts: Sequence[tuple[str, Suite]]) -> Suite:
+    """The parts as one suite; what counts for a stage is what the suite under its name declares, then the others."""
+    whole = _with_asked(recipe, joined([suite for _, suite in parts]))
+    by_stage = {stage.name: [s.declares for label, s in parts if label == stage.name] for stage in recipe.stages}
+    own = {name: found[0] for name, found in by_stage.items() if found}
+    if not own:
+        return whole
+    others = [suite.declares for label, suite in parts if label not in own]
+    stages = {name: declared.over(declaration.joined(others)) for name, declared in own.items()}
+    rest = {stage.name: declaration.joined(others) for stage in recipe.stages if stage.name not in own and others}
+    declared = replace(declaration.of_stages(list(own.values()), others), asked=whole.declares.asked)
+    return replace(whole, declares=declared, stages={**rest, **stages})
+
+
+def _with_asked(recipe: Recipe, suite: Suite) -> Suite:
+    """The suite with the metrics that the recipe asks for itself; each measure that is there already is taken once."""
+    if not recipe.metrics:
+        return suite
+    there = [split.name for split in suite.splits]
+    taken = frozenset(m.key for m in score(suite.metrics, []))
+    front = {key.split("/")[0] for column in suite.declares.headline.columns for key in column}
+    found: list[Metric] = []
+    keys: list[str] = []
+    for asked in recipe.metrics:
+        splits = [s for s in there if s in (asked.splits or there)]
+        metric = on_splits(asked.build(), splits, direction=asked.direction, without=taken)
+        own = on_splits(asked.build(), splits)({}, None)
+        shown = [m.key for m in own if asked.splits or m.split in front or m.split not in there]
+        keys += shown or [m.key for m in own]
+        found.append(metric)
+    return replace(
+        suite, metrics=(*suite.metrics, *found), declares=replace(suite.declares, asked=tuple(dict.fromkeys(keys)))
+    )
 
 
 def _parts(recipe: Recipe, data: Mapping[str, StageData], *, fast: bool) -> list[tuple[str, Suite]]:
@@ -82,7 +130,8 @@ def _verbatim_suite(data: Mapping[str, StageData], fast: bool) -> Suite:
     ]
     present = [split for split in splits if split.examples]
     metrics = extraction_metrics(["forget"], ["unseen"] if unseen else [], ["retain"] if retain else [])
-    suite = Suite(name="own passages", splits=tuple(present), metrics=metrics)
+    declared = extraction_declaration(unseen="unseen" if unseen else None, retain="retain" if retain else None)
+    suite = Suite(name="own passages", splits=tuple(present), metrics=metrics, declares=declared)
     return _with_stages(suite, data)
 
 
@@ -92,7 +141,19 @@ def _with_stages(suite: Suite, data: Mapping[str, StageData]) -> Suite:
     if len({examples_digest(members) for members in forgotten.values()}) < 2:
         return suite
     sets = [_only(suite.metrics, members, stage) for stage, members in forgotten.items()]
-    return replace(suite, metrics=(*suite.metrics, *sets))
+    stages = {stage: _of_stage(suite.declares, stage) for stage in forgotten}
+    column = (*suite.declares.headline.one, *suite.declares.headline.forgotten)
+    columns = tuple(tuple(f"{stage}-{key}" for key in column) for stage in forgotten)
+    declared = replace(suite.declares, headline=replace(suite.declares.headline, sets=columns))
+    return replace(suite, metrics=(*suite.metrics, *sets), declares=declared, stages=stages)
+
+
+def _of_stage(whole: Declaration, stage: str) -> Declaration:
+    """What counts for a stage: its own forget set, and what the whole suite declares of the rest."""
+    assert whole.balance is not None, "data with a forget role have a balance"
+    balance = replace(whole.balance, forget=f"{stage}-{whole.balance.forget}")
+    pair = whole.extraction and replace(whole.extraction, forget=f"{stage}-{whole.extraction.forget}")
+    return replace(whole, balance=balance, extraction=pair)
 
 
 def _only(metrics: Sequence[Metric], examples: Sequence[Example], stage: str) -> Metric:
@@ -119,8 +180,22 @@ def _own_suite(recipe: Recipe, roles: Mapping[str, Sequence[Example]], fast: boo
     if fast:
         splits = [replace(s, examples=tuple(_sample(s.examples, OWN_LIMIT_FAST))) for s in splits]
     kept = [role for role in (Role.RETAIN, Role.HOLDOUT, Role.TRAIN) if role in roles]
-    metrics = standard_metrics([r for r in (Role.FORGET,) if r in roles], kept, ())
-    return Suite(name="own data", splits=tuple(splits), metrics=metrics)
+    forget = [r for r in (Role.FORGET,) if r in roles]
+    metrics = standard_metrics(forget, kept, ())
+    return Suite(name="own data", splits=tuple(splits), metrics=metrics, declares=_own_declared(recipe, roles))
+
+
+def _own_declared(recipe: Recipe, roles: Mapping[str, Sequence[Example]]) -> Declaration:
+    """What counts of the run's own data; held-out data stand beside what a stage learns."""
+    forget, retain = ([r] if r in roles else [] for r in (Role.FORGET, Role.RETAIN))
+    declared = standard_declaration(forget, retain, ())
+    if set(roles) <= {Role.FORGET, Role.RETAIN}:
+        return declared
+    overall = ("all/model_utility",)
+    learns = Role.HOLDOUT in roles and any(Role.TRAIN in stage.objective().roles for stage in recipe.stages)
+    learned = keys_of(Role.HOLDOUT, KNOWING) if learns else ()
+    balance = declared.balance and replace(declared.balance, utility=overall[0])
+    return replace(declared, headline=replace(declared.headline, overall=overall, learned=learned), balance=balance)
 
 
 def _own_split(role: str, examples: Sequence[Example], max_new_tokens: int | None) -> Split:
@@ -161,26 +236,10 @@ def stop_splits(stage: Stage, suite: Suite) -> tuple[str, str, int]:
     Raises:
         RecipeError: the recipe measures no such splits.
     """
-    keys = {m.key for m in score(suite.metrics, [])}
-    n = next((split.extraction[0] for split in suite.splits if split.extraction), None)
-    if n is not None:
-        name = extraction_likelihood(n).name
-        own = [f"{stage.name}-forget", "forget"]
-        never = [f"{stage.name}-unseen", "unseen"]
-        pairs = [(f, u) for f in own for u in never if {f"{f}/{name}", f"{u}/{name}"} <= keys]
-        if pairs:
-            return *pairs[0], n
-    raise RecipeError(
-        f"stage '{stage.name}': until: extraction compares the forget set with unseen text, and the recipe does not "
-        "measure both under its name or none; write evaluate: extraction with data.holdout=FILE (unseen text)"
-    )
-
-
-def balance_keys(stage: str | None, keys: Sequence[str]) -> dict[str, str]:
-    """The measures that the balance of a stage rests on: the stage's own splits where there are such."""
-    candidates = {
-        "forget": [f"{stage}-forget/probability", "forget/probability"],
-        "retain": [f"{stage}-retain/probability", "retain/probability"],
-        "utility": [f"{stage}-utility/exact_match", "utility/exact_match", "all/model_utility"],
-    }
-    return {part: next((key for key in names if key in keys), names[-1]) for part, names in candidates.items()}
+    pair = suite.declared(stage.name).extraction
+    if pair is None:
+        raise RecipeError(
+            f"stage '{stage.name}': until: extraction compares the forget set with unseen text, and the recipe does "
+            "not measure both under its name or none; write evaluate: extraction with data.holdout=FILE (unseen text)"
+        )
+    return pair.forget, pair.unseen, pair.n

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from transformers import PreTrainedModel
 
-from forgetting.benchmarks.registry import MODELS
+from forgetting.benchmarks.registry import shipped_models, suite_model
 from forgetting.core.errors import ModelError, RecipeError
 from forgetting.models.loading import load_model
 from forgetting.recipe import Recipe, Stage
@@ -22,7 +22,7 @@ def check_references(recipe: Recipe) -> None:
     for stage in recipe.stages:
         name = stage.reference
         of_the_hub = name.count("/") == 1 and not name.startswith((".", "/", "~"))
-        if name == BEFORE or name.startswith("stage:") or name in MODELS or Path(name).is_dir() or of_the_hub:
+        if name == BEFORE or name.startswith("stage:") or name in shipped_models() or Path(name).is_dir() or of_the_hub:
             continue
         raise RecipeError(
             f"stage '{stage.name}': reference is '{name}', and there is no such folder; give a model's, or stage:NAME"
@@ -42,7 +42,7 @@ def teacher_of(stage: Stage, model: PreTrainedModel, stages: Path) -> PreTrained
     if name == BEFORE:
         return None
     earlier = name.startswith("stage:")
-    source = stages / name.removeprefix("stage:") / "model" if earlier else MODELS.get(name, name)
+    source = stages / name.removeprefix("stage:") / "model" if earlier else suite_model(name)
     precision = str(model.dtype).removeprefix("torch.")
     teacher = load_model(source, dtype=precision, device=next(model.parameters()).device).model
     theirs, own = (int(m.get_input_embeddings().weight.shape[0]) for m in (teacher, model))

@@ -40,6 +40,7 @@ def write_results(
         "model": recipe.model,
         "oracle": oracle,
         "suite": suite.name,
+        "declaration": asdict(suite.declares),
         "recipe": recipe.model_dump(mode="json"),
         "recipe_yaml": recipe.to_yaml(),
         "environment": json.loads((folder / "environment.json").read_text()),
@@ -107,7 +108,7 @@ def _cost(
 ) -> dict[str, Any]:
     """Sums over the stages, whatever interruptions there were.
 
-    Preparing is FILA's importance, stored references, token scores and transforms.
+    Preparing is what initialisations compute, stored references, token scores and transforms.
     """
     prepared = [json.loads((folder / "stages" / s.name / "prepared.json").read_text()) for s in recipe.stages]
     preparing = sum(p["seconds"] for p in prepared) + sum(s["scoring_seconds"] or 0.0 for s in stages)

@@ -16,6 +16,7 @@ from typing import Any, TextIO
 
 import torch
 
+from forgetting.core.declaration import Declaration
 from forgetting.core.folder import write_text
 from forgetting.core.progress import SILENT, Voice
 from forgetting.pipeline.run.environment import check_trackers
@@ -190,11 +191,18 @@ def _write_results(sweep: Sweep, failures: Mapping[str, str]) -> None:
         "axes": {axis: list(points) for axis, points in sweep.file.grid.items()},
         "replicates": sweep.file.averaged,
         "columns": sweep.file.columns or headline_keys(list(found.values())),
+        "splits": _splits([results.declared for results in found.values()]),
         "before": _shared([r.before for r in found.values()]),
         "oracle": _shared([r.oracle_evaluation for r in found.values()]),
         "runs": [_entry(planned, found.get(planned.name), failures) for planned in sweep.runs],
     }
     write_text(sweep.folder / "sweep.json", json.dumps(results, indent=1))
+
+
+def _splits(declared: list[Declaration]) -> list[list[str]]:
+    """Those of what the runs forget, and of what they keep."""
+    forget = dict.fromkeys(split for one in declared for split in one.forget_splits)
+    return [list(forget), list(dict.fromkeys(split for one in declared for split in one.retain_splits))]
 
 
 def _entry(planned: PlannedRun, results: Results | None, failures: Mapping[str, str]) -> dict[str, Any]:

@@ -95,10 +95,12 @@ def compare_answers(runs: Sequence[Results]) -> Answers:
     keys = dict.fromkeys(key for records in tables for key in records)
     pairs = list(zip(starts, ends, strict=True))
     questions = [_question(key, tables, any(_changed(key, a, b) for a, b in pairs)) for key in keys]
+    forget = {split for run in runs for split in run.declared.forget_splits}
+    retain = {split for run in runs for split in run.declared.retain_splits} - forget
     blocks = [
-        _block("Forget", [q for q in questions if q.split.startswith("forget")]),
-        _block("Retain", [q for q in questions if q.split.startswith("retain")]),
-        _block("Utility and others", [q for q in questions if not q.split.startswith(("forget", "retain"))]),
+        _block("Forget", [q for q in questions if q.split in forget]),
+        _block("Retain", [q for q in questions if q.split in retain]),
+        _block("Utility and others", [q for q in questions if q.split not in forget | retain]),
     ]
     return Answers(tuple(c for c, _ in columns), tuple(b for b in blocks if b.total))
 

@@ -59,7 +59,7 @@ def path(runs: Sequence[Results]) -> Path | None:
     Where no run has forget quality on the way, what is left of the forget set is shown, with the oracle's level. A way
     that passes the oracle's and falls off again has forgotten too much. None where nothing was measured on the way.
     """
-    utility = headline_measures.model_utility_key(runs) or headline_measures.utility_key(runs)
+    utility = headline_measures.overall_key(runs) or headline_measures.utility_key(runs)
     for key in (headline_measures.quality_key(runs), headline_measures.forgetting_key(runs)):
         if any(stop.point == "epoch" for run in runs for stop in way(run, (utility, key))):
             return _path(runs, (utility, key), key == headline_measures.quality_key(runs))

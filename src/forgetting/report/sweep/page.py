@@ -14,6 +14,7 @@ from forgetting.report.drawing.scatter import Mark, Spot, draw
 from forgetting.report.sweep.results import SweepResults, cautions
 from forgetting.report.sweep.table import Row, Statistic, SweepTable, sweep_table
 from forgetting.report.template import page, write_out
+from forgetting.runs.undeclared import guessed_splits
 
 _WIDTH, _LINE = 460.0, 26.0
 _LONGEST = 30
@@ -45,7 +46,7 @@ def render_sweep(results: SweepResults) -> str:
         meanings=[(m.meaning if (m := results.sample(key)) else "") for key in table.keys],
         cautions=cautions(results),
         panels=[panel for place in range(len(table.keys)) if (panel := _dots(table, place))],
-        tradeoff=_tradeoff(table),
+        tradeoff=_tradeoff(table, results.splits),
     )
 
 
@@ -113,11 +114,10 @@ def _range(values: Sequence[float]) -> tuple[float, float, bool]:
     return *svg.spread(values), False
 
 
-def _tradeoff(table: SweepTable) -> Markup | None:
+def _tradeoff(table: SweepTable, splits: tuple[tuple[str, ...], tuple[str, ...]] | None) -> Markup | None:
     """The first forget column against the first retain column: one point per row, ± one standard deviation."""
-    places = [
-        next((i for i, k in enumerate(table.keys) if k.startswith(split)), None) for split in ("forget", "retain")
-    ]
+    about = guessed_splits(table.keys) if splits is None else splits
+    places = [next((i for i, k in enumerate(table.keys) if k.split("/")[0] in own), None) for own in about]
     if places[0] is None or places[1] is None:
         return None
     x, y = places[0], places[1]

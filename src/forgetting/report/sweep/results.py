@@ -57,6 +57,8 @@ class SweepResults:
     columns: tuple[str, ...]
     """Keys of the measures to show."""
     runs: tuple[SweepRun, ...]
+    splits: tuple[tuple[str, ...], tuple[str, ...]] | None = None
+    """Of what is to be forgotten, and of what is to be kept; None in files older than declarations."""
     file: Mapping[str, Any] = field(default_factory=dict)
     before: tuple[Measure, ...] | None = None
     oracle: tuple[Measure, ...] | None = None
