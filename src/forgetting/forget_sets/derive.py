@@ -111,14 +111,8 @@ def derive(
     loaded = load_model(suite_model(model), dtype=dtype, device=device_named(device))
     writer = Writer(loaded, wanted.tokens, wanted.seed)
     pieces = in_pieces(examples, loaded.tokenizer, writer.room)
-    made: dict[str, Kept] = {}
-    if wanted.retain:
-        made["retain"] = _retain(writer, examples, openings, wanted.retain, model, voice)
-    documents = [e for e in pieces if not e.prompt]
-    if wanted.questions and documents:
-        made["questions"] = _questions(writer, documents, wanted, model, voice)
-    if wanted.paraphrases:
-        made["paraphrases"] = _paraphrases(writer, pieces, wanted, model, voice)
+    made = {"retain": _retain(writer, examples, openings, wanted.retain, model, voice)} if wanted.retain else {}
+    made |= _of_pieces(writer, pieces, wanted, model, voice)
     if not any(kept.rows for kept in made.values()):
         raise DataError(
             f"{model}: nothing that it wrote can be used ({_why(made)}); give --model one that follows text"
@@ -138,6 +132,17 @@ def derive(
     }
     _write(out, made, provenance)
     return provenance | {"files": [str(out / f"{name}.jsonl") for name, kept in made.items() if kept.rows]}
+
+
+def _of_pieces(writer: Writer, pieces: Sequence[Example], wanted: Wanted, model: str, voice: Voice) -> dict[str, Kept]:
+    """The questions on documents, and the paraphrases."""
+    made: dict[str, Kept] = {}
+    documents = [e for e in pieces if not e.prompt]
+    if wanted.questions and documents:
+        made["questions"] = _questions(writer, documents, wanted, model, voice)
+    if wanted.paraphrases:
+        made["paraphrases"] = _paraphrases(writer, pieces, wanted, model, voice)
+    return made
 
 
 def _write(out: Path, made: Mapping[str, Kept], provenance: Mapping[str, Any]) -> None:
