@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from forgetting.core.measure import Measure
-from forgetting.runs.results import Evaluation, Results
+from forgetting.runs.evaluation import Evaluation
+from forgetting.runs.results import Results
 
 _KNOWING = ("probability", "exact_match", "rouge_l_recall")
 """Names of measures that are higher the more a model knows, in order of preference for the figure: probability never

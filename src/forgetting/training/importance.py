@@ -15,10 +15,10 @@ and a backward down to the group's lowest layer.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from peft import PeftModel
@@ -28,6 +28,8 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from forgetting.core.batch import Batch
+from forgetting.core.cache import Cache
+from forgetting.core.digest import digest
 from forgetting.core.errors import DataError, ModelError, RunError
 from forgetting.core.evaluator import Progress
 from forgetting.core.example import Role
@@ -43,7 +45,7 @@ from forgetting.training.stored_reference import data_fingerprint, fingerprint
 
 BATCH_TOKENS = 256
 """Padded tokens of one forward. More only takes memory: most of the time goes to the gradients of single examples."""
-_ROWS = "rows.safetensors"
+_GROUPS, _ROWS = "groups", "rows.safetensors"
 _SMALLEST = torch.finfo(torch.float32).tiny
 
 
@@ -56,7 +58,7 @@ def row_importance(
     pad_id: int,
     epsilon: Epsilon = "relative",
     budget: int | None = None,
-    folder: Path | None = None,
+    cache: Cache | None = None,
     say: Callable[[str], None] = lambda line: None,
     progress: Progress = lambda done, total, note: None,
 ) -> dict[str, Tensor]:
@@ -68,24 +70,49 @@ def row_importance(
         modules: names in the plain model, as `resolve_targets` gives them.
         budget: bytes that a group of matrices may take (the module's docstring); None: `default_budget`. It decides how
             often the data are gone through.
-        folder: where finished groups are kept, and found again after an interruption if the model, data, ε and modules
-            are the same.
+        cache: where the importance is shared by what it depends on: model, data, ε and modules. An interrupted
+            computation keeps its finished groups there.
 
     Raises:
         DataError: a role has no examples.
         ModelError: a matrix does not fit the budget alone, or a layer mixes examples.
-        RunError: `folder` cannot be written, or what it holds cannot be read.
+        RunError: the cache cannot be written.
     """
     for role, members in ((Role.FORGET, forget), (Role.RETAIN, retain)):
         if not members:
             raise DataError(f"FILA's importance needs {role} examples, and there are none; write data.{role}=…")
-    layers = linear_layers(model)
-    key = "" if folder is None else _key(model, forget, retain, modules, epsilon)
-    rows = {} if folder is None else _stored(folder, key)
+    asked = _Asked(model, forget, retain, modules, pad_id, epsilon, budget)
+    if cache is None:
+        return _computed(asked, None, say, progress)
+    with cache.entry(_key(asked), wait=lambda: say("importance: another run is computing it; waiting")) as entry:
+        found = entry.is_complete(say)
+        rows = _computed(asked, entry.folder / _GROUPS, say, progress)
+        if not found:
+            entry.complete(len(rows))
+    return rows
+
+
+class _Asked(NamedTuple):
+    """What the importance is asked of."""
+
+    model: PreTrainedModel | PeftModel
+    forget: Sequence[Encoded]
+    retain: Sequence[Encoded]
+    modules: Sequence[str]
+    pad_id: int
+    epsilon: Epsilon
+    budget: int | None
+
+
+def _computed(asked: _Asked, folder: Path | None, say: Callable[[str], None], progress: Progress) -> dict[str, Tensor]:
+    """The importance, group by group; `folder` keeps the groups that are finished."""
+    layers, forget, retain = linear_layers(asked.model), asked.forget, asked.retain
+    rows = {} if folder is None else _stored(folder, say)
     if rows:
-        say(f"importance: {len(rows)} of {len(modules)} matrices found in {folder}")
-    shapes = {name: shape_of(layers[name]) for name in modules if name not in rows}
-    groups = groups_of(shapes, default_budget(device_of(model)) if budget is None else budget)
+        say(f"importance: {len(rows)} of {len(asked.modules)} matrices found in {folder}")
+    shapes = {name: shape_of(layers[name]) for name in asked.modules if name not in rows}
+    budget = default_budget(device_of(asked.model)) if asked.budget is None else asked.budget
+    groups = groups_of(shapes, budget)
     if groups:
         largest = max(bytes_for([shapes[name] for name in group]) for group in groups)
         say(
@@ -97,7 +124,7 @@ def row_importance(
 
     def told(members: Sequence[Encoded], role: str, note: str) -> Iterator[Batch]:
         nonlocal done
-        for batch in _batches(members, role, pad_id):
+        for batch in _batches(members, role, asked.pad_id):
             yield batch
             done += len(batch.keys_S)
             progress(done, total, note)
@@ -105,10 +132,10 @@ def row_importance(
     for number, group in enumerate(groups, 1):
         note = f"importance, pass {number} of {len(groups)}"
         on_retain, on_forget = told(retain, Role.RETAIN, note), told(forget, Role.FORGET, note)
-        rows |= _of_group(model, on_forget, on_retain, group, epsilon)
+        rows |= _of_group(asked.model, on_forget, on_retain, group, asked.epsilon)
         if folder is not None:
-            _store(folder, key, rows)
-    return {name: rows[name] for name in modules}
+            _store(folder, rows)
+    return {name: rows[name] for name in asked.modules}
 
 
 def bytes_for(shapes: Sequence[tuple[int, int]]) -> int:
@@ -177,38 +204,31 @@ def _batches(members: Sequence[Encoded], role: str, pad_id: int) -> Iterator[Bat
     yield collate({role: rows}, pad_id=pad_id)
 
 
-def _key(
-    model: PreTrainedModel | PeftModel,
-    forget: Sequence[Encoded],
-    retain: Sequence[Encoded],
-    modules: Sequence[str],
-    epsilon: Epsilon,
-) -> str:
-    """16 hex digits of all that w depends on: weights, active adapters and their scale, examples, modules, ε."""
+def _key(asked: _Asked) -> str:
+    """The digest of all that w depends on: weights, active adapters and their scale, examples, modules, ε."""
+    model = asked.model
     adapters = [(n, model.peft_config[n].lora_alpha) for n in active_adapters(model)]
-    data = data_fingerprint({Role.FORGET: forget, Role.RETAIN: retain})
-    asked = (fingerprint(model), adapters, data, list(modules), epsilon)
-    return hashlib.sha256(repr(asked).encode()).hexdigest()[:16]
+    data = data_fingerprint({Role.FORGET: asked.forget, Role.RETAIN: asked.retain})
+    return digest(fingerprint(model), adapters, data, list(asked.modules), asked.epsilon)
 
 
-def _stored(folder: Path, key: str) -> dict[str, Tensor]:
-    """The rows that an interrupted computation of the same importance left."""
+def _stored(folder: Path, say: Callable[[str], None]) -> dict[str, Tensor]:
+    """The rows that are there of the same importance, finished or interrupted; none where they cannot be read."""
     recover(folder)
     if not is_complete(folder):
         return {}
     try:
         with safe_open(str(folder / _ROWS), framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()} if file.metadata()["key"] == key else {}  # noqa: SIM118
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
-        raise RunError(
-            f"{folder / _ROWS}: the stored importance cannot be read ({error}); remove the folder"
-        ) from error
+        say(f"{folder / _ROWS}: the stored importance cannot be read ({error}); computing it again")
+        return {}
 
 
-def _store(folder: Path, key: str, rows: Mapping[str, Tensor]) -> None:
+def _store(folder: Path, rows: Mapping[str, Tensor]) -> None:
     try:
         with written_whole(folder) as partial:
-            save_file(dict(rows), str(partial / _ROWS), metadata={"key": key})
+            save_file(dict(rows), str(partial / _ROWS))
     except SafetensorError as error:  # what it makes of a full disk
         raise RunError(
             f"{folder}: the importance cannot be written ({error}); free space or choose another output"
