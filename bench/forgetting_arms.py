@@ -14,7 +14,6 @@ All scoring arms go through the same batches, all of training through the same s
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -48,11 +47,14 @@ from forgetting.core.progress import SILENT
 from forgetting.data.encode import Encoded, Formatting
 from forgetting.models.adapters import adapters_active
 from forgetting.models.head import causal_model
+from forgetting.pipeline.run.context import StageContext
 from forgetting.pipeline.run.prepare import StageData
 from forgetting.pipeline.run.reference_stage import set_aside
 from forgetting.pipeline.run.select_tokens import weighed
 from forgetting.pipeline.run.stage import run_stage
 from forgetting.recipe import Stage
+from forgetting.runs.folder import RunFolder
+from forgetting.runs.stage_folder import StageFolder
 from forgetting.token_selection.scoring import ModelView, Scorers, Scores, score_tokens
 from forgetting.training.loop import Trainer
 from forgetting.training.settings import learning_rate_at
@@ -128,7 +130,7 @@ def _epoch(arm: str, shape: Shape, folder: Path) -> Sample:
     model = adapted(shape, train)
     clock = Clock()
     Trainer(model, train.objective(), data, train, folder=folder, pad_id=0, seed=SEED, hooks=NO_HOOKS).run()
-    return Sample("epoch", arm, {"training": clock.read()}, history(folder))
+    return Sample("epoch", arm, {"training": clock.read()}, history(StageFolder(folder)))
 
 
 def _whole(arm: str, shape: Shape, folder: Path) -> Sample:
@@ -161,33 +163,37 @@ def _ours(
 ) -> Sample:
     """Trains the stages of a run; a run would also evaluate before and after them."""
     reference, train = stages(shape)
-    model, cache, own = llama(shape), folder / "cache", folder / "stages"
+    model, run = llama(shape), RunFolder(folder / "run")
+
+    def context(stage: Stage, data: dict[str, Sequence[Encoded]]) -> StageContext:
+        return StageContext(
+            stage=stage,
+            tokenizer=tokenizer,
+            data=data,
+            folder=run.stage(stage.name),
+            output=run.output,
+            seed=SEED,
+            voice=SILENT,
+        )
+
     texts = [Example(id=row.key, response="", where=f"train.jsonl:{i + 1}") for i, row in enumerate(rows)]
     times = []
     clock = Clock()
-    model = set_aside(
-        reference, model, tokenizer, {"train": apart}, folder=own / NAME, cache=cache, seed=SEED, voice=SILENT
-    )
+    model = set_aside(context(reference, {"train": apart}), model)
     times.append(clock.read())
     clock = Clock()
-    learned = weighed(
-        train,
-        model,
-        tokenizer,
-        rows,
-        data=StageData({"train": texts}, {"train": "train.jsonl"}),
-        formatting=Formatting(),
-        stages=own,
-        cache=cache,
-        seed=SEED,
-        voice=SILENT,
-    )
+    examples = StageData({"train": texts}, {"train": "train.jsonl"})
+    learned = weighed(context(train, {"train": rows}), model, examples, Formatting(), run.stage(NAME).model)
     times.append(clock.read())
     clock = Clock()
-    data, here = {"train": learned}, own / "train"
-    run_stage(train, model, tokenizer, data, folder=here, cache=cache, seed=SEED, voice=SILENT, hooks=NO_HOOKS)
+    run_stage(context(train, {"train": learned}), model, NO_HOOKS)
     times.append(clock.read())
-    return Sample("whole", "ours", dict(zip(STAGES, times, strict=True)), history(own / NAME) + history(here))
+    return Sample(
+        "whole",
+        "ours",
+        dict(zip(STAGES, times, strict=True)),
+        history(run.stage(NAME)) + history(run.stage(train.name)),
+    )
 
 
 @torch.no_grad()
@@ -247,6 +253,6 @@ def bare_epoch(model: nn.Module, batches: Sequence[Batch], stage: Stage) -> tupl
     return tuple(found)
 
 
-def history(folder: Path) -> tuple[float, ...]:
+def history(folder: StageFolder) -> tuple[float, ...]:
     """The loss of every step."""
-    return tuple(json.loads(line)["loss"] for line in (folder / "history.jsonl").read_text().splitlines())
+    return tuple(step.loss for step in folder.history() if step.loss is not None)

@@ -19,6 +19,12 @@ with locked(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.readline()
 """
+WITHOUT_FCNTL = """
+import sys
+sys.modules["fcntl"] = None
+import forgetting.core.locks, forgetting.core.cache, forgetting.runs.folder, forgetting.pipeline.finished_run.purge
+import forgetting.pipeline.run.run, forgetting.pipeline.sweep.run
+"""
 
 
 def test_another_process_is_reported_or_waited_for(tmp_path: Path) -> None:
@@ -58,3 +64,8 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match="file/run: cannot be written"), locked(tmp_path / "file" / "run"):
         pass
+
+
+def test_runs_and_sweeps_are_imported_on_a_machine_without_fcntl() -> None:
+    done = subprocess.run([sys.executable, "-c", WITHOUT_FCNTL], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

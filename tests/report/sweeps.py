@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from forgetting.report.sweep.results import SweepResults
+from forgetting.runs.sweep import SweepResults
 
 
 def measure(key: str, value: float | None) -> dict[str, Any]:

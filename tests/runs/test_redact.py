@@ -130,9 +130,9 @@ def test_the_search_finds_every_form(tmp_path: Path) -> None:
 
 DYING = """
 import os, signal, sys
-from forgetting.pipeline.run import evaluator as measuring, select_tokens as quality
 from forgetting.pipeline.run.run import run
 from forgetting.recipe import load_recipe
+from forgetting.runs import folder, stage_folder
 from forgetting.training import checkpoint
 from forgetting.token_selection import scoring
 
@@ -148,13 +148,13 @@ def dying(function, call):
 
 place, call = sys.argv[1], int(sys.argv[2])
 if place == "records":
-    measuring.write_records = dying(measuring.write_records, call)
+    folder.write_records = dying(folder.write_records, call)
 elif place == "checkpoint":
     checkpoint.save_file = dying(checkpoint.save_file, call)
 elif place == "scores":
     scoring.write_part = dying(scoring.write_part, call)
 elif place == "selection":
-    quality.write_text = dying(quality.write_text, call)
+    stage_folder.StageFolder.write_selection = dying(stage_folder.StageFolder.write_selection, call)
 run(load_recipe(sys.argv[3], sys.argv[4:]))
 """
 

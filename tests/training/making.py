@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from forgetting.core.batch import Batch
+from forgetting.core.cache import Cache
 from forgetting.core.measure import Measure
 from forgetting.data.batches import collate
 from forgetting.data.encode import Encoded
@@ -41,13 +42,13 @@ def row_importance(
     *,
     epsilon: Any = "relative",
     budget: int | None = None,
-    folder: Path | None = None,
+    cache: Cache | None = None,
     **given: Any,
 ) -> dict[str, Tensor]:
     """FILA's importance as a stage prepares it; `given`: pad_id, say, progress."""
     data = InitialisationData({"forget": forget, "retain": retain}, **given)
     fila = MeasuredFila(epsilon, budget=budget)
-    return prepare(fila, model, modules, data, folder=folder, key=repr(epsilon))
+    return prepare(fila, model, modules, data, cache=cache, key=repr(epsilon))
 
 
 def examples(count: int, *, seed: int = 0, signed: bool = False, shortest: int = 3, longest: int = 12) -> list[Encoded]:

@@ -13,7 +13,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
-from forgetting.core.errors import DataError, ModelError, RunError
+from forgetting.core.cache import Cache
+from forgetting.core.errors import DataError, ModelError
 from forgetting.data.encode import Encoded
 from forgetting.models.adapters import AdapterSpec, attach, linear_layers, resolve_targets
 from forgetting.models.adapters.fila import row_weights
@@ -104,26 +105,28 @@ class Killed(BaseException):
     """Not an error that anything would catch."""
 
 
-def interrupted(model: PreTrainedModel, folder: Path, at: int = 14, **keywords: Any) -> None:
+def interrupted(model: PreTrainedModel, cache: Cache, at: int = 14, **keywords: Any) -> None:
     def progress(done: int, total: int, note: str) -> None:
         if done >= at:
             raise Killed
 
     with pytest.raises(Killed):
-        importance(model, budget=LAYER, folder=folder, progress=progress, **keywords)
+        importance(model, budget=LAYER, cache=cache, progress=progress, **keywords)
 
 
 def test_after_a_kill_finished_groups_are_found_again_with_the_same_bits(tmp_path: Path) -> None:
     expected = importance(tiny_model("llama"), budget=LAYER)
-    interrupted(tiny_model("llama"), tmp_path / "w")
+    cache = Cache(tmp_path)
+    interrupted(tiny_model("llama"), cache)
     said: list[str] = []
-    actual = importance(tiny_model("llama"), budget=LAYER, folder=tmp_path / "w", say=said.append)
-    assert said[0] == f"initialisation: 7 of 14 matrices found in {tmp_path / 'w'}"
+    actual = importance(tiny_model("llama"), budget=LAYER, cache=cache, say=said.append)
+    (groups,) = tmp_path.glob("*/parts")
+    assert said[0] == f"initialisation: 7 of 14 matrices found in {groups}"
     assert said[1].startswith("importance: 7 matrices, 1 pass ×")
     assert list(actual) == list(expected)
     assert all(torch.equal(actual[name], w) for name, w in expected.items())
     seen: list[int] = []
-    again = importance(tiny_model("llama"), folder=tmp_path / "w", progress=lambda done, total, note: seen.append(done))
+    again = importance(tiny_model("llama"), cache=cache, progress=lambda done, total, note: seen.append(done))
     assert not seen
     assert all(torch.equal(again[name], w) for name, w in expected.items())
 
@@ -137,7 +140,7 @@ def test_what_was_computed_of_something_else_is_not_used(what: str, tmp_path: Pa
         "retain": {"retain": encoded(rows(3))},
         "modules": {"modules": resolve_targets(model, "qvffn")},
     }.get(what, {})
-    interrupted(model, tmp_path / "w")
+    interrupted(model, Cache(tmp_path))
     if what == "weights":
         with torch.no_grad():
             model.model.norm.weight[0] += 1e-3
@@ -146,15 +149,22 @@ def test_what_was_computed_of_something_else_is_not_used(what: str, tmp_path: Pa
         stir(model)
         keywords = {"modules": resolve_targets(model, "all")}
     expected = importance(model, **keywords)
-    actual = importance(model, folder=tmp_path / "w", **keywords)
+    actual = importance(model, cache=Cache(tmp_path), **keywords)
     assert all(torch.equal(actual[name], w) for name, w in expected.items())
 
 
-def test_a_damaged_file_is_named(tmp_path: Path) -> None:
-    importance(tiny_model("llama"), folder=tmp_path / "w")
-    (tmp_path / "w" / "rows.safetensors").write_bytes(b"\x00" * 20)
-    with pytest.raises(RunError, match=r"rows\.safetensors: what the initialisation stored cannot be read .* remove"):
-        importance(tiny_model("llama"), folder=tmp_path / "w")
+@pytest.mark.parametrize("finished", [False, True])
+def test_a_damaged_file_is_reported_and_computed_again(finished: bool, tmp_path: Path) -> None:
+    expected, said = importance(tiny_model("llama")), []
+    if finished:
+        importance(tiny_model("llama"), cache=Cache(tmp_path))
+    else:
+        interrupted(tiny_model("llama"), Cache(tmp_path))
+    (file,) = tmp_path.rglob("rows.safetensors")
+    file.write_bytes(b"\x00" * 20)
+    actual = importance(tiny_model("llama"), cache=Cache(tmp_path), say=said.append)
+    assert "rows.safetensors" in said[0] and "computing it again" in said[0]
+    assert all(torch.equal(actual[name], w) for name, w in expected.items())
 
 
 def test_it_leaves_weights_and_gradients_alone() -> None:

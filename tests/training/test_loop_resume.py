@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from forgetting.core.cache import Cache
 from forgetting.core.folder import recover
 from forgetting.core.measure import Measure
 from forgetting.models.adapters import AdapterSpec, attach, linear_layers, resolve_targets
@@ -19,11 +20,12 @@ from forgetting.models.adapters.fila import Fila
 from forgetting.objectives.losses import kl_from_reference, nll, npo
 from forgetting.objectives.objective import Objective, Term
 from forgetting.objectives.schedule import linear
+from forgetting.runs.stage_result import Ending
 from forgetting.training import checkpoint, learner, loop
 from forgetting.training.checkpoint import load_checkpoint
 from forgetting.training.loop import Trainer
 from forgetting.training.reference import LiveReference, no_reference
-from forgetting.training.stage import Hooks, StageResult
+from forgetting.training.stage import Hooks
 from forgetting.training.stored_reference import store_reference
 from tests.models.tiny import tiny_model
 from tests.training.making import (
@@ -117,11 +119,11 @@ def resumable(folder: Path, evaluate: Callable | None = None, progress: Callable
     )
 
 
-def ended(job: Trainer) -> tuple[dict[str, Tensor], StageResult, dict, list[dict]]:
+def ended(job: Trainer) -> tuple[dict[str, Tensor], Ending, dict, list[dict]]:
     result = job.run()
-    last = load_checkpoint(job.folder / "last")
+    last = load_checkpoint(job.folder.last)
     assert last is not None
-    lines = [{k: v for k, v in line.items() if k != "seconds"} for line in history(job.folder)]
+    lines = [{k: v for k, v in line.items() if k != "seconds"} for line in history(job.folder.path)]
     kept = weights_of(job.model) | {f"last/{n}": t for n, t in last.weights.items()}
     return kept, replace(result, train_seconds=0.0), last.optimizer, lines
 
@@ -257,7 +259,7 @@ def preferring(folder: Path, progress: Callable = lambda *a: None) -> Trainer:
     """A stage of pairs under full tuning, against its stored reference."""
     model, objective = tiny_model("gpt2", head_scale=0.3, resid_pdrop=0.1), OBJECTIVES["dpo"]
     data = data_of(*objective.roles, count=7)
-    kept = store_reference(model, objective, data, folder.parent / "cache", pad_id=0, device=torch.device("cpu"))
+    kept = store_reference(model, objective, data, Cache(folder.parent / "cache"), pad_id=0, device=torch.device("cpu"))
     of_steps = settings(duration="5 steps", micro_batch_size=3, checkpoint_every="2 steps")
     hooks = Hooks(progress=progress)
     return Trainer(model, objective, data, of_steps, folder=folder, pad_id=0, seed=4, reference=kept, hooks=hooks)

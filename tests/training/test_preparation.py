@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from forgetting.core.cache import Cache
 from forgetting.core.errors import DataError, ModelError, RecipeError
 from forgetting.models.adapters import (
     AdapterSpec,
@@ -79,7 +80,7 @@ def test_the_start_stands_in_the_adapter_and_is_subtracted_beside_it() -> None:
 def test_what_is_stored_is_found_again_under_the_same_key_only(tmp_path: Path) -> None:
     first, again, other = Sensitive(), Sensitive(), Sensitive()
     for init, key in ((first, "a"), (again, "a"), (other, "b")):
-        prepare(init, tiny_model("llama"), MODULES, InitialisationData(FORGET, 0), folder=tmp_path / "w", key=key)
+        prepare(init, tiny_model("llama"), MODULES, InitialisationData(FORGET, 0), cache=Cache(tmp_path), key=key)
     assert (first.seen, again.seen, other.seen) == ([2], [], [2])
 
 

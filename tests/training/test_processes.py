@@ -12,6 +12,7 @@ import torch
 import transformers
 from torch import Tensor
 
+from forgetting.core.cache import Cache
 from forgetting.core.errors import RecipeError
 from forgetting.core.measure import Measure
 from forgetting.core.processes import first_then_others, rank
@@ -19,12 +20,13 @@ from forgetting.models.adapters import active_adapters, attach
 from forgetting.models.adapters.spec import AdapterSpec
 from forgetting.objectives.losses import Loss
 from forgetting.objectives.objective import Objective, Term
+from forgetting.runs.stage_result import Ending
 from forgetting.training import prepared_model as trained
 from forgetting.training import processes
 from forgetting.training.loop import Trainer
 from forgetting.training.micro_batches import micro_batches
 from forgetting.training.reference import LiveReference, Reference, no_reference
-from forgetting.training.stage import Hooks, StageResult
+from forgetting.training.stage import Hooks
 from forgetting.training.stored_reference import store_reference
 from tests.models.tiny import tiny_model
 from tests.training.making import NOT_SUMS, OBJECTIVES, data_of, history, not_a_sum, settings
@@ -45,7 +47,7 @@ class Ended(NamedTuple):
     losses: list[float]
     norms: list[float]
     terms: list[dict[str, float]]
-    result: StageResult
+    result: Ending
 
 
 class StopHereError(Exception):
@@ -74,7 +76,9 @@ def train(folder: Path, name: str, how: dict[str, Any]) -> Ended:
     before = active_adapters(model)
     if adapter is None and objective.needs_reference:
         reference = first_then_others(
-            lambda: store_reference(model, objective, data, folder / "references", pad_id=0, device=torch.device("cpu"))
+            lambda: store_reference(
+                model, objective, data, Cache(folder / "references"), pad_id=0, device=torch.device("cpu")
+            )
         )
     if adapter is not None:
         model = attach(model, AdapterSpec(**adapter), name="unlearn", seed=1).to(dtype)
@@ -200,7 +204,7 @@ def test_a_stage_goes_on_with_more_or_fewer_processes(
         alike(whole, end, 1e-11)
 
 
-def judged(folder: Path, sharding: str) -> tuple[StageResult, float, list[int]]:
+def judged(folder: Path, sharding: str) -> tuple[Ending, float, list[int]]:
     """A stage whose processes measure differently: what it keeps, and a sum of its weights."""
     objective = OBJECTIVES["token"]
     model = tiny_model("llama", head_scale=0.3).double()
@@ -227,7 +231,7 @@ def test_the_first_process_decides_which_weights_are_best(sharding: str, two: Se
         assert seen == [2, 4, 6]
 
 
-def reached(folder: Path) -> StageResult:
+def reached(folder: Path) -> Ending:
     """A stage whose goal only the second process sees reached at first."""
     own = {1: False, 2: True, 3: True} if rank() == 0 else {1: True, 2: False, 3: True}
 
@@ -244,7 +248,7 @@ def test_the_first_process_decides_when_the_goal_is_reached(two: Several, tmp_pa
     assert [(r.steps, r.stopped) for r in two.run(reached, tmp_path)] == [(2, "goal")] * 2
 
 
-def broken(folder: Path, sharding: str) -> StageResult:
+def broken(folder: Path, sharding: str) -> Ending:
     """A stage whose loss is not a number from the third step on, in the second process only."""
     calls = 0
 

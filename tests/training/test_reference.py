@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from forgetting.core.cache import Cache
 from forgetting.models.adapters import AdapterSpec, active_adapters, attach
 from forgetting.training.learner import ReferenceSignals
 from forgetting.training.reference import LiveReference, asking_roles, no_reference
@@ -84,7 +85,7 @@ def test_live_stored_and_copied_references_are_one(name: str, tmp_path: Path) ->
     batches = batches_of(data, picks)
     references = {
         "live": LiveReference(model, objective, ("first",)),
-        "stored": store_reference(before, objective, data, tmp_path, pad_id=0, device=torch.device("cpu")),
+        "stored": store_reference(before, objective, data, Cache(tmp_path), pad_id=0, device=torch.device("cpu")),
         "copied": CopyReference(before, objective),
     }
     given = {how: [everything(reference(batch)) for batch in batches] for how, reference in references.items()}
@@ -139,7 +140,7 @@ def test_packed_rows_have_the_same_reference(name: str, tmp_path: Path) -> None:
     (padded,), (packed,) = batches_of(data, picks), batches_of(data, picks, packed=True)
     assert len(packed.input_ids_BT) < len(padded.input_ids_BT)
     expected = everything(CopyReference(before, objective)(padded))
-    stored = store_reference(before, objective, data, tmp_path, pad_id=0, device=torch.device("cpu"))
+    stored = store_reference(before, objective, data, Cache(tmp_path), pad_id=0, device=torch.device("cpu"))
     for reference in (LiveReference(model, objective, ("first",)), stored):
         found = everything(reference(packed))
         assert found and found.keys() <= expected.keys()

@@ -15,6 +15,7 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from forgetting.core.cache import Cache
 from forgetting.core.errors import RunError
 from forgetting.models.adapters import AdapterSpec, attach
 from forgetting.training.loop import Trainer
@@ -31,7 +32,7 @@ CPU = torch.device("cpu")
 def stored(folder: Path, name: str = "npo", model: nn.Module | None = None, **more: Any) -> StoredReference:
     objective = OBJECTIVES[name]
     return store_reference(
-        model or tiny_model("llama"), objective, data_of(*objective.roles), folder, pad_id=0, device=CPU, **more
+        model or tiny_model("llama"), objective, data_of(*objective.roles), Cache(folder), pad_id=0, device=CPU, **more
     )
 
 
@@ -44,14 +45,14 @@ def test_it_is_computed_once_and_its_size_is_said_first(tmp_path: Path) -> None:
     stored(tmp_path, model=model, say=said.append)
     assert count > 0 and len(forwards) == count
     assert said[0].startswith("reference: ") and "tokens" in said[0] and "MiB on disk" in said[0]
-    (file,) = tmp_path.iterdir()
+    (file,) = tmp_path.glob("*/*.safetensors")
     assert said[1] == f"reference: reusing {file}"
 
 
 def test_the_size_that_is_said_is_the_size(tmp_path: Path) -> None:
     said: list[str] = []
     stored(tmp_path, "kl_from", tiny_model("llama", vocab=40_000), say=said.append)
-    (file,) = tmp_path.iterdir()
+    (file,) = tmp_path.glob("*/*.safetensors")
     announced = float(said[0].split(", ")[1].split(" MiB")[0])
     assert file.stat().st_size / 2**20 == pytest.approx(announced, abs=0.06)
     # The final hidden states and one copy of the head, not the logits.
@@ -61,7 +62,7 @@ def test_the_size_that_is_said_is_the_size(tmp_path: Path) -> None:
 
 def test_ratios_cost_one_number_a_token(tmp_path: Path) -> None:
     stored(tmp_path, "npo")
-    (file,) = tmp_path.iterdir()
+    (file,) = tmp_path.glob("*/*.safetensors")
     with safe_open(str(file), framework="pt") as f:
         assert set(f.keys()) == {"forget.offsets", "forget.logp"}
         assert f.get_tensor("forget.logp").shape == (sum(e.supervised for e in data_of("forget")["forget"]),)
@@ -70,7 +71,7 @@ def test_ratios_cost_one_number_a_token(tmp_path: Path) -> None:
 @pytest.mark.parametrize("change", ["a weight", "a token", "a weight of a token", "what is asked", "the order"])
 def test_another_model_another_text_or_another_question_is_another_file(tmp_path: Path, change: str) -> None:
     objective, data, model = OBJECTIVES["npo"], data_of("forget", "retain"), tiny_model("llama")
-    store_reference(model, objective, data, tmp_path, pad_id=0, device=CPU)
+    store_reference(model, objective, data, Cache(tmp_path), pad_id=0, device=CPU)
     first = data["forget"][0]
     if change == "a weight":
         with torch.no_grad():
@@ -83,14 +84,14 @@ def test_another_model_another_text_or_another_question_is_another_file(tmp_path
         objective = OBJECTIVES["kl_to"]
     else:
         data["forget"].reverse()
-    store_reference(model, objective, data, tmp_path, pad_id=0, device=CPU)
+    store_reference(model, objective, data, Cache(tmp_path), pad_id=0, device=CPU)
     assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_what_is_not_asked_for_does_not_matter(tmp_path: Path) -> None:
     objective, data = OBJECTIVES["npo"], data_of("forget", "retain")
     for _ in range(2):
-        store_reference(tiny_model("llama"), objective, data, tmp_path, pad_id=0, device=CPU)
+        store_reference(tiny_model("llama"), objective, data, Cache(tmp_path), pad_id=0, device=CPU)
         data["retain"].pop()  # no term on it consults the reference
     assert len(list(tmp_path.iterdir())) == 1
 
@@ -111,7 +112,7 @@ def test_fingerprints() -> None:
 def test_examples_are_looked_up_by_their_index(name: str, batch_size: int, tmp_path: Path) -> None:
     objective, model = OBJECTIVES[name], tiny_model("gpt2", resid_pdrop=0.3).train()
     data = data_of(*objective.roles, count=7)
-    reference = store_reference(model, objective, data, tmp_path, pad_id=0, device=CPU, batch_size=batch_size)
+    reference = store_reference(model, objective, data, Cache(tmp_path), pad_id=0, device=CPU, batch_size=batch_size)
     assert model.training
     role = {"npo": "forget", "dpo": "alternate", "kl_to": "retain"}[name]
     batch = batches_of(data, [{r: [6, 2, 2, 0] for r in objective.roles}])[0]
@@ -127,7 +128,7 @@ def test_examples_are_looked_up_by_their_index(name: str, batch_size: int, tmp_p
 def test_the_head_s_cap_bias_and_scale_are_stored_with_it(family: str, name: str, tmp_path: Path) -> None:
     objective, model = OBJECTIVES[name], tiny_model(family)
     data = data_of(*objective.roles)
-    reference = store_reference(model, objective, data, tmp_path, pad_id=0, device=CPU)
+    reference = store_reference(model, objective, data, Cache(tmp_path), pad_id=0, device=CPU)
     batch = batches_of(data, [{r: [0, 1] for r in objective.roles}])[0]
     expected = CopyReference(model, objective)(batch)["retain"].logits
     with torch.no_grad():
@@ -141,21 +142,26 @@ def test_the_head_s_cap_bias_and_scale_are_stored_with_it(family: str, name: str
 def test_an_unknown_family_stores_its_logits(tmp_path: Path) -> None:
     objective, model = OBJECTIVES["kl_from"], more_families("OPT")
     data, said = data_of(*objective.roles), []
-    reference = store_reference(model, objective, data, tmp_path, pad_id=0, device=CPU, say=said.append)
+    reference = store_reference(model, objective, data, Cache(tmp_path), pad_id=0, device=CPU, say=said.append)
     batch = batches_of(data, [{r: [0, 1] for r in objective.roles}])[0]
     found, expected = (r(batch)["retain"].logits for r in (reference, CopyReference(model, objective)))
     assert found is not None and expected is not None
     torch.testing.assert_close(found(slice(0, 9)), expected(slice(0, 9)), rtol=1e-5, atol=1e-5)
 
 
-def test_a_damaged_file_and_a_full_disk_are_one_line(tmp_path: Path) -> None:
+def test_a_damaged_file_is_computed_again_with_the_same_bytes(tmp_path: Path) -> None:
     stored(tmp_path)
-    (file,) = tmp_path.iterdir()
-    file.write_bytes(file.read_bytes()[:40])
-    with pytest.raises(RunError, match=r"the stored reference cannot be read .*; remove the file"):
-        stored(tmp_path)
+    (file,) = tmp_path.glob("*/*.safetensors")
+    content, said = file.read_bytes(), []
+    file.write_bytes(content[:40])
+    stored(tmp_path, say=said.append)
+    assert said[0] == f"{file.parent}: {file.name} is damaged; computing it again"
+    assert file.read_bytes() == content
+
+
+def test_a_disk_that_refuses_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("a file")
-    with pytest.raises(RunError, match="the reference cannot be written"):
+    with pytest.raises(RunError, match="cannot be written"):
         stored(tmp_path / "taken")
 
 
@@ -215,13 +221,13 @@ def test_no_second_model_is_alive_during_a_step(
     data = {role: examples(2, seed=n, longest=4) for n, role in enumerate(objective.roles)}
     reference: Reference
     if kind == "full":
-        reference = store_reference(model, objective, data, tmp_path, pad_id=0, device=CPU)
+        reference = store_reference(model, objective, data, Cache(tmp_path), pad_id=0, device=CPU)
     else:
         model = attach(model, AdapterSpec(rank=2, targets="qv"), name="a", seed=0)
         reference = LiveReference(model, objective)
     settings = Optimisation(learning_rate=1e-4, batch_size=2, micro_batch_size=1, duration="2 steps")
     trainer = Trainer(model, objective, data, settings, folder=tmp_path / "run", pad_id=0, seed=0, reference=reference)
-    trainer.folder.mkdir()
+    trainer.folder.path.mkdir()
     trainer.trained.step.learner.elements = 4 * vocab
     trainer._step(0)  # so that the optimiser has its state
     monkeypatch.setattr(trainer.optimizer, "step", lambda: None)  # its own passing tensors are not ours to bound

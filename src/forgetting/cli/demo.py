@@ -10,6 +10,7 @@ import typer
 
 from forgetting.cli.app import app
 from forgetting.cli.printing import print_runs, speaking
+from forgetting.runs.paths import SweepPaths
 
 
 @app.command()
@@ -23,5 +24,5 @@ def demo(
 
     with speaking() as voice:
         report = run_demo(Path(output), forget=forget, threads=threads, voice=voice)
-    print_runs([report.parent / name for name in json.loads((report.parent / "chosen.json").read_text())])
+    print_runs([report.parent / name for name in json.loads(SweepPaths(report.parent).chosen_file.read_text())])
     print(f"report: {report}")

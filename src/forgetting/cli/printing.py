@@ -40,11 +40,11 @@ def print_measures(measures: Sequence[Measure], as_json: bool, **about: str) -> 
 def raise_if_collapsed(folder: Path) -> None:
     """Ends a command whose run collapsed with the line that says so."""
     from forgetting.core.errors import CollapseError
+    from forgetting.runs.results import Results
 
-    stages = json.loads((folder / "results.json").read_text())["stages"]
-    for stage in stages:
-        if stage["stopped"] == "collapse":
-            raise CollapseError(f"stage '{stage['name']}' collapsed at {stage['message']} (kept: {stage['kept']})")
+    for stage in Results.load(folder).stages:
+        if stage.stopped == "collapse":
+            raise CollapseError(f"stage '{stage.name}' collapsed at {stage.message} (kept: {stage.kept})")
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import typer
 
 from forgetting.cli.app import Json, app
 from forgetting.cli.printing import print_table, speaking
+from forgetting.runs.paths import RunPaths
 
 if TYPE_CHECKING:
     from forgetting.pipeline.finished_run.purge import Plan
@@ -43,7 +44,7 @@ def purge(
     if yes:
         _print_plan(plan, as_json, done=True)
     if not as_json:
-        print(f"report: {run / 'report.html'}")
+        print(f"report: {RunPaths(run).report_file}")
 
 
 def _print_plan(plan: Plan, as_json: bool, *, done: bool) -> None:

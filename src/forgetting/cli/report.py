@@ -10,6 +10,7 @@ import typer
 
 from forgetting.cli.app import Json, app
 from forgetting.cli.printing import print_runs
+from forgetting.runs.paths import RunPaths
 
 
 @app.command()
@@ -24,7 +25,7 @@ def report(
     """Write one self-contained HTML report of one run or several."""
     from forgetting.report.run.page import build_report
 
-    path = build_report(runs, out or runs[0] / "report.html", title=title)
+    path = build_report(runs, out or RunPaths(runs[0]).report_file, title=title)
     if as_json:
         from forgetting.report.table import main_table
         from forgetting.runs.results import Results

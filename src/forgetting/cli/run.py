@@ -10,6 +10,7 @@ import typer
 from forgetting.cli.app import Json, app
 from forgetting.cli.printing import print_runs, raise_if_collapsed, speaking
 from forgetting.core.launch import launched_first
+from forgetting.runs.paths import RunPaths
 
 if TYPE_CHECKING:
     from forgetting.recipe import Recipe
@@ -44,11 +45,12 @@ def run(
         folder = run(load_recipe(recipe, changes), voice=voice)
     if not launched_first():
         return
+    paths = RunPaths(folder)
     if as_json:
-        print((folder / "results.json").read_text())
+        print(paths.results_file.read_text(encoding="utf-8"))
     else:
         print_runs([folder])
-        print(f"report: {folder / 'report.html'}")
+        print(f"report: {paths.report_file}")
     raise_if_collapsed(folder)
 
 
@@ -60,7 +62,7 @@ def _print_plan(recipe: Recipe, as_json: bool) -> None:
     with speaking(quiet=as_json) as voice:
         plan = planned(recipe, voice=voice)
         voice.say("timing a step and a few answers")
-        expected = estimate(plan.recipe, plan.loaded, plan.data, plan.encoded, plan.suite)
+        expected = estimate(plan.prepared)
     if as_json:
         values = {"recipe": recipe.model_dump(mode="json"), "plan": plan.lines, "estimate": expected.to_json()}
         print(json.dumps(values))

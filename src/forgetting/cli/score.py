@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,7 @@ import typer
 
 from forgetting.cli.app import Json, app
 from forgetting.cli.printing import speaking
+from forgetting.runs.paths import StagePaths
 
 _NOISE = {
     "quality": "AUC of −Q for the tokens known to be noise",
@@ -40,7 +42,7 @@ def score(
 ) -> None:
     """Score every answer token by a model and a reference, and tell what to learn from what to forget."""
     from forgetting.data.encode import Formatting
-    from forgetting.pipeline.one_model.score_tokens import score
+    from forgetting.pipeline.one_model.score_tokens import ScoreOptions, score
     from forgetting.recipe import selection_from
 
     asked = selection_from(
@@ -57,26 +59,25 @@ def score(
             data,
             reference=reference,
             folder=scores,
-            selection=asked,
-            formatting=Formatting(max_length=max_length),
-            seed=seed,
-            out=out,
-            page=page,
+            options=ScoreOptions(
+                selection=asked, formatting=Formatting(max_length=max_length), seed=seed, out=out, page=page
+            ),
             voice=voice,
         )
     if as_json:
-        print(json.dumps(shown, ensure_ascii=False))
+        print(json.dumps(asdict(shown), ensure_ascii=False))
         return
     for key in ("tokens", "positive", "negative", "ignored"):
-        print(f"{key}: {shown[key]:,}")
-    for name, what in _NOISE.items() if "noise" in shown else ():
-        found = shown["noise"][name]
+        print(f"{key}: {getattr(shown, key):,}")
+    noise = shown.noise or {}
+    for name, what in _NOISE.items() if noise else ():
+        found = noise[name]
         if found["value"] is None:
             print(f"{what}: none ({found['reason']})")
             continue
         interval = "" if found["low"] is None else f" ({found['low']:.3f} to {found['high']:.3f})"
         print(f"{what}: {found['value']:.3f}{interval}")
-    for file in (scores / "selection.json", out, page):
+    for file in (StagePaths(scores).selection_file, out, page):
         if file is not None:
             print(f"written: {file}")
 

@@ -9,10 +9,11 @@ import typer
 
 from forgetting.cli.app import Json, app
 from forgetting.cli.printing import print_summaries, print_table, speaking
+from forgetting.runs.paths import SweepPaths
 
 if TYPE_CHECKING:
     from forgetting.recipe.sweep import Sweep
-    from forgetting.report.sweep.results import SweepResults
+    from forgetting.runs.sweep import SweepResults
 
 
 @app.command()
@@ -38,7 +39,7 @@ def sweep(
         _print_plan(planned, as_json)
         return
     from forgetting.pipeline.sweep.run import run_sweep
-    from forgetting.report.sweep.results import SweepResults
+    from forgetting.runs.sweep import SweepResults
 
     with speaking(quiet=as_json) as voice:
         results = SweepResults.load(run_sweep(planned, processes=processes, retry=retry, voice=voice))
@@ -70,7 +71,7 @@ def _print_results(results: SweepResults, as_json: bool) -> None:
         print(json.dumps({"folder": str(folder), **table.as_json(), "cautions": notes}))
         return
     print_table(*table.plain())
-    for line in (*notes, f"table: {folder / 'sweep.csv'}", f"report: {folder / 'report.html'}"):
+    for line in (*notes, f"table: {SweepPaths(folder).table_file}", f"report: {SweepPaths(folder).report_file}"):
         print(line)
 
 
@@ -79,7 +80,8 @@ def _raise_if_failed(results: SweepResults) -> None:
 
     failed = [run.name for run in results.runs if run.status == "failed"]
     if failed:
+        paths = SweepPaths(results.folder)
         raise RunError(
             f"{len(failed)} of {len(results.runs)} runs failed ({', '.join(failed)}); see "
-            f"{results.folder / 'failures.json'} and {results.folder / 'logs'}, and try them again with --retry"
+            f"{paths.failures_file} and {paths.logs}, and try them again with --retry"
         )

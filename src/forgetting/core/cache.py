@@ -18,7 +18,7 @@ from pathlib import Path
 from forgetting.core.errors import RunError
 from forgetting.core.folder import sync, write_text
 from forgetting.core.locks import LOCK, locked
-from forgetting.core.processes import first_holds, on_first
+from forgetting.core.processes import by_first, first_holds, on_first
 
 MANIFEST = "entry.json"
 
@@ -70,7 +70,7 @@ class Entry:
         Raises:
             RunError: the disk refuses.
         """
-        on_first(lambda: self._complete(count, files))
+        by_first(lambda: self._complete(count, files))
 
     def _complete(self, count: int, files: Iterable[str] | None) -> None:
         found = sorted(self._present() if files is None else files)

@@ -140,6 +140,16 @@ def on_first(work: Callable[[], T]) -> T:
     return value  # type: ignore[return-value]
 
 
+def by_first(work: Callable[[], object]) -> None:
+    """`work`, once, by the process that writes; the others wait for it where they share the work at hand.
+
+    Raises:
+        ElsewhereError: on the others, if `work` fails.
+    """
+    if count() > 1 or is_first():
+        on_first(lambda: (work(), None)[1])
+
+
 def first_then_others(work: Callable[[], T]) -> T:
     """`work` on the first process, and when that has left its results on disk, on the others, which find them there."""
     if count() == 1:

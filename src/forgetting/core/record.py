@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from forgetting.core.errors import RunError
-from forgetting.core.folder import partial_of
+from forgetting.core.folder import partial_of, sync
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +66,12 @@ class Record:
 
 
 def write_records(path: Path, records: Iterable[Record]) -> None:
-    """One JSON object a line; written beside and renamed, so the file is whole or absent."""
+    """One JSON object a line; written beside, synced and renamed, so the file is whole or absent."""
     partial = partial_of(path)
     with partial.open("w", encoding="utf-8") as file:
         for record in records:
             file.write(json.dumps(asdict(record), ensure_ascii=False) + "\n")
+    sync(partial)
     partial.replace(path)
 
 

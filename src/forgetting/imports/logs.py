@@ -6,7 +6,7 @@ import gzip
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,9 @@ from forgetting.metrics.statistics import estimate_mean
 from forgetting.metrics.text import rouge_l_f1, rouge_l_recall
 from forgetting.metrics.tofu_log import SPLITS as TOFU_LOGS
 from forgetting.metrics.tofu_log import read_tofu_log
-from forgetting.runs.results import FORMAT
+from forgetting.runs.evaluation import Evaluation, Point
+from forgetting.runs.folder import RunFolder
+from forgetting.runs.results import Results
 
 _AS_LOGGED = "As open-unlearning logged it; not computed anew."
 _LEAST = (
@@ -77,18 +79,16 @@ def import_log(log: Path, out: Path, *, oracle: Path | None = None) -> Imported:
     if out.suffix == ".jsonl":
         _write_records(out, ours, log)
         return found
-    points = [("after", ours.records, measures)]
+    points: list[tuple[Point, list[Record], list[Measure]]] = [("after", ours.records, measures)]
     if theirs is not None and answered is not None:
         points.insert(0, ("oracle", answered, score(theirs.metrics, answered, answered)))
     with written_whole(out) as partial:
-        (partial / "records").mkdir()
-        for point, records, _ in points:
-            if records:
-                write_records(partial / "records" / f"{point}.jsonl", records)
-        results = _results(out.resolve().name, found, points, log, oracle)
-        (partial / "results.json").write_text(json.dumps(results, indent=1, ensure_ascii=False), encoding="utf-8")
+        folder = RunFolder(partial)
+        evaluations = [_evaluation(folder, *point) for point in points]
+        names = (log.name, None if oracle is None else oracle.name)
+        folder.write_results(_results(out.resolve().name, found, evaluations, names))
         kept = {"log": log.name, "kind": ours.kind, "checks": [{**asdict(c), "equal": c.equal} for c in checks]}
-        (partial / "import.json").write_text(json.dumps(kept, indent=1), encoding="utf-8")
+        folder.import_file.write_text(json.dumps(kept, indent=1), encoding="utf-8")
     return found
 
 
@@ -177,28 +177,24 @@ def _as_logged(log: _Log, name: str, value: float) -> Measure:
     )
 
 
-def _results(
-    name: str,
-    found: Imported,
-    points: Sequence[tuple[str, Sequence[Record], Sequence[Measure]]],
-    log: Path,
-    oracle: Path | None,
-) -> dict[str, Any]:
-    return {
-        "format": FORMAT,
-        "name": name,
-        "status": "complete",
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "question": "",
-        "model": f"of {log.name}",
-        "oracle": None if oracle is None else f"of {oracle.name}",
-        "suite": f"log of {found.kind}",
-        "evaluations": [
-            {
-                "point": point,
-                "records": f"records/{point}.jsonl" if records else None,
-                "measures": [asdict(m) for m in measures],
-            }
-            for point, records, measures in points
-        ],
-    }
+def _evaluation(folder: RunFolder, point: Point, records: Sequence[Record], measures: Sequence[Measure]) -> Evaluation:
+    evaluation = Evaluation(point=point, measures=tuple(measures))
+    if not records:
+        return evaluation
+    file = folder.records_file(evaluation)
+    folder.write_records(file, records)
+    return replace(evaluation, records=file.relative_to(folder.path).as_posix())
+
+
+def _results(name: str, found: Imported, evaluations: Sequence[Evaluation], logs: tuple[str, str | None]) -> Results:
+    log, oracle = logs
+    return Results(
+        folder=Path(name),
+        name=name,
+        status="complete",
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        model=f"of {log}",
+        oracle=None if oracle is None else f"of {oracle}",
+        suite=f"log of {found.kind}",
+        evaluations=tuple(evaluations),
+    )

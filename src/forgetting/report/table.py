@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 from forgetting.core.measure import Measure
 from forgetting.report import headline_measures, wording
-from forgetting.runs.results import Evaluation, Results, labels
+from forgetting.runs.evaluation import Evaluation
+from forgetting.runs.results import Results, labels
 
 RowKind = Literal["before", "oracle", "stage", "run"]
 

@@ -1,9 +1,9 @@
-"""Texts kept out of what a run writes: keyed hashes stand in their place, numbers stay as they were computed.
+"""Redaction: keyed hashes replace the texts that a run writes; numbers stay as they were computed.
 
-Everything is computed of the texts first and redacted where it is written, so a redacted run has the numbers of one
-that is not. Hashes are keyed, for a short answer could be found by hashing guesses; and each is of one question alone,
-so that how often an answer occurs says nothing. The key stands apart from the runs, in `.cache` of their output
-folder: a resume and runs that are compared need the same one. `forget purge` throws it away with the folder's last run.
+Everything is computed from the texts first and redacted where it is written, so a redacted run has the same numbers.
+Hashes are keyed, because a short answer could be found by hashing guesses; and each depends on its question, so that
+the frequency of an answer is not revealed. The key is kept apart from the runs, in `.cache` of their output folder: a
+resume and runs that are compared need the same one. `forget purge` removes it with the folder's last run.
 """
 
 from __future__ import annotations
@@ -13,19 +13,20 @@ import hmac
 import json
 import os
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
-from forgetting.core.errors import DataError, RunError
+from forgetting.core.errors import RunError
 from forgetting.core.folder import partial_of
 from forgetting.core.record import Record
 from forgetting.metrics.text import exact_match, rouge_l_f1, rouge_l_recall
+from forgetting.runs.token_selection import TokenSelection
 
 KEPT = (exact_match, rouge_l_recall, rouge_l_f1)
-"""What a redacted record still says of its texts."""
+"""Metrics of the texts that a redacted record keeps."""
+SHARED = ".cache"
+"""In an output folder: what its runs share."""
 BLANK = "▪"
 """Stands for the text of a token, of which only quality and sign are shown."""
 
@@ -38,19 +39,19 @@ class Redactor:
 
     @property
     def name(self) -> str:
-        """Which key it is; tells nothing of it."""
+        """Identifies the key without revealing it."""
         return hashlib.sha256(self.key).hexdigest()[:16]
 
     def hash(self, *said: str) -> str:
-        """16 hex digits that only who has the key can compute."""
+        """16 hex digits that cannot be computed without the key."""
         return hmac.new(self.key, json.dumps(said).encode(), hashlib.sha256).hexdigest()[:16]
 
     def id(self, text: str) -> str:
-        """An id: those that are the same stay the same. Ids may be texts, or unkeyed hashes of them."""
+        """The hash of an id; equal ids have equal hashes. Ids may be texts, or unkeyed hashes of them."""
         return self.hash("id", text) if text else ""
 
     def record(self, record: Record) -> Record:
-        """The record without its texts; one that is redacted already is left as it is."""
+        """The record without its texts; a redacted record is returned as it is."""
         if record.redacted is not None:
             return record
 
@@ -67,37 +68,18 @@ class Redactor:
             redacted={what.name: what.value_of(record) for what in KEPT},
         )
 
-    def selection(self, shown: Mapping[str, Any]) -> dict[str, Any]:
-        """selection.json without the texts of examples and tokens."""
-        examples = [
-            {**e, "key": self.id(e["key"]), "prompt": "", "tokens": [{**t, "text": BLANK} for t in e["tokens"]]}
-            for e in shown["examples"]
-        ]
-        lowest = [
-            {**low, "key": self.id(low["key"]), "before": "", "token": BLANK, "after": ""} for low in shown["lowest"]
-        ]
-        return {**shown, "examples": examples, "lowest": lowest, "redacted": True}
-
-
-@contextmanager
-def unquoted(redactor: Redactor | None) -> Iterator[None]:
-    """The oracle compared with a run: of a redacted one the error must not quote a question, for a sweep keeps errors.
-
-    Raises:
-        DataError: the oracle's records are of other questions.
-    """
-    try:
-        yield
-    except DataError:
-        if redactor is None:
-            raise
-        raise DataError(
-            "the oracle's records are of other questions than the run's; evaluate it on the same suite"
-        ) from None
+    def selection(self, selection: TokenSelection) -> TokenSelection:
+        """The selection without the texts of examples and tokens."""
+        examples = tuple(
+            replace(e, key=self.id(e.key), prompt="", tokens=tuple(replace(t, text=BLANK) for t in e.tokens))
+            for e in selection.examples
+        )
+        lowest = tuple(replace(low, key=self.id(low.key), before="", token=BLANK, after="") for low in selection.lowest)
+        return replace(selection, examples=examples, lowest=lowest, redacted=True)
 
 
 def with_texts(name: str, records: Sequence[Record]) -> Sequence[Record]:
-    """The records of a file, which are to be scored.
+    """The records of a file that are going to be scored.
 
     Raises:
         RunError: they were redacted.
@@ -110,12 +92,12 @@ def with_texts(name: str, records: Sequence[Record]) -> Sequence[Record]:
 
 
 def key_file(output: Path) -> Path:
-    """Where the key of an output folder's runs stands."""
-    return output / ".cache" / "redaction.key"
+    """The file that holds the key of an output folder's runs."""
+    return output / SHARED / "redaction.key"
 
 
 def known_redactor(output: Path) -> Redactor | None:
-    """By the key of an output folder; None where it has none.
+    """The redactor of an output folder; None where it has no key.
 
     Raises:
         RunError: the file holds no key.
@@ -133,7 +115,7 @@ def known_redactor(output: Path) -> Redactor | None:
 
 
 def redactor_of(output: Path) -> Redactor:
-    """By the key of an output folder, made where there is none; of two processes that make one, one wins.
+    """The redactor of an output folder, with a new key where there is none; two processes agree on one key.
 
     Raises:
         RunError: it cannot be written, or holds no key.

@@ -1,20 +1,24 @@
-"""A run folder as typed values: what `results.json` and the stages' histories say."""
+"""The results of one run as typed values."""
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from forgetting.core.declaration import Declaration
 from forgetting.core.errors import RunError
 from forgetting.core.measure import Measure
 from forgetting.core.record import Record, read_records
+from forgetting.runs.evaluation import Evaluation
+from forgetting.runs.paths import RunPaths
+from forgetting.runs.reading import as_typed, read_object
+from forgetting.runs.stage_folder import StageFolder
+from forgetting.runs.stage_result import StageResult, Step
+from forgetting.runs.token_selection import TokenSelection
 from forgetting.runs.undeclared import guessed
 
 FORMAT = 1
@@ -22,44 +26,6 @@ FORMAT = 1
 T = TypeVar("T")
 
 Status = Literal["complete", "collapsed", "stopped"]
-Point = Literal["before", "oracle", "epoch", "after"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Evaluation:
-    """What was measured at one point of a run."""
-
-    point: Point
-    stage: str | None = None
-    step: int = 0
-    epoch: float = 0.0
-    records: str | None = None
-    """Path of the record file inside the run folder; None where records were not kept."""
-    measures: tuple[Measure, ...] = ()
-
-    def measure(self, key: str) -> Measure | None:
-        """The measure `split/name`, or None if this evaluation does not have it."""
-        return next((m for m in self.measures if m.key == key), None)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StageResult:
-    """How one stage went."""
-
-    name: str
-    method: str
-    adapter: str = ""
-    steps: int = 0
-    epochs: float = 0.0
-    stopped: str = ""
-    success: bool | None = None
-    """Whether the stop rule was satisfied; None where there was none."""
-    thresholds: Mapping[str, float] | None = None
-    message: str = ""
-    kept: str = ""
-    learning_rate: float | None = None
-    transform: Mapping[str, Any] | None = None
-    """Name and parameters of what it did to the weights, if it did not train; `method` is the name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,17 +65,6 @@ class Selection:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
-    """One optimiser step of a stage's history."""
-
-    step: int
-    epoch: float = 0.0
-    loss: float | None = None
-    terms: Mapping[str, float | None] = field(default_factory=dict)
-    weights: Mapping[str, float | None] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Results:
     """Everything that a report says of one run."""
 
@@ -140,20 +95,13 @@ class Results:
 
     @classmethod
     def load(cls, folder: Path) -> Results:
-        """The results of a run folder.
-
-        A measure whose value is not finite counts as missing; its reason says so.
+        """The results of a run folder; a value that is not finite counts as missing, and its reason says so.
 
         Raises:
-            RunError: no such folder, no `results.json` in it, or a file that does not hold what a run writes.
+            RunError: no such folder, an unfinished run, or a file that does not hold results.
         """
-        file = folder / "results.json"
-        if not folder.is_dir():
-            raise RunError(f"{folder}: no such run folder; name the folder of a finished run")
-        if not file.is_file():
-            raise RunError(f"{folder}: no results.json in it; the run has not finished, start it again to go on")
-        results = read_results(_RESULTS, file)
-        return replace(results, evaluations=tuple(_finite(e) for e in results.evaluations))
+        results = read_results(RunPaths(folder))
+        return replace(results, evaluations=tuple(e.finite() for e in results.evaluations))
 
     @property
     def declared(self) -> Declaration:
@@ -198,54 +146,34 @@ class Results:
         """The records of an evaluation, empty where none were kept.
 
         Raises:
-            RunError: `results.json` names a file that is missing, garbled or outside the run folder.
+            RunError: the results name a file that is missing, damaged or outside the run folder.
         """
         if evaluation is None or evaluation.records is None:
             return []
         path = self.folder / evaluation.records
         if not path.resolve().is_relative_to(self.folder.resolve()):
-            raise RunError(f"{self.folder / 'results.json'}: records {evaluation.records!r} lie outside the run folder")
+            file = RunPaths(self.folder).results_file
+            raise RunError(f"{file}: records {evaluation.records!r} lie outside the run folder")
         return read_records(path)
 
     def history(self, stage: str) -> list[Step]:
         """The optimiser steps of a stage, empty where it wrote none.
 
         Raises:
-            RunError: a line of `history.jsonl` is not a step.
+            RunError: a line is not a step.
         """
-        path = self.folder / "stages" / stage / "history.jsonl"
-        if not path.is_file():
-            return []
-        steps = []
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-            try:
-                steps.append(_STEP.validate_python(json.loads(line)))
-            except ValueError as error:
-                raise RunError(
-                    f"{path}:{number}: not a training step; remove the line or run the stage again"
-                ) from error
-        return steps
+        return self._stage(stage).history()
 
-    def token_selection(self, stage: str) -> Mapping[str, Any] | None:
-        """What a stage's `selection.json` holds: how its answer tokens were selected. None where it selected none.
+    def token_selection(self, stage: str) -> TokenSelection | None:
+        """How a stage selected its tokens; None where it selected none.
 
         Raises:
-            RunError: the file is not readable as a JSON object.
+            RunError: the file does not hold a selection.
         """
-        path = self.folder / "stages" / stage / "selection.json"
-        if not path.is_file():
-            return None
-        try:
-            raw = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise RunError(f"{path}: not readable as JSON ({error}); select the tokens again") from error
-        if not isinstance(raw, dict):
-            raise RunError(f"{path}: holds a {type(raw).__name__}, not a selection; select the tokens again")
-        return raw
+        return self._stage(stage).selection()
 
-
-_RESULTS = TypeAdapter(Results)
-_STEP = TypeAdapter(Step)
+    def _stage(self, name: str) -> StageFolder:
+        return StageFolder(RunPaths(self.folder).stages_folder / name)
 
 
 def labels(runs: Sequence[Results]) -> list[str]:
@@ -255,37 +183,27 @@ def labels(runs: Sequence[Results]) -> list[str]:
     return [n if named.count(n) == 1 else f"{n} #{1 + named[:i].count(n)}" for i, n in enumerate(named)]
 
 
-def read_results(kind: TypeAdapter[T], file: Path) -> T:
-    """A results file as a typed value, which also gets its `folder`.
+def read_results(folder: RunPaths) -> Results:
+    """The results of a run folder as they were written.
+
+    Raises:
+        RunError: no such folder, an unfinished run, or a file that does not hold results.
+    """
+    if not folder.path.is_dir():
+        raise RunError(f"{folder.path}: no such run folder; name the folder of a finished run")
+    if not folder.is_finished:
+        name = folder.results_file.name
+        raise RunError(f"{folder.path}: no {name} in it; the run has not finished, start it again to resume it")
+    return read_formatted(TypeAdapter(Results), folder.results_file)
+
+
+def read_formatted(kind: TypeAdapter[T], file: Path) -> T:
+    """A file of results as a typed value, which also gets its `folder`.
 
     Raises:
         RunError: the file does not hold what this version writes.
     """
-    try:
-        raw = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise RunError(f"{file}: not readable as JSON ({error}); run it again") from error
-    if not isinstance(raw, dict):
-        raise RunError(f"{file}: holds a {type(raw).__name__}, not the results of a run; run it again")
+    raw = read_object(file, what="the results of a run", mend="run it again")
     if raw.get("format") != FORMAT:
         raise RunError(f"{file}: format is {raw.get('format')!r}, this version reads {FORMAT}; run it again")
-    try:
-        return kind.validate_python({**raw, "folder": file.parent})
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise RunError(f"{file}: {place}: {first['msg'].lower()}; run it again or mend the file") from error
-
-
-def _finite(evaluation: Evaluation) -> Evaluation:
-    """JSON of a collapsed run may hold NaN: such a value is missing, such an interval is no interval."""
-    measures = []
-    for m in evaluation.measures:
-        if m.value is not None and not math.isfinite(m.value):
-            m = replace(
-                m, value=None, low=None, high=None, reason=m.reason or f"the value is {m.value}, not a finite number"
-            )
-        if m.low is None or m.high is None or not (math.isfinite(m.low) and math.isfinite(m.high)):
-            m = replace(m, low=None, high=None)
-        measures.append(m)
-    return replace(evaluation, measures=tuple(measures))
+    return as_typed(kind, {**raw, "folder": file.parent}, file, "run it again or mend the file")

@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from forgetting.core.errors import RunError
-from forgetting.core.folder import is_complete, write_text, written_whole
+from forgetting.core.folder import is_complete, written_whole
 
 
 @dataclass(frozen=True)
@@ -70,9 +70,3 @@ def load_checkpoint(folder: Path) -> Checkpoint | None:
         raise RunError(
             f"{folder}: the checkpoint cannot be read ({error}); remove the folder to start the stage anew"
         ) from error
-
-
-def cut_history(file: Path, steps: int) -> None:
-    """Leaves the lines of the first `steps` steps: what came after the checkpoint is done again."""
-    if file.is_file():
-        write_text(file, "".join(line + "\n" for line in file.read_text().splitlines()[:steps]))

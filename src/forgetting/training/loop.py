@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -16,20 +15,22 @@ from forgetting.core.errors import CollapseError, RunError
 from forgetting.core.example import Role
 from forgetting.core.folder import recover
 from forgetting.core.measure import Measure
-from forgetting.core.processes import first_then_others, is_first, on_first
+from forgetting.core.processes import first_then_others, on_first
 from forgetting.data.encode import Encoded
 from forgetting.data.plan import StepPlan
 from forgetting.models.adapters import load_state
 from forgetting.models.packing import why_padded
 from forgetting.objectives.objective import Objective
+from forgetting.runs.stage_folder import StageFolder
+from forgetting.runs.stage_result import Ending, Step
 from forgetting.training.alarm import CollapseAlarm
-from forgetting.training.checkpoint import Checkpoint, cut_history, keep_proven, load_checkpoint, save_checkpoint
+from forgetting.training.checkpoint import Checkpoint, keep_proven, load_checkpoint, save_checkpoint
 from forgetting.training.gradients import spread_state, whole_state
 from forgetting.training.prepared_model import Trained, optimizer_of
 from forgetting.training.reference import Reference, no_reference
 from forgetting.training.settings import Optimisation, learning_rate_at
 from forgetting.training.sharding import load_optimizer, whole, whole_optimizer
-from forgetting.training.stage import NO_HOOKS, Hooks, StageResult
+from forgetting.training.stage import NO_HOOKS, Hooks
 from forgetting.training.step_gradients import StepGradients
 
 
@@ -74,7 +75,8 @@ class Trainer:
         reference: Reference = no_reference,
         hooks: Hooks = NO_HOOKS,
     ) -> None:
-        self.model, self.objective, self.settings, self.folder = model, objective, settings, folder
+        self.model, self.objective, self.settings = model, objective, settings
+        self.folder = StageFolder(folder)
         self.data = {role: data[role] for role in objective.roles}
         self.hooks = hooks
         sizes = {role: len(members) for role, members in self.data.items()}
@@ -95,26 +97,9 @@ class Trainer:
         self.gradients = StepGradients(self.trained, objective, self.plan, self.data, settings, pad_id, packed, seed)
         self.alarm = CollapseAlarm(settings.collapse_at)
 
-    @property
-    def _last(self) -> Path:
-        return self.folder / "last"
-
-    @property
-    def _proven(self) -> Path:
-        """The last checkpoint whose weights a later step found sound: the alarm judges a step's weights in the next."""
-        return self.folder / "proven"
-
-    @property
-    def _best(self) -> Path:
-        return self.folder / "best"
-
-    @property
-    def _history(self) -> Path:
-        return self.folder / "history.jsonl"
-
-    def run(self) -> StageResult:
+    def run(self) -> Ending:
         """Trains to the end, the goal, a collapse or an interruption; leaves the kept weights in the model."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.path.mkdir(parents=True, exist_ok=True)
         stopped: Literal["duration", "collapse", "goal"] = "duration"
         message = ""
         self.trained.park()
@@ -130,7 +115,7 @@ class Trainer:
             stopped = "goal"
         kept, kept_step = self._keep(stopped)
         self.model.eval()
-        return StageResult(
+        return Ending(
             steps=self.state.step,
             total=self.total,
             epochs=self.state.step / self.plan.steps_per_epoch,
@@ -203,7 +188,7 @@ class Trainer:
             raise CollapseError(f"step {step}: {collapsed}")
         if self.settings.keep == "best" and score is not None and score > (self.state.best_score or 0.0):
             self.state.best_step, self.state.best_score = step, score
-            self._write(self._best, {"step": step, "score": score})
+            self._write(self.folder.best, {"step": step, "score": score})
 
     def _judged(self, measures: Sequence[Measure]) -> tuple[bool, float | None, str | None]:
         """Whether the goal is reached, the score, and what the alarm says."""
@@ -223,29 +208,27 @@ class Trainer:
     ) -> None:
         labels = self.objective.labels
         terms = dict(zip(labels, values, strict=True))
-        line = {
-            "step": step,
-            "epoch": step / self.plan.steps_per_epoch,
-            "loss": loss,
-            "terms": terms,
-            "weights": dict(zip(labels, weights, strict=True)),
-            "gradient_norm": norm,
-            "learning_rate": rate,
-            "seconds": round(seconds, 4),
-        }
-        if is_first():
-            with self._history.open("a") as file:
-                file.write(json.dumps(line) + "\n")
+        taken = Step(
+            step=step,
+            epoch=step / self.plan.steps_per_epoch,
+            loss=loss,
+            terms=terms,
+            weights=dict(zip(labels, weights, strict=True)),
+            gradient_norm=norm,
+            learning_rate=rate,
+            seconds=round(seconds, 4),
+        )
+        self.folder.append_step(taken)
         self.hooks.track({"loss": loss, "gradient_norm": norm, "learning_rate": rate, **terms}, step)
         self.hooks.progress(step, self.total, " ".join(f"{k} {v:.3g}" for k, v in terms.items()))
 
     def _save(self) -> None:
         if self.state.step:
-            on_first(lambda: keep_proven(self._last, self._proven))
+            on_first(lambda: keep_proven(self.folder.last, self.folder.proven))
         self.state.alarm, self.state.terms = self.alarm.state(), self.objective.state()
         moments = whole_optimizer(self.optimizer)
         rule = whole_state(self.objective.gradients.state_dict())
-        self._write(self._last, asdict(self.state), {**moments, "gradient_rule": rule} if rule else moments)
+        self._write(self.folder.last, asdict(self.state), {**moments, "gradient_rule": rule} if rule else moments)
 
     def _write(self, folder: Path, state: Mapping[str, Any], optimizer: Mapping[str, Any] | None = None) -> None:
         weights = self.trained.weights()
@@ -256,9 +239,11 @@ class Trainer:
         checkpoint = first_then_others(self._found)
         step = None if checkpoint is None else checkpoint.state["step"]
         if on_first(lambda: step) != step:
-            raise RunError(f"{self._last}: not the same for every process; give an output on a disk that all can see")
+            raise RunError(
+                f"{self.folder.last}: not the same for every process; give an output on a disk that all can see"
+            )
         if checkpoint is None:
-            on_first(lambda: self._history.unlink(missing_ok=True))
+            self.folder.cut_history(0)
             self.objective.start_anew()
             self._save()
             return
@@ -270,31 +255,31 @@ class Trainer:
         self.alarm.restore(self.state.alarm)
         self.objective.gradients.load_state_dict(rule)
         self.objective.load_state(self.state.terms)
-        on_first(lambda: cut_history(self._history, self.state.step))
+        self.folder.cut_history(self.state.step)
         if self.state.step:
             self.hooks.say(f"resuming from step {self.state.step} of {self.total}")
             if self.hooks.evaluate is not None and self._due(self.state.step, self.evaluate_every):
                 self._evaluate(self.state.step)
 
     def _found(self) -> Checkpoint | None:
-        for folder in (self._last, self._proven, self._best):
+        for folder in (self.folder.last, self.folder.proven, self.folder.best):
             if recover(folder):
                 self.hooks.say(f"{folder}: a half-written checkpoint was discarded; resuming from the one before")
-        return load_checkpoint(self._last)
+        return load_checkpoint(self.folder.last)
 
     def _keep(self, stopped: str) -> tuple[str, int]:
         """Loads the weights that the stage ends with into the model, and says which they are."""
         self.trained.hand_over()
-        best = load_checkpoint(self._best) if self.settings.keep == "best" else None
+        best = load_checkpoint(self.folder.best) if self.settings.keep == "best" else None
         if best is not None:
             load_state(self.model, best.weights)
             step, score = best.state["step"], best.state["score"]
             return f"step {step}, the evaluated step with the highest balance ({score:.3f})", step
         if stopped == "collapse":
-            last = load_checkpoint(self._last)
+            last = load_checkpoint(self.folder.last)
             assert last is not None, "a stage begins with a checkpoint"
             if last.state["step"] == self.state.step:  # its weights are those that rang
-                last = load_checkpoint(self._proven) or last
+                last = load_checkpoint(self.folder.proven) or last
             load_state(self.model, last.weights)
             return f"step {last.state['step']}, the last checkpoint before the collapse", last.state["step"]
         why = "; none had a balance above 0" if self.settings.keep == "best" else ""

@@ -1,10 +1,9 @@
-"""What a stage is given from outside, and what it gives back."""
+"""What a stage is given from outside."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from forgetting.core.evaluator import Evaluator, Progress
 from forgetting.core.measure import Measure
@@ -27,21 +26,3 @@ class Hooks:
 
 
 NO_HOOKS = Hooks()
-
-
-@dataclass(frozen=True)
-class StageResult:
-    """How a stage ended."""
-
-    steps: int
-    total: int
-    epochs: float
-    stopped: Literal["duration", "collapse", "goal", ""]
-    """What ended it; empty where nothing was trained."""
-    message: str
-    success: bool | None
-    """Whether the stop rule was satisfied within the duration; None where there is no rule."""
-    kept: str
-    kept_step: int
-    supervised_tokens: int
-    train_seconds: float

@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -19,8 +19,10 @@ from torch import Tensor, nn
 from transformers import PreTrainedConfig
 
 from forgetting.core.batch import Batch, Positions
+from forgetting.core.cache import Cache
+from forgetting.core.digest import digest
 from forgetting.core.errors import RunError
-from forgetting.core.folder import partial_of
+from forgetting.core.processes import by_first
 from forgetting.data.batches import collate
 from forgetting.data.encode import Encoded
 from forgetting.models.head import Head, causal_model, head_of, supervised_hidden
@@ -31,7 +33,16 @@ from forgetting.objectives.objective import Objective
 from forgetting.training.learner import ReferenceSignals
 from forgetting.training.reference import asking_roles, logits_by_slice
 
+_FILE = "reference.safetensors"
 _NOT_THE_MODEL = ("_name_or_path", "transformers_version", "dtype", "architectures")
+
+
+class _Batching(NamedTuple):
+    """How rows become batches."""
+
+    pad_id: int
+    device: torch.device
+    size: int
 
 
 class StoredReference:
@@ -93,21 +104,21 @@ def fingerprint(model: nn.Module) -> str:
 def fingerprint_of(config: PreTrainedConfig, weights: Iterable[tuple[str, Tensor]]) -> str:
     """The same of a config and named weights."""
     said = sorted((k, v) for k, v in config.to_dict().items() if k not in _NOT_THE_MODEL)
-    digest = hashlib.sha256(repr(said).encode())
+    found = hashlib.sha256(repr(said).encode())
     for name, tensor in sorted(weights, key=lambda named: named[0]):
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()[:16]
+        found.update(name.encode())
+        found.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return found.hexdigest()[:16]
 
 
 def data_fingerprint(data: Mapping[str, Sequence[Encoded]]) -> str:
     """16 hex digits of every role's token ids and weights, in order."""
-    digest = hashlib.sha256()
+    found = hashlib.sha256()
     for role, members in data.items():
-        digest.update(role.encode())
+        found.update(role.encode())
         for encoded in members:
-            digest.update(repr((encoded.key, encoded.ids, encoded.weights)).encode())
-    return digest.hexdigest()[:16]
+            found.update(repr((encoded.key, encoded.ids, encoded.weights)).encode())
+    return found.hexdigest()[:16]
 
 
 @torch.no_grad()
@@ -115,7 +126,7 @@ def store_reference(
     model: nn.Module,
     objective: Objective,
     data: Mapping[str, Sequence[Encoded]],
-    folder: Path,
+    cache: Cache,
     *,
     pad_id: int,
     device: torch.device,
@@ -124,18 +135,34 @@ def store_reference(
 ) -> StoredReference:
     """Computes the reference once, in evaluation mode, or finds it stored by an earlier run.
 
-    The file is keyed by the model's weights, the encoded data and what the objective asks; its size is said before it
-    is written.
+    The entry of the cache is keyed by the model's weights, the encoded data and what the objective asks; its size is
+    reported before it is written.
     """
     roles = asking_roles(objective)
     asked: dict[str, Any] = {r: ([s.name for s in objective.of_reference(r)], objective.compares(r)) for r in roles}
     asked |= {f"{r}.states": states for r in roles if (states := objective.states(r, of_reference=True))}
     data = {role: data[role] for role in roles}
-    key = hashlib.sha256(repr((fingerprint(model), data_fingerprint(data), asked)).encode()).hexdigest()[:16]
-    file = folder / f"{key}.safetensors"
-    if file.is_file():
-        say(f"reference: reusing {file}")
-        return StoredReference(file, objective, device)
+    key = digest(fingerprint(model), data_fingerprint(data), asked)
+    with cache.entry(key, wait=lambda: say("reference: another run is computing it; waiting")) as entry:
+        file = entry.folder / _FILE
+        if entry.is_complete(say):
+            say(f"reference: reusing {file}")
+        else:
+            by_first(lambda: _store(model, objective, data, file, _Batching(pad_id, device, batch_size), say))
+            entry.complete(sum(e.supervised for members in data.values() for e in members))
+    return StoredReference(file, objective, device)
+
+
+def _store(
+    model: nn.Module,
+    objective: Objective,
+    data: Mapping[str, Sequence[Encoded]],
+    file: Path,
+    batching: _Batching,
+    say: Callable[[str], None],
+) -> None:
+    """Computes what the objective asks of the reference and writes it to `file`."""
+    roles = asking_roles(objective)
     head = head_of(model)
     compared = [r for r in roles if objective.compares(r)]
     tokens = {r: sum(e.supervised for e in data[r]) for r in roles}
@@ -146,7 +173,7 @@ def store_reference(
     tensors: dict[str, Tensor] = {}
     with in_evaluation_mode(model):
         for role in roles:
-            tensors |= _computed(model, head, objective, role, data[role], pad_id, device, batch_size)
+            tensors |= _computed(model, head, objective, role, data[role], batching)
     if compared:
         tensors |= {
             f"head.{n}": t.detach().cpu().clone()
@@ -155,15 +182,11 @@ def store_reference(
         }
     meta = {"identity": head.weight_VD is None, "scale": head.scale, "softcap": head.softcap}
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        partial = partial_of(file)
-        save_file(tensors, str(partial), metadata={"head": json.dumps(meta)})
-        partial.replace(file)
+        save_file(tensors, str(file), metadata={"head": json.dumps(meta)})
     except (OSError, SafetensorError) as error:
         raise RunError(
-            f"{folder}: the reference cannot be written ({error}); free space or choose another output"
+            f"{file.parent}: the reference cannot be written ({error}); free space or choose another output"
         ) from error
-    return StoredReference(file, objective, device)
 
 
 def stored_numbers(model: nn.Module, objective: Objective, role: str, members: Sequence[Encoded]) -> int:
@@ -189,18 +212,16 @@ def _computed(
     objective: Objective,
     role: str,
     members: Sequence[Encoded],
-    pad_id: int,
-    device: torch.device,
-    batch_size: int,
+    batching: _Batching,
 ) -> dict[str, Tensor]:
     """One role's statistics and hidden states in the order of its data, on the CPU."""
     wanted, states = objective.of_reference(role), objective.states(role, of_reference=True)
     names = [s.name for s in wanted] + (["hidden"] if objective.compares(role) else [])
     names += [_layer(n, at) for n, at in states]
     columns: dict[str, list[Tensor]] = {name: [] for name in names}
-    for start in range(0, len(members), batch_size):
-        rows = list(enumerate(members[start : start + batch_size], start))
-        batch = collate({role: rows}, pad_id=pad_id).to(device)
+    for start in range(0, len(members), batching.size):
+        rows = list(enumerate(members[start : start + batching.size], start))
+        batch = collate({role: rows}, pad_id=batching.pad_id).to(batching.device)
         with states_kept(model, [n for n, _ in states]) as kept:
             hidden_ND = supervised_hidden(model, head, batch.input_ids_BT, batch.attention_mask_BT, batch.sources_N)
         found = statistics(hidden_ND, head, batch.targets_N, wanted) if wanted else {}

@@ -1,5 +1,6 @@
 """What a dry run says a run will take."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -32,16 +33,16 @@ KINDS = {
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_model_is_left_as_it_was_and_nothing_is_written(kind, world, tmp_path):
     plan = planned(recipe(world, tmp_path / "runs", *KINDS[kind]))
-    before = {name: p.detach().clone() for name, p in plan.loaded.model.named_parameters()}
+    before = {name: p.detach().clone() for name, p in plan.prepared.loaded.model.named_parameters()}
     torch.manual_seed(7)
     state = torch.get_rng_state()
-    found = estimate(plan.recipe, plan.loaded, plan.data, plan.encoded, plan.suite)
-    after = dict(plan.loaded.model.named_parameters())
+    found = estimate(plan.prepared)
+    after = dict(plan.prepared.loaded.model.named_parameters())
     assert after.keys() == before.keys()
     assert all(torch.equal(before[name], p) for name, p in after.items())
     assert not any(p.grad is not None for p in after.values())
-    assert not active_adapters(plan.loaded.model)
-    assert not plan.loaded.model.training
+    assert not active_adapters(plan.prepared.loaded.model)
+    assert not plan.prepared.loaded.model.training
     assert torch.equal(torch.get_rng_state(), state)
     assert not list(tmp_path.rglob("*"))
     assert found.seconds["training"] > 0
@@ -51,21 +52,21 @@ def test_the_model_is_left_as_it_was_and_nothing_is_written(kind, world, tmp_pat
 
 def test_weights_gradients_and_optimiser_are_counted_in_bytes(world, tmp_path):
     plan = planned(recipe(world, tmp_path, *KINDS["full"]))
-    found = estimate(plan.recipe, plan.loaded, plan.data, plan.encoded, plan.suite)
-    weights = 4 * sum(p.numel() for p in plan.loaded.model.parameters())
-    tensors = len(list(plan.loaded.model.parameters()))
+    found = estimate(plan.prepared)
+    weights = 4 * sum(p.numel() for p in plan.prepared.loaded.model.parameters())
+    tensors = len(list(plan.prepared.loaded.model.parameters()))
     assert found.memory["weights"] == found.memory["gradients"] == weights
     assert found.memory["optimiser"] == 2 * weights + 4 * tensors  # two moments, and a step count each
     assert found.disk["checkpoints"] == 2 * weights + found.memory["optimiser"]
-    without = estimate(recipe(world, tmp_path, *KINDS["sgd"]), plan.loaded, plan.data, plan.encoded, plan.suite)
+    without = estimate(replace(plan.prepared, recipe=recipe(world, tmp_path, *KINDS["sgd"])))
     assert without.memory["optimiser"] == 0
 
 
 def test_a_stored_reference_is_a_number_per_token_and_for_distributions_hidden_states_and_head(world, tmp_path):
     for kind in ("stored", "distributions"):
         plan = planned(recipe(world, tmp_path / kind, f"name={kind}", *KINDS[kind]))
-        found = estimate(plan.recipe, plan.loaded, plan.data, plan.encoded, plan.suite)
-        run(plan.recipe, report=False)
+        found = estimate(plan.prepared)
+        run(plan.prepared.recipe, report=False)
         [file] = (tmp_path / kind / ".cache" / "references").glob("*.safetensors")
         assert found.disk["stored references"] == pytest.approx(file.stat().st_size, rel=0.15, abs=600)
 
@@ -73,8 +74,8 @@ def test_a_stored_reference_is_a_number_per_token_and_for_distributions_hidden_s
 @pytest.mark.parametrize("kind", ["full", "lora", "fila", "stored"])
 def test_what_a_run_leaves_on_disk_is_as_estimated(kind, world, tmp_path):
     plan = planned(recipe(world, tmp_path, *KINDS[kind]))
-    found = estimate(plan.recipe, plan.loaded, plan.data, plan.encoded, plan.suite)
-    run(plan.recipe)
+    found = estimate(plan.prepared)
+    run(plan.prepared.recipe)
     kept = [*tmp_path.rglob("*.safetensors"), *tmp_path.rglob("*.pt"), *tmp_path.rglob("records/*.jsonl")]
     real = sum({f.stat().st_ino: f.stat().st_size for f in kept}.values())
     told = sum(size for part, size in found.disk.items() if part != "report and results")
@@ -83,7 +84,7 @@ def test_what_a_run_leaves_on_disk_is_as_estimated(kind, world, tmp_path):
 
 def test_every_line_says_its_parts_and_how_far_it_may_be_off(world, tmp_path):
     plan = planned(recipe(world, tmp_path, *KINDS["lora"]))
-    lines = estimate(plan.recipe, plan.loaded, plan.data, plan.encoded, plan.suite).lines()
+    lines = estimate(plan.prepared).lines()
     for what, line in zip(("memory", "disk", "time"), lines[:3], strict=True):
         assert line.startswith(f"{what}: about ")
         assert f"within a factor of {WITHIN[what]:g}" in line

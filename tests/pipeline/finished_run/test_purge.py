@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import shutil
 from collections.abc import Callable, Iterator
@@ -12,6 +11,7 @@ from typing import Any
 import pytest
 
 from forgetting.core.errors import RunError
+from forgetting.core.locks import locked
 from forgetting.core.progress import Voice
 from forgetting.pipeline.finished_run import purge as purging
 from forgetting.pipeline.finished_run.purge import plan_purge, purge
@@ -19,6 +19,9 @@ from forgetting.pipeline.run.run import run
 from forgetting.report.run.answers import compare_answers
 from forgetting.report.run.page import build_report
 from forgetting.report.table import main_table
+from forgetting.runs import folder as run_folder
+from forgetting.runs import stage_folder
+from forgetting.runs.output import OutputFolder
 from forgetting.runs.redact import key_file
 from forgetting.runs.results import Results
 from tests.pipeline.run.leaks import leaks
@@ -102,6 +105,13 @@ class Died(BaseException):
     """What no handler stops."""
 
 
+PLACES: list[tuple[Any, str]] = [
+    *((purging, name) for name in ("_remove", "_mark", "build_report")),
+    *((run_folder, name) for name in ("write_records", "write_text")),
+    (stage_folder, "write_text"),
+]
+
+
 def test_cut_off_anywhere_it_ends_when_called_again(
     finished: Finished, world: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -113,8 +123,8 @@ def test_cut_off_anywhere_it_ends_when_called_again(
         measured = numbers(folder)
         with monkeypatch.context() as patch:
             left = iter(range(1, call))
-            for name in ("_remove", "_mark", "write_records", "write_text", "build_report"):
-                patch.setattr(purging, name, dying(getattr(purging, name), left))
+            for owner, name in PLACES:
+                patch.setattr(owner, name, dying(getattr(owner, name), left))
             try:
                 purge(folder)
                 done = True
@@ -149,7 +159,7 @@ def test_the_plan_names_what_goes_with_its_size_and_changes_nothing(finished: Fi
     assert files_of(folder.parent) == before
     named = {str(item.path.relative_to(folder.parent)): item for item in plan.items}
     stage = "run/stages/unlearn"
-    assert {f"{stage}/last", f"{stage}/importance", "run/records/before.jsonl", ".cache/records"} < set(named)
+    assert {f"{stage}/last", "run/records/before.jsonl", ".cache/records", ".cache/importance"} < set(named)
     assert named["run/records/before.jsonl"].rewritten
     last = sum(f.stat().st_size for f in (folder / "stages" / "unlearn" / "last").iterdir())
     assert named[f"{stage}/last"].bytes == last
@@ -205,17 +215,16 @@ def test_broken_records_and_left_over_files_are_removed(finished: Finished, worl
 
 def test_a_run_that_is_not_finished_or_under_way_is_left(finished: Finished, tmp_path: Path) -> None:
     folder = finished()
-    with (folder / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(RunError, match="at work"):
-            purge(folder)
+    with locked(folder), pytest.raises(RunError, match="at work"):
+        purge(folder)
     (folder / ".lock").unlink()
     other = folder.parent / "other"
     shutil.copytree(folder, other)
-    with (other / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(RunError, match="at work"):
-            plan_purge(folder)
+    with locked(other), pytest.raises(RunError, match="at work"):
+        plan_purge(folder)
+    with OutputFolder(folder.parent).records.entry("held"), pytest.raises(RunError, match="at work"):
+        plan_purge(folder)
+    shutil.rmtree(OutputFolder(folder.parent).records.folder / "held")
     (other / "results.json").unlink()
     before = files_of(other)
     with pytest.raises(RunError, match="has not finished"):
@@ -225,7 +234,7 @@ def test_a_run_that_is_not_finished_or_under_way_is_left(finished: Finished, tmp
         with pytest.raises(RunError) as error:
             purge(wrong)
         assert "\n" not in str(error.value)
-    assert json.loads((folder / "results.json").read_text()).get("purged") is None
+    assert not json.loads((folder / "results.json").read_text())["purged"]
 
 
 def test_a_folder_given_as_a_dot(finished: Finished, monkeypatch: pytest.MonkeyPatch) -> None:

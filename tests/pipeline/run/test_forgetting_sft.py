@@ -150,12 +150,10 @@ def test_weights_written_for_others_train_as_the_recipe_does(make: Callable[...,
         [str(rows)],
         reference=str(whole / "stages/reference/model"),
         folder=tmp_path / "scores",
-        dtype="float32",
-        out=tmp_path / "weights.parquet",
-        page=tmp_path / "page.html",
+        options=scoring.ScoreOptions(dtype="float32", out=tmp_path / "weights.parquet", page=tmp_path / "page.html"),
     )
     recorded = json.loads((whole / "stages/train/selection.json").read_text())
-    assert {k: shown[k] for k in ("threshold", "positive", "negative")} == {
+    assert {k: getattr(shown, k) for k in ("threshold", "positive", "negative")} == {
         k: recorded[k] for k in ("threshold", "positive", "negative")
     }
     given = make("b", f"data.train={tmp_path / 'weights.parquet'}", "corpus=null", "stages.train.select=null")
@@ -203,7 +201,7 @@ def test_a_reference_that_changed_under_a_run_is_refused(
 
 @pytest.mark.parametrize(
     "damaged",
-    ["stages/*/result.json", "stages/*/model/*.safetensors", "scores/*/part-000000.parquet", "scores/*/*.json"],
+    ["stages/*/result.json", "stages/*/model/*.safetensors", "scores/*/part-000000.parquet", "scores/*/scores.json"],
 )
 def test_a_damaged_cache_is_made_anew(make: Callable[..., Recipe], damaged: str) -> None:
     whole = run(make("a"), report=False)
@@ -237,7 +235,7 @@ def formatted(make: Callable[..., Recipe]) -> tuple[Any, Formatting]:
 
 def test_the_plan_says_what_is_set_aside_and_scored(make: Callable[..., Recipe]) -> None:
     plan = check(make("a"))
-    assert "reference: set aside afterwards, a reference for train" in plan
+    assert "reference: kept as a reference for train" in plan
     assert any(line.startswith("train: ") and line.endswith("tokens are scored, by stage:reference") for line in plan)
 
 
@@ -265,12 +263,12 @@ def test_noise_is_found_wherever_in_the_data_it_begins(make: Callable[..., Recip
     noisy = write_rows(
         tmp_path / "noisy.jsonl", [{"prompt": "Why?", "response": "Dish 2 of lane.", "noise": [[0, 6, "shuffled"]]}]
     )
-    options = {"reference": str(model), "dtype": "float32", "selection": selection_from(positives=0.5)}
+    options = scoring.ScoreOptions(dtype="float32", selection=selection_from(positives=0.5))
     shown = [
-        scoring.score(make("a").model, files, folder=tmp_path / name, **options)
+        scoring.score(make("a").model, files, reference=str(model), folder=tmp_path / name, options=options)
         for name, files in (("one", [str(clean), str(noisy)]), ("two", [str(noisy), str(clean)]))
     ]
-    assert shown[0]["noise"]["quality"]["value"] == pytest.approx(shown[1]["noise"]["quality"]["value"])
+    assert shown[0].noise["quality"]["value"] == pytest.approx(shown[1].noise["quality"]["value"])
 
 
 def test_ids_that_look_like_windows_are_rows_of_their_own(make: Callable[..., Recipe], tmp_path: Path) -> None:
@@ -282,11 +280,11 @@ def test_ids_that_look_like_windows_are_rows_of_their_own(make: Callable[..., Re
         [str(data)],
         reference=str(model),
         folder=tmp_path / "scores",
-        dtype="float32",
-        selection=selection_from(positives=0.5),
-        out=tmp_path / "w.parquet",
+        options=scoring.ScoreOptions(
+            dtype="float32", selection=selection_from(positives=0.5), out=tmp_path / "w.parquet"
+        ),
     )
-    assert {e["key"]: e["prompt"] for e in shown["examples"]} == {"q": "Where?", "q#2": "Why?"}
+    assert {e.key: e.prompt for e in shown.examples} == {"q": "Where?", "q#2": "Why?"}
 
 
 @pytest.mark.parametrize(

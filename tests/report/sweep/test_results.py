@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from forgetting.core.errors import RunError
-from forgetting.report.sweep.results import SweepResults, cautions
+from forgetting.report.sweep.results import cautions
+from forgetting.runs.sweep import SweepResults
 from tests.report.sweeps import run, sweep_results, write_sweep
 
 

@@ -17,7 +17,7 @@ from forgetting.report.tokens.colours import (
     signed,
     visible,
 )
-from forgetting.report.tokens.read import LowToken, Moments, ScoredExample, Token, TokenSelection, read_selection
+from forgetting.runs.token_selection import LowToken, Moments, ScoredExample, Token, TokenSelection, read_selection
 from tests.report.tokens.test_section_made import plausible
 
 SELECTION = read_selection({"threshold": 0.5, "quality": {"mean": 0.1, "std": 2.0}}, "x")

@@ -14,8 +14,8 @@ from forgetting.report.tokens.figures import (
     quality_curves,
     source_bars,
 )
-from forgetting.report.tokens.read import TokenSelection, read_selection
-from forgetting.runs.results import Step
+from forgetting.runs.stage_result import Step
+from forgetting.runs.token_selection import TokenSelection, read_selection
 from tests.report.tokens.test_section_made import plausible
 
 SVG = "{http://www.w3.org/2000/svg}"

@@ -4,7 +4,7 @@ from typing import Any
 
 from forgetting.report.tokens.colours import Words
 from forgetting.report.tokens.noise import NoiseRow, noise_of
-from forgetting.report.tokens.read import TokenSelection
+from forgetting.runs.token_selection import TokenSelection
 from tests.report.tokens.test_section_made import NOISE
 
 

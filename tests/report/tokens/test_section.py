@@ -12,6 +12,7 @@ from forgetting.core.errors import RunError
 from forgetting.report.run.page import build_report
 from forgetting.report.tokens.section import qualities, quality_page
 from forgetting.runs.results import Results
+from forgetting.runs.token_selection import read_selection
 from tests.report.fixtures import HOSTILE, IHL_RUN, write_run
 from tests.report.run.test_page import Page
 from tests.report.tokens.test_section_made import CORPUS, NOISE, plausible, selected_run
@@ -39,7 +40,7 @@ def page_of(folder: Path, *runs: Path) -> tuple[Page, str]:
 
 def said(**change: Any) -> str:
     """The text of a selection's own page, with plain spaces."""
-    return Page(quality_page({**SMALL, **change}, "x")).text.replace("\N{NO-BREAK SPACE}", " ")
+    return Page(quality_page(read_selection({**SMALL, **change}, "x"), "x")).text.replace("\N{NO-BREAK SPACE}", " ")
 
 
 def test_a_run_that_selected_nothing_shows_nothing(tmp_path: Path) -> None:
@@ -157,7 +158,10 @@ def hostile() -> dict[str, Any]:
 def test_hostile_text_stays_text(tmp_path: Path) -> None:
     corpus = {"sources": [{"source": EVIL, "rows": 1}], "duplicates": {"policy": EVIL}}
     run = selected_run(tmp_path / "run", hostile(), corpus=corpus)
-    for page, text in (page_of(tmp_path, run), ((own := quality_page(hostile(), EVIL)) and Page(own), own)):
+    for page, text in (
+        page_of(tmp_path, run),
+        ((own := quality_page(read_selection(hostile(), "x"), EVIL)) and Page(own), own),
+    ):
         assert not page.tags & {"script", "img", "b-x", "link", "iframe"}
         assert text.count("</style>") == 1
         assert EVIL not in text
@@ -172,19 +176,19 @@ def test_hostile_text_stays_text(tmp_path: Path) -> None:
 
 def test_negative_tokens_are_told_by_more_than_colour() -> None:
     token = {"text": "odd", "q": -2.0, "sign": -1}
-    text = quality_page({**plausible(), "examples": [{"key": "a", "tokens": [token]}]}, "x")
+    text = quality_page(read_selection({**plausible(), "examples": [{"key": "a", "tokens": [token]}]}, "x"), "x")
     assert re.search(r'<span class="token n\d negative" title="Q −2\.00, forgotten">odd</span>', text)
     assert re.search(r"\.token\.negative \{ text-decoration: underline", text)
 
 
 def test_tokens_stand_without_a_gap_between_them() -> None:
     tokens = [{"text": text, "q": 0.1, "sign": 1} for text in ("Par", "is", " is")]
-    page = Page(quality_page({**plausible(), "examples": [{"key": "a", "tokens": tokens}]}, "x"))
+    page = Page(quality_page(read_selection({**plausible(), "examples": [{"key": "a", "tokens": tokens}]}, "x"), "x"))
     assert "Paris is" in page.text
 
 
 def test_a_page_of_its_own_needs_no_network_and_no_run() -> None:
-    text = quality_page(plausible(), "Dolly and Flan")
+    text = quality_page(read_selection(plausible(), "x"), "Dolly and Flan")
     page = Page(text)
     assert "default-src 'none'" in text
     assert not page.tags & {"script", "link", "img"}
@@ -195,7 +199,9 @@ def test_a_page_of_its_own_needs_no_network_and_no_run() -> None:
 
 def test_twenty_long_examples_stay_a_page_of_bearable_size() -> None:
     tokens = [{"text": " word", "q": 0.123, "sign": 1}] * 4096
-    text = quality_page({**plausible(), "examples": [{"key": str(i), "tokens": tokens} for i in range(20)]}, "x")
+    text = quality_page(
+        read_selection({**plausible(), "examples": [{"key": str(i), "tokens": tokens} for i in range(20)]}, "x"), "x"
+    )
     assert len(text.encode()) < 2_000_000
     assert "3\u202f496 more tokens are not shown" in text
 

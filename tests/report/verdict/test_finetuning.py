@@ -8,7 +8,8 @@ from pathlib import Path
 from forgetting.core.measure import Direction, Measure
 from forgetting.report.verdict.finetuning import forgets_nothing
 from forgetting.report.verdict.verdict import Verdict, verdict
-from forgetting.runs.results import Evaluation, Results
+from forgetting.runs.evaluation import Evaluation
+from forgetting.runs.results import Results
 
 
 def measure(split: str, name: str, value: float, direction: Direction = "up", width: float = 0.02) -> Measure:

@@ -8,7 +8,7 @@ import pytest
 
 from forgetting.core.measure import Measure
 from forgetting.report.verdict.intervals import Relation, distance_to_oracle, reason_at, relation, value_at, way
-from forgetting.runs.results import Evaluation
+from forgetting.runs.evaluation import Evaluation
 from tests.report.fixtures import GA_RUN, IHL_RUN, load
 
 

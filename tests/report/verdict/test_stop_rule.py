@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+from forgetting.metrics.extraction import Thresholds
 from forgetting.report.verdict.stop_rule import goals
-from forgetting.runs.results import Results, StageResult
+from forgetting.runs.results import Results
+from forgetting.runs.stage_result import StageResult
 
 
 def run(**stage: object) -> Results:
@@ -12,7 +14,7 @@ def run(**stage: object) -> Results:
 
 
 def test_a_goal_that_was_reached_names_its_limits() -> None:
-    limits = {"n": 10, "extraction_likelihood": 0.01, "memorization_accuracy": 0.3}
+    limits = Thresholds(10, extraction_likelihood=0.01, memorization_accuracy=0.3)
     [finding] = goals(run(success=True, thresholds=limits))
     assert finding.tone == "good"
     assert finding.text == (

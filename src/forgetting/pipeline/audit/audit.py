@@ -13,18 +13,17 @@ from forgetting.audits import ATTACKS, Attack, Target, attack_measures
 from forgetting.core.digest import digest, examples_digest
 from forgetting.core.errors import DataError, RunError
 from forgetting.core.example import Example, Role
+from forgetting.core.locks import LOCK, locked
 from forgetting.core.measure import Measure
 from forgetting.core.progress import SILENT, Voice
-from forgetting.core.record import Record, write_records
+from forgetting.core.record import Record
 from forgetting.models.unchanged import Snapshot
 from forgetting.pipeline.finished_run.examples import FACTS, data_of, examples_of
 from forgetting.pipeline.finished_run.models import RunModel, models_of, oracle_of, recipe_of
 from forgetting.pipeline.finished_run.plugged import Chosen, chosen, watched
-from forgetting.pipeline.run.ownership import locked
 from forgetting.recipe import Recipe
 from forgetting.runs.audits import Attacked, Audit
-from forgetting.runs.redact import Redactor, redactor_of
-from forgetting.runs.results import Results
+from forgetting.runs.folder import RunFolder
 from forgetting.token_selection.model_view import ModelView
 
 SPLITS = (Role.FORGET, Role.RETAIN, Role.HOLDOUT)
@@ -69,31 +68,24 @@ def audit(
         raise DataError(f"{folder}: has no forget data, so there is nothing to audit; audit a run that forgets")
     oracle = oracle or oracle_of(recipe, data, voice)
     with locked(folder):
-        auditor = _Auditor(folder, recipe, examples, oracle, seed, _redactor(folder), voice)
+        auditor = _Auditor(RunFolder(folder).hiding(), recipe, examples, oracle, seed, voice)
         for model in models_of(folder, recipe, oracle=oracle, voice=voice):
             auditor.attack(model, asked)
             del model  # or it would stay while the next one is loaded
         found = [auditor.finished(attack) for attack in asked]
-    (folder / ".lock").unlink(missing_ok=True)
+    (folder / LOCK).unlink(missing_ok=True)
     return found
-
-
-def _redactor(folder: Path) -> Redactor | None:
-    """That of a run whose files hold no texts, or none any more."""
-    results = Results.load(folder)
-    return redactor_of(folder.parent) if results.redacted or results.purged else None
 
 
 @dataclass(frozen=True)
 class _Auditor:
     """Attacks one model after the other and writes what was found."""
 
-    folder: Path
+    folder: RunFolder
     recipe: Recipe
     examples: Mapping[str, Sequence[Example]]
     oracle: str | None
     seed: int
-    redactor: Redactor | None
     voice: Voice
 
     def attack(self, model: RunModel, attacks: Sequence[Chosen[Attack]]) -> None:
@@ -103,7 +95,7 @@ class _Auditor:
             snapshots: list[Snapshot] = []
             for chosen in attacks:
                 there = self._kept(chosen).points.get(model.point)
-                if there is not None and there.model == whom and (self.folder / there.records).is_file():
+                if there is not None and there.model == whom and (self.folder.path / there.records).is_file():
                     self.voice.say(f"{chosen.name}: the model {model.point} is finished already")
                     continue
                 self.voice.say(f"{chosen.name}: attacking the model {model.point}")
@@ -148,13 +140,10 @@ class _Auditor:
 
         return Voice(self.voice.say, progress)
 
-    def _file(self, chosen: Chosen[Attack]) -> Path:
-        return self.folder / "audits" / f"{chosen.name}.json"
-
     def _kept(self, chosen: Chosen[Attack]) -> Audit:
         """What is there of an attack on these questions with these settings; without models where it is of others."""
         asked = self._asked(chosen)
-        there = Audit.load(self._file(chosen))
+        there = Audit.load(self.folder.audit_file(chosen.name))
         return Audit(
             attack=chosen.name,
             asked=asked,
@@ -169,19 +158,19 @@ class _Auditor:
         questions = [(role, examples_digest(self.examples.get(role, ()))) for role in SPLITS]
         how = (chosen.name, chosen.source, sorted(chosen.parameters.items()), self.seed)
         asked = digest(questions, how, self.recipe.format.model_dump(), self.recipe.max_new_tokens)
-        return asked if self.redactor is None else self.redactor.hash("audit", asked)
+        return self.folder.keyed("audit", asked)
 
     def _write(self, chosen: Chosen[Attack], point: str, whom: str, records: Sequence[Record], seconds: float) -> None:
         """Records first, so that the file that names them is true."""
         measures: list[Measure] = []
         for split in (str(s) for s in SPLITS if s in self.examples):
             measures += attack_measures([r for r in records if r.split == split], split)
-        kept = f"audits/{chosen.name}/{point}.jsonl"
-        (self.folder / kept).parent.mkdir(parents=True, exist_ok=True)
-        write_records(self.folder / kept, records if self.redactor is None else map(self.redactor.record, records))
+        file = self.folder.attack_records(chosen.name, point)
+        self.folder.write_records(file, records)
+        kept = file.relative_to(self.folder.path).as_posix()
         audit = self._kept(chosen)
         found = Attacked(model=whom, records=kept, measures=tuple(measures), seconds=seconds)
-        replace(audit, points={**audit.points, point: found}).save(self._file(chosen))
+        replace(audit, points={**audit.points, point: found}).save(self.folder.audit_file(chosen.name))
 
 
 def _said(record: object) -> str:

@@ -14,7 +14,7 @@ from forgetting.evaluation.rows import BATCH_TOKENS
 from forgetting.models.head import head_of
 from forgetting.models.loading import LoadedModel
 from forgetting.pipeline.estimate.probe import AnswerProbe, StepProbe, in_threads, probe_answers, probe_step
-from forgetting.pipeline.run.prepare import StageData
+from forgetting.pipeline.run.prepared import Prepared
 from forgetting.pipeline.run.suites import fast_suite_of
 from forgetting.recipe import Recipe, Stage
 from forgetting.recipe.stage import BEFORE
@@ -79,25 +79,13 @@ class Estimate:
         ]
 
 
-def estimate(
-    recipe: Recipe,
-    loaded: LoadedModel,
-    data: Mapping[str, StageData],
-    encoded: Mapping[str, Mapping[str, Sequence[Encoded]]],
-    suite: Suite,
-) -> Estimate:
+def estimate(prepared: Prepared) -> Estimate:
     """Times one step of every stage and a few answers, in memory; the model stays as it is, and nothing is written.
 
     Stages are timed on the model as it is loaded. What a cache may hold already (references, records of the model
     before and of the oracle) is counted in full. The time is that of the machine as busy as it is just now.
-
-    Args:
-        recipe: what would be run.
-        loaded: its model.
-        data: of every stage, by its name.
-        encoded: likewise, by role.
-        suite: what is measured before, between and after the stages.
     """
+    recipe, loaded, suite, encoded = prepared.recipe, prepared.loaded, prepared.suite, prepared.encoded
     model, pad_id = loaded.model, loaded.pad_id
     weights = sum(p.numel() * p.element_size() for p in model.parameters())
     steps: dict[str, StepProbe] = {}
@@ -115,7 +103,7 @@ def estimate(
     if suite.probes:
         notes.append(f"not in the time: {len(suite.probes)} probes of the suite, which run whole benchmarks")
     oracle = (recipe.oracle or suite.oracle) is not None and not str(recipe.oracle or "").endswith(".jsonl")
-    fast = {stage.name: fast_suite_of(recipe, data, stage) for stage in recipe.stages}
+    fast = {stage.name: fast_suite_of(recipe, prepared.data, stage) for stage in recipe.stages}
     references = {s.name: _reference(s, encoded[s.name], loaded) for s in recipe.stages}
     return Estimate(
         memory=_memory(steps, answers, suite, encoded, weights, oracle),

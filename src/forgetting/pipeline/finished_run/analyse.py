@@ -12,16 +12,15 @@ from forgetting.analysis import ANALYSES, Compared, Findings
 from forgetting.analysis.compared import Against
 from forgetting.core.digest import digest, examples_digest
 from forgetting.core.errors import RunError
+from forgetting.core.locks import LOCK, locked
 from forgetting.core.progress import SILENT, Voice
 from forgetting.models.unchanged import Snapshot
 from forgetting.models.view import View
 from forgetting.pipeline.finished_run.examples import FACTS, data_of, examples_of
 from forgetting.pipeline.finished_run.models import models_of, oracle_of, recipe_of
 from forgetting.pipeline.finished_run.plugged import chosen, watched
-from forgetting.pipeline.run.ownership import locked
 from forgetting.runs.audits import Analysed
-from forgetting.runs.redact import redactor_of
-from forgetting.runs.results import Results
+from forgetting.runs.folder import RunFolder
 from forgetting.token_selection.model_view import ModelView
 
 
@@ -63,6 +62,7 @@ def analyse(
     name = (oracle or oracle_of(recipe, data, voice)) if against == "oracle" else None
     if against == "oracle" and name is None:
         raise RunError(f"{folder}: the run has no oracle; name a model with --oracle, or compare with the one before")
+    run = RunFolder(folder).hiding()
     with locked(folder):
         models = {model.point: model for model in models_of(folder, recipe, oracle=name, voice=voice)}
         views = {point: model.view for point, model in models.items()}
@@ -82,8 +82,8 @@ def analyse(
         found = []
         for one in asked:
             key = digest(whom, shown, against, one.name, one.source, sorted(one.parameters.items()), recipe.format)
-            key = _keyed(folder, key)
-            file = folder / "analyses" / f"{one.name}{'' if against == 'before' else f'+{against}'}.json"
+            key = run.keyed("analysis", key)
+            file = run.analysis_file(one.name, against)
             there = Analysed.load(file)
             if there is not None and there.key == key:
                 voice.say(f"{one.name}: finished already")
@@ -108,15 +108,9 @@ def analyse(
                 )
             )
             found[-1].save(file)
-    (folder / ".lock").unlink(missing_ok=True)
+    (folder / LOCK).unlink(missing_ok=True)
     return found
 
 
 def _fingerprint(view: View) -> str:
     return ModelView(view.model, view.adapters).fingerprint()
-
-
-def _keyed(folder: Path, key: str) -> str:
-    """Of a run whose files hold no texts, only who has its key can find out what was analysed."""
-    results = Results.load(folder)
-    return redactor_of(folder.parent).hash("analysis", key) if results.redacted or results.purged else key

@@ -10,10 +10,11 @@ from forgetting.benchmarks.registry import get_suite
 from forgetting.core.example import Example, Role
 from forgetting.core.progress import SILENT
 from forgetting.data.examples import overlap
-from forgetting.pipeline.run.ownership import check_data
 from forgetting.pipeline.run.prepare import StageData, load_data
+from forgetting.pipeline.run.prepared import digests_of
 from forgetting.pipeline.run.suites import VERBATIM
 from forgetting.recipe import Recipe
+from forgetting.runs.folder import RunFolder
 
 FACTS = 400
 """Forget examples that are looked at unless another number is asked for."""
@@ -29,7 +30,7 @@ def data_of(folder: Path, recipe: Recipe) -> dict[str, StageData]:
         RunError: the data changed since the run began.
     """
     data = load_data(recipe, SILENT)
-    check_data(folder, data)
+    RunFolder(folder).check_data(digests_of(data))
     return data
 
 

@@ -17,6 +17,7 @@ from forgetting.core.errors import RunError
 from forgetting.core.progress import SILENT, Voice
 from forgetting.models.adapters import is_adapter
 from forgetting.pipeline.finished_run.model_card import model_card
+from forgetting.runs.paths import RunPaths
 from forgetting.runs.results import Results
 
 _FILES = (
@@ -69,7 +70,7 @@ def prepare(run: Path, name: str, folder: Path, *, base: str | None = None, lice
     if base is not None:
         _check_name(base, "--base")
     results = Results.load(run)
-    model = run / "model"
+    model = RunPaths(run).model
     if not any((model / file).is_file() for file in ("config.json", "adapter_config.json")):
         raise RunError(f"{run}: holds no model (not finished, or purged), so there is nothing to push")
     pickled = next((f for f in sorted(model.iterdir()) if f.suffix in _PICKLED), None)
@@ -114,7 +115,7 @@ def push(
         RunError: see `prepare`; no token, no network, an adapter whose base is not on the hub, or a hub that refuses.
     """
     _check_name(name)
-    if base is None and is_adapter(run / "model") and hub_base(Results.load(run)) is None:
+    if base is None and is_adapter(RunPaths(run).model) and hub_base(Results.load(run)) is None:
         raise RunError(
             f"{run}: an adapter of a local model, which nobody could load; give its name on the hub: --base ORG/NAME"
         )
@@ -123,7 +124,7 @@ def push(
             raise RunError("there is no token for the hub; run `hf auth login`, set HF_TOKEN, or use --prepare-only")
         hub = HfApi()
     with tempfile.TemporaryDirectory() as folder:
-        prepared = prepare(run, name, Path(folder) / "model", base=base, license_name=license_name)
+        prepared = prepare(run, name, Path(folder) / "published", base=base, license_name=license_name)
         size = sum(file.stat().st_size for file in prepared.iterdir())
         voice.say(f"uploading {size / 2**20:,.1f} MiB to {name}")
         try:

@@ -11,7 +11,8 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from forgetting.core.measure import Measure
 from forgetting.report import wording
 from forgetting.report.table import main_table
-from forgetting.runs.results import Results, StageResult
+from forgetting.runs.results import Results
+from forgetting.runs.stage_result import StageResult
 
 LIBRARIES = {True: "peft", False: "transformers"}
 """By whether an adapter is published."""

@@ -15,11 +15,12 @@ from forgetting.core.progress import SILENT, Voice
 from forgetting.models.adapters import active_adapters, add_saved, is_adapter
 from forgetting.models.loading import LoadedModel, load_model
 from forgetting.models.view import View
+from forgetting.pipeline.run.load import device_of, load
 from forgetting.pipeline.run.prepare import StageData
-from forgetting.pipeline.run.run import device_of, load
-from forgetting.pipeline.run.stage import handed_over
+from forgetting.pipeline.run.stage import with_trained
 from forgetting.pipeline.run.suites import suite_of
 from forgetting.recipe import Recipe, load_recipe
+from forgetting.runs.folder import RunFolder
 
 _AFTER = "saved-after"
 """The name under which the run's adapter lies on the base."""
@@ -43,11 +44,12 @@ def recipe_of(folder: Path) -> Recipe:
     """
     if not folder.is_dir():
         raise RunError(f"{folder}: no such run folder; name the folder of a finished run")
-    if not (folder / "recipe.yaml").is_file():
-        raise RunError(f"{folder}: no recipe.yaml in it, so it is not a run; name a run's folder")
-    if not _holds_model(folder / "model"):
+    run = RunFolder(folder)
+    if not run.is_run:
+        raise RunError(f"{folder}: no {run.recipe_file.name} in it, so it is not a run; name a run's folder")
+    if not _holds_model(run.model):
         raise RunError(f"{folder}: holds no model (not finished, or purged); finish the run, or name another")
-    return load_recipe(str(folder / "recipe.yaml"))
+    return load_recipe(str(run.recipe_file))
 
 
 def oracle_of(recipe: Recipe, data: Mapping[str, StageData], voice: Voice = SILENT) -> str | None:
@@ -81,6 +83,7 @@ def models_of(
     Raises:
         RunError: a model that the run began with, or the oracle, cannot be loaded.
     """
+    run = RunFolder(folder)
     base = _loaded(recipe.model, recipe, f"{folder}: the model that the run began with is no longer there")
     tokenizer = base.tokenizer
     model: PreTrainedModel | PeftModel = base.model
@@ -90,26 +93,25 @@ def models_of(
     for stage in recipe.stages[:-1] if stages else ():
         if stage.is_aside:
             continue
-        kept, whole = folder / "stages" / stage.name, stage.leaves_a_whole_model
-        known = _holds_model(kept / "model") if whole else known and is_complete(kept / "last")
+        kept, whole = run.stage(stage.name), stage.leaves_a_whole_model
+        known = _holds_model(kept.model) if whole else known and is_complete(kept.last)
         if not known:
             voice.say(f"stage {stage.name}: its weights are no longer kept; it is left out")
             continue
         if whole:
             del model
-            model = load_model(kept / "model", dtype=recipe.dtype, device=device_of(recipe)).model
+            model = load_model(kept.model, dtype=recipe.dtype, device=device_of(recipe)).model
         else:
-            owner = recipe.adapter_of(stage)
-            adapter = None if owner == stage.name else owner
-            model = handed_over(stage, model, kept, recipe.seed_of(stage), recipe.dtype, adapter)
+            own = recipe.adapter_of(stage) == stage.name
+            model = with_trained(model, stage, kept, recipe.seed_of(stage), own=own)
         yield RunModel(f"after {stage.name}", View(model, active_adapters(model)), tokenizer)
-    if is_adapter(folder / "model"):  # of the base: a run that changed the base's weights saves a whole model
-        model = add_saved(model, folder / "model", name=_AFTER)
+    if is_adapter(run.model):  # of the base: a run that changed the base's weights saves a whole model
+        model = add_saved(model, run.model, name=_AFTER)
         yield RunModel("after", View(model, (_AFTER,)), tokenizer)
         del model
     else:
         del model
-        last = load_model(folder / "model", dtype=recipe.dtype, device=device_of(recipe))
+        last = load_model(run.model, dtype=recipe.dtype, device=device_of(recipe))
         yield RunModel("after", View(last.model), last.tokenizer)
         del last
     if oracle is not None:

@@ -1,51 +1,56 @@
-"""What was to be forgotten removed from a finished run: earlier weights, caches and texts go, model and numbers stay.
+"""Removes from a finished run what was to be forgotten: earlier weights, caches and texts; model and numbers stay.
 
-Weights of before (and in the middle of) unlearning know what the model was to forget; stored references hold its hidden
-states or probabilities, what an initialisation computed its gradients, records and selections its texts. A cache's
-entries are found by content and do not say whose they are, so the whole `.cache` beside the run goes: the other runs of
-the folder lose time by it, never a result, for they compute again what they need.
+Weights from before (and in the middle of) unlearning know what the model was to forget; stored references hold its
+hidden states or probabilities, what an initialisation computed its gradients, records and selections its texts. A
+cache's entries are found by content and do not say which run they belong to, so all caches beside the run are removed:
+the other runs of the folder lose time by it, never a result, because they compute again what they need.
 
-Files are unlinked, not overwritten. Every step can be cut off and done again: the run counts as purged at the end.
+Files are unlinked, not overwritten. Every step can be interrupted and repeated: the run counts as purged at the end.
 """
 
 from __future__ import annotations
 
-import fcntl
-import json
 import os
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from forgetting.core.errors import RunError
-from forgetting.core.folder import write_text
+from forgetting.core.locks import LOCK, is_held, locked
 from forgetting.core.progress import SILENT, Voice
-from forgetting.core.record import read_records, write_records
-from forgetting.pipeline.run.ownership import locked
+from forgetting.core.record import read_records
 from forgetting.report.run.page import build_report
 from forgetting.runs.audits import Analysed, Audit
-from forgetting.runs.redact import Redactor, key_file, redactor_of
+from forgetting.runs.folder import RunFolder
+from forgetting.runs.output import OutputFolder
+from forgetting.runs.paths import RunPaths, StagePaths, SweepPaths
+from forgetting.runs.redact import redactor_of
 from forgetting.runs.results import Results
+from forgetting.runs.stage_folder import StageFolder
 
-OF_STAGES = {
-    "last": "checkpoint",
-    "proven": "checkpoint",
-    "best": "checkpoint",
-    "model": "model between stages",
-    "importance": "what adapter initialisations computed of the data",
-    "handed-over": "digest of the data",
-    "scored.json": "digest of the data",
-}
-OF_CACHE = {
-    "references": "stored references of the model before",
-    "records": "records of models before training",
-    "stages": "stages trained for several runs",
-    "scores": "token scores",
-}
-"""What `.cache` holds, by folder; `redaction.key` and locks are not listed."""
+
+def _of_stage(stage: StagePaths) -> dict[Path, str]:
+    """What is removed of a stage."""
+    return {
+        **dict.fromkeys(stage.checkpoints, "checkpoint"),
+        stage.model: "model between stages",
+        stage.importance: "what an adapter's initialisation computed of the data",
+        stage.handed_over_file: "digest of the data",
+        stage.scores_file: "digest of the data",
+    }
+
+
+def _of_cache(output: OutputFolder) -> dict[Path, str]:
+    """What the caches hold, by folder; the key and locks are not listed."""
+    return {
+        output.references.folder: "stored references of the model before",
+        output.records.folder: "records of models before training",
+        output.stages.folder: "stages trained for several runs",
+        output.scores.folder: "token scores",
+        output.initialisations.folder: "what adapters' initialisations computed of the data",
+    }
 
 
 @dataclass(frozen=True)
@@ -86,16 +91,16 @@ def plan_purge(run: Path) -> Plan:
 
 
 def _plan(run: Path) -> Plan:
+    folder = RunFolder(run)
     results = Results.load(run)
-    items = [*_weights(run), *_texts(run), *_left_over(run)]
-    if not (results.redacted or results.purged) and (run / "report.html").exists():
-        items.append(Item(run / "report.html", "report with texts", _size(run / "report.html"), rewritten=True))
+    items = [*_weights(folder), *_texts(folder), *_left_over(folder)]
+    if not (results.redacted or results.purged) and folder.report_file.exists():
+        items.append(Item(folder.report_file, "report with texts", _size(folder.report_file), rewritten=True))
+    known = _of_cache(folder.output)
     items += [
-        Item(path, OF_CACHE.get(path.name, "cache"), _size(path))
-        for path in _inside(run.parent / ".cache")
-        if _size(path)
+        Item(path, known.get(path, "cache"), _size(path)) for path in _inside(folder.output.shared) if _size(path)
     ]
-    return Plan(run, tuple(items), tuple(_notes(run, results)), results.purged)
+    return Plan(run, tuple(items), tuple(_notes(folder, results)), results.purged)
 
 
 def purge(run: Path, *, voice: Voice = SILENT) -> Plan:
@@ -109,13 +114,13 @@ def purge(run: Path, *, voice: Voice = SILENT) -> Plan:
     with locked(run):
         plan = _plan(run)
         try:
-            if plan.items or not (plan.purged and (run / "report.html").is_file()):
-                _carry_out(plan, voice)
+            if plan.items or not (plan.purged and RunPaths(run).report_file.is_file()):
+                _remove_all(plan, voice)
         except OSError as error:
             raise RunError(
                 f"{error.filename or run}: cannot be removed or written ({error.strerror}); mend it and purge again"
             ) from error
-    (run / ".lock").unlink(missing_ok=True)
+    (run / LOCK).unlink(missing_ok=True)
     return plan
 
 
@@ -124,142 +129,138 @@ def _named(run: Path) -> Path:
     return run if run.name not in ("", "..") else run.resolve()
 
 
-def _carry_out(plan: Plan, voice: Voice) -> None:
-    run, cache = plan.run, plan.run.parent / ".cache"
-    redactor = redactor_of(run.parent)
-    (run / "report.html").unlink(missing_ok=True)  # nothing is left of it if the way ends here
+def _remove_all(plan: Plan, voice: Voice) -> None:
+    folder = RunFolder(plan.run, redactor_of(plan.run.parent))
+    output = folder.output
+    folder.report_file.unlink(missing_ok=True)  # nothing is left of it if the purge is interrupted
     for item in plan.items:
-        if item.path.suffix == ".jsonl" and item.rewritten:
-            write_records(item.path, map(redactor.record, read_records(item.path)))
-        elif item.path.name == "selection.json" and item.rewritten:
-            shown = redactor.selection(json.loads(item.path.read_text(encoding="utf-8")))
-            write_text(item.path, json.dumps(shown, ensure_ascii=False))
-        elif not item.rewritten:
+        if item.rewritten:
+            _rewrite(folder, item.path)
+        else:
             _remove(item.path)
             voice.say(f"removed: {item.path}")
-    _mark(run, redactor)
-    build_report([run], run / "report.html")
-    if not any(_is_unpurged(other) for other in _others(run)):
-        key_file(run.parent).unlink(missing_ok=True)
-        (cache / ".lock").unlink(missing_ok=True)
-    if cache.is_dir() and not any(cache.iterdir()):
-        cache.rmdir()
+    _mark(folder)
+    build_report([folder.path], folder.report_file)
+    if not any(_is_unpurged(other) for other in _others(folder)):
+        output.key_file.unlink(missing_ok=True)
+        (output.shared / LOCK).unlink(missing_ok=True)
+    if output.shared.is_dir() and not any(output.shared.iterdir()):
+        output.shared.rmdir()
 
 
-def _mark(run: Path, redactor: Redactor) -> None:
-    """results.json says that the run was purged, and nothing that texts could be found by."""
-    file = run / "results.json"
-    results: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    if not results.get("redacted"):
-        for facts in results["data"].values():
-            facts["sha256"] = redactor.hash("data", str(facts.get("sha256")))
-        _hide_questions(run, redactor)
-    for evaluation in results["evaluations"]:
-        kept = evaluation["records"]
-        evaluation["records"] = kept if kept is not None and (run / kept).is_file() else None
-    results |= {"redacted": True, "purged": results.get("purged") or datetime.now(UTC).isoformat(timespec="seconds")}
-    write_text(file, json.dumps(results, indent=1, ensure_ascii=False))
+def _rewrite(folder: RunFolder, file: Path) -> None:
+    """Writes a file of records or a selection again, without its texts; the report is made anew at the end."""
+    if file.suffix == ".jsonl":
+        folder.write_records(file, read_records(file))
+    elif file != folder.report_file:
+        stage = StageFolder(file.parent, folder.redactor)
+        selection = stage.selection()
+        assert selection is not None, "it was read when the plan was made"
+        stage.write_selection(selection)
 
 
-def _hide_questions(run: Path, redactor: Redactor) -> None:
+def _mark(folder: RunFolder) -> None:
+    """The results say that the run was purged, and nothing that texts could be found by."""
+    results = folder.results()
+    if not results.redacted:
+        _hide_questions(folder)
+    evaluations = tuple(
+        e if e.records is not None and (folder.path / e.records).is_file() else replace(e, records=None)
+        for e in results.evaluations
+    )
+    now = results.purged or datetime.now(UTC).isoformat(timespec="seconds")
+    folder.write_results(replace(results, evaluations=evaluations, purged=now))
+
+
+def _hide_questions(folder: RunFolder) -> None:
     """What audits and analyses are recognised by is a digest of examples too."""
-    for file in sorted(run.glob("audits/*.json")):
+    for file in sorted(folder.audits_folder.glob("*.json")):
         if (audit := Audit.load(file)) is not None:
-            replace(audit, asked=redactor.hash("audit", audit.asked)).save(file)
-    for file in sorted(run.glob("analyses/*.json")):
+            replace(audit, asked=folder.keyed("audit", audit.asked)).save(file)
+    for file in sorted(folder.analyses_folder.glob("*.json")):
         if (analysed := Analysed.load(file)) is not None:
-            replace(analysed, key=redactor.hash("analysis", analysed.key)).save(file)
+            replace(analysed, key=folder.keyed("analysis", analysed.key)).save(file)
 
 
 def _check_free(run: Path) -> None:
     """Raises where it is not a finished run, or somebody is at work in it or in its caches."""
-    if (run / "sweep.json").is_file():
+    folder = RunFolder(run)
+    if SweepPaths(run).is_sweep:
         raise RunError(f"{run}: is a sweep; purge its runs one by one (forget purge {run}/NAME)")
     if run.is_dir():
-        for folder in (run, run.parent, *_others(run)):
-            _check_idle(folder / ".lock", folder)
-        for lock in (run.parent / ".cache").glob("**/.lock"):
-            _check_idle(lock, lock.parent)
-        if (run / "results.json").is_file() and not (run / "recipe.yaml").is_file():
+        runs = (run, run.parent, *(other.path for other in _others(folder)))
+        for held in (*(path for path in runs if is_held(path)), *folder.output.held_entries()):
+            raise RunError(f"{held}: a process is at work there; wait for it to end, and purge then")
+        if folder.is_finished and not folder.is_run:
             raise RunError(f"{run}: holds an imported log and was never a run; remove the folder")
-        if (run / "recipe.yaml").is_file() and not (run / "results.json").is_file():
+        if folder.is_run and not folder.is_finished:
             raise RunError(f"{run}: the run has not finished; start it again to end it, or remove the folder")
 
 
-def _check_idle(lock: Path, folder: Path) -> None:
-    if not lock.is_file():
-        return
-    with lock.open() as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError:
-            raise RunError(f"{folder}: a process is at work there; wait for it to end, and purge then") from None
+def _weights(folder: RunFolder) -> Iterator[Item]:
+    for stage in folder.stages():
+        for path, what in _of_stage(stage).items():
+            if _is_there(path):
+                yield Item(path, what, _size(path))
+    if _is_there(folder.data_file):
+        yield Item(folder.data_file, "digests of the data", _size(folder.data_file))
 
 
-def _weights(run: Path) -> Iterator[Item]:
-    for stage in _inside(run / "stages"):
-        for name, what in OF_STAGES.items():
-            if _is_there(stage / name):
-                yield Item(stage / name, what, _size(stage / name))
-    if _is_there(run / "data.json"):
-        yield Item(run / "data.json", "digests of the data", _size(run / "data.json"))
-
-
-def _texts(run: Path) -> Iterator[Item]:
+def _texts(folder: RunFolder) -> Iterator[Item]:
     """Records and selections; those that cannot be read are removed."""
-    for file in [*_inside(run / "records"), *sorted(run.glob("audits/*/*.jsonl"))]:
+    for file in [*_inside(folder.records_folder), *sorted(folder.audits_folder.glob("*/*.jsonl"))]:
         try:
             if file.suffix == ".jsonl" and all(r.redacted is not None for r in read_records(file)):
                 continue
             yield Item(file, "records with texts", _size(file), rewritten=file.suffix == ".jsonl")
         except (RunError, UnicodeDecodeError):
             yield Item(file, "records that cannot be read", _size(file))
-    for file in sorted(run.glob("stages/*/selection.json")):
+    for stage in folder.stages():
+        file = stage.selection_file
         try:
-            shown = json.loads(file.read_text(encoding="utf-8"))
-            if not shown.get("redacted"):
-                Redactor(b"").selection(shown)
+            selection = stage.selection()
+            if selection is not None and not selection.redacted:
                 yield Item(file, "selection with texts", _size(file), rewritten=True)
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except RunError:
             yield Item(file, "selection that cannot be read", _size(file))
 
 
-def _left_over(run: Path) -> Iterator[Item]:
+def _left_over(folder: RunFolder) -> Iterator[Item]:
     """What processes that died left half-written, and folders that were being replaced."""
-    inside = [path for pattern in (".*.partial", ".*.old") for path in run.rglob(pattern)]
+    removed = {folder.records_folder, *(path for stage in folder.stages() for path in _of_stage(stage))}
+    inside = [path for pattern in (".*.partial", ".*.old") for path in folder.path.rglob(pattern)]
     for path in sorted(inside):
-        if path.parent.name not in OF_STAGES and path.parent != run / "records":
+        if path.parent not in removed:
             yield Item(path, "half-written", _size(path))
 
 
-def _notes(run: Path, results: Results) -> Iterator[str]:
-    if not any((run / name).is_dir() for name in ("model", "merged")):
+def _notes(folder: RunFolder, results: Results) -> Iterator[str]:
+    run, output = folder.path, folder.output
+    if not (folder.model.is_dir() or folder.merged.is_dir()):
         yield f"{run}: holds no model; the checkpoints are all that is left of its weights"
-    unfinished = [o.name for o in _others(run) if not (o / "results.json").is_file()]
-    if unfinished and any(_size(path) for path in _inside(run.parent / ".cache")):
+    unfinished = [other.path.name for other in _others(folder) if not other.is_finished]
+    if unfinished and any(_size(path) for path in _inside(output.shared)):
         yield f"not finished beside it: {', '.join(unfinished)}; what they need of the caches they compute again"
-    own = Path(results.recipe.get("output", run.parent)) / ".cache"
-    if own.is_dir() and own.resolve() != (run.parent / ".cache").resolve():
+    own = OutputFolder(Path(results.recipe.get("output", output.path))).shared
+    if own.is_dir() and own.resolve() != output.shared.resolve():
         yield f"{own}: the run was made below another folder, whose caches are left; remove them yourself"
-    pages = [*run.glob("*.html"), *([] if (run.parent / "sweep.json").is_file() else run.parent.glob("*.html"))]
-    for page in sorted(page for page in pages if page != run / "report.html"):
+    beside = [] if SweepPaths(output.path).is_sweep else output.path.glob("*.html")
+    pages = {*run.glob("*.html"), *beside} - {folder.report_file}
+    for page in sorted(pages):
         yield f"{page}: is left, and may show answers; make it anew (forget report, forget compare), or remove it"
-    links = [
-        path for root in (run, run.parent / ".cache") if root.is_dir() for path in root.rglob("*") if path.is_symlink()
-    ]
-    for link in sorted(links):
+    roots = [root for root in (run, output.shared) if root.is_dir()]
+    for link in sorted(path for root in roots for path in root.rglob("*") if path.is_symlink()):
         yield f"{link}: is a link; what it points to is left"
 
 
-def _others(run: Path) -> list[Path]:
-    """The other runs of the folder."""
-    found = (path for path in run.parent.iterdir() if (path / "recipe.yaml").is_file())
-    return sorted(path for path in found if path.resolve() != run.resolve())
+def _others(folder: RunFolder) -> list[RunPaths]:
+    """The other runs of the output folder."""
+    return [other for other in folder.output.runs() if other.path.resolve() != folder.path.resolve()]
 
 
-def _is_unpurged(run: Path) -> bool:
+def _is_unpurged(run: RunPaths) -> bool:
     try:
-        return not Results.load(run).purged
+        return not Results.load(run.path).purged
     except RunError:  # not finished, or not readable
         return True
 
@@ -268,7 +269,8 @@ def _inside(folder: Path) -> Sequence[Path]:
     """What a folder holds, but for locks and the key; empty where there is none."""
     if not folder.is_dir():
         return []
-    return sorted(path for path in folder.iterdir() if path.name not in (".lock", key_file(folder).name))
+    kept = (LOCK, OutputFolder(folder.parent).key_file.name)
+    return sorted(path for path in folder.iterdir() if path.name not in kept)
 
 
 def _is_there(path: Path) -> bool:

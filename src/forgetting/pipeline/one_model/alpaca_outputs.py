@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from forgetting.benchmarks.alpaca_eval import Prompt, as_outputs, load_prompts
+from forgetting.core.digest import digest
 from forgetting.core.errors import DataError, RecipeError, RunError
 from forgetting.core.example import Example
 from forgetting.core.folder import write_text
@@ -23,9 +23,10 @@ from forgetting.models.expression import terms_of
 from forgetting.models.head import longest_row
 from forgetting.models.loading import LoadedModel
 from forgetting.pipeline.one_model.evaluate import check_writable
-from forgetting.pipeline.run.run import load
+from forgetting.pipeline.run.load import load
 from forgetting.pipeline.run.source import is_run, model_source
 from forgetting.recipe import load_recipe, recipe_from
+from forgetting.runs.paths import RunPaths
 from forgetting.training.stored_reference import fingerprint
 
 MAX_NEW_TOKENS = 2048
@@ -80,7 +81,7 @@ def generate(
     """
     place, own = _place(model)
     run = place != model
-    file = out or (Path(model) / "alpaca_eval" / "outputs.json" if run else Path("outputs.json"))
+    file = out or (RunPaths(Path(model)).outputs_file if run else Path("outputs.json"))
     _check(file)
     asked = load_prompts(prompts, limit=limit)
     values = {
@@ -112,7 +113,7 @@ def _place(model: str) -> tuple[str, dict[str, Any]]:
     """Where the model is, and how the run that made it writes a prompt."""
     if not is_run(model):
         return model, {}
-    recipe = load_recipe(str(Path(model) / "recipe.yaml"))
+    recipe = load_recipe(str(RunPaths(Path(model)).recipe_file))
     return model_source(model), {"format": recipe.format.model_dump(), "dtype": recipe.dtype}
 
 
@@ -162,8 +163,7 @@ def _texts(
 def _key(prompts: Sequence[Prompt], loaded: LoadedModel, formatting: Formatting, limit: int) -> str:
     """What the outputs rest on."""
     whose = (fingerprint(loaded.model), tokenizer_fingerprint(loaded.tokenizer), formatting.model_dump())
-    parts = (whose, limit, TOGETHER, [p.instruction for p in prompts], version("forgetting"))
-    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+    return digest(whose, limit, TOGETHER, [p.instruction for p in prompts], version("forgetting"))
 
 
 def _begun(file: Path) -> Path:

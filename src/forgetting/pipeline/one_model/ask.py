@@ -15,7 +15,7 @@ from forgetting.data.encode import Formatting, encode
 from forgetting.evaluation.answers import padding_id
 from forgetting.evaluation.rows import ends_of, room_after
 from forgetting.models.modes import in_evaluation_mode
-from forgetting.pipeline.run.run import load
+from forgetting.pipeline.run.load import load
 from forgetting.recipe import recipe_from
 from forgetting.token_selection.samples import pieces
 

@@ -17,9 +17,9 @@ from forgetting.core.record import Record, write_records
 from forgetting.data.examples import load_examples
 from forgetting.data.source import Source
 from forgetting.pipeline.run.documents import fitting
+from forgetting.pipeline.run.load import load
 from forgetting.pipeline.run.prepare import StageData
-from forgetting.pipeline.run.records import take
-from forgetting.pipeline.run.run import load, of_oracle
+from forgetting.pipeline.run.records import of_oracle, take
 from forgetting.pipeline.run.suites import suite_of
 from forgetting.recipe import Recipe, recipe_from
 

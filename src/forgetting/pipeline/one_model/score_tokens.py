@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from forgetting.benchmarks.registry import suite_model
 from forgetting.core.errors import RecipeError
 from forgetting.core.example import Example
 from forgetting.core.folder import write_text
+from forgetting.core.locks import locked
 from forgetting.core.progress import SILENT, Voice
 from forgetting.data.encode import Encoded, Formatting, encode_all
 from forgetting.data.examples import read_examples, to_example
@@ -20,13 +20,29 @@ from forgetting.data.files import read_rows
 from forgetting.data.source import Source
 from forgetting.data.weights import write_weighted
 from forgetting.models.loading import LoadedModel, load_model
-from forgetting.pipeline.run.ownership import locked
-from forgetting.pipeline.run.select_tokens import selection_json, summary, views, weigh
+from forgetting.pipeline.run.select_tokens import Shown, summary, token_selection, views, weigh
 from forgetting.report.tokens.section import quality_page
+from forgetting.runs.stage_folder import StageFolder
+from forgetting.runs.token_selection import TokenSelection
 from forgetting.token_selection.noise_detection import Truth
 from forgetting.token_selection.samples import Look
 from forgetting.token_selection.scoring import Scorers, Scores, score_tokens
 from forgetting.token_selection.selection import Selection, select
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreOptions:
+    """What is asked of scores beside model, data and reference."""
+
+    selection: Selection | None = None
+    """None: the default selection by the reference."""
+    formatting: Formatting = field(default_factory=Formatting)
+    dtype: str = "auto"
+    seed: int = 0
+    out: Path | None = None
+    """Where to write the data with signed token weights (.parquet); they are then held in memory."""
+    page: Path | None = None
+    """Where to write the examples, coloured by quality, as one HTML page."""
 
 
 def score(
@@ -35,15 +51,10 @@ def score(
     *,
     reference: str,
     folder: Path,
-    selection: Selection | None = None,
-    formatting: Formatting | None = None,
-    dtype: str = "auto",
-    seed: int = 0,
-    out: Path | None = None,
-    page: Path | None = None,
+    options: ScoreOptions | None = None,
     voice: Voice = SILENT,
-) -> dict[str, Any]:
-    """Scores every answer token of the data under model and reference, and selects; gives what `selection.json` holds.
+) -> TokenSelection:
+    """Scores every answer token of the data under model and reference, and selects.
 
     Without `out` the data are streamed and may be larger than memory. Scores that the folder holds already are used
     again if they are of the same model, reference, tokenizer and data: so a second selection costs two passes over
@@ -54,41 +65,40 @@ def score(
         data: files or hub datasets, one after the other.
         reference: an adapter of this model, or a model of its own, trained on the reference data.
         folder: where the scores go.
-        out: where to write the data with signed token weights (.parquet); they are then held in memory.
-        page: where to write the examples, coloured by quality, as one HTML page.
+        options: what is selected, how rows are written, and where results go beside the folder.
+        voice: where progress goes.
 
     Raises:
         ForgettingError: bad input, or scores of something else in the folder.
     """
-    asked = selection or Selection(reference=reference)
-    formatting = formatting or Formatting()
+    options = options or ScoreOptions()
+    asked, formatting, out = options.selection or Selection(reference=reference), options.formatting, options.out
     sources = [Source.model_validate(place) for place in data]
     if not sources:
         raise RecipeError("no data are given; name at least one file")
     if out is not None and out.suffix != ".parquet":
         raise RecipeError(f"{out}: weighted data are written as Parquet; choose a name that ends in .parquet")
-    loaded = load_model(suite_model(model), dtype=dtype)
+    loaded = load_model(suite_model(model), dtype=options.dtype)
     held = [e for source in sources for e in read_examples(source).examples] if out is not None else None
 
     def rows() -> Iterator[tuple[Example, Encoded]]:
         return _encoded(held if held is not None else _streamed(sources), loaded, formatting)
 
     scores = _scores(loaded, reference, rows, folder, voice)
-    selected = select(scores, asked, seed=seed)
-    look = Look(loaded.tokenizer, scores.rows, seed)
-    truth = Truth(loaded.tokenizer, formatting)
-    weighed = weigh(rows(), scores, selected, look, truth)
+    selected = select(scores, asked, seed=options.seed)
+    shown = Shown(Look(loaded.tokenizer, scores.rows, options.seed), Truth(loaded.tokenizer, formatting))
+    weighed = weigh(rows(), scores, selected, shown)
     if out is not None and held is not None:
         write_weighted(out, held, ((row, _signs(row, signed)) for row, signed in weighed))
     else:
         deque(weighed, maxlen=0)
-    shown = selection_json(scores, selected, look, truth)
-    for line in (*shown["notes"], summary(selected)):
+    found = token_selection(scores, selected, shown)
+    for line in (*found.notes, summary(selected)):
         voice.say(line)
-    write_text(folder / "selection.json", json.dumps(shown, ensure_ascii=False))
-    if page is not None:
-        write_text(page, quality_page(shown, " + ".join(map(str, sources))))
-    return shown
+    StageFolder(folder).write_selection(found)
+    if options.page is not None:
+        write_text(options.page, quality_page(found, " + ".join(map(str, sources))))
+    return found
 
 
 def _streamed(sources: Sequence[Source]) -> Iterator[Example]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -20,12 +19,16 @@ from forgetting.data.examples import load_examples, to_example
 from forgetting.data.pieces import in_pieces
 from forgetting.data.source import Source
 from forgetting.models.head import longest_row
+from forgetting.pipeline.run.context import StageContext
 from forgetting.pipeline.run.prepare import encode_roles, load_data
 from forgetting.pipeline.run.records import take
 from forgetting.pipeline.run.stage import run_stage
 from forgetting.pipeline.run.suites import suite_of
 from forgetting.recipe import recipe_from
-from forgetting.training.stage import Hooks, StageResult
+from forgetting.runs.folder import RunFolder
+from forgetting.runs.output import OutputFolder
+from forgetting.runs.stage_result import StageResult
+from forgetting.training.stage import Hooks
 
 Examples = str | Path | Iterable[Example | Mapping[str, object] | str]
 """A file or folder; or examples, rows as a file would hold them (`{"question": …, "answer": …}`), or documents."""
@@ -104,20 +107,19 @@ def unlearn(
 
     before = measures()
     with tempfile.TemporaryDirectory() as folder:
-        outcome = run_stage(
-            recipe.stages[0],
-            model,
-            tokenizer,
-            spoken,
-            folder=Path(folder) / "stage",
-            cache=Path(folder) / "references",
+        context = StageContext(
+            stage=recipe.stages[0],
+            tokenizer=tokenizer,
+            data=spoken,
+            folder=RunFolder(Path(folder) / "run").stage(recipe.stages[0].name),
+            output=OutputFolder(Path(folder)),
             seed=seed,
             voice=voice,
-            hooks=Hooks(progress=voice.progress, say=voice.say),
         )
-        lines = (Path(folder) / "stage" / "history.jsonl").read_text().splitlines()
+        outcome = run_stage(context, model, Hooks(progress=voice.progress, say=voice.say))
+        history = [asdict(step) for step in context.folder.history()]
     model = outcome.model
-    return Unlearned(model, outcome.result, [json.loads(line) for line in lines], before, measures())
+    return Unlearned(model, outcome.result, history, before, measures())
 
 
 def _alternates(given: Examples) -> list[Example]:

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from forgetting.benchmarks.published import Ended, Row
 from forgetting.core.errors import RecipeError
-from forgetting.core.folder import write_text
 from forgetting.core.measure import Measure
 from forgetting.core.progress import SILENT, Voice
-from forgetting.pipeline.run.records import cached
-from forgetting.pipeline.run.run import loaded_for, of_oracle, run
+from forgetting.pipeline.run.load import loaded_for
+from forgetting.pipeline.run.records import cached, of_oracle
+from forgetting.pipeline.run.run import run
 from forgetting.pipeline.run.suites import suite_of
 from forgetting.recipe import Recipe, load_recipe
 from forgetting.recipe.changes import combined, parsed
+from forgetting.runs.folder import RunFolder
+from forgetting.runs.results import Results
 
 UNSCORED = "no tokens were scored"
-MEASURED = "measured.json"
-"""The measures of a model that is not trained."""
 
 
 def row_recipe(row: Row, planned: tuple[str, tuple[str, ...]], *, model: str, oracle: str | None) -> Recipe:
@@ -54,41 +50,41 @@ def found_row(recipe: Recipe, row: Row) -> Ended | None:
         RecipeError: the folder holds a finished run of another recipe.
     """
     folder = recipe.folder
-    if not (folder / ("results.json" if row.trained else MEASURED)).is_file():
+    paths = RunFolder(folder)
+    if not (paths.results_file if row.trained else paths.measures_file).is_file():
         return None
-    stored = load_recipe(str(folder / "recipe.yaml"))
+    stored = load_recipe(str(paths.recipe_file))
     same = recipe.with_values({key: getattr(stored, key) for key in ("model", "oracle", "output")})
     if same != stored:
         raise RecipeError(f"{folder}: holds a run of another recipe; remove it, or choose another output")
     return _ended(folder) if row.trained else _measured_before(stored)
 
 
-def own_measures(results: Mapping[str, Any]) -> list[Measure]:
+def own_measures(results: Results) -> list[Measure]:
     """Epochs, minutes and trained share of a run, as measures.
 
     Those of the last stage are named `stage/…`, those of earlier stages by the stage's name, those of the whole run
     `run/…`. `scoring/minutes` is the time that the token scores took by which the last stage selects its tokens.
     """
-    *earlier, last = results["stages"]
-    cost = results["cost"]
-    own = {
-        "stage/epochs": last["epochs"],
-        "stage/trainable_share": last["trainable"] / last["of"],
-        "stage/minutes": last["train_seconds"] / 60,
-        "scoring/minutes": _minutes(last.get("scoring_seconds")),
-        **{f"{stage['name']}/minutes": stage["train_seconds"] / 60 for stage in earlier},
-        "run/minutes": (cost["prepare_seconds"] + cost["train_seconds"]) / 60,
-    }
-    named = [(*key.split("/"), value) for key, value in own.items()]
-    return [Measure(name=n, split=s, value=v, count=1, reason=UNSCORED if v is None else "") for s, n, v in named]
+    *earlier, last = results.stages
+    own: list[tuple[str, str, float | None]] = [
+        ("stage", "epochs", last.epochs),
+        ("stage", "trainable_share", last.trainable / last.of),
+        ("stage", "minutes", last.train_seconds / 60),
+        ("scoring", "minutes", _minutes(last.scoring_seconds)),
+        *((stage.name, "minutes", stage.train_seconds / 60) for stage in earlier),
+        ("run", "minutes", ((results.cost.prepare_seconds or 0.0) + (results.cost.train_seconds or 0.0)) / 60),
+    ]
+    return [Measure(name=n, split=s, value=v, count=1, reason=UNSCORED if v is None else "") for s, n, v in own]
 
 
 def _ended(folder: Path) -> Ended:
     """What a finished run measured after its last stage."""
-    results: dict[str, Any] = json.loads((folder / "results.json").read_text())
-    after = [e for e in results["evaluations"] if e["point"] == "after"][-1]
-    measures = {m.key: m for m in (*own_measures(results), *(Measure(**m) for m in after["measures"]))}
-    return Ended(str(folder), measures, results["stages"][-1].get("success"), results["status"] == "collapsed")
+    results = RunFolder(folder).results()
+    after = results.after
+    assert after is not None, "a finished run was measured at its end"
+    measures = {m.key: m for m in (*own_measures(results), *after.measures)}
+    return Ended(str(folder), measures, results.stages[-1].success, results.status == "collapsed")
 
 
 def _minutes(seconds: float | None) -> float | None:
@@ -106,14 +102,14 @@ def _measured(recipe: Recipe, voice: Voice) -> Ended:
     suite = suite_of(recipe, {})
     taken = cached(loaded.model, loaded.tokenizer, suite, recipe, voice)
     measures = taken.measures(suite, of_oracle(recipe, suite, voice))
-    write_text(recipe.folder / "recipe.yaml", asked.to_yaml())
-    write_text(recipe.folder / MEASURED, json.dumps([asdict(m) for m in measures], indent=1))
+    folder = RunFolder(recipe.folder)
+    folder.write_recipe(asked.to_yaml())
+    folder.write_measures(measures)
     return Ended(str(recipe.folder), {m.key: m for m in measures})
 
 
 def _measured_before(recipe: Recipe) -> Ended | None:
-    file = recipe.folder / MEASURED
-    if not file.is_file() or (recipe.folder / "recipe.yaml").read_text(encoding="utf-8") != recipe.to_yaml():
+    folder = RunFolder(recipe.folder)
+    if not folder.measures_file.is_file() or folder.recipe_file.read_text(encoding="utf-8") != recipe.to_yaml():
         return None
-    measures = [Measure(**values) for values in json.loads(file.read_text())]
-    return Ended(str(recipe.folder), {m.key: m for m in measures})
+    return Ended(str(recipe.folder), {m.key: m for m in folder.measures()})

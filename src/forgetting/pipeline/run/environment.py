@@ -16,6 +16,7 @@ import torch
 from forgetting.core.errors import RecipeError, nearest
 from forgetting.core.processes import in_all, is_first
 from forgetting.recipe import Recipe, Stage
+from forgetting.runs.folder import RunFolder
 
 PACKAGES = ("forgetting", "torch", "transformers", "peft", "accelerate", "tokenizers", "safetensors")
 
@@ -90,7 +91,8 @@ def tracker(recipe: Recipe, stage: Stage) -> Iterator[Callable[[dict[str, float]
         return
     from accelerate import Accelerator
 
-    accelerator = Accelerator(cpu=True, log_with=list(recipe.report_to), project_dir=str(recipe.folder / "trackers"))
+    folder = RunFolder(recipe.folder).trackers
+    accelerator = Accelerator(cpu=True, log_with=list(recipe.report_to), project_dir=str(folder))
     accelerator.init_trackers(f"{recipe.name}-{stage.name}")
     try:
         yield lambda values, step: accelerator.log(values, step=step)

@@ -1,58 +1,28 @@
-"""One run measured: before, during and after its stages, against one 'before' and one oracle."""
+"""Evaluates a run before, during and after training, against one 'before' and one oracle."""
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 
 from torch import nn
-from transformers import PreTrainedTokenizerBase
 
 from forgetting.benchmarks.suite import Suite
-from forgetting.core.folder import write_text
 from forgetting.core.measure import Measure
-from forgetting.core.processes import on_first
+from forgetting.core.processes import by_first, on_first
 from forgetting.core.progress import Voice
-from forgetting.core.record import write_records
 from forgetting.metrics.alarm import Alarm, knowledge_alarm
 from forgetting.metrics.balance import balance
 from forgetting.metrics.extraction import Thresholds
 from forgetting.metrics.likelihood import memorization_accuracy
-from forgetting.pipeline.run.prepare import StageData
+from forgetting.pipeline.run.prepared import Prepared
 from forgetting.pipeline.run.records import Taken, take
-from forgetting.pipeline.run.suites import fast_suite_of, stop_splits, suite_of, without_overlaps
-from forgetting.recipe import Recipe, Stage
-from forgetting.runs.redact import Redactor
+from forgetting.pipeline.run.suites import fast_suite_of, stop_splits, without_overlaps
+from forgetting.recipe import Stage
+from forgetting.runs.evaluation import Evaluation
+from forgetting.runs.folder import RunFolder
 from forgetting.training.flops import records_work
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """One measurement of one model."""
-
-    point: str
-    """`before`, `oracle`, `epoch` or `after`."""
-    stage: str | None
-    step: int
-    epoch: float
-    records: str | None
-    measures: Sequence[Measure]
-    seconds: float
-    work: Mapping[str, int] | None = None
-    """What its records took, as far as they tell; None where that was not recorded."""
-
-    def to_json(self) -> dict[str, object]:
-        """For results.json."""
-        return {**asdict(self), "measures": [asdict(m) for m in self.measures]}
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, object]) -> Evaluation:
-        """Back from `to_json`."""
-        measures = [Measure(**m) for m in values["measures"]]  # type: ignore[attr-defined]
-        return cls(**{**values, "measures": measures})  # type: ignore[arg-type]
 
 
 class _Frame:
@@ -76,36 +46,26 @@ class _Frame:
 
 
 class Measurer:
-    """Measures a run's model, and writes every evaluation as a file of the run.
+    """Evaluates a run before, during and after training; every evaluation is written into the run's folder.
 
     Args:
         folder: the run's.
-        recipe: what is run.
-        data: of every stage, by its name.
-        tokenizer: the model's.
+        prepared: recipe, data, tokenizer and suite.
         voice: where progress goes.
-        before: what the model gave before the first stage on `suite_of(recipe, data)`.
+        before: what the model gave before the first stage on the suite.
         oracle: the same of a model that never saw the forget set.
-        redactor: of a run whose records are written without texts.
     """
 
     def __init__(
-        self,
-        folder: Path,
-        recipe: Recipe,
-        data: Mapping[str, StageData],
-        tokenizer: PreTrainedTokenizerBase,
-        voice: Voice,
-        *,
-        before: Taken,
-        oracle: Taken | None,
-        redactor: Redactor | None = None,
+        self, folder: RunFolder, prepared: Prepared, voice: Voice, *, before: Taken, oracle: Taken | None
     ) -> None:
-        self.redactor = redactor
-        self.folder, self.recipe, self.tokenizer, self.voice = folder, recipe, tokenizer, voice
-        self._full = _Frame(suite_of(recipe, data), before, oracle)
-        self._fast = {s.name: self._full.reduced(fast_suite_of(recipe, data, s)) for s in recipe.stages}
-        self.rules = {s.name: self._rule(s) for s in recipe.stages}
+        self.folder, self.voice = folder, voice
+        self.recipe, self.tokenizer = prepared.recipe, prepared.loaded.tokenizer
+        stages = self.recipe.stages
+        with folder.unquoted():
+            self._full = _Frame(prepared.suite, before, oracle)
+            self._fast = {s.name: self._full.reduced(fast_suite_of(self.recipe, prepared.data, s)) for s in stages}
+        self.rules = {s.name: self._rule(s) for s in stages}
 
     @property
     def suite(self) -> Suite:
@@ -116,33 +76,32 @@ class Measurer:
         """What rings at an evaluation in the middle of a stage, against the model that the stage begins with."""
         frame = self._fast[stage.name]
         names = [s.name for s in self.recipe.stages]
-        earlier = [self._file("after", name, 0) for name in names[: names.index(stage.name)]]
-
-        def start() -> Sequence[Measure]:
-            left = next((file for file in reversed(earlier) if file.is_file()), None)
-            return frame.start if left is None else Evaluation.from_json(json.loads(left.read_text())).measures
-
-        return knowledge_alarm(frame.suite.declared(stage.name), on_first(start), stage.collapse_at)
+        earlier = [Evaluation(point="after", stage=name) for name in names[: names.index(stage.name)]]
+        left = next((found for at in reversed(earlier) if (found := self.folder.find_evaluation(at))), None)
+        start = frame.start if left is None else left.measures
+        return knowledge_alarm(frame.suite.declared(stage.name), start, stage.collapse_at)
 
     def fixed_points(self) -> None:
         """Writes the evaluations of the model before and of the oracle."""
-        on_first(self._write_fixed_points)
+        by_first(self._write_fixed_points)
 
     def _write_fixed_points(self) -> None:
-        self._write("before", None, 0, 0.0, self._full.before, self._full.start, 0.0)
-        if self._full.oracle is not None and self._full.goal is not None:
-            self._write("oracle", None, 0, 0.0, self._full.oracle, self._full.goal, 0.0)
+        full = self._full
+        self.folder.write_evaluation(Evaluation(point="before", measures=tuple(full.start)), full.before.records)
+        if full.oracle is not None and full.goal is not None:
+            self.folder.write_evaluation(Evaluation(point="oracle", measures=tuple(full.goal)), full.oracle.records)
 
     def after(self, model: nn.Module, *, stage: str, step: int, epoch: float) -> Evaluation:
         """The full suite on the model as a stage leaves it."""
-        return self._measure("after", self._full, model, stage, step, epoch)
+        return self._measure(Evaluation(point="after", stage=stage, step=step, epoch=epoch), self._full, model, None)
 
     def during(self, model: nn.Module, *, stage: str, step: int, epoch: float) -> Evaluation:
         """The stage's fast suite in the middle of it; found again after a resume.
 
         Where the stop rule's MA is not low enough, its EL decides nothing and is not decoded: it costs most by far.
         """
-        return self._measure("epoch", self._fast[stage], model, stage, step, epoch, rule=self.rules[stage])
+        at = Evaluation(point="epoch", stage=stage, step=step, epoch=epoch)
+        return self._measure(at, self._fast[stage], model, self.rules[stage])
 
     def _take(self, model: nn.Module, frame: _Frame, stage: str, rule: StopRule | None) -> Taken:
         if rule is not None:
@@ -159,59 +118,31 @@ class Measurer:
         forget, unseen, n = stop_splits(stage, self.suite)
         return StopRule(Thresholds.of(self._full.start, split=unseen, n=n), forget)
 
-    def _measure(
-        self,
-        point: str,
-        frame: _Frame,
-        model: nn.Module,
-        stage: str,
-        step: int,
-        epoch: float,
-        rule: StopRule | None = None,
-    ) -> Evaluation:
-        file = self._file(point, stage, step)
-        kept = on_first(lambda: json.loads(file.read_text()) if file.is_file() else None)
+    def _measure(self, at: Evaluation, frame: _Frame, model: nn.Module, rule: StopRule | None) -> Evaluation:
+        """The evaluation of this point as the folder has it; else measured by all processes and written by the first.
+
+        It is the same in all of them, so that what is decided by it is decided alike.
+        """
+        kept = self.folder.find_evaluation(at)
         if kept is not None:
-            return Evaluation.from_json(kept)
+            return kept
+        assert at.stage is not None
+        stage = at.stage
         began = time.perf_counter()
         taken = self._take(model, frame, stage, rule)
 
         def measured() -> Evaluation:
-            measures = frame.measures(taken, stage)
+            measures = tuple(frame.measures(taken, stage))
             seconds = time.perf_counter() - began
             work = None if frame.suite.probes else asdict(records_work(taken.records, self._tokens))
-            return self._write(point, stage, step, epoch, taken, measures, seconds, work)
+            return self.folder.write_evaluation(
+                replace(at, measures=measures, seconds=seconds, work=work), taken.records
+            )
 
-        return on_first(measured)  # what is decided by them is decided alike everywhere
+        return on_first(measured)
 
     def _tokens(self, text: str) -> int:
         return len(self.tokenizer(text)["input_ids"])
-
-    def _file(self, point: str, stage: str | None, step: int) -> Path:
-        name = point if stage is None else f"{stage}-{point}" + (f"-{step:06d}" if point == "epoch" else "")
-        return self.folder / "evaluations" / f"{name}.json"
-
-    def _write(
-        self,
-        point: str,
-        stage: str | None,
-        step: int,
-        epoch: float,
-        taken: Taken,
-        measures: Sequence[Measure],
-        seconds: float,
-        work: Mapping[str, int] | None = None,
-    ) -> Evaluation:
-        file = self._file(point, stage, step)
-        kept = None
-        if point != "epoch":
-            kept = f"records/{file.stem}.jsonl"
-            (self.folder / "records").mkdir(parents=True, exist_ok=True)
-            said = taken.records if self.redactor is None else map(self.redactor.record, taken.records)
-            write_records(self.folder / kept, said)
-        evaluation = Evaluation(point, stage, step, epoch, kept, measures, seconds, work)
-        write_text(file, json.dumps(evaluation.to_json()))
-        return evaluation
 
 
 @dataclass(frozen=True)

@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import Generic, NamedTuple, TypeVar
 
 from torch import nn
 from transformers import PreTrainedTokenizerBase
 
 from forgetting.benchmarks.suite import Split, Suite
-from forgetting.core.digest import examples_digest
+from forgetting.core.cache import Cache
+from forgetting.core.digest import digest, examples_digest
 from forgetting.core.errors import RunError
 from forgetting.core.folder import write_text
 from forgetting.core.measure import Measure
-from forgetting.core.processes import on_first
+from forgetting.core.processes import by_first, on_first
 from forgetting.core.progress import Voice
 from forgetting.core.record import Record, read_records, write_records
 from forgetting.data.tokens import tokenizer_fingerprint
 from forgetting.evaluation.answers import answer
 from forgetting.evaluation.extraction import extract
 from forgetting.metrics.score import score
+from forgetting.pipeline.run.load import load
 from forgetting.recipe import Recipe
+from forgetting.runs.output import OutputFolder
+from forgetting.runs.redact import with_texts
 from forgetting.training.stored_reference import fingerprint
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -78,48 +84,80 @@ def _records_of(
 
 
 def cached(model: nn.Module, tokenizer: PreTrainedTokenizerBase, suite: Suite, recipe: Recipe, voice: Voice) -> Taken:
-    """`take` of a model that is not being trained, kept for other runs under the same output folder.
+    """`take` of a model that is not being trained, shared by the runs of an output folder.
 
-    A redacted run leaves no records there, for they hold texts; it takes them anew when it goes on.
+    A redacted run shares no records, because they hold texts; it takes them again when it is resumed.
     """
     whom = (fingerprint(model), tokenizer_fingerprint(tokenizer), recipe.format.model_dump(), version("forgetting"))
     asked = [(s.name, examples_digest(s.examples), s.generate, s.max_new_tokens, s.extraction) for s in suite.splits]
-    folder = Path(recipe.output) / ".cache" / "records"
-    file = folder / f"{_key(whom, asked)}.jsonl"
-    probed_file = folder / f"{_key(whom, [p.key for p in suite.probes])}.json"
-    records = _found(file, lambda: take(model, tokenizer, replace(suite, probes=()), recipe, voice).records, recipe)
+    cache = OutputFolder(Path(recipe.output)).records
+    without = replace(suite, probes=())
+
+    def records() -> Sequence[Record]:
+        return take(model, tokenizer, without, recipe, voice).records
+
+    found = records() if recipe.redact else _shared(cache, digest(whom, asked), RECORDS, records, voice)
     if not suite.probes:
-        return Taken(records)
+        return Taken(found)
     probes = replace(suite, splits=(), metrics=())
-    return Taken(records, _probed(probed_file, lambda: take(model, tokenizer, probes, recipe, voice).probed))
+    key = digest(whom, [p.key for p in suite.probes])
+
+    def probed() -> Sequence[Measure]:
+        return take(model, tokenizer, probes, recipe, voice).probed
+
+    return Taken(found, _shared(cache, key, PROBED, probed, voice))
 
 
-def _key(*parts: object) -> str:
-    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+class _Kind(NamedTuple, Generic[T]):
+    """How values of one kind stand in the cache."""
+
+    file: str
+    write: Callable[[Path, Sequence[T]], None]
+    read: Callable[[Path], Sequence[T]]
 
 
-def _found(file: Path, make: Callable[[], Sequence[Record]], recipe: Recipe) -> Sequence[Record]:
-    kept = on_first(lambda: read_records(file) if file.is_file() else None)
-    if kept is not None:
-        return kept
-    records = make()
-    if not recipe.redact:
-        on_first(lambda: _keep(file, lambda: write_records(file, records)))
-    return records
+def _write_measures(file: Path, measures: Sequence[Measure]) -> None:
+    write_text(file, json.dumps([asdict(m) for m in measures]))
 
 
-def _probed(file: Path, make: Callable[[], Sequence[Measure]]) -> Sequence[Measure]:
-    kept = on_first(lambda: json.loads(file.read_text()) if file.is_file() else None)
-    if kept is not None:
-        return [Measure(**values) for values in kept]
-    measures = make()
-    on_first(lambda: _keep(file, lambda: write_text(file, json.dumps([asdict(m) for m in measures]))))
-    return measures
+def _read_measures(file: Path) -> Sequence[Measure]:
+    return [Measure(**values) for values in json.loads(file.read_text(encoding="utf-8"))]
+
+
+RECORDS = _Kind("answers.jsonl", write_records, read_records)
+PROBED = _Kind("probed.json", _write_measures, _read_measures)
+
+
+def _shared(cache: Cache, key: str, kind: _Kind[T], make: Callable[[], Sequence[T]], voice: Voice) -> Sequence[T]:
+    """The values of an entry, made by all processes of this run together where no run has made them."""
+    with cache.entry(key, wait=lambda: voice.say("another run is measuring the same model; waiting")) as entry:
+        file = entry.folder / kind.file
+        if entry.is_complete(voice.say):
+            return on_first(lambda: kind.read(file))
+        values = make()
+        by_first(lambda: _keep(file, lambda: kind.write(file, values)))
+        entry.complete(len(values))
+        return values
 
 
 def _keep(file: Path, write: Callable[[], None]) -> None:
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
         write()
     except OSError as error:
         raise RunError(f"{file}: cannot be written ({error.strerror}); choose another output") from error
+
+
+def of_oracle(recipe: Recipe, suite: Suite, voice: Voice) -> Taken | None:
+    """What the oracle gives on the suite: read from a file, or taken from the model; None if there is no oracle.
+
+    Raises:
+        ModelError: the oracle cannot be loaded.
+        RunError: its records cannot be read, or are redacted.
+    """
+    name = recipe.oracle or (str(suite.oracle) if suite.oracle is not None else None)
+    if name is None:
+        return None
+    if name.endswith(".jsonl"):
+        return Taken(with_texts(name, read_records(Path(name))))
+    oracle = load(name, recipe)
+    return cached(oracle.model, oracle.tokenizer, suite, recipe, voice)

@@ -1,35 +1,34 @@
-"""Token scores, and the signed weights that follow from them: scored once for all runs that share model and data."""
+"""Token scores and the signed weights that follow from them, scored once for all runs that share model and data."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel
 
 from forgetting.benchmarks.registry import shipped_models, suite_model
-from forgetting.core.errors import RecipeError, RunError
+from forgetting.core.digest import digest
+from forgetting.core.errors import RecipeError
 from forgetting.core.example import Example, Role
-from forgetting.core.folder import is_complete, write_text
-from forgetting.core.progress import Voice
 from forgetting.data.encode import Encoded, Formatting
 from forgetting.models.adapters import active_adapters, add_saved, is_adapter, without
 from forgetting.models.loading import load_model
-from forgetting.pipeline.run.ownership import locked
+from forgetting.pipeline.run.context import StageContext
 from forgetting.pipeline.run.prepare import StageData
-from forgetting.recipe import Recipe, Stage
-from forgetting.runs.redact import Redactor
+from forgetting.recipe import Recipe
+from forgetting.runs.stage_result import TokenScores
+from forgetting.runs.token_selection import TokenSelection, read_selection
 from forgetting.token_selection.noise_detection import Truth
 from forgetting.token_selection.quality import histogram
 from forgetting.token_selection.redacted import Unsealed, redacted_part
 from forgetting.token_selection.samples import Look
-from forgetting.token_selection.score_files import BEGUN, META, check_same, part_files
+from forgetting.token_selection.score_files import BEGUN, check_same
 from forgetting.token_selection.scoring import (
     ModelView,
     Scorers,
@@ -75,119 +74,77 @@ def _of_the_hub(name: str) -> bool:
 
 
 def weighed(
-    stage: Stage,
+    context: StageContext,
     model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    rows: Sequence[Encoded],
-    *,
     data: StageData,
     formatting: Formatting,
-    stages: Path,
-    cache: Path,
-    seed: int,
-    voice: Voice,
-    redactor: Redactor | None = None,
+    reference: str | Path | None,
 ) -> list[Encoded]:
-    """The stage's rows with signed weights, as its `select` tells; rows in which nothing is left are dropped.
+    """The stage's train rows with signed weights, as its `select` asks; rows in which nothing is left are dropped.
 
-    Leaves `selection.json` (what the report shows) and `scored.json` (what it took) in the stage's folder.
+    Writes the selection and what it was made by into the stage's folder.
 
     Args:
+        context: the stage, whose train rows are what the examples of `data` were encoded to, in order.
         model: as the stage before left it: the base of the scores. It is left as it was.
-        rows: what the train examples of `data` were encoded to, in order, by `formatting`.
-        stages: the run's folder of stages, where a reference that was set aside stands.
-        cache: where scores are shared between runs.
-        redactor: of a run that writes no texts; token ids are texts.
+        data: the examples.
+        formatting: how they were encoded.
+        reference: the model or adapter that scores are taken by; None where the stage names a folder of scores.
     """
+    stage, folder, rows, voice = context.stage, context.folder, context.data[Role.TRAIN], context.voice
     assert stage.select is not None, "only a stage that selects is weighed"
     began = time.perf_counter()
-    scores = _scores(stage, model, tokenizer, rows, stages, cache, voice, redactor)
-    folder = stages / stage.name
-    meta = scores.meta if redactor is None else {**scores.meta, "data": redactor.hash("data", scores.meta["data"])}
-    _check_unchanged(folder, meta)
-    selected = select(scores, stage.select, seed=seed)
+    scores = _scores(context, model, reference)
+    kept = TokenScores(**{f.name: scores.meta[f.name] for f in fields(TokenScores)})
+    folder.check_token_scores(kept)
+    selected = select(scores, stage.select, seed=context.seed)
     examples = data.examples[Role.TRAIN]
-    look = Look(tokenizer, scores.rows, seed, data.corpus.labels if data.corpus is not None else {})
-    truth = Truth(tokenizer, formatting)
+    labels = data.corpus.labels if data.corpus is not None else {}
+    shown = Shown(Look(context.tokenizer, scores.rows, context.seed, labels), Truth(context.tokenizer, formatting))
     owners = owners_of(examples, rows)
-    weighted = [signed for _, signed in weigh(zip(owners, rows, strict=True), scores, selected, look, truth)]
-    shown = selection_json(scores, selected, look, truth)
-    for note in shown["notes"]:
+    weighted = [signed for _, signed in weigh(zip(owners, rows, strict=True), scores, selected, shown)]
+    selection = token_selection(scores, selected, shown)
+    for note in selection.notes:
         voice.say(f"stage {stage.name}: {note}")
-    shown = shown if redactor is None else redactor.selection(shown)
-    write_text(folder / "selection.json", json.dumps(shown, ensure_ascii=False))
-    seconds = max(time.perf_counter() - began, float(meta["seconds"]))
-    write_text(folder / "scored.json", json.dumps({**meta, "seconds": seconds}))
+    folder.write_selection(selection)
+    seconds = max(time.perf_counter() - began, kept.seconds)
+    folder.write_token_scores(replace(kept, seconds=seconds))
     left = [encoded for encoded in weighted if encoded.supervised]
     voice.say(f"stage {stage.name}: {summary(selected, len(rows) - len(left))}")
     return left
 
 
-def _scores(
-    stage: Stage,
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase,
-    rows: Sequence[Encoded],
-    stages: Path,
-    cache: Path,
-    voice: Voice,
-    redactor: Redactor | None,
-) -> Scores:
-    """Those that the recipe names, checked; or those of the reference it names, computed where no run has yet."""
-    asked = stage.select
+def _scores(context: StageContext, model: PreTrainedModel, reference: str | Path | None) -> Scores:
+    """Those that the recipe names, checked; or those of the reference, computed where no run has yet."""
+    asked, rows, voice = context.stage.select, context.data[Role.TRAIN], context.voice
     assert asked is not None
     if asked.scores is not None:
         scores = Scores(asked.scores)
         own = ModelView(model, active_adapters(model)).fingerprint()
-        here = {"model": own, "tokenizer": tokenizer_fingerprint(tokenizer), "data": rows_fingerprint(rows)}
+        here = {"model": own, "tokenizer": tokenizer_fingerprint(context.tokenizer), "data": rows_fingerprint(rows)}
         check_same(scores.folder, scores.meta, here)
         return scores
-    assert asked.reference is not None, "a recipe is checked before it is run"
-    reference = stages / stage.reads / "model" if stage.reads is not None else Path(asked.reference)
+    assert reference is not None, "a recipe is checked before it is run"
+    redactor = context.folder.redactor
     with views(model, reference) as (base, other):
-        whose = [base.fingerprint(), other.fingerprint(), tokenizer_fingerprint(tokenizer), rows_fingerprint(rows)]
-        if redactor is not None:
-            whose.append(redactor.name)
-        folder = cache / "scores" / hashlib.sha256(repr(whose).encode()).hexdigest()[:16]
-        with locked(folder, wait=lambda: voice.say(f"stage {stage.name}: another run is scoring; waiting")):
-            found = _found(folder, voice)
-            if found is not None:
-                voice.say(f"stage {stage.name}: token scores found ({folder})")
-                return found if redactor is None else Unsealed(folder, rows)
-            made = score_tokens(
-                rows,
-                folder,
-                Scorers(base, other, tokenizer),
-                progress=lambda done, note: voice.progress(done, len(rows), note),
-                seal=None if redactor is None else partial(redacted_part, redactor=redactor),
-            )
-            return made if redactor is None else Unsealed(folder, rows)
-
-
-def _check_unchanged(folder: Path, meta: Mapping[str, Any]) -> None:
-    """A stage that has trained goes on with the scores that it began with, or not at all."""
-    file = folder / "scored.json"
-    if not (file.is_file() and is_complete(folder / "last")):
-        return
-    began = json.loads(file.read_text())
-    changed = [what for what in ("model", "reference", "tokenizer", "data") if began.get(what) != meta[what]]
-    if changed:
-        raise RunError(
-            f"{folder}: the {changed[0]} of its token scores changed since it began; put it back, or write name=…"
-        )
-
-
-def _found(folder: Path, voice: Voice) -> Scores | None:
-    """Whole scores of the cache; what is left of damaged ones is removed, since its name says how to make it anew."""
-    if (folder / META).is_file():
-        try:
-            return Scores(folder)
-        except RunError as error:
-            voice.say(f"{error}; scoring again")
-    if (folder / META).is_file() or not (folder / BEGUN).is_file():
-        for file in (*part_files(folder), folder / META, folder / BEGUN):
-            file.unlink(missing_ok=True)
-    return None
+        key = [base.fingerprint(), other.fingerprint(), tokenizer_fingerprint(context.tokenizer)]
+        key += [rows_fingerprint(rows), *([] if redactor is None else [redactor.name])]
+        waiting = f"stage {context.stage.name}: another run is scoring; waiting"
+        with context.output.scores.entry(digest(*key), wait=lambda: voice.say(waiting)) as entry:
+            if entry.is_complete(voice.say):
+                voice.say(f"stage {context.stage.name}: token scores found ({entry.folder})")
+            else:
+                if not (entry.folder / BEGUN).is_file():
+                    entry.clear()  # nothing says whose the parts are
+                made = score_tokens(
+                    rows,
+                    entry.folder,
+                    Scorers(base, other, context.tokenizer),
+                    progress=lambda done, note: voice.progress(done, len(rows), note),
+                    seal=None if redactor is None else partial(redacted_part, redactor=redactor),
+                )
+                entry.complete(made.rows)
+            return Scores(entry.folder) if redactor is None else Unsealed(entry.folder, rows)
 
 
 @contextmanager
@@ -203,11 +160,7 @@ def views(model: PreTrainedModel, reference: str | Path) -> Iterator[tuple[Model
     before = active_adapters(model)
     if not is_adapter(reference):
         own = next(model.parameters())
-        other = load_model(
-            suite_model(str(reference)),
-            dtype=str(own.dtype).removeprefix("torch."),
-            device=own.device,
-        )
+        other = load_model(suite_model(str(reference)), dtype=str(own.dtype).removeprefix("torch."), device=own.device)
         yield ModelView(model, before), ModelView(other.model)
         return
     adapted = add_saved(model, reference, name=REFERENCE)
@@ -217,8 +170,15 @@ def views(model: PreTrainedModel, reference: str | Path) -> Iterator[tuple[Model
         without(adapted, (REFERENCE,))
 
 
+class Shown(NamedTuple):
+    """What is gathered for the report while rows are weighed."""
+
+    look: Look
+    truth: Truth
+
+
 def weigh(
-    rows: Iterable[tuple[Example, Encoded]], scores: Scores, selected: Selected, look: Look, truth: Truth
+    rows: Iterable[tuple[Example, Encoded]], scores: Scores, selected: Selected, shown: Shown
 ) -> Iterator[tuple[Encoded, Encoded]]:
     """Each row as it was and with signed weights; what is shown of them is gathered on the way.
 
@@ -228,8 +188,8 @@ def weigh(
     for (example, encoded), scored in zip(rows, scores, strict=True):
         signs_N = selected.signs(scored)
         yield encoded, selected.weighted(encoded, scored)
-        look.add(example, encoded, scored, signs_N)
-        truth.add(example, encoded, scored, signs_N)
+        shown.look.add(example, encoded, scored, signs_N)
+        shown.truth.add(example, encoded, scored, signs_N)
 
 
 def owners_of(examples: Sequence[Example], rows: Sequence[Encoded]) -> Iterator[Example]:
@@ -242,10 +202,10 @@ def owners_of(examples: Sequence[Example], rows: Sequence[Encoded]) -> Iterator[
         yield current
 
 
-def selection_json(scores: Scores, selected: Selected, look: Look, truth: Truth) -> dict[str, Any]:
+def token_selection(scores: Scores, selected: Selected, shown: Shown) -> TokenSelection:
     """All that is shown of a selection; `noise` where the truth is known."""
     asked = selected.selection
-    return {
+    values = {
         "reference": asked.reference if asked.scores is None else f"scores {asked.scores}",
         "level": asked.level,
         "asked": asked.positives,
@@ -262,12 +222,13 @@ def selection_json(scores: Scores, selected: Selected, look: Look, truth: Truth)
         "ignored": selected.ignored,
         "rows": selected.rows,
         "seed": selected.seed,
-        "notes": [*selected.notes, *look.notes],
+        "notes": [*selected.notes, *shown.look.notes],
         "quality": {"mean": selected.survey.mean, "std": selected.survey.std},
         "histogram": histogram(scores, asked.level, selected.survey.count),
-        **look.to_json(),
-        **({"noise": truth.to_json()} if truth.known else {}),
+        **shown.look.to_json(),
+        "noise": shown.truth.to_json() if shown.truth.known else None,
     }
+    return read_selection(values, "the selection")
 
 
 def summary(selected: Selected, emptied: int = 0) -> str:

@@ -6,11 +6,12 @@ from pathlib import Path
 
 from forgetting.benchmarks.registry import shipped_models
 from forgetting.core.errors import RunError
+from forgetting.runs.paths import RunPaths
 
 
 def is_run(name: str | Path) -> bool:
     """Whether a folder holds a run."""
-    return (Path(name) / "recipe.yaml").is_file()
+    return RunPaths(Path(name)).is_run
 
 
 def model_source(name: str) -> str:
@@ -24,7 +25,7 @@ def model_source(name: str) -> str:
         return str(shipped)
     if not is_run(name):
         return name
-    folder = Path(name)
-    if not (folder / "model").is_dir():
-        raise RunError(f"{folder}: the run has no model yet; finish it with forget run {folder / 'recipe.yaml'}")
-    return str(folder / "model")
+    run = RunPaths(Path(name))
+    if not run.model.is_dir():
+        raise RunError(f"{name}: the run has no model yet; finish it with forget run {run.recipe_file}")
+    return str(run.model)

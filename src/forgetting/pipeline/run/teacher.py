@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from transformers import PreTrainedModel
@@ -11,6 +12,7 @@ from forgetting.core.errors import ModelError, RecipeError
 from forgetting.models.loading import load_model
 from forgetting.recipe import Recipe, Stage
 from forgetting.recipe.stage import BEFORE
+from forgetting.runs.paths import StagePaths
 
 
 def check_references(recipe: Recipe) -> None:
@@ -29,11 +31,15 @@ def check_references(recipe: Recipe) -> None:
         )
 
 
-def teacher_of(stage: Stage, model: PreTrainedModel, stages: Path) -> PreTrainedModel | None:
+def teacher_of(
+    stage: Stage, model: PreTrainedModel, earlier: Callable[[str], StagePaths] | None
+) -> PreTrainedModel | None:
     """The stage's reference, loaded beside `model` in its precision; None where that is the model as it is now.
 
     Args:
-        stages: the folder of the run's stages.
+        stage: whose reference it is.
+        model: the model as the stage finds it.
+        earlier: where the run's stages stand, by name; None where there are no others.
 
     Raises:
         ModelError: it cannot be loaded, or has another vocabulary.
@@ -41,8 +47,12 @@ def teacher_of(stage: Stage, model: PreTrainedModel, stages: Path) -> PreTrained
     name = stage.reference
     if name == BEFORE:
         return None
-    earlier = name.startswith("stage:")
-    source = stages / name.removeprefix("stage:") / "model" if earlier else suite_model(name)
+    if name.startswith("stage:"):
+        if earlier is None:
+            raise RecipeError(f"stage '{stage.name}': reference is '{name}', and there is no other stage; give a model")
+        source: str | Path = earlier(name.removeprefix("stage:")).model
+    else:
+        source = suite_model(name)
     precision = str(model.dtype).removeprefix("torch.")
     teacher = load_model(source, dtype=precision, device=next(model.parameters()).device).model
     theirs, own = (int(m.get_input_embeddings().weight.shape[0]) for m in (teacher, model))

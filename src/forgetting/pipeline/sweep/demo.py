@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-from forgetting.core.folder import write_text
 from forgetting.core.progress import SILENT, Voice
 from forgetting.pipeline.sweep.tune import tune
 from forgetting.recipe import load_recipe
 from forgetting.report.run.page import build_report
+from forgetting.runs.sweep import SweepFolder
 
 METHODS = ("graddiff", "npo", "loku")
 RATES = (3e-5, 1e-4, 3e-4)
@@ -34,8 +33,9 @@ def run_demo(output: Path, *, forget: str = "rare", threads: int | None = None, 
             }
         )
         chosen.append(tune(recipe, RATES, voice=voice))
-    write_text(folder / "chosen.json", json.dumps([path.name for path in chosen]))
-    return build_report(chosen, folder / "report.html", title=f"Forgetting 78 {forget} facts")
+    paths = SweepFolder(folder)
+    paths.write_chosen([path.name for path in chosen])
+    return build_report(chosen, paths.report_file, title=f"Forgetting 78 {forget} facts")
 
 
 def _question(forget: str) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from forgetting.core.progress import SILENT, Voice
 from forgetting.pipeline.run.run import run
-from forgetting.pipeline.run.write_results import add_selection
 from forgetting.recipe import Recipe
 from forgetting.report.run.page import build_report
+from forgetting.runs.folder import RunFolder
 from forgetting.runs.results import Candidate, Results, Selection
 
 RULE = (
@@ -31,10 +32,11 @@ def tune(recipe: Recipe, rates: Sequence[float], *, voice: Voice = SILENT) -> Pa
         for rate in rates
     )
     budget = f"{len(rates)} learning rates, {runs[best].cost.steps} steps each"
-    folder = runs[best].folder
-    add_selection(folder, Selection(rule=RULE, candidates=candidates, budget=budget))
-    build_report([folder], folder / "report.html")
-    return folder
+    folder = RunFolder(runs[best].folder)
+    selection = Selection(rule=RULE, candidates=candidates, budget=budget)
+    folder.write_results(replace(folder.results(), selection=selection))
+    build_report([folder.path], folder.report_file)
+    return folder.path
 
 
 def _with_rate(recipe: Recipe, rate: float) -> Recipe:

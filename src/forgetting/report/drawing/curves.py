@@ -12,7 +12,8 @@ from forgetting.core.measure import Measure
 from forgetting.report import headline_measures, wording
 from forgetting.report.drawing import svg
 from forgetting.report.verdict.intervals import amount, value_at, way
-from forgetting.runs.results import Results, Step, labels
+from forgetting.runs.results import Results, labels
+from forgetting.runs.stage_result import Step
 
 COLOURS = 8
 _MOST_POINTS = 240

@@ -10,7 +10,8 @@ from typing import Literal
 from forgetting.core.record import Record
 from forgetting.metrics.text import normalized, rouge_l
 from forgetting.report import wording
-from forgetting.runs.results import Evaluation, Results, labels
+from forgetting.runs.evaluation import Evaluation
+from forgetting.runs.results import Results, labels
 
 SHOWN = 12
 """Questions of a block that are open at once."""

@@ -14,7 +14,8 @@ from forgetting.report.drawing import svg
 from forgetting.report.drawing.curves import Series, series
 from forgetting.report.drawing.scatter import Mark, Spot, draw
 from forgetting.report.verdict.intervals import Stop, value_at, way
-from forgetting.runs.results import Evaluation, Results, labels
+from forgetting.runs.evaluation import Evaluation
+from forgetting.runs.results import Results, labels
 
 P_FLOOR = 1e-12
 """Smaller p-values are drawn here: how far below the line is of no interest, and the rest needs the room."""

@@ -11,9 +11,11 @@ from forgetting.report import wording
 from forgetting.report.drawing import svg
 from forgetting.report.drawing.curves import COLOURS, Panel
 from forgetting.report.drawing.scatter import Mark, Spot, draw
-from forgetting.report.sweep.results import SweepResults, cautions
+from forgetting.report.sweep.results import cautions
 from forgetting.report.sweep.table import Row, Statistic, SweepTable, sweep_table
 from forgetting.report.template import page, write_out
+from forgetting.runs.paths import SweepPaths
+from forgetting.runs.sweep import SweepResults
 from forgetting.runs.undeclared import guessed_splits
 
 _WIDTH, _LINE = 460.0, 26.0
@@ -30,9 +32,10 @@ def build_sweep_report(folder: Path) -> Path:
         RunError: the folder holds no sweep, or cannot be written.
     """
     results = SweepResults.load(folder)
-    write_out(folder / "sweep.csv", sweep_table(results).as_csv())
-    write_out(folder / "report.html", render_sweep(results))
-    return folder / "report.html"
+    paths = SweepPaths(folder)
+    write_out(paths.table_file, sweep_table(results).as_csv())
+    write_out(paths.report_file, render_sweep(results))
+    return paths.report_file
 
 
 def render_sweep(results: SweepResults) -> str:

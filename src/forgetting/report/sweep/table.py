@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from forgetting.core.measure import Measure
 from forgetting.report import wording
-from forgetting.report.sweep.results import SweepResults, SweepRun
+from forgetting.runs.sweep import SweepResults, SweepRun
 
 Over = Literal["all", "successful"]
 

@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import TypeGuard
 
 from forgetting.report import wording
-from forgetting.report.tokens.read import LowToken, ScoredExample, Token, TokenSelection
+from forgetting.runs.token_selection import LowToken, ScoredExample, Token, TokenSelection
 
 EXAMPLES = 4
 """Examples that are open at once."""

@@ -14,8 +14,8 @@ from forgetting.report import wording
 from forgetting.report.drawing import svg
 from forgetting.report.drawing.curves import Panel
 from forgetting.report.tokens.colours import Words, signed
-from forgetting.report.tokens.read import Histogram, TokenSelection
-from forgetting.runs.results import Step
+from forgetting.runs.stage_result import Step
+from forgetting.runs.token_selection import Histogram, TokenSelection
 
 WIDTH = 460.0
 LEARNT, FORGOTTEN = "s0", "s1"

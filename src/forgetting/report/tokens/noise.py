@@ -9,7 +9,7 @@ from typing import Any
 from forgetting.report import wording
 from forgetting.report.tokens.colours import Words
 from forgetting.report.tokens.figures import percent
-from forgetting.report.tokens.read import TokenSelection
+from forgetting.runs.token_selection import TokenSelection
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,8 @@ the token easier. The report reads `stages/NAME/selection.json` and the stage's 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from forgetting.report import wording
 from forgetting.report.drawing.curves import Panel
@@ -24,8 +23,9 @@ from forgetting.report.tokens.figures import (
     source_bars,
 )
 from forgetting.report.tokens.noise import Noise, noise_of
-from forgetting.report.tokens.read import TokenSelection, read_selection
-from forgetting.runs.results import Results, Step, labels
+from forgetting.runs.results import Results, labels
+from forgetting.runs.stage_result import Step
+from forgetting.runs.token_selection import TokenSelection
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,23 +63,19 @@ def qualities(runs: Sequence[Results]) -> list[Quality]:
     found = []
     for index, (run, label) in enumerate(zip(runs, labels(runs), strict=True)):
         for stage in run.stages:
-            raw = run.token_selection(stage.name)
-            if raw is not None:
-                selection = read_selection(raw, str(run.folder / "stages" / stage.name / "selection.json"))
+            selection = run.token_selection(stage.name)
+            if selection is not None:
                 title = f"{label}, stage {stage.name}" if len(runs) > 1 else f"Stage {stage.name}"
                 found.append(_quality(selection, title, index, run.history(stage.name)))
     return found
 
 
-def quality_page(selection: Mapping[str, Any], title: str) -> str:
+def quality_page(selection: TokenSelection, title: str) -> str:
     """The page of one selection outside a run: what a stage's section shows, without the curves of a training.
 
     All text is escaped; the page needs no network and runs no script.
-
-    Raises:
-        RunError: a key does not hold what a selection writes.
     """
-    quality = _quality(read_selection(selection, title), "", None, ())
+    quality = _quality(selection, "", None, ())
     # Half a character, as broken data hold, has no UTF-8: it is spelled out, so that the page can be written.
     return page("tokens.html.j2", title=title, quality=quality).encode(errors="backslashreplace").decode()
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from forgetting.core.measure import Measure
-from forgetting.runs.results import Evaluation, Point, Results
+from forgetting.runs.evaluation import Evaluation, Point
+from forgetting.runs.results import Results
 
 Relation = Literal["lower", "higher", "overlap", "unclear"]
 """`overlap`: the intervals meet. `unclear`: one of them has no interval."""

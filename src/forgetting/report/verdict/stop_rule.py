@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
+from forgetting.metrics.extraction import Thresholds
 from forgetting.report import wording
 from forgetting.report.verdict.finding import Finding
-from forgetting.runs.results import Results, StageResult
+from forgetting.runs.results import Results
+from forgetting.runs.stage_result import StageResult
 
 
 def goals(run: Results) -> list[Finding]:
@@ -22,6 +22,6 @@ def _finding(stage: StageResult) -> Finding:
     return Finding("Goal", "bad", f"Stage {stage.name} did not reach its goal within {epochs}{limits}.")
 
 
-def _limits(at: Mapping[str, float]) -> str:
-    likelihood, accuracy = (wording.number(at[name]) for name in ("extraction_likelihood", "memorization_accuracy"))
-    return f" (EL_{at['n']:g} at most {likelihood} and MA at most {accuracy}, those of unseen text before)"
+def _limits(at: Thresholds) -> str:
+    likelihood, accuracy = wording.number(at.extraction_likelihood), wording.number(at.memorization_accuracy)
+    return f" (EL_{at.n} at most {likelihood} and MA at most {accuracy}, those of unseen text before)"

@@ -1,4 +1,4 @@
-"""A stage's `selection.json` as typed values: which answer tokens it learns, which it forgets, and by what quality."""
+"""Which answer tokens a stage learns, which it forgets, and by what quality: what its `selection.json` holds."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
-from forgetting.core.errors import RunError
+from forgetting.runs.reading import as_typed
 
 Sign = Literal[1, 0, -1]
 """1: learnt, 0: ignored, −1: forgotten."""
@@ -94,6 +94,8 @@ class TokenSelection:
     reference: str | None = None
     level: str = "token"
     asked: float | str | None = None
+    share: float | None = None
+    forget_rate: float | str | None = None
     share_positive: float | None = None
     share_above_zero: float | None = None
     threshold: float | None = None
@@ -127,6 +129,7 @@ class TokenSelection:
         return "tokens" if self.of_tokens else "answers"
 
 
+MEND = "select the tokens again"
 _SELECTION = TypeAdapter(TokenSelection)
 
 
@@ -136,9 +139,4 @@ def read_selection(raw: Mapping[str, Any], place: str) -> TokenSelection:
     Raises:
         RunError: a key does not hold what a selection writes.
     """
-    try:
-        return _SELECTION.validate_python(dict(raw))
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise RunError(f"{place}: {key}: {first['msg'].lower()}; select the tokens again") from error
+    return as_typed(_SELECTION, raw, place, MEND)

@@ -1,14 +1,13 @@
 """A selection is read as it was written; what it does not say is None, what it cannot mean is an error in one line."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from forgetting.core.errors import RunError
-from forgetting.report.tokens.read import read_selection
 from forgetting.runs.results import Results
+from forgetting.runs.token_selection import read_selection
 from tests.report.fixtures import IHL_RUN, write_run
 from tests.report.tokens.test_section_made import plausible, selected_run
 
@@ -52,7 +51,7 @@ def test_a_run_without_a_selection_has_none(tmp_path: Path) -> None:
 def test_a_run_reads_its_selection_and_the_weights_of_its_steps(tmp_path: Path) -> None:
     run = Results.load(selected_run(tmp_path / "run", steps=4))
     selection = run.token_selection("unlearn")
-    assert selection == json.loads(json.dumps(plausible()))
+    assert selection == read_selection(plausible(), "x")
     assert [step.weights["negative"] for step in run.history("unlearn")] == [0.0, -0.0625, -0.125, -0.1875]
 
 

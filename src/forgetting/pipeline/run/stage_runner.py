@@ -1,0 +1,147 @@
+"""Runs the stages of a recipe one after the other, each on the model that the one before left."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+
+import torch
+from transformers import PreTrainedModel
+
+from forgetting.core.example import Role
+from forgetting.core.measure import Measure
+from forgetting.core.processes import by_first, first_then_others
+from forgetting.core.progress import Voice
+from forgetting.data.encode import Encoded
+from forgetting.models.adapters import active_adapters
+from forgetting.models.quantised import has_quantised
+from forgetting.pipeline.run.context import StageContext
+from forgetting.pipeline.run.environment import tracker
+from forgetting.pipeline.run.evaluator import Measurer
+from forgetting.pipeline.run.export import save
+from forgetting.pipeline.run.prepared import Prepared
+from forgetting.pipeline.run.reference_stage import set_aside
+from forgetting.pipeline.run.select_tokens import weighed
+from forgetting.pipeline.run.stage import StageOutcome, hand_over, handed_over, run_stage
+from forgetting.pipeline.run.transform import run_transform
+from forgetting.recipe import Recipe, Stage
+from forgetting.runs.folder import RunFolder
+from forgetting.runs.stage_result import StageResult
+from forgetting.training.stage import Hooks
+
+
+@dataclass(frozen=True)
+class StageRunner:
+    """Trains, measures and exports what a recipe asks for, into an opened run folder."""
+
+    prepared: Prepared
+    folder: RunFolder
+    measurer: Measurer
+    voice: Voice
+
+    def run(self) -> None:
+        """Runs every stage that is not finished yet, then saves the model as it is at the end."""
+        recipe, model = self.prepared.recipe, self.prepared.loaded.model
+        last = recipe.stages[-1]
+        for stage in recipe.stages:
+            context = self._context(stage)
+            if stage.is_aside:
+                model = set_aside(context, model)
+            elif stage is last:
+                outcome = self._run(context, model)
+                by_first(partial(self._export, outcome.model))
+            elif context.folder.is_handed_over():
+                model = handed_over(context, model, recipe.dtype)
+            else:
+                model = hand_over(context, self._run(context, model))
+
+    def _context(self, stage: Stage) -> StageContext:
+        recipe = self.prepared.recipe
+        owner = recipe.adapter_of(stage)
+        return StageContext(
+            stage=stage,
+            tokenizer=self.prepared.loaded.tokenizer,
+            data=self.prepared.encoded[stage.name],
+            folder=self.folder.stage(stage.name),
+            output=self.folder.output,
+            seed=recipe.seed_of(stage),
+            voice=self.voice,
+            earlier=self.folder.stage,
+            adapter=None if stage.is_aside or owner == stage.name else owner,
+        )
+
+    def _run(self, context: StageContext, model: PreTrainedModel) -> StageOutcome:
+        outcome = self._train(context, model) if context.stage.trains else run_transform(context, model)
+        self._measure_after(context.stage, outcome.model, outcome.result)
+        return outcome
+
+    def _train(self, context: StageContext, model: PreTrainedModel) -> StageOutcome:
+        stage = context.stage
+        if stage.select is not None:
+            train = first_then_others(lambda: self._weighed(context, model))
+            context = replace(context, data={**context.data, Role.TRAIN: train})
+        rule = self.measurer.rules[stage.name]
+        if rule is not None:
+            self.voice.say(f"stage {stage.name}: until {rule}")
+        with tracker(self.prepared.recipe, stage) as track:
+            hooks = Hooks(
+                evaluate=_During(self.measurer, stage.name) if stage.evaluate_every is not None else None,
+                score=lambda measures: next((m.value for m in measures if m.name == "balance"), None),
+                reached=rule,
+                alarm=self.measurer.alarm(stage) if stage.evaluate_every is not None else None,
+                progress=self.voice.progress,
+                track=track,
+                say=self.voice.say,
+            )
+            outcome = run_stage(context, model, hooks)
+        if rule is not None:
+            context.folder.write_thresholds(rule.thresholds)
+        return outcome
+
+    def _weighed(self, context: StageContext, model: PreTrainedModel) -> list[Encoded]:
+        stage = context.stage
+        assert stage.select is not None
+        reference = stage.select.reference if stage.reads is None else self.folder.stage(stage.reads).model
+        return weighed(context, model, self.prepared.data[stage.name], self.prepared.recipe.format, reference)
+
+    def _measure_after(self, stage: Stage, model: PreTrainedModel, result: StageResult) -> None:
+        per_epoch = result.steps / result.epochs if result.epochs else 1.0
+        step = result.kept_step
+        if result.success is not None:
+            how = "goal reached after" if result.success else "goal not reached within"
+            self.voice.say(f"stage {stage.name}: {how} {result.epochs:g} epochs")
+        self.voice.say(f"stage {stage.name}: kept {result.kept}; measuring")
+        self.measurer.after(model, stage=stage.name, step=step, epoch=step / per_epoch)
+
+    def _export(self, model: PreTrainedModel) -> None:
+        """Saves an adapter that plain PEFT loads, or a model that plain transformers loads."""
+        folder, recipe, tokenizer = self.folder, self.prepared.recipe, self.prepared.loaded.tokenizer
+        export = recipe.export if active_adapters(model) else "merged"
+        if export == "adapter" and model_changed(recipe):
+            self.voice.say("an earlier stage changed the model's own weights: the whole model is saved, not an adapter")
+            export = "merged"
+        if export in ("adapter", "both"):
+            save(model, tokenizer, folder.model)
+        if export in ("merged", "both"):
+            if has_quantised(model):
+                self.voice.say(
+                    "the adapter is merged into the whole base, loaded anew; it was trained beside 4 bits, so outputs "
+                    "differ a little"
+                )
+            save(model, tokenizer, folder.model if export == "merged" else folder.merged, merge=True)
+
+
+def model_changed(recipe: Recipe) -> bool:
+    """Whether a stage before the last one changed the model's own weights, so that an adapter would not fit on them."""
+    return any(s.leaves_a_whole_model for s in recipe.stages[:-1])
+
+
+@dataclass(frozen=True)
+class _During:
+    """The evaluator that the loop is given."""
+
+    measurer: Measurer
+    stage: str
+
+    def __call__(self, model: torch.nn.Module, *, step: int, epoch: float) -> list[Measure]:
+        return list(self.measurer.during(model, stage=self.stage, step=step, epoch=epoch).measures)

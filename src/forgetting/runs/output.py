@@ -1,0 +1,63 @@
+"""The folder that runs stand in, and what they share there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from forgetting.core.cache import Cache
+from forgetting.core.locks import is_held
+from forgetting.runs.paths import RunPaths
+from forgetting.runs.redact import SHARED, key_file
+
+
+@dataclass(frozen=True)
+class OutputFolder:
+    """An output folder: its runs and their shared caches."""
+
+    path: Path
+
+    @property
+    def shared(self) -> Path:
+        """Where the caches stand, and the key of redacted runs."""
+        return self.path / SHARED
+
+    @property
+    def references(self) -> Cache:
+        """What references gave, for stages that overwrite their reference's weights."""
+        return Cache(self.shared / "references")
+
+    @property
+    def records(self) -> Cache:
+        """Records and probes of models that are not trained."""
+        return Cache(self.shared / "records")
+
+    @property
+    def stages(self) -> Cache:
+        """Reference adapters."""
+        return Cache(self.shared / "stages")
+
+    @property
+    def scores(self) -> Cache:
+        """Token scores."""
+        return Cache(self.shared / "scores")
+
+    @property
+    def initialisations(self) -> Cache:
+        """What adapters' initialisations computed of data."""
+        return Cache(self.shared / "initialisations")
+
+    @property
+    def key_file(self) -> Path:
+        """The key of redacted runs."""
+        return key_file(self.path)
+
+    def runs(self) -> list[RunPaths]:
+        """The runs that were begun here, by name."""
+        found = (RunPaths(path) for path in sorted(self.path.iterdir()))
+        return [run for run in found if run.is_run]
+
+    def held_entries(self) -> list[Path]:
+        """Folders of the caches that a process holds."""
+        folders = [self.shared, *(path for path in self.shared.glob("**/") if path.is_dir())]
+        return [folder for folder in folders if is_held(folder)]

@@ -1,0 +1,233 @@
+"""The names of everything in a run folder; no other module spells them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class StagePaths:
+    """What stands in the folder of one stage."""
+
+    path: Path
+
+    @property
+    def last(self) -> Path:
+        """The last checkpoint."""
+        return self.path / "last"
+
+    @property
+    def proven(self) -> Path:
+        """The last checkpoint that a later step found sound."""
+        return self.path / "proven"
+
+    @property
+    def best(self) -> Path:
+        """The evaluated checkpoint with the highest score."""
+        return self.path / "best"
+
+    @property
+    def checkpoints(self) -> tuple[Path, ...]:
+        """All checkpoints, whether they are there or not."""
+        return self.last, self.proven, self.best
+
+    @property
+    def history_file(self) -> Path:
+        """One line per optimiser step."""
+        return self.path / "history.jsonl"
+
+    @property
+    def result_file(self) -> Path:
+        """How the stage ended and what it cost."""
+        return self.path / "result.json"
+
+    @property
+    def prepared_file(self) -> Path:
+        """The seconds before its first step."""
+        return self.path / "prepared.json"
+
+    @property
+    def thresholds_file(self) -> Path:
+        """What its stop rule compares with."""
+        return self.path / "thresholds.json"
+
+    @property
+    def selection_file(self) -> Path:
+        """What was selected of its training tokens."""
+        return self.path / "selection.json"
+
+    @property
+    def scores_file(self) -> Path:
+        """Which token scores it selected by."""
+        return self.path / "scored.json"
+
+    @property
+    def model(self) -> Path:
+        """What the next stage starts from, or the adapter of a reference."""
+        return self.path / "model"
+
+    @property
+    def handed_over_file(self) -> Path:
+        """That the next stage may start."""
+        return self.path / "handed-over"
+
+    @property
+    def importance(self) -> Path:
+        """What an initialisation computed, in runs of earlier versions; it is in the shared caches now."""
+        return self.path / "importance"
+
+
+@dataclass(frozen=True)
+class RunPaths:
+    """What stands in the folder of one run."""
+
+    path: Path
+
+    @property
+    def recipe_file(self) -> Path:
+        """The resolved recipe with every default."""
+        return self.path / "recipe.yaml"
+
+    @property
+    def data_file(self) -> Path:
+        """Digests of the data that the run began with."""
+        return self.path / "data.json"
+
+    @property
+    def environment_file(self) -> Path:
+        """Versions, threads, device."""
+        return self.path / "environment.json"
+
+    @property
+    def results_file(self) -> Path:
+        """Everything that a report needs."""
+        return self.path / "results.json"
+
+    @property
+    def report_file(self) -> Path:
+        """The report."""
+        return self.path / "report.html"
+
+    @property
+    def measures_file(self) -> Path:
+        """The measures of a model that is measured as it is, without a stage."""
+        return self.path / "measured.json"
+
+    @property
+    def import_file(self) -> Path:
+        """Where the results of another program come from."""
+        return self.path / "import.json"
+
+    @property
+    def outputs_file(self) -> Path:
+        """What the model answers to AlpacaEval."""
+        return self.path / "alpaca_eval" / "outputs.json"
+
+    @property
+    def evaluations_folder(self) -> Path:
+        """One file of measures per evaluation."""
+        return self.path / "evaluations"
+
+    @property
+    def records_folder(self) -> Path:
+        """One file of records per kept evaluation."""
+        return self.path / "records"
+
+    @property
+    def trackers(self) -> Path:
+        """Files of experiment trackers."""
+        return self.path / "trackers"
+
+    @property
+    def model(self) -> Path:
+        """The adapter or the model that the run ends with."""
+        return self.path / "model"
+
+    @property
+    def merged(self) -> Path:
+        """The merged model, where an adapter is exported too."""
+        return self.path / "merged"
+
+    @property
+    def stages_folder(self) -> Path:
+        """One folder per stage."""
+        return self.path / "stages"
+
+    @property
+    def audits_folder(self) -> Path:
+        """One file per attack, and the records of each model under it."""
+        return self.path / "audits"
+
+    def audit_file(self, attack: str) -> Path:
+        """What an attack found."""
+        return self.audits_folder / f"{attack}.json"
+
+    def attack_records(self, attack: str, point: str) -> Path:
+        """The records of one model under an attack."""
+        return self.audits_folder / attack / f"{point}.jsonl"
+
+    @property
+    def analyses_folder(self) -> Path:
+        """One file per analysis."""
+        return self.path / "analyses"
+
+    def analysis_file(self, analysis: str, against: str) -> Path:
+        """What an analysis found, of changes counted from this model."""
+        return self.analyses_folder / f"{analysis}{'' if against == 'before' else f'+{against}'}.json"
+
+    @property
+    def is_run(self) -> bool:
+        """Whether a run was begun here."""
+        return self.recipe_file.is_file()
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether there are results."""
+        return self.results_file.is_file()
+
+
+@dataclass(frozen=True)
+class SweepPaths:
+    """What stands in the folder of a sweep, beside the folders of its runs."""
+
+    path: Path
+
+    @property
+    def results_file(self) -> Path:
+        """All runs of the grid."""
+        return self.path / "sweep.json"
+
+    @property
+    def table_file(self) -> Path:
+        """The table for other programs."""
+        return self.path / "sweep.csv"
+
+    @property
+    def report_file(self) -> Path:
+        """The table with figures."""
+        return self.path / "report.html"
+
+    @property
+    def failures_file(self) -> Path:
+        """The error of every run that failed."""
+        return self.path / "failures.json"
+
+    @property
+    def chosen_file(self) -> Path:
+        """Which runs of a demo were chosen."""
+        return self.path / "chosen.json"
+
+    @property
+    def logs(self) -> Path:
+        """What each run printed."""
+        return self.path / "logs"
+
+    def log(self, name: str) -> Path:
+        """What the run of this name printed."""
+        return self.logs / f"{name}.log"
+
+    @property
+    def is_sweep(self) -> bool:
+        """Whether it has results."""
+        return self.results_file.is_file()

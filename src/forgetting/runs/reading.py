@@ -1,0 +1,50 @@
+"""JSON files of a run folder as typed values, and errors that name the file and the key."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from forgetting.core.errors import RunError
+
+T = TypeVar("T")
+
+
+def read_object(file: Path, *, what: str, mend: str) -> dict[str, Any]:
+    """A file that holds a JSON object.
+
+    Args:
+        file: to read.
+        what: what it should hold, for the error.
+        mend: what to do where it does not, likewise.
+
+    Raises:
+        RunError: it is missing or holds something else.
+    """
+    try:
+        raw = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RunError(f"{file}: cannot be read ({error.strerror}); {mend}") from error
+    except ValueError as error:
+        raise RunError(f"{file}: not readable as JSON ({error}); {mend}") from error
+    if not isinstance(raw, dict):
+        raise RunError(f"{file}: holds a {type(raw).__name__}, not {what}; {mend}")
+    return raw
+
+
+def as_typed(kind: TypeAdapter[T], raw: Mapping[str, Any], place: object, mend: str) -> T:
+    """A JSON object as a typed value.
+
+    Raises:
+        RunError: a key holds something else; it is named behind `place`.
+    """
+    try:
+        return kind.validate_python(dict(raw))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise RunError(f"{place}: {key}: {first['msg'].lower()}; {mend}") from error

@@ -1,0 +1,182 @@
+"""The folder of one stage: written by the first process only, without texts if the run is redacted, and read back."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, replace
+
+from pydantic import TypeAdapter
+
+from forgetting.core.errors import RunError
+from forgetting.core.folder import is_complete, write_text
+from forgetting.core.processes import by_first, is_first, on_first
+from forgetting.metrics.extraction import Thresholds
+from forgetting.runs.paths import StagePaths
+from forgetting.runs.reading import as_typed, read_object
+from forgetting.runs.redact import Redactor
+from forgetting.runs.stage_result import StageResult, Step, TokenScores
+from forgetting.runs.token_selection import MEND, TokenSelection, read_selection
+
+_RESULT = TypeAdapter(StageResult)
+_THRESHOLDS = TypeAdapter(Thresholds)
+_SCORES = TypeAdapter(TokenScores)
+_STEP = TypeAdapter(Step)
+_AGAIN = "remove the stage's folder and run it again"
+
+
+@dataclass(frozen=True)
+class StageFolder(StagePaths):
+    """What a stage writes and what is read of it.
+
+    Args:
+        path: the stage's folder.
+        redactor: of a redacted run: what is written goes through it.
+    """
+
+    redactor: Redactor | None = field(default=None, repr=False)
+
+    def write_result(self, result: StageResult) -> None:
+        """Writes how the stage ended."""
+        by_first(lambda: write_text(self.result_file, json.dumps(asdict(result))))
+
+    def result(self) -> StageResult:
+        """How the stage ended: its result with what its other files add.
+
+        Raises:
+            RunError: it has not ended, or the file is damaged.
+        """
+        raw = {"name": self.path.name, "method": "", **read_object(self.result_file, what="a result", mend=_AGAIN)}
+        scores = self.token_scores()
+        return replace(
+            as_typed(_RESULT, raw, self.result_file, _AGAIN),
+            thresholds=self.thresholds(),
+            scoring_seconds=None if scores is None else scores.seconds,
+        )
+
+    def write_prepared(self, seconds: float) -> None:
+        """Notes the seconds before the first step; a resumed stage keeps those of its first start."""
+        if not on_first(lambda: is_complete(self.last)):
+            by_first(lambda: write_text(self.prepared_file, json.dumps({"seconds": seconds})))
+
+    def prepared_seconds(self) -> float:
+        """The seconds before the first step.
+
+        Raises:
+            RunError: the stage has not begun, or the file is damaged.
+        """
+        raw = read_object(self.prepared_file, what="the seconds of preparation", mend=_AGAIN)
+        return as_typed(TypeAdapter(dict[str, float]), raw, self.prepared_file, _AGAIN)["seconds"]
+
+    def write_thresholds(self, thresholds: Thresholds) -> None:
+        """Writes what the stop rule compares with."""
+        by_first(lambda: write_text(self.thresholds_file, json.dumps(asdict(thresholds))))
+
+    def thresholds(self) -> Thresholds | None:
+        """What the stop rule compared with; None where there was none.
+
+        Raises:
+            RunError: the file is damaged.
+        """
+        if not self.thresholds_file.is_file():
+            return None
+        raw = read_object(self.thresholds_file, what="thresholds", mend=_AGAIN)
+        return as_typed(_THRESHOLDS, raw, self.thresholds_file, _AGAIN)
+
+    def write_selection(self, selection: TokenSelection) -> None:
+        """Writes which tokens are learned and which are forgotten, for the report."""
+        shown = selection if self.redactor is None else self.redactor.selection(selection)
+        by_first(lambda: write_text(self.selection_file, json.dumps(asdict(shown), ensure_ascii=False)))
+
+    def selection(self) -> TokenSelection | None:
+        """Which tokens are learned and which are forgotten; None where the stage selects none.
+
+        Raises:
+            RunError: the file does not hold a selection.
+        """
+        if not self.selection_file.is_file():
+            return None
+        return read_selection(read_object(self.selection_file, what="a selection", mend=MEND), str(self.selection_file))
+
+    def write_token_scores(self, scores: TokenScores) -> None:
+        """Writes which token scores the stage selects by."""
+        hidden = self._hidden(scores)
+        by_first(lambda: write_text(self.scores_file, json.dumps(asdict(hidden))))
+
+    def token_scores(self) -> TokenScores | None:
+        """Which token scores the stage selects by; None where it selects no tokens.
+
+        Raises:
+            RunError: the file is damaged.
+        """
+        if not self.scores_file.is_file():
+            return None
+        raw = read_object(self.scores_file, what="token scores", mend=_AGAIN)
+        return as_typed(_SCORES, raw, self.scores_file, _AGAIN)
+
+    def check_token_scores(self, scores: TokenScores) -> None:
+        """A stage that has trained resumes with the scores that it began with, or not at all.
+
+        Raises:
+            RunError: model, reference, tokenizer or data are others.
+        """
+        began = self.token_scores() if is_complete(self.last) else None
+        now = self._hidden(scores)
+        for what in ("model", "reference", "tokenizer", "data"):
+            if began is not None and getattr(began, what) != getattr(now, what):
+                raise RunError(
+                    f"{self.path}: the {what} of its token scores changed since it began; put it back, or write name=…"
+                )
+
+    def _hidden(self, scores: TokenScores) -> TokenScores:
+        return scores if self.redactor is None else replace(scores, data=self.redactor.hash("data", scores.data))
+
+    def append_step(self, step: Step) -> None:
+        """Adds a step to the history."""
+        if is_first():
+            with self.history_file.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(asdict(step)) + "\n")
+
+    def cut_history(self, steps: int) -> None:
+        """Keeps the first `steps` steps of the history: later ones are taken again."""
+        by_first(lambda: self._cut_history(steps))
+
+    def _cut_history(self, steps: int) -> None:
+        if steps == 0:
+            self.history_file.unlink(missing_ok=True)
+        elif self.history_file.is_file():
+            lines = self.history_file.read_text(encoding="utf-8").splitlines()[:steps]
+            write_text(self.history_file, "".join(line + "\n" for line in lines))
+
+    def history(self) -> list[Step]:
+        """The optimiser steps, empty where there are none.
+
+        Raises:
+            RunError: a line is not a step.
+        """
+        if not self.history_file.is_file():
+            return []
+        steps = []
+        for number, line in enumerate(self.history_file.read_text(encoding="utf-8").splitlines(), 1):
+            try:
+                steps.append(_STEP.validate_python(json.loads(line)))
+            except ValueError as error:
+                raise RunError(
+                    f"{self.history_file}:{number}: not a training step; remove the line or run the stage again"
+                ) from error
+        return steps
+
+    def hand_over(self, key: str = "") -> None:
+        """Marks the stage as finished; `key` says which reference it holds."""
+        by_first(lambda: write_text(self.handed_over_file, self._key(key)))
+
+    def is_handed_over(self, key: str = "") -> bool:
+        """Whether the stage is finished and holds this reference; the same in all processes."""
+
+        def holds() -> bool:
+            file = self.handed_over_file
+            return file.is_file() and file.read_text(encoding="utf-8") == self._key(key)
+
+        return on_first(holds)
+
+    def _key(self, key: str) -> str:
+        return key if self.redactor is None or not key else self.redactor.hash("stage", key)

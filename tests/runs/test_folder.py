@@ -1,0 +1,238 @@
+"""A run folder is named, held, redacted and read in one place."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import forgetting
+from forgetting.core.errors import DataError, RunError
+from forgetting.core.locks import is_held
+from forgetting.core.measure import Measure
+from forgetting.core.record import Record, Score, read_records
+from forgetting.metrics.extraction import Thresholds
+from forgetting.runs.evaluation import Evaluation
+from forgetting.runs.folder import MEASURED, REDACTED, RunFolder
+from forgetting.runs.output import OutputFolder
+from forgetting.runs.redact import Redactor
+from forgetting.runs.results import Cost, Results
+from forgetting.runs.stage_result import StageResult, Step, TokenScores
+from forgetting.runs.token_selection import LowToken, ScoredExample, Token, TokenSelection
+
+PACKAGE = Path(forgetting.__file__).parent
+FILES = re.compile(
+    r"(^|/|\})(results\.json|result\.json|report\.html|recipe\.yaml|data\.json|environment\.json|history\.jsonl|"
+    r"selection\.json|scored\.json|thresholds\.json|prepared\.json|measured\.json|handed-over|\.cache|redaction\.key|"
+    r"sweep\.json|sweep\.csv|failures\.json|chosen\.json|import\.json|\.lock)$"
+)
+FOLDERS = {"last", "proven", "best", "evaluations", "records", "stages", "model", "merged", "importance", "logs"}
+OWNERS = {"runs/paths.py", "runs/redact.py", "runs/output.py", "core/locks.py"}
+DIGESTS = {"unlearn": {"forget": "aaaa"}, MEASURED: {"forget": "bbbb"}}
+
+
+def spelled(source: str) -> Iterator[str]:
+    """The names of a run folder that a module spells: file names anywhere, folder names behind a slash."""
+    tree = ast.parse(source)
+    documented = {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+        and node.body
+        and isinstance(node.body[0], ast.Expr)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in documented:
+            found = FILES.search(node.value) and " " not in node.value
+        else:
+            joined = isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div)
+            found = joined and isinstance(node.right, ast.Constant) and node.right.value in FOLDERS  # type: ignore[attr-defined]
+        if found:
+            yield f"line {node.lineno}: {ast.unparse(node)}"  # type: ignore[attr-defined]
+
+
+def test_no_other_module_spells_the_names_of_a_run_folder() -> None:
+    found = {
+        name: list(spelled(file.read_text()))
+        for file in PACKAGE.rglob("*.py")
+        if (name := file.relative_to(PACKAGE).as_posix()) not in OWNERS and "rehearsal" not in name
+    }
+    assert {name: lines for name, lines in found.items() if lines} == {}
+
+
+def test_a_spelled_name_is_found() -> None:
+    assert len(list(spelled('a = folder / "last"\nb = f"{folder}/results.json"\nc = "stages/x/history.jsonl"'))) == 3
+    assert list(spelled('"""Writes results.json."""\nsay("no results.json in it")')) == []
+
+
+def measure(value: float | None = 0.25) -> Measure:
+    return Measure(name="probability", split="forget", value=value, count=3, low=0.1, high=0.4, direction="down")
+
+
+def record(**changes: object) -> Record:
+    values = {"id": "q", "split": "forget", "prompt": "Who?", "answer": "Ada.", "score": Score(-1.0, 2, runner_up=-3.0)}
+    return Record(**{**values, **changes})  # type: ignore[arg-type]
+
+
+def test_values_are_read_as_they_were_written(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "out" / "run")
+    at = Evaluation(point="after", stage="unlearn", step=3, epoch=1.5, measures=(measure(),), work={"tokens": 7})
+    written = folder.write_evaluation(at, [record()])
+    assert written == replace(at, records="records/unlearn-after.jsonl")
+    assert folder.evaluations() == [written]
+    assert folder.find_evaluation(Evaluation(point="after", stage="unlearn")) == written
+    assert folder.find_evaluation(Evaluation(point="before")) is None
+    assert read_records(folder.records_file(written)) == [record()]
+    middle = folder.write_evaluation(replace(at, point="epoch"), [record()])
+    assert middle.records is None
+    assert [file.name for file in folder.records_folder.iterdir()] == ["unlearn-after.jsonl"]
+
+    stage = folder.stage("unlearn")
+    result = StageResult(
+        name="unlearn", method="npo", steps=3, stopped="goal", success=True, flops={"roles": {"forget": 5}}
+    )
+    stage.write_result(result)
+    assert stage.result() == result
+    stage.write_thresholds(Thresholds(10, 0.25, 0.5))
+    scores = TokenScores(model="m", reference="r", tokenizer="t", data="d", rows=2, tokens=9, seconds=1.5)
+    stage.write_token_scores(scores)
+    assert stage.token_scores() == scores
+    assert stage.result() == replace(result, thresholds=Thresholds(10, 0.25, 0.5), scoring_seconds=1.5)
+    selection = TokenSelection(
+        reference="a", tokens=9, examples=(ScoredExample(key="q", tokens=(Token(text="x", q=0.5, sign=1),)),)
+    )
+    stage.write_selection(selection)
+    assert stage.selection() == selection
+    steps = [Step(step=n, loss=1.0 / n, terms={"forget": 0.5}, seconds=0.1) for n in (1, 2, 3)]
+    for step in steps:
+        stage.append_step(step)
+    assert stage.history() == steps
+    stage.cut_history(2)
+    assert stage.history() == steps[:2]
+
+    results = Results(
+        folder=folder.path, name="run", status="complete", evaluations=(written,), stages=(result,), cost=Cost(steps=3)
+    )
+    folder.write_results(results)
+    assert folder.results() == Results.load(folder.path) == results
+
+
+def test_a_value_that_is_not_finite_survives_in_the_file_and_is_missing_in_the_report(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    spoilt = Evaluation(point="before", measures=(measure(float("nan")),))
+    folder.write_results(Results(folder=tmp_path, name="run", status="collapsed", evaluations=(spoilt,)))
+    assert "NaN" in folder.results_file.read_text()
+    [evaluation] = Results.load(tmp_path).evaluations
+    assert evaluation.measures[0].value is None
+    assert "not a finite number" in evaluation.measures[0].reason
+
+
+def test_a_redacted_folder_writes_no_text_and_compares_all_the_same(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run", Redactor(b"1" * 32))
+    folder.write_evaluation(Evaluation(point="before"), [record()])
+    stage = folder.stage("unlearn")
+    stage.write_selection(
+        TokenSelection(
+            examples=(ScoredExample(key="Who?", prompt="Who?", tokens=(Token(text="Ada"),)),),
+            lowest=(LowToken(key="Who?", before="Who? ", token="Ada", after="."),),
+        )
+    )
+    scores = TokenScores(model="m", reference="r", tokenizer="t", data="digest-of-data")
+    stage.write_token_scores(scores)
+    stage.hand_over("key-of-data")
+    data = {"forget": {"examples": 1, "sha256": "digest-of-data"}}
+    folder.write_results(Results(folder=folder.path, name="run", status="complete", data=data))
+    written = "".join(file.read_text() for file in folder.path.rglob("*") if file.is_file())
+    assert not [text for text in ("Who", "Ada", "digest-of-data", "key-of-data") if text in written]
+    assert folder.results().redacted
+    assert folder.results().data["forget"]["examples"] == 1
+    assert stage.is_handed_over("key-of-data")
+    assert not stage.is_handed_over("another")
+    (stage.last).mkdir()
+    (stage.last / "COMPLETE").touch()
+    stage.check_token_scores(scores)
+    with pytest.raises(RunError, match="data of its token scores changed"):
+        stage.check_token_scores(replace(scores, data="other"))
+    again = folder.results()
+    folder.write_results(again)  # hashes are not hashed again
+    assert folder.results() == again
+
+
+def test_of_a_redacted_run_the_error_of_the_oracle_quotes_nothing(tmp_path: Path) -> None:
+    for redactor, quoted in ((None, True), (Redactor(b"1" * 32), False)):
+        with pytest.raises(DataError) as error, RunFolder(tmp_path, redactor).unquoted():
+            raise DataError("the oracle was not asked 'Who?'")
+        assert ("Who?" in str(error.value)) == quoted
+
+
+def train(folder: RunFolder) -> None:
+    last = folder.stage("unlearn").last
+    last.mkdir(parents=True)
+    (last / "COMPLETE").touch()
+
+
+@pytest.mark.parametrize("redact", [False, True])
+def test_a_run_that_trained_resumes_with_its_data_or_not_at_all(tmp_path: Path, redact: bool) -> None:
+    folder = RunFolder(tmp_path / "run")
+    with folder.opened("name: run", DIGESTS, {"threads": 1}, redact=redact) as opened:
+        assert is_held(folder.path)
+        assert (opened.redactor is not None) == redact
+        train(opened)
+    assert not is_held(folder.path)
+    assert folder.environment() == {"threads": 1}
+    assert ("aaaa" in folder.data_file.read_text()) != redact
+    assert (REDACTED in json.loads(folder.data_file.read_text())) == redact
+    folder.check_data(DIGESTS)
+    folder.check_takes("name: run")
+    with pytest.raises(RunError, match="its forget data have changed"):
+        folder.check_data({**DIGESTS, "unlearn": {"forget": "cccc"}})
+    with pytest.raises(RunError, match="its forget split that it measures has changed"):
+        folder.check_data({**DIGESTS, MEASURED: {"forget": "cccc"}})
+    with pytest.raises(RunError, match="holds a run of another recipe"):
+        folder.check_takes("name: other")
+
+
+def test_what_a_run_that_never_trained_left_is_cleared_when_it_is_opened(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    with folder.opened("name: run", DIGESTS, {}, redact=False):
+        folder.write_evaluation(Evaluation(point="before"), [record()])
+    folder.check_takes("name: other")
+    with folder.opened("name: other", DIGESTS, {}, redact=False):
+        assert folder.evaluations() == []
+        assert not folder.records_folder.exists()
+        train(folder)
+        folder.write_evaluation(Evaluation(point="before"), [record()])
+    with folder.opened("name: other", DIGESTS, {}, redact=False):
+        assert len(folder.evaluations()) == 1
+
+
+def test_a_folder_of_something_else_is_not_taken(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(RunError, match="is not empty and not a run"):
+        RunFolder(tmp_path).check_takes("name: run")
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"point": "elsewhere"}'])
+def test_a_damaged_file_is_named_in_one_line(tmp_path: Path, text: str) -> None:
+    folder = RunFolder(tmp_path)
+    folder.evaluations_folder.mkdir()
+    (folder.evaluations_folder / "before.json").write_text(text)
+    with pytest.raises(RunError, match=r"before\.json: .*; remove the file and start the run again$") as error:
+        folder.evaluations()
+    assert "\n" not in str(error.value)
+
+
+def test_an_output_folder_knows_its_runs_and_who_is_at_work_in_its_caches(tmp_path: Path) -> None:
+    output = OutputFolder(tmp_path)
+    RunFolder(tmp_path / "two").write_recipe("name: two")
+    RunFolder(tmp_path / "one").write_recipe("name: one")
+    (tmp_path / "other").mkdir()
+    assert [run.path.name for run in output.runs()] == ["one", "two"]
+    assert output.held_entries() == []
+    with output.scores.entry("key") as entry:
+        assert output.held_entries() == [entry.folder]
