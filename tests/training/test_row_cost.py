@@ -14,6 +14,7 @@ from forgetting.models.adapters import AdapterSpec, attach, resolve_targets
 from forgetting.models.adapters.fila import Fila
 from forgetting.models.adapters.initialisation import Initialisation
 from forgetting.models.adapters.targets import linear_layers
+from forgetting.objectives.gradient_rules import build_gradient_rule
 from forgetting.objectives.losses import dpo, nll
 from forgetting.objectives.objective import Objective, Term
 from forgetting.training.counter import counted
@@ -77,7 +78,7 @@ def test_lora_costs_two_thirds_of_full_tuning_where_the_model_is_large_beside_it
     assert lora.groups["train",].train.token / full.groups["train",].train.token == pytest.approx(2 / 3, rel=0.03)
 
 
-HIDDEN = [("llama", "full", "rmu"), ("gpt2", "lora", "rmu kl")]
+HIDDEN = [("llama", "full", "rmu"), ("gpt2", "lora", "rmu all")]
 STEPS = [(f, k, n) for f in ("llama", "gpt2", "gemma2") for k in ("full", "lora", "fila") for n in ("token", "npo")]
 
 
@@ -109,6 +110,13 @@ def test_the_rows_add_up_to_the_whole_real_step(family: str, kind: str, name: st
             if row is not None:
                 expected += 4 * (row.token * tokens + row.pair * tokens**2 + (row.supervised + extra) * supervised)
     assert counted(step) == expected
+
+
+def test_roles_that_reach_to_different_depths_in_one_pass_are_not_counted() -> None:
+    cost = stage_cost(tiny_model("llama"), not_a_sum("rmu kl"), data_of("forget", "retain"))
+    assert isinstance(cost, Uncounted) and cost.reason.startswith("hidden states of one role beside the vocabulary")
+    split = not_a_sum("rmu kl").with_gradients(build_gradient_rule("balanced"))
+    assert isinstance(stage_cost(tiny_model("llama"), split, data_of("forget", "retain")), StageCost)
 
 
 def test_a_sequence_longer_than_a_chunk_is_gone_through_twice() -> None:

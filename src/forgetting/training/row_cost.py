@@ -128,6 +128,7 @@ def stage_cost(
     learner = Learner(model, objective)
     live = LiveReference(model, objective, active_adapters(model) if stored else adapters)
     try:
+        _check_depths(objective)
         _check_window(model, max((len(e.ids) for members in data.values() for e in members), default=0))
         with _probing(model):
             forward = _row_cost(model, lambda batch: lambda: _score(model, batch))
@@ -280,6 +281,18 @@ def _probing(model: nn.Module) -> Iterator[None]:
         finally:
             if attention != "eager":
                 inner.set_attn_implementation(attention)
+
+
+def _check_depths(objective: Objective) -> None:
+    """One backward pass goes as deep for every row of it as its deepest role asks; roles are counted one by one."""
+    for part in objective.parts:
+        depths = {
+            None if objective.needs(group[0]) else max(objective.layers_of(group))
+            for group in objective.groups
+            if set(group) <= set(part)
+        }
+        if len(depths) > 1:
+            raise ModelError("hidden states of one role beside the vocabulary of another: their shares are not known")
 
 
 def _check_window(model: nn.Module, longest: int) -> None:
