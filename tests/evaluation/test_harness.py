@@ -18,6 +18,8 @@ from torch import nn
 from forgetting.core.errors import RecipeError
 from forgetting.evaluation.harness import evaluate_tasks
 from forgetting.evaluation.harness_tasks import HarnessSettings, load_task
+from forgetting.models.adapters import active_adapters
+from forgetting.models.composed import ComposedModel, Part
 from tests.evaluation.tasks import adapted, greedy, metric, question, write_task
 from tests.models.tiny import tiny_model, tiny_tokenizer
 
@@ -109,6 +111,13 @@ def test_the_numbers_are_those_of_the_harness_on_the_saved_model_and_adapter(fol
     theirs = lm_eval.evaluate(lm=lm, task_dict=tasks, bootstrap_iters=1000)
     assert numbers(ours) == pytest.approx(numbers(theirs), abs=1e-6, rel=1e-6)
     assert {"choose/acc,none", "complete/exact_match,none", "read/word_perplexity,none"} <= numbers(ours).keys()
+
+
+def test_a_combination_of_models_is_measured_like_a_model(folder: Path) -> None:
+    model, settings = adapted(), HarnessSettings(folder=folder, batch_size=4)
+    own = Part(1.0, model, active_adapters(model))
+    twice = ComposedModel([own, Part(0.5, model), Part(-0.5, model)])
+    assert numbers(measured(twice, settings)) == pytest.approx(numbers(measured(model, settings)), abs=1e-4, rel=1e-4)
 
 
 @pytest.mark.slow

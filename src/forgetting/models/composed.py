@@ -101,8 +101,6 @@ class ComposedModel(PreTrainedModel, GenerationMixin):
         self.parts = tuple(parts)
         self.weights_of_parts = nn.ModuleList(dict.fromkeys(part.model for part in parts))
         self.generation_config = copy.deepcopy(causal_model(parts[0].model).generation_config)
-        if self.generation_config is not None:
-            self.generation_config.use_cache = False  # `generate` would not know whose layers are whose
         self._widths: tuple[int, ...] | None = None
         self.eval()
 
@@ -150,6 +148,21 @@ class ComposedModel(PreTrainedModel, GenerationMixin):
         states_BTD = self.final_states(input_ids=input_ids, use_cache=False, **given)
         logits_NV = self.vocabulary_head().logits(states_BTD.flatten(0, 1))
         return CausalLMOutputWithPast(logits=logits_NV.unflatten(0, tuple(states_BTD.shape[:2])))
+
+    def prepare_inputs_for_generation(
+        self, input_ids: Tensor, attention_mask: Tensor | None = None, **unused: Any
+    ) -> dict[str, Tensor]:
+        """Whole rows for every token that `generate` writes, for not every model has a cache that others can stand in.
+
+        Evaluation writes by a cache of its own (`forgetting.evaluation.cache`).
+        """
+        mask_BT = torch.ones_like(input_ids) if attention_mask is None else attention_mask
+        positions_BT = (mask_BT.cumsum(-1) - 1).clamp(min=0)
+        return {"input_ids": input_ids, "attention_mask": mask_BT, "position_ids": positions_BT}
+
+    @classmethod
+    def _supports_default_dynamic_cache(cls) -> bool:
+        return False
 
     def get_input_embeddings(self) -> nn.Module:
         """Those of the first part."""
