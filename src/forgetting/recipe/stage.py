@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -18,6 +19,7 @@ from pydantic import (
 from forgetting.core.errors import RecipeError
 from forgetting.core.example import Role
 from forgetting.data.source import Source
+from forgetting.metrics.limit import Limit
 from forgetting.models.adapters import AdapterSpec, Initialisation
 from forgetting.models.adapters.spec import Drawing, Kind
 from forgetting.models.transforms import Transform, build_transform
@@ -34,12 +36,21 @@ def _named(value: Any) -> Any:
     return {"name": value} if isinstance(value, str) else value
 
 
+def _goal(value: str) -> str:
+    """A stop rule as it is written, if it is one."""
+    if value != EXTRACTION:
+        Limit.parse(value)
+    return value
+
+
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 """What stages, runs and labels may be called: they become names of files."""
 TRANSFORM_KEYS = ("name", "transform", "data", "skip", "place")
 """What a stage that transforms may say."""
 BEFORE = "before"
 """The reference that a stage has unless it names another: the model as the stage found it."""
+EXTRACTION = "extraction"
+"""The stop rule of LoKU: no easier to extract than unseen text."""
 Named = Annotated[dict[str, Any], BeforeValidator(_named)]
 """A name, or a mapping of the name and its parameters."""
 Sources = Annotated[list[Source], BeforeValidator(lambda v: v if isinstance(v, list) else [v])]
@@ -167,11 +178,17 @@ class Stage(Optimisation):
         description="The model that losses compare with: before (the model as the stage finds it), stage:NAME (an "
         "earlier stage that left a whole model), or a model's folder or hub id.",
     )
-    until: Literal["extraction"] | None = Field(
+    until: Annotated[str, AfterValidator(_goal)] | None = Field(
         None,
-        description="extraction: end at the first evaluation where EL_n and MA of the forget set are at or below those "
-        "of unseen text; the duration is then the most that is allowed.",
+        description="End at the first evaluation where this holds; the duration is then the most that is allowed. "
+        "extraction: EL_n and MA of the forget set are at or below those of unseen text. Or a limit of a measure: "
+        "forget/exact_match <= 0.1.",
     )
+
+    @property
+    def limit(self) -> Limit | None:
+        """The limit that ends the stage; None where it has none."""
+        return None if self.until in (None, EXTRACTION) else Limit.parse(self.until)
 
     @model_validator(mode="before")
     @classmethod

@@ -40,6 +40,8 @@ class StageResult(Ending):
     learning_rate: float | None = None
     thresholds: Thresholds | None = None
     """What the stop rule compared with; None where there was none."""
+    goal: str = ""
+    """The stop rule as the recipe writes it; empty where there was none."""
     transform: Mapping[str, Any] | None = None
     """Name and parameters of what it did to the weights, if it did not train; `method` is the name."""
     trainable: int = 0

@@ -4,9 +4,9 @@ import pytest
 
 from forgetting.core.measure import Measure
 from forgetting.metrics.extraction import Thresholds
-from forgetting.pipeline.run.evaluator import StopRule
+from forgetting.pipeline.run.stop_rule import ExtractionRule
 
-RULE = StopRule(Thresholds(10, 0.1, 0.3), "one-forget")
+RULE = ExtractionRule(Thresholds(10, 0.1, 0.3), "one-forget")
 
 
 def measures(accuracy: float, likelihood: float | None) -> list[Measure]:

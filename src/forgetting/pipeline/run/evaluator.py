@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 
 from torch import nn
 
@@ -15,9 +14,9 @@ from forgetting.core.progress import Voice
 from forgetting.metrics.alarm import Alarm, knowledge_alarm
 from forgetting.metrics.balance import balance
 from forgetting.metrics.extraction import Thresholds
-from forgetting.metrics.likelihood import memorization_accuracy
 from forgetting.pipeline.run.prepared import Prepared
 from forgetting.pipeline.run.records import Taken, take
+from forgetting.pipeline.run.stop_rule import ExtractionRule, StopRule
 from forgetting.pipeline.run.suites import fast_suite_of, stop_splits, without_overlaps
 from forgetting.recipe import Stage
 from forgetting.runs.evaluation import Evaluation
@@ -104,7 +103,7 @@ class Measurer:
         return self._measure(at, self._fast[stage], model, self.rules[stage])
 
     def _take(self, model: nn.Module, frame: _Frame, stage: str, rule: StopRule | None) -> Taken:
-        if rule is not None:
+        if isinstance(rule, ExtractionRule):
             quick = take(model, self.tokenizer, without_overlaps(frame.suite), self.recipe, self.voice)
             within_reach = rule.within_reach
             if not on_first(lambda: within_reach(frame.measures(quick, stage))):
@@ -112,11 +111,14 @@ class Measurer:
         return take(model, self.tokenizer, frame.suite, self.recipe, self.voice)
 
     def _rule(self, stage: Stage) -> StopRule | None:
-        """When the stage has reached its goal: the thresholds are those of the model before the first stage."""
+        """When the stage has reached its goal: thresholds are those of the model before the first stage."""
         if stage.until is None:
             return None
+        if stage.limit is not None:
+            stage.limit.reached(self._fast[stage.name].start)  # raises where it is not measured
+            return stage.limit.reached
         forget, unseen, n = stop_splits(stage, self.suite)
-        return StopRule(Thresholds.of(self._full.start, split=unseen, n=n), forget)
+        return ExtractionRule(Thresholds.of(self._full.start, split=unseen, n=n), forget)
 
     def _measure(self, at: Evaluation, frame: _Frame, model: nn.Module, rule: StopRule | None) -> Evaluation:
         """The evaluation of this point as the folder has it; else measured by all processes and written by the first.
@@ -143,28 +145,3 @@ class Measurer:
 
     def _tokens(self, text: str) -> int:
         return len(self.tokenizer(text)["input_ids"])
-
-
-@dataclass(frozen=True)
-class StopRule:
-    """LoKU's: EL_n and MA of the forget set at or below those of text that the model has never seen (App. B)."""
-
-    thresholds: Thresholds
-    forget: str
-    """The split that is to come below them."""
-
-    def __call__(self, measures: Sequence[Measure]) -> bool:
-        """Whether the goal is reached."""
-        return self.within_reach(measures) and self.thresholds.reached(measures, split=self.forget)
-
-    def within_reach(self, measures: Sequence[Measure]) -> bool:
-        """Whether MA alone is low enough."""
-        accuracy = next((m.value for m in measures if m.key == f"{self.forget}/{memorization_accuracy.name}"), None)
-        return accuracy is None or accuracy <= self.thresholds.memorization_accuracy
-
-    def __str__(self) -> str:
-        at = self.thresholds
-        return (
-            f"{self.forget} has EL_{at.n} ≤ {at.extraction_likelihood:.4f} and MA ≤ {at.memorization_accuracy:.4f}, "
-            "as unseen text had before"
-        )

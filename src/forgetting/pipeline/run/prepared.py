@@ -17,6 +17,7 @@ from forgetting.pipeline.run.select_tokens import check_selects
 from forgetting.pipeline.run.suites import check_passages, stop_splits, suite_of
 from forgetting.pipeline.run.teacher import check_references
 from forgetting.recipe import Recipe
+from forgetting.recipe.stage import EXTRACTION
 from forgetting.runs.folder import MEASURED, RunFolder
 
 
@@ -65,7 +66,7 @@ def prepared(recipe: Recipe, voice: Voice) -> Prepared:
     encoded = {s.name: encode_stage(s, data[s.name], loaded.tokenizer, fitted.format, voice) for s in fitted.stages}
     suite = suite_of(fitted, data)
     for stage in fitted.stages:
-        if stage.until is not None:
+        if stage.until == EXTRACTION:
             stop_splits(stage, suite)
     check_passages(suite, loaded.tokenizer)
     RunFolder(recipe.folder).check_data(digests_of(data, suite))

@@ -23,6 +23,7 @@ from forgetting.pipeline.run.prepared import Prepared
 from forgetting.pipeline.run.reference_stage import set_aside
 from forgetting.pipeline.run.select_tokens import weighed
 from forgetting.pipeline.run.stage import StageOutcome, hand_over, handed_over, run_stage
+from forgetting.pipeline.run.stop_rule import ExtractionRule
 from forgetting.pipeline.run.transform import run_transform
 from forgetting.recipe import Recipe, Stage
 from forgetting.runs.folder import RunFolder
@@ -82,7 +83,7 @@ class StageRunner:
             context = replace(context, data={**context.data, Role.TRAIN: train})
         rule = self.measurer.rules[stage.name]
         if rule is not None:
-            self.voice.say(f"stage {stage.name}: until {rule}")
+            self.voice.say(f"stage {stage.name}: until {stage.limit or rule}")
         with tracker(self.prepared.recipe, stage) as track:
             hooks = Hooks(
                 evaluate=_During(self.measurer, stage.name) if stage.evaluate_every is not None else None,
@@ -94,7 +95,7 @@ class StageRunner:
                 say=self.voice.say,
             )
             outcome = run_stage(context, model, hooks)
-        if rule is not None:
+        if isinstance(rule, ExtractionRule):
             context.folder.write_thresholds(rule.thresholds)
         return outcome
 

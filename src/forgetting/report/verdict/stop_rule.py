@@ -16,7 +16,7 @@ def goals(run: Results) -> list[Finding]:
 
 def _finding(stage: StageResult) -> Finding:
     epochs = f"{stage.epochs:g} epochs"
-    limits = _limits(stage.thresholds) if stage.thresholds else ""
+    limits = _limits(stage.thresholds) if stage.thresholds else f" ({stage.goal})" if stage.goal else ""
     if stage.success:
         return Finding("Goal", "good", f"Stage {stage.name} reached its goal after {epochs}{limits}.")
     return Finding("Goal", "bad", f"Stage {stage.name} did not reach its goal within {epochs}{limits}.")

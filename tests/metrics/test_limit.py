@@ -1,0 +1,39 @@
+"""A stage may stop at a limit of one measure."""
+
+import pytest
+
+from forgetting.core.errors import DataError
+from forgetting.core.measure import Measure
+from forgetting.metrics.limit import Limit
+
+
+def measured(value: float | None) -> list[Measure]:
+    return [Measure(name="exact_match", split="forget", value=value, count=9, reason="no answers")]
+
+
+def test_a_limit_is_read_as_it_is_written() -> None:
+    limit = Limit.parse(" forget/exact_match<=0.10")
+    assert limit == Limit("forget/exact_match", True, 0.1)
+    assert Limit.parse(str(limit)) == limit
+    assert not Limit.parse("retain/probability >= 1e-2").at_most
+
+
+@pytest.mark.parametrize(
+    "text", ["", "extracted", "exact_match <= 0.1", "forget/exact_match < 0.1", "a/b <= x", "a/b <= nan"]
+)
+def test_what_is_no_limit_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="write extraction, or a limit such as"):
+        Limit.parse(text)
+
+
+def test_at_most_and_at_least_hold_at_the_value_itself() -> None:
+    most, least = Limit.parse("forget/exact_match <= 0.1"), Limit.parse("forget/exact_match >= 0.1")
+    assert [most.reached(measured(v)) for v in (0.0, 0.1, 0.11)] == [True, True, False]
+    assert [least.reached(measured(v)) for v in (0.0, 0.1, 0.11)] == [False, True, True]
+
+
+def test_a_measure_that_is_not_there_or_has_no_value_is_named() -> None:
+    with pytest.raises(DataError, match="no measure is called 'forget/exact_mach'; did you mean 'forget/exact_match'"):
+        Limit.parse("forget/exact_mach <= 0.1").reached(measured(0.5))
+    with pytest.raises(DataError, match=r"forget/exact_match has no value \(no answers\)"):
+        Limit.parse("forget/exact_match <= 0.1").reached(measured(None))
