@@ -55,7 +55,7 @@ def test_another_method_brings_its_own_adapter_and_what_was_written_of_it_stays(
     back = plain.with_values({"stages.one.method": "loku"}).with_values({"stages.one.method": "graddiff"})
     assert back == plain
     written = plain.with_values({"stages.one.adapter.rank": 5}).with_values({"stages.one.method": "loku"})
-    assert (written.stages[0].adapter_or_full.rank, written.stages[0].adapter_or_full.init) == (5, "fila")
+    assert (written.stages[0].adapter_or_full.rank, written.stages[0].adapter_or_full.title) == (5, "FILA")
 
 
 def test_a_stage_that_was_left_out_keeps_its_place_and_may_come_back() -> None:
