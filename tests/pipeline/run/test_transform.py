@@ -110,7 +110,7 @@ def test_a_reference_may_be_a_folder_and_must_be_there_and_of_the_same_vocabular
 def test_the_dry_run_and_the_estimate_tell_of_it(recipe_file: Path) -> None:
     plan = planned(load_recipe(str(written(recipe_file, "three", UNLEARN, NOISE, DISTIL))))
     assert "perturb: transform noise (alpha 0.3, beta 0.1), seed 1; no training" in plan.lines
-    expected = estimate(plan.recipe, plan.loaded, plan.data, plan.encoded, plan.suite)
+    expected = estimate(plan.prepared)
     size = sum(p.numel() * p.element_size() for p in plan.loaded.model.parameters())
     assert expected.disk["models handed over"] == 2 * size and expected.disk["the model"] == size
     assert any("perturb" in note for note in expected.notes)
