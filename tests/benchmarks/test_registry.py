@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from forgetting.benchmarks.registry import SUITES, get_suite, model_source, register_suite, shipped_models
+from forgetting.benchmarks.registry import SUITES, get_suite, register_suite, shipped_models, suite_model
 from forgetting.benchmarks.suite import Suite, labelled
 from forgetting.core.errors import RecipeError
 from forgetting.metrics.score import score
@@ -31,8 +31,8 @@ def test_every_key_that_a_suite_declares_is_measured_also_when_fast(name: str, f
 
 def test_the_models_that_come_with_suites_are_found_by_name() -> None:
     assert set(shipped_models()) >= {"lab", "lab-general"}
-    assert Path(model_source("lab"), "config.json").is_file()
-    assert model_source("org/model") == "org/model"
+    assert Path(suite_model("lab"), "config.json").is_file()
+    assert suite_model("org/model") == "org/model"
 
 
 def test_a_mistyped_suite_is_answered_with_the_nearest() -> None:
