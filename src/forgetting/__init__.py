@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from forgetting.models.adapters.initialisation import register_initialisation as register_initialisation
     from forgetting.models.transforms import Transform as Transform
     from forgetting.models.transforms import register_transform as register_transform
+    from forgetting.objectives.gradient_rules import register_gradient_rule as register_gradient_rule
     from forgetting.objectives.methods import register_method as register_method
     from forgetting.objectives.objective import Objective as Objective
     from forgetting.objectives.objective import Term as Term
@@ -65,6 +66,7 @@ _HOMES = {
     "load_recipe": "recipe",
     "register_analysis": "analysis",
     "register_attack": "audits",
+    "register_gradient_rule": "objectives.gradient_rules",
     "register_initialisation": "models.adapters.initialisation",
     "register_method": "objectives.methods",
     "register_transform": "models.transforms",

@@ -18,13 +18,18 @@ import forgetting
 
 DISTRIBUTION = Path(__file__).with_name("distribution")
 FILES = sorted((DISTRIBUTION / "forgetting_outside").glob("[a-z]*.py"))
-LISTED = {
-    "methods": "bounded_ascent",
-    "metrics": "word_overlap",
-    "suites": "capitals",
-    "initialisations": "sensitive_rows",
-}
-"""By command, what the package brings of the kind. A new kind is one file of the package and one line here."""
+LISTED = [
+    ("methods", "bounded_ascent"),
+    ("methods", "shrink"),
+    ("metrics", "word_overlap"),
+    ("suites", "capitals"),
+    ("initialisations", "sensitive_rows"),
+    ("gradient-rules", "turns"),
+    ("transforms", "rounded"),
+    ("attacks", "suffix"),
+    ("analyses", "first_choices"),
+]
+"""What the package brings, by the command that lists it. A new kind is one file of the package and one line here."""
 RECIPE = {
     "name": "run",
     "dtype": "float32",
@@ -37,13 +42,17 @@ RECIPE = {
     ],
     "stages": [
         {
+            "name": "unlearn",
             "method": {"name": "bounded_ascent", "strength": 0.5},
+            "gradients": {"name": "turns", "every": 2},
             "adapter": {"init": {"name": "sensitive_rows", "examples": 2}},
             "duration": "2 epochs",
             "evaluate_every": "1 epochs",
             "batch_size": 2,
             "keep": "best",
-        }
+        },
+        {"name": "steer", "method": {"name": "shrink", "layer": 1}, "adapter": {"rank": 2}, "batch_size": 2},
+        {"name": "round", "transform": {"name": "rounded", "levels": 64}},
     ],
 }
 
@@ -91,7 +100,7 @@ def test_a_private_name_is_found() -> None:
     assert sorted(private_names(ast.parse(source))) == ["_b", "_d", "_e", "_x"]
 
 
-@pytest.mark.parametrize(("kind", "name"), LISTED.items())
+@pytest.mark.parametrize(("kind", "name"), LISTED)
 def test_what_the_package_brings_is_listed_with_its_version(kind: str, name: str, installed: dict[str, str]) -> None:
     found = {entry["name"]: entry for entry in json.loads(forget(installed, kind, "--json"))}
     assert found[name]["source"] == "forgetting-outside 0.1"
@@ -113,7 +122,8 @@ def test_one_run_uses_all_of_them(results: Path) -> None:
     assert found["stages"][0]["method"] == "bounded_ascent"
     assert found["stages"][0]["adapter"] == "LoRA + sensitive rows, rank 2, all targets"
     assert found["stages"][0]["flops"]["importance"] > 0
-    assert (results / "stages" / "unlearn" / "importance" / "rows.safetensors").is_file()
+    assert list(results.parent.glob(".cache/initialisations/*/entry.json"))
+    assert [stage["method"] for stage in found["stages"]] == ["bounded_ascent", "shrink", "rounded"]
     after = {f"{m['split']}/{m['name']}": m for m in found["evaluations"][-1]["measures"]}
     assert after["own-dropped/probability"]["count"] == 4
     assert after["own-dropped/word_overlap"]["value"] is not None

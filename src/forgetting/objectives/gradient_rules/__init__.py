@@ -3,14 +3,17 @@
 from forgetting.objectives.gradient_rules.balanced import balanced
 from forgetting.objectives.gradient_rules.rectified import rectified
 from forgetting.objectives.gradient_rules.registry import GRADIENT_RULES, build_gradient_rule, register_gradient_rule
-from forgetting.objectives.gradient_rules.rule import Gradient, GradientRule
+from forgetting.objectives.gradient_rules.rule import Gradient, GradientRule, Group, Stateless, forget_and_rest
 
 __all__ = [
     "GRADIENT_RULES",
     "Gradient",
     "GradientRule",
+    "Group",
+    "Stateless",
     "balanced",
     "build_gradient_rule",
+    "forget_and_rest",
     "rectified",
     "register_gradient_rule",
 ]
