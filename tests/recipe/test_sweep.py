@@ -172,6 +172,7 @@ BUILT_IN = {
     "lab-f2f": 123,
     "lab-f2f-weights": 24,
     "lab-losses": 54,
+    "lab-matched": 63,
     "lab-methods": 45,
     "lab-noisy": 48,
     "lab-ranks": 48,

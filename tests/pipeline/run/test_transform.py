@@ -111,7 +111,7 @@ def test_the_dry_run_and_the_estimate_tell_of_it(recipe_file: Path) -> None:
     plan = planned(load_recipe(str(written(recipe_file, "three", UNLEARN, NOISE, DISTIL))))
     assert "perturb: transform noise (alpha 0.3, beta 0.1), seed 1; no training" in plan.lines
     expected = estimate(plan.prepared)
-    size = sum(p.numel() * p.element_size() for p in plan.loaded.model.parameters())
+    size = sum(p.numel() * p.element_size() for p in plan.prepared.loaded.model.parameters())
     assert expected.disk["models handed over"] == 2 * size and expected.disk["the model"] == size
     assert any("perturb" in note for note in expected.notes)
     assert expected.disk["stored references"] > 0
@@ -154,6 +154,7 @@ from forgetting.models import loading
 from forgetting.pipeline.run import export, records, stage, transform
 from forgetting.pipeline.run.run import run
 from forgetting.recipe import load_recipe
+from forgetting.runs.stage_folder import StageFolder
 
 def dying(function, call, after):
     calls = 0
@@ -172,7 +173,7 @@ where, call = sys.argv[3], int(sys.argv[4])
 if where == "transformed":
     transform.forward_cost = dying(transform.forward_cost, call, False)
 elif where == "result":
-    transform.on_first = dying(transform.on_first, call, True)
+    StageFolder.write_result = dying(StageFolder.write_result, call, True)
 elif where == "evaluation":
     records.answer = dying(records.answer, call, False)
 elif where == "handing over":
