@@ -1,4 +1,4 @@
-"""How much of a verbatim sequence can be drawn out of the model: extraction likelihood, strength, memorization.
+"""How much of a verbatim sequence can be extracted from the model: extraction likelihood, strength, memorization.
 
 All rest on records of `forgetting.evaluation.extraction`: ranks of the tokens 2 ... T given the true ones before them,
 and the overlap of what the model writes by itself from each prefix with what truly follows.

@@ -1,4 +1,4 @@
-"""Which measures stand in front: what the runs' suites declare, one for forgetting, one for what is kept, and so on."""
+"""Which measures come first: what the runs' suites declare, one for forgetting, one for what is kept, and so on."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def _valued(runs: Sequence[Results], keys: Sequence[str]) -> str | None:
 
 
 def _measures(runs: Sequence[Results]) -> list[Measure]:
-    """Of the end of every run first, so that a measure of the start alone does not stand in front."""
+    """Of the end of every run first, so that a measure of the start alone does not come first."""
     ends = [e for run in runs for e in (run.after, run.before, run.oracle_evaluation)]
     ways = [e for run in runs for e in run.evaluations]
     return [m for evaluation in [*ends, *ways] if evaluation for m in evaluation.measures]

@@ -113,7 +113,7 @@ class Results:
 
     @property
     def measures(self) -> list[Measure]:
-        """Those of its end first, so that a measure of the start alone does not stand in front."""
+        """Those of its end first, so that a measure of the start alone does not come first."""
         found = [e for e in (self.after, self.before, self.oracle_evaluation) if e is not None]
         return [m for evaluation in (*found, *self.evaluations) for m in evaluation.measures]
 
