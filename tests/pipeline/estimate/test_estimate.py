@@ -67,7 +67,7 @@ def test_a_stored_reference_is_a_number_per_token_and_for_distributions_hidden_s
         plan = planned(recipe(world, tmp_path / kind, f"name={kind}", *KINDS[kind]))
         found = estimate(plan.prepared)
         run(plan.prepared.recipe, report=False)
-        [file] = (tmp_path / kind / ".cache" / "references").glob("*.safetensors")
+        [file] = (tmp_path / kind / ".cache" / "references").glob("*/*.safetensors")
         assert found.disk["stored references"] == pytest.approx(file.stat().st_size, rel=0.15, abs=600)
 
 
@@ -76,7 +76,7 @@ def test_what_a_run_leaves_on_disk_is_as_estimated(kind, world, tmp_path):
     plan = planned(recipe(world, tmp_path, *KINDS[kind]))
     found = estimate(plan.prepared)
     run(plan.prepared.recipe)
-    kept = [*tmp_path.rglob("*.safetensors"), *tmp_path.rglob("*.pt"), *tmp_path.rglob("records/*.jsonl")]
+    kept = [*tmp_path.rglob("*.safetensors"), *tmp_path.rglob("*.pt"), *tmp_path.rglob("records/**/*.jsonl")]
     real = sum({f.stat().st_ino: f.stat().st_size for f in kept}.values())
     told = sum(size for part, size in found.disk.items() if part != "report and results")
     assert max(told / real, real / told) < 1.3, (found.disk, real)  # small files weigh more in so small a run

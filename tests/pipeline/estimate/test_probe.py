@@ -24,10 +24,16 @@ def plan(world: Path, tmp_path: Path) -> Plan:
 
 
 def test_steps_and_evaluations_follow_from_the_data(plan: Plan) -> None:
-    [stage] = plan.recipe.stages
-    found = probe_step(plan.loaded.model, stage, plan.encoded[stage.name], plan.recipe, plan.loaded.pad_id)
+    [stage] = plan.prepared.recipe.stages
+    found = probe_step(
+        plan.prepared.loaded.model,
+        stage,
+        plan.prepared.encoded[stage.name],
+        plan.prepared.recipe,
+        plan.prepared.loaded.pad_id,
+    )
     assert (found.total, found.evaluations) == (6, 3)  # 12 examples in steps of 4, twice
-    matrices = 4 * sum(p.numel() for n, p in plan.loaded.model.named_parameters() if "lora_" in n)
+    matrices = 4 * sum(p.numel() for n, p in plan.prepared.loaded.model.named_parameters() if "lora_" in n)
     assert found.trainable_bytes > matrices == 0, "the adapter is gone, and was counted"
 
 
@@ -36,22 +42,30 @@ def test_a_step_that_fails_leaves_the_model_without_an_adapter(plan: Plan, monke
         raise ModelError("no memory")
 
     monkeypatch.setattr(probe, "_take", fails)
-    [stage] = plan.recipe.stages
-    asked = {name: p.requires_grad for name, p in plan.loaded.model.named_parameters()}
+    [stage] = plan.prepared.recipe.stages
+    asked = {name: p.requires_grad for name, p in plan.prepared.loaded.model.named_parameters()}
     with pytest.raises(ForgettingError, match="no memory"):
-        probe_step(plan.loaded.model, stage, plan.encoded[stage.name], plan.recipe, plan.loaded.pad_id)
-    assert not active_adapters(plan.loaded.model)
-    assert {name: p.requires_grad for name, p in plan.loaded.model.named_parameters()} == asked
+        probe_step(
+            plan.prepared.loaded.model,
+            stage,
+            plan.prepared.encoded[stage.name],
+            plan.prepared.recipe,
+            plan.prepared.loaded.pad_id,
+        )
+    assert not active_adapters(plan.prepared.loaded.model)
+    assert {name: p.requires_grad for name, p in plan.prepared.loaded.model.named_parameters()} == asked
 
 
 def test_an_evaluation_takes_its_fixed_part_and_each_example(plan: Plan) -> None:
     found = AnswerProbe(fixed=2.0, per_example=0.5, transient_bytes=0, record_bytes=0.0, examples=1)
-    assert found.seconds(plan.suite) == 2.0 + 0.5 * sum(len(s.examples) for s in plan.suite.splits)
+    assert found.seconds(plan.prepared.suite) == 2.0 + 0.5 * sum(len(s.examples) for s in plan.prepared.suite.splits)
 
 
 def test_a_suite_without_examples_takes_nothing(plan: Plan) -> None:
-    empty = replace(plan.suite, splits=tuple(replace(s, examples=()) for s in plan.suite.splits))
-    assert probe_answers(plan.loaded.model, plan.loaded.tokenizer, empty, plan.recipe) is None
+    empty = replace(plan.prepared.suite, splits=tuple(replace(s, examples=()) for s in plan.prepared.suite.splits))
+    assert (
+        probe_answers(plan.prepared.loaded.model, plan.prepared.loaded.tokenizer, empty, plan.prepared.recipe) is None
+    )
 
 
 def test_the_number_of_threads_is_that_of_the_run_and_then_as_before() -> None:
