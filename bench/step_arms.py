@@ -164,7 +164,7 @@ def ours(model: PreTrainedModel, data: dict[str, list[Encoded]], method: str, sh
     trainer = Trainer(model, objective, data, settings, folder=folder, pad_id=0, seed=0, hooks=hooks)
 
     def reference() -> Reference:
-        return store_reference(model, objective, data, Cache(folder), pad_id=0, device=torch.device("cpu"))
+        return store_reference(model, objective, data, Cache(folder), pad_id=0)
 
     if objective.needs_reference:
         reference()  # computed and written here; `start` finds it on disk

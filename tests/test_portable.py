@@ -36,8 +36,6 @@ def imported() -> set[tuple[str, str]]:
     return {(name, by) for name, by in lines}
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=pytest.mark.xfail(n == "fcntl", reason="files are locked by it")) for n in LACKING]
-)
+@pytest.mark.parametrize("name", LACKING)
 def test_no_module_needs_what_only_unix_has(name: str) -> None:
     assert {by for found, by in imported() if found == name} == set()

@@ -9,7 +9,7 @@ from forgetting.benchmarks.lab.suite import BASE, lab_suite, oracle_folder
 from forgetting.core.errors import DataError, RecipeError
 from forgetting.core.example import Example
 from forgetting.data.encode import Formatting
-from forgetting.evaluation.sampling import sample_answers
+from forgetting.evaluation.sampling import Sampling, sample_answers
 from forgetting.models.loading import load_model
 from tests.golden import golden
 from tests.models.tiny import tiny_model, tiny_tokenizer
@@ -27,12 +27,9 @@ def test_each_question_is_answered_n_times_and_a_document_is_not_asked() -> None
         target.model,
         target.tokenizer,
         EXAMPLES[:1],
+        Sampling(4, temperature=0.8, top_p=0.9, seed=1),
         split="forget",
         formatting=Formatting(),
-        count=4,
-        temperature=0.8,
-        top_p=0.9,
-        seed=1,
     )
 
 

@@ -1,5 +1,7 @@
 """Sampled answers are draws from the model's own distribution, reproducible question by question."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -8,7 +10,7 @@ from forgetting.core.errors import DataError
 from forgetting.core.example import Example
 from forgetting.core.record import Record
 from forgetting.data.encode import Formatting, encode
-from forgetting.evaluation.sampling import sample_answers
+from forgetting.evaluation.sampling import Sampling, sample_answers
 from forgetting.metrics.statistics import seed_of
 from tests.models.tiny import tiny_model, tiny_tokenizer
 
@@ -21,8 +23,8 @@ EXAMPLES = [
 def drawn(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, examples: list[Example] = EXAMPLES, **changed: float
 ) -> list[Record]:
-    settings = {"count": 5, "temperature": 0.7, "seed": 3, "max_new_tokens": 6, **changed}
-    return sample_answers(model, tokenizer, examples, split="forget", formatting=Formatting(), **settings)  # type: ignore[arg-type]
+    sampling = replace(Sampling(5, temperature=0.7, seed=3, max_new_tokens=6), **changed)  # type: ignore[arg-type]
+    return sample_answers(model, tokenizer, examples, sampling, split="forget", formatting=Formatting())
 
 
 @torch.no_grad()

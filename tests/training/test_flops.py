@@ -48,7 +48,7 @@ def test_a_stage_has_the_flops_of_everything_it_really_computed(tmp_path: Path, 
 
     def prepare() -> None:
         found.append(
-            store_reference(model, objective, data, Cache(tmp_path), pad_id=0, device=CPU)
+            store_reference(model, objective, data, Cache(tmp_path), pad_id=0)
             if stored
             else LiveReference(model, objective)
         )

@@ -259,7 +259,7 @@ def preferring(folder: Path, progress: Callable = lambda *a: None) -> Trainer:
     """A stage of pairs under full tuning, against its stored reference."""
     model, objective = tiny_model("gpt2", head_scale=0.3, resid_pdrop=0.1), OBJECTIVES["dpo"]
     data = data_of(*objective.roles, count=7)
-    kept = store_reference(model, objective, data, Cache(folder.parent / "cache"), pad_id=0, device=torch.device("cpu"))
+    kept = store_reference(model, objective, data, Cache(folder.parent / "cache"), pad_id=0)
     of_steps = settings(duration="5 steps", micro_batch_size=3, checkpoint_every="2 steps")
     hooks = Hooks(progress=progress)
     return Trainer(model, objective, data, of_steps, folder=folder, pad_id=0, seed=4, reference=kept, hooks=hooks)

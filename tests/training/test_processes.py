@@ -76,9 +76,7 @@ def train(folder: Path, name: str, how: dict[str, Any]) -> Ended:
     before = active_adapters(model)
     if adapter is None and objective.needs_reference:
         reference = first_then_others(
-            lambda: store_reference(
-                model, objective, data, Cache(folder / "references"), pad_id=0, device=torch.device("cpu")
-            )
+            lambda: store_reference(model, objective, data, Cache(folder / "references"), pad_id=0)
         )
     if adapter is not None:
         model = attach(model, AdapterSpec(**adapter), name="unlearn", seed=1).to(dtype)

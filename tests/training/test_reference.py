@@ -45,7 +45,7 @@ def test_hidden_states_are_the_same_from_each(name: str, tmp_path: Path) -> None
     objective = not_a_sum(name)
     data = data_of(*objective.roles, count=7)
     picks = [{role: [5, 0, 3] for role in objective.roles}, {role: [6, 1, 2, 4] for role in objective.roles}]
-    stored = store_reference(before, objective, data, tmp_path, pad_id=0, device=torch.device("cpu"))
+    stored = store_reference(before, objective, data, Cache(tmp_path), pad_id=0)
     for packed in (False, True):
         for batch in batches_of(data, picks, packed=packed):
             copied = CopyReference(before, objective)(batch)["retain"]
@@ -59,8 +59,8 @@ def test_hidden_states_are_the_same_from_each(name: str, tmp_path: Path) -> None
 def test_the_stored_states_are_d_numbers_per_token_and_layer_as_announced(tmp_path: Path) -> None:
     objective, model, said = not_a_sum("rmu all"), tiny_model("llama"), []
     data = {role: 50 * members for role, members in data_of(*objective.roles, count=7).items()}
-    store_reference(model, objective, data, tmp_path, pad_id=0, device=torch.device("cpu"), say=said.append)
-    (file,) = tmp_path.iterdir()
+    store_reference(model, objective, data, Cache(tmp_path), pad_id=0, say=said.append)
+    (file,) = tmp_path.glob("*/*.safetensors")
     tokens = sum(len(e.ids) for e in data["retain"])
     assert file.stat().st_size / (4 * 32 * tokens) == pytest.approx(1, abs=0.08)
     assert float(said[0].split(", ")[1].split(" MiB")[0]) == pytest.approx(4 * 32 * tokens / 2**20, abs=0.06)
@@ -85,7 +85,7 @@ def test_live_stored_and_copied_references_are_one(name: str, tmp_path: Path) ->
     batches = batches_of(data, picks)
     references = {
         "live": LiveReference(model, objective, ("first",)),
-        "stored": store_reference(before, objective, data, Cache(tmp_path), pad_id=0, device=torch.device("cpu")),
+        "stored": store_reference(before, objective, data, Cache(tmp_path), pad_id=0),
         "copied": CopyReference(before, objective),
     }
     given = {how: [everything(reference(batch)) for batch in batches] for how, reference in references.items()}
@@ -140,7 +140,7 @@ def test_packed_rows_have_the_same_reference(name: str, tmp_path: Path) -> None:
     (padded,), (packed,) = batches_of(data, picks), batches_of(data, picks, packed=True)
     assert len(packed.input_ids_BT) < len(padded.input_ids_BT)
     expected = everything(CopyReference(before, objective)(padded))
-    stored = store_reference(before, objective, data, Cache(tmp_path), pad_id=0, device=torch.device("cpu"))
+    stored = store_reference(before, objective, data, Cache(tmp_path), pad_id=0)
     for reference in (LiveReference(model, objective, ("first",)), stored):
         found = everything(reference(packed))
         assert found and found.keys() <= expected.keys()

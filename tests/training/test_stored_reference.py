@@ -32,7 +32,7 @@ CPU = torch.device("cpu")
 def stored(folder: Path, name: str = "npo", model: nn.Module | None = None, **more: Any) -> StoredReference:
     objective = OBJECTIVES[name]
     return store_reference(
-        model or tiny_model("llama"), objective, data_of(*objective.roles), Cache(folder), pad_id=0, device=CPU, **more
+        model or tiny_model("llama"), objective, data_of(*objective.roles), Cache(folder), pad_id=0, **more
     )
 
 
@@ -71,7 +71,7 @@ def test_ratios_cost_one_number_a_token(tmp_path: Path) -> None:
 @pytest.mark.parametrize("change", ["a weight", "a token", "a weight of a token", "what is asked", "the order"])
 def test_another_model_another_text_or_another_question_is_another_file(tmp_path: Path, change: str) -> None:
     objective, data, model = OBJECTIVES["npo"], data_of("forget", "retain"), tiny_model("llama")
-    store_reference(model, objective, data, Cache(tmp_path), pad_id=0, device=CPU)
+    store_reference(model, objective, data, Cache(tmp_path), pad_id=0)
     first = data["forget"][0]
     if change == "a weight":
         with torch.no_grad():
@@ -84,14 +84,14 @@ def test_another_model_another_text_or_another_question_is_another_file(tmp_path
         objective = OBJECTIVES["kl_to"]
     else:
         data["forget"].reverse()
-    store_reference(model, objective, data, Cache(tmp_path), pad_id=0, device=CPU)
+    store_reference(model, objective, data, Cache(tmp_path), pad_id=0)
     assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_what_is_not_asked_for_does_not_matter(tmp_path: Path) -> None:
     objective, data = OBJECTIVES["npo"], data_of("forget", "retain")
     for _ in range(2):
-        store_reference(tiny_model("llama"), objective, data, Cache(tmp_path), pad_id=0, device=CPU)
+        store_reference(tiny_model("llama"), objective, data, Cache(tmp_path), pad_id=0)
         data["retain"].pop()  # no term on it consults the reference
     assert len(list(tmp_path.iterdir())) == 1
 
@@ -112,7 +112,7 @@ def test_fingerprints() -> None:
 def test_examples_are_looked_up_by_their_index(name: str, batch_size: int, tmp_path: Path) -> None:
     objective, model = OBJECTIVES[name], tiny_model("gpt2", resid_pdrop=0.3).train()
     data = data_of(*objective.roles, count=7)
-    reference = store_reference(model, objective, data, Cache(tmp_path), pad_id=0, device=CPU, batch_size=batch_size)
+    reference = store_reference(model, objective, data, Cache(tmp_path), pad_id=0, batch_size=batch_size)
     assert model.training
     role = {"npo": "forget", "dpo": "alternate", "kl_to": "retain"}[name]
     batch = batches_of(data, [{r: [6, 2, 2, 0] for r in objective.roles}])[0]
@@ -128,7 +128,7 @@ def test_examples_are_looked_up_by_their_index(name: str, batch_size: int, tmp_p
 def test_the_head_s_cap_bias_and_scale_are_stored_with_it(family: str, name: str, tmp_path: Path) -> None:
     objective, model = OBJECTIVES[name], tiny_model(family)
     data = data_of(*objective.roles)
-    reference = store_reference(model, objective, data, Cache(tmp_path), pad_id=0, device=CPU)
+    reference = store_reference(model, objective, data, Cache(tmp_path), pad_id=0)
     batch = batches_of(data, [{r: [0, 1] for r in objective.roles}])[0]
     expected = CopyReference(model, objective)(batch)["retain"].logits
     with torch.no_grad():
@@ -142,7 +142,7 @@ def test_the_head_s_cap_bias_and_scale_are_stored_with_it(family: str, name: str
 def test_an_unknown_family_stores_its_logits(tmp_path: Path) -> None:
     objective, model = OBJECTIVES["kl_from"], more_families("OPT")
     data, said = data_of(*objective.roles), []
-    reference = store_reference(model, objective, data, Cache(tmp_path), pad_id=0, device=CPU, say=said.append)
+    reference = store_reference(model, objective, data, Cache(tmp_path), pad_id=0, say=said.append)
     batch = batches_of(data, [{r: [0, 1] for r in objective.roles}])[0]
     found, expected = (r(batch)["retain"].logits for r in (reference, CopyReference(model, objective)))
     assert found is not None and expected is not None
@@ -221,7 +221,7 @@ def test_no_second_model_is_alive_during_a_step(
     data = {role: examples(2, seed=n, longest=4) for n, role in enumerate(objective.roles)}
     reference: Reference
     if kind == "full":
-        reference = store_reference(model, objective, data, Cache(tmp_path), pad_id=0, device=CPU)
+        reference = store_reference(model, objective, data, Cache(tmp_path), pad_id=0)
     else:
         model = attach(model, AdapterSpec(rank=2, targets="qv"), name="a", seed=0)
         reference = LiveReference(model, objective)

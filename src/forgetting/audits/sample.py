@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from forgetting.audits.attack import Attack, Target
 from forgetting.audits.registry import register_attack
 from forgetting.core.record import Record
-from forgetting.evaluation.sampling import sample_answers
+from forgetting.evaluation.sampling import Sampling, sample_answers
 
 
 @register_attack("sample")
@@ -38,13 +38,9 @@ def sample(n: int = 32, temperature: float = 1.0, top_p: float = 1.0) -> Attack:
             target.model,
             target.tokenizer,
             target.questions(),
+            Sampling(n, temperature, top_p, target.seed, target.max_new_tokens),
             split=target.split,
             formatting=target.formatting,
-            count=n,
-            temperature=temperature,
-            top_p=top_p,
-            seed=target.seed,
-            max_new_tokens=target.max_new_tokens,
             progress=target.voice.progress,
         )
 

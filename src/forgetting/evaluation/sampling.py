@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -21,46 +22,52 @@ from forgetting.models.modes import in_evaluation_mode
 from forgetting.models.randomness import seeded
 
 
+@dataclass(frozen=True)
+class Sampling:
+    """How answers are drawn: from softmax(logits / temperature)."""
+
+    count: int
+    """Answers to each question."""
+    temperature: float = 1.0
+    top_p: float = 1.0
+    """Only the likeliest tokens whose probabilities sum up to it are drawn; 1: all."""
+    seed: int = 0
+    max_new_tokens: int | None = None
+    """Of an answer; None: as long as the longest answer. Fewer where positions run out."""
+
+
 @torch.no_grad()
 def sample_answers(
     model: nn.Module,
     tokenizer: PreTrainedTokenizerBase,
     examples: Sequence[Example],
+    sampling: Sampling,
     *,
     split: str,
     formatting: Formatting,
-    count: int,
-    temperature: float,
-    top_p: float = 1.0,
-    seed: int = 0,
-    max_new_tokens: int | None = None,
     progress: Progress = lambda done, total, note: None,
 ) -> list[Record]:
-    """`count` answers to each example, drawn from softmax(logits / temperature): as many records of the same id.
+    """Several answers to each example, drawn at random: as many records of the same id.
 
-    The answers of one question are drawn together, from a seed of its own (`seed`, split and id), so they do not
+    The answers of one question are drawn together, from a seed of its own (sampling, split and id), so they do not
     depend on what else is asked. Penalties of the model's own generation settings count; its other ways of cutting the
     distribution do not. Records have no score. Mode and random state are left as they were.
-
-    Args:
-        top_p: only the likeliest tokens whose probabilities sum up to it are drawn; 1: all.
-        max_new_tokens: of an answer; None: as long as the longest answer here. Less where positions run out.
 
     Raises:
         DataError: a question that leaves no room for an answer.
     """
     rows = [encode(example, tokenizer, formatting) for example in examples]
-    limit = max_new_tokens or max((row.supervised for row in rows), default=1)
+    limit = sampling.max_new_tokens or max((row.supervised for row in rows), default=1)
     device = next(model.parameters()).device
     found: list[Record] = []
     with in_evaluation_mode(model):
         for number, (example, row) in enumerate(zip(examples, rows, strict=True), 1):
-            config = _drawn(model, tokenizer, temperature, top_p, _room(model, example, row, limit))
+            config = _drawn(model, tokenizer, sampling, _room(model, example, row, limit))
             ids_1T = torch.tensor([row.prompt_ids], device=device)
-            with seeded(seed_of(f"{seed}/{split}/{example.id}"), device):
+            with seeded(seed_of(f"{sampling.seed}/{split}/{example.id}"), device):
                 out_KT = model.generate(  # type: ignore[operator]
-                    input_ids=ids_1T.repeat(count, 1),
-                    attention_mask=torch.ones_like(ids_1T).repeat(count, 1),
+                    input_ids=ids_1T.repeat(sampling.count, 1),
+                    attention_mask=torch.ones_like(ids_1T).repeat(sampling.count, 1),
                     generation_config=config,
                 )
             answers = tokenizer.batch_decode(out_KT[:, ids_1T.shape[1] :], skip_special_tokens=True)
@@ -78,14 +85,12 @@ def _room(model: nn.Module, example: Example, row: Encoded, limit: int) -> int:
     return room
 
 
-def _drawn(
-    model: nn.Module, tokenizer: PreTrainedTokenizerBase, temperature: float, top_p: float, room: int
-) -> GenerationConfig:
+def _drawn(model: nn.Module, tokenizer: PreTrainedTokenizerBase, sampling: Sampling, room: int) -> GenerationConfig:
     """What is not written here, transformers takes from the model's own settings."""
     return GenerationConfig(
         do_sample=True,
-        temperature=temperature,
-        top_p=top_p,
+        temperature=sampling.temperature,
+        top_p=sampling.top_p,
         top_k=0,
         min_p=0.0,
         typical_p=1.0,

@@ -16,7 +16,7 @@ and a backward down to the group's lowest layer.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -28,7 +28,6 @@ from transformers import PreTrainedModel
 
 from forgetting.core.batch import Batch
 from forgetting.core.errors import DataError, ModelError
-from forgetting.core.evaluator import Progress
 from forgetting.core.example import Role
 from forgetting.data.batches import batches_by_length
 from forgetting.data.encode import Encoded
@@ -62,28 +61,16 @@ class MeasuredFila(Fila):
         self, model: PreTrainedModel, modules: Sequence[str], data: InitialisationData
     ) -> Iterator[Mapping[str, Tensor]]:
         """The importance of every matrix, group by group."""
-        return importance_by_group(
-            model,
-            modules,
-            data.examples,
-            pad_id=data.pad_id,
-            epsilon=self.epsilon,
-            budget=self.budget,
-            say=data.say,
-            progress=data.progress,
-        )
+        return importance_by_group(model, modules, data, epsilon=self.epsilon, budget=self.budget)
 
 
 def importance_by_group(
     model: PreTrainedModel | PeftModel,
     modules: Sequence[str],
-    examples: Mapping[str, Sequence[Encoded]],
+    data: InitialisationData,
     *,
-    pad_id: int,
     epsilon: Epsilon = "relative",
     budget: int | None = None,
-    say: Callable[[str], None] = lambda line: None,
-    progress: Progress = lambda done, total, note: None,
 ) -> Iterator[dict[str, Tensor]]:
     """FILA's w of each of `modules`, `[out]` float64 on the CPU: `row_weights` of their Fisher information.
 
@@ -92,7 +79,7 @@ def importance_by_group(
 
     Args:
         modules: names in the plain model, as `resolve_targets` gives them.
-        examples: of the forget and the retain data.
+        data: forget and retain examples.
         budget: bytes that a group of matrices may take (the module's docstring); None: `default_budget`. It decides how
             often the data are gone through.
 
@@ -100,7 +87,7 @@ def importance_by_group(
         DataError: a role has no examples.
         ModelError: a matrix does not fit the budget alone, or a layer mixes examples.
     """
-    forget, retain = examples.get(Role.FORGET, ()), examples.get(Role.RETAIN, ())
+    forget, retain = data.examples.get(Role.FORGET, ()), data.examples.get(Role.RETAIN, ())
     for role, members in ((Role.FORGET, forget), (Role.RETAIN, retain)):
         if not members:
             raise DataError(f"FILA's importance needs {role} examples, and there are none; write data.{role}=…")
@@ -109,7 +96,7 @@ def importance_by_group(
     groups = groups_of(shapes, default_budget(device_of(model)) if budget is None else budget)
     if groups:
         largest = max(bytes_for([shapes[name] for name in group]) for group in groups)
-        say(
+        data.say(
             f"importance: {len(shapes)} matrices, {len(groups)} {'pass' if len(groups) == 1 else 'passes'} × "
             f"{len(forget)} forget + {len(retain)} retain examples, {largest / 2**30:,.2f} GiB at a time"
         )
@@ -118,10 +105,10 @@ def importance_by_group(
 
     def told(members: Sequence[Encoded], role: str, note: str) -> Iterator[Batch]:
         nonlocal done
-        for batch in batches_by_length(members, role, pad_id):
+        for batch in batches_by_length(members, role, data.pad_id):
             yield batch
             done += len(batch.keys_S)
-            progress(done, total, note)
+            data.progress(done, total, note)
 
     for number, group in enumerate(groups, 1):
         note = f"importance, pass {number} of {len(groups)}"

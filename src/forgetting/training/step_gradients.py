@@ -6,16 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
+from torch.distributed.tensor import DTensor
 
-from forgetting.core.processes import count
+from forgetting.core.batch import Batch
+from forgetting.core.processes import count, rank
 from forgetting.data.encode import Encoded
 from forgetting.data.plan import StepPlan
 from forgetting.objectives.objective import Objective
 from forgetting.training.gradients import put, take
 from forgetting.training.micro_batches import micro_batches
 from forgetting.training.prepared_model import Trained
+from forgetting.training.processes import sum_gradients, sums
 from forgetting.training.settings import Optimisation
-from forgetting.training.step import differentiate
 
 
 @dataclass(frozen=True)
@@ -74,15 +76,51 @@ class StepGradients:
             processes=count(),
         )
         loss, values = differentiate(
-            self.trained.step,
+            self.trained,
             batches,
-            self.trained.parameters,
             weights=weights,
             denominators=self.objective.denominators(batches),
             # Dropout is a function of the step and the part: a resume repeats it.
             seed=self.seed * 1_000_003 + step + number * 1_000_000_007,
-            device=self.trained.device,
             dtype=torch.bfloat16 if self.settings.mixed_precision == "bf16" else None,
-            in_lockstep=self.trained.sharded,
         )
         return loss, values, sum(len(b.targets_N) for b in batches)
+
+
+def differentiate(
+    trained: Trained,
+    batches: Sequence[Batch],
+    *,
+    weights: Sequence[float],
+    denominators: Sequence[float],
+    seed: int,
+    dtype: torch.dtype | None,
+) -> tuple[float, list[float]]:
+    """Leaves the step's gradients in the parameters; returns its loss and each term's unweighted value.
+
+    Sharded, every process runs equally many passes, because each gathers weights from all. One that has no micro-batch
+    left runs another's with all weights 0, which adds exact zeros.
+
+    Args:
+        trained: the model made ready for its steps.
+        batches: all of the step, in every process.
+        seed: of the dropout, which is drawn again for each micro-batch, whichever process has it.
+        dtype: of autocast; None: without.
+    """
+    total, values = 0.0, [0.0] * len(weights)
+    ahead = len(batches) % count()
+    rounds = len(batches) + (count() - ahead if trained.sharded and ahead else 0)
+    for number in range(rank(), rounds, count()):
+        counts = number < len(batches)
+        torch.manual_seed(seed + number * 998_244_353)
+        batch = batches[number if counts else 0].to(trained.device)
+        with torch.autocast(trained.device.type, dtype, enabled=dtype is not None):
+            own = weights if counts else [0.0] * len(weights)
+            share, shares = trained.step(batch, weights=own, denominators=denominators)
+        share.backward()
+        if counts:
+            total += share.item()
+            values = [a + b for a, b in zip(values, shares, strict=True)]
+    sum_gradients([p for p in trained.parameters if not isinstance(p, DTensor)])  # a sharded one's are summed already
+    total, *values = sums([total, *values])
+    return total, values

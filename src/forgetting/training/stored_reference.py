@@ -129,7 +129,6 @@ def store_reference(
     cache: Cache,
     *,
     pad_id: int,
-    device: torch.device,
     batch_size: int = 16,
     say: Callable[[str], None] = lambda _: None,
 ) -> StoredReference:
@@ -138,7 +137,7 @@ def store_reference(
     The entry of the cache is keyed by the model's weights, the encoded data and what the objective asks; its size is
     reported before it is written.
     """
-    roles = asking_roles(objective)
+    roles, device = asking_roles(objective), next(model.parameters()).device
     asked: dict[str, Any] = {r: ([s.name for s in objective.of_reference(r)], objective.compares(r)) for r in roles}
     asked |= {f"{r}.states": states for r in roles if (states := objective.states(r, of_reference=True))}
     data = {role: data[role] for role in roles}

@@ -18,7 +18,7 @@ from forgetting.models.unchanged import Snapshot
 from forgetting.models.view import View
 from forgetting.pipeline.finished_run.examples import FACTS, data_of, examples_of
 from forgetting.pipeline.finished_run.models import models_of, oracle_of, recipe_of
-from forgetting.pipeline.finished_run.plugged import chosen, watched
+from forgetting.pipeline.finished_run.plugged import Chosen, chosen, watched
 from forgetting.runs.audits import Analysed
 from forgetting.runs.folder import RunFolder
 from forgetting.token_selection.model_view import ModelView
@@ -62,53 +62,61 @@ def analyse(
     name = (oracle or oracle_of(recipe, data, voice)) if against == "oracle" else None
     if against == "oracle" and name is None:
         raise RunError(f"{folder}: the run has no oracle; name a model with --oracle, or compare with the one before")
-    run = RunFolder(folder).hiding()
     with locked(folder):
         models = {model.point: model for model in models_of(folder, recipe, oracle=name, voice=voice)}
-        views = {point: model.view for point, model in models.items()}
         compared = Compared(
-            before=views["before"],
-            after=views["after"],
-            oracle=views.get("oracle"),
+            before=models["before"].view,
+            after=models["after"].view,
+            oracle=models["oracle"].view if "oracle" in models else None,
             tokenizer=models["after"].tokenizer,
             examples=examples,
             against=against,
             formatting=recipe.format,
             voice=voice,
         )
+        views = {point: model.view for point, model in models.items()}
         whom = [(point, _fingerprint(view)) for point, view in views.items()]
         shown = [(role, examples_digest(members)) for role, members in examples.items()]
         snapshots: list[Snapshot] = []
-        found = []
-        for one in asked:
-            key = digest(whom, shown, against, one.name, one.source, sorted(one.parameters.items()), recipe.format)
-            key = run.keyed("analysis", key)
-            file = run.analysis_file(one.name, against)
-            there = Analysed.load(file)
-            if there is not None and there.key == key:
-                voice.say(f"{one.name}: finished already")
-                found.append(there)
-                continue
-            voice.say(f"{one.name}: comparing the model after with the one {against}")
-            began = time.perf_counter()
-            named = {point: view.model for point, view in views.items()}
-            findings = watched(one, named, partial(one.call, compared), snapshots)
-            if not isinstance(findings, Findings):
-                raise RunError(f"the {one} gave a {type(findings).__name__}, not findings; mend it, or leave it out")
-            found.append(
-                Analysed(
-                    analysis=one.name,
-                    key=key,
-                    source=one.source,
-                    parameters=one.parameters,
-                    against=against,
-                    measures=findings.measures,
-                    series=findings.series,
-                    seconds=time.perf_counter() - began,
-                )
-            )
-            found[-1].save(file)
+        found = [_analysed(one, compared, views, (whom, shown), RunFolder(folder), snapshots) for one in asked]
     (folder / LOCK).unlink(missing_ok=True)
+    return found
+
+
+def _analysed(
+    one: Chosen[Any],
+    compared: Compared,
+    views: Mapping[str, View],
+    what: object,
+    folder: RunFolder,
+    snapshots: list[Snapshot],
+) -> Analysed:
+    """One analysis, as it is written or newly computed; `what` identifies models and examples."""
+    against, run = compared.against, folder.hiding()
+    parameters = sorted(one.parameters.items())
+    key = run.keyed("analysis", digest(what, against, one.name, one.source, parameters, compared.formatting))
+    file = run.analysis_file(one.name, against)
+    there = Analysed.load(file)
+    if there is not None and there.key == key:
+        compared.voice.say(f"{one.name}: finished already")
+        return there
+    compared.voice.say(f"{one.name}: comparing the model after with the one {against}")
+    began = time.perf_counter()
+    models = {point: view.model for point, view in views.items()}
+    findings = watched(one, models, partial(one.call, compared), snapshots)
+    if not isinstance(findings, Findings):
+        raise RunError(f"the {one} gave a {type(findings).__name__}, not findings; fix it, or leave it out")
+    found = Analysed(
+        analysis=one.name,
+        key=key,
+        source=one.source,
+        parameters=one.parameters,
+        against=against,
+        measures=findings.measures,
+        series=findings.series,
+        seconds=time.perf_counter() - began,
+    )
+    found.save(file)
     return found
 
 

@@ -124,14 +124,12 @@ def _stored_reference(context: StageContext, model: PreTrainedModel, objective: 
     """For weights that are the reference and are overwritten: what is asked of them, computed beforehand."""
     if not objective.needs_reference:
         return None
-    device = next(model.parameters()).device
     return store_reference(
         model,
         objective,
         context.data,
         context.output.references,
         pad_id=context.pad_id,
-        device=device,
         say=context.voice.say,
     )
 
