@@ -159,7 +159,7 @@ def test_the_plan_names_what_goes_with_its_size_and_changes_nothing(finished: Fi
     assert files_of(folder.parent) == before
     named = {str(item.path.relative_to(folder.parent)): item for item in plan.items}
     stage = "run/stages/unlearn"
-    assert {f"{stage}/last", "run/records/before.jsonl", ".cache/records", ".cache/importance"} < set(named)
+    assert {f"{stage}/last", "run/records/before.jsonl", ".cache/records", ".cache/initialisations"} < set(named)
     assert named["run/records/before.jsonl"].rewritten
     last = sum(f.stat().st_size for f in (folder / "stages" / "unlearn" / "last").iterdir())
     assert named[f"{stage}/last"].bytes == last
