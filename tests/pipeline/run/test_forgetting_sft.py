@@ -297,7 +297,7 @@ def test_ids_that_look_like_windows_are_rows_of_their_own(make: Callable[..., Re
         ("stages.train.select.positives=1.5", "write a share between 0 and 1"),
         ("stages.train.between=aside", "last stage cannot be set aside"),
         ("stages.reference.adapter={kind: full}", "give a LoRA"),
-        ("corpus=null", "no part is set off"),
+        ("corpus=null", "no part is reserved"),
         ("stages.train.method=npo", "'npo' reads none"),
     ],
 )
