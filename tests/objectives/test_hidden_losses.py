@@ -162,7 +162,7 @@ def test_what_makes_no_sense_is_refused() -> None:
 
 def test_a_layer_below_which_nothing_trains_is_refused() -> None:
     objective = build_method("rmu", {"layer": 0, "retain": "none"})
-    with pytest.raises(RecipeError, match="layer 0: no weight that is trained comes before its output"):
+    with pytest.raises(RecipeError, match="layer 0: no trained weight comes before its output"):
         states_loss(batch(), objective, {0: torch.ones(36, 4)}, {}, weights=(1.0,), denominators=(1.0,))
 
 

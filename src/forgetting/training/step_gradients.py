@@ -1,4 +1,4 @@
-"""The gradient of one optimiser step, part by part where a gradient rule asks for it."""
+"""The gradient of one optimiser step, part by part if a gradient rule needs it."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class StepGradients:
     """Differentiates the steps of one stage.
 
     Attributes:
-        trained: the model made ready, its parameters.
-        objective: what is minimised, and the rule by which gradients are combined.
+        trained: the prepared model with its parameters.
+        objective: what is minimised, and the rule that combines gradients.
         plan: which examples a step sees.
         data: encoded examples by role.
         settings: micro-batches and precision.
-        pad_id: the id rows are filled up with.
+        pad_id: the id that pads rows.
         packed: examples of a role share rows.
         seed: of the dropout.
     """
@@ -45,9 +45,9 @@ class StepGradients:
     seed: int
 
     def __call__(self, step: int, weights: Sequence[float]) -> tuple[float, list[float], int]:
-        """Leaves the gradient of a 0-based step in the parameters.
+        """Computes the gradient of a 0-based step into the parameters.
 
-        Each part of the roles that the gradient rule names is differentiated on its own rows alone.
+        Each part of the roles that the gradient rule names is differentiated on its own rows only.
 
         Returns:
             The step's loss, each term's unweighted value, and how many supervised tokens were seen.
