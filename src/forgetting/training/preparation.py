@@ -123,6 +123,5 @@ def _store(folder: Path, tensors: Mapping[str, Tensor]) -> None:
             save_file(kept, str(partial / _TENSORS))
     except SafetensorError as error:  # raised on a full disk
         raise RunError(
-            f"{folder}: the initialisation's results cannot be written ({error}); free space or choose another "
-            "output"
+            f"{folder}: the initialisation's results cannot be written ({error}); free space or choose another output"
         ) from error

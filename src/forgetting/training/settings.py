@@ -37,7 +37,7 @@ class Optimisation(BaseModel):
     optimizer: Literal["adamw", "sgd"] = "adamw"
     betas: tuple[Beta, Beta] = (0.9, 0.999)
     weight_decay: float = Field(0.0, ge=0)
-    warmup: float = Field(0.0, ge=0, lt=1, description="Share of the steps during which the learning rate rises from 0.")
+    warmup: float = Field(0.0, ge=0, lt=1, description="Share of the steps with a learning rate rising from 0.")
     schedule: Literal["constant", "linear", "cosine"] = "constant"
     max_grad_norm: float | None = Field(1.0, gt=0)
     evaluate_every: DurationField | None = Field(Duration(1, "epochs"), description="null: only at the end.")
