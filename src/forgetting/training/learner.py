@@ -21,7 +21,7 @@ from forgetting.training.states_loss import states_loss
 class ReferenceSignals:
     """The reference's outputs for one role's tokens in a batch: statistics `[N]`, and its logits by slice.
 
-    `hidden` holds the outputs of decoder blocks by layer and positions, `[N, D]` (for "all", of all tokens of the role).
+    `hidden` holds the outputs of decoder blocks by layer and positions, `[N, D]` (for "all": all the role's tokens).
     """
 
     statistics: dict[str, Tensor] = field(default_factory=dict)
