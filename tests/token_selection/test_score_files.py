@@ -73,7 +73,7 @@ def test_both_fingerprints_are_named_where_they_differ(tmp_path: Path) -> None:
 
 
 def test_unfinished_missing_and_damaged_scores_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="the scores are not there; score first"):
+    with pytest.raises(RunError, match="the scores do not exist; score first"):
         Scores(tmp_path / "nowhere")
     file = tmp_path / "scores.json"
     written(tmp_path, [[1.0], [2.0], [3.0], [4.0]])

@@ -243,7 +243,7 @@ def test_the_plan_says_what_is_set_aside_and_scored(make: Callable[..., Recipe])
     ("overrides", "message"),
     [
         (["select.reference=./nowhere"], "there is no such folder; give an adapter, a model, or stage:NAME"),
-        (["select.scores=nowhere"], "nowhere: the scores are not there; score first"),
+        (["select.scores=nowhere"], "nowhere: the scores do not exist; score first"),
         (["select.reference=null"], "select names no reference"),
     ],
 )
