@@ -98,7 +98,7 @@ def test_a_part_that_is_missing_or_damaged_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"part-000000.parquet: cannot be read \(.*\); remove it and score again"):
         Scores(tmp_path)
     part_file(tmp_path, 0).unlink()
-    with pytest.raises(RunError, match=r"its parts hold 1 rows where scores.json says 4"):
+    with pytest.raises(RunError, match=r"its parts hold 1 rows, but scores.json says 4"):
         Scores(tmp_path)
 
 

@@ -85,8 +85,8 @@ def histogram(scores: Scores, level: Level, count: int, bins: int = 60) -> dict[
     """Counts of the `count` units' Q between their 0.5% and 99.5% quantiles, and of those below and above.
 
     The quantiles are exact: the ⌈0.005·count⌉-th and the ⌈0.995·count⌉-th smallest Q, the first and the last of
-    `bins` + 1 evenly spaced `edges`. Each bin includes its left edge, the last one both. If both quantiles are equal, the
-    edges extend half a nat to either side.
+    `bins` + 1 evenly spaced `edges`. Each bin includes its left edge, the last one both. If both quantiles are equal,
+    the edges extend half a nat to either side.
     """
     ranks = [math.ceil(Fraction(q, 1000) * count) - 1 for q in (5, 995)]
     found = order_statistics(lambda: map(keys_of, qualities(scores, level)), ranks)

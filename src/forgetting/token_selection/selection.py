@@ -281,7 +281,7 @@ def _notes(selected: Selected, *, asked: int, negatives: int, forgotten: int | N
         )
     if n - negatives - asked > 0.01 * n:  # more than a percentage point
         notes.append(
-            f"{selected.ties:,} {units} tie at the threshold and are positive: {1 - negatives / n:.1%} are positive, "
+            f"{selected.ties:,} {units} tie at the threshold and are positive: {1 - negatives / n:.1%} are, "
             f"but {asked / n:.1%} were requested"
         )
     if forgotten is not None and forgotten > negatives:
