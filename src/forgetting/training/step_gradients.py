@@ -96,15 +96,15 @@ def differentiate(
     seed: int,
     dtype: torch.dtype | None,
 ) -> tuple[float, list[float]]:
-    """Leaves the step's gradients in the parameters; returns its loss and each term's unweighted value.
+    """Computes the step's gradients into the parameters; returns its loss and each term's unweighted value.
 
-    Sharded, every process runs equally many passes, because each gathers weights from all. One that has no micro-batch
-    left runs another's with all weights 0, which adds exact zeros.
+    If sharded, all processes run the same number of passes, because each gathers weights from all. A process without a
+    micro-batch runs another's with all weights 0, which adds exact zeros.
 
     Args:
-        trained: the model made ready for its steps.
+        trained: the prepared model.
         batches: all of the step, in every process.
-        seed: of the dropout, which is drawn again for each micro-batch, whichever process has it.
+        seed: of the dropout, which is drawn for each micro-batch independently of its process.
         dtype: of autocast; None: without.
     """
     total, values = 0.0, [0.0] * len(weights)

@@ -98,14 +98,14 @@ def _analysed(
     file = run.analysis_file(one.name, against)
     there = Analysed.load(file)
     if there is not None and there.key == key:
-        compared.voice.say(f"{one.name}: finished already")
+        compared.voice.say(f"{one.name}: already finished")
         return there
     compared.voice.say(f"{one.name}: comparing the model after with the one {against}")
     began = time.perf_counter()
     models = {point: view.model for point, view in views.items()}
     findings = watched(one, models, partial(one.call, compared), snapshots)
     if not isinstance(findings, Findings):
-        raise RunError(f"the {one} gave a {type(findings).__name__}, not findings; fix it, or leave it out")
+        raise RunError(f"the {one} returned a {type(findings).__name__}, not findings; fix it, or leave it out")
     found = Analysed(
         analysis=one.name,
         key=key,
