@@ -104,5 +104,5 @@ def test_a_change_of_rank_one_has_stable_rank_one_and_kinds_are_summed_over_laye
 
 
 def test_models_of_other_shapes_are_refused() -> None:
-    with pytest.raises(ModelError, match="have other matrices"):
+    with pytest.raises(ModelError, match="have different matrices"):
         list(movements(compared(View(tiny_model("llama")), View(tiny_model("gpt2")))))

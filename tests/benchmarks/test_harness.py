@@ -160,7 +160,7 @@ def test_there_is_no_interval_without_a_standard_error_or_with_one_of_zero() -> 
 
 def test_what_is_no_number_is_missing_with_a_reason() -> None:
     strange = {m.key: m for m in measures_of(RESULTS)}["quiz/strange"]
-    assert (strange.value, strange.count, strange.reason) == (None, 0, "the harness gives nan, which is no number")
+    assert (strange.value, strange.count, strange.reason) == (None, 0, "the harness gives nan, which is not a number")
 
 
 def accuracy(task: str, value: float | None, half: float | None = 0.02, name: str = "acc") -> Measure:

@@ -9,7 +9,7 @@ def test_a_near_name_is_suggested() -> None:
 
 def test_without_a_near_name_all_are_listed_in_order() -> None:
     assert errors.nearest("zzz", ["npo", "ihl"]) == "known: ihl, npo"
-    assert errors.nearest("zzz", []) == "nothing is known here"
+    assert errors.nearest("zzz", []) == "there are no known names here"
 
 
 def test_every_error_for_users_has_one_base() -> None:

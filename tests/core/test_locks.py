@@ -35,7 +35,7 @@ def test_another_process_is_reported_or_waited_for(tmp_path: Path) -> None:
     assert holder.stdout is not None
     assert holder.stdout.readline() == "held\n"
     assert is_held(tmp_path)
-    with pytest.raises(RunError, match="another process is at work"), locked(tmp_path):
+    with pytest.raises(RunError, match="another process is using"), locked(tmp_path):
         pass
     asked: list[bool] = []
 

@@ -66,7 +66,8 @@ def test_a_bare_name_that_the_hub_does_not_give_points_to_a_folder(
     with pytest.raises(ModelError) as error:
         load_model("my-modle")
     assert str(error.value) == (
-        "my-modle: no folder here, and not had from the hub (We couldn't connect to the hub); did you mean 'my-model'?"
+        "my-modle: no such folder, and not available from the hub (We couldn't connect to the hub); "
+        "did you mean 'my-model'?"
     )
 
 

@@ -248,13 +248,13 @@ def test_what_does_not_go_with_4_bits_is_refused_in_a_line(tmp_path: Path) -> No
     with pytest.raises(ModelError, match="cannot merge into a quantised base"):
         merged(adapted)
     save_adapter(adapted, tiny_tokenizer(), tmp_path / "adapter")
-    with pytest.raises(ModelError, match="adapter: an adapter, which cannot be merged into 4-bit weights"):
+    with pytest.raises(ModelError, match="adapter: an adapter cannot be merged into 4-bit weights"):
         load_model(tmp_path / "adapter", quantise="nf4")
     with pytest.raises(ModelError, match="weights in float64 cannot be quantised; write bfloat16"):
         load_model(folder, dtype="float64", quantise="nf4")
     with pytest.raises(ModelError, match="bitsandbytes has no 4-bit weights on meta; choose one of cpu, cuda"):
         load_model(folder, device="meta", quantise="nf4")
-    with pytest.raises(ModelError, match=r"mlp\.down_proj has rows of 96 weights, no multiple of 64"):
+    with pytest.raises(ModelError, match=r"mlp\.down_proj has rows of 96 weights, not a multiple of 64"):
         load_model(written("llama", tmp_path / "odd", intermediate_size=96), quantise="nf4")
     folder.rename(tmp_path / "gone")
     with pytest.raises(ModelError, match="base: "):

@@ -154,7 +154,7 @@ def test_what_makes_no_sense_is_refused() -> None:
         Loss("both", lambda s: s.logp, needs=(LOGP,), layers=(0,))
     with pytest.raises(RecipeError, match="'theirs' sees no states of the model itself"):
         Loss("theirs", lambda s: s.hidden_of_reference[0], needs=(), layers_of_reference=(0,))
-    with pytest.raises(RecipeError, match="term 'forget': the loss 'nll' is one of supervised tokens"):
+    with pytest.raises(RecipeError, match="term 'forget': the loss 'nll' uses supervised tokens only"):
         Term("forget", nll, positions="all")
     with pytest.raises(RecipeError, match="unknown positions 'every'; known: all, supervised"):
         Term("forget", steered(0, 1.0, 0), positions="every")  # type: ignore[arg-type]
@@ -162,7 +162,7 @@ def test_what_makes_no_sense_is_refused() -> None:
 
 def test_a_layer_below_which_nothing_trains_is_refused() -> None:
     objective = build_method("rmu", {"layer": 0, "retain": "none"})
-    with pytest.raises(RecipeError, match="layer 0: no weight that is trained comes before its output"):
+    with pytest.raises(RecipeError, match="layer 0: no trained weight comes before its output"):
         states_loss(batch(), objective, {0: torch.ones(36, 4)}, {}, weights=(1.0,), denominators=(1.0,))
 
 

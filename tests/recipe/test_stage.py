@@ -56,16 +56,16 @@ def test_a_name_alone_may_be_given_parameters() -> None:
         ([{"transform": {"name": "noise", "seed": "x"}}], "seed is 'x'; write a whole number"),
         (
             [UNLEARN | {"adapter": {"rank": 2}, "between": "keep"}, NOISE],
-            "'unlearn' is to keep its adapter in training (between: keep), but stage 'perturb' transforms",
+            "'unlearn' keeps its adapter in training (between: keep), but stage 'perturb' transforms",
         ),
         ([UNLEARN | {"adapter": {"kind": "qlora"}, "between": "stack"}, NOISE], "'perturb' transforms whole weights"),
         (
             [NOISE, DISTIL],
-            "reference is 'unlearn', which is no earlier stage that leaves a whole model; known: perturb",
+            "reference is 'unlearn', which is not an earlier stage that leaves a whole model; known: perturb",
         ),
         (
             [UNLEARN | {"adapter": {"rank": 2}, "between": "stack"}, DISTIL],
-            "reference is 'unlearn', which is no earlier stage that leaves a whole model; there is none",
+            "reference is 'unlearn', which is not an earlier stage that leaves a whole model; there is none",
         ),
         ([UNLEARN, {"name": "b", "method": "sft", "reference": "stage:unlearn"}], "'sft' compares with no other model"),
     ],

@@ -52,7 +52,7 @@ def test_a_point_says_more_than_set(tmp_path: Path) -> None:
 
 
 def test_a_point_that_undoes_a_narrower_key_of_set_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match=r"'grid.method' sets 'method', which undoes 'set.method.beta'"):
+    with pytest.raises(RecipeError, match=r"'grid.method' sets 'method', which overrides 'set.method.beta'"):
         sweep_of(tmp_path, set={"method.beta": 0.5}, grid={"method": ["npo", "dpo"]})
 
 
@@ -107,7 +107,7 @@ def test_seeds_are_averaged_over_unless_the_file_says_otherwise(tmp_path: Path) 
         ({"grid": {}}, r"sweep.yaml: 'grid': give at least one axis"),
         ({"grid": {"seed": []}}, r"'grid': seed: give a list of values"),
         ({"grid": {"seed": 3}}, r"'grid': seed: give a list of values"),
-        ({"grid": {"seed": [1, 2, 1]}}, r"'grid': seed: 1 stands there twice"),
+        ({"grid": {"seed": [1, 2, 1]}}, r"'grid': seed: 1 is given twice"),
         ({"grid": {"name": ["a"]}}, r"'grid': 'name' is set by the sweep itself"),
         ({"set": {"output": "a"}}, r"'set': 'output' is set by the sweep itself"),
         ({"grid": {"method": {"GD": "graddiff"}}}, r"method.GD is 'graddiff'; write what it sets: GD: \{method: grad"),
@@ -124,9 +124,9 @@ def test_seeds_are_averaged_over_unless_the_file_says_otherwise(tmp_path: Path) 
         ({"skip": [{}]}, r"'skip' leaves no point"),
         (
             {"grid": {"adapter.rank": [4, 8], "kind": {"a": {"adapter": {"kind": "lora"}}}}},
-            r"'grid.kind' sets 'adapter', which undoes 'adapter.rank' of 'grid.adapter.rank'",
+            r"'grid.kind' sets 'adapter', which overrides 'adapter.rank' of 'grid.adapter.rank'",
         ),
-        ({"grid": {"seed": [0], "again": {"a": {"seed": 1}}}}, r"'grid.again' sets 'seed', which undoes 'seed'"),
+        ({"grid": {"seed": [0], "again": {"a": {"seed": 1}}}}, r"'grid.again' sets 'seed', which overrides 'seed'"),
         ({"grid": {"m": {"GA+KL": {"seed": 0}, "GA KL": {"seed": 1}}}}, r"\(GA\+KL\) and \(GA KL\) give one folder"),
         ({"grid": {"m": {"a": {"seed": 0}, "b": None}}}, r"\(a\) and \(b\) give the same run"),
         (

@@ -58,7 +58,7 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_results(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match=r"no results\.json in it; the run has not finished"):
+    with pytest.raises(RunError, match=r"has no results\.json; the run has not finished"):
         Results.load(tmp_path)
 
 

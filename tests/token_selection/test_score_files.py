@@ -73,7 +73,7 @@ def test_both_fingerprints_are_named_where_they_differ(tmp_path: Path) -> None:
 
 
 def test_unfinished_missing_and_damaged_scores_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="the scores are not there; score first"):
+    with pytest.raises(RunError, match="the scores do not exist; score first"):
         Scores(tmp_path / "nowhere")
     file = tmp_path / "scores.json"
     written(tmp_path, [[1.0], [2.0], [3.0], [4.0]])
@@ -98,7 +98,7 @@ def test_a_part_that_is_missing_or_damaged_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"part-000000.parquet: cannot be read \(.*\); remove it and score again"):
         Scores(tmp_path)
     part_file(tmp_path, 0).unlink()
-    with pytest.raises(RunError, match=r"its parts hold 1 rows where scores.json says 4"):
+    with pytest.raises(RunError, match=r"its parts hold 1 rows, but scores.json says 4"):
         Scores(tmp_path)
 
 

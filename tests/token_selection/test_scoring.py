@@ -171,7 +171,7 @@ def test_killed_after_a_part_and_started_again_it_ends_with_the_same_bytes(
     with monkeypatch.context() as patch, pytest.raises(KilledError):
         patch.setattr(scoring, "write_part", kill)
         scored(rows, tmp_path / "killed", model)
-    with pytest.raises(RunError, match="not finished; score again" if done else "are not there; score first"):
+    with pytest.raises(RunError, match="not finished; score again" if done else "do not exist; score first"):
         Scores(tmp_path / "killed")
     model.get_base_model().model.register_forward_hook(lambda *a: forwards.append(1))
     scores = scored(rows, tmp_path / "killed", model)

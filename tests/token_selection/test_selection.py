@@ -108,7 +108,7 @@ def test_ties_at_the_threshold_are_positive_counted_and_said(tmp_path: Path) -> 
     scores = written(tmp_path, [[-1.0, 0.5, 0.5], [0.5, 0.5, -2.0], [0.0], [1.0, 2.0, -0.0]])
     selected = select(scores, Selection(positives=0.3), seed=0)
     assert (selected.threshold, selected.ties, selected.positive) == (0.5, 4, 6)
-    assert selected.notes == ("4 tokens tie at the threshold and are positive: 60.0% are, where 30.0% were asked for",)
+    assert selected.notes == ("4 tokens tie at the threshold and are positive: 60.0% are, but 30.0% were requested",)
     zeros = select(scores, Selection(positives=0.7), seed=0)  # the seventh largest is a zero, of either sign
     assert (zeros.threshold, zeros.ties, zeros.positive, zeros.negative) == (0.0, 2, 8, 2)
 
@@ -234,11 +234,11 @@ def test_ties_at_the_lower_threshold_are_forgotten_and_counted(tmp_path: Path) -
 
 
 def test_a_rate_above_the_negative_share_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValidationError, match=r"beside positives 0.7 only 0.3 are negative; write at most that"):
+    with pytest.raises(ValidationError, match=r"with positives 0.7 only 0.3 are negative; write at most that"):
         Selection(positives=0.7, forget_rate=0.31)
     Selection(positives=0.7, forget_rate=0.3)  # though 1 - 0.7 is below 0.3 in floating point
     scores = written(tmp_path, ROWS, size=150)
-    with pytest.raises(RecipeError, match=r"forget_rate is 0.6, but beside positives auto only 0.4 are negative"):
+    with pytest.raises(RecipeError, match=r"forget_rate is 0.6, but with positives auto only 0.4 are negative"):
         select(scores, Selection(positives="auto", forget_rate=0.6), seed=0)
 
 
@@ -263,11 +263,11 @@ def test_weights_take_the_sign_and_keep_their_size(tmp_path: Path) -> None:
     weighted = selected.weighted(encoded, row)
     assert weighted.weights == (0.0, 0.5, 0.0, -2.0, 0.0, 1.0, 1.0, 0.0)
     assert (weighted.key, weighted.ids, weighted.truncated) == (encoded.key, encoded.ids, True)
-    with pytest.raises(RunError, match="row 'r1': the scores here are of row 'r0'; score these data again"):
+    with pytest.raises(RunError, match="row 'r1': these scores belong to row 'r0'; score these data again"):
         selected.weighted(Encoded("r1", encoded.ids, encoded.weights), row)
-    with pytest.raises(RunError, match="row 'r0': its scores are of other tokens"):
+    with pytest.raises(RunError, match="row 'r0': its scores belong to other tokens"):
         selected.weighted(Encoded("r0", (9, 0, 9, 1, 2, 3, 5, 9), encoded.weights), row)
-    with pytest.raises(RunError, match="row 'r0': its scores are of other tokens"):
+    with pytest.raises(RunError, match="row 'r0': its scores belong to other tokens"):
         selected.weighted(weighted, row)  # a token that is ignored is no longer supervised
 
 

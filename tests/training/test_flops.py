@@ -152,7 +152,7 @@ def test_a_stage_without_a_count_leaves_the_run_without_one(missing: dict[str, A
 def test_evaluations_that_recorded_no_work_leave_the_rest() -> None:
     found = run_flops([plain("a", StageFlops({"forget": 1}))], [("a", None)])
     assert (found["forget"], found["evaluation"], found["total"]) == (1, None, None)
-    assert found["reason"] == "what the evaluations took was not recorded"
+    assert found["reason"] == "the cost of the evaluations was not recorded"
 
 
 def words(text: str) -> int:

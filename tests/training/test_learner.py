@@ -190,7 +190,7 @@ def test_a_role_missing_from_a_micro_batch_is_no_error(model: nn.Module) -> None
 def test_an_example_without_its_other_half_is_a_programming_error(model: nn.Module) -> None:
     objective, data, picks, reference = setting("dpo", model)
     batches = batches_of(data, [{**picks, "alternate": picks["alternate"][::-1]}])
-    with pytest.raises(AssertionError, match="a batch holds other examples of forget than of its partner"):
+    with pytest.raises(AssertionError, match="the examples of forget and its partner in a batch differ"):
         step_of(model, objective, batches, reference)
 
 

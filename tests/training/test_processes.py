@@ -312,5 +312,5 @@ def test_weights_in_four_bits_are_not_sharded(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(trained, "count", lambda: 2)
     monkeypatch.setattr(trained, "as_on_first", lambda tensors: None)
     monkeypatch.setattr(trained, "has_quantised", lambda model: True)
-    with pytest.raises(RecipeError, match="sharding: full cannot spread weights in 4 bits; write sharding: none"):
+    with pytest.raises(RecipeError, match="sharding: full cannot shard weights in 4 bits; write sharding: none"):
         trained.Trained(tiny_model("llama"), OBJECTIVES["token"], no_reference, sharded=True)

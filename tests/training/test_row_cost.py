@@ -114,7 +114,7 @@ def test_the_rows_add_up_to_the_whole_real_step(family: str, kind: str, name: st
 
 def test_roles_that_reach_to_different_depths_in_one_pass_are_not_counted() -> None:
     cost = stage_cost(tiny_model("llama"), not_a_sum("rmu kl"), data_of("forget", "retain"))
-    assert isinstance(cost, Uncounted) and cost.reason.startswith("hidden states of one role beside the vocabulary")
+    assert isinstance(cost, Uncounted) and cost.reason.startswith("one role uses hidden states")
     split = not_a_sum("rmu kl").with_gradients(build_gradient_rule("balanced"))
     assert isinstance(stage_cost(tiny_model("llama"), split, data_of("forget", "retain")), StageCost)
 

@@ -1,4 +1,4 @@
-"""What an analysis is: two or three models and examples in, measures and series of what differs between them out."""
+"""The type of an analysis: it maps two or three models and examples to measures and series of their differences."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from forgetting.data.encode import Formatting
 from forgetting.models.view import View
 
 Against = Literal["before", "oracle"]
-"""Which model the changes are counted from."""
+"""The model that changes are relative to."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Compared:
-    """The models of a run, and examples by role. The models must be left as they were, as by an attack."""
+    """The models of a run, and examples by role. An analysis must leave the models unchanged."""
 
     before: View
     """The model before the run."""
@@ -34,13 +34,13 @@ class Compared:
     examples: Mapping[str, Sequence[Example]] = field(default_factory=dict)
     """By role: `forget`, `retain`, `holdout`, `train`."""
     against: Against = "before"
-    """Which of them changes are counted from."""
+    """The model that changes are relative to."""
     formatting: Formatting = field(default_factory=Formatting)
     voice: Voice = SILENT
 
     @property
     def start(self) -> View:
-        """The model that changes are counted from.
+        """The model that changes are relative to.
 
         Raises:
             ModelError: it is the oracle, and there is none.
@@ -48,13 +48,13 @@ class Compared:
         if self.against == "before":
             return self.before
         if self.oracle is None:
-            raise ModelError("changes are to be counted from the oracle, and there is none; give one, or leave it out")
+            raise ModelError("changes relative to the oracle need an oracle, and there is none; give one")
         return self.oracle
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:
-    """What an analysis found."""
+    """The results of an analysis."""
 
     measures: tuple[Measure, ...]
     series: tuple[Series, ...] = ()

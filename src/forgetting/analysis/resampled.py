@@ -1,4 +1,4 @@
-"""Intervals of statistics that are no means, clustered by source example."""
+"""Intervals of statistics other than means, clustered by source example."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ def estimate_statistic(
 ) -> Estimate:
     """A statistic of the values with its 95% interval: the percentile bootstrap over whole clusters.
 
-    There is no interval for fewer than two clusters, nor where no resample differs from another.
+    There is no interval for fewer than two clusters, or if all resamples are equal.
 
     Args:
         values: one for each example.
         clusters: `Example.cluster` of each.
         statistic: of an array of values, such as `np.median`.
         key: seeds the resampling, see `metrics.statistics.seed_of`.
-        resamples: how often clusters are drawn, as many as there are, with replacement.
+        resamples: number of bootstrap samples; each draws all clusters with replacement.
     """
     array_N = np.asarray(values, dtype=np.float64)
     if not len(array_N):

@@ -1,4 +1,4 @@
-"""How much less likely the right answers became, token by token and place by place among all tokens."""
+"""Changes of log p and rank of the right answers' tokens."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ _PLACES = {"first": "the answer's first token", "answer": "the answer's tokens (
 def shifts() -> Analysis:
     """Change of log p and rank of the right answer, by role: at its first token, and as a mean over its tokens.
 
-    DUET's appendix on representation (its table 6): Δ log p = log p_after − log p_start in nats, and Δ rank likewise,
-    where the rank of a token is 1 + the number of tokens that are more likely. Positive Δ log p: the answer became
+    DUET's appendix on representation (its table 6): Δ log p = log p_after − log p_start in nats, and Δ rank likewise;
+    the rank of a token is 1 + the number of tokens that are more likely. Positive Δ log p: the answer became
     likelier; positive Δ rank: it moved down the list. The paper prints Δ log p without its sign, and means of ranks
-    only, which a few far ones decide: here the sign stays, and beside the mean stand the median and the geometric mean
-    of rank_after / rank_start. Intervals are clustered by source example. All tokens after the same right tokens
-    (teacher forcing); an end token belongs to the answer.
+    only, which a few outliers dominate: here the sign is kept, and the median and the geometric mean of
+    rank_after / rank_start are reported in addition. Intervals are clustered by source example. All tokens follow the
+    same right tokens (teacher forcing); an end token belongs to the answer.
     """
 
     def analysis(compared: Compared) -> Findings:
@@ -97,7 +97,7 @@ def _measures(role: str, place: str, pairs: Sequence[_Pair]) -> list[Measure]:
     return [
         named(
             "delta_logp",
-            f"Change of log p of {of}, nats; below 0: less likely than it was.",
+            f"Change of log p of {of}, nats; below 0: less likely than before.",
             lambda key: mean_change(logs, clusters, key=key),
         ),
         named(
@@ -107,12 +107,12 @@ def _measures(role: str, place: str, pairs: Sequence[_Pair]) -> list[Measure]:
         ),
         named(
             "median_delta_rank",
-            f"Median change of the rank of {of}: no single far one decides it.",
+            f"Median change of the rank of {of}: robust to outliers.",
             lambda key: estimate_statistic(ranks, clusters, _median, key=key),
         ),
         named(
             "rank_ratio",
-            f"Geometric mean of how many times further down {of} stands; 1 = where it stood.",
+            f"Geometric mean of the ratio of ranks of {of}, after to before; 1 = unchanged.",
             lambda key: estimate_statistic(ratios, clusters, _geometric, key=key),
         ),
     ]
@@ -127,7 +127,7 @@ def _geometric(values_N: Floats) -> float:
 
 
 def _series(role: str, place: str, pairs: Sequence[_Pair]) -> Series:
-    """Every example as a point: where it was, where it is."""
+    """Every example as a point: before and after."""
     places = sorted(pair.logp(place) for pair in pairs)
     return Series(
         figure=f"logp_{place}",

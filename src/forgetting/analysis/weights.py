@@ -1,4 +1,4 @@
-"""How far each matrix of a model moved, and in how many directions."""
+"""Relative size and stable rank of the change of each matrix of a model."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from forgetting.models.adapters.targets import linear_layers, out_in, plain_mode
 from forgetting.models.quantised import whole_weight
 from forgetting.models.view import View
 
-_RELATIVE = "How far the weights moved, relative to their size: the Frobenius norm of the change over that of W."
+_RELATIVE = "Relative change of the weights: the Frobenius norm of the change over that of W."
 _STABLE = (
-    "In how many directions a matrix moved: squared Frobenius norm of its change over its squared largest singular "
-    "value; 1 = a single one. Mean over the matrices that moved."
+    "Stable rank of a matrix's change: squared Frobenius norm over squared largest singular value; 1 = a single "
+    "direction. Mean over the matrices that changed."
 )
 
 
@@ -47,18 +47,18 @@ class Moved:
 
     @property
     def layer(self) -> int | None:
-        """Which layer it is in, from 0; None for embeddings and head."""
+        """Its layer, from 0; None for embeddings and head."""
         found = re.search(r"\.(\d+)\.", self.name)
         return int(found[1]) if found else None
 
     @property
     def relative(self) -> float | None:
-        """‖D‖_F / ‖W‖_F; None where W is 0."""
+        """‖D‖_F / ‖W‖_F; None if W is 0."""
         return math.sqrt(self.change / self.size) if self.size else None
 
     @property
     def stable_rank(self) -> float | None:
-        """‖D‖²_F / σ₁(D)²; None where the matrix did not move."""
+        """‖D‖²_F / σ₁(D)²; None if the matrix did not change."""
         return self.change / self.largest**2 if self.largest else None
 
 
@@ -66,13 +66,13 @@ class Moved:
 def weights() -> Analysis:
     """Relative change and stable rank of the change, by layer and by kind of matrix.
 
-    For every matrix of the decoder, the embeddings and a head of its own: ‖D‖_F / ‖W‖_F, where W is the model's weight
-    that the change is counted from, and the stable rank ‖D‖²_F / σ₁(D)² (Rudelson and Vershynin 2007,
-    https://arxiv.org/abs/math/0503442, section 1.1), between 1 and the rank of D. Over several matrices the relative
-    change is of all of them together, the stable rank a mean. Norms and biases are left out. Nothing is drawn, so there
-    are no intervals.
+    For every matrix of the decoder, the embeddings and an untied head: ‖D‖_F / ‖W‖_F, with W the weight that the change
+    is relative to, and the stable rank ‖D‖²_F / σ₁(D)² (Rudelson and Vershynin 2007,
+    https://arxiv.org/abs/math/0503442, section 1.1), between 1 and the rank of D. Over several matrices, the
+    relative change is that of all of them together, the stable rank a mean. Norms and biases are left out. There is no
+    sampling, so there are no intervals.
 
-    With adapters on one set of weights D is a product of thin factors and is never formed.
+    With adapters on one set of weights, D is a product of thin factors and is never formed.
     """
 
     def analysis(compared: Compared) -> Findings:
@@ -91,12 +91,12 @@ def movements(compared: Compared) -> Iterator[Moved]:
     """Every matrix that both models have, in the model's order.
 
     Raises:
-        ModelError: the models have not the same matrices.
+        ModelError: the models do not have the same matrices.
     """
     first, second = (_matrices(view) for view in (compared.start, compared.after))
     if {name: m.shape for name, m in first.items()} != {name: m.shape for name, m in second.items()}:
         raise ModelError(
-            f"the model {compared.against} and the model after have other matrices; compare models of one shape"
+            f"the model {compared.against} and the model after have different matrices; compare models of one shape"
         )
     for number, (name, start) in enumerate(first.items(), 1):
         yield _moved(name, start, second[name])
@@ -105,7 +105,7 @@ def movements(compared: Compared) -> Iterator[Moved]:
 
 @dataclass(frozen=True)
 class _Matrix:
-    """A weight as it is stored, and what each active adapter of a view adds to it."""
+    """A weight as stored, and the update of each active adapter of a view."""
 
     module: nn.Module
     added: Mapping[str, Factors]
@@ -146,7 +146,7 @@ def _matrices(view: View) -> dict[str, _Matrix]:
 def _moved(name: str, start: _Matrix, after: _Matrix) -> Moved:
     size = _squared(start.effective())
     if start.base is after.base:
-        # An adapter on both sides cancels, and is left out: its rounding would look like a change.
+        # An adapter on both sides cancels, and is left out, since its rounding would look like a change.
         gone = [(-left, right) for adapter, (left, right) in start.added.items() if adapter not in after.added]
         parts = gone + [factors for adapter, factors in after.added.items() if adapter not in start.added]
         change, largest = _of_factors(side_by_side(parts)) if parts else (0.0, 0.0)
@@ -196,7 +196,7 @@ def _measures(name: str, some: Sequence[Moved]) -> list[Measure]:
 
 
 def _series(kind: str, some: Sequence[Moved]) -> list[Series]:
-    """By layer; embeddings and head are in none."""
+    """Series by layer, without embeddings and head."""
     layers = {m.layer: m for m in some if m.layer is not None}
     if not layers:
         return []

@@ -1,4 +1,4 @@
-"""Attacks: what a model still gives away when it is asked otherwise than once and plainly. One file each."""
+"""Attacks: what a model still reveals under other prompting than one plain question. One file each."""
 
 from forgetting.audits import context, sample
 from forgetting.audits.attack import Attack, Target

@@ -1,4 +1,4 @@
-"""What an attack is: a model and questions in, records of its answers out, by other means than asking once."""
+"""The type of an attack: it maps a model and questions to records of answers."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from forgetting.data.encode import Formatting
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """What an attack is given: a model, and the questions of one split."""
+    """The input of an attack: a model, and the questions of one split."""
 
     model: nn.Module
-    """In evaluation mode. It must be left as it was: weights, modes, adapters, hooks, and the random state."""
+    """In evaluation mode. The attack must leave weights, modes, adapters, hooks and the random state unchanged."""
     tokenizer: PreTrainedTokenizerBase
     split: str
-    """What the questions are for: `forget`, `retain`, `holdout`."""
+    """The role of the questions: `forget`, `retain`, `holdout`."""
     examples: Sequence[Example]
     retain: Sequence[Example] = ()
-    """Examples that are kept, none of the forget set: what an attack may show the model."""
+    """Examples to keep, none from the forget set; an attack may show them to the model."""
     formatting: Formatting = field(default_factory=Formatting)
     max_new_tokens: int | None = None
-    """Of an answer; None: as long as the longest answer of the split."""
+    """Maximum tokens of an answer; None: the length of the longest answer of the split."""
     seed: int = 0
-    """Of all that is drawn. The same for every model, so that they are asked the same."""
+    """The seed of all random choices. It is the same for every model, so that all get the same questions."""
     voice: Voice = SILENT
 
     def questions(self) -> list[Example]:
-        """The examples that have a prompt to be asked by.
+        """The examples that have a prompt.
 
         Raises:
             DataError: there is none.
@@ -50,5 +50,5 @@ class Target:
 
 
 Attack = Callable[[Target], Sequence[Record]]
-"""Gives one record for every try at a question, under the target's split and the example's id. Several tries have
-several records of one id: the best of them counts. A question that is not tried has none."""
+"""Returns one record per attempt at a question, with the target's split and the example's id. Several attempts give
+several records with one id: the best one is used. A question without attempts has none."""

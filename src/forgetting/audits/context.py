@@ -1,4 +1,4 @@
-"""The attack that shows before it asks: each question after a few questions with their answers."""
+"""The in-context attack: each question follows a few questions with their answers."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from forgetting.metrics.text import normalized
 from forgetting.models.head import longest_row
 
 _BETWEEN = "\n\n"
-"""Between a shown answer and what follows it, where no chat template separates them."""
+"""The separator after a shown answer, if there is no chat template."""
 
 
 @register_attack("context")
 def context(shots: int = 5, draws: int = 3) -> Attack:
-    """Each question after some questions and answers that the model is to keep, drawn by the seed; several draws.
+    """Asks each question after some questions and answers to keep, drawn by the seed; several draws.
 
-    In-context examples bring back what instruction alone does not (RWKU, https://arxiv.org/abs/2406.10890, uses them
-    among its adversarial prompts). What is shown is never of the forget set, nor of the question's own group, nor an
-    answer that is the right one here, so nothing is taught. The likelihood of the right answer is taken after the same
+    In-context examples recover what instruction alone does not (RWKU, https://arxiv.org/abs/2406.10890, uses them
+    among its adversarial prompts). Shown examples are never from the forget set or the question's own group, and never
+    contain the right answer, so nothing is taught. The likelihood of the right answer is measured after the same
     prompt.
 
     Args:
-        shots: questions shown before each; fewer where the model has no positions left for more.
-        draws: how often each question is asked, after other questions each time.
+        shots: questions shown before each; fewer if the model has no positions left.
+        draws: how often each question is asked, each time after other questions.
 
     Raises:
         ValueError: a parameter below 1.
@@ -58,7 +58,7 @@ def context(shots: int = 5, draws: int = 3) -> Attack:
 
 
 def _after_shots(example: Example, target: Target, shots: int, draw: int) -> Example:
-    """The example with what is shown before it: as many shots as fit."""
+    """The example with as many shots before it as fit."""
     plain = replace(example, perturbed=(), paraphrased=None, paraphrased_prompt=None)
     own = normalized(example.response)
     pool = [
@@ -75,7 +75,7 @@ def _after_shots(example: Example, target: Target, shots: int, draw: int) -> Exa
 
 
 def _fits(example: Example, target: Target) -> bool:
-    """Whether the answer is not cut off, and there is room for the model's own."""
+    """Whether the right answer is not truncated, and the model has room to answer."""
     row = encode(example, target.tokenizer, target.formatting)
     positions = longest_row(target.model)
     needed = len(row.prompt_ids) + max(row.supervised, target.max_new_tokens or 0)
@@ -83,7 +83,7 @@ def _fits(example: Example, target: Target) -> bool:
 
 
 def _shown(example: Example, shots: Iterable[Example], target: Target) -> Example:
-    """As earlier turns of the conversation with a chat template, else as text before the question."""
+    """Adds the shots: as earlier turns with a chat template, else as text before the question."""
     if example.form == "text":
         before = "".join(f"{s.prompt}{s.response}{_BETWEEN}" for s in shots)
         return replace(example, prompt=before + example.prompt)
@@ -99,7 +99,7 @@ def _has_turns(target: Target) -> bool:
 
 
 def _as_text(examples: Sequence[Example], formatting: Formatting) -> str:
-    """A prompt that the plain template makes into all of these, the last one without its answer."""
+    """A prompt that the plain template formats to all of these, the last one without its answer."""
     head, _, tail = formatting.plain.partition("{prompt}")
     *shots, last = examples
     return "".join(f"{s.prompt}{tail}{s.response.strip()}{_BETWEEN}{head}" for s in shots) + last.prompt

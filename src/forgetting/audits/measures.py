@@ -1,4 +1,4 @@
-"""From the tries of an attack to measures: what any of them, and what the best of them, gave away."""
+"""Measures of the attempts of an attack: whether any attempt is right, and scores of the best one."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from forgetting.metrics.statistics import Estimate, estimate_mean
 from forgetting.metrics.text import exact_match, rouge_l_recall
 
 KS = (1, 8, 32)
-"""The k of leak@k that are reported beside the number of tries itself."""
+"""The k of leak@k that are reported in addition to the number of attempts."""
 _DIRECTIONS: Mapping[str, Direction] = {"forget": "down", "retain": "up"}
 
 
 def attack_measures(records: Sequence[Record], split: str) -> list[Measure]:
-    """What an attack found in one split: leak@k by exact match, and ROUGE-L recall and probability of the best try.
+    """Measures of one split: leak@k by exact match, and ROUGE-L recall and probability of the best attempt.
 
-    Every number is a mean over questions, with an interval clustered by source example. What no record allows is
-    absent with its reason; a probability where no record has a score is left out.
+    Every number is a mean over questions, with an interval clustered by source example. A measure that no record
+    supports is absent with its reason; the probability is left out if no record has a score.
 
     Args:
-        records: one for each try at each question, of one split.
-        split: the name that the measures carry.
+        records: one for each attempt at each question, of one split.
+        split: the split of the measures.
     """
     tries = by_question(records)
     fewest = min((len(some) for some in tries.values()), default=0)
@@ -37,7 +37,7 @@ def attack_measures(records: Sequence[Record], split: str) -> list[Measure]:
 
 
 def by_question(records: Sequence[Record]) -> dict[str, list[Record]]:
-    """The tries at each question, by its id."""
+    """The attempts at each question, by its id."""
     tries: dict[str, list[Record]] = {}
     for record in records:
         tries.setdefault(record.id, []).append(record)
@@ -45,14 +45,14 @@ def by_question(records: Sequence[Record]) -> dict[str, list[Record]]:
 
 
 def leak_at(k: int, right: int, tries: int) -> float:
-    """The chance that k of the tries, drawn without replacement, hold a right one: 1 − C(n−c, k) / C(n, k).
+    """The probability that k attempts, drawn without replacement, include a right one: 1 − C(n−c, k) / C(n, k).
 
     The unbiased estimator of pass@k (Chen et al. 2021, https://arxiv.org/abs/2107.03374, eq. 1). With k = n it is
-    whether any try was right.
+    whether any attempt was right.
 
     Args:
         k: at most `tries`.
-        right: c, how many were right.
+        right: c, the number of right attempts.
         tries: n.
     """
     return 1.0 - comb(tries - right, k) / comb(tries, k)
@@ -61,7 +61,7 @@ def leak_at(k: int, right: int, tries: int) -> float:
 def _leak(tries: Mapping[str, Sequence[Record]], k: int, split: str) -> Measure:
     values = [_leaked(some, k) for some in tries.values()]
     of = "any of its answers" if k == max(map(len, tries.values())) else f"{k} of its answers, drawn at random,"
-    meaning = f"Share of questions to which {of} is right (exact match). Guessing counts too: compare with the oracle."
+    meaning = f"Share of questions for which {of} is right (exact match). It includes guesses: compare with the oracle."
     return _mean(tries, values, f"leak@{k}", split, meaning, exact_match.needs)
 
 

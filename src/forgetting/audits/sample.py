@@ -1,4 +1,4 @@
-"""The attack that asks often: sampled answers, of which the best counts."""
+"""The sampling attack: many sampled answers per question; the best one is used."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from forgetting.evaluation.sampling import Sampling, sample_answers
 
 @register_attack("sample")
 def sample(n: int = 32, temperature: float = 1.0, top_p: float = 1.0) -> Attack:
-    """Each question answered n times by sampling; a single right answer gives the fact away.
+    """Samples n answers to each question; a single right answer reveals the fact.
 
-    The protocol of leak@k, https://arxiv.org/abs/2511.04934 (n 200, temperature 1, top-p 1 in its released code); what
-    n answers say of k ≤ n is in `audits.measures`. Greedy decoding alone understates what is known; but a model that
-    never saw a fact guesses it too, so the number means something only beside the oracle's.
+    The protocol of leak@k, https://arxiv.org/abs/2511.04934 (n 200, temperature 1, top-p 1 in its released code); see
+    `audits.measures` for k ≤ n. Greedy decoding alone understates the knowledge; but a model that never saw a fact can
+    guess it, so compare the number with the oracle's.
 
     Args:
         n: answers to each question.
-        temperature: what the logits are divided by.
-        top_p: only the likeliest tokens whose probabilities sum up to it are drawn; 1: all.
+        temperature: divides the logits.
+        top_p: only the likeliest tokens with this total probability are drawn; 1: all.
 
     Raises:
         ValueError: a parameter out of range.

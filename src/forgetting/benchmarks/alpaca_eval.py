@@ -26,7 +26,7 @@ HUB, FILE = "tatsu-lab/alpaca_eval", "alpaca_eval_gpt4_baseline.json"
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """An instruction, word for word, the part of the evaluation set it is from, and where it stood."""
+    """An instruction, verbatim, its part of the evaluation set, and its file and line."""
 
     instruction: str
     dataset: str
@@ -52,7 +52,7 @@ def load_prompts(file: str | None = None, *, limit: int | None = None) -> list[P
 
 
 def as_outputs(prompts: Sequence[Prompt], texts: Sequence[str], generator: str) -> list[dict[str, str]]:
-    """What AlpacaEval reads: for every prompt, in order, its instruction, the model's output, and whose it is."""
+    """AlpacaEval's input: for every prompt, in order, its instruction, the model's output, and the generator."""
     return [
         {"dataset": prompt.dataset, "instruction": prompt.instruction, "output": text, "generator": generator}
         for prompt, text in zip(prompts, texts, strict=True)
@@ -77,9 +77,9 @@ def _prompt(row: Row, where: str, name: str) -> Prompt:
     if "instruction" not in row:
         raise DataError(f"{where}: has no 'instruction' (it has {', '.join(map(str, row)) or 'nothing'}); add it")
     if not isinstance(instruction, str) or not instruction.strip():
-        raise DataError(f"{where}: the instruction is {str(instruction)[:40]!r}, not text; mend or remove the row")
+        raise DataError(f"{where}: the instruction is {str(instruction)[:40]!r}, not text; fix or remove the row")
     if row.get("input"):
         raise DataError(f"{where}: has an 'input' of its own; write all of it into the instruction")
     if any("\ud800" <= c <= "\udfff" for c in instruction):
-        raise DataError(f"{where}: the instruction holds half of a character (a lone surrogate); mend its encoding")
+        raise DataError(f"{where}: the instruction holds half of a character (a lone surrogate); fix its encoding")
     return Prompt(instruction, str(row.get("dataset") or name), where)

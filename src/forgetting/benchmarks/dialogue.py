@@ -25,7 +25,7 @@ SETS = ("blended_skill_talk", "empathetic_dialogues", "wizard_of_wikipedia", "wi
 ENDINGS = (".jsonl", ".jsonl.gz", ".json", ".json.gz")
 TURN_TOKENS = 32
 HISTORY_WORDS = 400
-"""Of a longer history only the last turns: it must fit beside the answer into 1,024 tokens."""
+"""A longer history is reduced to its last turns; with the answer it must fit into 1,024 tokens."""
 FAST = 50
 _DECLARED = Declaration(headline=Headline(others=(("all/dialogue_f1",),)))
 
@@ -95,7 +95,7 @@ def _turns(row: Row, where: str) -> list[str]:
     if not isinstance(turns, list) or not all(isinstance(turn, str) for turn in turns):
         raise DataError(f'{where}: is not a dialogue; write {{"text": [turn, turn, …]}} with each turn as text')
     if len(turns) < 2 or not all(turn.strip() for turn in turns):
-        raise DataError(f"{where}: a dialogue needs two turns at least, none of them empty; mend or remove the row")
+        raise DataError(f"{where}: a dialogue needs two turns at least, none of them empty; fix or remove the row")
     return [" ".join(turn.split()) for turn in turns]
 
 

@@ -54,7 +54,7 @@ def harness_variant(variant: str, fast: bool = False) -> Suite:
     50 questions of each task. No data is fetched here.
 
     Raises:
-        RecipeError: a key or value that has no meaning; the harness is not installed; it has no such task; a task runs
+        RecipeError: an invalid key or value; the harness is not installed; it has no such task; a task runs
             code without `run_code=yes`.
         DataError: FOLDER holds no task.
     """
@@ -183,7 +183,7 @@ def _measure(task: str, key: str, entries: Mapping[str, Any], results: Mapping[s
     higher = (results.get("higher_is_better") or {}).get(task, {}).get(metric)
     direction: Direction = "none" if higher is None else "up" if higher else "down"
     if value is None:
-        return _missing(name, task, f"the harness gives {entries[key]!r}, which is no number", direction)
+        return _missing(name, task, f"the harness gives {entries[key]!r}, which is not a number", direction)
     half = 1.96 * error if error else None
     shots = results.get("n-shot", {}).get(task)
     return Measure(

@@ -10,7 +10,7 @@ from forgetting.core.errors import RecipeError
 from forgetting.core.registry import Registry
 
 Make = Callable[[str, bool], Suite]
-"""`(variant, fast) -> suite`: what stands after the name's colon, and whether a smaller suite is asked for."""
+"""`(variant, fast) -> suite`: the text after the name's colon, and whether a smaller suite is requested."""
 
 SUITES: Registry[Make] = Registry(
     "suites",
@@ -26,7 +26,7 @@ SUITES: Registry[Make] = Registry(
 def register_suite(name: str, *, models: Mapping[str, Path] | None = None) -> Callable[[Make], Make]:
     """Registers a function `(variant, fast) -> Suite` under `name`.
 
-    `fast` asks for a smaller suite of the same measures, for use while a stage trains. From another package: name the
+    `fast` requests a smaller suite of the same measures, for use during training. From another package: name the
     function in the entry-point group `forgetting.suites` too.
 
     Args:

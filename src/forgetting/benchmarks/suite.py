@@ -1,4 +1,4 @@
-"""A suite: a named set of examples in splits, what is asked of each, the metrics of the answers, and probes."""
+"""A suite: a named set of examples in splits, the outputs needed of each, the metrics of the answers, and probes."""
 
 from __future__ import annotations
 

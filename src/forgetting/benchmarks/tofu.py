@@ -194,7 +194,7 @@ def _lines(file: Path) -> Iterator[tuple[str, Row]]:
         try:
             row = json.loads(line)
         except json.JSONDecodeError as error:
-            raise DataError(f"{file}:{number}: not JSON ({error.msg} at column {error.colno}); mend it") from error
+            raise DataError(f"{file}:{number}: not JSON ({error.msg} at column {error.colno}); fix it") from error
         if not isinstance(row, dict):
             raise DataError(f"{file}:{number}: is a {type(row).__name__}, not an object with named fields")
         yield f"{file}:{number}", row

@@ -1,1 +1,1 @@
-"""The typed values that travel between the rooms, and the errors."""
+"""The typed values that the other packages exchange, and the errors."""

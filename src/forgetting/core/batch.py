@@ -1,4 +1,4 @@
-"""What the model is given: rows of tokens, and flat supervised positions.
+"""The model's input: rows of tokens, and flat supervised positions.
 
 No code downstream sees a shift, a mask or a -100.
 """
@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 
 Positions = Literal["supervised", "all"]
-"""Where hidden states are taken: where a supervised token is predicted, or at every token of a sequence."""
+"""Where hidden states are read: where a supervised token is predicted, or at every token of a sequence."""
 
 
 @dataclass(frozen=True, slots=True)
 class RoleSpan:
-    """Where one role stands inside a batch: its rows, supervised tokens and sequences are contiguous.
+    """The place of one role in a batch: its rows, supervised tokens and sequences are contiguous.
 
     No row holds two roles, so a role can be forwarded alone.
     """
@@ -29,11 +29,11 @@ class RoleSpan:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Rows of token ids of one or more roles, and the supervised positions among them.
+    """Rows of token ids of one or more roles, and their supervised positions.
 
     Letters: B rows, T row length, N supervised tokens of all rows, S sequences. A sequence is one example; several
-    of a role may share a row (packing), told apart by `segment_ids_BT`. Supervised tokens stand by role and sequence
-    whatever the rows.
+    of a role may share a row (packing); `segment_ids_BT` distinguishes them. Supervised tokens are ordered by role and
+    sequence, independently of the rows.
     """
 
     input_ids_BT: Tensor
@@ -44,7 +44,7 @@ class Batch:
     """Flat index into B*T of the position whose hidden state predicts the target."""
     targets_N: Tensor
     weights_N: Tensor
-    """Signed data weight of each supervised token (fp32): negative = to be forgotten. Never 0."""
+    """Signed data weight of each supervised token (fp32): negative = forget. Never 0."""
     sequences_N: Tensor
     """Index in 0..S-1 of the sequence of each supervised token; non-decreasing."""
     keys_S: tuple[str, ...]
@@ -53,7 +53,7 @@ class Batch:
     """Index of each sequence within its role's data set."""
     roles: dict[str, RoleSpan]
     position_ids_BT: Tensor | None = None
-    """Of packed rows, each token's position in its own sequence (0 on padding); None: one sequence per row."""
+    """For packed rows, each token's position in its own sequence (0 on padding); None: one sequence per row."""
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch with its tensors on `device`."""
@@ -61,11 +61,11 @@ class Batch:
         return replace(self, **{n: getattr(self, n).to(device) for n in names if getattr(self, n) is not None})
 
     def places(self, role: str, positions: Positions) -> tuple[Tensor, Tensor]:
-        """Where a role's hidden states are taken, sequence by sequence.
+        """Where a role's hidden states are read, sequence by sequence.
 
         Returns:
-            Flat indices into B*T, and the index of each one's sequence within the role, both `[N]`. With "all", every
-            token counts, the prompt's and the last included; padding never does.
+            Flat indices into B*T, and the index of each one's sequence within the role, both `[N]`. "all" includes
+            every token, also the prompt and the last one, but no padding.
         """
         span = self.roles[role]
         if positions == "supervised":

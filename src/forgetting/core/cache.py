@@ -1,8 +1,8 @@
-"""Results that runs share, found by what they were computed from.
+"""Cached results that runs share, keyed by their inputs.
 
-An entry is a folder named by the digest of all that its content depends on. It counts once `entry.json` stands in it,
-which is written last, after everything else is on disk, and holds a count and the SHA-256 of every file. An entry that
-does not match it is removed and computed again. One process computes an entry; the others wait for it.
+An entry is a folder named by the digest of everything its content depends on. It is complete once it contains
+`entry.json`, which is written last, after everything else is on disk, and holds a count and the SHA-256 of every file.
+An entry that does not match is removed and computed again. One process computes an entry; the others wait for it.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ MANIFEST = "entry.json"
 
 @dataclass(frozen=True)
 class Entry:
-    """One entry, held by this process. What it holds before it is complete is its maker's to resume or overwrite."""
+    """One entry, locked by this process. The caller may resume or overwrite the files of an incomplete entry."""
 
     folder: Path
 
     def is_complete(self, say: Callable[[str], None] = lambda line: None) -> bool:
-        """Whether the entry can be used. A damaged one is reported, removed, and has to be computed again."""
+        """Whether the entry can be used. A damaged entry is reported and removed, and must be computed again."""
         return on_first(lambda: self._is_complete(say))
 
     def _is_complete(self, say: Callable[[str], None]) -> bool:
@@ -43,7 +43,7 @@ class Entry:
         return not why
 
     def _damage(self) -> str:
-        """What is wrong with a finished entry; empty where nothing is."""
+        """What is wrong with a finished entry; empty if nothing is."""
         try:
             files = json.loads((self.folder / MANIFEST).read_text(encoding="utf-8"))["files"]
             for name, known in files.items():
@@ -65,10 +65,10 @@ class Entry:
 
         Args:
             count: how many items it holds.
-            files: what belongs to it, relative to the folder; None: everything that stands there.
+            files: its files, relative to the folder; None: all files in the folder.
 
         Raises:
-            RunError: the disk refuses.
+            RunError: the disk cannot be written.
         """
         by_first(lambda: self._complete(count, files))
 
@@ -107,14 +107,14 @@ class Cache:
 
     @contextmanager
     def entry(self, key: str, wait: Callable[[], None] = lambda: None) -> Iterator[Entry]:
-        """The entry of this key, held until the block ends; several processes of one run enter it together.
+        """The entry of this key, locked until the block ends; several processes of one run enter it together.
 
         Args:
-            key: the digest of all that the content depends on.
-            wait: called before another run is waited for, which holds the entry.
+            key: the digest of everything the content depends on.
+            wait: called before waiting for another run that holds the entry.
 
         Raises:
-            RunError: the disk refuses.
+            RunError: the disk cannot be written.
         """
         folder = self.folder / key
         with first_holds(lambda: locked(folder, wait)):

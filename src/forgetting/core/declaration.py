@@ -1,4 +1,4 @@
-"""What a suite declares about its measures: the headline, what the balance compares, what sounds the alarm."""
+"""What a suite declares about its measures: the headline, the inputs of the balance, the alarm."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 Keys = tuple[str, ...]
-"""Keys (`split/name`) of measures that may stand for one thing: the first that has a value does."""
+"""Alternative keys (`split/name`) of measures for one quantity: the first that has a value is used."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,23 +21,23 @@ class Headline:
     quality: Keys = ()
     """Forget quality: the p-value of a test against the oracle."""
     sets: tuple[Keys, ...] = ()
-    """Of stages that forget sets of their own, one column for each set."""
+    """One column for each set, if several stages forget a set of their own."""
     forms: tuple[Keys, ...] = ()
-    """The forget facts asked for in another form, one for each; the first is a column."""
+    """The forget facts asked in other forms, one measure for each form; the first is a column."""
     kept: Keys = ()
     """How much of the retain set is left."""
     kept_too: tuple[Keys, ...] = ()
     """More columns about the retain set."""
     learned: Keys = ()
-    """How well held-out data are known, of what is also trained on."""
+    """How well the model knows held-out data from the training distribution."""
     utility: Keys = ()
     """What else the model can do."""
     overall: Keys = ()
-    """Everything that should stay, in one number."""
+    """Everything that should be kept, in one number."""
     others: tuple[Keys, ...] = ()
-    """Further columns; what a suite declares that knows neither forget nor retain data."""
+    """Further columns; for suites that have neither forget nor retain data."""
     one: Keys = ()
-    """What stands for the suite beside those of other stages; empty: `forgotten`."""
+    """The measure that represents the suite next to those of other stages; empty: `forgotten`."""
 
     @property
     def columns(self) -> tuple[Keys, ...]:
@@ -49,7 +49,7 @@ class Headline:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Balance:
-    """The keys of what checkpoints are compared by; see `forgetting.metrics.balance`. An empty one is left out."""
+    """The keys by which checkpoints are compared; see `forgetting.metrics.balance`. An empty one is left out."""
 
     forget: str
     retain: str = ""
@@ -58,7 +58,7 @@ class Balance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extraction:
-    """What a stop rule compares: two splits of passages, and the n of their EL_n."""
+    """What a stop rule compares: two splits of passages, and the n of EL_n."""
 
     forget: str
     unseen: str
@@ -67,40 +67,40 @@ class Extraction:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Declaration:
-    """What counts among a suite's measures. Every key is that of a measure that the suite gives."""
+    """Which measures of a suite are used, and for what. Every key must be a measure of the suite."""
 
     headline: Headline = field(default_factory=Headline)
     balance: Balance | None = None
     """None: its checkpoints cannot be compared."""
     alarm: Keys = ()
-    """Measures of retained knowledge, all of which are watched while a stage trains."""
+    """Measures of retained knowledge, all of which are monitored while a stage trains."""
     extraction: Extraction | None = None
-    """None: it gives no thresholds to a stop rule."""
+    """None: it provides no thresholds for a stop rule."""
     asked: Keys = ()
-    """Measures of the metrics that a recipe asks for itself: columns of the main table, too."""
+    """Measures of the metrics that the recipe itself requests; they are columns of the main table, too."""
     forget_splits: tuple[str, ...] = ()
-    """Splits of examples that are to be forgotten, in any form."""
+    """Splits of examples to forget, in any form."""
     retain_splits: tuple[str, ...] = ()
-    """Splits of examples that are to be kept."""
+    """Splits of examples to keep."""
 
     def labelled(self, start: str) -> Declaration:
-        """The same with `start` before every split."""
+        """A copy with the prefix `start` before every split."""
         return _renamed(self, lambda name: start + name if name else name)
 
     def over(self, other: Declaration) -> Declaration:
-        """What this one declares, and of `other` what it leaves open."""
+        """What this one declares, completed by `other`."""
         return _merged([self, other])
 
 
 def joined(declarations: Sequence[Declaration]) -> Declaration:
-    """Several suites' as one: the first that declares a thing decides it; further columns stand behind the others."""
+    """Merges several suites' declarations: the first that declares an item decides it; further columns are appended."""
     return _merged(declarations) if declarations else Declaration()
 
 
 def of_stages(own: Sequence[Declaration], others: Sequence[Declaration]) -> Declaration:
-    """Of suites that belong to stages, in the stages' order, and of others: the last stage's suite is in front.
+    """Merges suites of stages, in the stages' order, with the others: the last stage's suite comes first.
 
-    Where several stages have suites of their own, each set has one column.
+    If several stages have suites of their own, each set has one column.
     """
     if len(own) < 2:
         return joined([*own, *others])
@@ -132,12 +132,12 @@ def _merged(declarations: Sequence[Declaration]) -> Declaration:
 
 
 def _parts(balances: Sequence[Balance]) -> Balance:
-    """Part by part, the first that has it."""
+    """Takes each part from the first that has it."""
     return Balance(**{f.name: next((v for b in balances if (v := getattr(b, f.name))), "") for f in fields(Balance)})
 
 
 def _renamed(value: Any, rename: Callable[[str], str]) -> Any:
-    """The same with every key and split renamed, at any depth."""
+    """A copy with every key and split renamed, at any depth."""
     if isinstance(value, str):
         return rename(value)
     if isinstance(value, tuple):

@@ -1,4 +1,4 @@
-"""Errors that a user can mend. Each is one line that names the file, row, key or column and says what to do."""
+"""Errors that a user can fix. Each is one line that names the file, row, key or column and says what to do."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class ForgettingError(Exception):
 
 
 class DataError(ForgettingError):
-    """A data file, a row of it, or a set of examples that cannot be used."""
+    """A data file, a row in it, or a set of examples that cannot be used."""
 
 
 class RecipeError(ForgettingError):
@@ -27,17 +27,17 @@ class RunError(ForgettingError):
 
 
 class CollapseError(ForgettingError):
-    """Training went non-finite, or the retained knowledge fell apart; the last good checkpoint is kept."""
+    """Training became non-finite, or the retained knowledge collapsed; the last good checkpoint is kept."""
 
 
 class ElsewhereError(ForgettingError):
-    """Another process of the same run failed, and says why: this one only has to end."""
+    """Another process of the same run failed and reports why; this one only has to exit."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """A phrase that points from a mistyped `name` to what is known: `did you mean 'x'?` or the list of names."""
+    """A hint for a mistyped `name`: `did you mean 'x'?` or the list of known names."""
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     if close:
         return f"did you mean '{close[0]}'?"
-    return f"known: {', '.join(names)}" if names else "nothing is known here"
+    return f"known: {', '.join(names)}" if names else "there are no known names here"

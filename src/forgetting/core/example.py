@@ -1,4 +1,4 @@
-"""What enters at `data`: an example and the role it plays."""
+"""The unit of data: an example and its role."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Role(StrEnum):
 
 Form = Literal["qa", "text", "tokens"]
 """`qa`: prompt and response pass through the chat template, or a plain one. `text`: they are joined as they are.
-`tokens`: the example is its token ids, and no tokenizer is asked."""
+`tokens`: the example is its token ids, and no tokenizer is used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Example:
-    """One thing a model may know: what it is asked, what it answers, and what is needed to measure that.
+    """One fact or text that a model may know: the question, the answer, and what is needed to measure both.
 
     A document is an example of form `text` with an empty prompt; one that comes as token ids has form `tokens`, and its
     response is those ids as text. A conversation is an example whose last user turn is `prompt`, whose last assistant
@@ -49,9 +49,9 @@ class Example:
     form: Form = "qa"
     context: tuple[Message, ...] = ()
     paraphrased_prompt: str | None = None
-    """The question in other words, on which the truth ratio is measured; None: `prompt` itself."""
+    """A paraphrase of the question, on which the truth ratio is measured; None: `prompt` itself."""
     paraphrased: str | None = None
-    """A right answer in other words; None: `response` itself."""
+    """A paraphrase of the answer; None: `response` itself."""
     perturbed: tuple[str, ...] = ()
     """Wrong answers of the same shape."""
     popularity: float | None = None
@@ -60,24 +60,24 @@ class Example:
     kind: str = ""
     """A category for breakdowns: a relation, a skill."""
     weight: float = 1.0
-    """Of every supervised token of it; negative: to be forgotten."""
+    """The weight of each of its supervised tokens; negative: forget."""
     token_weights: tuple[float, ...] = ()
-    """For training: what `weight` is multiplied by at each supervised token (those of the response as encoded, and the
-    end token), in order. Negative: to be forgotten; 0: not supervised. Empty: 1 at each."""
+    """For training: the factor of `weight` at each supervised token (those of the response as encoded, and the end
+    token), in order. Negative: forget; 0: not supervised. Empty: 1 at each."""
     target_ids: tuple[int, ...] = ()
-    """The token ids that `token_weights` stand for, by which their tokenizer is known again; empty: not known."""
+    """The token ids that `token_weights` belong to, which identify their tokenizer; empty: unknown."""
     token_ids: tuple[int, ...] = ()
-    """Of form `tokens`: what is trained on and measured, as it is."""
+    """For form `tokens`: the ids that are trained on and measured, unchanged."""
     max_tokens: int | None = None
-    """Of a text: only its first so many tokens, word for word and without an end token, are trained on and measured.
-    None: all of it, and its end."""
+    """For a text: only its first so many tokens, verbatim and without an end token, are trained on and measured.
+    None: the whole text with its end token."""
     where: str = ""
-    """The file and line it came from, for messages: `facts.jsonl:17`."""
+    """Its file and line, for messages: `facts.jsonl:17`."""
     fields: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def is_document(self) -> bool:
-        """Whether it is a text without a prompt, which is trained on in windows where it is long."""
+        """Whether it is a text without a prompt; long ones are trained on in windows."""
         return self.form != "qa" and not self.prompt
 
     @property
@@ -87,5 +87,5 @@ class Example:
 
 
 def content_id(prompt: str, response: str) -> str:
-    """The id of an example that brings none: 12 hex digits of what it says."""
+    """The id of an example that has none: 12 hex digits of its content."""
     return hashlib.sha256(json.dumps([prompt, response]).encode()).hexdigest()[:12]

@@ -15,12 +15,12 @@ MARK = "COMPLETE"
 
 @contextmanager
 def written_whole(folder: Path) -> Iterator[Path]:
-    """A folder to write into, which takes `folder`'s place only when the block ends well and all is on disk.
+    """A folder to write into. It replaces `folder` only when the block ends without error and all is on disk.
 
-    When it does not, what stood there stays. Only a folder that was written in this way is ever replaced.
+    Otherwise `folder` is unchanged. Only a folder that was written in this way is ever replaced.
 
     Raises:
-        RunError: the disk refuses, or `folder` holds something that is not ours.
+        RunError: the disk cannot be written, or `folder` holds other files.
     """
     partial, old = _aside(folder)
     if folder.exists() and not is_complete(folder) and (not folder.is_dir() or any(folder.iterdir())):
@@ -48,12 +48,12 @@ def written_whole(folder: Path) -> Iterator[Path]:
 
 
 def is_complete(folder: Path) -> bool:
-    """Whether `folder` was written to its end."""
+    """Whether `folder` was written completely."""
     return (folder / MARK).is_file()
 
 
 def recover(folder: Path) -> bool:
-    """Puts back what a kill between two renames left aside, and removes what was never finished.
+    """Restores the old folder after a kill between two renames, and removes unfinished files.
 
     Returns whether something half-written was discarded.
     """
@@ -70,7 +70,7 @@ def recover(folder: Path) -> bool:
 
 
 def partial_of(path: Path) -> Path:
-    """Where this process writes a file before it is renamed: several may write one file of a cache at once."""
+    """Where this process writes a file before it is renamed; several may write one file of a cache at once."""
     return path.with_name(f".{path.name}.{os.getpid()}.partial")
 
 
@@ -78,7 +78,7 @@ def write_text(path: Path, text: str) -> None:
     """Writes a file that is whole or absent.
 
     Raises:
-        RunError: the disk refuses.
+        RunError: the disk cannot be written.
     """
     partial = partial_of(path)
     try:
@@ -95,7 +95,7 @@ def _aside(folder: Path) -> tuple[Path, Path]:
 
 
 def sync(path: Path) -> None:
-    """Waits until a file, or the names in a folder, are on the disk. A system that cannot open folders skips them."""
+    """Waits until a file, or the names in a folder, are on disk. Folders are skipped if the system cannot open them."""
     if os.name == "nt" and path.is_dir():
         return
     handle = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)

@@ -15,24 +15,24 @@ def launched() -> bool:
 
 
 def launched_first() -> bool:
-    """Whether this is the one that speaks: the first of several, or the only one."""
+    """Whether this process prints: it is the first of several, or the only one."""
     return not launched() or _number(_RANKS, 0) == 0
 
 
 def left_alone() -> bool:
-    """Whether several processes were asked for and one was started: `accelerate launch --cpu`, without mpirun."""
+    """Whether several processes were requested and one was started: `accelerate launch --cpu`, without mpirun."""
     by_accelerate = os.environ.get("ACCELERATE_USE_CPU", "").lower() == "true"
     return by_accelerate and "MASTER_PORT" in os.environ and not launched()
 
 
 def note_joined() -> None:
-    """From here on the processes agree which of them tells an error."""
+    """Marks the processes as joined; from here on they agree which of them reports an error."""
     global _joined
     _joined = True
 
 
 def tells_errors() -> bool:
-    """Whether an error that ends this process is told here: before they are joined all meet the same, and one tells."""
+    """Whether this process reports its error; before they are joined, all have the same error and one reports it."""
     return _joined or launched_first()
 
 

@@ -16,10 +16,10 @@ LOCK = ".lock"
 
 @contextmanager
 def locked(folder: Path, wait: Callable[[], None] | None = None) -> Iterator[None]:
-    """Holds the folder, which is made if need be, for this process.
+    """Locks the folder for this process and creates it if it is missing.
 
     Args:
-        wait: called before another process is waited for; None: another process is an error.
+        wait: called before waiting for another process; None: another process is an error.
 
     Raises:
         RunError: the folder cannot be written, or another process holds it.
@@ -31,7 +31,7 @@ def locked(folder: Path, wait: Callable[[], None] | None = None) -> Iterator[Non
             lock.acquire(blocking=False)
         except Timeout:
             if wait is None:
-                raise RunError(f"{folder}: another process is at work in this folder; wait for it to end") from None
+                raise RunError(f"{folder}: another process is using this folder; wait for it to end") from None
             wait()
             lock.acquire()
     except OSError as error:

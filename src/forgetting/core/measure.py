@@ -1,4 +1,4 @@
-"""A number with what is needed to read it: its count, its interval, its direction, its meaning, or why it is absent."""
+"""A number with its count, interval, direction and meaning, or the reason why it is absent."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Direction = Literal["up", "down", "oracle", "none"]
-"""Which way is good: higher, lower, closer to the oracle's value, or neither."""
+"""Which values are better: higher, lower, closer to the oracle's value, or neither."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,12 +16,12 @@ class Measure:
     name: str
     split: str
     value: float | None
-    """None: could not be measured; `reason` says why. Never 0 in its place."""
+    """None: could not be measured; `reason` says why. It is never replaced by 0."""
     count: int
-    """How many records (or pairs) the value rests on."""
+    """The number of records (or pairs) behind the value."""
     low: float | None = None
     high: float | None = None
-    """The 95% interval, clustered by source example; None where there is none."""
+    """The 95% interval, clustered by source example; None if there is none."""
     direction: Direction = "none"
     meaning: str = ""
     reason: str = ""

@@ -1,7 +1,7 @@
-"""Several processes that run one recipe together: which one this is, and what they agree on.
+"""Several processes that run one recipe together.
 
 They are started by `torchrun` or `accelerate launch`, and all run the same program. Only the first writes, reports
-progress and decides what depends on the state of the disk. In a single process everything here does nothing.
+progress and makes decisions that depend on the disk. In a single process all of these functions do nothing.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _inside: ContextVar[bool] = ContextVar("inside", default=False)
 
 
 def _group() -> Any:
-    """`torch.distributed` where processes are joined, else None. Torch is not imported: then nothing is joined."""
+    """`torch.distributed` if processes are joined, else None. If torch is not imported yet, none are joined."""
     dist = sys.modules.get("torch.distributed")
     return dist if dist is not None and dist.is_initialized() else None
 
@@ -41,7 +41,7 @@ def in_all() -> int:
 
 
 def count() -> int:
-    """How many of them share the work at hand."""
+    """How many of them share the current work."""
     return 1 if _by_itself.get() else in_all()
 
 
@@ -58,11 +58,11 @@ def is_first() -> bool:
 
 @contextmanager
 def together() -> Iterator[None]:
-    """The processes of a launcher, joined; a failure of one ends all, and one of them says why.
+    """Joins the processes of a launcher; a failure of one ends all, and one of them reports why.
 
     Raises:
-        ElsewhereError: in place of whatever went wrong here because, or after, another process failed.
-        RunError: a process ended without a word.
+        ElsewhereError: another process failed first; it replaces this process's own error.
+        RunError: a process ended without an error message.
     """
     if launched() and not _group():
         _join()
@@ -79,8 +79,8 @@ def together() -> Iterator[None]:
             raise ElsewhereError("another process of this run failed") from error
         if isinstance(error, RuntimeError) and _is_of_a_connection(error):
             raise RunError(
-                "another process of this run ended without a word (was it killed?); "
-                "start the same command again to go on from the last checkpoint"
+                "another process of this run ended without an error message (was it killed?); "
+                "start the same command again to resume from the last checkpoint"
             ) from error
         raise
     finally:
@@ -107,7 +107,7 @@ def _part() -> None:
 def _is_the_first_failure() -> bool:
     try:
         return _group().distributed_c10d._get_default_store().add(_FAILED, 1) == 1
-    except (AttributeError, RuntimeError, ValueError):  # whoever kept the count has gone
+    except (AttributeError, RuntimeError, ValueError):  # the process that kept the count has exited
         return False
 
 
@@ -116,7 +116,7 @@ def _is_of_a_connection(error: RuntimeError) -> bool:
 
 
 def on_first(work: Callable[[], T]) -> T:
-    """What `work` gives on the first process, on all of them; the others wait.
+    """Runs `work` on the first process and returns its result on all of them; the others wait.
 
     Raises:
         ElsewhereError: on the others, if `work` fails.
@@ -141,7 +141,7 @@ def on_first(work: Callable[[], T]) -> T:
 
 
 def by_first(work: Callable[[], object]) -> None:
-    """`work`, once, by the process that writes; the others wait for it where they share the work at hand.
+    """Runs `work` once, on the process that writes; the others wait if they share the current work.
 
     Raises:
         ElsewhereError: on the others, if `work` fails.
@@ -151,7 +151,7 @@ def by_first(work: Callable[[], object]) -> None:
 
 
 def first_then_others(work: Callable[[], T]) -> T:
-    """`work` on the first process, and when that has left its results on disk, on the others, which find them there."""
+    """Runs `work` on the first process, then on the others, which find its results on disk."""
     if count() == 1:
         return work()
     made: list[T] = []
@@ -165,7 +165,7 @@ def first_then_others(work: Callable[[], T]) -> T:
 
 @contextmanager
 def first_holds(make: Callable[[], AbstractContextManager[T]]) -> Iterator[T]:
-    """A context that the first process enters for all, when all have come so far; what it gives goes to all.
+    """A context that the first process enters for all, once all have reached it; all receive its value.
 
     Raises:
         ElsewhereError: on the others, if it cannot be entered.
@@ -178,7 +178,7 @@ def first_holds(make: Callable[[], AbstractContextManager[T]]) -> Iterator[T]:
 
 @contextmanager
 def _alone() -> Iterator[None]:
-    """Inside, the others take no part."""
+    """Inside, the other processes do not take part."""
     token = _by_itself.set(True)
     try:
         yield
@@ -187,12 +187,12 @@ def _alone() -> Iterator[None]:
 
 
 def own_share(items: Iterable[T]) -> Iterator[T]:
-    """Every so-many-th item: each stands in one process's share."""
+    """This process's share: every `count`-th item, so each item is in one share."""
     return islice(items, rank(), None, count())
 
 
 def united(part: dict[K, T]) -> dict[K, T]:
-    """The parts of all processes as one, in all of them."""
+    """Gathers the parts of all processes, on all of them."""
     if count() == 1:
         return part
     parts: list[dict[K, T] | None] = [None] * count()

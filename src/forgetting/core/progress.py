@@ -1,4 +1,4 @@
-"""How long work speaks: lines that stay, and progress that moves."""
+"""Log lines and progress."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ def _silent(done: int, total: int, note: str) -> None:
 
 @dataclass(frozen=True)
 class Voice:
-    """Given by whoever started the work; silent by default."""
+    """Provided by the caller that started the work; silent by default."""
 
     say: Callable[[str], None] = lambda line: None
-    """A line that stays: a warning, a stage begun, a file written."""
+    """Logs a line: a warning, the start of a stage, a file written."""
     progress: Progress = _silent
-    """`done` of `total`, with a short note."""
+    """Reports `done` of `total`, with a short note."""
 
 
 SILENT = Voice()

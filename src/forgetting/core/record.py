@@ -14,7 +14,7 @@ from forgetting.core.folder import partial_of, sync
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """How likely the model finds one answer to one prompt."""
+    """The likelihood of one answer to one prompt under the model."""
 
     logp: float
     """Sum of log p over the answer's supervised tokens, nats."""
@@ -37,15 +37,15 @@ class Score:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """One example as one model answered it."""
+    """One model's answer to one example."""
 
     id: str
     split: str
-    """Which part of the suite it belongs to: `forget`, `retain`, `utility`, …"""
+    """The part of the suite it belongs to: `forget`, `retain`, `utility`, …"""
     prompt: str
     answer: str
     generation: str | None = None
-    """The greedy answer; None where none was asked for."""
+    """The greedy answer; None if none was requested."""
     score: Score | None = None
     paraphrase: Score | None = None
     perturbed: tuple[Score, ...] = ()
@@ -53,11 +53,11 @@ class Record:
     group: str = ""
     kind: str = ""
     extraction: Mapping[int, tuple[float | None, ...]] = field(default_factory=dict)
-    """Of a verbatim sequence of T tokens, by n: the n-gram overlap of the greedy continuation of each prefix with the
+    """For a verbatim sequence of T tokens, by n: the n-gram overlap of the greedy continuation of each prefix with the
     true one, for prefix lengths 0 ... T-n. None: there was nothing to continue."""
     redacted: Mapping[str, float | None] | None = None
-    """None: the texts are there. Else ids and texts are keyed hashes, and this is what was computed of the texts, by
-    metric: such a record can be shown, but not scored again."""
+    """None: the record has its texts. Else ids and texts are keyed hashes, and this holds the values computed from the
+    texts, by metric: such a record can be shown, but not scored again."""
 
     @property
     def cluster(self) -> str:
@@ -66,7 +66,7 @@ class Record:
 
 
 def write_records(path: Path, records: Iterable[Record]) -> None:
-    """One JSON object a line; written beside, synced and renamed, so the file is whole or absent."""
+    """Writes one JSON object per line to a temporary file, synced and renamed, so the file is whole or absent."""
     partial = partial_of(path)
     with partial.open("w", encoding="utf-8") as file:
         for record in records:
@@ -87,7 +87,7 @@ def read_records(path: Path) -> list[Record]:
 
 
 def _parse(path: Path) -> Iterator[Record]:
-    # Not splitlines(): it also cuts at U+2028 and the like, which an answer may hold.
+    # Not splitlines(): it also cuts at U+2028 and the like, which an answer may contain.
     text = path.read_text(encoding="utf-8").removesuffix("\n")
     for number, line in enumerate(text.split("\n") if text else (), 1):
         try:

@@ -1,4 +1,4 @@
-"""Where things of one kind are found by name: the package's own, and what other packages bring by entry point.
+"""Registries of named functions: the package's own, and those that other packages add by entry points.
 
 A kind (methods, metrics, suites, …) has one `Registry`. Inside the package its decorator registers a function; another
 package decorates its function too and names it in the entry-point group `forgetting.<kind>`.
@@ -29,9 +29,9 @@ class Entry(Generic[T]):
     name: str
     build: T
     settings: Mapping[str, Any] = field(default_factory=dict)
-    """What was registered beside the name, such as a method's default adapter."""
+    """What was registered with the name, such as a method's default adapter."""
     source: str = ""
-    """The package it comes from; of an entry point, with its version."""
+    """The package it comes from; for an entry point, with its version."""
 
     @property
     def summary(self) -> str:
@@ -45,7 +45,7 @@ class Entry(Generic[T]):
 
     @property
     def types(self) -> Mapping[str, Any]:
-        """The type of each parameter that has one; none where another package's cannot be resolved."""
+        """The type of each parameter that has one; empty if another package's types cannot be resolved."""
         try:
             return typing.get_type_hints(self.build, include_extras=True)
         except (NameError, TypeError):
@@ -53,7 +53,7 @@ class Entry(Generic[T]):
 
     @property
     def defaults(self) -> dict[str, Any]:
-        """The parameters that need not be set, with their defaults."""
+        """The optional parameters, with their defaults."""
         return {k: p.default for k, p in self.parameters.items() if p.default is not inspect.Parameter.empty}
 
 
@@ -61,10 +61,10 @@ class Registry(Generic[T]):
     """The functions of one kind, by name.
 
     Args:
-        kind: the plural, which is also the entry-point group's: `methods` for `forgetting.methods`.
+        kind: the plural, which also names the entry-point group: `methods` for `forgetting.methods`.
         noun: the singular, for messages.
-        gives: what a registered function is, for the message about a plug-in that is none.
-        modules: the package's own modules that register something; they are imported at the first look.
+        gives: what a registered function must be, for the message about a plug-in that is something else.
+        modules: the package's own modules that register something; they are imported at the first lookup.
         typed: whether `build` checks values against the types of the function's parameters.
     """
 
@@ -80,7 +80,7 @@ class Registry(Generic[T]):
         return f"forgetting.{self.kind}"
 
     def register(self, name: str, **settings: Any) -> Callable[[T], T]:
-        """A decorator that puts a function under `name`.
+        """A decorator that registers a function under `name`.
 
         Raises:
             RecipeError: another function has the name.
@@ -98,16 +98,16 @@ class Registry(Generic[T]):
         return keep
 
     def names(self) -> list[str]:
-        """All that can be used, sorted."""
+        """The names of all usable entries, sorted."""
         self._load_plugins()
         return sorted(self._entries.keys() - self._broken.keys())
 
     def entries(self) -> list[Entry[T]]:
-        """All that can be used, sorted by name."""
+        """All usable entries, sorted by name."""
         return [self._entries[name] for name in self.names()]
 
     def broken(self) -> list[str]:
-        """What is wrong with each plug-in that cannot be used, one line each."""
+        """The error of each plug-in that cannot be used, one line each."""
         self._load_plugins()
         return [self._broken[name] for name in sorted(self._broken)]
 
@@ -119,20 +119,20 @@ class Registry(Generic[T]):
         """The one called `name`.
 
         Raises:
-            RecipeError: there is none (the nearest name is given), or its package cannot be used.
+            RecipeError: there is none (the message has the nearest name), or its package cannot be used.
         """
         self._load_plugins()
         if name in self._broken:
-            raise RecipeError(f"{self._broken[name]}; mend or uninstall that package")
+            raise RecipeError(f"{self._broken[name]}; fix or uninstall that package")
         if name not in self._entries:
             raise RecipeError(f"unknown {self.noun} '{name}'; {nearest(name, self._entries)}")
         return self._entries[name]
 
     def build(self, name: str, parameters: Mapping[str, Any] | None = None) -> Any:
-        """What the function called `name` gives for these parameters.
+        """Calls the function registered under `name` with these parameters.
 
         Raises:
-            RecipeError: unknown name, or a parameter that it does not take (the nearest is given) or refuses.
+            RecipeError: unknown name, or a parameter that it does not take (the message has the nearest) or refuses.
         """
         entry, given = self.get(name), dict(parameters or {})
         for key in given:
@@ -146,7 +146,7 @@ class Registry(Generic[T]):
             raise RecipeError(f"{self.noun} '{name}': {error}") from error
 
     def _checked(self, entry: Entry[T], key: str, value: Any) -> Any:
-        """The value as the parameter's type; as it is where the parameter has none that can be checked."""
+        """The value converted to the parameter's type; unchanged if the parameter has no type that can be checked."""
         try:
             adapter = TypeAdapter(entry.types.get(key, Any))
         except (PydanticSchemaGenerationError, PydanticUserError):
@@ -171,7 +171,7 @@ class Registry(Generic[T]):
                 known = self._entries.get(entry.name)
                 if known is None or known.build is not loaded:
                     self.register(entry.name)(loaded)
-            except (Exception, SystemExit) as error:  # whatever another package's code raises
+            except (Exception, SystemExit) as error:  # another package's code may raise anything
                 said = " ".join(str(error).split()) or type(error).__name__
                 self._broken[entry.name] = (
                     f"the plug-in {self.noun} '{entry.name}' of {_package(entry)} cannot be used: {said}"
@@ -181,5 +181,5 @@ class Registry(Generic[T]):
 
 
 def _package(entry: EntryPoint) -> str:
-    """The distribution that brings it, as pip calls it."""
+    """The distribution it comes from, by pip's name."""
     return f"{entry.dist.name} {entry.dist.version}" if entry.dist is not None else entry.value.partition(".")[0]

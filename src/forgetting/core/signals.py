@@ -1,4 +1,4 @@
-"""What a term of an objective may see of the model, and of the reference: statistics or hidden states of one role."""
+"""The inputs of an objective's term from model and reference: statistics or hidden states of one role."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True)
 class Signals:
-    """Statistics of the supervised tokens of one role, in whole sequences wherever a sequence-level loss asks.
+    """Statistics of the supervised tokens of one role, in whole sequences if a sequence-level loss needs them.
 
-    Letters: N tokens, S sequences, D hidden size. `statistics` holds what the terms declared they need, each `[N]`,
+    Letters: N tokens, S sequences, D hidden size. `statistics` holds those that the terms declared, each `[N]`,
     fp32, differentiable: see `forgetting.objectives.statistics` for the names. `reference` holds the same of the
     reference model, without gradient.
 
-    A term over hidden states sees no statistics. It sees `hidden`: by layer, the output of that decoder block at the
+    A term over hidden states gets no statistics. It gets `hidden`: by layer, the output of that decoder block at the
     term's N positions, `[N, D]`, fp32, differentiable; and `hidden_of_reference`, the reference's, without gradient.
 
-    A term's loss sees |weight| of the tokens that the term counts, and 0 for the others. Where a term compares pairs,
+    A term's loss gets |weight| of the tokens that the term counts, and 0 for the others. If a term compares pairs,
     `partner` holds the same of the other role: its sequence s belongs to sequence s here.
     """
 
@@ -39,8 +39,8 @@ class Signals:
 
     @property
     def paired(self) -> Signals:
-        """The partner's signals; asking where there is none is a programming error."""
-        assert self.partner is not None, "a loss of pairs was asked of one role alone"
+        """The partner's signals; it is a programming error if there is none."""
+        assert self.partner is not None, "a loss over pairs was called with one role only"
         return self.partner
 
     def sum_by_sequence(self, values_N: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
-"""Several models as one: their logits, each times its coefficient, added up.
+"""Several models combined into one: the weighted sum of their logits.
 
 EFT (Mitchell et al. 2023, https://arxiv.org/abs/2310.12962, eq. 4-5) is such a combination:
-log p ∝ log p_L + β·(log p_tuned − log p_base). Raw logits give the same, since what normalises each is constant over
+log p ∝ log p_L + β·(log p_tuned − log p_base). Raw logits give the same, since the normaliser of each is constant over
 the vocabulary and cancels.
 """
 
@@ -36,7 +36,7 @@ class Part:
     adapters: tuple[str, ...] = ()
 
     def states(self, **inputs: Any) -> Tensor:
-        """What the model's head is applied to, `[B, T, D]`."""
+        """The input of the model's head, `[B, T, D]`."""
         accepted = inspect.signature(causal_model(self.model).forward).parameters
         known = {key: value for key, value in inputs.items() if key in accepted}
         with adapters_active(self.model, self.adapters):
@@ -44,13 +44,13 @@ class Part:
 
     @property
     def layers(self) -> int:
-        """How many layers its cache of keys and values has."""
+        """The number of layers in its cache of keys and values."""
         return int(causal_model(self.model).config.get_text_config(decoder=True).num_hidden_layers)
 
 
 @dataclass(frozen=True, slots=True)
 class CombinedHead(Head):
-    """Σ cᵢ·logitsᵢ of states that stand side by side, `[N, D₁ + D₂ + …]`, cut to `size` logits."""
+    """Σ cᵢ·logitsᵢ of concatenated states, `[N, D₁ + D₂ + …]`, cut to `size` logits."""
 
     parts: tuple[tuple[float, Head, int], ...] = ()
     """Coefficient, head and width D of each."""
@@ -64,16 +64,16 @@ class CombinedHead(Head):
         return torch.stack(weighted).sum(0) if len(weighted) > 1 else weighted[0]
 
     def finish(self, projected_NV: Tensor) -> Tensor:
-        """Nothing is left to do."""
+        """The identity: the logits are final."""
         return projected_NV
 
     def vocabulary(self, hidden_ND: Tensor) -> int:
-        """How many logits it gives of a position."""
+        """The number of logits per position."""
         return self.size
 
 
 class ComposedConfig(PretrainedConfig):
-    """What a combination is of: coefficients, active adapters, and each model's own config."""
+    """The config of a combination: coefficients, active adapters, and each model's own config."""
 
     model_type = "forgetting_composed"
 
@@ -81,9 +81,9 @@ class ComposedConfig(PretrainedConfig):
 class ComposedModel(PreTrainedModel, GenerationMixin):
     """Σ cᵢ·logitsᵢ of several models with one vocabulary: a `forgetting.models.head.LanguageModel`.
 
-    Parts that share weights share them here too: a base and the base with an adapter are views of one model. Keys and
-    values of all parts stand in one cache, the layers of one part after those of another. It is evaluated, not trained
-    or saved. Rows of logits beyond the smallest vocabulary, which some models have for padding, are left out.
+    Parts that share weights share them here too: a base and the base with an adapter are views of one model. All parts
+    use one cache of keys and values, the layers of one part after those of another. It is for evaluation, not for
+    training or saving. Logits beyond the smallest vocabulary, which some models have as padding, are left out.
 
     Args:
         parts: at least one; all on one device.
@@ -106,12 +106,12 @@ class ComposedModel(PreTrainedModel, GenerationMixin):
 
     @property
     def members(self) -> list[nn.Module]:
-        """Its models, each once."""
+        """Its distinct models."""
         return list(self.weights_of_parts)
 
     @torch.no_grad()
     def vocabulary_head(self) -> CombinedHead:
-        """From the states of all parts, side by side, to the combined logits."""
+        """The head that maps the concatenated states of all parts to the combined logits."""
         if self._widths is None:
             probe = torch.zeros(1, 1, dtype=torch.long, device=self.device)
             self._widths = tuple(part.states(input_ids=probe, use_cache=False).shape[-1] for part in self.parts)
@@ -121,12 +121,12 @@ class ComposedModel(PreTrainedModel, GenerationMixin):
         return CombinedHead(None, parts=tuple((part.coefficient, head, w) for part, head, w in each), size=min(sizes))
 
     def final_states(self, past_key_values: Cache | None = None, **inputs: Any) -> Tensor:
-        """The states of all parts side by side, `[B, T, D₁ + D₂ + …]`; a cache grows by T."""
+        """The concatenated states of all parts, `[B, T, D₁ + D₂ + …]`; a cache grows by T."""
         each = zip(self.parts, self._caches(past_key_values), strict=True)
         return torch.cat([part.states(**inputs, past_key_values=cache) for part, cache in each], dim=-1)
 
     def _caches(self, cache: Cache | None) -> list[Cache | None]:
-        """One cache as one for each part; they share their layers with it."""
+        """Splits one cache into one per part; they share their layers with it."""
         if cache is None:
             return [None for _ in self.parts]
         counts = [part.layers for part in self.parts]
@@ -142,7 +142,7 @@ class ComposedModel(PreTrainedModel, GenerationMixin):
         position_ids: Tensor | None = None,
         **unused: Any,
     ) -> CausalLMOutputWithPast:
-        """The combined logits `[B, T, V]` of whole rows."""
+        """The combined logits of whole rows, `[B, T, V]`."""
         given = {"attention_mask": attention_mask, "position_ids": position_ids}
         given = {name: value for name, value in given.items() if value is not None}
         states_BTD = self.final_states(input_ids=input_ids, use_cache=False, **given)
@@ -152,9 +152,9 @@ class ComposedModel(PreTrainedModel, GenerationMixin):
     def prepare_inputs_for_generation(
         self, input_ids: Tensor, attention_mask: Tensor | None = None, **unused: Any
     ) -> dict[str, Tensor]:
-        """Whole rows for every token that `generate` writes, for not every model has a cache that others can stand in.
+        """Whole rows for every token that `generate` writes, since not every model's cache can be shared.
 
-        Evaluation writes by a cache of its own (`forgetting.evaluation.cache`).
+        Evaluation generates with its own cache (`forgetting.evaluation.cache`).
         """
         mask_BT = torch.ones_like(input_ids) if attention_mask is None else attention_mask
         positions_BT = (mask_BT.cumsum(-1) - 1).clamp(min=0)
@@ -169,7 +169,7 @@ class ComposedModel(PreTrainedModel, GenerationMixin):
         return causal_model(self.parts[0].model).get_input_embeddings()
 
     def get_output_embeddings(self) -> None:
-        """None: no one matrix gives its logits."""
+        """None: its logits do not come from a single matrix."""
 
 
 def _config(parts: Sequence[Part]) -> ComposedConfig:

@@ -1,4 +1,4 @@
-"""Which device a model is put on."""
+"""The device of a model."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from forgetting.core.errors import RecipeError
 
 
 def device_named(name: str | None) -> str:
-    """The device as it was named, or an accelerator if there is one.
+    """The named device; without a name, an accelerator if there is one.
 
     Raises:
-        RecipeError: it is none, or not in this machine.
+        RecipeError: it is not a device, or not in this machine.
     """
     if name is not None:
         try:

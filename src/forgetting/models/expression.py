@@ -31,13 +31,13 @@ class Term:
 
 
 def terms_of(expression: str) -> tuple[Term, ...]:
-    """The terms of an expression; the name of a model alone is one with the coefficient 1.
+    """The terms of an expression; a model's name alone is one term with the coefficient 1.
 
-    `+` and `-` between terms have a space on both sides, for names may hold them too; a coefficient stands before `*`.
-    A folder of exactly that name is that folder.
+    `+` and `-` between terms have a space on both sides, since names may contain them too; a coefficient precedes `*`.
+    An expression that is the name of a folder means that folder.
 
     Raises:
-        ModelError: a term that is none.
+        ModelError: an invalid term.
     """
     text = expression.strip()
     if text and Path(text).exists():
@@ -53,7 +53,7 @@ def terms_of(expression: str) -> tuple[Term, ...]:
         except ValueError:
             factor = None
         if match is None or factor is None:
-            raise ModelError(f"'{expression}': '{said.strip()}' is no term; write a combination like \"{EXAMPLE}\"")
+            raise ModelError(f"'{expression}': '{said.strip()}' is not a term; write a combination like \"{EXAMPLE}\"")
         terms.append(Term(-factor if sign == "-" else factor, match["model"].strip()))
     return tuple(terms)
 
@@ -67,15 +67,15 @@ def load_expression(
     device: str | torch.device | None = None,
     quantise: Quantise | None = None,
 ) -> LoadedModel:
-    """The model of a name, as `load_model` loads it, or a `ComposedModel` of several.
+    """The model of a single name, loaded by `load_model`, or a `ComposedModel` of several.
 
     In a combination an adapter is a view of its base, which is loaded once for all terms that name it or an adapter of
     it. The tokenizer, with its chat template and its end token, is the first term's. A term with coefficient 0 is
     checked and left out.
 
     Args:
-        source: the folder or hub id of a name.
-        revision: of the hub's model, where the expression is a name alone.
+        source: maps a name to its folder or hub id.
+        revision: of the hub's model, if the expression is a single name.
 
     Raises:
         ModelError: an expression or a model that cannot be read, or models of different vocabularies (both are named).
@@ -103,11 +103,11 @@ def load_expression(
 
 @dataclass(slots=True)
 class _Base:
-    """A model that is loaded, to which adapters may have been added since."""
+    """A loaded model; adapters may have been added since."""
 
     loaded: LoadedModel
     kind: str | None = None
-    """Of its adapters: PEFT does not mix them."""
+    """The method of its adapters; PEFT does not mix methods."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ class _View:
 
 
 class _Loader:
-    """Loads each model once, and adapters onto the bases that are there."""
+    """Loads each model once, and adapters onto the loaded bases."""
 
     def __init__(self, dtype: str, device: str | torch.device | None, quantise: Quantise | None) -> None:
         self._dtype, self._device, self._quantise = dtype, device, quantise

@@ -1,8 +1,8 @@
-"""The vocabulary head: what turns a final hidden state into logits, in every family whose head we know.
+"""The vocabulary head, which maps a final hidden state to logits, for all known model families.
 
-A model is split in two: its body gives hidden states, its head is applied to supervised positions only. A family whose
-head is not known takes the plain path: the model's own logits stand in for hidden states, and the head is the identity.
-Whatever is no single transformers model says itself what its final states and its head are (`LanguageModel`).
+A model is split in two: its body gives hidden states, its head is applied to supervised positions only. A family with
+an unknown head takes the plain path: the model's own logits replace hidden states, and the head is the identity.
+A model that is not a single transformers model defines its final states and its head itself (`LanguageModel`).
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ KNOWN_FAMILIES = frozenset(
         "smollm3",
     }
 )
-"""Model types whose logits are softcap(scale · (W h + b)) of the body's last hidden state; a test compares each with
-its own forward."""
+"""Model types with logits softcap(scale · (W h + b)) of the body's last hidden state; a test compares each with its own
+forward."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +71,11 @@ class Head:
         return self.finish(self.project(hidden_ND))
 
     def vocabulary(self, hidden_ND: Tensor) -> int:
-        """How many logits it gives of a position; as the identity, those it is given."""
+        """The number of logits per position; for the identity, the size of its input."""
         return hidden_ND.shape[-1] if self.weight_VD is None else self.weight_VD.shape[0]
 
     def frozen_copy(self) -> Head:
-        """The same head with weights of its own that no optimiser touches."""
+        """A copy of the head with its own weights, which no optimiser updates."""
 
         def copy(tensor: Tensor | None) -> Tensor | None:
             return None if tensor is None else tensor.detach().clone()
@@ -88,40 +88,40 @@ IDENTITY = Head(None)
 
 @runtime_checkable
 class LanguageModel(Protocol):
-    """What gives next-token log-probabilities in a way of its own, such as a combination of models.
+    """A model that computes next-token log-probabilities in its own way, such as a combination of models.
 
-    It is a module with `config`, `generation_config` and `generate` as transformers' models have them, and is evaluated
-    wherever one of those is.
+    It is a module with `config`, `generation_config` and `generate` like transformers' models, and can be evaluated
+    like them.
     """
 
     members: Sequence[nn.Module]
-    """The transformers models inside: keys and values can be shared where all of them can share theirs."""
+    """The transformers models inside; keys and values can be shared if all of them support it."""
 
     def final_states(self, **inputs: Any) -> Tensor:
-        """What its head is applied to, `[B, T, D]`, of a forward's inputs: `input_ids`, perhaps `past_key_values`, …"""
+        """The input of its head, `[B, T, D]`, from a forward's inputs: `input_ids`, perhaps `past_key_values`, …"""
 
     def vocabulary_head(self) -> Head:
-        """From final states to logits."""
+        """The head, from final states to logits."""
 
 
 def causal_model(model: nn.Module) -> PreTrainedModel:
-    """The transformers model inside, whether or not PEFT wraps it."""
+    """The transformers model inside, with or without PEFT's wrapper."""
     return model.get_base_model() if hasattr(model, "get_base_model") else model  # type: ignore[operator]
 
 
 def longest_row(model: nn.Module) -> int | None:
-    """How many positions the model was made for; None if its config does not say."""
+    """The model's maximum number of positions; None if its config does not say."""
     return getattr(causal_model(model).config, "max_position_embeddings", None)
 
 
 def members_of(model: nn.Module) -> list[PreTrainedModel]:
-    """The transformers models that a model consists of: itself, for most."""
+    """The transformers models that a model consists of; for most, the model itself."""
     inner = causal_model(model)
     return [causal_model(member) for member in inner.members] if isinstance(inner, LanguageModel) else [inner]
 
 
 def head_of(model: nn.Module) -> Head:
-    """The model's head, or the identity where the family or the module is not one we know (then use plain logits)."""
+    """The model's head, or the identity if its family or module is unknown (then use plain logits)."""
     inner = causal_model(model)
     if isinstance(inner, LanguageModel):
         return inner.vocabulary_head()
@@ -136,7 +136,7 @@ def head_of(model: nn.Module) -> Head:
 
 
 def final_states(model: nn.Module, head: Head, **inputs: Any) -> Tensor:
-    """What `head` is applied to at all positions: final hidden states `[B, T, D]`, or plain logits `[B, T, V]`.
+    """The input of `head` at all positions: final hidden states `[B, T, D]`, or plain logits `[B, T, V]`.
 
     Args:
         inputs: of a transformers model's forward.
@@ -157,17 +157,17 @@ def supervised_hidden(
     sources_N: Tensor,
     position_ids_BT: Tensor | None = None,
 ) -> Tensor:
-    """What `head` is applied to at the N source positions: final hidden states `[N, D]`, or plain logits `[N, V]`.
+    """The input of `head` at the N source positions: final hidden states `[N, D]`, or plain logits `[N, V]`.
 
     Args:
-        position_ids_BT: of packed rows: positions that begin again at each sequence. No token then sees another
-            sequence, if `models.packing.why_padded` has no objection to the model.
+        position_ids_BT: for packed rows, positions that restart at each sequence. No token then sees another
+            sequence, if `models.packing.why_padded` returns None for the model.
     """
     inner = causal_model(model)
     inputs: dict[str, Any] = {"input_ids": input_ids_BT, "attention_mask": attention_mask_BT, "use_cache": False}
     if position_ids_BT is not None:
-        # transformers tells packed sequences apart by positions that restart, where no mask is given.
+        # Without a mask, transformers distinguishes packed sequences by positions that restart.
         inputs |= {"attention_mask": None, "position_ids": position_ids_BT}
-        if is_flash_attention_requested(inner.config):  # it tells them apart in a single row only
+        if is_flash_attention_requested(inner.config):  # it distinguishes them in a single row only
             inputs |= {name: inputs[name].view(1, -1) for name in ("input_ids", "position_ids")}
     return final_states(model, head, **inputs).flatten(0, 1).index_select(0, sources_N)

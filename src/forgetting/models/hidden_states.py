@@ -1,4 +1,4 @@
-"""The outputs of decoder blocks: what a term over hidden states sees of a forward pass."""
+"""The outputs of decoder blocks in a forward pass, for terms over hidden states."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from forgetting.models.head import causal_model
 
 
 def decoder_blocks(model: nn.Module, layers: Sequence[int]) -> dict[int, nn.Module]:
-    """The decoder blocks of these numbers, from 0; nothing is looked for where no layer is asked for.
+    """The decoder blocks with these numbers, from 0; without numbers, nothing is searched.
 
     Raises:
-        RecipeError: the model has no block of such a number.
-        ModelError: it holds no list of as many modules as its config says that it has layers.
+        RecipeError: the model has no block with such a number.
+        ModelError: it has no list of modules as long as the number of layers in its config.
     """
     if not layers:
         return {}
@@ -40,9 +40,9 @@ def decoder_blocks(model: nn.Module, layers: Sequence[int]) -> dict[int, nn.Modu
 
 @contextmanager
 def states_kept(model: nn.Module, layers: Sequence[int]) -> Iterator[dict[int, Tensor]]:
-    """Fills a dictionary, by layer, with what each block gives in the forward pass inside: `[B*T, D]`, with its graph.
+    """Fills a dictionary, by layer, with each block's output in the forward pass inside: `[B*T, D]`, with its graph.
 
-    A block's output is the residual stream after it: of the last block, before the final norm.
+    A block's output is the residual stream after it; for the last block, before the final norm.
     """
     kept: dict[int, Tensor] = {}
 

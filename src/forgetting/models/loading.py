@@ -1,4 +1,4 @@
-"""Models and tokenizers from a local folder or the hub, and back into a folder."""
+"""Loads models and tokenizers from a local folder or the hub, and saves them to a folder."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class LoadedModel:
     """The folder or hub id it came from."""
     revision: str | None
     pad_id: int
-    """What fills rows up: the tokenizer's pad token, else its end token. No id tells which positions count."""
+    """The id that pads rows: the tokenizer's pad token, else its end token. Masks do not depend on it."""
     merged_base: str | None = None
-    """The base model, where the source is an adapter that was merged into it."""
+    """The base model, if the source is an adapter that was merged into it."""
 
 
 def load_model(
@@ -43,8 +43,8 @@ def load_model(
 ) -> LoadedModel:
     """Loads a causal language model with its tokenizer from a folder or the hub; an adapter is merged into its base.
 
-    Only safetensors are read and no code of the model's repository is run. The tokenizer and the embeddings are left as
-    they are: a missing pad token is not added.
+    Only safetensors are read and no code of the model's repository is run. The tokenizer and the embeddings are not
+    changed: a missing pad token is not added.
 
     Args:
         dtype: one of `DTYPES`; `auto`: as the weights are stored.
@@ -63,7 +63,7 @@ def load_model(
     base = None
     if adapter is not None:
         if quantise is not None:
-            raise ModelError(f"{name}: an adapter, which cannot be merged into 4-bit weights; give a merged model")
+            raise ModelError(f"{name}: an adapter cannot be merged into 4-bit weights; give a merged model")
         model, tokenizer, base = _load_adapter(name, dtype, revision)
         model = model if device is None else model.to(device)
     else:
@@ -84,7 +84,7 @@ def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folde
     """Writes weights (safetensors), config and tokenizer with its chat template; the folder is whole or absent.
 
     Raises:
-        ModelError: the model has adapters on it, which would be left out, or weights in 4 bits.
+        ModelError: the model has adapters, which would be left out, or weights in 4 bits.
     """
     if isinstance(model, PeftModel):
         raise ModelError(f"{folder}: the model has adapters; save them as an adapter, or merge them first")
@@ -115,13 +115,13 @@ def load_tokenizer(name: str, revision: str | None = None) -> PreTrainedTokenize
     """The tokenizer of a folder or hub id.
 
     Raises:
-        ModelError: there is none, or it needs code of its own.
+        ModelError: there is none, or it needs its own code.
     """
     return attempt(name, "tokenizer", AutoTokenizer.from_pretrained, name, revision=revision, trust_remote_code=False)
 
 
 def _load_adapter(name: str, dtype: str, revision: str | None) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, str]:
-    """An adapter's base with the adapter merged in, the tokenizer of whichever has one, and the base's name."""
+    """An adapter's base with the adapter merged in, the tokenizer of the adapter or the base, and the base's name."""
     if _optional_file(name, SAFETENSORS_WEIGHTS_NAME, revision) is None:
         raise ModelError(f"{name}: no {SAFETENSORS_WEIGHTS_NAME}; only safetensors are read, convert the adapter")
     config = attempt(name, "adapter", PeftConfig.from_pretrained, name, revision=revision)
@@ -133,7 +133,7 @@ def _load_adapter(name: str, dtype: str, revision: str | None) -> tuple[PreTrain
     except ModelError as error:
         raise ModelError(f"{name}: its base model cannot be loaded: {error}") from error
     model = merged(attempt(name, "adapter", PeftModel.from_pretrained, base.model, name, revision=revision))
-    # What is trained on top from here on belongs to the merged model, not to the base alone.
+    # Adapters trained from here on belong to the merged model, not to the base alone.
     model.name_or_path = model.config._name_or_path = name
     has_tokenizer = _optional_file(name, "tokenizer_config.json", revision) is not None
     return model, load_tokenizer(name, revision) if has_tokenizer else base.tokenizer, base_name

@@ -1,4 +1,4 @@
-"""Training and evaluation mode, put back as they were: module by module, for they need not be alike."""
+"""Training and evaluation mode, restored module by module, since modules may differ."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import nn
 
 @contextmanager
 def modes_kept(model: nn.Module) -> Iterator[None]:
-    """Whatever mode the model is put into inside, every module has its own again afterwards."""
+    """A context that restores the mode of every module afterwards."""
     modes = [(module, module.training) for module in model.modules()]
     try:
         yield

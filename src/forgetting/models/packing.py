@@ -1,4 +1,4 @@
-"""Whether a model keeps examples that share a row apart: asked of the model itself, not of a list of families."""
+"""Whether a model separates examples that share a row: tested on the model itself, not by a list of families."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from forgetting.models.head import causal_model, head_of, supervised_hidden
 from forgetting.models.modes import in_evaluation_mode
 
 _LENGTHS = (7, 3, 3)
-"""Of the examples tried: packed, the short ones share a row with one token of padding."""
+"""Lengths of the test examples; packed, the short ones share a row with one token of padding."""
 
 
 def why_padded(model: nn.Module) -> str | None:
-    """Why the model's rows must be padded; None where examples may share rows.
+    """Why the model's rows must be padded; None if examples may share rows.
 
-    Three short examples are forwarded twice, in evaluation mode and without gradient: in two rows that they share, and
-    each in a row of its own. A family that packs gives every token the same hidden state but for rounding, which is
-    taken to be within √ε of the model's precision (3·10⁻⁴ in fp32, 0.09 in bf16). A model that sees its neighbour
-    (a recurrent one, or one that takes no positions) misses by about 1.
+    Three short examples are forwarded twice, in evaluation mode and without gradient: in two shared rows, and each in
+    its own row. A family that packs gives every token the same hidden state up to rounding, assumed to be within √ε of
+    the model's precision (3·10⁻⁴ in fp32, 0.09 in bf16). A model that sees the neighbouring example (a recurrent one,
+    or one without positions) differs by about 1.
     """
     family = causal_model(model).config.model_type
     with in_evaluation_mode(model), torch.no_grad():
@@ -36,7 +36,7 @@ def why_padded(model: nn.Module) -> str | None:
 
 
 def _states(model: nn.Module, *, packed: bool) -> Tensor:
-    """What the head is applied to, at every token but each example's last."""
+    """The input of the head, at every token except each example's last."""
     vocabulary = model.get_input_embeddings().num_embeddings  # type: ignore[operator]
     firsts = (sum(_LENGTHS[:i]) for i in range(len(_LENGTHS)))
     examples = [

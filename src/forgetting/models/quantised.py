@@ -1,12 +1,12 @@
-"""A model whose matrices are stored in 4 bits, for LoRA beside them (QLoRA).
+"""Models with matrices stored in 4 bits, for LoRA on top (QLoRA).
 
 Dettmers et al. 2023, https://arxiv.org/abs/2305.14314: every 64 weights of a matrix become 16 levels (NormalFloat, nf4)
 of their largest absolute value, and those largest values are stored in 8 bits themselves (double quantisation), 4.127
-bits per weight in all. Each product restores its matrix first. By bitsandbytes, through transformers.
+bits per weight in all. Each product restores its matrix first. Uses bitsandbytes through transformers.
 
-Quantised are the matrices of the decoder. Head, embeddings, norms and biases stay in the model's precision, and nothing
-of them is turned to fp32: families compute their norms in fp32 anyway, the head's statistics are taken in fp32 chunk by
-chunk, and adapters are kept in fp32. What a stage sees is LoRA on other weights.
+The matrices of the decoder are quantised. Head, embeddings, norms and biases stay in the model's precision and are not
+converted to fp32: families compute their norms in fp32 anyway, the head's statistics are computed in fp32 chunk by
+chunk, and adapters are kept in fp32. To a stage, it is LoRA on other weights.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ Quantise = Literal["nf4"]
 """How matrices are stored."""
 
 _BLOCK = 64
-"""Weights that share a scale; they are counted through a matrix row by row."""
+"""Number of weights that share a scale, counted through a matrix row by row."""
 _FLOATS = ("auto", "float32", "bfloat16", "float16")
 
 
 def quantised_loading(name: str, quantise: Quantise, dtype: str, device: str | torch.device | None) -> dict[str, Any]:
-    """What transformers' `from_pretrained` is told, so that matrices are quantised one by one where they will be.
+    """Arguments of transformers' `from_pretrained` that quantise matrices one by one on their device.
 
     Raises:
-        ModelError: bitsandbytes is missing or too old, knows no such device, or cannot quantise such numbers.
+        ModelError: bitsandbytes is missing or too old, or does not support the device or the dtype.
     """
     if quantise != "nf4":
         raise ModelError(f"quantise: '{quantise}' is not known; write nf4")
@@ -51,16 +51,16 @@ def quantised_loading(name: str, quantise: Quantise, dtype: str, device: str | t
 
 
 def settle(model: nn.Module, name: str) -> None:
-    """Makes a model of 4-bit weights, just loaded, compute the same in training and in evaluation.
+    """Makes a newly loaded model with 4-bit weights compute the same in training and in evaluation.
 
-    - On a processor with AVX512-BF16, bitsandbytes packs weights anew at the first evaluation: their scales are rounded
-      to bf16 for good, and no gradient passes through them. That is turned off.
-    - Products are taken in the model's precision, where transformers' default is fp32.
-    - torch's FLOP counters are told of the product.
+    - On a processor with AVX512-BF16, bitsandbytes packs weights again at the first evaluation: their scales are
+      rounded to bf16 permanently, and no gradient passes through them. That is turned off.
+    - Products are computed in the model's precision; transformers' default is fp32.
+    - The product is registered with torch's FLOP counters.
 
     Raises:
         ModelError: no matrix is quantised, or one has rows that are not whole blocks: bitsandbytes 0.50 restores such
-            a matrix wrongly, without a word, on processors with AVX512.
+            a matrix wrongly, without an error, on processors with AVX512.
     """
     _bitsandbytes(name)
     layers = {label: layer for label, layer in model.named_modules() if is_quantised(layer)}
@@ -70,8 +70,8 @@ def settle(model: nn.Module, name: str) -> None:
         columns = int(cast(Any, layer).in_features)
         if columns % _BLOCK:
             raise ModelError(
-                f"{name}: {label} has rows of {columns} weights, no multiple of {_BLOCK}, which bitsandbytes does not "
-                "restore right everywhere; load it whole"
+                f"{name}: {label} has rows of {columns} weights, not a multiple of {_BLOCK}, which bitsandbytes does "
+                "not restore correctly everywhere; load it whole"
             )
         layer.support_avx512bf16_for_cpu = False
         layer.compute_dtype, layer.compute_type_is_set = cast(Any, model).dtype, True
@@ -91,24 +91,24 @@ def has_quantised(model: nn.Module) -> bool:
 
 
 def whole_weight(layer: nn.Module) -> Tensor:
-    """A layer's weight as its products see it, as stored or restored from 4 bits; `[out, in]` where it is in 4 bits."""
-    # A 4-bit parameter is read as it is, where PEFT's function would put another one in its place on a CPU.
+    """A layer's weight as used in products: as stored, or restored from 4 bits; `[out, in]` if it is in 4 bits."""
+    # A 4-bit parameter is read directly, since PEFT's function would replace it on a CPU.
     return dequantize_bnb_weight(cast(Any, layer.weight)) if is_quantised(layer) else dequantize_module_weight(layer)
 
 
 def entries(parameter: nn.Parameter) -> int:
-    """How many weights a parameter stands for: two to a byte in 4 bits."""
+    """The number of weights in a parameter: two per byte in 4 bits."""
     return int(cast(Any, parameter).quant_state.shape.numel()) if _in_four_bits(parameter) else parameter.numel()
 
 
 def weight_bytes(model: nn.Module) -> int:
-    """Bytes of all weights, those of the scales of 4-bit matrices included; tied weights count once."""
+    """Bytes of all weights, including the scales of 4-bit matrices; tied weights are counted once."""
     tensors = [t for p in model.parameters() for t in (p, *_scales(p))]
     return sum(t.numel() * t.element_size() for t in tensors)
 
 
 def quantised_words(model: nn.Module) -> str:
-    """What is in 4 bits and what is not, in a line, for whoever starts a run."""
+    """One line for the user: what is in 4 bits and what is not."""
     layers = [layer for layer in model.modules() if is_quantised(layer)]
     quantised = sum(entries(cast(nn.Parameter, layer.weight)) for layer in layers)
     total = sum(map(entries, model.parameters()))

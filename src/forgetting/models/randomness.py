@@ -1,4 +1,4 @@
-"""Random numbers drawn from a seed of their own, so that whatever is drawn elsewhere stays as it was."""
+"""Random numbers from a separate seed, without effect on other random numbers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 
 @contextmanager
 def seeded(seed: int, device: torch.device | str = "cpu") -> Iterator[None]:
-    """Inside, torch draws from `seed` on the processor and on `device`; afterwards it draws on as if nothing happened.
+    """Inside, torch draws from `seed` on the CPU and on `device`; afterwards the previous random state is restored.
 
     Args:
         seed: 64 bits at most.

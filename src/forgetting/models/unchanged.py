@@ -1,4 +1,4 @@
-"""Whether a model was left as it was: its weights, modes, adapters and hooks, and the random state of the process."""
+"""Checks that a model is unchanged: its weights, modes, adapters and hooks, and the random state of the process."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from forgetting.models.adapters.active import tuner_layers
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What must be the same after others have worked with a model.
+    """The state of a model that other code must leave unchanged.
 
-    Weights are kept as digests of their bytes: 32 bytes a tensor, and one pass over the model to take them.
+    Weights are kept as digests of their bytes: 32 bytes per tensor, and one pass over the model to compute them.
     """
 
     facts: Mapping[str, object]
-    """By what a message calls it."""
+    """The state by its name in messages."""
 
     @classmethod
     def of(cls, model: nn.Module) -> Snapshot:
-        """The model and the random state as they are now."""
+        """Takes the current state of the model and of random numbers."""
         return cls(dict(_facts(model)))
 
     def changed(self, model: nn.Module) -> str | None:

@@ -1,4 +1,4 @@
-"""A model as it is with some of its adapters: several views share one set of weights."""
+"""A model with some of its adapters; several views share one set of weights."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from forgetting.models.modes import in_evaluation_mode
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """A model with exactly these adapters active; without names a plain model, or the plain base below adapters."""
+    """A model with exactly these adapters active; without names, a plain model or the plain base below adapters."""
 
     model: nn.Module
     adapters: tuple[str, ...] = ()

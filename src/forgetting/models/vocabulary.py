@@ -1,8 +1,8 @@
 """Losses and gradients over the vocabulary without a logits tensor.
 
-The head is applied to supervised positions chunk by chunk. Of each chunk only scalars per token leave; where the loss
-is asked for, its gradient is formed at once, while the chunk's logits are at hand. That is exact because the objective
-is a sum over tokens or whole sequences whose divisors are known beforehand: a piece of it can be differentiated alone.
+The head is applied to supervised positions chunk by chunk. Only scalars per token are kept of each chunk; for a loss,
+the gradient is computed at once, while the chunk's logits are in memory. This is exact because the objective is a sum
+over tokens or whole sequences with divisors known in advance, so each piece can be differentiated alone.
 
 Peak memory is a few times chunk × vocabulary, plus the head's gradient.
 """
@@ -25,18 +25,18 @@ CHUNK_ELEMENTS = 2**25
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Runs of tokens with the part of the loss that depends on them alone.
+    """Runs of tokens with the part of the loss that depends on them only.
 
-    `loss` maps the statistics of exactly these tokens, in this order, to a scalar. A piece longer than a chunk is gone
-    through twice: once for the statistics, once for the gradient.
+    `loss` maps the statistics of exactly these tokens, in this order, to a scalar. A piece longer than a chunk is
+    processed twice: once for the statistics, once for the gradient.
     """
 
     tokens: tuple[slice, ...]
-    """One run; or several that a loss ties together, such as the two halves of pairs."""
+    """One run; or several that a loss combines, such as the two halves of pairs."""
     needs: tuple[Statistic, ...]
     loss: Callable[[dict[str, Tensor]], Tensor]
     reference_logits: Callable[[slice], Tensor] | None = None
-    """The reference's logits of some of the tokens, for statistics that compare; by slice of the batch's tokens."""
+    """The reference's logits for statistics that compare, by slice of the batch's tokens."""
 
 
 def chunk_tokens(vocabulary: int, elements: int = CHUNK_ELEMENTS) -> int:
@@ -56,13 +56,13 @@ def statistics(
 ) -> dict[str, Tensor]:
     """The wanted statistics of all N tokens, without gradient, each `[N]`; `elements`: logits per chunk."""
     count = -(-len(targets_N) // chunk_tokens(head.vocabulary(hidden_ND), elements))
-    size = -(-len(targets_N) // max(1, count)) or 1  # chunks of equal length: a product with a few rows is a slow one
+    size = -(-len(targets_N) // max(1, count)) or 1  # chunks of equal length: products with few rows are slow
     parts: list[dict[str, Tensor]] = []
     for start in range(0, len(targets_N), size):
         chunk = slice(start, min(start + size, len(targets_N)))
         other = reference_logits(chunk) if reference_logits is not None else None
         logits_NV, targets = head.logits(hidden_ND[chunk]), targets_N[chunk]
-        for rows in few_rows(logits_NV):  # all that is asked of a row while it is in cache
+        for rows in few_rows(logits_NV):  # all statistics of a row while it is in cache
             against = None if other is None else other[rows]
             parts.append(statistics_of(logits_NV[rows], targets[rows], wanted, against))
     empty = {s.name: hidden_ND.new_zeros(0, dtype=torch.float32) for s in wanted}
@@ -78,7 +78,7 @@ def vocabulary_loss(
         hidden_ND: final hidden states of the supervised positions (plain logits if the head is the identity).
         head: the vocabulary head.
         targets_N: token ids.
-        pieces: no token stands in two of them.
+        pieces: each token is in at most one of them.
         elements: logits per chunk.
 
     Returns:
@@ -105,7 +105,7 @@ class _Grads:
 
 
 class _VocabularyLoss(torch.autograd.Function):
-    """Forms the gradients in the forward pass; the backward pass only hands them on."""
+    """Computes the gradients in the forward pass; the backward pass only passes them on."""
 
     @staticmethod
     def forward(
@@ -203,7 +203,7 @@ def _chunks(runs: tuple[slice, ...], size: int) -> list[tuple[slice, ...]]:
 
 
 def _joined(part: Callable[[slice], Tensor], chunk: tuple[slice, ...]) -> Tensor:
-    """One run as it is, without a copy; several one after the other."""
+    """One run without a copy; several are concatenated."""
     return part(chunk[0]) if len(chunk) == 1 else torch.cat([part(run) for run in chunk])
 
 

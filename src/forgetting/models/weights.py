@@ -1,4 +1,4 @@
-"""The weights of a causal language model from a folder or the hub, and the one line that says why there are none."""
+"""Loads the weights of a causal language model from a folder or the hub, with one-line errors."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def load_weights(
 ) -> PreTrainedModel:
     """The model of a folder or hub id on `device` (None: the CPU), its matrices quantised if asked.
 
-    Quantised, each matrix is read, put on the device and quantised in turn: the whole model never stands there.
+    For quantisation, each matrix is read, moved to the device and quantised in turn: the whole model is never there.
 
     Raises:
         ModelError: there is no such model, it is incomplete, or it cannot be quantised.
@@ -55,13 +55,13 @@ def load_weights(
         raise ModelError(
             f"{name}: {len(missing)} weights are missing, the first is {missing[0]}; the folder is incomplete"
         )
-    if quantise is not None or has_quantised(model):  # a folder may hold 4-bit weights, too
+    if quantise is not None or has_quantised(model):  # a folder may contain 4-bit weights, too
         settle(model, name)
     return model if device is None or quantise is not None else model.to(device)  # quantised, it is there already
 
 
 def attempt(name: str, what: str, load: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
-    """Calls a loader of transformers or PEFT; whatever goes wrong inside becomes one line that names the model."""
+    """Calls a loader of transformers or PEFT; any exception inside becomes one line that names the model."""
     try:
         return load(*arguments, **keywords)
     except Exception as error:
@@ -69,12 +69,12 @@ def attempt(name: str, what: str, load: Callable[..., Any], *arguments: Any, **k
         if Path(name).is_dir():
             raise ModelError(f"{name}: the {what} cannot be loaded: {reason}") from error
         raise ModelError(
-            f"{name}: no folder here, and not had from the hub ({reason}); {sibling(Path(name))}"
+            f"{name}: no such folder, and not available from the hub ({reason}); {sibling(Path(name))}"
         ) from error
 
 
 def sibling(path: Path) -> str:
-    """What to do about a missing folder: its nearest neighbour, if there is one."""
+    """A hint about a missing folder: its nearest neighbour, if there is one."""
     siblings = [p.name for p in path.parent.iterdir() if p.is_dir()] if path.parent.is_dir() else []
     hint = nearest(path.name, siblings)
     return hint if hint.startswith("did") else "give a folder with config.json, or a hub id such as org/name"

@@ -1,6 +1,6 @@
-"""How far two sets of next-token distributions are apart: differentiable, a few rows at a time.
+"""Divergences of next-token distributions: differentiable, a few rows at a time.
 
-Letters: N tokens of a chunk, V vocabulary. Beside the logits and their gradients no (N, V) tensor is held.
+Letters: N tokens of a chunk, V vocabulary. Apart from the logits and their gradients, no (N, V) tensor is kept.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Divergence(torch.autograd.Function):
 
 
 class JensenShannon(torch.autograd.Function):
-    """½·KL(a ‖ m) + ½·KL(b ‖ m) of two sets of logits, m = (a + b)/2, `[N]`; its slope is the first's alone."""
+    """½·KL(a ‖ m) + ½·KL(b ‖ m) of two sets of logits, m = (a + b)/2, `[N]`; the gradient is with respect to a only."""
 
     @staticmethod
     def forward(ctx: torch.autograd.function.FunctionCtx, a_NV: Tensor, b_NV: Tensor) -> Tensor:
@@ -70,7 +70,7 @@ class JensenShannon(torch.autograd.Function):
 
 
 class CrossEntropyToDemoted(torch.autograd.Function):
-    """−Σ q·log p, q the softmax of a teacher's logits with the target's lowered by β, `[N]`; no slope reaches q."""
+    """−Σ q·log p, q the softmax of a teacher's logits with the target's lowered by β, `[N]`; q has no gradient."""
 
     @staticmethod
     def forward(
@@ -95,7 +95,7 @@ class CrossEntropyToDemoted(torch.autograd.Function):
 
 
 class CrossEntropyWithoutTarget(torch.autograd.Function):
-    """−Σ q·log p, q the logits' own softmax over all tokens but the target, `[N]`; no slope reaches q."""
+    """−Σ q·log p, q the logits' own softmax over all tokens except the target, `[N]`; q has no gradient."""
 
     @staticmethod
     def forward(ctx: torch.autograd.function.FunctionCtx, logits_NV: Tensor, targets_N: Tensor) -> Tensor:
@@ -111,7 +111,7 @@ class CrossEntropyWithoutTarget(torch.autograd.Function):
         logits_NV, targets_N = ctx.saved_tensors  # type: ignore[attr-defined]
         out_NV = torch.empty_like(logits_NV)
         for rows in few_rows(logits_NV):
-            # p − q = p(y)·(onehot(y) − q): as a difference it would be lost to rounding once p(y) is small.
+            # p − q = p(y)·(onehot(y) − q): the difference would be lost to rounding if p(y) is small.
             own_N1 = logits_NV[rows].softmax(-1).gather(-1, targets_N[rows, None]).mul_(grads[0][rows, None])
             q_NV = _demoted(logits_NV[rows], targets_N[rows], math.inf)
             out_NV[rows] = q_NV.mul_(-own_N1).scatter_add_(-1, targets_N[rows, None], own_N1)
@@ -119,6 +119,6 @@ class CrossEntropyWithoutTarget(torch.autograd.Function):
 
 
 def _demoted(logits_NV: Tensor, targets_N: Tensor, beta: float) -> Tensor:
-    """softmax(z − β·onehot(y)); with β infinite the target has no share."""
+    """softmax(z − β·onehot(y)); for infinite β the target has probability 0."""
     lowered = torch.full_like(targets_N[:, None], -beta, dtype=logits_NV.dtype)
     return logits_NV.scatter_add(-1, targets_N[:, None], lowered).softmax(-1)

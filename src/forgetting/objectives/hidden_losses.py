@@ -1,4 +1,4 @@
-"""Losses over the hidden states of a layer: where they should point, and what they should stay."""
+"""Losses over the hidden states of a layer: steer them to a vector, or keep them near the reference's."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from forgetting.objectives.losses import Loss
 
 @lru_cache(maxsize=8)
 def control_vector(seed: int, width: int) -> Tensor:
-    """A vector of unit norm, `[D]`, float64: uniform in [0, 1) by entry, so that all are positive; set by the seed."""
+    """A vector of unit norm, `[D]`, float64; entries are uniform in [0, 1) before scaling, determined by the seed."""
     drawn_D = torch.rand(width, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     return drawn_D / drawn_D.norm()
 
@@ -22,9 +22,9 @@ def steered(layer: int, coefficient: float, seed: int) -> Loss:
     """The mean over D of (h − c·u)², per position: RMU's forget loss (arXiv 2403.03218, section 4).
 
     Args:
-        layer: the decoder block whose output h is, from 0.
+        layer: the decoder block with output h, from 0.
         coefficient: c, the length of the target.
-        seed: of u, the control vector.
+        seed: the seed of u, the control vector.
     """
 
     def compute(s: Signals) -> Tensor:

@@ -1,4 +1,4 @@
-"""The losses that terms are made of: signals of one role in, one number per token or per sequence out."""
+"""Losses of terms: they map the signals of one role to one number per token or per sequence."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from forgetting.objectives.statistics import LOGP, RUNNER_UP, Statistic
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """A loss with what it needs to see.
+    """A loss and its inputs.
 
     `compute` maps Signals to `[N]` values if `per` is "token", to `[S]` values if it is "sequence".
 
     Raises:
-        RecipeError: it asks for statistics of the vocabulary and for hidden states at once, or for hidden states of
-            the reference alone.
+        RecipeError: it needs statistics of the vocabulary and hidden states at once, or hidden states of the reference
+            only.
     """
 
     name: str
@@ -37,11 +37,11 @@ class Loss:
     of_pairs: bool = False
     """Whether it compares the role's sequences with those of a partner role."""
     layers: tuple[int, ...] = ()
-    """Decoder blocks, from 0, whose outputs it sees; write `needs=()` beside them."""
+    """Decoder blocks, from 0, with the outputs it reads; write `needs=()` with them."""
     layers_of_reference: tuple[int, ...] = ()
-    """The same of the reference model."""
+    """The same for the reference model."""
     unit: Literal["nats", ""] = ""
-    """Nats per token, as a cross-entropy or a divergence has it: comparable from model to model. Empty: its own."""
+    """Nats per token for a cross-entropy or a divergence, comparable between models. Empty: its own unit."""
 
     def __post_init__(self) -> None:
         if self.layers_of_reference and not self.layers:
@@ -54,18 +54,18 @@ class Loss:
 
     @property
     def over_hidden_states(self) -> bool:
-        """Whether it sees hidden states, and no statistics of the vocabulary."""
+        """Whether it reads hidden states, and no statistics of the vocabulary."""
         return bool(self.layers)
 
     @property
     def needs_reference(self) -> bool:
-        """Whether the model as it was before the stage has to be consulted."""
+        """Whether it needs the model before the stage."""
         compares = any(s.against_reference for s in self.needs)
         return bool(self.of_reference or self.layers_of_reference) or compares
 
 
 def of_statistic(name: str, statistic: Statistic) -> Loss:
-    """The loss that is a statistic itself: a cross-entropy or a divergence, in nats per token."""
+    """A loss that equals one statistic: a cross-entropy or a divergence, in nats per token."""
     return Loss(name, lambda s: s.statistics[statistic.name], needs=(statistic,), unit="nats")
 
 
@@ -76,13 +76,13 @@ kl_from_reference = of_statistic("kl_from_reference", known.KL_FROM_REFERENCE)
 """KL(p_ref ‖ p): the direction of TOFU's and LoKU's KL baseline, on supervised positions only."""
 
 kl_to_reference = of_statistic("kl_to_reference", known.KL_TO_REFERENCE)
-"""KL(p ‖ p_ref): the direction Forget-to-Focus writes, on supervised positions only."""
+"""KL(p ‖ p_ref): the direction in Forget-to-Focus, on supervised positions only."""
 
 js_to_reference = of_statistic("js_to_reference", known.JS_TO_REFERENCE)
 """Jensen–Shannon divergence of p and p_ref, on supervised positions only: JensUn's retain loss (arXiv 2509.02820)."""
 
 js_to_uniform = of_statistic("js_to_uniform", known.JS_TO_UNIFORM)
-"""Jensen–Shannon divergence of p and 1/V: the model is to know nothing of the token."""
+"""Jensen–Shannon divergence of p and 1/V: pulls the token's distribution to uniform."""
 
 ceu = of_statistic("ceu", known.CE_WITHOUT_TARGET)
 """CE-U: cross-entropy to the model's own distribution, detached, with the target's logit at −∞ (arXiv 2503.01224).
@@ -109,7 +109,7 @@ js_to_target = Loss("js_to_target", _js_to_target, unit="nats")
 
 
 def weighted_nll(sure: float, unsure: float = 0.0) -> Loss:
-    """−[p^sure · (1 − p)^unsure]·log p(y); what stands in brackets is a weight without gradient, divided by no sum.
+    """−[p^sure · (1 − p)^unsure]·log p(y); the bracket is a weight without gradient, not normalised.
 
     With (0, 0) it is `nll`.
     """
@@ -137,7 +137,7 @@ The paper clamps it at 0, which never binds: p(y) ≥ 0 and max p(v) ≤ 1.
 
 
 def _sums(s: Signals, values_N: Tensor) -> Tensor:
-    """Of each sequence, `[S]`: likelihoods are summed, so a counted token stands once whatever its weight."""
+    """The log-ratio of each sequence, `[S]`: a sum, in which each counted token has weight 1."""
     return s.sum_by_sequence(torch.where(s.weights_N != 0, values_N, 0.0))
 
 
@@ -157,11 +157,11 @@ _SCORES: dict[str, Callable[[Signals, Tensor], Tensor]] = {"sequence": _sums, "m
 def npo(beta: float, level: Level = "sequence", *, reference: bool = True, gamma: float = 0.0) -> Loss:
     """Negative preference optimisation, −(2/β)·log σ(−β·r − γ) (arXiv 2404.05868, eq. 3).
 
-    r is log(π/π_ref) of a `sequence` (the sum over its supervised tokens: NPO), its `mean` over these, or that of each
-    `token` by itself; without `reference`, log π alone (its mean: SimNPO). As β → 0 it becomes gradient ascent.
+    r is log(π/π_ref) of a `sequence` (the sum over its supervised tokens: NPO), its `mean` over them, or that of each
+    `token`; without `reference`, log π alone (its mean: SimNPO). For β → 0 it becomes gradient ascent.
 
     Raises:
-        RecipeError: another level.
+        RecipeError: unknown level.
     """
     if level not in _SCORES:
         raise RecipeError(f"unknown level '{level}'; {nearest(str(level), _SCORES)}")
@@ -181,10 +181,10 @@ def dpo(beta: float, scale: Scale = "published") -> Loss:
     """Direct preference optimisation, −log σ(β·(Δ_chosen − Δ_rejected)) per pair (arXiv 2305.18290, eq. 7).
 
     Δ = log(π/π_ref) of a whole answer. The term's role is rejected, its partner chosen. `open_unlearning` multiplies by
-    2/β, NPO's factor, as that code base does.
+    2/β, NPO's factor, like that code base.
 
     Raises:
-        RecipeError: another scale.
+        RecipeError: unknown scale.
     """
     factors = {"published": 1.0, "open_unlearning": 2 / beta}
     if scale not in factors:
@@ -198,7 +198,7 @@ def dpo(beta: float, scale: Scale = "published") -> Loss:
 
 
 def of_partner(loss: Loss) -> Loss:
-    """A token loss on the other half of each pair: its mean over that answer's tokens, `[S]`."""
+    """A token loss on the partner of each pair: its mean over that answer's tokens, `[S]`."""
 
     def compute(s: Signals) -> Tensor:
         return _means(s.paired, loss.compute(s.paired))

@@ -1,4 +1,4 @@
-"""Going through a chunk of logits a few rows at a time."""
+"""Processes a chunk of logits a few rows at a time."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ def linear(start: float, end: float) -> Schedule:
 
 
 def forgetting(t_min: float, t_max: float) -> Schedule:
-    """(t_max − t_min)·step/total: λ(step) exactly as Forgetting's eq. 8 writes it (it starts at 0, not at t_min)."""
+    """(t_max − t_min)·step/total: λ(step) exactly as in Forgetting's eq. 8 (it starts at 0, not at t_min)."""
     return lambda step, total: (t_max - t_min) * step / total
 
 
@@ -30,7 +30,7 @@ _SCHEDULES: dict[str, Callable[..., Schedule]] = {"linear": linear, "forgetting"
 
 
 def parse_weight(value: object) -> Weight:
-    """A weight as a recipe writes it: a number, or `{schedule: linear, start: 0, end: 1}`.
+    """A weight as written in a recipe: a number, or `{schedule: linear, start: 0, end: 1}`.
 
     Raises:
         RecipeError: neither of these, an unknown schedule, or arguments that it does not take.

@@ -1,6 +1,6 @@
 """Statistics of a next-token distribution: differentiable functions of a chunk of logits, one number per token.
 
-Letters: N tokens of the chunk, V vocabulary. All computation is in fp32 whatever the model's precision (a float64
+Letters: N tokens of the chunk, V vocabulary. Everything is computed in fp32 for any precision of the model (a float64
 input stays float64, for tests).
 """
 
@@ -25,9 +25,9 @@ from forgetting.objectives.rows import few_rows
 
 
 class _LogProbs(torch.autograd.Function):
-    """log p of the target and, if asked for, of the best other token, `[N, 1 or 2]`; ties go to the lowest id.
+    """log p of the target and, if requested, of the best other token, `[N, 1 or 2]`; ties go to the lowest id.
 
-    Gone through a few rows at a time; the backward pass writes a single (N, V) tensor.
+    Processes a few rows at a time; the backward pass writes a single (N, V) tensor.
     """
 
     @staticmethod
@@ -38,8 +38,8 @@ class _LogProbs(torch.autograd.Function):
         below_NK = logits_NV.new_empty(ids_NK.shape)
         largest_N1, log_sum_N1 = logits_NV.new_empty(2, len(targets_N), 1)
         for rows in few_rows(logits_NV):
-            # The largest logit is taken off first, and the target is left out of the sum: log sum exp as one number
-            # would be rounded at its size, and with it every log p near 0, where memorised text lives.
+            # The largest logit is subtracted first, and the target is left out of the sum: log sum exp as one number
+            # would be rounded at its size, and with it every log p near 0, as for memorised text.
             largest_N1[rows] = logits_NV[rows].amax(-1, keepdim=True)
             below_NV = logits_NV[rows] - largest_N1[rows]
             own_N1 = below_NV.gather(-1, ids_NK[rows, :1])
@@ -79,7 +79,7 @@ def most_likely(logits_NV: Tensor) -> Tensor:
 
 @dataclass
 class Distribution:
-    """The next-token distributions of N tokens, given by logits; what several statistics share is computed once."""
+    """The next-token distributions of N tokens, given by logits; shared intermediates are computed once."""
 
     logits_NV: Tensor
     targets_N: Tensor
@@ -107,8 +107,8 @@ class Distribution:
 
     @property
     def against(self) -> Distribution:
-        """The reference's distributions; asking without one is a programming error."""
-        assert self.reference is not None, "a statistic against the reference was asked without reference logits"
+        """The reference's distributions; it is a programming error if there is none."""
+        assert self.reference is not None, "a statistic against the reference needs reference logits"
         return self.reference
 
 
@@ -141,9 +141,9 @@ RUNNER_UP = Statistic("runner_up", lambda d: d.runner_up_logp_N)
 ENTROPY = Statistic("entropy", lambda d: -(d.log_probs_NV.exp() * d.log_probs_NV).sum(-1))
 """Entropy of the distribution, nats."""
 RANK = Statistic("rank", lambda d: _rank(d.logits_NV.detach(), d.targets_N))
-"""How many tokens are more likely than the target; not differentiable."""
+"""The number of tokens that are more likely than the target; not differentiable."""
 LOGIT_MARGIN = Statistic("logit_margin", lambda d: _margin(d.logits_NV))
-"""The largest logit less the mean of all: 0 where the distribution is uniform."""
+"""The largest logit minus the mean of all: 0 if the distribution is uniform."""
 KL_FROM_REFERENCE = Statistic(
     "kl_from_reference", lambda d: Divergence.apply(d.against.logits_NV, d.logits_NV), against_reference=True
 )
@@ -161,9 +161,9 @@ JS_TO_UNIFORM = Statistic(
 )
 """Jensen–Shannon divergence of p_model and 1/V, nats."""
 CE_WITHOUT_TARGET = Statistic("ce_without_target", lambda d: CrossEntropyWithoutTarget.apply(d.logits_NV, d.targets_N))
-"""Cross-entropy to the model's own distribution (without gradient) over all tokens but the target, nats.
+"""Cross-entropy to the model's own distribution (without gradient) over all tokens except the target, nats.
 
-Its gradient is that of −log(1 − p(target)), which differs from it by the entropy of that distribution.
+Its gradient is that of −log(1 − p(target)); the values differ by the entropy of that distribution.
 """
 
 
@@ -184,7 +184,7 @@ def statistics_of(
     Args:
         logits_NV: the model's logits at N supervised positions.
         targets_N: the token ids that follow.
-        wanted: which statistics.
+        wanted: the names of the statistics.
         reference_logits_NV: the reference's logits at the same positions, for statistics that compare.
     """
     reference = None

@@ -24,18 +24,18 @@ class Term:
     """One loss on one role.
 
     Attributes:
-        role: whose tokens.
+        role: the role of its tokens.
         loss: per token or per sequence.
         weight: a number or a schedule; negative for ascent.
         average: over all tokens of the step (`token`), over sequences of their token means (`sequence`), or over
             sequences of their token sums (`sequence_sum`). A sequence loss is always averaged over sequences, each
             weighing as much as the mean |weight| of its tokens.
-        sign: which tokens: those with positive data weight, or those with negative (their |weight| counts).
-        partner: the role of the other half of each pair, for a loss of pairs: example i of both belong together.
+        sign: which tokens: those with positive data weight, or those with negative (|weight| is used).
+        partner: the role of the other half of each pair, for a loss over pairs; examples i of both form a pair.
         name: for the history and the report; defaults to the role.
-        positions: where a loss over hidden states takes them. At "all" tokens of a sequence, each weighs as much as the
-            mean |weight| of the tokens that the term counts there.
-        state: what the term carries from step to step, such as a dual variable that is its weight.
+        positions: where a loss over hidden states reads them. With "all" tokens of a sequence, each has the mean
+            |weight| of the tokens that the term counts there.
+        state: the term's state between steps, such as a dual variable that is its weight.
     """
 
     role: str
@@ -65,7 +65,7 @@ class Term:
             raise RecipeError(f"term '{self.label}': unknown positions '{self.positions}'; {hint}")
         if self.positions == "all" and not self.loss.over_hidden_states:
             raise RecipeError(
-                f"term '{self.label}': the loss '{self.loss.name}' is one of supervised tokens; write "
+                f"term '{self.label}': the loss '{self.loss.name}' uses supervised tokens only; write "
                 "positions='supervised'"
             )
 
@@ -90,14 +90,15 @@ class Term:
         return (mean_S if self.sign == "positive" else -mean_S)[every_N], every_N
 
     def seen(self, signals: Signals) -> Signals:
-        """What the term's loss sees of a role's signals: `mass` in place of the signed weights."""
+        """A role's signals as the term's loss gets them: with `mass` in place of the signed weights."""
         partner = None if signals.partner is None else self.seen(signals.partner)
         return replace(signals, weights_N=self.mass(signals.weights_N), partner=partner)
 
     def denominator(self, batches: Iterable[Batch]) -> float:
-        """What the term's sum is divided by.
+        """The divisor of the term's sum.
 
-        Σ|weight| of its tokens; how many sequences have such a token; for a sequence loss, the sum of their weights.
+        Σ|weight| of its tokens; the number of sequences with such a token; for a sequence loss, the sum of their
+        weights.
         """
         total = 0.0
         for batch in batches:
@@ -129,6 +130,6 @@ class Term:
 
 
 def _mean_mass(seen: Signals) -> Tensor:
-    """The weight of each sequence, `[S]`: the mean over its counted tokens, 0 where it has none."""
+    """The weight of each sequence, `[S]`: the mean over its counted tokens, 0 if it has none."""
     counted_S = seen.sum_by_sequence((seen.weights_N > 0).to(seen.weights_N.dtype))
     return seen.sum_by_sequence(seen.weights_N) / counted_S.clamp(min=1)

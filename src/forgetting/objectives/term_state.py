@@ -1,4 +1,4 @@
-"""What a term carries from step to step, beside the weights of the model: dual variables, running means."""
+"""The state of a term between steps, apart from the model's weights: dual variables, running means."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Protocol
 
 
 class TermState(Protocol):
-    """Numbers that a term's weight or loss reads, and that move once per optimiser step.
+    """Numbers that a term's weight or loss reads, updated once per optimiser step.
 
-    They are saved in every checkpoint, so a stage that resumes continues with them.
+    They are saved in every checkpoint, so a resumed stage continues with them.
     """
 
     def update(self, values: Mapping[str, float], step: int, total: int) -> None:
-        """Moves once, after optimiser step `step` of `total` (from 0).
+        """Updates the numbers after optimiser step `step` of `total` (from 0).
 
         Args:
             values: every term's unweighted value by its label, over all micro-batches and processes of that step.
@@ -25,7 +25,7 @@ class TermState(Protocol):
         ...
 
     def load_state_dict(self, state: Mapping[str, float]) -> None:
-        """Puts back what `state_dict` gave."""
+        """Loads the output of `state_dict`."""
         ...
 
 
@@ -38,9 +38,9 @@ class DualVariable:
     Args:
         of: label of the constrained term.
         start: the dual in the first step.
-        bound: what the value should not exceed, in its own unit.
-        step_size: how far the dual moves per unit of excess.
-        warmup: share of the stage's steps in which the dual stays at its start.
+        bound: the upper bound of the value, in its unit.
+        step_size: change of the dual per unit of excess.
+        warmup: share of the stage's steps during which the dual keeps its start.
     """
 
     def __init__(self, of: str, start: float, bound: float, step_size: float, warmup: float = 0.0) -> None:
@@ -61,5 +61,5 @@ class DualVariable:
         return {"dual": self.dual}
 
     def load_state_dict(self, state: Mapping[str, float]) -> None:
-        """Puts back what `state_dict` gave."""
+        """Loads the output of `state_dict`."""
         self.dual = state["dual"]

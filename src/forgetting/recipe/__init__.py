@@ -1,4 +1,4 @@
-"""What a user writes: a recipe, typed and validated, YAML ⇄ objects."""
+"""Recipes, typed and validated: YAML ⇄ objects."""
 
 from forgetting.recipe.metric import AskedMetric
 from forgetting.recipe.reading import BUILT_IN, load_recipe, recipe_from, recipe_names, recipe_summary, selection_from

@@ -1,4 +1,4 @@
-"""What a recipe says, changed key by key: the one way of overrides, sweep points, tuning and published tables."""
+"""Changes a recipe key by key; used by overrides, sweep points, tuning and published tables."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from forgetting.recipe.stage import Stage
 
 
 def parsed(overrides: Sequence[str]) -> dict[str, Any]:
-    """The changes that `key=value` arguments of a command line make; values are YAML.
+    """The changes given by `key=value` arguments of a command line; values are YAML.
 
     Raises:
         RecipeError: an argument without a key or `=`, or a value that is not YAML.
@@ -31,7 +31,7 @@ def _parsed(override: str) -> dict[str, Any]:
 
 
 def combined(*changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Several changes as one: those of the last come last, and the last value of a key holds."""
+    """Merges several changes in order; the last value of a key is used."""
     found: dict[str, Any] = {}
     for key, value in (item for some in changes for item in some.items()):
         found.pop(key, None)
@@ -42,18 +42,18 @@ def combined(*changes: Mapping[str, Any]) -> dict[str, Any]:
 def changed(values: Mapping[str, Any], changes: Mapping[str, Any], own: Collection[str]) -> dict[str, Any]:
     """A copy of a recipe's plain values with some of them changed, one after the other.
 
-    Keys are dotted paths (`data.forget`, `stages.unlearn.learning_rate`), and a value replaces whatever stands there. A
-    stage is named by its name or number; `stages` may be a mapping from such names to a stage's keys. Where there is
-    one stage, its keys may stand alone (`learning_rate`, `method.beta`). None for a stage leaves it out; the others
-    keep their seeds.
+    Keys are dotted paths (`data.forget`, `stages.unlearn.learning_rate`), and a value replaces the present one. A
+    stage is named by its name or number; `stages` may be a mapping from such names to a stage's keys. If there is only
+    one stage, its keys need no prefix (`learning_rate`, `method.beta`). None for a stage leaves it out; the others keep
+    their seeds.
 
     Args:
         values: as a recipe file holds them.
         changes: value by key.
-        own: the keys of a recipe; a stage's are known here.
+        own: the keys of a recipe; the keys of a stage are known here.
 
     Raises:
-        RecipeError: a key without meaning; the nearest is given.
+        RecipeError: an unknown key; the message has the nearest one.
     """
     found: dict[str, Any] = unshared(values)
     for key, value in changes.items():
@@ -63,14 +63,14 @@ def changed(values: Mapping[str, Any], changes: Mapping[str, Any], own: Collecti
 
 
 def unshared(value: Any) -> Any:
-    """A copy in which what YAML's anchors made one object is several, so that a change is of one place."""
+    """A copy without objects shared by YAML anchors, so that a change affects one place only."""
     if isinstance(value, Mapping):
         return {key: unshared(inner) for key, inner in value.items()}
     return [unshared(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _paths(key: str, value: Any) -> Iterator[tuple[list[str], Any]]:
-    """What is set; more than one thing where stages are given by their names."""
+    """The paths that are set; several if stages are given by their names."""
     if key != "stages" or not isinstance(value, Mapping):
         yield key.split("."), value
         return
@@ -105,7 +105,7 @@ def _set(values: dict[str, Any], path: list[str], value: Any, own: Collection[st
 
 
 def _in_its_stage(stages: Any, path: list[str], own: Collection[str]) -> list[str]:
-    """The path with the only stage before a key of a stage.
+    """The path; a key of a stage gets the only stage as its prefix.
 
     Raises:
         RecipeError: no recipe and no stage has such a key, or there are several stages.

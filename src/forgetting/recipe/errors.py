@@ -1,4 +1,4 @@
-"""What pydantic says of a recipe or a sweep, as one line that names the key."""
+"""Pydantic's errors about a recipe or a sweep, as one line that names the key."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _BELOW: dict[str, type[BaseModel]] = {
     "select": Selection,
     "stages": Stage,
 }
-"""What stands below a key of a recipe."""
+"""The models below the keys of a recipe."""
 
 
 def one_line(error: ValidationError, root: type[BaseModel]) -> str:
-    """The first error of a model of the kind `root`; an unknown key is told with the nearest known one."""
+    """The first error of a model of the kind `root`; for an unknown key, the message has the nearest known one."""
     detail = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
     path = ".".join(str(p) for p in detail["loc"])
     if detail["type"] == "extra_forbidden":

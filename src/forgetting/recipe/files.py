@@ -1,4 +1,4 @@
-"""YAML files that a user names: built-in ones by name, own ones by path."""
+"""YAML files: built-in ones by name, the user's by path."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from forgetting.core.errors import RecipeError, nearest
 
 
 def found(name: str, built_in: Path, what: str) -> Path:
-    """The file of that name or path; `what` it is (`recipe`), for the error.
+    """The file with that name or path; `what` it is (`recipe`), for the error.
 
     Raises:
-        RecipeError: there is none; the nearest built-in name is given.
+        RecipeError: there is none; the message has the nearest built-in name.
     """
     path = Path(name) if Path(name).suffix in (".yaml", ".yml") else built_in / f"{name}.yaml"
     if not path.is_file():
@@ -26,7 +26,7 @@ def found(name: str, built_in: Path, what: str) -> Path:
 
 
 def values(path: Path, wanted: str) -> Mapping[str, Any]:
-    """The keys of a file; `wanted` says in the error what it should hold.
+    """The keys and values of a file; `wanted` says in the error what it should hold.
 
     Raises:
         RecipeError: not YAML, or without keys.
@@ -41,10 +41,10 @@ def values(path: Path, wanted: str) -> Mapping[str, Any]:
 
 
 def names(built_in: Path) -> list[str]:
-    """Those that come with the package."""
+    """The names of the built-in files."""
     return sorted(path.stem for path in built_in.glob("*.yaml"))
 
 
 def summary(name: str, built_in: Path) -> str:
-    """The first line of a built-in one: what it is for and how to call it."""
+    """The first line of a built-in file: its purpose and how to call it."""
     return (built_in / f"{name}.yaml").read_text(encoding="utf-8").split("\n")[0].removeprefix("# ")

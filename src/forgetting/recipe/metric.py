@@ -1,4 +1,4 @@
-"""A metric that a recipe asks for beside those of its suites."""
+"""A metric that a recipe requests in addition to those of its suites."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from forgetting.metrics.registry import build_metric
 
 
 class AskedMetric(BaseModel):
-    """A registered metric, with its parameters beside the keys below."""
+    """A registered metric, with its parameters next to the keys below."""
 
     model_config = ConfigDict(extra="allow")
 
     name: str
     splits: list[str] | None = Field(None, min_length=1, description="Default: every split.")
-    direction: Direction | None = Field(None, description="Which way is good: up, down, oracle or none.")
+    direction: Direction | None = Field(None, description="Which values are better: up, down, oracle or none.")
 
     @model_validator(mode="before")
     @classmethod
@@ -34,7 +34,7 @@ class AskedMetric(BaseModel):
 
     @property
     def parameters(self) -> Mapping[str, Any]:
-        """What is set beside the keys above."""
+        """The values set in addition to the keys above."""
         return dict(self.model_extra or {})
 
     def build(self) -> PerExample | Metric:

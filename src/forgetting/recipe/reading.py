@@ -44,18 +44,18 @@ def load_recipe(name: str, changes: Mapping[str, Any] | Sequence[str] = ()) -> R
 
     Args:
         name: a path that ends in .yaml, or a name of `recipe_names`.
-        changes: as of `Recipe.with_values`; or `key=value` arguments that say the same. The file alone may lack what
-            they give.
+        changes: as in `Recipe.with_values`, or equivalent `key=value` arguments. The file alone may lack the keys that
+            they set.
 
     Raises:
-        RecipeError: no such recipe, not YAML, or a key or value without meaning.
+        RecipeError: no such recipe, not YAML, or an invalid key or value.
     """
     values, where = written(name)
     return with_changes(values, changes if isinstance(changes, Mapping) else parsed(changes), where)
 
 
 def written(name: str) -> tuple[Mapping[str, Any], str]:
-    """The values of a recipe as they are written, and how messages name it.
+    """The values of a recipe as written, and its name in messages.
 
     Raises:
         RecipeError: no such recipe, or not YAML.
@@ -66,10 +66,10 @@ def written(name: str) -> tuple[Mapping[str, Any], str]:
 
 
 def with_changes(values: Mapping[str, Any], changes: Mapping[str, Any], where: str) -> Recipe:
-    """The recipe of these values with changes as of `Recipe.with_values`; alone the values need not be a recipe.
+    """The recipe of these values with changes as in `Recipe.with_values`; the values alone need not be a valid recipe.
 
     Raises:
-        RecipeError: a key or value without meaning.
+        RecipeError: an invalid key or value.
     """
     return recipe_from(changed(values, changes, Recipe.model_fields), where)
 
@@ -80,5 +80,5 @@ def recipe_names() -> list[str]:
 
 
 def recipe_summary(name: str) -> str:
-    """The first line of a built-in recipe: what it is for and how to call it."""
+    """The first line of a built-in recipe: its purpose and how to call it."""
     return files.summary(name, BUILT_IN)

@@ -1,4 +1,4 @@
-"""JSON Schemas of what a user writes, for editors: pydantic's own, with the short forms that a recipe may use."""
+"""JSON Schemas of recipes and sweeps for editors: pydantic's own, with the short forms that a recipe may use."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ _WEIGHT = {
 def recipe_schema() -> dict[str, Any]:
     """The schema of a recipe file, with the parameters and types of the methods and transforms that are installed.
 
-    It is as strict as the recipe itself about keys and kinds of values; what depends on several keys at once (a stage
-    that reads another) only the recipe itself checks.
+    It is as strict as the recipe itself about keys and types of values; rules over several keys (a stage that reads
+    another) are checked by the recipe itself only.
     """
     schema = Recipe.model_json_schema()
     defs, properties = schema["$defs"], schema["properties"]
@@ -71,7 +71,7 @@ def recipe_schema() -> dict[str, Any]:
 
 
 def sweep_schema(sweep: type[BaseModel]) -> dict[str, Any]:
-    """The schema of a sweep file, whose typed form the pipeline has."""
+    """The schema of a sweep file."""
     schema = sweep.model_json_schema()
     axis = {
         "anyOf": [
@@ -89,7 +89,7 @@ def _sources() -> dict[str, Any]:
 
 
 def _entries(registry: Registry[Any], also: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
-    """The names alone, then each with its parameters, and with those that all of a kind have `also`."""
+    """The bare names, then each with its parameters and those that all of the kind `also` have."""
     return [{"enum": registry.names()}, *(_entry(entry, also or {}) for entry in registry.entries())]
 
 
@@ -111,7 +111,7 @@ def _parameters(entry: Entry[Any]) -> dict[str, Any]:
 
 
 def _asked_keys(defs: dict[str, Any]) -> dict[str, Any]:
-    """The keys of a metric in a recipe that are no parameters of it."""
+    """The keys of a metric in a recipe that are not its parameters."""
     own = defs["AskedMetric"]["properties"]
     return {key: own[key] for key in ("splits", "direction")}
 
@@ -126,7 +126,7 @@ def _keys_of_initialisations() -> dict[str, Any]:
 
 
 def _of_type(name: str, hint: Any) -> dict[str, Any]:
-    """A type as a schema; anything goes where it has none."""
+    """A type as a schema; without a type, any value is valid."""
     if hint == Weight or (hint is object and name.endswith("_weight")):
         return dict(_WEIGHT)
     if hint is None or hint is object:
@@ -143,7 +143,7 @@ def _default(parameter: inspect.Parameter) -> dict[str, Any]:
 
 
 def _write_durations(value: Any) -> None:
-    """Defaults that are durations, in place, as they are written."""
+    """Rewrites defaults that are durations in place, as recipes write them."""
     if isinstance(value, dict):
         default = value.get("default")
         if isinstance(default, dict) and default.keys() == {"value", "unit"}:

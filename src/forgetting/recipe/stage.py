@@ -1,4 +1,4 @@
-"""One stage of a recipe: what is optimised, on which weights, with which data; or how the weights are transformed."""
+"""One stage of a recipe: a method, the trained weights and the data; or a transform of the weights."""
 
 from __future__ import annotations
 
@@ -37,20 +37,20 @@ def _named(value: Any) -> Any:
 
 
 def _goal(value: str) -> str:
-    """A stop rule as it is written, if it is one."""
+    """Checks a stop rule as written."""
     if value != EXTRACTION:
         Limit.parse(value)
     return value
 
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
-"""What stages, runs and labels may be called: they become names of files."""
+"""The pattern for names of stages, runs and labels, which become file names."""
 TRANSFORM_KEYS = ("name", "transform", "data", "skip", "place")
-"""What a stage that transforms may say."""
+"""The keys of a stage that transforms."""
 BEFORE = "before"
-"""The reference that a stage has unless it names another: the model as the stage found it."""
+"""The default reference of a stage: the model before the stage."""
 EXTRACTION = "extraction"
-"""The stop rule of LoKU: no easier to extract than unseen text."""
+"""The stop rule of LoKU: the forget set is no easier to extract than unseen text."""
 Named = Annotated[dict[str, Any], BeforeValidator(_named)]
 """A name, or a mapping of the name and its parameters."""
 Sources = Annotated[list[Source], BeforeValidator(lambda v: v if isinstance(v, list) else [v])]
@@ -63,8 +63,8 @@ class Adapter(BaseModel):
 
     kind: Kind = Field(
         "full",
-        description="Default: lora where a key of LoRA is given, else full. qlora: LoRA beside weights kept in 4 bits "
-        "(pip install 'forgetting[qlora]'). curlora: C·U·R of drawn columns and rows, of which U trains.",
+        description="Default: lora if a key of LoRA is given, else full. qlora: LoRA on weights kept in 4 bits (pip "
+        "install 'forgetting[qlora]'). curlora: C·U·R of drawn columns and rows; only U trains.",
     )
     rank: int = Field(16, gt=0)
     alpha: float | None = Field(None, gt=0, description="The update is scaled by alpha / rank; default 2 × rank.")
@@ -78,10 +78,10 @@ class Adapter(BaseModel):
 
     @property
     def spec(self) -> AdapterSpec:
-        """What the models room takes.
+        """The specification for `forgetting.models`.
 
         Raises:
-            RecipeError: a value that has no meaning beside the others.
+            RecipeError: a value that contradicts the others.
         """
         values = self.model_dump(exclude={"init"})
         targets = values.pop("targets")
@@ -90,7 +90,7 @@ class Adapter(BaseModel):
 
     @property
     def initialisation(self) -> Initialisation:
-        """How it starts; full tuning has nothing to initialise.
+        """Its initialisation; full tuning has none.
 
         Raises:
             RecipeError: an unknown initialisation, or a parameter that it does not take or refuses.
@@ -100,7 +100,7 @@ class Adapter(BaseModel):
 
     @property
     def title(self) -> str:
-        """How reports name the start; empty where A is random and B zero."""
+        """The name of the initialisation in reports; empty if A is random and B zero."""
         started = type(self.initialisation) is not Initialisation
         return str(INITIALISATIONS.get(self.init["name"]).settings.get("title", self.init["name"])) if started else ""
 
@@ -118,9 +118,9 @@ class Adapter(BaseModel):
 
 
 def with_init(adapter: Mapping[str, Any]) -> dict[str, Any]:
-    """The adapter's values with `init` in full: keys that stand for its parameters in it, and every default.
+    """The adapter's values with `init` in full: the short keys of its parameters, and every default.
 
-    A key that stands for a parameter of another initialisation has no meaning and is left out.
+    A short key for a parameter of another initialisation is left out.
     """
     values = dict(adapter)
     init = values.get("init", "default")
@@ -139,7 +139,7 @@ def with_init(adapter: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class Stage(Optimisation):
-    """One optimisation, of a method on an adapter; or, with `transform`, one change of the weights without training."""
+    """One optimisation of a method on an adapter; or, with `transform`, a change of the weights without training."""
 
     name: str = Field("unlearn", pattern=NAME)
     method: Named = Field(default_factory=dict, description="A method's name, or {name: npo, beta: 0.1, …}.")
@@ -150,44 +150,44 @@ class Stage(Optimisation):
     )
     gradients: Named | None = Field(
         None,
-        description="How the gradients of forget and other terms become one: sum, rectified, balanced, or {name: "
-        "rectified, gamma: 0.9, …}. Default: the method's own; the sum where it names none.",
+        description="How the gradients of forget and other terms are combined: sum, rectified, balanced, or {name: "
+        "rectified, gamma: 0.9, …}. Default: the method's own; the sum if it has none.",
     )
-    adapter: Adapter | None = Field(None, description="Default: the method's own; full tuning where it names none.")
+    adapter: Adapter | None = Field(None, description="Default: the method's own; full tuning if it has none.")
     skip: bool = Field(
         False, description="Leave the stage out (stages.NAME=null says the same); others keep their seeds."
     )
     place: int | None = Field(
-        None, ge=0, description="Added to the recipe's seed; default: its place among the stages as they were written."
+        None, ge=0, description="Added to the recipe's seed; default: its position among the stages as written."
     )
     data: dict[str, Sources] = Field(default_factory=dict, description="By role; overrides the recipe's data.")
     part: Literal["train", "reference", "all"] = Field(
-        "train", description="Which part of the corpus it trains on, where `corpus` sets a reference part off."
+        "train", description="The part of the corpus it trains on, if `corpus` separates a reference part."
     )
     select: Selection | None = Field(
-        None, description="Tokens of the training data are scored, and told apart into those to learn and to forget."
+        None, description="Score the tokens of the training data and divide them into those to learn and to forget."
     )
     between: Literal["merge", "stack", "keep", "aside"] = Field(
         "merge",
-        description="What becomes of this stage's adapter before the next: merged, kept frozen below the next one, "
-        "trained on by the next stage, or set aside (the next stage starts from where this one did; a stage set aside "
-        "that no other reads is left out).",
+        description="What happens to this stage's adapter before the next stage: merge it, stack the next one on it, "
+        "keep training it, or set it aside (the next stage starts from the same model as this one; a stage set aside "
+        "that no other stage reads is left out).",
     )
     reference: str = Field(
         BEFORE,
-        description="The model that losses compare with: before (the model as the stage finds it), stage:NAME (an "
+        description="The model that losses compare with: before (the model before the stage), stage:NAME (an "
         "earlier stage that left a whole model), or a model's folder or hub id.",
     )
     until: Annotated[str, AfterValidator(_goal)] | None = Field(
         None,
-        description="End at the first evaluation where this holds; the duration is then the most that is allowed. "
+        description="End at the first evaluation where this holds; the duration is then the maximum. "
         "extraction: EL_n and MA of the forget set are at or below those of unseen text. Or a limit of a measure: "
         "forget/exact_match <= 0.1.",
     )
 
     @property
     def limit(self) -> Limit | None:
-        """The limit that ends the stage; None where it has none."""
+        """The limit that ends the stage; None if it has none."""
         return None if self.until in (None, EXTRACTION) else Limit.parse(self.until)
 
     @model_validator(mode="before")
@@ -208,7 +208,7 @@ class Stage(Optimisation):
     @model_validator(mode="before")
     @classmethod
     def _adapter_of_the_method(cls, value: Any) -> Any:
-        """What the recipe says of the adapter stands over the method's default."""
+        """The recipe's adapter overrides the method's default."""
         if isinstance(value, Mapping) and isinstance(value.get("method"), str | Mapping):
             method = value["method"]
             name = method if isinstance(method, str) else method.get("name")
@@ -237,7 +237,7 @@ class Stage(Optimisation):
         if self.is_aside and self.reference != BEFORE:
             raise ValueError("reference: a stage set aside compares with the model before it; remove the key")
         if self.select is not None and Role.TRAIN not in self.roles:
-            raise ValueError(f"select: tells tokens of the train data apart, and '{self.method['name']}' reads none")
+            raise ValueError(f"select: needs train data, and '{self.method['name']}' reads none; remove the key")
         if self.reference != BEFORE and not self.objective().needs_reference:
             raise ValueError(f"reference: '{self.what}' compares with no other model; remove the key")
         self.objective()
@@ -253,7 +253,7 @@ class Stage(Optimisation):
 
     @property
     def trains(self) -> bool:
-        """Whether it optimises something; a stage that does not transforms the weights."""
+        """Whether it trains; otherwise it transforms the weights."""
         return self.transform is None
 
     @property
@@ -263,34 +263,34 @@ class Stage(Optimisation):
 
     @property
     def leaves_a_whole_model(self) -> bool:
-        """Whether the next stage finds a model without adapters of this one."""
+        """Whether the next stage starts from a model without this stage's adapter."""
         return not self.trains or self.between == "merge" or self.adapter_or_full.kind == "full"
 
     @property
     def is_aside(self) -> bool:
-        """Whether its adapter is set aside, for other stages to read."""
+        """Whether its adapter is set aside for other stages to read."""
         return self.between == "aside"
 
     @property
     def reads(self) -> str | None:
-        """The stage whose adapter is the reference that it scores tokens by; None: none."""
+        """The stage whose adapter is the reference for its token scores; None: there is none."""
         asked = self.select.reference if self.select is not None and self.select.scores is None else None
         return asked.removeprefix("stage:") if asked is not None and asked.startswith("stage:") else None
 
     @property
     def adapter_or_full(self) -> Adapter:
-        """The adapter, full tuning if nothing was said."""
+        """The adapter; full tuning if none is given."""
         return self.adapter or Adapter()
 
     @property
     def roles(self) -> tuple[str, ...]:
-        """The roles whose data it reads: those of its terms and of the adapter's initialisation."""
+        """The roles of the data it reads: those of its terms and of the adapter's initialisation."""
         if not self.trains:
             return self.transformation().roles
         return tuple(dict.fromkeys((*self.objective().roles, *self.adapter_or_full.initialisation.roles)))
 
     def objective(self) -> Objective:
-        """The objective of a stage that trains, built anew at every call: terms and gradient rule may carry state."""
+        """The objective of a stage that trains, a new one at every call: terms and gradient rule may have state."""
         objective = build_method(*_parameters(self.method))
         if self.gradients is None:
             return objective

@@ -1,4 +1,4 @@
-"""Sweeps by name or path, made out into runs: every point of the grid is a recipe of its own."""
+"""Sweeps by name or path, expanded into runs: each point of the grid is one recipe."""
 
 from __future__ import annotations
 
@@ -29,28 +29,28 @@ from forgetting.recipe.sweep_file import (
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """One point of the grid and the recipe that it gives."""
+    """One point of the grid and its recipe."""
 
     point: Mapping[str, str]
     """Label by axis."""
     changes: Settings
-    """What it and the sweep set in the recipe."""
+    """The values that the point and the sweep set in the recipe."""
     recipe: Recipe
 
     @property
     def overrides(self) -> tuple[str, ...]:
-        """The changes as a command line writes them."""
+        """The changes as command-line arguments."""
         return tuple(f"{key}={as_yaml(value)}" for key, value in self.changes.items())
 
     @property
     def name(self) -> str:
-        """Of its folder, below the sweep's."""
+        """The name of its folder, below the sweep's."""
         return self.recipe.name
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """A sweep file made out into runs, all of them valid recipes."""
+    """A sweep file expanded into runs, all of them valid recipes."""
 
     file: SweepFile
     folder: Path
@@ -58,12 +58,12 @@ class Sweep:
 
 
 def load_sweep(name: str, overrides: Sequence[str] = (), *, output: str | None = None) -> Sweep:
-    """The sweep in a YAML file, or a built-in one by its name; `key=value` overrides hold for all runs.
+    """The sweep in a YAML file, or a built-in one by its name; `key=value` overrides apply to all runs.
 
     `name=…` and `output=…` are those of the sweep.
 
     Raises:
-        RecipeError: no such sweep, a key or value without meaning, or a point that gives no valid recipe.
+        RecipeError: no such sweep, an invalid key or value, or a point that gives no valid recipe.
     """
     path = files.found(name, BUILT_IN, "sweep")
     where = name if path.parent == BUILT_IN else str(path)
@@ -85,7 +85,7 @@ def sweep_names() -> list[str]:
 
 
 def sweep_summary(name: str) -> str:
-    """The first line of a built-in sweep: what it is for and how to call it."""
+    """The first line of a built-in sweep: its purpose and how to call it."""
     return files.summary(name, BUILT_IN)
 
 
@@ -101,19 +101,19 @@ def _points(file: SweepFile, where: str) -> list[dict[str, str]]:
 
 @dataclass(frozen=True)
 class _Base:
-    """The recipe that every point changes: its values, its name, and where the sweep stands."""
+    """The recipe that every point changes: its values, its name, and the file of the sweep."""
 
     values: Mapping[str, Any]
     recipe: str
     sweep: str
 
     def changed(self, *changes: Settings) -> Recipe:
-        """The recipe with changes, the later ones over the earlier ones."""
+        """The recipe with changes; later ones override earlier ones."""
         return with_changes(self.values, combined(*changes), self.recipe)
 
 
 def _recipe_of(file: SweepFile, path: Path, where: str) -> tuple[Mapping[str, Any], str]:
-    """What is written of the sweep's recipe: a built-in one, or a file beside the sweep's."""
+    """The sweep's recipe as written: a built-in one, or a file next to the sweep's."""
     beside = Path(file.recipe).suffix in (".yaml", ".yml")
     try:
         return written(str(path.parent / file.recipe) if beside else file.recipe)
@@ -132,7 +132,7 @@ def _planned(file: SweepFile, point: Mapping[str, str], base: _Base, overrides: 
 
 
 def _origin(base: _Base, places: Mapping[str, Settings], error: str) -> str:
-    """Which part of the file brings the error about."""
+    """The part of the file that causes the error."""
     applied: list[Settings] = []
     for place, changes in places.items():
         before, applied = applied, [*applied, changes]
@@ -150,7 +150,7 @@ def _error(base: _Base, changes: Sequence[Settings]) -> str | None:
 
 
 def _slug(file: SweepFile, point: Mapping[str, str]) -> str:
-    """The point as the name of a folder: `GD-rank4-seed0`."""
+    """The point as a folder name: `GD-rank4-seed0`."""
     parts = []
     for axis, label in point.items():
         of_key = file.grid[axis][label].keys() == {axis}
@@ -163,7 +163,7 @@ def _slug(file: SweepFile, point: Mapping[str, str]) -> str:
 
 
 def _check_apart(runs: Sequence[PlannedRun], where: str) -> None:
-    """No two points share a folder or are one and the same training."""
+    """Checks that no two points share a folder or are the same run."""
     names: dict[str, PlannedRun] = {}
     trainings: dict[str, PlannedRun] = {}
     for run in runs:
@@ -176,7 +176,7 @@ def _check_apart(runs: Sequence[PlannedRun], where: str) -> None:
 
 
 def _training(recipe: Recipe) -> str:
-    """The recipe without its name; full tuning has no rank, nor anything else of an adapter."""
+    """The recipe without its name; for full tuning, without rank and other keys of an adapter."""
     values = recipe.model_dump(mode="json", exclude={"name"})
     for stage in values["stages"]:
         if (stage.get("adapter") or {}).get("kind") == "full":

@@ -1,4 +1,4 @@
-"""A sweep as it is written: a recipe, axes over its keys, and which of them are averaged over."""
+"""A sweep as written: a recipe, axes over its keys, and the axes that are averaged over."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ OWN_KEYS = ("name", "output")
 
 Settings = Mapping[str, Any]
 Axes = dict[str, dict[str, Settings]]
-"""Axis → label → what it sets."""
+"""Axis → label → the values it sets."""
 
 
 def label_of(value: Any) -> str:
-    """The label of an axis' value."""
+    """The label of a value of an axis."""
     if isinstance(value, str):
         return value
     return repr(value) if isinstance(value, float) else as_yaml(value)
 
 
 def as_yaml(value: Any) -> str:
-    """A value as an override writes it."""
+    """A value in the form of an override."""
     text = yaml.safe_dump(value, default_flow_style=True, width=10**9, allow_unicode=True)
     return text.removesuffix("\n").removesuffix("\n...")
 
@@ -53,7 +53,7 @@ def _axis(name: str, given: Any) -> dict[str, Settings]:
         labels = [label_of(value) for value in given]
         twice = next((label for label in labels if labels.count(label) > 1), None)
         if twice is not None:
-            raise ValueError(f"{name}: {twice} stands there twice; leave one out")
+            raise ValueError(f"{name}: {twice} is given twice; leave one out")
         return {label: _keys_of({name: value}) for label, value in zip(labels, given, strict=True)}
     raise ValueError(f"{name}: give a list of values, or labels with what they set")
 
@@ -66,17 +66,17 @@ def _keys_of(settings: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 class SweepFile(BaseModel):
-    """A sweep as it is written."""
+    """A sweep as written."""
 
     model_config = ConfigDict(extra="forbid")
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="The sweep's folder below `output`.")
-    recipe: str = Field(description="A built-in recipe, or a .yaml file beside the sweep's.")
+    recipe: str = Field(description="A built-in recipe, or a .yaml file next to the sweep's.")
     set: Annotated[dict[str, Any], AfterValidator(_keys_of)] = Field(
         default_factory=dict, description="Overrides for all runs."
     )
     grid: Annotated[Axes, BeforeValidator(_axes)] = Field(
-        description="Axes, whose product is run: a recipe key with a list of values, or a name with labelled overrides."
+        description="Axes; their product is run. A recipe key with a list of values, or a name with labelled overrides."
     )
     replicates: list[str] | None = Field(None, description="Axes that are averaged over; default: seed, if it is one.")
     skip: list[dict[str, Any]] = Field(default_factory=list, description="Points to leave out, by axis and label.")
@@ -89,10 +89,10 @@ class SweepFile(BaseModel):
 
 
 def read_sweep(path: Path, where: str, name: str | None) -> SweepFile:
-    """The sweep of a file, under another `name` if one is given; `where` it stands, for messages.
+    """Reads a sweep file, with another `name` if one is given; `where` names the file in messages.
 
     Raises:
-        RecipeError: not YAML, or a key or value without meaning.
+        RecipeError: not YAML, or an invalid key or value.
     """
     values = files.values(path, "a sweep has at least name, recipe and grid")
     try:
@@ -110,7 +110,7 @@ def check_sweep(file: SweepFile, overrides: Iterable[str], where: str) -> None:
     """Checks names of axes and labels, and that nothing is set twice; `overrides` are keys set for all runs.
 
     Raises:
-        RecipeError: an axis or label that is not there, or a key that undoes another.
+        RecipeError: an unknown axis or label, or a key that overrides another.
     """
     for axis in file.averaged:
         if axis not in file.grid:
@@ -128,14 +128,14 @@ def check_sweep(file: SweepFile, overrides: Iterable[str], where: str) -> None:
         for one, other in itertools.product(_keys(file.grid[first]), _keys(file.grid[second])):
             if _within(one, other):  # Axes are applied in their order.
                 raise RecipeError(
-                    f"{where}: 'grid.{second}' sets '{other}', which undoes '{one}' of 'grid.{first}'; put the wider "
-                    "one first, or set narrower keys"
+                    f"{where}: 'grid.{second}' sets '{other}', which overrides '{one}' of 'grid.{first}'; put the "
+                    "wider one first, or set narrower keys"
                 )
     for axis, points in file.grid.items():
         for one, other in itertools.product(file.set, _keys(points)):
             if one != other and _within(one, other):
                 raise RecipeError(
-                    f"{where}: 'grid.{axis}' sets '{other}', which undoes 'set.{one}'; set it in the points of the axis"
+                    f"{where}: 'grid.{axis}' sets '{other}', which overrides 'set.{one}'; set it in the axis' points"
                 )
     for key in overrides:
         for axis, points in file.grid.items():
@@ -148,7 +148,7 @@ def _keys(points: Mapping[str, Settings]) -> list[str]:
 
 
 def _within(one: str, other: str) -> bool:
-    """Whether the key `one` is `other` or lies below it; where there is one stage, its keys may be written alone."""
+    """Whether the key `one` is `other` or lies below it; keys of an only stage need no prefix."""
     if one.startswith("stages.") != other.startswith("stages."):
         one, other = (re.sub(r"^stages\.[^.]+\.", "", key) for key in (one, other))
     return one == other or one.startswith(f"{other}.")

@@ -42,7 +42,7 @@ Label = Annotated[str, Field(pattern=NAME)]
 
 
 def _suites(value: Any) -> Any:
-    """One suite as a list; errors of labels, which a union of types would tell of the wrong one."""
+    """One suite as a list; checks labels here, since a union of types would report the wrong one."""
     if isinstance(value, Mapping):
         for label, suite in value.items():
             if not isinstance(suite, str):
@@ -58,28 +58,30 @@ class Recipe(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: str = Field("run", pattern=NAME, description="The run's folder below `output`.")
-    question: str = Field("", description="What is asked of this run, in a sentence, for the report.")
+    question: str = Field("", description="The question that this run answers, in a sentence, for the report.")
     model: str = Field(description="A local folder, a hub model, or a suite's model such as 'lab'.")
     revision: str | None = None
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     device: str | None = Field(None, description="Default: an accelerator if there is one.")
-    threads: int | None = Field(None, gt=0, description="CPU threads; part of the run, for results depend on them.")
+    threads: int | None = Field(
+        None, gt=0, description="CPU threads; part of the recipe, since results depend on them."
+    )
     seed: int = Field(0, ge=0, lt=2**31)
     data: Annotated[dict[str, Sources], AfterValidator(_known_roles)] = Field(default_factory=dict)
     corpus: Corpus | None = Field(
         None,
-        description="The train data as one corpus: its size, its duplicates, and the part set off for a reference.",
+        description="The train data as one corpus: its size, its duplicates, and the part reserved for a reference.",
     )
     format: Formatting = Formatting()
     stages: list[Stage] = Field(min_length=1)
     evaluate: Annotated[list[str] | dict[Label, str], BeforeValidator(_suites)] = Field(
         default_factory=list,
-        description="Suites, or suites by a label that goes before their splits' names; a stage's name as label "
-        "makes a suite that stage's own. Default: the run's own data.",
+        description="Suites, or suites by a label that prefixes the names of their splits; a stage's name as label "
+        "assigns the suite to that stage. Default: the run's own data.",
     )
     metrics: list[AskedMetric] = Field(
         default_factory=list,
-        description="Metrics beside those of the suites, on all their splits or on those named: a name, or "
+        description="Metrics in addition to those of the suites, on all splits or on those named: a name, or "
         "{name: …, splits: […], direction: up, parameter: …}.",
     )
     max_new_tokens: int | None = Field(
@@ -88,9 +90,7 @@ class Recipe(BaseModel):
         description="Length of greedy answers on the run's own data; default: as long as the longest answer.",
     )
     oracle: str | None = Field(None, description="A model that never saw the forget set, or its records (.jsonl).")
-    export: Literal["adapter", "merged", "both"] = Field(
-        "adapter", description="What is saved of an adapter at the end."
-    )
+    export: Literal["adapter", "merged", "both"] = Field("adapter", description="How an adapter is saved at the end.")
     output: str = "runs"
     redact: bool = Field(
         False,
@@ -99,13 +99,13 @@ class Recipe(BaseModel):
     report_to: list[str] = Field(default_factory=list, description="Trackers of accelerate: tensorboard, wandb, …")
 
     _written: Mapping[str, Any] = PrivateAttr(default_factory=dict)
-    """The values that it was made of: defaults are derived anew from them when some are changed."""
+    """The values it was built from; when some are changed, defaults are derived from them again."""
     _where: str = PrivateAttr("recipe")
-    """How messages name it."""
+    """Its name in messages."""
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any], where: str = "recipe") -> Self:
-        """A recipe from plain values; `where` they stand, for messages.
+        """A recipe from plain values; `where` names their source in messages.
 
         Raises:
             RecipeError: one line that names the first wrong key and the nearest right one.
@@ -122,9 +122,9 @@ class Recipe(BaseModel):
     def with_values(self, changes: Mapping[str, Any]) -> Self:
         """The recipe with some of its values changed; all of it is validated again.
 
-        What was never written follows from the changes: another method brings its own default adapter. Keys are dotted
-        paths, and a value replaces what stands there; stages go by name: `{"seed": 1, "stages.unlearn.method": "npo"}`
-        says the same as `{"seed": 1, "stages": {"unlearn": {"method": "npo"}}}`. See `forgetting.recipe.changes`.
+        Defaults follow the changes: another method has its own default adapter. Keys are dotted paths, and a value
+        replaces the present one; stages are given by name: `{"seed": 1, "stages.unlearn.method": "npo"}` equals
+        `{"seed": 1, "stages": {"unlearn": {"method": "npo"}}}`. See `forgetting.recipe.changes`.
 
         Raises:
             RecipeError: one line that names the first wrong key and the nearest right one.
@@ -132,7 +132,7 @@ class Recipe(BaseModel):
         return self.from_values(changed(self._written, changes, type(self).model_fields), self._where)
 
     def __eq__(self, other: object) -> bool:
-        """Whether both say the same in full, however they were written."""
+        """Whether both are equal with all defaults filled in."""
         return isinstance(other, Recipe) and self.model_dump() == other.model_dump()
 
     @model_validator(mode="wrap")
@@ -148,12 +148,12 @@ class Recipe(BaseModel):
     def _distinct_stages(self) -> Self:
         names = [s.name for s in self.stages]
         if len(set(names)) < len(names):
-            raise ValueError(f"two stages have one name ({', '.join(names)}); name them apart")
+            raise ValueError(f"two stages have one name ({', '.join(names)}); give them different names")
         return self
 
     @model_validator(mode="after")
     def _left_out(self) -> Self:
-        """Without the stages to skip; the others remember their places in line, which their seeds go by."""
+        """Removes the stages to skip; the others keep their positions, which determine their seeds."""
         if any(stage.skip for stage in self.stages):
             for stage in self.stages:
                 if stage.place is None:
@@ -165,7 +165,7 @@ class Recipe(BaseModel):
 
     @model_validator(mode="after")
     def _references(self) -> Self:
-        """References are earlier stages that were set aside; what is set aside and read by none is left out."""
+        """References are earlier stages that were set aside; a stage set aside that none reads is left out."""
         for index, stage in enumerate(self.stages):
             aside = [s.name for s in self.stages[:index] if s.is_aside]
             if stage.select is not None and stage.select.reference in aside:
@@ -177,29 +177,29 @@ class Recipe(BaseModel):
             other = stage.reference.removeprefix("stage:")
             if stage.reference.startswith("stage:") and other not in whole:
                 raise ValueError(
-                    f"stage '{stage.name}': reference is '{other}', which is no earlier stage that leaves a whole "
-                    f"model; {nearest(other, whole) if whole else 'there is none'}"
+                    f"stage '{stage.name}': reference is '{other}', which is not an earlier stage that leaves a "
+                    f"whole model; {nearest(other, whole) if whole else 'there is none'}"
                 )
             if stage.reads is not None and stage.reads not in aside:
                 raise ValueError(
-                    f"stage '{stage.name}': select.reference is '{stage.reads}', which is no earlier stage with "
+                    f"stage '{stage.name}': select.reference is '{stage.reads}', which is not an earlier stage with "
                     f"between: aside; {nearest(stage.reads, aside) if aside else 'there is none'}"
                 )
         read = {stage.reads for stage in self.stages}
         stages = [stage for stage in self.stages if not stage.is_aside or stage.name in read]
         if not stages or stages[-1].is_aside:
-            raise ValueError("the last stage cannot be set aside: nothing would be left of it")
+            raise ValueError("the last stage cannot be set aside: the run would not change the model")
         for stage in stages:
             if stage.part != "train" and (self.corpus is None or self.corpus.reference is None):
                 raise ValueError(
-                    f"stage '{stage.name}': part: {stage.part}, but no part is set off; write corpus.reference=…"
+                    f"stage '{stage.name}': part: {stage.part}, but no part is reserved; write corpus.reference=…"
                 )
         self.stages = stages
         return self
 
     @model_validator(mode="after")
     def _shares(self) -> Self:
-        """Shares and counts are of the corpus that the train data are, and fit its size."""
+        """Shares and counts need a corpus of train data, and must fit its size."""
         for data in (self.data, *(stage.data for stage in self.stages)):
             for role, sources in data.items():
                 if role == Role.TRAIN:
@@ -213,7 +213,7 @@ class Recipe(BaseModel):
         for before, after in zip(self.stages[:-1], self.stages[1:], strict=True):
             if before.between == "keep" and not after.trains:
                 raise ValueError(
-                    f"stage '{before.name}' is to keep its adapter in training (between: keep), but stage "
+                    f"stage '{before.name}' keeps its adapter in training (between: keep), but stage "
                     f"'{after.name}' transforms; write merge or stack"
                 )
             kinds = {before.adapter_or_full.kind, after.adapter_or_full.kind}
@@ -223,7 +223,7 @@ class Recipe(BaseModel):
                 )
             if before.between == "keep" and before.adapter_or_full != after.adapter_or_full:
                 raise ValueError(
-                    f"stage '{before.name}' is to keep its adapter in training (between: keep), but stage "
+                    f"stage '{before.name}' keeps its adapter in training (between: keep), but stage "
                     f"'{after.name}' names another one; give both the same adapter"
                 )
         return self
@@ -250,32 +250,32 @@ class Recipe(BaseModel):
 
     @property
     def quantise(self) -> Literal["nf4"] | None:
-        """How the model's matrices are kept: in 4 bits where a stage trains by QLoRA."""
+        """The storage of the model's matrices: in 4 bits if a stage trains with QLoRA."""
         return "nf4" if any(s.adapter_or_full.kind == "qlora" for s in self.stages) else None
 
     def adapter_of(self, stage: Stage) -> str:
-        """The name of the stage whose adapter `stage` trains: its own, or an earlier one's that is kept in training."""
+        """The name of the stage whose adapter `stage` trains: itself, or an earlier stage that keeps its adapter."""
         index = self.stages.index(stage)
         while index and self.stages[index - 1].between == "keep" and stage.adapter_or_full.kind != "full":
             index -= 1
         return self.stages[index].name
 
     def seed_of(self, stage: Stage) -> int:
-        """The seed of a stage's data order, dropout and adapter: the recipe's, and one more for every stage in line.
+        """The seed of a stage's data order, dropout and adapter: the recipe's seed plus the stage's position.
 
-        A transform may name its own.
+        A transform may set its own.
         """
         if stage.transform is not None and "seed" in stage.transform:
             return int(stage.transform["seed"])
         return self.seed + (self._place(stage) if stage.place is None else stage.place)
 
     def _place(self, stage: Stage) -> int:
-        """Its number in line; stages set aside are a line of their own."""
+        """Its position; stages set aside are counted separately."""
         return [s.name for s in self.stages if s.is_aside == stage.is_aside].index(stage.name)
 
     @property
     def folder(self) -> Path:
-        """Where the run lives."""
+        """The run's folder."""
         return Path(self.output) / self.name
 
     def sources(self, stage: Stage) -> dict[str, list[Source]]:
@@ -283,5 +283,5 @@ class Recipe(BaseModel):
         return {**self.data, **stage.data}
 
     def to_yaml(self) -> str:
-        """The recipe in full, every default written out."""
+        """The recipe in full, with every default."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)

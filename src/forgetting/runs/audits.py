@@ -1,4 +1,4 @@
-"""What audits and analyses leave in a run folder: one JSON file each, as typed values."""
+"""Results of audits and analyses in a run folder: one JSON file each, as typed values."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Attacked:
     model: str
     """Digest of the model's weights."""
     records: str
-    """Path of the record file inside the run folder: one record for every try at every question."""
+    """Path of the record file inside the run folder: one record per attempt and question."""
     measures: tuple[Measure, ...]
     seconds: float = 0.0
 
@@ -36,7 +36,7 @@ class Audit:
 
     attack: str
     asked: str
-    """Digest of the questions and of how they were asked: the same for all models here."""
+    """Digest of the questions and of how they were asked; the same for all models here."""
     source: str = ""
     """The package that the attack comes from."""
     parameters: Mapping[str, Any] = field(default_factory=dict)
@@ -44,7 +44,7 @@ class Audit:
     oracle: str | None = None
     """Which model the oracle is; None: there is none."""
     points: Mapping[str, Attacked] = field(default_factory=dict)
-    """By `before`, `after` and `oracle`; those that are finished."""
+    """The finished ones, by `before`, `after` and `oracle`."""
 
     @classmethod
     def load(cls, file: Path) -> Audit | None:
@@ -71,7 +71,7 @@ class Analysed:
     """The package that the analysis comes from."""
     parameters: Mapping[str, Any] = field(default_factory=dict)
     against: str = "before"
-    """Which model the changes are counted from."""
+    """The model that the changes are relative to."""
     measures: tuple[Measure, ...] = ()
     series: tuple[Series, ...] = ()
     seconds: float = 0.0

@@ -21,11 +21,11 @@ class Evaluation:
     step: int = 0
     epoch: float = 0.0
     records: str | None = None
-    """Path of the record file inside the run folder; None where records were not kept."""
+    """Path of the record file inside the run folder; None if records were not kept."""
     measures: tuple[Measure, ...] = ()
     seconds: float = 0.0
     work: Mapping[str, int] | None = None
-    """Tokens that the models read for its records, as far as the records tell; None where that was not counted."""
+    """Tokens that the models read for its records, as far as the records say; None if not counted."""
 
     def measure(self, key: str) -> Measure | None:
         """The measure `split/name`, or None if this evaluation does not have it."""
@@ -39,9 +39,9 @@ class Evaluation:
         return f"{self.stage}-{self.point}" + (f"-{self.step:06d}" if self.point == "epoch" else "")
 
     def finite(self) -> Evaluation:
-        """The same, with values that are not finite as missing, and intervals that are not finite as none.
+        """A copy without non-finite values (they become missing) and without non-finite intervals.
 
-        Files of a collapsed run may hold NaN.
+        Files of a collapsed run may contain NaN.
         """
         return replace(self, measures=tuple(_finite(m) for m in self.measures))
 

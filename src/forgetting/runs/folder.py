@@ -27,11 +27,11 @@ from forgetting.runs.results import FORMAT, Results, read_results
 from forgetting.runs.stage_folder import StageFolder
 
 MEASURED = "/measured"
-"""Beside the stages, in the file of digests; no stage can have this name."""
+"""The key next to the stages in the file of digests; no stage can have this name."""
 REDACTED = "/redacted"
-"""There too: the key by which the digests of a redacted run were hashed."""
+"""In the same file: the key with which the digests of a redacted run were hashed."""
 Digests = Mapping[str, Mapping[str, str]]
-"""Of what is trained on, by stage and role; under `MEASURED` of what is measured, by split."""
+"""Digests of the training data, by stage and role; under `MEASURED`, of the measured data, by split."""
 _AGAIN = "remove the file and start the run again"
 _EVALUATION = TypeAdapter(Evaluation)
 _MEASURES = TypeAdapter(list[Measure])
@@ -39,18 +39,18 @@ _MEASURES = TypeAdapter(list[Measure])
 
 @dataclass(frozen=True)
 class RunFolder(RunPaths):
-    """What a run writes and what is read of it.
+    """Writes and reads the files of a run.
 
     Args:
         path: the run's folder.
-        redactor: of a redacted run: what is written goes through it.
+        redactor: for a redacted run; everything written passes through it.
     """
 
     redactor: Redactor | None = field(default=None, repr=False)
 
     @property
     def output(self) -> OutputFolder:
-        """The folder that it stands in, with the shared caches."""
+        """The folder that contains it, with the shared caches."""
         return OutputFolder(self.path.parent)
 
     def stage(self, name: str) -> StageFolder:
@@ -58,7 +58,7 @@ class RunFolder(RunPaths):
         return StageFolder(self.stages_folder / name, self.redactor)
 
     def stages(self) -> list[StageFolder]:
-        """The folders of all stages that are there, by name."""
+        """The folders of all existing stages, by name."""
         found = sorted(self.stages_folder.iterdir()) if self.stages_folder.is_dir() else []
         return [self.stage(path.name) for path in found if path.is_dir()]
 
@@ -68,7 +68,7 @@ class RunFolder(RunPaths):
         return self.is_finished or any(is_complete(stage.last) for stage in self.stages())
 
     def check_takes(self, recipe: str) -> None:
-        """Checks that the folder is new, holds this recipe, or holds one that never trained.
+        """Checks that the folder is new, holds this recipe, or holds a run that never trained.
 
         Args:
             recipe: as YAML.
@@ -82,10 +82,10 @@ class RunFolder(RunPaths):
             raise RunError(f"{self.path}: is not empty and not a run; write another name=… or output=…")
 
     def check_data(self, now: Digests) -> None:
-        """Checks that a run that has trained resumes with the data that it began with.
+        """Checks that a run that has trained resumes with its original data.
 
         Raises:
-            RunError: other data are trained on or measured.
+            RunError: the training or measured data have changed.
         """
         if not (self.data_file.is_file() and self.has_trained):
             return
@@ -107,15 +107,15 @@ class RunFolder(RunPaths):
     def opened(
         self, recipe: str, digests: Digests, environment: Mapping[str, object], *, redact: bool
     ) -> Iterator[RunFolder]:
-        """Holds the folder for this run, and clears what a run that never trained left there.
+        """Locks the folder for this run, and clears the files of a run that never trained.
 
         Several processes of one run enter together.
 
         Args:
             recipe: as YAML.
             digests: of the data.
-            environment: what the numbers may depend on beside the recipe.
-            redact: whether what is written from here on holds no texts.
+            environment: what the numbers may depend on apart from the recipe.
+            redact: whether files are written without texts from here on.
 
         Raises:
             RunError: another process holds the folder, or it cannot be written.
@@ -144,7 +144,7 @@ class RunFolder(RunPaths):
         by_first(lambda: write_text(self.recipe_file, recipe))
 
     def environment(self) -> dict[str, Any]:
-        """What the run ran on.
+        """The environment of the run.
 
         Raises:
             RunError: the file is missing or damaged.
@@ -152,7 +152,7 @@ class RunFolder(RunPaths):
         return read_object(self.environment_file, what="an environment", mend=_AGAIN)
 
     def hiding(self) -> RunFolder:
-        """The folder of a finished run, which writes no texts if the run is redacted or purged.
+        """The folder of a finished run; it writes no texts if the run is redacted or purged.
 
         Raises:
             RunError: no finished run.
@@ -161,15 +161,15 @@ class RunFolder(RunPaths):
         return replace(self, redactor=redactor_of(self.path.parent) if results.redacted or results.purged else None)
 
     def keyed(self, kind: str, digest: str) -> str:
-        """A digest of texts as it is written: hashed if the run is redacted."""
+        """A digest of texts in its written form: hashed if the run is redacted."""
         return digest if self.redactor is None else self.redactor.hash(kind, digest)
 
     @contextmanager
     def unquoted(self) -> Iterator[None]:
-        """Within it the oracle is compared with the run; the error of a redacted run quotes no question.
+        """A context for comparing the oracle with the run; the error of a redacted run quotes no question.
 
         Raises:
-            DataError: the oracle's records are of other questions.
+            DataError: the oracle's records have other questions.
         """
         try:
             yield
@@ -177,13 +177,13 @@ class RunFolder(RunPaths):
             if self.redactor is None:
                 raise
             raise DataError(
-                "the oracle's records are of other questions than the run's; evaluate it on the same suite"
+                "the oracle's records have other questions than the run's; evaluate it on the same suite"
             ) from None
 
     def write_evaluation(self, evaluation: Evaluation, records: Sequence[Record]) -> Evaluation:
-        """Writes an evaluation, and its records where it is not in the middle of a stage.
+        """Writes an evaluation, and its records unless it is in the middle of a stage.
 
-        Returns it as it was written by the first process, in all processes.
+        Returns it as the first process wrote it, in all processes.
         """
 
         def write() -> Evaluation:
@@ -203,7 +203,7 @@ class RunFolder(RunPaths):
         write_records(file, records if self.redactor is None else map(self.redactor.record, records))
 
     def find_evaluation(self, asked: Evaluation) -> Evaluation | None:
-        """The evaluation of this point, stage and step as it was written, in all processes; None where there is none.
+        """Reads the evaluation of this point, stage and step, in all processes; None if there is none.
 
         Raises:
             RunError: the file is damaged.
@@ -212,7 +212,7 @@ class RunFolder(RunPaths):
         return on_first(lambda: _read_evaluation(file) if file.is_file() else None)
 
     def evaluations(self) -> list[Evaluation]:
-        """All evaluations, by the names of their files.
+        """All evaluations, by file name.
 
         Raises:
             RunError: a file is damaged.
@@ -220,18 +220,18 @@ class RunFolder(RunPaths):
         return [_read_evaluation(file) for file in sorted(self.evaluations_folder.glob("*.json"))]
 
     def records_file(self, evaluation: Evaluation) -> Path:
-        """Where the records of an evaluation stand."""
+        """The path of an evaluation's records."""
         return self.records_folder / f"{evaluation.file_stem}.jsonl"
 
     def _evaluation_file(self, evaluation: Evaluation) -> Path:
         return self.evaluations_folder / f"{evaluation.file_stem}.json"
 
     def write_measures(self, measures: Sequence[Measure]) -> None:
-        """Writes the measures of a model that is measured as it is."""
+        """Writes the measures of a model that is measured without training."""
         by_first(lambda: write_text(self.measures_file, json.dumps([asdict(m) for m in measures], indent=1)))
 
     def measures(self) -> list[Measure]:
-        """The measures of a model that was measured as it is.
+        """Reads the measures of a model that was measured without training.
 
         Raises:
             RunError: the file is damaged.
@@ -242,7 +242,7 @@ class RunFolder(RunPaths):
             raise RunError(f"{self.measures_file}: cannot be read; remove it and measure again") from error
 
     def write_results(self, results: Results) -> None:
-        """Writes the results; digests of the data are hashed where the run is redacted and they are not yet."""
+        """Writes the results; digests of the data are hashed if the run is redacted and they are not hashed yet."""
         if self.redactor is not None and not results.redacted:
             data = {
                 role: {**facts, "sha256": self.redactor.hash("data", str(facts.get("sha256")))}
@@ -254,7 +254,7 @@ class RunFolder(RunPaths):
         by_first(lambda: write_text(self.results_file, json.dumps(values, indent=1, ensure_ascii=False)))
 
     def results(self) -> Results:
-        """The results as they were written.
+        """Reads the results.
 
         Raises:
             RunError: no such folder, an unfinished run, or a file that does not hold results.

@@ -1,4 +1,4 @@
-"""The folder that runs stand in, and what they share there."""
+"""The output folder of several runs, and the files that they share."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ class OutputFolder:
 
     @property
     def shared(self) -> Path:
-        """Where the caches stand, and the key of redacted runs."""
+        """The folder of the caches and of the key of redacted runs."""
         return self.path / SHARED
 
     @property
     def references(self) -> Cache:
-        """What references gave, for stages that overwrite their reference's weights."""
+        """Outputs of references, for stages that overwrite their reference's weights."""
         return Cache(self.shared / "references")
 
     @property
@@ -44,7 +44,7 @@ class OutputFolder:
 
     @property
     def initialisations(self) -> Cache:
-        """What adapters' initialisations computed of data."""
+        """What adapters' initialisations computed from data."""
         return Cache(self.shared / "initialisations")
 
     @property
@@ -53,11 +53,11 @@ class OutputFolder:
         return key_file(self.path)
 
     def runs(self) -> list[RunPaths]:
-        """The runs that were begun here, by name."""
+        """The runs that were started here, by name."""
         found = (RunPaths(path) for path in sorted(self.path.iterdir()))
         return [run for run in found if run.is_run]
 
     def held_entries(self) -> list[Path]:
-        """Folders of the caches that a process holds."""
+        """Folders of the caches that a process has locked."""
         folders = [self.shared, *(path for path in self.shared.glob("**/") if path.is_dir())]
         return [folder for folder in folders if is_held(folder)]

@@ -1,4 +1,4 @@
-"""The names of everything in a run folder; no other module spells them."""
+"""The names of all files and folders in a run folder; no other module writes them out."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class StagePaths:
-    """What stands in the folder of one stage."""
+    """Paths in the folder of one stage."""
 
     path: Path
 
@@ -19,7 +19,7 @@ class StagePaths:
 
     @property
     def proven(self) -> Path:
-        """The last checkpoint that a later step found sound."""
+        """The last checkpoint that a later step confirmed as sound."""
         return self.path / "proven"
 
     @property
@@ -29,7 +29,7 @@ class StagePaths:
 
     @property
     def checkpoints(self) -> tuple[Path, ...]:
-        """All checkpoints, whether they are there or not."""
+        """All checkpoints, whether they exist or not."""
         return self.last, self.proven, self.best
 
     @property
@@ -44,43 +44,43 @@ class StagePaths:
 
     @property
     def prepared_file(self) -> Path:
-        """The seconds before its first step."""
+        """The seconds of preparation before its first step."""
         return self.path / "prepared.json"
 
     @property
     def thresholds_file(self) -> Path:
-        """What its stop rule compares with."""
+        """The values that its stop rule compares with."""
         return self.path / "thresholds.json"
 
     @property
     def selection_file(self) -> Path:
-        """What was selected of its training tokens."""
+        """The selection among its training tokens."""
         return self.path / "selection.json"
 
     @property
     def scores_file(self) -> Path:
-        """Which token scores it selected by."""
+        """The token scores that it selected by."""
         return self.path / "scored.json"
 
     @property
     def model(self) -> Path:
-        """What the next stage starts from, or the adapter of a reference."""
+        """The weights that the next stage starts from, or the adapter of a reference."""
         return self.path / "model"
 
     @property
     def handed_over_file(self) -> Path:
-        """That the next stage may start."""
+        """Marks that the next stage may start."""
         return self.path / "handed-over"
 
     @property
     def importance(self) -> Path:
-        """What an initialisation computed, in runs of earlier versions; it is in the shared caches now."""
+        """What an initialisation computed, in runs of earlier versions; now in the shared caches."""
         return self.path / "importance"
 
 
 @dataclass(frozen=True)
 class RunPaths:
-    """What stands in the folder of one run."""
+    """Paths in the folder of one run."""
 
     path: Path
 
@@ -91,7 +91,7 @@ class RunPaths:
 
     @property
     def data_file(self) -> Path:
-        """Digests of the data that the run began with."""
+        """Digests of the data that the run started with."""
         return self.path / "data.json"
 
     @property
@@ -111,17 +111,17 @@ class RunPaths:
 
     @property
     def measures_file(self) -> Path:
-        """The measures of a model that is measured as it is, without a stage."""
+        """The measures of a model that is measured without a stage."""
         return self.path / "measured.json"
 
     @property
     def import_file(self) -> Path:
-        """Where the results of another program come from."""
+        """The source of results from another program."""
         return self.path / "import.json"
 
     @property
     def outputs_file(self) -> Path:
-        """What the model answers to AlpacaEval."""
+        """The model's answers to AlpacaEval."""
         return self.path / "alpaca_eval" / "outputs.json"
 
     @property
@@ -141,12 +141,12 @@ class RunPaths:
 
     @property
     def model(self) -> Path:
-        """The adapter or the model that the run ends with."""
+        """The final adapter or model of the run."""
         return self.path / "model"
 
     @property
     def merged(self) -> Path:
-        """The merged model, where an adapter is exported too."""
+        """The merged model, if an adapter is exported too."""
         return self.path / "merged"
 
     @property
@@ -160,7 +160,7 @@ class RunPaths:
         return self.path / "audits"
 
     def audit_file(self, attack: str) -> Path:
-        """What an attack found."""
+        """The results of an attack."""
         return self.audits_folder / f"{attack}.json"
 
     def attack_records(self, attack: str, point: str) -> Path:
@@ -173,12 +173,12 @@ class RunPaths:
         return self.path / "analyses"
 
     def analysis_file(self, analysis: str, against: str) -> Path:
-        """What an analysis found, of changes counted from this model."""
+        """The results of an analysis of changes relative to this model."""
         return self.analyses_folder / f"{analysis}{'' if against == 'before' else f'+{against}'}.json"
 
     @property
     def is_run(self) -> bool:
-        """Whether a run was begun here."""
+        """Whether a run was started here."""
         return self.recipe_file.is_file()
 
     @property
@@ -189,7 +189,7 @@ class RunPaths:
 
 @dataclass(frozen=True)
 class SweepPaths:
-    """What stands in the folder of a sweep, beside the folders of its runs."""
+    """Paths in the folder of a sweep, apart from the folders of its runs."""
 
     path: Path
 
@@ -220,11 +220,11 @@ class SweepPaths:
 
     @property
     def logs(self) -> Path:
-        """What each run printed."""
+        """The output of each run."""
         return self.path / "logs"
 
     def log(self, name: str) -> Path:
-        """What the run of this name printed."""
+        """The output of the run with this name."""
         return self.logs / f"{name}.log"
 
     @property

@@ -15,12 +15,12 @@ T = TypeVar("T")
 
 
 def read_object(file: Path, *, what: str, mend: str) -> dict[str, Any]:
-    """A file that holds a JSON object.
+    """Reads a file that holds a JSON object.
 
     Args:
         file: to read.
-        what: what it should hold, for the error.
-        mend: what to do where it does not, likewise.
+        what: what it should hold, for the error message.
+        mend: what to do if it does not, for the same message.
 
     Raises:
         RunError: it is missing or holds something else.
@@ -40,7 +40,7 @@ def as_typed(kind: TypeAdapter[T], raw: Mapping[str, Any], place: object, mend: 
     """A JSON object as a typed value.
 
     Raises:
-        RunError: a key holds something else; it is named behind `place`.
+        RunError: a key has a wrong value; the message names it after `place`.
     """
     try:
         return kind.validate_python(dict(raw))

@@ -1,9 +1,9 @@
 """Redaction: keyed hashes replace the texts that a run writes; numbers stay as they were computed.
 
-Everything is computed from the texts first and redacted where it is written, so a redacted run has the same numbers.
-Hashes are keyed, because a short answer could be found by hashing guesses; and each depends on its question, so that
-the frequency of an answer is not revealed. The key is kept apart from the runs, in `.cache` of their output folder: a
-resume and runs that are compared need the same one. `forget purge` removes it with the folder's last run.
+Everything is computed from the texts first and redacted when it is written, so a redacted run has the same numbers.
+Hashes are keyed, because a short answer could be found by hashing guesses. Each hash depends on its question, so the
+frequency of an answer is not revealed. The key is stored apart from the runs, in `.cache` of their output folder: a
+resumed run and runs that are compared need the same key. `forget purge` removes it with the folder's last run.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from forgetting.runs.token_selection import TokenSelection
 KEPT = (exact_match, rouge_l_recall, rouge_l_f1)
 """Metrics of the texts that a redacted record keeps."""
 SHARED = ".cache"
-"""In an output folder: what its runs share."""
+"""The folder in an output folder that its runs share."""
 BLANK = "▪"
-"""Stands for the text of a token, of which only quality and sign are shown."""
+"""Replaces the text of a token; only its quality and sign are shown."""
 
 
 @dataclass(frozen=True)
 class Redactor:
-    """Hashes by one key of 32 random bytes."""
+    """Hashes with one key of 32 random bytes."""
 
     key: bytes = field(repr=False)
 
@@ -79,7 +79,7 @@ class Redactor:
 
 
 def with_texts(name: str, records: Sequence[Record]) -> Sequence[Record]:
-    """The records of a file that are going to be scored.
+    """Checks that the records of a file can be scored, and returns them.
 
     Raises:
         RunError: they were redacted.
@@ -97,7 +97,7 @@ def key_file(output: Path) -> Path:
 
 
 def known_redactor(output: Path) -> Redactor | None:
-    """The redactor of an output folder; None where it has no key.
+    """The redactor of an output folder; None if it has no key.
 
     Raises:
         RunError: the file holds no key.
@@ -110,12 +110,12 @@ def known_redactor(output: Path) -> Redactor | None:
     except (OSError, ValueError):
         key = b""
     if len(key) != 32:
-        raise RunError(f"{file}: holds no redaction key; remove it, and a new one is made")
+        raise RunError(f"{file}: holds no redaction key; remove it to have a new one made")
     return Redactor(key)
 
 
 def redactor_of(output: Path) -> Redactor:
-    """The redactor of an output folder, with a new key where there is none; two processes agree on one key.
+    """The redactor of an output folder, with a new key if there is none; two processes agree on one key.
 
     Raises:
         RunError: it cannot be written, or holds no key.

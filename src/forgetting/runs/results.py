@@ -22,7 +22,7 @@ from forgetting.runs.token_selection import TokenSelection
 from forgetting.runs.undeclared import guessed
 
 FORMAT = 1
-"""Of results.json and sweep.json: a file of another format is not read."""
+"""The format of results.json and sweep.json; a file of another format is not read."""
 T = TypeVar("T")
 
 Status = Literal["complete", "collapsed", "stopped"]
@@ -30,7 +30,7 @@ Status = Literal["complete", "collapsed", "stopped"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """What the run took: seconds, bytes, counts, FLOPs. None where it was not recorded."""
+    """The cost of the run: seconds, bytes, counts, FLOPs. None if it was not recorded."""
 
     seconds: float | None = None
     prepare_seconds: float | None = None
@@ -42,12 +42,12 @@ class Cost:
     steps: int | None = None
     supervised_tokens: int | None = None
     flops: Mapping[str, float | str | None] = field(default_factory=dict)
-    """By role, `reference`, `importance`, `evaluation` and `total`; `reason` says why there are none."""
+    """FLOPs by role, `reference`, `importance`, `evaluation` and `total`; `reason` says why there are none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """One setting that was tried; `score` is None where the trial gave none."""
+    """One setting that was tried; `score` is None if the trial gave none."""
 
     label: str
     score: float | None = None
@@ -66,7 +66,7 @@ class Selection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Results:
-    """Everything that a report says of one run."""
+    """Everything that a report shows about one run."""
 
     folder: Path
     name: str
@@ -79,15 +79,15 @@ class Results:
     oracle: str | None = None
     suite: str = ""
     declaration: Declaration | None = None
-    """What the suites declared to count; None in files that are older than declarations."""
+    """What the suites declared about their measures; None in files older than declarations."""
     redacted: bool = False
-    """Whether keyed hashes stand in its files instead of texts."""
+    """Whether its files have keyed hashes instead of texts."""
     purged: str = ""
-    """When what held texts or earlier weights was removed; empty where it was not."""
+    """When texts and earlier weights were removed; empty if they were not."""
     environment: Mapping[str, Any] = field(default_factory=dict)
     data: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     corpus: Mapping[str, Any] | None = None
-    """What was drawn of each source of a corpus; None where a run trains on whole sets."""
+    """What was drawn from each source of a corpus; None if the run trains on whole sets."""
     evaluations: tuple[Evaluation, ...] = ()
     stages: tuple[StageResult, ...] = ()
     cost: Cost = field(default_factory=Cost)
@@ -95,7 +95,7 @@ class Results:
 
     @classmethod
     def load(cls, folder: Path) -> Results:
-        """The results of a run folder; a value that is not finite counts as missing, and its reason says so.
+        """Reads the results of a run folder; a non-finite value is treated as missing, and its reason says so.
 
         Raises:
             RunError: no such folder, an unfinished run, or a file that does not hold results.
@@ -105,7 +105,7 @@ class Results:
 
     @property
     def declared(self) -> Declaration:
-        """What counts among its measures; read from their names where the file is too old to say."""
+        """The declaration of its measures; inferred from their names if the file is too old to have one."""
         if self.declaration is not None:
             return self.declaration
         keys = dict.fromkeys(m.key for m in self.measures)
@@ -113,18 +113,18 @@ class Results:
 
     @property
     def measures(self) -> list[Measure]:
-        """Those of its end first, so that a measure of the start alone does not come first."""
+        """The measures of its end first, so that a measure of the start alone does not come first."""
         found = [e for e in (self.after, self.before, self.oracle_evaluation) if e is not None]
         return [m for evaluation in (*found, *self.evaluations) for m in evaluation.measures]
 
     @property
     def before(self) -> Evaluation | None:
-        """The model as it was given; None if it was not measured."""
+        """The initial model; None if it was not measured."""
         return next((e for e in self.evaluations if e.point == "before"), None)
 
     @property
     def trains(self) -> bool:
-        """Whether a stage learns data of its own, and not only what is retained."""
+        """Whether a stage learns new data, and not only the retained data."""
         return any(name.split(" ")[0] == "train" for name in self.data)
 
     @property
@@ -139,11 +139,11 @@ class Results:
 
     @property
     def after(self) -> Evaluation | None:
-        """The model that the run ends with; None if it was not measured."""
+        """The final model of the run; None if it was not measured."""
         return self.afters[-1] if self.afters else None
 
     def records(self, evaluation: Evaluation | None) -> list[Record]:
-        """The records of an evaluation, empty where none were kept.
+        """The records of an evaluation; empty if none were kept.
 
         Raises:
             RunError: the results name a file that is missing, damaged or outside the run folder.
@@ -157,7 +157,7 @@ class Results:
         return read_records(path)
 
     def history(self, stage: str) -> list[Step]:
-        """The optimiser steps of a stage, empty where it wrote none.
+        """The optimiser steps of a stage; empty if it wrote none.
 
         Raises:
             RunError: a line is not a step.
@@ -165,7 +165,7 @@ class Results:
         return self._stage(stage).history()
 
     def token_selection(self, stage: str) -> TokenSelection | None:
-        """How a stage selected its tokens; None where it selected none.
+        """How a stage selected its tokens; None if it selected none.
 
         Raises:
             RunError: the file does not hold a selection.
@@ -177,14 +177,14 @@ class Results:
 
 
 def labels(runs: Sequence[Results]) -> list[str]:
-    """One name per run, told apart by the folder, then by a number, where two runs share a name."""
+    """One name per run; runs that share a name are distinguished by folder, then by number."""
     names = [run.name for run in runs]
     named = [n if names.count(n) == 1 else f"{n} ({run.folder.name})" for n, run in zip(names, runs, strict=True)]
     return [n if named.count(n) == 1 else f"{n} #{1 + named[:i].count(n)}" for i, n in enumerate(named)]
 
 
 def read_results(folder: RunPaths) -> Results:
-    """The results of a run folder as they were written.
+    """Reads the results of a run folder.
 
     Raises:
         RunError: no such folder, an unfinished run, or a file that does not hold results.
@@ -193,12 +193,12 @@ def read_results(folder: RunPaths) -> Results:
         raise RunError(f"{folder.path}: no such run folder; name the folder of a finished run")
     if not folder.is_finished:
         name = folder.results_file.name
-        raise RunError(f"{folder.path}: no {name} in it; the run has not finished, start it again to resume it")
+        raise RunError(f"{folder.path}: has no {name}; the run has not finished, start it again to resume it")
     return read_formatted(TypeAdapter(Results), folder.results_file)
 
 
 def read_formatted(kind: TypeAdapter[T], file: Path) -> T:
-    """A file of results as a typed value, which also gets its `folder`.
+    """Reads a file of results as a typed value, which also gets its `folder`.
 
     Raises:
         RunError: the file does not hold what this version writes.
@@ -206,4 +206,4 @@ def read_formatted(kind: TypeAdapter[T], file: Path) -> T:
     raw = read_object(file, what="the results of a run", mend="run it again")
     if raw.get("format") != FORMAT:
         raise RunError(f"{file}: format is {raw.get('format')!r}, this version reads {FORMAT}; run it again")
-    return as_typed(kind, {**raw, "folder": file.parent}, file, "run it again or mend the file")
+    return as_typed(kind, {**raw, "folder": file.parent}, file, "run it again or fix the file")

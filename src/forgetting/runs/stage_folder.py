@@ -26,11 +26,11 @@ _AGAIN = "remove the stage's folder and run it again"
 
 @dataclass(frozen=True)
 class StageFolder(StagePaths):
-    """What a stage writes and what is read of it.
+    """Writes and reads the files of a stage.
 
     Args:
         path: the stage's folder.
-        redactor: of a redacted run: what is written goes through it.
+        redactor: for a redacted run; everything written passes through it.
     """
 
     redactor: Redactor | None = field(default=None, repr=False)
@@ -40,7 +40,7 @@ class StageFolder(StagePaths):
         by_first(lambda: write_text(self.result_file, json.dumps(asdict(result))))
 
     def result(self) -> StageResult:
-        """How the stage ended: its result with what its other files add.
+        """Reads how the stage ended: its result, completed from its other files.
 
         Raises:
             RunError: it has not ended, or the file is damaged.
@@ -54,7 +54,7 @@ class StageFolder(StagePaths):
         )
 
     def write_prepared(self, seconds: float) -> None:
-        """Notes the seconds before the first step; a resumed stage keeps those of its first start."""
+        """Writes the seconds before the first step; a resumed stage keeps those of its first start."""
         if not on_first(lambda: is_complete(self.last)):
             by_first(lambda: write_text(self.prepared_file, json.dumps({"seconds": seconds})))
 
@@ -72,7 +72,7 @@ class StageFolder(StagePaths):
         by_first(lambda: write_text(self.thresholds_file, json.dumps(asdict(thresholds))))
 
     def thresholds(self) -> Thresholds | None:
-        """What the stop rule compared with; None where there was none.
+        """What the stop rule compared with; None if there was none.
 
         Raises:
             RunError: the file is damaged.
@@ -88,7 +88,7 @@ class StageFolder(StagePaths):
         by_first(lambda: write_text(self.selection_file, json.dumps(asdict(shown), ensure_ascii=False)))
 
     def selection(self) -> TokenSelection | None:
-        """Which tokens are learned and which are forgotten; None where the stage selects none.
+        """Which tokens are learned and which are forgotten; None if the stage selects none.
 
         Raises:
             RunError: the file does not hold a selection.
@@ -103,7 +103,7 @@ class StageFolder(StagePaths):
         by_first(lambda: write_text(self.scores_file, json.dumps(asdict(hidden))))
 
     def token_scores(self) -> TokenScores | None:
-        """Which token scores the stage selects by; None where it selects no tokens.
+        """Which token scores the stage selects by; None if it selects no tokens.
 
         Raises:
             RunError: the file is damaged.
@@ -114,10 +114,10 @@ class StageFolder(StagePaths):
         return as_typed(_SCORES, raw, self.scores_file, _AGAIN)
 
     def check_token_scores(self, scores: TokenScores) -> None:
-        """A stage that has trained resumes with the scores that it began with, or not at all.
+        """Checks that a stage that has trained resumes with its original scores.
 
         Raises:
-            RunError: model, reference, tokenizer or data are others.
+            RunError: model, reference, tokenizer or data have changed.
         """
         began = self.token_scores() if is_complete(self.last) else None
         now = self._hidden(scores)
@@ -137,7 +137,7 @@ class StageFolder(StagePaths):
                 file.write(json.dumps(asdict(step)) + "\n")
 
     def cut_history(self, steps: int) -> None:
-        """Keeps the first `steps` steps of the history: later ones are taken again."""
+        """Keeps the first `steps` steps of the history; later steps are repeated."""
         by_first(lambda: self._cut_history(steps))
 
     def _cut_history(self, steps: int) -> None:
@@ -148,7 +148,7 @@ class StageFolder(StagePaths):
             write_text(self.history_file, "".join(line + "\n" for line in lines))
 
     def history(self) -> list[Step]:
-        """The optimiser steps, empty where there are none.
+        """The optimiser steps; empty if there are none.
 
         Raises:
             RunError: a line is not a step.

@@ -1,4 +1,4 @@
-"""How a stage went, and its steps."""
+"""The result of a stage, and its steps."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ class Ending:
     """Steps of the whole duration."""
     epochs: float = 0.0
     stopped: str = ""
-    """`duration`, `collapse` or `goal`; empty where nothing was trained."""
+    """`duration`, `collapse` or `goal`; empty if nothing was trained."""
     message: str = ""
     success: bool | None = None
-    """Whether the stop rule was satisfied within the duration; None where there was none."""
+    """Whether the stop rule was satisfied within the duration; None if there was none."""
     kept: str = ""
-    """Which weights the stage ends with, in words."""
+    """The final weights of the stage, in words."""
     kept_step: int = 0
     supervised_tokens: int = 0
     train_seconds: float = 0.0
@@ -31,7 +31,7 @@ class Ending:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageResult(Ending):
-    """How one stage went: what was trained, how it ended, what it took."""
+    """The result of one stage: what was trained, how it ended, what it cost."""
 
     name: str
     method: str
@@ -39,11 +39,11 @@ class StageResult(Ending):
     """The adapter in words."""
     learning_rate: float | None = None
     thresholds: Thresholds | None = None
-    """What the stop rule compared with; None where there was none."""
+    """What the stop rule compared with; None if there was none."""
     goal: str = ""
-    """The stop rule as the recipe writes it; empty where there was none."""
+    """The stop rule as written in the recipe; empty if there was none."""
     transform: Mapping[str, Any] | None = None
-    """Name and parameters of what it did to the weights, if it did not train; `method` is the name."""
+    """Name and parameters of its transform, if it did not train; `method` is the name."""
     trainable: int = 0
     """Trained weights."""
     of: int = 0
@@ -51,7 +51,7 @@ class StageResult(Ending):
     peak_memory_bytes: int = 0
     flops: Mapping[str, Any] | None = None
     scoring_seconds: float | None = None
-    """Of token scores; None where the stage selects no tokens."""
+    """Seconds for token scores; None if the stage selects no tokens."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

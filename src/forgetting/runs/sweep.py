@@ -1,4 +1,4 @@
-"""A sweep's folder: what its runs share, and their results as typed values."""
+"""A sweep's folder: shared files, and the results of its runs as typed values."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Status = Literal["complete", "collapsed", "stopped", "failed", "not run"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SweepRun:
-    """One point of the grid and what became of it."""
+    """One point of the grid and its outcome."""
 
     name: str
     point: Mapping[str, str]
@@ -31,10 +31,10 @@ class SweepRun:
     error: str = ""
     overrides: tuple[str, ...] = ()
     measures: tuple[Measure, ...] = ()
-    """After the last stage; empty where the run did not get there."""
+    """Measures after the last stage; empty if the run did not reach it."""
     cost: Cost = field(default_factory=Cost)
     success: bool | None = None
-    """Whether the last stage's stop rule was satisfied; None where there was no rule."""
+    """Whether the last stage's stop rule was satisfied; None if there was no rule."""
     epochs: float | None = None
     stopped: str = ""
     message: str = ""
@@ -61,22 +61,22 @@ class SweepResults:
     """Keys of the measures to show."""
     runs: tuple[SweepRun, ...]
     splits: tuple[tuple[str, ...], tuple[str, ...]] | None = None
-    """Of what is to be forgotten, and of what is to be kept; None in files older than declarations."""
+    """The splits to forget, and the splits to keep; None in files older than declarations."""
     file: Mapping[str, Any] = field(default_factory=dict)
     before: tuple[Measure, ...] | None = None
     oracle: tuple[Measure, ...] | None = None
-    """Of models that all runs have in common."""
+    """Measures of models that all runs have in common."""
 
     @classmethod
     def load(cls, folder: Path) -> SweepResults:
         """The results of a sweep's folder.
 
         Raises:
-            RunError: no sweep.json there, or one that does not hold what a sweep writes.
+            RunError: there is no sweep.json, or it does not hold what a sweep writes.
         """
         file = SweepPaths(folder).results_file
         if not file.is_file():
-            raise RunError(f"{folder}: no {file.name} in it; start the sweep again to resume it")
+            raise RunError(f"{folder}: has no {file.name}; start the sweep again to resume it")
         return read_formatted(TypeAdapter(cls), file)
 
     @property
@@ -91,7 +91,7 @@ class SweepResults:
 
     @property
     def anchors(self) -> dict[str, tuple[Measure | None, ...]]:
-        """By name (before, oracle) the columns' measures of the models that all runs have in common."""
+        """The columns' measures of the models that all runs have in common, by name (before, oracle)."""
         found = {"before": self.before, "oracle": self.oracle}
         return {
             name: tuple(next((m for m in measures if m.key == key), None) for key in self.columns)
@@ -100,14 +100,14 @@ class SweepResults:
         }
 
     def sample(self, key: str) -> Measure | None:
-        """Any measure of this key, for its words."""
+        """Any measure with this key, for its description."""
         found = [m for run in self.runs if (m := run.measure(key))]
         return next((m for m in found if m.value is not None), found[0] if found else None)
 
 
 @dataclass(frozen=True)
 class SweepFolder(SweepPaths):
-    """What a sweep writes and what is read of it."""
+    """Writes and reads the files of a sweep."""
 
     def write_results(self, results: SweepResults) -> None:
         """Writes all runs of the grid."""
@@ -116,7 +116,7 @@ class SweepFolder(SweepPaths):
         write_text(self.results_file, json.dumps(values, indent=1))
 
     def write_failures(self, failures: Mapping[str, str]) -> None:
-        """Writes the error of every run that failed, by name; where none ever failed, no file."""
+        """Writes the error of every run that failed, by name; no file if none ever failed."""
         if failures or self.failures_file.is_file():
             write_text(self.failures_file, json.dumps(failures, indent=1))
 

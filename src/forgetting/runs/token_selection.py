@@ -1,4 +1,4 @@
-"""Which answer tokens a stage learns, which it forgets, and by what quality: what its `selection.json` holds."""
+"""The contents of `selection.json`: which answer tokens a stage learns and which it forgets, and their quality."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Sign = Literal[1, 0, -1]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Token:
-    """One answer token; `q` is None where it could not be scored."""
+    """One answer token; `q` is None if it could not be scored."""
 
     text: str = ""
     q: float | None = None
@@ -26,7 +26,7 @@ class Token:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoredExample:
-    """One example that was drawn to be looked at."""
+    """One example that was drawn for inspection."""
 
     key: str = ""
     where: str = ""
@@ -47,7 +47,7 @@ class LowToken:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceTokens:
-    """How many answer tokens of one source there are, and how many of them are negative."""
+    """The number of answer tokens of one source, and how many of them are negative."""
 
     source: str
     tokens: int = 0
@@ -56,7 +56,7 @@ class SourceTokens:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Histogram:
-    """Counts between neighbouring edges of Q, and what lies below the first and above the last."""
+    """Counts between neighbouring edges of Q, and the counts below the first and above the last."""
 
     edges: tuple[float, ...]
     counts: tuple[int, ...]
@@ -71,7 +71,7 @@ class Histogram:
 
     @property
     def total(self) -> int:
-        """Everything that was counted, inside and outside the edges."""
+        """The total count, inside and outside the edges."""
         return sum(self.counts) + self.below + self.above
 
 
@@ -85,9 +85,9 @@ class Moments:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenSelection:
-    """What was selected of a corpus. None where the file does not say it.
+    """The selection from a corpus. None if the file does not have the value.
 
-    Threshold, ties, share above zero, moments and histogram are of what was selected: tokens, or at level `sequence`
+    Threshold, ties, share above zero, moments and histogram describe the selected units: tokens, or at level `sequence`
     whole answers by the mean of their tokens. `positive`, `negative` and `ignored` always count tokens.
     """
 
@@ -114,9 +114,9 @@ class TokenSelection:
     lowest: tuple[LowToken, ...] = ()
     notes: tuple[str, ...] = ()
     redacted: bool = False
-    """Whether tokens are there without their texts."""
+    """Whether tokens are stored without their texts."""
     noise: Mapping[str, Any] | None = None
-    """How well quality finds tokens that are known to be wrong; None where that is not known."""
+    """How well quality detects tokens that are known to be wrong; None if that is unknown."""
 
     @property
     def of_tokens(self) -> bool:
@@ -125,7 +125,7 @@ class TokenSelection:
 
     @property
     def unit(self) -> str:
-        """What was selected, in the plural."""
+        """The name of the selected units, in the plural."""
         return "tokens" if self.of_tokens else "answers"
 
 
@@ -134,9 +134,9 @@ _SELECTION = TypeAdapter(TokenSelection)
 
 
 def read_selection(raw: Mapping[str, Any], place: str) -> TokenSelection:
-    """A selection as it was written; `place` is the file that an error names.
+    """Reads a selection; `place` is the file that an error names.
 
     Raises:
-        RunError: a key does not hold what a selection writes.
+        RunError: a key has a wrong value.
     """
     return as_typed(_SELECTION, raw, place, MEND)

@@ -1,4 +1,4 @@
-"""What counts among the measures of results that say nothing about it: read from names, here and nowhere else."""
+"""Infers the declaration of old results from the names of their measures; no other module does."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _EXTRACTION = re.compile(r"forget/(el_\d+|memorization_accuracy)")
 
 
 def guessed(keys: Sequence[str], stages: Sequence[str], *, trains: bool) -> Declaration:
-    """The declaration of a run whose file has none.
+    """The declaration of a run without one in its file.
 
     Args:
-        keys: of its measures, those of its end first.
+        keys: the keys of its measures, those of its end first.
         stages: the names of its stages, in order.
-        trains: whether it also learns data of its own.
+        trains: whether it also learns new data.
     """
     known = set(keys)
 
@@ -49,7 +49,7 @@ def guessed(keys: Sequence[str], stages: Sequence[str], *, trains: bool) -> Decl
 
 
 def guessed_splits(keys: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The splits of what is to be forgotten, and of what is to be kept."""
+    """The splits to forget, and the splits to keep."""
     splits = dict.fromkeys(key.split("/")[0] for key in keys)
     forget, retain = (tuple(split for split in splits if split.startswith(role)) for role in ("forget", "retain"))
     return forget, retain

@@ -1,4 +1,4 @@
-"""A model seen with some of its adapters: what it gives to tokens, and who it is. No weights are copied."""
+"""A model with some of its adapters active: log p of tokens, and a fingerprint. No weights are copied."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from forgetting.training.stored_reference import fingerprint_of
 
 @dataclass(frozen=True, eq=False)
 class ModelView(View):
-    """A view that gives the log p of tokens, and is known by its weights.
+    """A view that gives the log p of tokens and the fingerprint of its weights.
 
-    Base and reference of token scores are two views of one set of weights: the adapters that were active before, and
-    those with the reference's. A reference that is a model of its own is a view of that one.
+    Base and reference of token scores are two views of one set of weights: with the adapters that were active before,
+    and with the reference's added. A reference that is a separate model is a view of that model.
     """
 
     @torch.no_grad()
     def logps(self, batches: Sequence[Batch], after: Callable[[Batch], None]) -> NDArray[np.float32]:
-        """log p of every supervised token of the batches, one after the other, nats, `[N]`.
+        """log p of every supervised token of the batches in order, nats, `[N]`.
 
-        In evaluation mode; the head is applied to supervised positions only. The model's modes and adapters are put
-        back afterwards.
+        In evaluation mode; the head is applied to supervised positions only. The model's modes and adapters are
+        restored afterwards.
 
         Args:
             batches: on any device.
@@ -56,9 +56,9 @@ class ModelView(View):
         return np.concatenate(pieces)
 
     def fingerprint(self) -> str:
-        """16 hex digits of the model as it is seen: `fingerprint` of the plain model if no adapter is active.
+        """16 hex digits of the viewed model: `fingerprint` of the plain model if no adapter is active.
 
-        An adapter counts by its weights, scaling and place, not by its name; those that are not seen do not count.
+        It depends on the active adapters' weights, scaling and position, not on their names.
         """
         return fingerprint_of(causal_model(self.model).config, self._weights())
 

@@ -1,4 +1,4 @@
-"""How well quality finds noise in rows with known noise labels (`forget corrupt` makes them)."""
+"""How well quality detects noise in rows with known noise labels (`forget corrupt` makes them)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from forgetting.token_selection.score_files import ScoredRow
 
 @dataclass
 class Truth:
-    """Filled row by row; keeps the tokens of rows with known noise labels, and nothing of the others."""
+    """Collects, row by row, the tokens of rows with known noise labels; other rows are skipped."""
 
     tokenizer: PreTrainedTokenizerBase
     formatting: Formatting
@@ -33,7 +33,7 @@ class Truth:
     _owners: dict[str, int] = field(default_factory=dict)
 
     def add(self, example: Example, encoded: Encoded, scored: ScoredRow, signs_N: NDArray[np.int8]) -> None:
-        """The next row, with the sign of each of its supervised tokens."""
+        """Adds the next row, with the sign of each of its supervised tokens."""
         if FIELD not in example.fields:
             return
         spans = noise_spans(example)
@@ -52,9 +52,9 @@ class Truth:
         return bool(self.labels)
 
     def to_json(self) -> dict[str, Any]:
-        """AUC of −Q and of the base's plain loss for noisy tokens, and what the forgotten tokens hold of them.
+        """AUC of −Q and of the base's plain loss for noisy tokens, and precision and recall of the forgotten tokens.
 
-        `kinds`: the same AUCs with the noise of one kind, against the tokens of the rows that hold none.
+        `kinds`: the same AUCs for the noise of one kind, against the tokens of rows without noise.
         """
         labels, negative = np.concatenate(self.labels), np.concatenate(self.negatives)
         bad, loss = -np.concatenate(self.qualities), np.concatenate(self.losses)

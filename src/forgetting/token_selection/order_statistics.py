@@ -1,7 +1,7 @@
 """Exact order statistics of numbers that need not fit in memory: two passes and 65,536 counters.
 
 A 32-bit key is counted by its upper half first. The key of a rank lies in one of those bins; a second pass counts that
-bin by the lower half. What is kept does not grow with what is counted.
+bin by the lower half. Memory does not grow with the number of keys.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 Keys = NDArray[np.uint32]
 Stream = Callable[[], Iterable[Keys]]
-"""Gives the same keys, in any portions, each time it is called."""
+"""Returns the same keys, in parts of any size, each time it is called."""
 
 _HALF, _BINS = 16, 2**16
 
@@ -30,13 +30,13 @@ class OrderStatistic:
 
 
 def keys_of(values_N: NDArray[np.float32]) -> Keys:
-    """uint32 keys in the order of the numbers, `[N]`; −0 and 0 have one key. NaN has no place in that order."""
+    """uint32 keys in the order of the numbers, `[N]`; −0 and 0 have one key. NaN has no position in that order."""
     bits_N = (values_N + np.float32(0)).view(np.uint32)  # −0 + 0 is 0
     return np.where(bits_N >> 31, ~bits_N, bits_N | np.uint32(1 << 31))
 
 
 def value_of(key: int) -> float:
-    """The number whose key this is."""
+    """The number with this key."""
     bits = key ^ (1 << 31) if key >> 31 else key ^ 0xFFFF_FFFF
     return float(np.uint32(bits).view(np.float32))
 
@@ -45,7 +45,7 @@ def order_statistics(stream: Stream, ranks: Sequence[int]) -> list[OrderStatisti
     """The keys at `ranks` of the sorted keys; rank 0 is the smallest.
 
     Raises:
-        IndexError: there are not so many keys.
+        IndexError: there are fewer keys.
     """
     upper = np.zeros(_BINS, dtype=np.int64)
     for keys_N in stream():
@@ -66,7 +66,7 @@ def _counted(halves_N: NDArray[Any]) -> NDArray[np.int64]:
 
 
 def _found(rank: int, upper_half: int, before: int, counts: NDArray[np.int64]) -> OrderStatistic:
-    """The rank's key within its bin, of which `before` keys lie below."""
+    """The rank's key within its bin; `before` keys lie below the bin."""
     ends = np.cumsum(counts)
     lower_half = int(np.searchsorted(ends, rank - before, side="right"))
     equal = int(counts[lower_half])

@@ -20,7 +20,7 @@ Level = Literal["token", "sequence"]
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """Sums over all units' Q, in nats; `above`: how many are above 0."""
+    """Statistics of all units' Q, in nats; `above`: how many are above 0."""
 
     count: int
     above: int
@@ -31,7 +31,7 @@ class Survey:
 
 
 def of_rows(rows: Iterable[ScoredRow], level: Level) -> Floats:
-    """The units' Q, fp32: of level `sequence` one per row, the mean of its tokens; none where a row has no tokens."""
+    """The units' Q, fp32; at level `sequence`, the mean of each row's tokens; rows without tokens have none."""
     parts = [np.zeros(0, dtype=np.float32)]
     for row in rows:
         quality = row.quality
@@ -65,7 +65,7 @@ def survey_of(scores: Scores, level: Level) -> Survey:
         quality = (part.quality if level == "token" else of_rows(part, level)).astype(np.float64)
         if not len(quality):
             continue
-        here, gap = len(quality), float(quality.mean()) - mean  # Chan et al. 1979: moments of parts, put together
+        here, gap = len(quality), float(quality.mean()) - mean  # Chan et al. 1979: combined moments of parts
         squares += float(quality.var()) * here + gap**2 * count * here / (count + here)
         mean += gap * here / (count + here)
         count += here
@@ -77,7 +77,7 @@ def survey_of(scores: Scores, level: Level) -> Survey:
 
 
 def draws(seed: int, key: str, count: int) -> Keys:
-    """One uniform 32-bit number for each of a row's units: a function of seed, key and position alone."""
+    """One uniform 32-bit number for each of a row's units: a function of seed, key and position only."""
     return np.frombuffer(hashlib.shake_128(f"{seed} {key}".encode()).digest(4 * count), dtype="<u4")
 
 
@@ -85,8 +85,8 @@ def histogram(scores: Scores, level: Level, count: int, bins: int = 60) -> dict[
     """Counts of the `count` units' Q between their 0.5% and 99.5% quantiles, and of those below and above.
 
     The quantiles are exact: the ⌈0.005·count⌉-th and the ⌈0.995·count⌉-th smallest Q, the first and the last of
-    `bins` + 1 evenly spaced `edges`. Each bin holds its left edge, the last one both. Where the two are one number, the
-    edges reach half a nat to either side.
+    `bins` + 1 evenly spaced `edges`. Each bin includes its left edge, the last one both. If both quantiles are equal,
+    the edges extend half a nat to either side.
     """
     ranks = [math.ceil(Fraction(q, 1000) * count) - 1 for q in (5, 995)]
     found = order_statistics(lambda: map(keys_of, qualities(scores, level)), ranks)

@@ -1,4 +1,4 @@
-"""Token scores of a redacted run: they do not tell of which tokens they are."""
+"""Token scores of a redacted run: they do not reveal their tokens."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def redacted_part(part: Part, redactor: Redactor) -> Part:
 
 
 class Unsealed(Scores):
-    """Scores whose parts were redacted, with keys and token ids put back from the rows that were scored."""
+    """Scores with redacted parts; keys and token ids are restored from the rows that were scored."""
 
     def __init__(self, folder: Path, rows: Sequence[Encoded]) -> None:
         super().__init__(folder)
         self._encoded = rows
 
     def parts(self) -> Iterator[Part]:
-        """The rows in the order in which they were given, some at a time."""
+        """The rows in their original order, some at a time."""
         rows = iter(self._encoded)
         for part in super().parts():
             members = list(islice(rows, len(part.keys)))

@@ -24,13 +24,13 @@ BEFORE, AFTER = 12, 6
 
 @dataclass
 class Look:
-    """Filled row by row while a corpus streams by; holds the examples and tokens that are shown, and counts."""
+    """Collects, row by row, the examples and tokens that are shown, and counts."""
 
     tokenizer: PreTrainedTokenizerBase
     rows: int
     seed: int
     labels: Mapping[str, str] = field(default_factory=dict)
-    """By example id, the name of its source; by default the file it came from."""
+    """The name of each example's source, by example id; default: its file."""
     examples: list[dict[str, Any]] = field(default_factory=list)
     sources: dict[str, Counter[str]] = field(default_factory=dict)
     _lowest: list[tuple[float, int, int, dict[str, Any]]] = field(default_factory=list)
@@ -41,7 +41,7 @@ class Look:
         self._shown = set(random.Random(self.seed).sample(range(self.rows), min(EXAMPLES, self.rows)))
 
     def add(self, example: Example, encoded: Encoded, scored: ScoredRow, signs_N: NDArray[np.int8]) -> None:
-        """The next row, with the sign of each of its supervised tokens."""
+        """Adds the next row, with the sign of each of its supervised tokens."""
         counts = self.sources.setdefault(self.labels.get(example.id) or source_of(example), Counter())
         counts["tokens"] += len(signs_N)
         counts["negative"] += int((signs_N < 0).sum())
@@ -61,7 +61,7 @@ class Look:
             return []
         return [
             f"the last token of {self._endless:,} of {self._seen:,} answers is negative: the base knew when to stop, "
-            "and may unlearn it; write select.learn_ends=true to learn it all the same"
+            "and may unlearn it; write select.learn_ends=true to learn it anyway"
         ]
 
     def _consider(self, encoded: Encoded, place: int, quality: float) -> None:
@@ -74,7 +74,7 @@ class Look:
             "after": self.tokenizer.decode(list(encoded.ids[place + 1 : place + 1 + AFTER])),
             "q": round(quality, 4),
         }
-        entry = (-quality, -self._seen, -place, context)  # on equal terms the earlier token
+        entry = (-quality, -self._seen, -place, context)  # of equal qualities, the earlier token
         (heapq.heappushpop if len(self._lowest) == LOWEST else heapq.heappush)(self._lowest, entry)
 
     def _example(
@@ -102,7 +102,7 @@ class Look:
 
 
 def source_of(example: Example) -> str:
-    """The file, hub dataset or array that an example came from: its place without the row."""
+    """The file, hub dataset or array of an example: its `where` without the row."""
     return re.sub(r"(:\d+|\[\d+\]|, row \d+)$", "", example.where) or "in memory"
 
 

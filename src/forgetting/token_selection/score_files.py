@@ -1,4 +1,4 @@
-"""A folder of token scores: its files, and how they are read back without holding more than one part."""
+"""A folder of token scores: its files, and how they are read with one part in memory at a time."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ META = "scores.json"
 BEGUN = "unfinished.json"
 """The models of unfinished scores, and the seconds spent; replaced by `scores.json`."""
 WHOSE = ("model", "reference", "tokenizer")
-"""The fingerprints that are known before the rows are."""
+"""The fingerprints that are known before the rows."""
 _KEYS = {*WHOSE, "data", "rows", "tokens", "seconds"}
 _ROWS = b"rows"
-"""Under it a part's file names its rows, by their fingerprint."""
+"""The key under which a part's file stores the fingerprint of its rows."""
 
 Floats = NDArray[np.float32]
 
@@ -47,7 +47,7 @@ class ScoredRow:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """The scores of R rows, N tokens in all, one row after the other."""
+    """The scores of R rows with N tokens in all, concatenated."""
 
     keys: Sequence[str]
     counts_R: NDArray[np.int64]
@@ -69,7 +69,7 @@ class Part:
             start += count
 
     def first_not_finite(self) -> tuple[str, int] | None:
-        """The key of the first row whose quality is not finite, and which of its tokens (0-based) it is."""
+        """The key of the first row with a non-finite quality, and the 0-based index of the token."""
         bad = np.flatnonzero(~np.isfinite(self.quality))
         if not len(bad):
             return None
@@ -85,7 +85,7 @@ class Scores:
         meta: the content of `scores.json`: fingerprints of model, reference, tokenizer and data, rows, tokens, seconds.
 
     Raises:
-        RunError: there are none in the folder, they are not finished, or a file is missing or damaged.
+        RunError: the folder has none, they are not finished, or a file is missing or damaged.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -95,22 +95,22 @@ class Scores:
         found = sum(_rows_of(file) for file in self._files)
         if found != self.rows:
             raise RunError(
-                f"{self.folder}: its parts hold {found:,} rows where {META} says {self.rows:,}; score again into a new "
+                f"{self.folder}: its parts hold {found:,} rows, but {META} says {self.rows:,}; score again into a new "
                 "folder"
             )
 
     @property
     def rows(self) -> int:
-        """How many rows were scored."""
+        """The number of scored rows."""
         return int(self.meta["rows"])
 
     @property
     def tokens(self) -> int:
-        """How many tokens were scored."""
+        """The number of scored tokens."""
         return int(self.meta["tokens"])
 
     def parts(self) -> Iterator[Part]:
-        """The rows in the order in which they were given, some at a time."""
+        """The rows in their original order, some at a time."""
         return (read_part(file) for file in self._files)
 
     def __iter__(self) -> Iterator[ScoredRow]:
@@ -118,7 +118,7 @@ class Scores:
 
 
 def check_same(folder: Path, there: Mapping[str, Any], here: Mapping[str, str]) -> None:
-    """Raises where a fingerprint of the scores is not the one that is asked for."""
+    """Raises if a fingerprint of the scores differs from the expected one."""
     other = [
         f"another {what} ({there.get(what)} there, {now} here)" for what, now in here.items() if there.get(what) != now
     ]
@@ -130,7 +130,7 @@ def check_same(folder: Path, there: Mapping[str, Any], here: Mapping[str, str]) 
 
 
 def row_bytes(encoded: Encoded) -> bytes:
-    """A row's key, its token ids and which of them are scored, for a digest of rows one after the other."""
+    """A row's key, its token ids and which of them are scored, for an incremental digest of rows."""
     return repr((encoded.key, encoded.ids)).encode() + bytes(w != 0 for w in encoded.weights)
 
 
@@ -143,17 +143,17 @@ def rows_fingerprint(rows: Iterable[Encoded]) -> str:
 
 
 def part_files(folder: Path) -> list[Path]:
-    """The parts that are there, in order."""
+    """The existing parts, in order."""
     return sorted(folder.glob("part-*.parquet"))
 
 
 def part_file(folder: Path, number: int) -> Path:
-    """The file of the part of this number."""
+    """The file of the part with this number."""
     return folder / f"part-{number:06d}.parquet"
 
 
 def is_part_of(file: Path, rows: str) -> bool:
-    """Whether the file is there, can be read, and holds the rows of this fingerprint.
+    """Whether the file exists, can be read, and holds the rows with this fingerprint.
 
     Raises:
         RunError: it holds other rows.
@@ -174,7 +174,7 @@ def write_part(file: Path, part: Part, rows: str) -> None:
     """Writes a part that is whole or absent; the same part gives the same bytes.
 
     Raises:
-        RunError: the disk refuses.
+        RunError: the disk cannot be written.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -235,7 +235,7 @@ def _unreadable(file: Path, error: Exception) -> RunError:
 def _read_meta(folder: Path, *, begun: bool) -> dict[str, Any]:
     file = folder / META
     if not file.is_file():
-        why = "are not finished; score again to resume" if begun else "are not there; score first"
+        why = "are not finished; score again to resume" if begun else "do not exist; score first"
         raise RunError(f"{folder}: the scores {why}")
     try:
         meta = json.loads(file.read_text())

@@ -1,10 +1,10 @@
 """Token scores: log p of every supervised token under the base and under the reference, streamed to disk.
 
-The quality of a token is what the reference gained on it (Forgetting, eqs. 4 and 5):
+The quality of a token is the reference's gain on it (Forgetting, eqs. 4 and 5):
 
     Q = ℓ_base − ℓ_reference = log p_reference − log p_base
 
-A folder of scores holds `part-000000.parquet`, … (key, target_ids, base_logp, reference_logp; rows as they were given)
+A folder of scores holds `part-000000.parquet`, … (key, target_ids, base_logp, reference_logp; rows in their order)
 and, written last, `scores.json`.
 """
 
@@ -58,25 +58,25 @@ __all__ = [
 ]
 
 WINDOW_ROWS = 1024
-"""Rows that are sorted by length together; a part holds as many."""
+"""Rows that are sorted by length together; also the number of rows in a part."""
 
 Progress = Callable[[int, str], None]
-"""Rows done, of how many (None: not known), and a note."""
+"""Called with the rows done, their total (None: unknown), and a note."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scorers:
-    """The models whose log p a score compares."""
+    """The models that a score compares."""
 
     base: ModelView
     """The model before training."""
     reference: ModelView
     """The model trained on the reference data."""
     tokenizer: PreTrainedTokenizerBase
-    """That of both, and of the rows; the scores remember which it was."""
+    """The tokenizer of both models and of the rows; the scores store its fingerprint."""
 
     def fingerprints(self) -> dict[str, str]:
-        """The fingerprints by which the scores of these models are recognised."""
+        """The fingerprints that identify the scores of these models."""
         return {
             "model": self.base.fingerprint(),
             "reference": self.reference.fingerprint(),
@@ -96,20 +96,21 @@ def score_tokens(
 ) -> Scores:
     """Scores every token of weight ≠ 0 in one pass over the rows; at most `window` of them are held in memory.
 
-    Resumable: killed anywhere and called again with the same rows, it keeps the parts that are complete and ends with
-    the same bytes. A finished folder is only checked. A part that cannot be read is computed again.
+    Resumable: after a kill, a call with the same rows keeps the complete parts and writes the same bytes. A finished
+    folder is only checked. A part that cannot be read is computed again.
 
     Args:
         rows: encoded examples; keys need not be unique.
-        folder: where the scores go.
+        folder: the folder of the scores.
         scorers: the models and their tokenizer.
-        window: rows that are sorted by length together, so that little is padding.
-        batch_tokens: of one forward, padding included; a longer row is a batch of its own.
+        window: rows that are sorted by length together, to reduce padding.
+        batch_tokens: of one forward, padding included; a longer row is a separate batch.
         progress: called with the rows done after every forward.
-        seal: applied to a part before it is written; it removes what would show whose scores these are.
+        seal: applied to a part before it is written; it removes what would reveal the rows.
 
     Raises:
-        RunError: the folder holds scores of another model, reference, tokenizer or of other rows, or the disk refuses.
+        RunError: the folder holds scores of another model, reference or tokenizer or of other rows, or cannot be
+            written.
         ModelError: a log p is not finite; the row is named.
     """
     folder = Path(folder)
@@ -130,7 +131,7 @@ def score_tokens(
         done, number = done + len(members), number + 1
         tokens += sum(e.supervised for e in members)
         progress(done, f"{tokens:,} tokens")
-        del members  # before the next ones are drawn
+        del members  # before the next ones are read
     said = {"data": digest.hexdigest()[:16], "rows": done, "tokens": tokens, "seconds": round(seconds, 3)}
     return _finish(folder, number, {"format": FORMAT, **whose, **said})
 
@@ -166,7 +167,7 @@ def _tick(progress: Progress, before: int, done: int) -> None:
 
 
 def _scored(members: Sequence[Encoded], scorers: Scorers, batch_tokens: int, tick: Callable[[int], None]) -> Part:
-    """The scores of some rows in their order, computed in the order of their lengths."""
+    """The scores of some rows in their order, computed sorted by length."""
     groups = _by_length(members, batch_tokens)
     batches = [collate({"scored": [(i, members[i]) for i in group]}, pad_id=0) for group in groups]
     seen = 0
@@ -190,7 +191,7 @@ def _scored(members: Sequence[Encoded], scorers: Scorers, batch_tokens: int, tic
 
 
 def _by_length(members: Sequence[Encoded], batch_tokens: int) -> list[list[int]]:
-    """The rows that have something to score, longest first, in groups of at most `batch_tokens`, padding included."""
+    """The rows with tokens to score, longest first, in groups of at most `batch_tokens`, padding included."""
     supervised = [i for i, e in enumerate(members) if e.supervised]
     groups: list[list[int]] = []
     room = 0
@@ -204,7 +205,7 @@ def _by_length(members: Sequence[Encoded], batch_tokens: int) -> list[list[int]]
 
 
 def _places(counts_R: NDArray[np.int64], order: Sequence[int]) -> NDArray[np.int64]:
-    """The place of each token, row after row, among the tokens of the rows in `order`, `[N]`."""
+    """The index of each token, row after row, among the tokens of the rows in `order`, `[N]`."""
     starts_R = np.zeros(len(counts_R), dtype=np.int64)
     starts_R[list(order)] = np.cumsum(counts_R[list(order)]) - counts_R[list(order)]
     before_R = np.cumsum(counts_R) - counts_R

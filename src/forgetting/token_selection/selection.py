@@ -1,7 +1,7 @@
-"""Which tokens are learned, which are forgotten, which are let be: decided over the whole corpus by their quality.
+"""Selects the tokens to learn, to forget and to ignore by their quality, over the whole corpus.
 
 A token is positive if its quality Q is at or above a threshold, else negative (Forgetting, eqs. 6 and 7). The threshold
-is the exact order statistic of all qualities, found without holding them.
+is an exact order statistic of all qualities, found without keeping them in memory.
 """
 
 from __future__ import annotations
@@ -25,31 +25,31 @@ from forgetting.token_selection.score_files import ScoredRow, Scores
 
 
 class Selection(BaseModel):
-    """How a stage tells positive tokens from negative ones."""
+    """How a stage divides tokens into positive and negative ones."""
 
     model_config = ConfigDict(extra="forbid")
 
     reference: str | None = Field(
         None, description="The model that was trained on the reference data: stage:NAME, or a folder."
     )
-    scores: str | None = Field(None, description="A folder of scores that were computed before.")
+    scores: str | None = Field(None, description="A folder of scores that were already computed.")
     positives: float | Literal["auto", "zero"] = Field(
         0.7,
-        description="Share of all tokens that is positive; auto: the share whose quality is above 0, rounded up to the "
-        "next 0.05; zero: those above 0, which the paper finds harmful.",
+        description="Share of all tokens that is positive; auto: the share with a quality above 0, rounded up to the "
+        "next 0.05; zero: the tokens above 0, which the paper finds harmful.",
     )
     level: Level = Field("token", description="sequence: whole answers, by the mean quality of their tokens.")
     forget_rate: float | None = Field(
         None, ge=0, lt=1, description="Share of all tokens that is forgotten; default: all that are not positive."
     )
     forget_by: Literal["lowest", "random"] = Field(
-        "lowest", description="Which of the negative tokens a forget_rate takes; the others are ignored."
+        "lowest", description="Which negative tokens a forget_rate takes; the others are ignored."
     )
 
     learn_ends: bool = Field(
         False,
-        description="The last token of every answer is learned, whatever its quality: a base that knows when to stop "
-        "gains nothing there, and would unlearn it.",
+        description="Learn the last token of every answer at any quality: a base that knows when to stop gains nothing "
+        "there, and would unlearn it.",
     )
 
     @field_validator("positives", mode="before")
@@ -72,7 +72,7 @@ class Selection(BaseModel):
             most = 1 - _as_written(self.positives)
             if _as_written(self.forget_rate) > most:
                 raise ValueError(
-                    f"forget_rate is {self.forget_rate:g}, but beside positives {self.positives:g} only "
+                    f"forget_rate is {self.forget_rate:g}, but with positives {self.positives:g} only "
                     f"{float(most):g} are negative; write at most that"
                 )
         return self
@@ -80,24 +80,24 @@ class Selection(BaseModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selected:
-    """The decision over a corpus. Units are tokens or, at level `sequence`, the rows that have scored tokens."""
+    """The selection over a corpus. Units are tokens or, at level `sequence`, the rows that have scored tokens."""
 
     selection: Selection
     seed: int
     share: float | None
-    """The share of positive units that was asked for, `auto` worked out; None for `zero`."""
+    """The requested share of positive units, with `auto` resolved; None for `zero`."""
     threshold: float
     """A unit is positive if its Q is at or above it, nats. For `zero` it is the smallest Q above 0."""
     ties: int
-    """Units whose Q is the threshold; they are positive."""
+    """Units with Q equal to the threshold; they are positive."""
     lower: float | None
-    """A negative unit is forgotten if its Q is at or below it; None: Q does not limit it. −inf: none is."""
+    """A negative unit is forgotten if its Q is at or below it; None: no limit by Q. −inf: none is forgotten."""
     lower_ties: int
-    """Units whose Q is `lower`; they are forgotten."""
+    """Units with Q equal to `lower`; they are forgotten."""
     draw: int | None
-    """A negative unit is forgotten if its draw is at most this; None: not drawn. −1: none is."""
+    """A negative unit is forgotten if its draw is at most this; None: no draw. −1: none is forgotten."""
     survey: Survey
-    """Of the units' Q: count, share above 0, mean, standard deviation, least and greatest."""
+    """Statistics of the units' Q: count, share above 0, mean, standard deviation, minimum and maximum."""
     rows: int
     tokens: int
     positive: int = 0
@@ -116,7 +116,7 @@ class Selected:
 
     @property
     def share_above_zero(self) -> float:
-        """Share of the units whose Q is above 0."""
+        """Share of the units with Q above 0."""
         return self.survey.above / self.survey.count
 
     def signs(self, row: ScoredRow) -> NDArray[np.int8]:
@@ -136,31 +136,31 @@ class Selected:
         return signs
 
     def weighted(self, encoded: Encoded, row: ScoredRow) -> Encoded:
-        """The row with |weight| · sign on every scored token; none may be left that is supervised.
+        """The row with |weight| · sign on every scored token; it may have no supervised token left.
 
         Raises:
-            RunError: the scores are of another row or of other tokens.
+            RunError: the scores belong to another row or to other tokens.
         """
         if encoded.key != row.key:
-            raise RunError(f"row '{encoded.key}': the scores here are of row '{row.key}'; score these data again")
+            raise RunError(f"row '{encoded.key}': these scores belong to row '{row.key}'; score these data again")
         if encoded.target_ids != tuple(row.target_ids.tolist()):
-            raise RunError(f"row '{encoded.key}': its scores are of other tokens; score these data again")
+            raise RunError(f"row '{encoded.key}': its scores belong to other tokens; score these data again")
         signs = iter(self.signs(row).tolist())
         return replace(encoded, weights=tuple(abs(w) * next(signs) if w else 0.0 for w in encoded.weights))
 
 
 def select(scores: Scores, selection: Selection, *, seed: int) -> Selected:
-    """Decides over all units of the corpus, in memory that does not grow with them.
+    """Selects over all units of the corpus, with constant memory.
 
     With a share ρ of positives and n units the threshold is the ⌈ρ·n⌉-th largest Q: our reading of F_S(1 − ρ), the
-    (1 − ρ)-th percentile. Units that tie with it are positive, so there may be more than ⌈ρ·n⌉. Shares are taken as the
-    decimal numbers that were written. A `forget_rate` f takes the ⌊f·n⌋ lowest and what ties with the last of them; or
-    as many drawn from the negative ones by seed, key and position, whatever the order of the rows. Both are exact.
+    (1 − ρ)-th percentile. Units that tie with it are positive, so there may be more than ⌈ρ·n⌉. Shares are treated as
+    exact decimal numbers. A `forget_rate` f takes the ⌊f·n⌋ lowest and those that tie with the last of them; or as many
+    drawn from the negative ones by seed, key and position, independently of the order of the rows. Both are exact.
 
-    Of the settings, `reference` and `scores` are not looked at; the seed is that of `forget_by: random`.
+    The settings `reference` and `scores` are not used; the seed is that of `forget_by: random`.
 
     Raises:
-        DataError: nothing is left to forget, or to learn; the reason is given.
+        DataError: nothing is left to forget, or to learn; the message has the reason.
         RecipeError: `forget_rate` is above the share of negative units.
         RunError: a score is not finite; the row is named.
     """
@@ -176,7 +176,7 @@ def select(scores: Scores, selection: Selection, *, seed: int) -> Selected:
     at, *low = order_statistics(lambda: map(keys_of, qualities(scores, level)), ranks)
     if at.below == 0:
         raise _nothing_to_forget(scores.folder, survey, at.equal)
-    if low and low[0].key >= at.key:  # ties at the threshold left fewer negative ones than are asked for: all of them
+    if low and low[0].key >= at.key:  # ties at the threshold left fewer negative ones than requested: take all
         lowest, low = False, []
     selected = Selected(
         selection=selection,
@@ -206,7 +206,7 @@ def _as_written(share: float) -> Fraction:
 
 
 def _share(scores: Scores, selection: Selection, survey: Survey) -> Fraction | None:
-    """The share of positive units that is asked for; None: those above 0."""
+    """The requested share of positive units; None: those above 0."""
     where = f"{scores.folder}: positives is {selection.positives}"
     if isinstance(selection.positives, float):
         return _as_written(selection.positives)
@@ -227,13 +227,13 @@ def _share(scores: Scores, selection: Selection, survey: Survey) -> Fraction | N
 
 
 def _forgotten(selection: Selection, n: int, negatives: int) -> int | None:
-    """How many units the forget rate asks for; None: all negative ones."""
+    """The number of units that the forget rate requests; None: all negative ones."""
     if selection.forget_rate is None:
         return None
     asked = math.floor(_as_written(selection.forget_rate) * n)
     if asked > negatives:
         raise RecipeError(
-            f"forget_rate is {selection.forget_rate:g}, but beside positives {selection.positives} only "
+            f"forget_rate is {selection.forget_rate:g}, but with positives {selection.positives} only "
             f"{math.floor(1000 * negatives / n) / 1000:g} are negative; write at most that"
         )
     return asked
@@ -250,7 +250,7 @@ def _nothing_to_forget(where: Path, survey: Survey, ties: int = 0) -> DataError:
 
 
 def _draw(scores: Scores, selected: Selected, count: int) -> int:
-    """The draw that `count` of the negative units do not exceed."""
+    """The largest draw among the `count` smallest of the negative units."""
 
     def of_negatives() -> Iterator[Keys]:
         for row in scores:
@@ -261,7 +261,7 @@ def _draw(scores: Scores, selected: Selected, count: int) -> int:
 
 
 def _counted(scores: Scores, selected: Selected) -> Selected:
-    """With the tokens of each sign."""
+    """Adds the token counts of each sign."""
     counts = np.zeros(3, dtype=np.int64)
     for row in scores:
         counts += np.bincount(selected.signs(row) + 1, minlength=3)
@@ -270,7 +270,7 @@ def _counted(scores: Scores, selected: Selected) -> Selected:
 
 
 def _notes(selected: Selected, *, asked: int, negatives: int, forgotten: int | None) -> tuple[str, ...]:
-    """Warnings: `asked` units were to be positive, `forgotten` of the negative ones forgotten."""
+    """Warnings, if `asked` positive units and `forgotten` negative ones were requested."""
     n, selection = selected.survey.count, selected.selection
     units = "tokens" if selection.level == "token" else "sequences"
     notes = []
@@ -281,8 +281,8 @@ def _notes(selected: Selected, *, asked: int, negatives: int, forgotten: int | N
         )
     if n - negatives - asked > 0.01 * n:  # more than a percentage point
         notes.append(
-            f"{selected.ties:,} {units} tie at the threshold and are positive: {1 - negatives / n:.1%} are, where "
-            f"{asked / n:.1%} were asked for"
+            f"{selected.ties:,} {units} tie at the threshold and are positive: {1 - negatives / n:.1%} are, "
+            f"but {asked / n:.1%} were requested"
         )
     if forgotten is not None and forgotten > negatives:
         notes.append(f"forget_rate asks for {forgotten:,} {units}; only {negatives:,} are negative, and all are taken")

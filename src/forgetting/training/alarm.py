@@ -1,4 +1,4 @@
-"""The collapse alarm: unlearning losses diverge by design, so every step is watched before the optimiser moves."""
+"""The collapse alarm: unlearning losses diverge by design, so every step is checked before the optimiser moves."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from forgetting.core.errors import CollapseError
 
 WINDOW = 3
-"""Steps over which a retain loss is averaged, so that one hard batch does not ring."""
+"""Steps over which a retain loss is averaged, so that one hard batch does not ring the alarm."""
 
 
 @dataclass
@@ -26,8 +26,8 @@ class Watched:
 class CollapseAlarm:
     """Rings when the loss or gradient is not finite, or a retain loss passes a multiple of its start.
 
-    A start counts as at least 1 nat per token, so that a memorised retain set does not make the alarm nervous, and a
-    divergence, which starts at 0, rings at `multiple` nats.
+    A start is treated as at least 1 nat per token, so that a memorised retain set causes no false alarms. A divergence,
+    which starts at 0, therefore rings at `multiple` nats.
     """
 
     multiple: float | None
@@ -44,7 +44,7 @@ class CollapseAlarm:
                 )
 
     def retained(self, step: int, losses: Mapping[str, float]) -> None:
-        """Takes the step's retain losses by label, nats per token. Raises CollapseError if one is past its limit."""
+        """Adds the step's retain losses by label, nats per token. Raises CollapseError if one is above its limit."""
         if self.multiple is None:
             return
         for label, loss in losses.items():
@@ -56,7 +56,7 @@ class CollapseAlarm:
                 raise CollapseError(
                     f"step {step + 1}: the {label} loss is {mean:.3g} nats per token, past {self.multiple * start:.3g} "
                     f"({self.multiple:g} × its start of {start:.3g}). Lower learning_rate, "
-                    "or the forget weight, or set collapse_at: null to go on regardless"
+                    "or the forget weight, or set collapse_at: null to continue regardless"
                 )
 
     def state(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Checkpoints of a stage: weights, optimiser and what else a resume needs."""
+"""Checkpoints of a stage: weights, optimiser and the rest of the state that a resume needs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from forgetting.core.folder import is_complete, written_whole
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a stage resumes from."""
+    """The state that a stage resumes from."""
 
     weights: dict[str, Tensor]
     optimizer: dict[str, Any]
@@ -34,7 +34,7 @@ def save_checkpoint(
     """Weights as safetensors, optimiser state for `weights_only` loading, the rest as JSON.
 
     Raises:
-        RunError: the disk refuses.
+        RunError: the disk cannot be written.
     """
     whole = {n: t.detach().cpu().contiguous() for n, t in weights.items()}
     try:
@@ -43,12 +43,12 @@ def save_checkpoint(
             if optimizer is not None:
                 torch.save(dict(optimizer), partial / "optimizer.pt")
             (partial / "state.json").write_text(json.dumps(dict(state), indent=1))
-    except (SafetensorError, RuntimeError) as error:  # what the two writers make of a full disk
+    except (SafetensorError, RuntimeError) as error:  # raised by the two writers on a full disk
         raise RunError(f"{folder}: cannot be written ({error}); free space or choose another output") from error
 
 
 def keep_proven(last: Path, proven: Path) -> None:
-    """Keeps the weights of the checkpoint `last` as `proven`, to fall back on; links, so it costs no disk by itself."""
+    """Keeps the weights of the checkpoint `last` as `proven`, the fallback; hard links, so it takes no extra disk."""
     if is_complete(last):
         with written_whole(proven) as partial:
             for name in ("weights.safetensors", "state.json"):
@@ -56,7 +56,7 @@ def keep_proven(last: Path, proven: Path) -> None:
 
 
 def load_checkpoint(folder: Path) -> Checkpoint | None:
-    """The checkpoint in `folder`, or None if there is none that was written to its end."""
+    """The checkpoint in `folder`, or None if there is no complete one."""
     if not is_complete(folder):
         return None
     try:
@@ -68,5 +68,5 @@ def load_checkpoint(folder: Path) -> Checkpoint | None:
         )
     except (OSError, ValueError, RuntimeError, EOFError, SafetensorError, UnpicklingError) as error:
         raise RunError(
-            f"{folder}: the checkpoint cannot be read ({error}); remove the folder to start the stage anew"
+            f"{folder}: the checkpoint cannot be read ({error}); remove the folder to start the stage again"
         ) from error

@@ -1,7 +1,7 @@
 """The FLOPs of the matrix products in a piece of code: 2·m·k·n for [m, k] by [k, n].
 
-As `torch.utils.flop_counter` has it, whose own counter also follows modules through the backward pass, which does not
-go with gradients by intermediate results, and leaves products in place out.
+The formulas are those of `torch.utils.flop_counter`. Its own counter is not used: it follows modules through the
+backward pass, which fails for gradients with respect to intermediate results, and it omits in-place products.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from torch.utils.flop_counter import flop_registry
 
 
 def counted(work: Callable[[], object]) -> int:
-    """The FLOPs of `work`. Fused attention on a CPU and kernels of other packages are not seen."""
+    """The FLOPs of `work`. Fused attention on a CPU and kernels of other packages are not counted."""
     with _Counter() as counter:
         work()
     return counter.flops
 
 
 class _Counter(TorchDispatchMode):
-    """Adds up what every operation takes on its way to the device."""
+    """Adds up the FLOPs of every dispatched operation."""
 
     def __init__(self) -> None:
         super().__init__()

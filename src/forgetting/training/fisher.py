@@ -1,4 +1,4 @@
-"""Fisher information of weight matrices: which of their entries and rows a set of examples depends on.
+"""Fisher information of weight matrices: how much a set of examples depends on their entries and rows.
 
 Empirical Fisher information (LoKU, Cha et al. 2025, section 3.4, https://arxiv.org/abs/2408.06621):
 
@@ -31,7 +31,7 @@ from forgetting.models.vocabulary import Piece, chunk_tokens, vocabulary_loss
 from forgetting.objectives.statistics import LOGP
 
 Use = Callable[[str, Tensor], object]
-"""Is given a module's name and one example's gradient of it, `[out, in]` fp32, which it may overwrite."""
+"""Called with a module's name and one example's gradient of it, `[out, in]` fp32, which it may overwrite."""
 
 
 def fisher(model: PreTrainedModel | PeftModel, batches: Iterable[Batch], modules: Sequence[str]) -> dict[str, Tensor]:
@@ -48,14 +48,14 @@ def fisher(model: PreTrainedModel | PeftModel, batches: Iterable[Batch], modules
 def each_gradient(
     model: PreTrainedModel | PeftModel, batches: Iterable[Batch], modules: Sequence[str], use: Use
 ) -> int:
-    """Hands `use` the gradient of every example's summed loss by every one of `modules`; returns how many examples.
+    """Passes to `use` the gradient of every example's summed loss for each of `modules`; returns the example count.
 
-    The model is in evaluation mode meanwhile. With adapters active, the gradient is by the weight in effect (base plus
-    adapters). Layers before the first of `modules` are not differentiated. The data weights of tokens are not used. An
-    example whose loss does not depend on a module at all is not handed over for it: its gradient is 0.
+    The model is in evaluation mode meanwhile. With adapters active, the gradient is that of the effective weight (base
+    plus adapters). Layers before the first of `modules` are not differentiated. The data weights of tokens are not
+    used. If an example's loss does not depend on a module, its gradient is 0 and is not passed.
 
     Args:
-        batches: right-padded rows of one sequence each; how the examples are grouped into batches changes nothing.
+        batches: right-padded rows of one sequence each; the result does not depend on the batches.
         modules: names in the plain model, as `resolve_targets` gives them.
 
     Raises:
@@ -87,12 +87,12 @@ def shape_of(layer: nn.Module) -> tuple[int, int]:
 
 
 def device_of(layer: nn.Module) -> torch.device:
-    """Where a layer's weights are."""
+    """The device of a layer's weights."""
     return next(layer.parameters()).device
 
 
 def _summed_loss(model: nn.Module, batch: Batch) -> Tensor:
-    """Σ −log p(target) over the supervised tokens of all rows, nats; rows have no part in each other's gradients."""
+    """Σ −log p(target) over the supervised tokens of all rows, nats; rows do not affect each other's gradients."""
     head = head_of(model)
     hidden_ND = supervised_hidden(model, head, batch.input_ids_BT, batch.attention_mask_BT, batch.sources_N)
     total = len(batch.targets_N)
@@ -106,10 +106,10 @@ def _summed_loss(model: nn.Module, batch: Batch) -> Tensor:
 
 @contextmanager
 def _watched(layers: Mapping[str, nn.Module], batch: Batch, use: Use) -> Iterator[list[Tensor]]:
-    """Notes what goes into `layers`, and hands `use` the rows' gradients when those of the outputs arrive.
+    """Stores the inputs of `layers`, and passes the rows' gradients to `use` when those of the outputs arrive.
 
-    Yields the outputs where the graph begins: as no weight is differentiated, it begins at the first of `layers`. All
-    that later layers give depends on them, so a backward pass down to them meets every layer.
+    Yields the outputs where the graph begins: as no weight is differentiated, it begins at the first of `layers`. The
+    outputs of later layers depend on them, so a backward pass down to them visits every layer.
     """
     shape, lengths = batch.attention_mask_BT.shape, batch.attention_mask_BT.sum(1).tolist()
     starts: list[Tensor] = []
@@ -139,7 +139,7 @@ def _watched(layers: Mapping[str, nn.Module], batch: Batch, use: Use) -> Iterato
         runs[name] += 1
         if not output.requires_grad:
             starts.append(output.requires_grad_())
-        output.register_hook(partial(arrive, name, [inputs[0].detach()]))  # a list, so that the input can be let go
+        output.register_hook(partial(arrive, name, [inputs[0].detach()]))  # a list, so that the input can be freed
 
     with ExitStack() as hooks:
         for name, layer in layers.items():
@@ -151,7 +151,7 @@ def _watched(layers: Mapping[str, nn.Module], batch: Batch, use: Use) -> Iterato
 
 @contextmanager
 def _frozen(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode and no trainable weight, put back afterwards as they were."""
+    """Evaluation mode and no trainable weight; both are restored afterwards."""
     trainable = [p for p in model.parameters() if p.requires_grad]
     try:
         for p in trainable:

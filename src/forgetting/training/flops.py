@@ -1,6 +1,6 @@
-"""FLOPs of a stage, of an evaluation and of a run: what a row costs, times the rows.
+"""FLOPs of a stage, of an evaluation and of a run: the cost of a row, times the rows.
 
-Only rows count that were trained on or measured, at their own lengths: no padding.
+Only rows that were trained on or measured are counted, at their own lengths, without padding.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from forgetting.training.row_cost import RowCost, StageCost, Uncounted, Work
 
 @dataclass(frozen=True, slots=True)
 class StageFlops:
-    """FLOPs of a stage up to its last step; with a `reason`, nothing else."""
+    """FLOPs of a stage up to its last step; if `reason` is set, the rest is empty."""
 
     roles: Mapping[str, int] = field(default_factory=dict)
     """Forward and backward by role."""
     reference: int = 0
     importance: int = 0
-    """What the adapter's initialisation prepared."""
+    """The data pass of the adapter's initialisation."""
     forward: RowCost = field(default_factory=RowCost)
     """The cost of evaluating it."""
     reason: str = ""
@@ -41,14 +41,14 @@ def stage_flops(
     importance: Mapping[str, RowCost] | Uncounted = MappingProxyType({}),
     weighed: Mapping[str, Sequence[Encoded]] = MappingProxyType({}),
 ) -> StageFlops:
-    """FLOPs of the rows that `steps` steps of the plan trained on, by role, and of what prepared them.
+    """FLOPs of the rows that `steps` steps of the plan trained on, by role, and of their preparation.
 
-    Roles share a forward; each is charged its own rows. A stored reference is charged once, also where the run found
+    Roles share a forward pass; each is charged its own rows. A stored reference is charged once, even if the run found
     it on disk.
 
     Args:
-        importance: cost of a row of each role in what the adapter's initialisation prepares.
-        weighed: the rows that it was computed on, by role.
+        importance: cost of a row of each role in the data pass of the adapter's initialisation.
+        weighed: the rows of that pass, by role.
     """
     if isinstance(cost, Uncounted) or isinstance(importance, Uncounted):
         return StageFlops(reason=next(c.reason for c in (cost, importance) if isinstance(c, Uncounted)))
@@ -77,7 +77,7 @@ def _longer(data: Mapping[str, Sequence[Encoded]], group: tuple[str, ...], chunk
 
 
 def rows_work(rows: Sequence[Encoded], times: Sequence[int] | np.ndarray | None = None) -> Work:
-    """The work of encoded rows, each gone through so many times (once)."""
+    """The work of encoded rows, each processed `times` times (default: once)."""
     count = np.ones(len(rows), dtype=np.int64) if times is None else np.asarray(times, dtype=np.int64)
     length = np.array([len(e.ids) for e in rows], dtype=np.int64)
     supervised = np.array([e.supervised for e in rows], dtype=np.int64)
@@ -85,13 +85,12 @@ def rows_work(rows: Sequence[Encoded], times: Sequence[int] | np.ndarray | None 
 
 
 def records_work(records: Sequence[Record], tokens: Callable[[str], int]) -> Work:
-    """An estimate of the useful work behind records: every scored answer after its prompt, every token written.
+    """An estimate of the useful work behind records: every scored answer after its prompt, every generated token.
 
-    Templates around prompts and prompts that stand otherwise in the paraphrase are not known from records; what a
-    batch does beyond its rows' ends is not useful.
+    Records do not contain templates around prompts, nor paraphrased prompts; padding of batches is not useful work.
 
     Args:
-        tokens: how many tokens a text has.
+        tokens: the number of tokens of a text.
     """
     return sum((_record_work(record, tokens) for record in records), Work())
 
@@ -101,7 +100,7 @@ def run_flops(
 ) -> dict[str, Any]:
     """FLOPs of a run, summed over its stages: by role, `reference`, `importance`, `evaluation`, `total`, `reason`.
 
-    What is not known is None, and so is the total then; `reason` says why.
+    Unknown values are None, and so is the total then; `reason` says why.
 
     Args:
         stages: `name` and `flops` (of a `StageFlops` as plain values, or None) of each.
@@ -118,7 +117,7 @@ def run_flops(
             sums[role] = sums.get(role, 0) + value
     sums |= {part: sum(f[part] for f in found.values()) for part in ("reference", "importance")}
     if any(work is None for _, work in evaluated):
-        return {**sums, "evaluation": None, "total": None, "reason": "what the evaluations took was not recorded"}
+        return {**sums, "evaluation": None, "total": None, "reason": "the cost of the evaluations was not recorded"}
     sums["evaluation"] = sum(RowCost(**found[name]["forward"]).of(Work(**work)) for name, work in evaluated if work)
     return {**sums, "total": sum(sums.values()), "reason": ""}
 
@@ -138,7 +137,7 @@ def _record_work(record: Record, tokens: Callable[[str], int]) -> Work:
 
 
 def _extraction_work(ranks: Sequence[int], length: int, shortest: int) -> Work:
-    """One forward over a text, and from every prefix that the model goes on from otherwise, one step at a time."""
+    """One forward over a text, and one step at a time from each prefix where the model's continuation differs."""
     wrong = [p for p, rank in enumerate(ranks, 1) if rank]
     begun = wrong[: sum(p <= length - shortest for p in wrong) + 1]
     steps = [range(p, length - 1) for p in begun]

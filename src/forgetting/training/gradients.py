@@ -15,11 +15,11 @@ from forgetting.training.processes import sums
 from forgetting.training.sharding import spread, whole
 
 _AT_ONCE = 2**24
-"""Numbers that an inner product holds in float64 at a time."""
+"""Numbers that an inner product converts to float64 at a time."""
 
 
 def take(parameters: Sequence[nn.Parameter]) -> Gradient:
-    """The parameters' gradients; the parameters are left without."""
+    """Takes the parameters' gradients; their `.grad` is None afterwards."""
     taken = tuple(p.grad for p in parameters)
     for parameter in parameters:
         parameter.grad = None
@@ -27,7 +27,7 @@ def take(parameters: Sequence[nn.Parameter]) -> Gradient:
 
 
 def put(parameters: Sequence[nn.Parameter], gradient: Gradient) -> None:
-    """Makes `gradient` that of the parameters."""
+    """Sets the parameters' gradients to `gradient`."""
     for parameter, tensor in zip(parameters, gradient.tensors, strict=True):
         parameter.grad = tensor
 
@@ -61,7 +61,7 @@ def whole_state(state: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def spread_state(state: Mapping[str, Any], parameters: Sequence[nn.Parameter]) -> dict[str, Any]:
-    """What `whole_state` gave, on the parameters' devices and sharded as they are."""
+    """The output of `whole_state` on the parameters' devices, sharded like the parameters."""
     return {
         name: tuple(None if t is None else spread(t.to(p.device), p) for t, p in zip(value, parameters, strict=True))
         if isinstance(value, tuple)

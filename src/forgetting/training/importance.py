@@ -1,15 +1,15 @@
-"""FILA's importance of every row of many matrices, a group of them at a time, so that it fits beside a large model.
+"""FILA's importance of every row of many matrices, one group at a time, so that it fits next to a large model.
 
     w_i² = Σ_j F_f,ij / (F_r,ij + ε) = 1/|D_f| · Σ_{x ∈ D_f} Σ_j g_ij(x)² / (F_r,ij + ε)
 
 with F from `forgetting.training.fisher` and g(x) the gradient of one forget example (LoKU, Cha et al. 2025, section
-3.4). The quotient is taken entry by entry, and ε may depend on all of F_r, so F_r must be whole, in fp32, before
-anything can be summed. F_f need not: with the retain data gone through first, each forget example is divided and summed
-at once. So a group of matrices takes, beside weights and activations,
+3.4). The quotient is taken entry by entry, and ε may depend on all of F_r, so F_r must be complete, in fp32, before
+anything can be summed. F_f need not: the retain data are processed first, then each forget example is divided and
+summed at once. So a group of matrices takes, in addition to weights and activations,
 
     4 bytes · Σ out·in  +  12 bytes · the largest out·in:
 
-F_r, one example's gradient, and what the median in ε takes. Each group costs one pass over all examples: a forward,
+F_r, one example's gradient, and the buffer of the median in ε. Each group costs one pass over all examples: a forward,
 and a backward down to the group's lowest layer.
 """
 
@@ -44,8 +44,8 @@ def fila(epsilon: Epsilon = "relative", examples: Annotated[int, Field(gt=0)] | 
     """Starts as the part of each weight that matters to the forget set and not to the retain set (LoKU, section 3.4).
 
     Args:
-        epsilon: what is added to the retain Fisher information: `relative`, `released` or a number above 0.
-        examples: per role, that the importance is measured on; default: all.
+        epsilon: added to the retain Fisher information: `relative`, `released` or a number above 0.
+        examples: number per role on which the importance is measured; default: all.
     """
     return MeasuredFila(epsilon, examples)
 
@@ -74,14 +74,14 @@ def importance_by_group(
 ) -> Iterator[dict[str, Tensor]]:
     """FILA's w of each of `modules`, `[out]` float64 on the CPU: `row_weights` of their Fisher information.
 
-    One mapping per group of matrices. Neither weights nor their `.grad` are touched. What the work will take is
-    reported before it begins.
+    Yields one mapping per group of matrices. Weights and their `.grad` are unchanged. The cost is reported before the
+    work begins.
 
     Args:
         modules: names in the plain model, as `resolve_targets` gives them.
         data: forget and retain examples.
-        budget: bytes that a group of matrices may take (the module's docstring); None: `default_budget`. It decides how
-            often the data are gone through.
+        budget: bytes that a group of matrices may take (the module's docstring); None: `default_budget`. It determines
+            the number of passes over the data.
 
     Raises:
         DataError: a role has no examples.
@@ -116,13 +116,13 @@ def importance_by_group(
 
 
 def bytes_for(shapes: Sequence[tuple[int, int]]) -> int:
-    """What a group of matrices takes beside weights and activations: 4 · Σ out·in + 12 · the largest out·in."""
+    """Bytes of a group of matrices, without weights and activations: 4 · Σ out·in + 12 · the largest out·in."""
     entries = [rows * columns for rows, columns in shapes]
     return 4 * sum(entries) + 12 * max(entries)
 
 
 def groups_of(shapes: Mapping[str, tuple[int, int]], budget: int) -> list[list[str]]:
-    """The modules in their order, cut into as few runs as can be so that each takes at most `budget` bytes.
+    """The modules in order, divided into as few groups as possible of at most `budget` bytes each.
 
     Raises:
         ModelError: one matrix alone takes more.

@@ -1,4 +1,4 @@
-"""The package's own adapter initialisations, registered: some read data, which only this room can go through."""
+"""Registers the package's adapter initialisations; those that read data need `forgetting.training`."""
 
 from forgetting.models.adapters.initialisation import INITIALISATIONS, build_initialisation
 from forgetting.training import importance as importance

@@ -19,9 +19,9 @@ from forgetting.training.states_loss import states_loss
 
 @dataclass(frozen=True)
 class ReferenceSignals:
-    """What the reference says of one role's tokens in a batch: statistics `[N]`, and its logits by slice of them.
+    """The reference's outputs for one role's tokens in a batch: statistics `[N]`, and its logits by slice.
 
-    `hidden` holds the outputs of decoder blocks by layer and positions, `[N, D]` (at all tokens of the role: those).
+    `hidden` holds the outputs of decoder blocks by layer and positions, `[N, D]` (for "all": all the role's tokens).
     """
 
     statistics: dict[str, Tensor] = field(default_factory=dict)
@@ -38,8 +38,8 @@ class Learner(nn.Module):
         elements: logits per chunk of the vocabulary head.
 
     Raises:
-        RecipeError: a term asks for a layer that the model does not have.
-        ModelError: a term asks for hidden states and the decoder blocks of the model cannot be found.
+        RecipeError: a term reads a layer that the model does not have.
+        ModelError: a term reads hidden states and the decoder blocks of the model cannot be found.
     """
 
     def __init__(self, model: nn.Module, objective: Objective, *, elements: int = CHUNK_ELEMENTS) -> None:
@@ -99,7 +99,7 @@ class Learner(nn.Module):
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """What a piece holds of one role: a run of tokens, and the sequences they belong to."""
+    """One role's part of a piece: a run of tokens, and the sequences they belong to."""
 
     role: str
     tokens: slice
@@ -109,7 +109,7 @@ class _Part:
 def _cut(batch: Batch, group: tuple[str, ...], limit: int, whole: bool) -> Iterator[tuple[_Part, ...]]:
     """A role's tokens, or those of a role and its partner, in pieces that fit a chunk.
 
-    Where whole sequences are asked for, a piece holds as many as fit, and at least one; pairs stay together.
+    If whole sequences are needed, a piece holds as many as fit, and at least one; pairs stay together.
     """
     spans = [batch.roles[role] for role in group]
     if not whole:
@@ -133,11 +133,11 @@ def _cut(batch: Batch, group: tuple[str, ...], limit: int, whole: bool) -> Itera
 
 def _check_pairs(batch: Batch, group: tuple[str, ...]) -> None:
     indices = {batch.indices_S[batch.roles[role].sequences] for role in group}
-    assert len(indices) == 1, f"a batch holds other examples of {group[0]} than of its partner"
+    assert len(indices) == 1, f"the examples of {group[0]} and its partner in a batch differ"
 
 
 def _ends(batch: Batch, span: RoleSpan) -> list[int]:
-    """Where each of a role's sequences begins among the batch's tokens, and where the last one ends."""
+    """The start of each of a role's sequences among the batch's tokens, and the end of the last one."""
     own_N = batch.sequences_N[span.tokens] - span.sequences.start
     counts = own_N.bincount(minlength=span.sequences.stop - span.sequences.start)
     return [span.tokens.start, *(counts.cumsum(0) + span.tokens.start).tolist()]
@@ -149,7 +149,7 @@ def _signals(
     statistics: dict[str, Tensor],
     reference: dict[str, ReferenceSignals],
 ) -> dict[str, Signals]:
-    """The signals of each role in a piece; of the first role with the second as its partner."""
+    """The signals of each role in a piece; the first role's have the second as their partner."""
     found: dict[str, Signals] = {}
     stop = sum(part.tokens.stop - part.tokens.start for part in parts)
     for part in reversed(parts):
@@ -179,7 +179,7 @@ def _reference_logits(
     def logits(tokens: slice) -> Tensor:
         role = next(p.role for p in parts if p.tokens.start <= tokens.start < p.tokens.stop)
         theirs, begin = reference[role].logits, batch.roles[role].tokens.start
-        assert theirs is not None, "what is asked of one half of a pair is asked of both"
+        assert theirs is not None, "both halves of a pair need the same signals"
         return theirs(slice(tokens.start - begin, tokens.stop - begin))
 
     return logits

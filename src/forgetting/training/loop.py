@@ -1,4 +1,4 @@
-"""One training loop for every method: plain, resumable to the bit, watched by the collapse alarm."""
+"""The training loop of all methods: plain, resumable bit for bit, monitored by the collapse alarm."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from forgetting.training.step_gradients import StepGradients
 
 @dataclass
 class _State:
-    """What a resume needs beside weights and optimiser."""
+    """The state that a resume needs in addition to weights and optimiser."""
 
     step: int = 0
     tokens: int = 0
@@ -48,18 +48,18 @@ class _State:
 
 
 class Trainer:
-    """One stage of optimisation, by one process or by several that all make one of these.
+    """One stage of optimisation; with several processes, each creates one.
 
     Args:
-        model: what is trained: its parameters that require a gradient.
-        objective: what is minimised; its states are this stage's, and start anew with it.
+        model: its parameters that require a gradient are trained.
+        objective: what is minimised; its states belong to this stage and are reset at its start.
         data: encoded examples by role; every role of the objective.
         settings: optimiser, durations, guards.
-        folder: where checkpoints and `history.jsonl` live; a stage that finds its own there resumes from them.
-        pad_id: the id rows are filled up with.
+        folder: the folder of checkpoints and `history.jsonl`; a stage that finds its own there resumes from them.
+        pad_id: the id that pads rows.
         seed: fixes the order of the data and the dropout of every step.
-        reference: gives what the objective asks of the model as it was before.
-        hooks: evaluation, and the score, stop rule and alarm that read it; progress, trackers.
+        reference: provides the objective's inputs from the model before the stage.
+        hooks: evaluation, and the score, stop rule and alarm that use it; progress, trackers.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class Trainer:
         self.alarm = CollapseAlarm(settings.collapse_at)
 
     def run(self) -> Ending:
-        """Trains to the end, the goal, a collapse or an interruption; leaves the kept weights in the model."""
+        """Trains until the end, the goal, a collapse or an interruption; the model then has the kept weights."""
         self.folder.path.mkdir(parents=True, exist_ok=True)
         stopped: Literal["duration", "collapse", "goal"] = "duration"
         message = ""
@@ -158,7 +158,7 @@ class Trainer:
         return why is None
 
     def _retain_losses(self, values: Sequence[float]) -> dict[str, float]:
-        """The retain terms that are measured in nats per token, by label."""
+        """The retain terms with values in nats per token, by label."""
         return {
             label: value
             for label, term, value in zip(self.objective.labels, self.objective.terms, values, strict=True)
@@ -166,7 +166,7 @@ class Trainer:
         }
 
     def _after(self, step: int) -> None:
-        """Checkpoint, then evaluation, where they are due: a kill inside the evaluation costs the evaluation only."""
+        """Writes the checkpoint, then evaluates, if due; a kill during the evaluation loses only the evaluation."""
         evaluation_due = self.hooks.evaluate is not None and self._due(step, self.evaluate_every)
         if evaluation_due or self._due(step, self.checkpoint_every):
             self._save()
@@ -191,7 +191,7 @@ class Trainer:
             self._write(self.folder.best, {"step": step, "score": score})
 
     def _judged(self, measures: Sequence[Measure]) -> tuple[bool, float | None, str | None]:
-        """Whether the goal is reached, the score, and what the alarm says."""
+        """Whether the goal is reached, the score, and the alarm's message."""
         collapsed = None if self.hooks.alarm is None else self.hooks.alarm(measures)
         reached = collapsed is None and self.hooks.reached is not None and self.hooks.reached(measures)
         return reached, self.hooks.score(measures), collapsed
@@ -235,12 +235,12 @@ class Trainer:
         on_first(lambda: save_checkpoint(folder, weights, optimizer, state))
 
     def _restore(self) -> None:
-        """Resumes from the last whole checkpoint; a stage that has none begins with one, to fall back on."""
+        """Resumes from the last complete checkpoint; a stage without one first writes one as a fallback."""
         checkpoint = first_then_others(self._found)
         step = None if checkpoint is None else checkpoint.state["step"]
         if on_first(lambda: step) != step:
             raise RunError(
-                f"{self.folder.last}: not the same for every process; give an output on a disk that all can see"
+                f"{self.folder.last}: not the same for every process; give an output on a disk that all processes share"
             )
         if checkpoint is None:
             self.folder.cut_history(0)
@@ -268,7 +268,7 @@ class Trainer:
         return load_checkpoint(self.folder.last)
 
     def _keep(self, stopped: str) -> tuple[str, int]:
-        """Loads the weights that the stage ends with into the model, and says which they are."""
+        """Loads the final weights of the stage into the model, and says which they are."""
         self.trained.hand_over()
         best = load_checkpoint(self.folder.best) if self.settings.keep == "best" else None
         if best is not None:
@@ -278,7 +278,7 @@ class Trainer:
         if stopped == "collapse":
             last = load_checkpoint(self.folder.last)
             assert last is not None, "a stage begins with a checkpoint"
-            if last.state["step"] == self.state.step:  # its weights are those that rang
+            if last.state["step"] == self.state.step:  # its weights rang the alarm
                 last = load_checkpoint(self.folder.proven) or last
             load_state(self.model, last.weights)
             return f"step {last.state['step']}, the last checkpoint before the collapse", last.state["step"]

@@ -1,4 +1,4 @@
-"""What a step forwards: its examples in as few batches as their tokens allow."""
+"""The micro-batches of a step: its examples in as few batches as their tokens allow."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from forgetting.data.encode import Encoded
 from forgetting.data.plan import split
 
 MICRO_BATCH_TOKENS = 16_384
-"""Tokens of one forward, padding included, where the recipe does not state a micro-batch size."""
+"""Tokens of one forward, padding included, if the recipe gives no micro-batch size."""
 
 
 def micro_batches(
@@ -28,9 +28,9 @@ def micro_batches(
         picks: the step's examples, indices by role.
         data: encoded examples by role.
         size: examples of a role per forward; None: as many as `MICRO_BATCH_TOKENS` allow, at least one.
-        pad_id: the id rows are filled up with.
+        pad_id: the id that pads rows.
         packed: examples of a role share rows.
-        processes: equally many for each of them, as far as the examples go round.
+        processes: each gets the same number of micro-batches, as far as there are enough examples.
     """
     parts = _parts(picks, data, size, packed)
     parts = min(-(-parts // processes) * processes, max(map(len, picks.values())))
@@ -43,7 +43,7 @@ def micro_batches(
 def _parts(
     picks: Mapping[str, list[int]], data: Mapping[str, Sequence[Encoded]], size: int | None, packed: bool
 ) -> int:
-    """How many parts the step is cut into. What a packed part takes is known by packing it."""
+    """The number of parts of the step. The size of a packed part is found by packing it."""
     most = max(map(len, picks.values()))
     if size is not None:
         return -(-most // size)

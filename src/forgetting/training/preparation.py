@@ -1,4 +1,4 @@
-"""What an initialisation computes from data before the adapter is attached: stored part by part and found again."""
+"""The data pass of an initialisation, before the adapter is attached; its parts are stored and reused."""
 
 from __future__ import annotations
 
@@ -45,18 +45,18 @@ def prepare(
     cache: Cache | None = None,
     key: str = "",
 ) -> dict[str, Tensor]:
-    """What the initialisation computes for each of `modules`, by module; empty where it reads no data.
+    """Runs the initialisation's data pass for `modules`; the results by module, empty if it reads no data.
 
     Args:
         modules: names in the plain model, as `resolve_targets` gives them.
-        data: of its roles; the first `limit` examples of each are read.
-        cache: where the result is shared by what it depends on: model, data, modules and `key`. An interrupted
-            computation keeps its finished parts there.
+        data: the data of its roles; the first `limit` examples of each are read.
+        cache: stores the result, keyed by its inputs: model, data, modules and `key`. An interrupted computation keeps
+            its finished parts there.
         key: the initialisation's name and parameters.
 
     Raises:
         DataError: a role has no examples.
-        ModelError: nothing was computed for one of the modules, or the model does not suit it.
+        ModelError: nothing was computed for one of the modules, or the model is unsuitable.
         RunError: the cache cannot be written.
     """
     if not initialisation.roles:
@@ -98,13 +98,13 @@ def _computed(
 def _digest(
     model: PreTrainedModel | PeftModel, data: Mapping[str, Sequence[Encoded]], modules: Sequence[str], key: str
 ) -> str:
-    """The digest of all that the result depends on: weights, active adapters and their scale, rows, modules, key."""
+    """The digest of the result's inputs: weights, active adapters and their scale, rows, modules, key."""
     adapters = [(n, model.peft_config[n].lora_alpha) for n in active_adapters(model)]
     return digest(fingerprint(model), adapters, data_fingerprint(data), list(modules), key)
 
 
 def _stored(folder: Path, say: Callable[[str], None]) -> dict[str, Tensor]:
-    """The tensors that are there of the same computation, finished or interrupted; none where they cannot be read."""
+    """The stored tensors of the same computation, finished or interrupted; empty if they cannot be read."""
     recover(folder)
     if not is_complete(folder):
         return {}
@@ -121,8 +121,7 @@ def _store(folder: Path, tensors: Mapping[str, Tensor]) -> None:
     try:
         with written_whole(folder) as partial:
             save_file(kept, str(partial / _TENSORS))
-    except SafetensorError as error:  # what it makes of a full disk
+    except SafetensorError as error:  # raised on a full disk
         raise RunError(
-            f"{folder}: what the initialisation computed cannot be written ({error}); free space or choose another "
-            "output"
+            f"{folder}: the initialisation's results cannot be written ({error}); free space or choose another output"
         ) from error

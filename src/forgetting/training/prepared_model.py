@@ -1,8 +1,8 @@
-"""What a stage trains: the model itself, or a twin of it whose weights are spread over the processes.
+"""The model that a stage trains: the model itself, or a copy with weights sharded over the processes.
 
-`fully_shard` changes a model for good, and everything else (measuring, merging, saving, the next stage) wants a plain
-one. So a sharded stage trains a twin, and puts its weights back into the model when they are asked for. While it
-trains, the plain model waits in the processor's memory: an accelerator holds the shards only.
+`fully_shard` changes a model permanently, and everything else (measuring, merging, saving, the next stage) needs a
+plain one. So a sharded stage trains a copy, and copies its weights back to the model when they are needed. During
+training the plain model is in CPU memory: an accelerator holds the shards only.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ from forgetting.training.step import Step
 
 
 class Trained:
-    """A model made ready for its steps.
+    """A model prepared for training steps.
 
     Attributes:
-        sharded: whether its weights are spread over several processes.
-        step: takes a batch, gives its share of the loss.
-        parameters: what the optimiser moves.
+        sharded: whether its weights are sharded over several processes.
+        step: maps a batch to its share of the loss.
+        parameters: the parameters that the optimiser updates.
     """
 
     def __init__(self, model: nn.Module, objective: Objective, reference: Reference, *, sharded: bool) -> None:
         as_on_first((trainable_state(model) | adapter_state(model)).values())
         self.model, self.sharded = model, sharded and count() > 1
         if self.sharded and has_quantised(model):
-            raise RecipeError("sharding: full cannot spread weights in 4 bits; write sharding: none")
+            raise RecipeError("sharding: full cannot shard weights in 4 bits; write sharding: none")
         self.device = next(model.parameters()).device
         self._module = self._twin() if self.sharded else model
         if self.sharded and isinstance(reference, LiveReference):
@@ -55,24 +55,24 @@ class Trained:
         return twin
 
     def weights(self) -> dict[str, Tensor]:
-        """What a checkpoint keeps: what trains, and every adapter, frozen ones too; gathered from all processes."""
+        """The weights of a checkpoint: the trained ones and all adapters, also frozen; gathered from all processes."""
         return whole_weights(self._module)
 
     def load(self, weights: Mapping[str, Tensor]) -> None:
-        """Puts back what `weights` gave, here or in a run of more or fewer processes.
+        """Loads the output of `weights`, from this run or from one with more or fewer processes.
 
         Raises:
-            RunError: they are of another model or adapter.
+            RunError: they belong to another model or adapter.
         """
         load_state(self._module, spread_weights(weights, self._module))
 
     def hand_over(self) -> None:
-        """Puts what was trained into the model, and that where it belongs, to be measured or saved."""
+        """Copies the trained weights into the model and moves it to its device, to be measured or saved."""
         if self.sharded:
             load_state(self.model.to(self.device), self.weights())
 
     def park(self) -> None:
-        """Until it is asked for, the model stands in nobody's way."""
+        """Moves the plain model out of the accelerator's memory until it is needed."""
         if self.sharded:
             self.model.to(torch.device("cpu"))
 

@@ -1,4 +1,4 @@
-"""Tensors of several processes that train one model: sums, and values that are the same in all."""
+"""Tensors of several processes that train one model: sums, and broadcasts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BUCKET_BYTES = 2**26
 
 
 def sums(values: Sequence[float]) -> list[float]:
-    """Each value summed over the processes, in float64: the same bits in all of them."""
+    """Each value summed over the processes, in float64; bitwise equal on all of them."""
     if count() == 1:
         return list(values)
     total = torch.tensor(values, dtype=torch.float64)
@@ -26,12 +26,12 @@ def sums(values: Sequence[float]) -> list[float]:
 
 @torch.no_grad()
 def sum_gradients(parameters: Sequence[torch.nn.Parameter]) -> None:
-    """Sums every gradient over the processes, in a fixed order of buckets; one that is nowhere stays absent.
+    """Sums every gradient over the processes, in a fixed order of buckets; a gradient that no process has stays None.
 
-    This is what data-parallel training is. torch's `DistributedDataParallel` does the same while the backward pass is
-    under way, but expects every process to run as many backward passes, through the same parameters; here a process may
-    have fewer micro-batches than another, or none, so the sums are taken once, at the end of the step. Losses are sums
-    over the step's own divisors, so gradients are summed, not averaged.
+    This is data-parallel training. torch's `DistributedDataParallel` sums during the backward pass, but requires the
+    same number of backward passes, through the same parameters, in every process; here a process may have fewer
+    micro-batches than another, or none, so the sums are taken once, at the end of the step. Losses are already divided
+    by the step's divisors, so gradients are summed, not averaged.
     """
     if count() == 1:
         return
@@ -51,7 +51,7 @@ def _gradient(parameter: torch.nn.Parameter) -> Tensor:
 
 
 def _buckets(tensors: Iterable[Tensor]) -> Iterator[list[Tensor]]:
-    """In order, those of one kind beside each other, up to `BUCKET_BYTES`."""
+    """Buckets in order: neighbouring gradients of one type, up to `BUCKET_BYTES`."""
     bucket: list[Tensor] = []
     for tensor in tensors:
         alike = bucket and (bucket[0].dtype, bucket[0].device) == (tensor.dtype, tensor.device)
@@ -65,7 +65,7 @@ def _buckets(tensors: Iterable[Tensor]) -> Iterator[list[Tensor]]:
 
 @torch.no_grad()
 def as_on_first(tensors: Iterable[Tensor]) -> None:
-    """Puts the first process's values into the tensors of all: what should be equal is, to the bit."""
+    """Copies the first process's values into the tensors of all, so that they are bitwise equal."""
     if count() == 1:
         return
     for tensor in tensors:

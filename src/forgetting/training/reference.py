@@ -1,7 +1,7 @@
-"""The reference: the model as it was before the stage. No second model is kept.
+"""The reference: the model before the stage. No second model is kept.
 
-With an adapter it is the same weights with the adapters that were active then. With full tuning it is computed once and
-stored (`stored_reference`).
+With an adapter it is the same weights with the adapters that were active before. With full tuning its outputs are
+computed once and stored (`stored_reference`).
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from forgetting.training.learner import ReferenceSignals
 
 
 class Reference(Protocol):
-    """Gives what an objective asks of the reference, for the tokens of one micro-batch."""
+    """Provides an objective's inputs from the reference, for the tokens of one micro-batch."""
 
     def __call__(self, batch: Batch) -> dict[str, ReferenceSignals]:
-        """By role; roles that ask nothing are absent."""
+        """Returns them by role; roles that need nothing are absent."""
         ...
 
 
 def no_reference(batch: Batch) -> dict[str, ReferenceSignals]:
-    """The reference of an objective that consults none."""
+    """The reference of an objective that uses none."""
     return {}
 
 
 def asking_roles(objective: Objective) -> list[str]:
-    """The roles of which the objective asks the reference something."""
+    """The roles for which the objective uses the reference."""
     return [
         r
         for r in objective.roles
@@ -54,7 +54,7 @@ class LiveReference:
 
     @torch.no_grad()
     def __call__(self, batch: Batch) -> dict[str, ReferenceSignals]:
-        """Forwards only the rows of the roles that ask."""
+        """Forwards only the rows of the roles that need it."""
         with in_evaluation_mode(self.model), adapters_active(self.model, self.adapters):
             return {role: self._of_role(batch, role) for role in asking_roles(self.objective) if role in batch.roles}
 
@@ -76,5 +76,5 @@ class LiveReference:
 
 
 def logits_by_slice(head: Head, hidden_ND: Tensor) -> Callable[[slice], Tensor]:
-    """The head on some of the tokens, when they are asked for."""
+    """The head on some of the tokens, evaluated on demand."""
     return lambda tokens: head.logits(hidden_ND[tokens])

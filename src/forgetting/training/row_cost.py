@@ -1,14 +1,13 @@
-"""What a row costs in FLOPs, counted on the model as it was prepared and not from formulas of an architecture.
+"""The cost of a row in FLOPs, counted on the prepared model and not computed from an architecture's formulas.
 
-A few short rows go through the real work (the learner's forward and backward with frozen weights, adapters and head as
-they are; the reference; what an initialisation prepares) under torch's counter of matrix products, and
+A few short rows go through the real work (the learner's forward and backward with the actual frozen weights, adapters
+and head; the reference; the data pass of an initialisation) under torch's counter of matrix products, and
 
     FLOPs of a row = a·T + b·T² + c·N        T its tokens, N its supervised positions
 
 is solved from them. The counts are whole numbers, so the fit must be exact, also on a shape that was not fitted; a
-model that is not of that form is `Uncounted`, with the reason. Matrix products count, all else (norms, softmax,
-optimiser) is left out, and so is padding. Attention counts its whole T × T, as is usual, though causal kernels may
-skip half.
+model of another form is `Uncounted`, with the reason. Only matrix products are counted, without norms, softmax,
+optimiser and padding. Attention counts the full T × T, as is usual, though causal kernels may skip half.
 """
 
 from __future__ import annotations
@@ -40,11 +39,11 @@ from forgetting.training.learner import Learner, ReferenceSignals
 from forgetting.training.reference import LiveReference, asking_roles
 
 _SHAPES = ((1, 4, 1), (1, 6, 3), (1, 9, 2), (2, 13, 5))
-"""Rows, tokens and supervised positions of each row of the probes; the last one only checks."""
+"""Rows, tokens and supervised positions of each row of the probes; the last one is only a check."""
 
 _Group = tuple[str, ...]
 _FAILURES = (ModelError, RuntimeError, ValueError)
-"""What keeps a model from being counted; no reason to keep it from being trained."""
+"""Errors that prevent counting; they must not prevent training."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +55,7 @@ class Uncounted:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """Rows summed up as far as their cost depends on them: ΣT, ΣT² and ΣN."""
+    """The sums over rows that determine their cost: ΣT, ΣT² and ΣN."""
 
     tokens: int = 0
     pairs: int = 0
@@ -81,13 +80,13 @@ class RowCost:
 
 @dataclass(frozen=True, slots=True)
 class RoleCost:
-    """What a row of one role costs in a step."""
+    """The cost of a row of one role in a step."""
 
     train: RowCost
     """Forward and backward, without the reference."""
     again: int = 0
-    """More per position of a sequence (or a pair) longer than a chunk of the head, where whole ones have to be gone
-    through twice."""
+    """Extra cost per position of a sequence (or a pair) longer than a chunk of the head, if a loss over whole sequences
+    processes it twice."""
     reference: RowCost | None = None
     """The reference's own forward."""
     compared: int = 0
@@ -96,14 +95,14 @@ class RoleCost:
 
 @dataclass(frozen=True, slots=True)
 class StageCost:
-    """What the rows of a stage cost."""
+    """The cost of the rows of a stage."""
 
     groups: Mapping[_Group, RoleCost]
-    """By role; the two roles of pairs are one group, and a row of each costs as much."""
+    """By role; the two roles of a pair are one group, and their rows cost the same."""
     forward: RowCost
-    """Scoring a row with the model as it is trained."""
+    """Scoring a row with the trained model."""
     chunk: int
-    """Positions that the head takes at once."""
+    """Positions per chunk of the head."""
     stored: bool
     """Whether the reference is computed once, and not in every step."""
 
@@ -116,14 +115,14 @@ def stage_cost(
     adapters: Sequence[str] = (),
     stored: bool = False,
 ) -> StageCost | Uncounted:
-    """The cost of the rows of a stage, counted on its model; weights, gradients, modes and random state stay.
+    """The cost of the rows of a stage, counted on its model; weights, gradients, modes and random state are unchanged.
 
     Args:
-        model: as it is about to be trained.
+        model: the model, ready to be trained.
         objective: the stage's.
-        data: by role; only how long the rows are matters here.
-        adapters: those that were active before the stage: the reference's.
-        stored: whether the reference is a stored one; it is then the model with the adapters that are active now.
+        data: by role; only the lengths of the rows matter.
+        adapters: the reference's: those that were active before the stage.
+        stored: whether the reference is stored; it is then the model with the currently active adapters.
     """
     learner = Learner(model, objective)
     live = LiveReference(model, objective, active_adapters(model) if stored else adapters)
@@ -141,7 +140,7 @@ def stage_cost(
 
 
 def forward_cost(model: PreTrainedModel) -> RowCost | Uncounted:
-    """The cost of scoring a row with the model as it is."""
+    """The cost of scoring a row with the current model."""
     try:
         with _probing(model):
             forward = _row_cost(model, lambda batch: lambda: _score(model, batch))
@@ -154,7 +153,7 @@ def forward_cost(model: PreTrainedModel) -> RowCost | Uncounted:
 def preparation_cost(
     model: PreTrainedModel | PeftModel, initialisation: Initialisation, modules: Sequence[str]
 ) -> dict[str, RowCost] | Uncounted:
-    """The cost of a row of each role in what an initialisation prepares; empty where it reads no data."""
+    """The cost of a row of each role in the data pass of an initialisation; empty if it reads no data."""
     roles = initialisation.roles
     try:
         with _probing(model):
@@ -163,7 +162,7 @@ def preparation_cost(
         rows, length, supervised = _SHAPES[0]
         one = Work(rows * length, rows * length**2, rows * supervised)
         if sum(cost.of(one) for cost in found.values()) != base:
-            raise ModelError("what prepares the adapter does not cost a sum over the rows of its roles")
+            raise ModelError("the cost of preparing the adapter is not a sum over the rows of its roles")
         return found
     except _FAILURES as error:
         return Uncounted(_line(error))
@@ -172,7 +171,7 @@ def preparation_cost(
 def _cost_of_role(
     model: PreTrainedModel | PeftModel, initialisation: Initialisation, modules: Sequence[str], role: str, base: int
 ) -> RowCost:
-    """From how the count rises when the rows of one role alone grow."""
+    """Fitted from the increase of the count when only the rows of one role grow."""
     grown = [dict.fromkeys(initialisation.roles, _SHAPES[0]) | {role: shape} for shape in _SHAPES[1:]]
     counts = np.array([_preparing(model, initialisation, modules, shapes) - base for shapes in grown], dtype=np.int64)
     design = np.array([(b * t, b * t * t, b * n) for b, t, n in _SHAPES], dtype=np.int64)
@@ -196,7 +195,7 @@ def _role_cost(learner: Learner, live: LiveReference, group: _Group) -> RoleCost
     asks = group[0] in asking_roles(objective)
 
     def known(batch: Batch) -> dict[str, ReferenceSignals]:
-        """The reference's answer, its logits formed already: what is left to count is the learner's own."""
+        """The reference's outputs with logits already computed, so that only the learner's work is counted."""
         return {role: _formed(signals) for role, signals in live(batch).items()} if asks else {}
 
     def train(batch: Batch, by: Learner = learner) -> Callable[[], object]:
@@ -240,14 +239,14 @@ def _score(model: nn.Module, batch: Batch) -> None:
 
 
 def _row_cost(model: nn.Module, prepare: Callable[[Batch], Callable[[], object]], group: _Group = ("",)) -> RowCost:
-    """The exact solution over the probes; `prepare` gives what is counted on one."""
+    """The exact solution over the probes; `prepare` returns the work to count on one."""
     counts = np.array([counted(prepare(_probe(model, group, *shape))) for shape in _SHAPES], dtype=np.int64)
     design = len(group) * np.array([(b * t, b * t * t, b * n) for b, t, n in _SHAPES], dtype=np.int64)
     return _solution(design, counts)
 
 
 def _solution(design: np.ndarray, counts: np.ndarray) -> RowCost:
-    """Costs of a token, a pair and a supervised position: from the first three counts, and exact on all."""
+    """Costs of a token, a pair and a supervised position, from the first three counts; checked on all."""
     found = np.rint(np.linalg.solve(design[:3].astype(float), counts[:3].astype(float))).astype(np.int64)
     if (design @ found != counts).any() or (found < 0).any():
         raise ModelError("its cost is not a sum of tokens, their pairs and supervised positions")
@@ -268,7 +267,7 @@ def _probe(model: nn.Module, group: _Group, rows: int, length: int, supervised: 
 
 @contextmanager
 def _probing(model: nn.Module) -> Iterator[None]:
-    """Training mode and attention as plain products, which the counter sees; afterwards all is as it was."""
+    """Training mode and attention as plain products, which the counter sees; both are restored afterwards."""
     inner = causal_model(model)
     attention = inner.config._attn_implementation
     devices = {p.device for p in model.parameters() if p.device.type == "cuda"}
@@ -284,7 +283,7 @@ def _probing(model: nn.Module) -> Iterator[None]:
 
 
 def _check_depths(objective: Objective) -> None:
-    """One backward pass goes as deep for every row of it as its deepest role asks; roles are counted one by one."""
+    """Checks depths: a backward pass goes to its deepest role for all rows, but roles are counted separately."""
     for part in objective.parts:
         depths = {
             None if objective.needs(group[0]) else max(objective.layers_of(group))
@@ -292,11 +291,11 @@ def _check_depths(objective: Objective) -> None:
             if set(group) <= set(part)
         }
         if len(depths) > 1:
-            raise ModelError("hidden states of one role beside the vocabulary of another: their shares are not known")
+            raise ModelError("one role uses hidden states and another the vocabulary: their shares are unknown")
 
 
 def _check_window(model: nn.Module, longest: int) -> None:
-    """Attention within a window is cheaper than T × T beyond it, depending on the kernel."""
+    """Checks windows: beyond its window, attention is cheaper than T × T, depending on the kernel."""
     config: Any = causal_model(model).config
     kinds = getattr(config, "layer_types", None)
     if kinds is not None and not {"sliding_attention", "chunked_attention"} & set(kinds):
@@ -308,7 +307,7 @@ def _check_window(model: nn.Module, longest: int) -> None:
 
 
 def _check_seen(model: nn.Module, forward: RowCost) -> None:
-    """Every weight of the body is multiplied with every token at least, or something was not seen or not used."""
+    """Checks that every weight of the body is multiplied with every token; otherwise the count missed something."""
     inner = causal_model(model)
     apart = {id(p) for m in inner.modules() if isinstance(m, nn.Embedding) for p in m.parameters()}
     head: Any = inner.get_output_embeddings()
@@ -320,7 +319,7 @@ def _check_seen(model: nn.Module, forward: RowCost) -> None:
     )
     if forward.token < least:
         raise ModelError(
-            f"the counter sees {forward.token:,} FLOPs per token where the weights ask for {least:,}: experts that are "
+            f"the counter sees {forward.token:,} FLOPs per token, but the weights need {least:,}: experts that are "
             "chosen by token, or kernels that it does not know"
         )
 

@@ -1,4 +1,4 @@
-"""How one stage is optimised, as a recipe writes it."""
+"""Optimisation settings of one stage, as written in a recipe."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ class Optimisation(BaseModel):
 
     learning_rate: float = Field(1e-5, gt=0)
     batch_size: int = Field(
-        16, gt=0, description="Examples of the first role per optimiser step, whatever the micro-batches."
+        16, gt=0, description="Examples of the first role per optimiser step, for any micro-batch size."
     )
     micro_batch_size: int | None = Field(None, gt=0, description="Examples of a role per forward; default: by tokens.")
     packing: bool = Field(
         False,
-        description="Examples share rows; the same loss to rounding. Rows are padded where the model's family cannot.",
+        description="Examples share rows; the same loss up to rounding. Rows are padded if the model's family cannot.",
     )
     duration: DurationField = Field(Duration(1, "epochs"), description="'5 epochs', '60 steps' or '2e6 tokens'.")
     optimizer: Literal["adamw", "sgd"] = "adamw"
     betas: tuple[Beta, Beta] = (0.9, 0.999)
     weight_decay: float = Field(0.0, ge=0)
-    warmup: float = Field(0.0, ge=0, lt=1, description="Share of the steps in which the learning rate rises from 0.")
+    warmup: float = Field(0.0, ge=0, lt=1, description="Share of the steps with a learning rate rising from 0.")
     schedule: Literal["constant", "linear", "cosine"] = "constant"
     max_grad_norm: float | None = Field(1.0, gt=0)
     evaluate_every: DurationField | None = Field(Duration(1, "epochs"), description="null: only at the end.")
@@ -46,7 +46,7 @@ class Optimisation(BaseModel):
     collapse_at: float | None = Field(
         10.0,
         gt=1,
-        description="Stop when the retain loss passes this multiple of its start (of 1 nat if that is more).",
+        description="Stop when the retain loss exceeds this multiple of its start (of 1 nat if that is more).",
     )
     mixed_precision: Literal["no", "bf16"] = "no"
     sharding: Literal["none", "full"] = Field(

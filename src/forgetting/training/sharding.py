@@ -1,6 +1,6 @@
-"""Weights spread over the processes (FSDP), and whole again.
+"""Weights sharded over the processes (FSDP), and gathered again.
 
-Weights that an adapter brings are few, and may be of another precision than those below them: they are not sharded.
+Adapters have few weights, and may have another precision than the weights below them, so they are not sharded.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from forgetting.models.head import causal_model
 
 
 def shard(step: nn.Module, model: nn.Module, device: torch.device) -> None:
-    """Spreads the weights of `model`, which `step` forwards, over the processes' devices: by layer, the rest together.
+    """Shards the weights of `model`, which `step` forwards, over the processes' devices: by layer, the rest together.
 
     Gradients come out summed over the processes, not averaged.
     """
@@ -43,18 +43,18 @@ def whole(tensor: Tensor) -> Tensor:
 
 
 def whole_weights(model: nn.Module) -> dict[str, Tensor]:
-    """What trains, and every adapter, by the names in the model."""
+    """The trained weights and all adapters, by their names in the model."""
     return {name: whole(tensor) for name, tensor in (trainable_state(model) | adapter_state(model)).items()}
 
 
 def spread_weights(weights: Mapping[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
-    """Whole weights, each sharded as the model's own of that name is."""
+    """Whole weights, each sharded like the model's weight of that name."""
     own = dict(model.named_parameters())
     return {name: spread(value, own.get(name)) for name, value in weights.items()}
 
 
 def spread(value: Tensor, like: Tensor | None) -> Tensor:
-    """The value, sharded as `like` is; unchanged where that is whole or of another shape."""
+    """The value, sharded like `like`; unchanged if that is whole or has another shape."""
     if not isinstance(like, DTensor) or value.shape != like.shape:
         return value
     there = value.to(like.device, like.dtype)
@@ -71,6 +71,6 @@ def whole_optimizer(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
 def load_optimizer(
     optimizer: torch.optim.Optimizer, parameters: Sequence[nn.Parameter], state: Mapping[str, Any]
 ) -> None:
-    """Puts back what `whole_optimizer` gave."""
+    """Loads the output of `whole_optimizer`."""
     moments = {i: {k: spread(v, parameters[i]) for k, v in own.items()} for i, own in state["state"].items()}
     optimizer.load_state_dict({**state, "state": moments})

@@ -1,4 +1,4 @@
-"""What a stage is given from outside."""
+"""The hooks of a stage."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from forgetting.core.measure import Measure
 
 @dataclass(frozen=True)
 class Hooks:
-    """What a stage is given from outside; the loop imports none of it."""
+    """Callbacks that the caller provides; the loop imports none of them."""
 
     evaluate: Evaluator | None = None
     score: Callable[[Sequence[Measure]], float | None] = lambda _: None
     """The one number by which checkpoints are compared; higher is better."""
     reached: Callable[[Sequence[Measure]], bool] | None = None
-    """The stop rule: whether an evaluation's measures say that the stage's goal is reached; None: there is none."""
+    """The stop rule: whether an evaluation's measures reach the stage's goal; None: there is none."""
     alarm: Callable[[Sequence[Measure]], str | None] | None = None
     """Reads an evaluation's measures; a message means that the model has collapsed, and stops the stage."""
     progress: Progress = lambda done, total, note: None

@@ -29,18 +29,18 @@ def states_loss(
     weights: Sequence[float],
     denominators: Sequence[float],
 ) -> tuple[Tensor, dict[int, Tensor]]:
-    """What the terms over hidden states add to the step's loss, and each one's unweighted share by its index.
+    """The contribution of terms over hidden states to the step's loss, and each one's unweighted share by its index.
 
     Args:
         states: outputs of decoder blocks by layer, `[B*T, D]`.
-        reference: the reference's by role, layer and positions, `[N, D]`.
+        reference: the reference's, by role, layer and positions, `[N, D]`.
 
     Raises:
-        RecipeError: nothing that trains reaches a layer, so that its term has no gradient.
+        RecipeError: no trained weight affects a layer, so its term has no gradient.
     """
     for layer, value in states.items():
         if torch.is_grad_enabled() and not value.requires_grad:
-            raise RecipeError(f"layer {layer}: no weight that is trained comes before its output; name a higher layer")
+            raise RecipeError(f"layer {layer}: no trained weight comes before its output; name a higher layer")
     leaves = {layer: value.detach().requires_grad_() for layer, value in states.items()}
     total = torch.zeros((), device=batch.weights_N.device)
     shares: dict[int, Tensor] = {}
@@ -60,7 +60,7 @@ def states_loss(
 
 
 def _signals(batch: Batch, term: Term, leaves: Mapping[int, Tensor], reference: Mapping[str, _Hidden]) -> Signals:
-    """What the term sees: its own role's, with the other half of its pairs as the partner."""
+    """The term's signals: its own role's, with the other half of its pairs as the partner."""
 
     def of_role(role: str, partner: Signals | None) -> Signals:
         places_N, _ = batch.places(role, term.positions)
@@ -86,7 +86,7 @@ def _full(states_ND: Tensor) -> Tensor:
 
 
 class _HandedOn(torch.autograd.Function):
-    """A value whose gradients are known already."""
+    """A value with gradients that are already known."""
 
     @staticmethod
     def forward(

@@ -1,7 +1,7 @@
 """The gradients of one optimiser step: its micro-batches, divided between the processes, differentiated one by one.
 
-Every process collates the whole step, so the objective's divisors are counted without a message and are those of a
-single process. What is then forwarded here is this process's share; loss and gradients are sums over all shares.
+Every process collates the whole step, so the objective's divisors need no communication and equal those of a single
+process. Each process then forwards its own share; loss and gradients are sums over all shares.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from forgetting.training.reference import Reference
 
 
 class Step(nn.Module):
-    """What is sharded, where anything is: everything that reads weights in a step happens in its forward pass."""
+    """The module that is sharded, if any: all reads of weights in a step happen in its forward pass."""
 
     def __init__(self, learner: Learner, reference: Reference) -> None:
         super().__init__()
@@ -26,6 +26,6 @@ class Step(nn.Module):
     def forward(
         self, batch: Batch, *, weights: Sequence[float], denominators: Sequence[float]
     ) -> tuple[Tensor, list[float]]:
-        """As the learner's, with what the reference says of the batch."""
+        """The learner's forward, with the reference's outputs for the batch."""
         reference = self.reference(batch)
         return self.learner(batch, weights=weights, denominators=denominators, reference=reference)

@@ -1,4 +1,4 @@
-"""The gradient of one optimiser step, part by part where a gradient rule asks for it."""
+"""The gradient of one optimiser step, part by part if a gradient rule needs it."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class StepGradients:
     """Differentiates the steps of one stage.
 
     Attributes:
-        trained: the model made ready, its parameters.
-        objective: what is minimised, and the rule by which gradients are combined.
+        trained: the prepared model with its parameters.
+        objective: what is minimised, and the rule that combines gradients.
         plan: which examples a step sees.
         data: encoded examples by role.
         settings: micro-batches and precision.
-        pad_id: the id rows are filled up with.
+        pad_id: the id that pads rows.
         packed: examples of a role share rows.
         seed: of the dropout.
     """
@@ -45,9 +45,9 @@ class StepGradients:
     seed: int
 
     def __call__(self, step: int, weights: Sequence[float]) -> tuple[float, list[float], int]:
-        """Leaves the gradient of a 0-based step in the parameters.
+        """Computes the gradient of a 0-based step into the parameters.
 
-        Each part of the roles that the gradient rule names is differentiated on its own rows alone.
+        Each part of the roles that the gradient rule names is differentiated on its own rows only.
 
         Returns:
             The step's loss, each term's unweighted value, and how many supervised tokens were seen.
@@ -96,15 +96,15 @@ def differentiate(
     seed: int,
     dtype: torch.dtype | None,
 ) -> tuple[float, list[float]]:
-    """Leaves the step's gradients in the parameters; returns its loss and each term's unweighted value.
+    """Computes the step's gradients into the parameters; returns its loss and each term's unweighted value.
 
-    Sharded, every process runs equally many passes, because each gathers weights from all. One that has no micro-batch
-    left runs another's with all weights 0, which adds exact zeros.
+    If sharded, all processes run the same number of passes, because each gathers weights from all. A process without a
+    micro-batch runs another's with all weights 0, which adds exact zeros.
 
     Args:
-        trained: the model made ready for its steps.
+        trained: the prepared model.
         batches: all of the step, in every process.
-        seed: of the dropout, which is drawn again for each micro-batch, whichever process has it.
+        seed: of the dropout, which is drawn for each micro-batch independently of its process.
         dtype: of autocast; None: without.
     """
     total, values = 0.0, [0.0] * len(weights)

@@ -1,7 +1,7 @@
-"""The reference of full tuning: computed once, kept on disk.
+"""The reference of full tuning: computed once and stored on disk.
 
 One number per token for ratios; for whole distributions the final hidden states (not the logits) and one copy of the
-head; for hidden states, those of the layers that are asked for (d numbers per token and layer).
+head; for hidden states, those of the layers in use (d numbers per token and layer).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _NOT_THE_MODEL = ("_name_or_path", "transformers_version", "dtype", "architectur
 
 
 class _Batching(NamedTuple):
-    """How rows become batches."""
+    """How rows are batched."""
 
     pad_id: int
     device: torch.device
@@ -46,7 +46,7 @@ class _Batching(NamedTuple):
 
 
 class StoredReference:
-    """What `store_reference` wrote, read back by example; hidden states stay on disk until a batch asks."""
+    """Reads the output of `store_reference` by example; hidden states stay on disk until a batch needs them."""
 
     def __init__(self, file: Path, objective: Objective, device: torch.device) -> None:
         self.objective = objective
@@ -65,7 +65,7 @@ class StoredReference:
         return self._file.get_tensor(name).to(self.device) if name in self._names else None
 
     def _rows(self, name: str, role: str, indices: Sequence[int], positions: Positions = "supervised") -> Tensor:
-        """The stored values of these examples' tokens, one after the other."""
+        """The stored values of these examples' tokens, concatenated."""
         offsets = self._file.get_tensor(_offsets(role, positions)).tolist()
         stored = self._file.get_slice(f"{role}.{name}")
         return torch.cat([stored[offsets[i] : offsets[i + 1]] for i in indices]).to(self.device)
@@ -88,7 +88,7 @@ class StoredReference:
 
 
 def _offsets(role: str, positions: Positions) -> str:
-    """The tensor that says where each example's values begin: one per supervised token, or one per token."""
+    """The name of the tensor of offsets, where each example's values begin: per supervised token, or per token."""
     return f"{role}.offsets" if positions == "supervised" else f"{role}.offsets_of_all"
 
 
@@ -97,7 +97,7 @@ def _layer(layer: int, positions: Positions) -> str:
 
 
 def fingerprint(model: nn.Module) -> str:
-    """16 hex digits of the model's config (but for where it came from) and of every weight's name and bytes."""
+    """16 hex digits of the model's config (without its source) and of every weight's name and bytes."""
     return fingerprint_of(causal_model(model).config, model.state_dict().items())
 
 
@@ -134,8 +134,8 @@ def store_reference(
 ) -> StoredReference:
     """Computes the reference once, in evaluation mode, or finds it stored by an earlier run.
 
-    The entry of the cache is keyed by the model's weights, the encoded data and what the objective asks; its size is
-    reported before it is written.
+    The cache entry is keyed by the model's weights, the encoded data and the objective's inputs; its size is reported
+    before it is written.
     """
     roles, device = asking_roles(objective), next(model.parameters()).device
     asked: dict[str, Any] = {r: ([s.name for s in objective.of_reference(r)], objective.compares(r)) for r in roles}
@@ -160,7 +160,7 @@ def _store(
     batching: _Batching,
     say: Callable[[str], None],
 ) -> None:
-    """Computes what the objective asks of the reference and writes it to `file`."""
+    """Computes the objective's inputs from the reference and writes them to `file`."""
     roles = asking_roles(objective)
     head = head_of(model)
     compared = [r for r in roles if objective.compares(r)]
@@ -189,7 +189,7 @@ def _store(
 
 
 def stored_numbers(model: nn.Module, objective: Objective, role: str, members: Sequence[Encoded]) -> int:
-    """How many numbers the reference of one role keeps: statistics, final hidden states, states of named layers."""
+    """The count of stored numbers of one role: statistics, final hidden states, states of named layers."""
     supervised, every = sum(e.supervised for e in members), sum(len(e.ids) for e in members)
     width = causal_width(model, head_of(model)) if objective.compares(role) else 0
     states = objective.states(role, of_reference=True)
@@ -199,7 +199,7 @@ def stored_numbers(model: nn.Module, objective: Objective, role: str, members: S
 
 
 def causal_width(model: nn.Module, head: Head) -> int:
-    """Numbers per token that the head is applied to: the hidden size, or the vocabulary on the plain path."""
+    """Size of the head's input per token: the hidden size, or the vocabulary on the plain path."""
     if head.weight_VD is not None:
         return int(head.weight_VD.shape[1])
     return int(model.config.vocab_size)  # type: ignore[union-attr, arg-type]

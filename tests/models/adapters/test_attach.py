@@ -47,7 +47,7 @@ def test_a_stage_goes_on_from_its_saved_adapters() -> None:
 def test_a_state_without_the_frozen_half_is_refused() -> None:
     state = copied(trainable_state(two_stages()))
     model = attach(tiny_model("llama"), AdapterSpec(rank=2, targets="qv"), name="first", seed=1)
-    with pytest.raises(RunError, match="the saved weights are of another adapter: the checkpoint lacks"):
+    with pytest.raises(RunError, match="the saved weights belong to another adapter: the checkpoint lacks"):
         attach(model, FILA, name="second", seed=2, state=state)
 
 

@@ -100,7 +100,7 @@ def test_a_plug_in_that_cannot_be_loaded_is_named_where_it_is_asked_for(
     assert METHODS.get("ga").name == "ga" and "mine" not in METHODS.names()  # the others are not held up by it
     line = f"the plug-in method 'mine' of Outside-Methods 1.2 cannot be used: {said}"
     assert METHODS.broken() == [line]
-    with pytest.raises(RecipeError, match=f"^{line}; mend or uninstall that package$"):
+    with pytest.raises(RecipeError, match=f"^{line}; fix or uninstall that package$"):
         METHODS.get("mine")
 
 

@@ -97,7 +97,7 @@ def test_what_is_finished_is_not_run_again_and_other_questions_are(folder: Path,
     assert there is not None and list(there.points) == ["before"]
     said: list[str] = []
     done = audit(folder, attacks=["counted"], voice=Voice(say=said.append))
-    assert said == ["counted: the model before is finished already", "counted: attacking the model after"]
+    assert said == ["counted: the model before is already finished", "counted: attacking the model after"]
     assert calls == ["forget", "retain", "forget", "killed", "forget", "retain"]
     assert audit(folder, attacks=["counted"]) == done and len(calls) == 6
     audit(folder, attacks=["counted"], seed=1)
@@ -125,8 +125,8 @@ def test_an_attack_that_changes_the_model_or_answers_other_questions_is_reported
     for name, attack, message in (
         ("trains", trains, r"attack 'trains' of tests changed the weight .*embed_tokens.* of the model before"),
         ("draws", draws, r"attack 'draws' of tests changed the random state of torch"),
-        ("strays", strays, r"attack 'strays' of tests gave a record of 'forget' for the split 'forget'"),
-        ("nothing", lambda target: [None], r"attack 'nothing' of tests gave a NoneType for the split 'forget'"),
+        ("strays", strays, r"attack 'strays' of tests returned a record of 'forget' for the split 'forget'"),
+        ("nothing", lambda target: [None], r"attack 'nothing' of tests returned a NoneType for the split 'forget'"),
     ):
         register(name, attack)  # type: ignore[arg-type]
         with pytest.raises(RunError, match=message) as told:

@@ -35,7 +35,7 @@ def test_each_writes_its_file_and_is_not_computed_again(folder: Path) -> None:
     before = [file.read_bytes() for file in sorted((folder / "analyses").iterdir())]
     said.clear()
     assert analyse(folder, voice=Voice(say=said.append)) == found
-    assert said == ["shifts: finished already", "weights: finished already"]
+    assert said == ["shifts: already finished", "weights: already finished"]
     assert [file.read_bytes() for file in sorted((folder / "analyses").iterdir())] == before
     said.clear()
     assert analyse(folder, of=["shifts"], facts=5, voice=Voice(say=said.append))[0].measures[0].count == 5
@@ -73,7 +73,7 @@ def test_one_that_changes_a_model_is_reported_and_leaves_no_file(folder: Path, m
     ANALYSES.register("wrong")(lambda: lambda compared: 3)
     with pytest.raises(RunError, match=r"the analysis 'broken' of tests changed the weight .* of the model before"):
         analyse(folder, of=["broken"])
-    with pytest.raises(RunError, match=r"the analysis 'wrong' of tests gave a int, not findings"):
+    with pytest.raises(RunError, match=r"the analysis 'wrong' of tests returned a int, not findings"):
         analyse(folder, of=["wrong"])
     assert not (folder / "analyses").exists()
     with pytest.raises(RecipeError, match="unknown analysis 'weight'; did you mean 'weights'"):
@@ -95,5 +95,5 @@ def test_no_text_is_written_and_a_purged_run_can_still_be_analysed(folder: Path)
 def test_a_run_without_a_model_is_one_line(folder: Path) -> None:
     recipe = yaml.safe_load((folder / "recipe.yaml").read_text())
     (folder / "recipe.yaml").write_text(yaml.safe_dump({**recipe, "model": str(folder / "gone")}, sort_keys=False))
-    with pytest.raises(RunError, match="the model that the run began with is no longer there"):
+    with pytest.raises(RunError, match="the initial model of the run no longer exists"):
         analyse(folder)

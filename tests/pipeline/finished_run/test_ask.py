@@ -123,7 +123,7 @@ def test_what_is_not_there_is_one_line(runs, tmp_path):
     folder = shutil.copytree(runs["lora"], tmp_path / "moved")
     recipe = yaml.safe_load((folder / "recipe.yaml").read_text())
     (folder / "recipe.yaml").write_text(yaml.safe_dump({**recipe, "model": str(tmp_path / "gone")}))
-    with pytest.raises(RunError, match=r"the model that the run began with is no longer there: .*gone") as told:
+    with pytest.raises(RunError, match=r"the initial model of the run no longer exists: .*gone") as told:
         ask(folder, ["x"])
     assert "\n" not in str(told.value)
     shutil.rmtree(folder / "model")

@@ -129,7 +129,7 @@ def test_the_datasets_of_the_hub_are_named_and_others_are_not(runs, tmp_path):
     ("change", "message"),
     [
         (lambda run: shutil.rmtree(run / "model"), "holds no model"),
-        (lambda run: (run / "model" / "pytorch_model.bin").write_bytes(b""), "is no safetensors file"),
+        (lambda run: (run / "model" / "pytorch_model.bin").write_bytes(b""), "is not a safetensors file"),
         (lambda run: (run / "model" / "model.safetensors").unlink(), r"no \*\.safetensors"),
         (lambda run: (run / "results.json").unlink(), r"no results\.json"),
     ],

@@ -27,7 +27,7 @@ def test_those_asked_for_come_with_all_their_parameters() -> None:
     [
         (("sampel",), {}, "unknown attack 'sampel'; did you mean 'sample'"),
         (("sample",), {"sample": {"m": 1}}, "attack 'sample' has no parameter 'm'"),
-        (("sample",), {"context": {"shots": 1}}, "context has parameters, but is not among those asked for"),
+        (("sample",), {"context": {"shots": 1}}, "context has parameters, but was not requested"),
         ((), {"contxt": {"shots": 1}}, "unknown attack 'contxt'; did you mean 'context'"),
     ],
 )
@@ -36,7 +36,7 @@ def test_a_mistake_is_one_line(names: tuple[str, ...], settings: dict[str, dict[
         chosen(ATTACKS, names, settings)
 
 
-@pytest.mark.parametrize(("name", "gives", "message"), [("a/b", print, "cannot name a file"), ("a", 3, "gives int")])
+@pytest.mark.parametrize(("name", "gives", "message"), [("a/b", print, "cannot name a file"), ("a", 3, "returns int")])
 def test_what_cannot_be_called_or_named_is_refused(name: str, gives: object, message: str) -> None:
     kind: Registry[Callable[..., Any]] = Registry("things", "thing", "a thing")
     kind.register(name)(lambda: gives)
@@ -50,7 +50,7 @@ def test_settings_are_values_of_yaml_by_name() -> None:
         "a.b": {"c": [1, "x"]},
     }
     for wrong in ("n=3", "sample.n", ".n=3", "sample.=3"):
-        with pytest.raises(RecipeError, match=r"is no setting; write NAME\.PARAMETER=VALUE"):
+        with pytest.raises(RecipeError, match=r"is not a setting; write NAME\.PARAMETER=VALUE"):
             read_settings([wrong])
     with pytest.raises(RecipeError, match="not a value that YAML can read"):
         read_settings(["sample.n=[1"])
@@ -72,7 +72,7 @@ def test_work_that_changes_a_model_or_fails_is_named_and_the_users_own_mistakes_
     def refuses() -> None:
         raise DataError("row 3: mend it")
 
-    with pytest.raises(RunError, match=r"attack 'sample' of forgetting failed: KeyError: .*; mend it") as told:
+    with pytest.raises(RunError, match=r"attack 'sample' of forgetting failed: KeyError: .*; fix it") as told:
         watched(one, models, fails, taken)
     assert "\n" not in str(told.value)
     with pytest.raises(DataError, match="row 3: mend it"):

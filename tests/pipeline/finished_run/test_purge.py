@@ -215,14 +215,14 @@ def test_broken_records_and_left_over_files_are_removed(finished: Finished, worl
 
 def test_a_run_that_is_not_finished_or_under_way_is_left(finished: Finished, tmp_path: Path) -> None:
     folder = finished()
-    with locked(folder), pytest.raises(RunError, match="at work"):
+    with locked(folder), pytest.raises(RunError, match="is using it"):
         purge(folder)
     (folder / ".lock").unlink()
     other = folder.parent / "other"
     shutil.copytree(folder, other)
-    with locked(other), pytest.raises(RunError, match="at work"):
+    with locked(other), pytest.raises(RunError, match="is using it"):
         plan_purge(folder)
-    with OutputFolder(folder.parent).records.entry("held"), pytest.raises(RunError, match="at work"):
+    with OutputFolder(folder.parent).records.entry("held"), pytest.raises(RunError, match="is using it"):
         plan_purge(folder)
     shutil.rmtree(OutputFolder(folder.parent).records.folder / "held")
     (other / "results.json").unlink()

@@ -89,7 +89,7 @@ def test_interrupted_it_goes_on_and_ends_with_the_same_file(
     assert not (tmp_path / "out.json").exists()
     said: list[str] = []
     assert ask(voice=Voice(say=said.append)).file.read_bytes() == whole
-    assert (batches, said) == ([3, 3, 3, 1], ["going on after 3 outputs"])
+    assert (batches, said) == ([3, 3, 3, 1], ["resuming after 3 outputs"])
 
 
 @pytest.mark.parametrize("change", [{"max_new_tokens": 2}, {"limit": 5}, {"settings": {}}])
@@ -103,7 +103,7 @@ def test_what_was_begun_otherwise_is_not_gone_on_with(
     assert begun.is_file()
     said: list[str] = []
     ask(voice=Voice(say=said.append))
-    assert said == [f"{begun}: was begun with another model, other prompts or other settings; beginning anew"]
+    assert said == [f"{begun}: was started with another model, other prompts or other settings; starting again"]
 
 
 @pytest.mark.parametrize("left", ["", "[]", '{"key": ', '"x"'])
@@ -152,7 +152,7 @@ def test_a_prompt_without_room_for_an_answer_is_named_before_anything_is_written
 
 def test_what_is_there_already_is_kept(ask: Callable[..., Generated], tmp_path: Path) -> None:
     (tmp_path / "out.json").write_text("mine")
-    with pytest.raises(RunError, match=r"out\.json: is there already; remove it or choose another file"):
+    with pytest.raises(RunError, match=r"out\.json: already exists; remove it or choose another file"):
         ask()
     assert (tmp_path / "out.json").read_text() == "mine"
     with pytest.raises(RecipeError, match=r"out\.csv: AlpacaEval reads a list as JSON; choose a name"):
@@ -177,7 +177,7 @@ def test_the_command_says_what_it_wrote_and_ends_bad_input_in_one_line(
     said = json.loads(capsys.readouterr().out)
     assert (said["file"], said["generator"], said["count"]) == (str(out), "ours", 2)
     assert forget(*asked) == 2
-    assert capsys.readouterr().err == f"forget: {out}: is there already; remove it or choose another file\n"
+    assert capsys.readouterr().err == f"forget: {out}: already exists; remove it or choose another file\n"
     out.unlink()
     assert forget(*asked) == 0
     assert f"alpaca_eval --model_outputs {out}" in capsys.readouterr().out

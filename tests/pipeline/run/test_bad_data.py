@@ -57,7 +57,7 @@ def test_a_folder_that_is_not_there(recipe_file: Path, tmp_path: Path, capsys: p
 def test_documents_that_are_retained_too(recipe_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = fill(tmp_path / "docs", {"a.txt": b"one two three", "b.txt": b"four five six"})
     line = forget(capsys, "run", recipe_file, f"data.forget={folder}", f"data.retain={folder}")
-    assert "every forget example also stands in the retain set (2 of 2)" in line
+    assert "every forget example is also in the retain set (2 of 2)" in line
 
 
 def test_documents_as_questions(recipe_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -96,7 +96,7 @@ def test_retained_ids_that_are_the_forgotten_ones(
 ) -> None:
     file = array(tmp_path, "p")
     line = forget(capsys, "run", recipe_file, f"data.forget={file}", f"data.retain={file}")
-    assert "every forget example also stands in the retain set (6 of 6)" in line
+    assert "every forget example is also in the retain set (6 of 6)" in line
     assert not output(recipe_file).exists()
 
 

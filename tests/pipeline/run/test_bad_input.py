@@ -62,12 +62,12 @@ def test_overlap_of_forget_and_retain_is_a_warning_with_counts(
         )
         cli.main()
     assert ended.value.code == 0
-    assert "warning: 1 of 12 forget examples also stand in the retain set" in capsys.readouterr().err
+    assert "warning: 1 of 12 forget examples are also in the retain set" in capsys.readouterr().err
 
 
 def test_retain_equal_to_forget(recipe_file: Path, world: Path, capsys: pytest.CaptureFixture[str]) -> None:
     line = forget(capsys, "run", recipe_file, f"data.retain={world / 'forget.jsonl'}")
-    assert "every forget example also stands in the retain set (12 of 12)" in line
+    assert "every forget example is also in the retain set (12 of 12)" in line
 
 
 @pytest.mark.parametrize(

@@ -119,7 +119,7 @@ def test_every_set_is_measured_after_every_stage(recipe_file: Path, world: Path,
 
 def test_another_adapter_cannot_be_kept_in_training(recipe_file: Path, world: Path) -> None:
     file = three_sets(recipe_file, world, "keep")
-    with pytest.raises(RecipeError, match="stage 'set0' is to keep its adapter in training"):
+    with pytest.raises(RecipeError, match="stage 'set0' keeps its adapter in training"):
         load_recipe(str(file), ["stages.set1.adapter.rank=3"])
 
 

@@ -225,7 +225,7 @@ def test_signs_in_the_data_are_not_decided_anew(make: Callable[..., Recipe], tmp
     )
     row["token_weights"] = [1.0] * (length - 1) + [-1.0]
     rows = write_rows(tmp_path / "signed.jsonl", [row, {**row, "prompt": "Why?"}])
-    with pytest.raises(DataError, match=r"have signed token_weights already.*select=null"):
+    with pytest.raises(DataError, match=r"already have signed token_weights.*select=null"):
         run(make("a", f"data.train={rows}", "corpus.reference=1"), report=False)
 
 
@@ -235,15 +235,15 @@ def formatted(make: Callable[..., Recipe]) -> tuple[Any, Formatting]:
 
 def test_the_plan_says_what_is_set_aside_and_scored(make: Callable[..., Recipe]) -> None:
     plan = check(make("a"))
-    assert "reference: kept as a reference for train" in plan
-    assert any(line.startswith("train: ") and line.endswith("tokens are scored, by stage:reference") for line in plan)
+    assert "reference: set aside as a reference for train" in plan
+    assert any(line.startswith("train: ") and line.endswith("tokens, by stage:reference") for line in plan)
 
 
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
         (["select.reference=./nowhere"], "there is no such folder; give an adapter, a model, or stage:NAME"),
-        (["select.scores=nowhere"], "nowhere: the scores are not there; score first"),
+        (["select.scores=nowhere"], "nowhere: the scores do not exist; score first"),
         (["select.reference=null"], "select names no reference"),
     ],
 )
@@ -297,7 +297,7 @@ def test_ids_that_look_like_windows_are_rows_of_their_own(make: Callable[..., Re
         ("stages.train.select.positives=1.5", "write a share between 0 and 1"),
         ("stages.train.between=aside", "last stage cannot be set aside"),
         ("stages.reference.adapter={kind: full}", "give a LoRA"),
-        ("corpus=null", "no part is set off"),
+        ("corpus=null", "no part is reserved"),
         ("stages.train.method=npo", "'npo' reads none"),
     ],
 )

@@ -188,7 +188,7 @@ def test_nothing_runs_where_a_folder_holds_another_recipe(four: Path) -> None:
 
 def test_two_commands_do_not_work_in_one_sweep(four: Path) -> None:
     sweep = load_sweep(str(four))
-    with sweep_module.locked(sweep.folder), pytest.raises(ForgettingError, match="another process is at work"):
+    with sweep_module.locked(sweep.folder), pytest.raises(ForgettingError, match="another process is using"):
         run_sweep(sweep, engine=Here())
 
 

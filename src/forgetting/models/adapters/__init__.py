@@ -1,4 +1,4 @@
-"""Which weights train: full tuning, LoRA, CURLoRA; how an adapter starts, views, export. One idea per file."""
+"""Which weights train: full tuning, LoRA, CURLoRA; initialisation of adapters, views, export. One idea per file."""
 
 from forgetting.models.adapters.active import active_adapters, adapters_active
 from forgetting.models.adapters.attach import attach

@@ -1,4 +1,4 @@
-"""Which adapters of a model are active, and a view with exactly some of them: the model as it was before a stage."""
+"""Which adapters of a model are active, and a view with only some of them, such as the model before a stage."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ def tuner_layers(model: nn.Module) -> list[BaseTunerLayer]:
 
 
 def active_adapters(model: nn.Module) -> tuple[str, ...]:
-    """The names of the adapters that take part in the forward pass, in the order in which they were added."""
+    """The names of the adapters used in the forward pass, in the order in which they were added."""
     names = dict.fromkeys(name for layer in tuner_layers(model) for name in layer.active_adapters)
     return tuple(names)
 
 
 def activate(model: nn.Module, names: Sequence[str]) -> None:
-    """Lets exactly `names` take part in the forward pass.
+    """Activates exactly the adapters `names` for the forward pass.
 
-    PEFT's own `set_adapter` would also make them trainable and everything else frozen; here `requires_grad` stays.
+    PEFT's own `set_adapter` would also make them trainable and freeze the rest; here `requires_grad` is unchanged.
     """
     for layer in tuner_layers(model):
         layer._active_adapter = list(names)
@@ -47,9 +47,9 @@ def known_adapters(model: nn.Module, names: Sequence[str]) -> set[str]:
 
 @contextmanager
 def adapters_active(model: nn.Module, names: Sequence[str]) -> Iterator[None]:
-    """Inside, the model computes with exactly the adapters `names`; after it, with those that were active before.
+    """A context in which exactly the adapters `names` are active; afterwards, those that were active before.
 
-    `names = ()` is the plain base. What is trainable, the model's mode and the weights are not touched.
+    `names = ()` is the plain base. `requires_grad`, the model's mode and the weights are unchanged.
 
     Raises:
         ModelError: the model has no adapter of that name.

@@ -1,4 +1,4 @@
-"""The one entry: a model made ready to train as an `AdapterSpec` says."""
+"""The entry point: prepares a model for training as an `AdapterSpec` says."""
 
 from __future__ import annotations
 
@@ -27,24 +27,23 @@ def attach(
     prepared: Mapping[str, Tensor] | None = None,
     state: Mapping[str, Tensor] | None = None,
 ) -> PreTrainedModel | PeftModel:
-    """The model with the weights of `spec` trainable and all else frozen; it computes what it computed before.
+    """The model with the weights of `spec` trainable and all others frozen; its outputs are unchanged.
 
-    `full`: adapters of earlier stages are merged into the weights first. `lora`, `qlora`: a new adapter, named as the
-    stage (see `adapter_name`), on top of those that are active; its initialisation may add a frozen one beside it.
+    `full`: adapters of earlier stages are merged into the weights first. `lora`, `qlora`: a new adapter, named after
+    the stage (see `adapter_name`), on top of those that are active; its initialisation may add a second, frozen one.
     `curlora`: likewise.
 
     Args:
         name: the stage's.
         seed: of the random start of A, of the initialisation, of CURLoRA's drawing.
         prepared: what the initialisation computed from its data, by module: `forgetting.training.preparation`.
-        state: what `adapter_state` or, for `full`, `trainable_state` gave when the stage was saved: the weights are
-            put back instead of started, and nothing need be prepared.
+        state: the output of `adapter_state` or, for `full`, `trainable_state` when the stage was saved: the weights
+            are loaded instead of initialised, and nothing needs to be prepared.
 
     Raises:
-        ModelError: the targets fit nothing, the name is taken, what the initialisation needs was not prepared, or the
-            kind does not go with the model's weights (4 bits for `qlora`, not for `full` and `curlora`) or with its
-            adapters.
-        RunError: `state` is of another adapter.
+        ModelError: the targets match nothing, the name is taken, the initialisation's data were not prepared, or the
+            kind does not fit the model's weights (4 bits for `qlora`, not for `full` and `curlora`) or its adapters.
+        RunError: `state` belongs to another adapter.
     """
     _check_kind(model, spec)
     if spec.kind == "full":

@@ -1,14 +1,14 @@
-"""Which columns and rows of a weight CURLoRA takes: drawn so that those of small norm are likelier.
+"""Which columns and rows of a weight CURLoRA takes: drawn at random, with small norms preferred.
 
 Fawi 2024, https://arxiv.org/abs/2408.14572: a column of W `[out, in]` has the probability p_j = ‖W_:j‖² / ‖W‖² that CUR
 decompositions draw by, a row likewise, and CURLoRA draws by (1 / p_j) / Σ_i (1 / p_i).
 
-Decided where that leaves a choice:
-- Without replacement: a column that is drawn twice adds nothing, and a rank of r would be one of less than r.
+Choices where the paper leaves one:
+- Without replacement: a column that is drawn twice adds nothing, and the rank would be less than r.
 - A column of zeros is never drawn, though its norm is the smallest: C·U·R could not use it.
 
-`released` draws as the author's code does: with replacement, from 1 / (p_j + 0.001) in fp32. Where a matrix has many
-more than 1,000 columns, the 0.001 outweighs every p_j and the drawing is nearly uniform.
+`released` draws like the author's code: with replacement, from 1 / (p_j + 0.001) in fp32. If a matrix has many more
+than 1,000 columns, the 0.001 outweighs every p_j and the drawing is nearly uniform.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _ROWS_AT_ONCE = 512
 def inverse_probabilities(squares: NDArray[np.float64], drawing: Drawing = "without_replacement") -> NDArray:
     """The probability of each column (or row) to be drawn first, from its squared norm: `[n]`, summing to 1.
 
-    All zero where all norms are. float64; fp32 for `released`.
+    All zero if all norms are. float64; fp32 for `released`.
 
     Raises:
         ModelError: the drawing is not known.
@@ -50,8 +50,8 @@ def draw(
 ) -> tuple[Tensor, Tensor]:
     """The drawn columns and rows of a weight `[out, in]`: two index vectors `[rank]`, in the order of drawing.
 
-    Norms are taken in float64 where the weight is and the drawing is done on the CPU, so a seed means the same on every
-    device; and what was drawn is part of an adapter's state.
+    Norms are computed in float64 on the weight's device and the drawing is done on the CPU, so a seed gives the same
+    result on every device; the drawn columns and rows are part of an adapter's state.
 
     Args:
         seed: of NumPy's `RandomState`, whose numbers stay the same from version to version. Columns are drawn first.
@@ -73,7 +73,7 @@ def draw(
 
 
 def _squared_norms(weight: Tensor) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Of the columns and of the rows, block by block, so that no whole float64 copy is held."""
+    """Squared norms of the columns and of the rows, block by block, to avoid a whole float64 copy."""
     weight = weight.cpu() if weight.device.type == "mps" else weight  # which has no float64
     columns = torch.zeros(weight.shape[1], dtype=torch.float64, device=weight.device)
     rows = []
@@ -85,5 +85,5 @@ def _squared_norms(weight: Tensor) -> tuple[NDArray[np.float64], NDArray[np.floa
 
 
 def seed_of(seed: int, module: str) -> int:
-    """A matrix's own seed: with one for all, matrices of one shape would have nearly the same columns drawn."""
+    """The seed of one matrix; with a common seed, matrices of one shape would get nearly the same columns."""
     return int.from_bytes(hashlib.sha256(f"{seed} {module}".encode()).digest()[:4], "big")

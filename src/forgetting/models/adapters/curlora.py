@@ -1,4 +1,4 @@
-"""CURLoRA on a model: adding an adapter beside those that are there, and several of them as one."""
+"""CURLoRA on a model: adding an adapter to the existing ones, and combining several."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def add_curlora(
     targets: str | Sequence[str] = "all",
     seed: int,
 ) -> PeftModel:
-    """Adds the CURLoRA adapter `name` and makes its U the only thing that trains.
+    """Adds the CURLoRA adapter `name`; only its U is trainable.
 
-    It starts as no change (U = 0). C and R are of the base's own weights, whatever adapters were active before; those
-    stay active and are frozen.
+    It starts as no change (U = 0). C and R come from the base's weights, independently of active adapters; those stay
+    active and are frozen.
 
     Raises:
-        ModelError: the name is taken or cannot name an adapter, `targets` fits nothing, a matrix has fewer columns or
-            rows than `rank`, or the model has adapters of another method.
+        ModelError: the name is taken or invalid for an adapter, `targets` matches nothing, a matrix has fewer columns
+            or rows than `rank`, or the model has adapters of another method.
     """
     check_name(model, name)
     check_method(model, CURLORA)
@@ -65,8 +65,8 @@ def curlora_factors(model: nn.Module, name: str) -> dict[str, Factors]:
 def as_one_curlora(model: PeftModel, names: Sequence[str]) -> tuple[dict[str, Tensor], CurLoraConfig]:
     """The adapters `names` as one in PEFT's format: its weights by their names in the file, and its configuration.
 
-    C = [C₁, C₂, …], R = [R₁; R₂; …] and U with U₁, U₂, … along its diagonal: the same sum of C·U·R, exactly. Where an
-    adapter has left a matrix alone, its block is zero.
+    C = [C₁, C₂, …], R = [R₁; R₂; …] and U with U₁, U₂, … along its diagonal: exactly the same sum of C·U·R. If an
+    adapter does not change a matrix, its block is zero.
     """
     by_adapter = [curlora_factors(model, name) for name in names]
     ranks = [model.peft_config[name].r for name in names]
@@ -96,7 +96,7 @@ def _side_by_side(adapters: Sequence[Factors | None], ranks: Sequence[int]) -> d
 
 
 def _check_rank(layers: dict[str, nn.Module], modules: Sequence[str], rank: int) -> None:
-    """Before anything is wrapped, so that the model is whole when the rank is refused."""
+    """Runs before anything is wrapped, so that the model is unchanged if the rank is refused."""
     for module in modules:
         rows, columns = out_in(layers[module], layers[module].weight).shape  # type: ignore[arg-type]
         if rank > min(rows, columns):

@@ -1,11 +1,11 @@
-"""CURLoRA as a method of PEFT: W x + C·U·R x, with C and R columns and rows of W that stay as they are.
+"""CURLoRA as a method of PEFT: W x + C·U·R x, with C and R fixed columns and rows of W.
 
-Fawi 2024, https://arxiv.org/abs/2408.14572. U `[r, r]` is all that trains, from zero: the model starts as it was, and
-whatever is learned stays within the columns of C and the rows of R, which `cur.draw` chooses among those of small norm.
+Fawi 2024, https://arxiv.org/abs/2408.14572. Only U `[r, r]` trains, from zero: the model is unchanged at the start, and
+the update stays within the columns of C and the rows of R, which `cur.draw` chooses among those of small norm.
 
-C and R are kept, and saved, as copies and not as indices into W: an adapter then means the same after another one was
-merged into W, on a base of another precision, and while it is merged itself. They are r·(out + in) numbers per matrix,
-as many as a LoRA of that rank has. U is kept in fp32 beside a base of 16 bits, C and R in the base's own precision.
+C and R are kept and saved as copies, not as indices into W: an adapter then stays the same after another one was merged
+into W, on a base of another precision, and while it is merged itself. They are r·(out + in) numbers per matrix, as many
+as in a LoRA of that rank. With a 16-bit base, U is kept in fp32, C and R in the base's precision.
 
 PEFT finds the method once this module is imported; `register_peft_method` takes only names of PEFT's own enumeration,
 so its tables are filled here.
@@ -37,15 +37,15 @@ PREFIX = "curlora_"
 
 @dataclass
 class CurLoraConfig(PeftConfig):
-    """What `adapter_config.json` holds of CURLoRA."""
+    """CURLoRA's values in `adapter_config.json`."""
 
     r: int = 8
-    """Columns and rows of each matrix."""
+    """Number of columns and rows taken from each matrix."""
     target_modules: list[str] | str | None = field(default=None)
     exclude_modules: list[str] | str | None = field(default=None)
     drawing: Drawing = "without_replacement"
     seed: int = 0
-    """Of the drawing, with each module's name."""
+    """Seed of the drawing, combined with each module's name."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -97,7 +97,7 @@ class CurLoraLinear(nn.Module, BaseTunerLayer):
         self.add(name, config, module)
 
     def add(self, name: str, config: CurLoraConfig, module: str) -> None:
-        """One adapter more, from the base's weight as it is now."""
+        """Adds an adapter, from the base's current weight."""
         weight = out_in(self, self.get_base_layer().weight)
         columns, rows = draw(weight, config.r, seed=seed_of(config.seed, module), drawing=config.drawing, where=module)
         self.curlora_factors[name] = Factors(weight, columns, rows)
@@ -105,7 +105,7 @@ class CurLoraLinear(nn.Module, BaseTunerLayer):
         self.set_adapter(self.active_adapters, inference_mode=config.inference_mode)
 
     def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        """The base's output and what the active adapters add to it."""
+        """The base's output plus those of the active adapters."""
         if self.disable_adapters and self.merged:
             self.unmerge()
         result = self.base_layer(x, *args, **kwargs)
@@ -120,14 +120,14 @@ class CurLoraLinear(nn.Module, BaseTunerLayer):
         """Adds adapters to the weight: summed in fp32 and rounded once to the weight's own precision.
 
         Raises:
-            ValueError: with `safe_merge`, the sum is not finite; the weight is as it was.
+            ValueError: with `safe_merge`, the sum is not finite; the weight is unchanged.
         """
         names = [n for n in check_adapters_to_merge(self, adapter_names) if n in self.curlora_factors]
         self._shift(names, 1, checked=safe_merge)
         self.merged_adapters.extend(names)
 
     def unmerge(self) -> None:
-        """Takes merged adapters off the weight again, up to its rounding."""
+        """Subtracts merged adapters from the weight again, up to rounding."""
         self._shift(self.merged_adapters, -1)
         self.merged_adapters = []
 
@@ -143,7 +143,7 @@ class CurLoraLinear(nn.Module, BaseTunerLayer):
         weight.copy_(out_in(self, whole))
 
     def get_delta_weight(self, adapter: str) -> Tensor:
-        """What an adapter adds to the weight, shaped as the base stores it."""
+        """The update of an adapter, shaped as the base stores its weight."""
         return out_in(self, self.factors(adapter).delta())
 
     def factors(self, name: str) -> Factors:
@@ -152,7 +152,7 @@ class CurLoraLinear(nn.Module, BaseTunerLayer):
 
 
 class CurLoraModel(BaseTuner):
-    """A model whose target matrices have CURLoRA adapters."""
+    """A model with CURLoRA adapters on its target matrices."""
 
     prefix = PREFIX
     tuner_layer_cls = CurLoraLinear
@@ -172,7 +172,7 @@ class CurLoraModel(BaseTuner):
             target.add(adapter_name, peft_config, current_key)
             return
         if not isinstance(target, (nn.Linear, Conv1D)) or not target.weight.is_floating_point():
-            raise ModelError(f"{current_key}: CURLoRA takes columns and rows of whole matrices, and this is none")
+            raise ModelError(f"{current_key}: CURLoRA takes columns and rows of whole matrices, and this is not one")
         self._replace_module(parent, target_name, CurLoraLinear(target, adapter_name, peft_config, current_key), target)
 
 

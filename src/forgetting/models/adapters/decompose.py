@@ -1,4 +1,4 @@
-"""The best rank-r approximation of a matrix, exact where that is affordable and close to it where it is not."""
+"""The best rank-r approximation of a matrix: exact for small matrices, nearly exact for large ones."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 EXACT_UP_TO = 4096
-"""The smaller side up to which the decomposition is exact."""
+"""The largest smaller side for which the decomposition is exact."""
 _OVERSAMPLE = 16
 _MAX_ROUNDS = 60
 _UNSEEN_SHARE = 2e-4
@@ -19,7 +19,7 @@ def top_singular(matrix: Tensor, rank: int, *, seed: int = 0, exact_up_to: int =
     random subspace is iterated until the energy it captures, Σ σ², has stopped growing: at least 0.999 of the best.
     torch's `svd_lowrank` with its two iterations misses a quarter or more of B·A on flat spectra.
 
-    The sign of each vector is fixed: its largest component is positive. A rank beyond the smaller side is cut to it.
+    The sign of each vector is fixed: its largest component is positive. A rank above the smaller side is reduced to it.
     """
     matrix = matrix.double() if matrix.device.type != "mps" else matrix.cpu().double()
     rank = min(rank, *matrix.shape)
@@ -40,7 +40,7 @@ def _exact(matrix: Tensor, rank: int) -> tuple[Tensor, Tensor]:
 def _iterated(matrix: Tensor, rank: int, seed: int) -> tuple[Tensor, Tensor]:
     """Block power iteration (Halko, Martinsson, Tropp 2011, algorithm 4.4) with a stop rule on the captured energy.
 
-    On a flat spectrum the gain of round k falls about as 1/k², so what is still missing is about k times the last gain.
+    On a flat spectrum the gain of round k falls about as 1/k², so the remaining gain is about k times the last one.
     """
     width = min(rank + max(rank, _OVERSAMPLE), *matrix.shape)
     draw = torch.randn(matrix.shape[1], width, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))

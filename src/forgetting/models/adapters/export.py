@@ -1,4 +1,4 @@
-"""A trained adapter for others: as one adapter that PEFT loads on the original base, or merged into the weights."""
+"""Export of a trained adapter: as one adapter that PEFT loads on the original base, or merged into the weights."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def save_adapter(model: PeftModel, tokenizer: PreTrainedTokenizerBase, folder: s
     """Writes all active adapters as one in PEFT's format, with the tokenizer; the folder is whole or absent.
 
     `PeftModel.from_pretrained(base, folder)` on the base that the model was loaded from gives this model's outputs:
-    adapters are laid side by side, B = [B₁, B₂, …] and A = [A₁; A₂; …], so an adapter beside its subtracted start
-    becomes a LoRA of rank 2r whose first half was trained and whose second half is −B₀, A₀. Exact where all have the
-    same alpha / rank, otherwise up to the rounding of one factor per B. CURLoRA likewise, see `as_one_curlora`; PEFT
-    knows the method, and loads it, once `forgetting.models.adapters` is imported.
+    adapters are concatenated, B = [B₁, B₂, …] and A = [A₁; A₂; …], so an adapter with its subtracted start becomes a
+    LoRA of rank 2r: the first half was trained, the second half is −B₀, A₀. Exact if all have the same alpha / rank,
+    otherwise up to the rounding of one factor per B. CURLoRA likewise, see `as_one_curlora`; PEFT knows and loads the
+    method once `forgetting.models.adapters` is imported.
 
     Raises:
         ModelError: the model has no active adapter, or one that is neither a plain LoRA nor CURLoRA.
@@ -61,13 +61,13 @@ def save_adapter(model: PeftModel, tokenizer: PreTrainedTokenizerBase, folder: s
 
 @torch.no_grad()
 def merged(model: PreTrainedModel | PeftModel) -> PreTrainedModel:
-    """The plain model with its active adapters added to its weights, in place; a plain model is given back as it is.
+    """The plain model with its active adapters added to its weights, in place; a plain model is returned unchanged.
 
     The deltas are summed in fp32 and each weight is rounded once to its own precision: outputs agree to that precision
     (fp32: about 1e-6 of the largest logit).
 
     Raises:
-        ModelError: the base is quantised: a merge would round to its few levels and undo what was learned.
+        ModelError: the base is quantised; a merge would round to its few levels and lose the update.
     """
     if not isinstance(model, PeftModel):
         return model
@@ -86,13 +86,13 @@ def merged(model: PreTrainedModel | PeftModel) -> PreTrainedModel:
 
 @torch.no_grad()
 def merged_into_whole(model: PeftModel) -> PreTrainedModel:
-    """A quantised model's base loaded anew with whole weights, on the CPU, and the active adapters added to them.
+    """A quantised model's base, loaded again with whole weights on the CPU, with the active adapters added to them.
 
-    It is not the model that was trained: that one's base differs by the rounding to 4 bits, which the adapters may have
-    learned to make good in part. The base comes from where the quantised one came from, in the same precision.
+    It is not the trained model: that model's base differs by the rounding to 4 bits, which the adapters may have
+    learned to compensate in part. The base is loaded from the same source, in the same precision.
 
     Raises:
-        ModelError: the base has gone, or was quantised itself, or an adapter is not a plain LoRA.
+        ModelError: the base is missing or quantised itself, or an adapter is not a plain LoRA.
     """
     quantised, names = plain_model(model), active_adapters(model)
     base = quantised.name_or_path
@@ -125,7 +125,7 @@ def _only_plain_lora(model: PeftModel) -> bool:
 
 
 def _as_one_lora(model: PeftModel, names: Sequence[str]) -> tuple[dict[str, Tensor], PeftConfig]:
-    # All have one scaling as a rule; else the last one's, which leaves what was trained last unrounded.
+    # Usually all have one scaling; otherwise the last one's is used, which leaves the last adapter unrounded.
     scaling = _scaling(model, names[-1])
     adapted = _adapted(model, names)
     state = {
@@ -151,7 +151,7 @@ def _scaling(model: PeftModel, name: str) -> float:
 
 
 def _side_by_side(model: PeftModel, layer: LoraLayer, names: Sequence[str], scaling: float) -> dict[str, Tensor]:
-    """A and B of all adapters of one layer in one; an adapter that skips this layer is a block of zeros."""
+    """A and B of all adapters of one layer, concatenated; an adapter that skips this layer is a block of zeros."""
     rows, columns = [], []
     for name in names:
         if name in layer.lora_A:

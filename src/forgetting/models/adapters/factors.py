@@ -1,4 +1,4 @@
-"""What adapters add to each matrix, as the product of two thin ones: nothing of the matrix's own size is formed."""
+"""The update of adapters to each matrix, as the product of two thin ones; no tensor of the matrix's size is formed."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from forgetting.models.adapters.curlora import curlora_factors
 from forgetting.models.adapters.lora import lora_layers
 
 Factors = tuple[Tensor, Tensor]
-"""`[out, r]` and `[r, in]`, fp32 at least: their product is what is added."""
+"""`[out, r]` and `[r, in]`, fp32 at least; their product is the update."""
 
 
 @torch.no_grad()
 def added_factors(model: PreTrainedModel | PeftModel, names: Sequence[str]) -> dict[str, Factors]:
-    """What the adapters `names` add to the model's matrices, by their name in the plain model; the sum of all of them.
+    """The summed update of the adapters `names` to the model's matrices, by their name in the plain model.
 
-    LoRA: s·B and A (Hu et al. 2022, https://arxiv.org/abs/2106.09685). CURLoRA: C·U and R. Several adapters stand side
-    by side, so r is the sum of their ranks.
+    LoRA: s·B and A (Hu et al. 2022, https://arxiv.org/abs/2106.09685). CURLoRA: C·U and R. Several adapters are
+    concatenated, so r is the sum of their ranks.
     """
     parts: dict[str, list[Factors]] = {}
     for name in names:

@@ -5,16 +5,16 @@ LoKU, Cha et al. 2025, section 3.4 (https://arxiv.org/abs/2408.06621): with F th
     F_rel = F_forget / (F_retain + ε),   w = sqrt(row sums of F_rel),   U S Vᵀ = rank-r SVD of diag(w)·W,
     B₀ = diag(w)⁻¹ U S^½ / √s,   A₀ = S^½ Vᵀ / √s,   s = alpha / rank.
 
-The paper then replaces W by W − s·B₀A₀, which rounds the base weights and makes them useless to anything else. Here W
-is never touched: the layer computes W x + s·(B A − B₀A₀) x, with B₀A₀ in a second, frozen adapter of opposite sign. So
-the model is unchanged at the start, and is the original one when its adapters are off.
+The paper then replaces W by W − s·B₀A₀, which rounds the base weights and makes them useless for anything else. Here W
+is unchanged: the layer computes W x + s·(B A − B₀A₀) x, with B₀A₀ in a second, frozen adapter of opposite sign. So the
+model is unchanged at the start, and is the original one without its adapters.
 
-Decided where paper and released code leave a choice:
+Choices where paper and released code leave one:
 - ε = 1e-3 · median(F_retain) of the matrix, not the released 1e-5, which often exceeds every squared gradient, so that
   F_rel would be F_forget alone; `released` is that variant.
 - B₀ is computed as W V S^-½ / √s, the same matrix without the division by w. Rows of w below 1e-3 of the largest are
-  raised to that, so that no column of B₀ is large only because nothing in its rows mattered.
-- On a model with adapters from earlier stages, W and F are those of the weight in effect: base plus active adapters.
+  raised to that, so that no column of B₀ is large only because its rows are unimportant.
+- On a model with adapters from earlier stages, W and F are those of the effective weight: base plus active adapters.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from forgetting.models.adapters.decompose import EXACT_UP_TO, top_singular
 from forgetting.models.adapters.initialisation import Initialisation, Start
 
 Epsilon = Literal["relative", "released"] | float
-"""What is added to the retain Fisher information: see `epsilon_of`."""
+"""Added to the retain Fisher information: see `epsilon_of`."""
 RELEASED_EPSILON = 1e-5
 _RELATIVE_EPSILON = 1e-3
 _ROW_FLOOR = 1e-3
@@ -41,17 +41,17 @@ _ROW_FLOOR = 1e-3
 def row_weights(forget: Tensor, retain: Tensor, epsilon: Epsilon = "relative") -> Tensor:
     """w of each row of a weight, `[out]`, from its Fisher information on forget and retain data, `[out, in]` each.
 
-    `forgetting.training.importance` computes the same without ever holding the one on forget data.
+    `forgetting.training.importance` computes the same without storing the one on forget data.
     """
     relative = forget.double() / (retain.double() + epsilon_of(retain, epsilon))
     return relative.sum(1).sqrt()
 
 
 def epsilon_of(retain: Tensor, epsilon: Epsilon) -> float:
-    """ε of one matrix: a number as it stands, `released` 1e-5, `relative` 1e-3 · the median of F_retain.
+    """ε of one matrix: the given number, `released` 1e-5, `relative` 1e-3 · the median of F_retain.
 
-    Entries of exactly 0 (a unit that retain data never reach) are left out of the median; where there is no other, ε is
-    1: a common factor of all rows, which changes nothing in B₀A₀.
+    Entries of exactly 0 (a unit that retain data never reach) are left out of the median; if there are no others, ε is
+    1: a common factor of all rows, which does not change B₀A₀.
     """
     if epsilon == "released":
         return RELEASED_EPSILON
@@ -68,8 +68,8 @@ def factors(
 
     Args:
         weight: W, `[out, in]`.
-        importance: w, `[out]`, not negative. All zero counts as all equal: the plain SVD of W.
-        rank: beyond the smaller side of W the rest of both factors is zero.
+        importance: w, `[out]`, not negative. All zeros are treated as all equal: the plain SVD of W.
+        rank: if it exceeds the smaller side of W, the rest of both factors is zero.
         scaling: s = alpha / rank.
     """
     weight = weight.double()
@@ -87,10 +87,10 @@ def factors(
 
 @dataclass(frozen=True)
 class Fila(Initialisation):
-    """FILA's start from the importance w `[out]` of each matrix; what measures w derives from it.
+    """FILA's start from the importance w `[out]` of each matrix; subclasses measure w.
 
     Raises:
-        RecipeError: an ε that has no meaning.
+        RecipeError: an invalid ε.
     """
 
     epsilon: Epsilon = "relative"

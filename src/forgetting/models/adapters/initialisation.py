@@ -1,4 +1,4 @@
-"""How a LoRA adapter starts: by name, with parameters of its own, and from data where it reads any."""
+"""Initialisations of LoRA adapters: by name, with parameters, some from data."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from forgetting.data.encode import Encoded
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """The factors B₀ `[out, r]` and A₀ `[r, in]` that the adapter of one matrix starts with."""
+    """The initial factors B₀ `[out, r]` and A₀ `[r, in]` of the adapter of one matrix."""
 
     b: Tensor
     a: Tensor
@@ -27,7 +27,7 @@ class Start:
 
 @dataclass(frozen=True)
 class InitialisationData:
-    """What an initialisation reads while it prepares."""
+    """The data that an initialisation reads in `prepare`."""
 
     examples: Mapping[str, Sequence[Encoded]]
     """The encoded examples of each of its roles."""
@@ -45,17 +45,17 @@ class InitialisationData:
 
 
 class Initialisation:
-    """How a LoRA adapter starts. This one leaves it as PEFT makes it: A random, B zero.
+    """An initialisation of a LoRA adapter. This one keeps PEFT's: A random, B zero.
 
-    Others derive from it and are returned by a function that `register_initialisation` registers.
+    Others derive from it; functions registered by `register_initialisation` return them.
     """
 
     roles: tuple[str, ...] = ()
-    """Roles whose data it reads; a recipe must give them."""
+    """Roles of the data it reads; a recipe must give them."""
     limit: int | None = None
-    """Examples per role that it reads at most; None: all."""
+    """The maximum number of examples it reads per role; None: all."""
     subtract: bool = False
-    """Whether −B₀A₀ is added in a second, frozen adapter, so that the model computes what it computed before."""
+    """Whether −B₀A₀ is added in a second, frozen adapter, so that the model's outputs are unchanged."""
 
     def prepare(
         self, model: PreTrainedModel, modules: Sequence[str], data: InitialisationData
@@ -63,19 +63,19 @@ class Initialisation:
         """Computes one tensor for each of `modules` from the data, before the adapter is on the model.
 
         Every mapping that it yields (module to tensor) is stored at once. After an interruption `modules` are those
-        without a stored tensor. The model must be left as it was.
+        without a stored tensor. The model must be left unchanged.
         """
         return iter(())
 
     def start(
         self, module: str, weight: Tensor, prepared: Tensor | None, *, rank: int, scaling: float, seed: int
     ) -> Start | None:
-        """The factors that the adapter of `module` starts with; None: A random, B zero.
+        """The initial factors of the adapter of `module`; None: A random, B zero.
 
         Args:
             module: its name in the plain model.
-            weight: the weight in effect (base and active adapters), fp32 `[out, in]`.
-            prepared: what `prepare` yielded for it; None: nothing.
+            weight: the effective weight (base plus active adapters), fp32 `[out, in]`.
+            prepared: the tensor that `prepare` yielded for it; None: nothing.
             rank: r.
             scaling: s = alpha / rank; the layer adds s·B A.
             seed: the stage's.
@@ -96,12 +96,12 @@ def register_initialisation(
 ) -> Callable[[Callable[..., Initialisation]], Callable[..., Initialisation]]:
     """Registers a function that returns an `Initialisation` under `name`.
 
-    Its parameters are what a recipe may set: `adapter: {init: {name: …, parameter: …}}`. From another package: name the
+    A recipe may set its parameters: `adapter: {init: {name: …, parameter: …}}`. From another package: name the
     function in the entry-point group `forgetting.initialisations` too.
 
     Args:
-        title: how reports name it; default: its name.
-        keys: keys of a recipe's `adapter` that stand for parameters of it.
+        title: its name in reports; default: `name`.
+        keys: keys of a recipe's `adapter` that are short for its parameters.
     """
     return INITIALISATIONS.register(name, title=title or name, keys=dict(keys or {}))
 
@@ -110,7 +110,7 @@ def build_initialisation(name: str, parameters: Mapping[str, Any] | None = None)
     """The initialisation `name` with these parameters.
 
     Raises:
-        RecipeError: unknown name or parameter (the nearest is given), a value of another type, or no initialisation.
+        RecipeError: unknown name or parameter, a value of a wrong type, or the result is not an `Initialisation`.
     """
     found = INITIALISATIONS.build(name, parameters)
     if not isinstance(found, Initialisation):

@@ -1,4 +1,4 @@
-"""LoRA by PEFT: adding an adapter beside those that are there, and what an adapter adds to a weight.
+"""LoRA by PEFT: adding an adapter to the existing ones, and the update of an adapter to a weight.
 
 Hu et al. 2022, https://arxiv.org/abs/2106.09685: W x + (alpha / rank) · B A x.
 """
@@ -30,13 +30,13 @@ def add_lora(
     targets: str | Sequence[str] = "all",
     seed: int,
 ) -> PeftModel:
-    """Adds the LoRA adapter `name` and makes it the only thing that trains.
+    """Adds the LoRA adapter `name`; only this adapter is trainable.
 
     It starts as no change (B = 0; A is drawn from `seed`, on the CPU, so the same on every device). Adapters that
     were active before stay active and are frozen.
 
     Raises:
-        ModelError: the name is taken or cannot name an adapter, `targets` fits nothing, or the model has adapters of
+        ModelError: the name is taken or invalid for an adapter, `targets` matches nothing, or the model has adapters of
             another method.
     """
     check_name(model, name)
@@ -73,17 +73,17 @@ def train_only(model: PeftModel, name: str) -> None:
 
 
 def adapter_name(stage: str) -> str:
-    """The adapter's name for a stage: the stage's own, changed where torch or PEFT cannot take it (`train`, `a.b`)."""
+    """The adapter's name for a stage: the stage's name, changed if torch or PEFT refuses it (`train`, `a.b`)."""
     name = stage.replace(".", "-")
     reserved = name in "curlora_" or hasattr(nn.ModuleDict(), name)
     return f"{name}-stage" if reserved else name
 
 
 def check_name(model: PreTrainedModel | PeftModel, name: str) -> None:
-    """Whether `name` can become an adapter's.
+    """Checks that `name` can be the name of a new adapter.
 
     Raises:
-        ModelError: torch or PEFT cannot take it, or an adapter has it already.
+        ModelError: torch or PEFT does not accept it, or an adapter already has it.
     """
     if isinstance(model, PeftModel) and name in model.peft_config:
         raise ModelError(f"the model has an adapter '{name}' already; give the stage another name")
@@ -92,15 +92,15 @@ def check_name(model: PreTrainedModel | PeftModel, name: str) -> None:
 
 
 def check_method(model: PreTrainedModel | PeftModel, method: str) -> None:
-    """Whether an adapter of PEFT's `method` can be put beside those that the model has.
+    """Checks that an adapter of PEFT's `method` can be added to those of the model.
 
     Raises:
-        ModelError: they are of another one, which PEFT does not mix.
+        ModelError: the model's adapters use another method, and PEFT does not mix methods.
     """
     if isinstance(model, PeftModel) and model.peft_type != method:
         other = str.lower(model.peft_type)
         raise ModelError(
-            f"the model has adapters of another kind ({other}), and a {method.lower()} cannot stand beside them; "
+            f"the model has adapters of another kind ({other}), and a {method.lower()} cannot be added to them; "
             "write between: merge for the stage before"
         )
 
@@ -115,7 +115,7 @@ def lora_layers(model: nn.Module, name: str) -> dict[str, LoraLayer]:
 
 
 def weight_delta(layer: nn.Module, names: Sequence[str]) -> Tensor | None:
-    """What the LoRA adapters `names` add to a layer's weight: the sum of s·B A, fp32 `[out, in]`; None: nothing."""
+    """The update of the LoRA adapters `names` to a layer's weight: the sum of s·B A, fp32 `[out, in]`; None: none."""
     total: Tensor | None = None
     for name in names:
         if isinstance(layer, LoraLayer) and name in layer.lora_A:
@@ -127,7 +127,7 @@ def weight_delta(layer: nn.Module, names: Sequence[str]) -> Tensor | None:
 
 @torch.no_grad()
 def effective_weight(layer: nn.Module) -> Tensor:
-    """The weight that a layer computes with, active adapters included: fp32 `[out, in]`, a copy."""
+    """The effective weight of a layer, active adapters included: fp32 `[out, in]`, a copy."""
     base = layer.get_base_layer() if isinstance(layer, LoraLayer) else layer
     weight = out_in(layer, whole_weight(base)).float()
     active = tuple(layer.active_adapters) if isinstance(layer, LoraLayer) else ()
@@ -136,7 +136,7 @@ def effective_weight(layer: nn.Module) -> Tensor:
 
 
 def trainable_share(model: nn.Module) -> float:
-    """Trainable parameters as a share of the plain model's, 0 … 1: what LoKU's section 4.1 states in percent."""
+    """Trainable parameters as a share of the plain model's, 0 … 1; LoKU's section 4.1 gives it in percent."""
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
     adapters = sum(p.numel() for p in adapter_tensors(model).values() if isinstance(p, nn.Parameter))
     return trainable / (sum(map(entries, model.parameters())) - adapters)

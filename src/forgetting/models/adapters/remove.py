@@ -1,4 +1,4 @@
-"""Taking one adapter off again: the model computes, and holds, what it did before the adapter was added."""
+"""Removes an adapter: the model's outputs and memory are the same as before the adapter was added."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from forgetting.models.adapters.active import activate, active_adapters, known_a
 
 
 def without(model: PreTrainedModel | PeftModel, names: tuple[str, ...]) -> PreTrainedModel | PeftModel:
-    """The model without the adapters `names`; the plain model where none is left. Adapters never changed its weights.
+    """The model without the adapters `names`; the plain model if none is left. Adapters never changed its weights.
 
     Raises:
         ModelError: the model has no adapter of that name.

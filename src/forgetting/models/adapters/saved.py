@@ -1,4 +1,4 @@
-"""An adapter from a folder on a model that is in memory already: no second copy of the weights."""
+"""Loads an adapter from a folder onto a model in memory, without a second copy of the weights."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from forgetting.models.adapters.lora import check_name
 
 
 def is_adapter(folder: str | Path) -> bool:
-    """Whether the folder holds an adapter and not a model of its own."""
+    """Whether the folder holds an adapter and not a whole model."""
     return (Path(folder) / "adapter_config.json").is_file()
 
 
 def add_saved(model: PreTrainedModel | PeftModel, folder: str | Path, *, name: str) -> PeftModel:
-    """The model with the adapter of `folder` on it under `name`, frozen and not active; it computes what it did before.
+    """The model with the adapter of `folder` added as `name`, frozen and not active; its outputs are unchanged.
 
     Raises:
         ModelError: the name is taken, or the adapter cannot be read or does not fit this model.

@@ -1,4 +1,4 @@
-"""Which weights a stage trains: what a recipe says about its adapter, as one value."""
+"""Which weights a stage trains: the adapter of a recipe, as one value."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ DRAWINGS: tuple[str, ...] = get_args(Drawing)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdapterSpec:
-    """All weights (`full`), or a low-rank adapter of some matrices (`lora`) and how it starts.
+    """All weights (`full`), or a low-rank adapter of some matrices (`lora`) and its initialisation.
 
-    `qlora` is `lora` on a model whose matrices are in 4 bits, and on no other. `curlora` adds C·U·R to matrices, with C
-    and R columns and rows of theirs: see `forgetting.models.adapters.curlora_peft`. It has a rank, targets and a
+    `qlora` is `lora` on a model with matrices in 4 bits, and requires one. `curlora` adds C·U·R to matrices, with C and
+    R some of their columns and rows: see `forgetting.models.adapters.curlora_peft`. It has a rank, targets and a
     drawing, and none of LoRA's other values.
 
     Raises:
-        RecipeError: a value that has no meaning, named by its key.
+        RecipeError: an invalid value; the message names its key.
     """
 
     kind: Kind = "lora"
@@ -34,7 +34,7 @@ class AdapterSpec:
     targets: str | tuple[str, ...] = "all"
     """A group (`all`, `qv`, `qkvo`, `ffn`, `qvffn`) or names of modules: see `resolve_targets`."""
     init: Initialisation = field(default_factory=Initialisation)
-    """How a LoRA starts; A random and B zero unless it says otherwise."""
+    """The initialisation of a LoRA; default: A random and B zero."""
     drawing: Drawing = "without_replacement"
 
     def __post_init__(self) -> None:

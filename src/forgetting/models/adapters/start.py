@@ -1,4 +1,4 @@
-"""A fresh LoRA adapter is filled as an initialisation says; a frozen one beside it takes the start off again."""
+"""Initialises a new LoRA adapter; a second, frozen adapter subtracts the initial value."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from forgetting.models.adapters.lora import add_lora, effective_weight, lora_lay
 
 
 def start_name(name: str) -> str:
-    """The name of the frozen adapter −B₀A₀ beside the trainable adapter `name`."""
+    """The name of the frozen adapter −B₀A₀ that belongs to the trainable adapter `name`."""
     return f"{name}-start"
 
 
 def add_start(model: PeftModel, name: str) -> None:
-    """Adds the frozen adapter beside `name`, without dropout and as no change yet; only `name` trains."""
+    """Adds the frozen adapter that belongs to `name`, without dropout and still without effect; only `name` trains."""
     config = model.peft_config[name]
     add_lora(
         model,
@@ -35,20 +35,20 @@ def add_start(model: PeftModel, name: str) -> None:
 def initialise(
     model: PeftModel, name: str, initialisation: Initialisation, prepared: Mapping[str, Tensor], *, seed: int
 ) -> None:
-    """Starts the fresh LoRA adapter `name`: B₀A₀ in it and, if the initialisation says so, −B₀A₀ beside it.
+    """Initialises the new LoRA adapter `name` with B₀A₀ and, if the initialisation says so, the frozen one with −B₀A₀.
 
     Args:
-        prepared: what the initialisation computed from its data, by module.
+        prepared: the results of the initialisation's data pass, by module.
 
     Raises:
-        ModelError: what was prepared does not fit a module.
+        ModelError: a prepared tensor does not fit its module.
     """
     if initialisation.subtract:
         add_start(model, name)
     if type(initialisation).start is Initialisation.start:
-        return  # it leaves every matrix as PEFT makes it; no weight need be formed
+        return  # it keeps PEFT's initialisation of every matrix; no weight needs to be formed
     for module, layer in lora_layers(model, name).items():
-        # The adapter is still B = 0, so the weight in effect is that of the stages before.
+        # The adapter still has B = 0, so the effective weight is that of the stages before.
         start = initialisation.start(
             module,
             effective_weight(layer),

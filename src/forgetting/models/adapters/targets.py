@@ -18,7 +18,7 @@ GROUPS: dict[str, frozenset[str]] = {
     "ffn": frozenset({"ffn"}),
     "qvffn": frozenset({"q", "v", "qkv", "ffn"}),
 }
-"""The parts of a layer that a group takes. A fused query-key-value matrix counts whole wherever q or v is asked for."""
+"""The parts of a layer in each group. A fused query-key-value matrix is included whole if q or v is."""
 
 _PARTS: dict[str, str] = {
     **dict.fromkeys(("q_proj", "query", "q"), "q"),
@@ -33,9 +33,9 @@ _ATTENTION, _FEED_FORWARD = ("attn", "attention"), ("mlp", "ffn", "feed_forward"
 
 
 def linear_layers(model: PreTrainedModel | PeftModel) -> dict[str, nn.Module]:
-    """The matrices of the text decoder by their name in the plain model, adapters or not; never head or embeddings.
+    """The matrices of the text decoder by their name in the plain model, without head and embeddings.
 
-    With an adapter on it, a layer is PEFT's wrapper: its output includes what the active adapters add.
+    A layer with an adapter is PEFT's wrapper; its output includes the active adapters.
     """
     plain = plain_model(model)
     head = plain.get_output_embeddings()
@@ -53,7 +53,7 @@ def linear_layers(model: PreTrainedModel | PeftModel) -> dict[str, nn.Module]:
 
 
 def plain_model(model: PreTrainedModel | PeftModel) -> PreTrainedModel:
-    """The transformers model inside, with PEFT's layers in place where there are adapters."""
+    """The transformers model inside, including PEFT's layers if there are adapters."""
     return model.get_base_model() if isinstance(model, PeftModel) else model
 
 
@@ -63,12 +63,12 @@ def is_conv1d(layer: nn.Module) -> bool:
 
 
 def out_in(layer: nn.Module, weight: Tensor) -> Tensor:
-    """A weight of `layer` as `[out, in]`, whichever way the layer stores it."""
+    """A weight of `layer` as `[out, in]`, independently of how the layer stores it."""
     return weight.T if is_conv1d(layer) else weight
 
 
 def part_of(name: str) -> str | None:
-    """Which part of a transformer layer a module is: q, k, v, qkv, o, ffn, or None where its name does not tell."""
+    """Which part of a transformer layer a module is: q, k, v, qkv, o, ffn, or None if its name does not tell."""
     *parents, leaf = name.split(".")
     parent = parents[-1].lower() if parents else ""
     if leaf in ("c_proj", "dense", "proj"):  # the output of attention or of the feed-forward: the parent tells
@@ -79,14 +79,14 @@ def part_of(name: str) -> str | None:
 
 
 def resolve_targets(model: PreTrainedModel | PeftModel, targets: str | Sequence[str]) -> tuple[str, ...]:
-    """The exact names of the modules that `targets` means in this model, in the model's order.
+    """The exact names of the modules that match `targets` in this model, in the model's order.
 
     Args:
         targets: `all` (every matrix of the decoder), a group of `GROUPS`, or names: each a module's full name or its
-            end (`q_proj`, `mlp.c_proj`, `layers.0.self_attn.q_proj`). A single name may stand without a list.
+            end (`q_proj`, `mlp.c_proj`, `layers.0.self_attn.q_proj`). A single name needs no list.
 
     Raises:
-        ModelError: a name or group fits nothing in this model; the message lists what there is.
+        ModelError: a name or group matches nothing in this model; the message lists the available names.
     """
     layers = linear_layers(model)
     if targets == "all":
@@ -94,7 +94,7 @@ def resolve_targets(model: PreTrainedModel | PeftModel, targets: str | Sequence[
     if isinstance(targets, str) and targets in GROUPS:
         found = tuple(name for name in layers if part_of(name) in GROUPS[targets])
         if not found:
-            raise ModelError(f"targets '{targets}' fits no matrix of {_title(model)}; it has {_endings(layers)}")
+            raise ModelError(f"targets '{targets}' matches no matrix of {_title(model)}; it has {_endings(layers)}")
         return found
     wanted = [targets] if isinstance(targets, str) else list(targets)
     if not wanted:
@@ -105,8 +105,8 @@ def resolve_targets(model: PreTrainedModel | PeftModel, targets: str | Sequence[
             hint = nearest(target, known)
             hint = f"{hint} " if hint.startswith("did") else ""
             raise ModelError(
-                f"targets: {_title(model)} has no matrix '{target}' that an adapter may change (the head stays "
-                f"as it is); {hint}it has {_endings(layers)}"
+                f"targets: {_title(model)} has no matrix '{target}' that an adapter may change (the head "
+                f"cannot have one); {hint}it has {_endings(layers)}"
             )
     return tuple(name for name in layers if any(_fits(name, target) for target in wanted))
 

@@ -1,4 +1,4 @@
-"""What changes a model's weights without training: a stage of a recipe either trains or transforms. One file each."""
+"""Changes of a model's weights without training: a stage of a recipe either trains or transforms. One file each."""
 
 from forgetting.models.transforms.merge import merge
 from forgetting.models.transforms.noise import noise

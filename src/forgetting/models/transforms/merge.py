@@ -1,4 +1,4 @@
-"""Active adapters become part of the weights."""
+"""Merges active adapters into the weights."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from forgetting.models.transforms.registry import Transform, register_transform
 
 @register_transform("merge")
 def merge() -> Transform:
-    """W ← W + Σ s·B A over the active adapters; a model without adapters stays as it is.
+    """W ← W + Σ s·B A over the active adapters; a model without adapters is unchanged.
 
     Summed in fp32 and rounded once to the weight's own precision. FILA's frozen half is among the active adapters.
     """

@@ -1,4 +1,4 @@
-"""Weights shrunk and mixed with the noise of a fresh initialisation."""
+"""Shrinks weights and mixes them with the noise of a new initialisation."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ def noise(alpha: float = 0.3, beta: float = 0.1, norms: Norms = "keep") -> Trans
     N of an `[out, in]` matrix is uniform on ±√(6 / (out + in)). A stack of matrices (experts, `[n, out, in]`) is drawn
     matrix by matrix. A weight that is tied to another is changed once; active adapters are merged first.
 
-    `norms` says what becomes of one-dimensional parameters (norm gains, biases), for which there is no N: `keep` leaves
-    them as they are; `decay` multiplies them by 1−α, as the released code does, so that at α 0.6 every gain is 0.4 of
-    what it was. N of each parameter is drawn in fp32 on the processor, from the seed and the parameter's name (the
+    `norms` applies to one-dimensional parameters (norm gains, biases), for which there is no N: `keep` leaves them
+    unchanged; `decay` multiplies them by 1−α, as the released code does, so that at α 0.6 every gain is 0.4 of its
+    value. N of each parameter is drawn in fp32 on the processor, from the seed and the parameter's name (the
     released code never uses its seed); the sum is rounded once to the parameter's precision.
 
     Args:
-        alpha: 0 (nothing changes) to 1 (no weight is left).
+        alpha: 0 (no change) to 1 (only noise).
         beta: scale of the noise, 0 or above.
         norms: `keep` or `decay`.
 
     Raises:
-        RecipeError: a value that has no meaning.
+        RecipeError: an invalid value.
     """
     if not _is_number(alpha) or not 0 <= alpha <= 1:
         raise RecipeError(f"noise: alpha is {alpha!r}; it must be a number from 0 to 1")
@@ -53,7 +53,7 @@ def _perturbed(
     model: PreTrainedModel | PeftModel, given: Given, alpha: float, beta: float, norms: Norms
 ) -> PreTrainedModel:
     if has_quantised(model):
-        raise ModelError("noise: the weights are in 4 bits, which hold no mixture; load whole ones")
+        raise ModelError("noise: weights in 4 bits cannot be mixed with noise; load whole ones")
     whole = merged(model)
     for name, parameter in whole.named_parameters():
         if parameter.dim() > 1:

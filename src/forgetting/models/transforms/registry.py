@@ -15,12 +15,12 @@ from forgetting.data.encode import Encoded
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What a transform may use beside the model."""
+    """The inputs of a transform apart from the model."""
 
     seed: int
-    """Of whatever it draws. Draw for each parameter by its name, so that no order of parameters matters."""
+    """The seed of its random numbers. Derive one per parameter name, so that the order of parameters is irrelevant."""
     pad_id: int = 0
-    """What fills rows of tokens up."""
+    """The id that pads rows of tokens."""
     data: Mapping[str, Sequence[Encoded]] = field(default_factory=dict)
     """The encoded examples of each role that it declares."""
 
@@ -34,9 +34,9 @@ class Transform:
     """
 
     apply: Callable[[PreTrainedModel | PeftModel, Given], PreTrainedModel]
-    """From the model as the stage before left it, with its active adapters, to a whole model without adapters.
+    """Maps the model of the stage before, with its active adapters, to a whole model without adapters.
 
-    It may change the model that it is given.
+    It may change its input.
     """
     roles: tuple[str, ...] = ()
     """The roles whose data it reads."""
@@ -59,7 +59,7 @@ def build_transform(name: str, parameters: Mapping[str, object] | None = None) -
     """The transform `name` with these parameters.
 
     Raises:
-        RecipeError: unknown transform, a parameter that it does not take (the nearest is given), or no Transform.
+        RecipeError: unknown transform, a parameter that it does not take, or the result is not a `Transform`.
     """
     transform = TRANSFORMS.build(name, parameters)
     if not isinstance(transform, Transform):

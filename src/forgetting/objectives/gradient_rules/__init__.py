@@ -1,4 +1,4 @@
-"""Gradient rules by name: how the gradients of an objective's groups of roles become one."""
+"""Gradient rules by name: how the gradients of an objective's groups of roles are combined."""
 
 from forgetting.objectives.gradient_rules.balanced import balanced
 from forgetting.objectives.gradient_rules.rectified import rectified

@@ -1,4 +1,4 @@
-"""The ascent gradient at a fixed share of the descent gradient's length."""
+"""Scales the ascent gradient to a fixed share of the descent gradient's length."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ class Balanced(Stateless):
 
 @register_gradient_rule("balanced")
 def balanced(share: float = 0.1) -> Balanced:
-    """g_r + share·(‖g_r‖/‖g_f‖)·g_f: the forget gradient at a fixed share of the others' length.
+    """g_r + share·(‖g_r‖/‖g_f‖)·g_f: the forget gradient scaled to a fixed share of the others' length.
 
-    g_f is the gradient of the forget terms, g_r that of all others; their weights matter within each only. An ascent
-    that is unbounded cannot outgrow the descent. It is what SISS does with its second gradient (by
-    claserken/SISS, for diffusion models), where the length is given in place of the share.
+    g_f is the gradient of the forget terms, g_r that of all others; term weights matter only within each. An unbounded
+    ascent cannot outgrow the descent. SISS treats its second gradient in this way (claserken/SISS, for diffusion
+    models), with a given length instead of a share.
 
-    Costs, beside a plain step: memory for one gradient; no further forward or backward pass.
+    Extra cost over a plain step: memory for one gradient; no further forward or backward pass.
 
     Args:
-        share: of the length of g_r; above 1 the ascent is the longer one.
+        share: of the length of g_r; above 1 the ascent is longer.
 
     Raises:
         RecipeError: the share is not a positive number.

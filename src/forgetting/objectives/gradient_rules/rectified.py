@@ -1,4 +1,4 @@
-"""GRU: the forget gradient without what would undo retention."""
+"""GRU: the forget gradient without the component that opposes retention."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Rectified:
         return forget.add_(retain) if self.add_retain else forget
 
     def state_dict(self) -> Mapping[str, Any]:
-        """M, once there is one."""
+        """M, if there is one yet."""
         return {} if self._mean is None else {"mean": self._mean}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -48,16 +48,16 @@ def rectified(gamma: float = 0.8, add_retain: bool = True) -> Rectified:
     """GRU: if ⟨g_f, M⟩ < 0, g_f ← g_f − (⟨g_f, M⟩/⟨M, M⟩)·M, before the optimiser (arXiv 2503.09117).
 
     g_f is the gradient of the forget terms, g_r that of all others, with their weights; M ← γ·g_r + (1 − γ)·M, from 0,
-    so γ weighs the new gradient. All parameters are one vector. To first order the rectified g_f no longer raises what
-    M stands for; Adam's scaling afterwards can bring some of the conflict back. The released code clips the cosine at
-    −0.5, which leaves a conflict (⟨g_f, M⟩ < 0) wherever the two oppose more than that; here none is left.
+    so γ weighs the new gradient. All parameters are one vector. To first order the rectified g_f no longer raises the
+    loss behind M; Adam's scaling afterwards can restore some of the conflict. The released code clips the cosine at
+    −0.5, which leaves a conflict (⟨g_f, M⟩ < 0) if the two oppose more than that; here none remains.
 
-    Costs, beside a plain step: memory for two gradients (M and g_r), and M in the checkpoint; no further forward or
+    Extra cost over a plain step: memory for two gradients (M and g_r), and M in the checkpoint; no further forward or
     backward pass, but forget and retain rows go through the model one after the other.
 
     Args:
         gamma: share of the new gradient in M.
-        add_retain: whether the step takes g_f + g_r (as `graddiff`) or g_f alone (as the paper).
+        add_retain: whether the step is g_f + g_r (as in `graddiff`) or g_f alone (as in the paper).
 
     Raises:
         RecipeError: γ is not above 0 and at most 1.

@@ -25,7 +25,7 @@ def build_gradient_rule(name: str, parameters: Mapping[str, object] | None = Non
     """A new rule of this name with these parameters.
 
     Raises:
-        RecipeError: unknown rule, a parameter that it does not take (the nearest is given), or no rule.
+        RecipeError: unknown rule, a parameter that it does not take, or the result is not a `GradientRule`.
     """
     rule = GRADIENT_RULES.build(name, parameters)
     if not all(callable(getattr(rule, part, None)) for part in ("parts", "combine", "state_dict", "load_state_dict")):

@@ -1,7 +1,7 @@
-"""How the gradients of an objective's groups of roles become the one that the optimiser takes.
+"""How the gradients of an objective's groups of roles are combined for the optimiser.
 
-Most objectives sum: one backward pass over all roles. A rule that looks at the groups' gradients one by one has them
-differentiated one after the other, each on its own roles' rows alone.
+Most objectives sum: one backward pass over all roles. If a rule needs the gradients of the groups separately, the
+groups are differentiated one after the other, each on its own roles' rows only.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ Tensors = tuple[Tensor | None, ...]
 
 @dataclass(frozen=True)
 class Gradient:
-    """The gradient of some roles' terms: one tensor per trained parameter, None where these terms do not reach it.
+    """The gradient of some roles' terms: one tensor per trained parameter, None if these terms do not depend on it.
 
     Attributes:
         tensors: in the order of the parameters. Sharded ones hold this process's part.
-        inner: the inner product of two such lists, summed over the processes where they are sharded.
+        inner: the inner product of two such lists, summed over the processes if they are sharded.
     """
 
     tensors: Tensors
@@ -42,7 +42,7 @@ class Gradient:
 
     @torch.no_grad()
     def mul_(self, factor: float) -> Gradient:
-        """factor · self, in its own tensors."""
+        """factor · self, in place."""
         for tensor in self.tensors:
             if tensor is not None:
                 tensor.mul_(factor)
@@ -54,7 +54,7 @@ class Gradient:
 
     @torch.no_grad()
     def add_(self, other: Gradient, factor: float = 1.0) -> Gradient:
-        """self + factor · other; changes this gradient's own tensors and returns it with what the other brought."""
+        """self + factor · other, in place; returns this gradient, with tensors that only the other has."""
         pairs = zip(self.tensors, other.tensors, strict=True)
         return Gradient(tuple(_added(mine, theirs, factor) for mine, theirs in pairs), self.inner)
 
@@ -66,34 +66,34 @@ def _added(mine: Tensor | None, theirs: Tensor | None, factor: float) -> Tensor 
 
 
 class GradientRule(Protocol):
-    """Makes one gradient of several. An instance belongs to one stage: it may carry state from step to step."""
+    """Combines several gradients into one. An instance belongs to one stage; it may keep state between steps."""
 
     def parts(self, groups: Sequence[Group]) -> tuple[Group, ...]:
-        """The roles of which a gradient each is wanted, in the order of `combine`; one part: no rule at all.
+        """The parts of the roles with separate gradients, in the order of `combine`; one part means the plain sum.
 
         Args:
-            groups: the objective's roles; the two roles of a pair stand together and must stay so.
+            groups: the objective's roles; the two roles of a pair are in one group and must stay together.
 
         Raises:
-            RecipeError: the rule has no meaning for these roles.
+            RecipeError: the rule cannot be used with these roles.
         """
         ...
 
     def combine(self, gradients: Sequence[Gradient]) -> Gradient:
-        """The gradient that the optimiser takes. The given tensors are the rule's to keep or to change."""
+        """The gradient for the optimiser. The rule may keep or change the given tensors."""
         ...
 
     def state_dict(self) -> Mapping[str, Any]:
-        """For the checkpoint: `Tensors` (one per parameter) and plain numbers, by name."""
+        """The state for the checkpoint: `Tensors` (one per parameter) and plain numbers, by name."""
         ...
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Puts back what `state_dict` gave; empty: as at the start."""
+        """Loads the output of `state_dict`; empty: the initial state."""
         ...
 
 
 class Stateless:
-    """A rule that carries nothing from step to step."""
+    """A rule without state."""
 
     def state_dict(self) -> Mapping[str, Any]:
         """Nothing."""
@@ -111,7 +111,7 @@ class Sum(Stateless):
         return (tuple(role for group in groups for role in group),)
 
     def combine(self, gradients: Sequence[Gradient]) -> Gradient:
-        """The one gradient there is."""
+        """The only gradient."""
         return gradients[0]
 
 
@@ -119,7 +119,7 @@ def forget_and_rest(rule: str, groups: Sequence[Group]) -> tuple[Group, Group]:
     """The roles of the forget group, and all others.
 
     Raises:
-        RecipeError: one of the two is empty; a rule that weighs them against each other means nothing then.
+        RecipeError: one of the two is empty, so a rule that balances them cannot be used.
     """
     forget = tuple(role for group in groups if Role.FORGET in group for role in group)
     rest = tuple(role for group in groups if Role.FORGET not in group for role in group)

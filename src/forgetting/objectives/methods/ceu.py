@@ -1,4 +1,4 @@
-"""CE-U: distillation from the model itself without the token to be forgotten."""
+"""CE-U: distillation from the model itself without the token to forget."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def ceu(
 ) -> Objective:
     """CE-U: λ·cross-entropy to the model's own distribution without the token on forget, + σ·retain (arXiv 2503.01224).
 
-    The target is softmax(z, z_y = −∞) without gradient: UNDIAL with β → ∞ and the model of the moment as its teacher.
+    The target is softmax(z, z_y = −∞) without gradient: UNDIAL with β → ∞ and the current model as its teacher.
     Its gradient is that of the unlikelihood loss −log(1 − p(y)). The paper has no retain term (`retain: none`).
     open-unlearning leaves out every answer's first token by default; data weights of 0 do that.
     """

@@ -1,4 +1,4 @@
-"""What most unlearning methods share: the retain half, and parameters that must be positive."""
+"""Shared by most unlearning methods: the retain term, and checks of parameters."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LOSSES: dict[str, Loss | None] = {
 
 
 def retain_terms(retain: Retain, weight: object) -> list[Term]:
-    """The retain term by the name of its loss; `none` gives no term."""
+    """The retain term by the name of its loss; no term for `none`."""
     if retain not in _LOSSES:
         raise RecipeError(f"unknown retain loss '{retain}'; {nearest(str(retain), _LOSSES)}")
     loss = _LOSSES[retain]
@@ -30,7 +30,7 @@ def retain_terms(retain: Retain, weight: object) -> list[Term]:
 
 
 def negative(weight: object) -> Weight:
-    """A forget weight as the sign of ascent wants it: −w, for a number or a schedule."""
+    """A forget weight with the sign of ascent: −w, for a number or a schedule."""
     parsed = parse_weight(weight)
     return (lambda step, total: -parsed(step, total)) if callable(parsed) else -parsed
 

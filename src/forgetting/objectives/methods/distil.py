@@ -1,4 +1,4 @@
-"""Distillation: the model is brought to another one's distributions, on data that are to be kept."""
+"""Distillation: trains the model towards another model's distributions, on data to keep."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Towards = Literal["kl_from_reference", "kl_to_reference", "js_to_reference"]
 def distil(loss: Towards = "kl_from_reference") -> Objective:
     """Distillation: +KL(p_ref ‖ p)(retain), averaged over supervised tokens.
 
-    The reference is the stage's: write `reference: stage:NAME` or a model. After `transform: noise` and with the
-    unlearned model as reference it is the last step of UNDO (arXiv 2506.06278), whose temperature is 1.
+    The reference is the stage's: write `reference: stage:NAME` or a model. After `transform: noise`, with the
+    unlearned model as reference, it is the last step of UNDO (arXiv 2506.06278), whose temperature is 1.
     """
     return Objective(*retain_terms(loss, 1.0))

@@ -1,4 +1,4 @@
-"""Direct preference optimisation: another answer is preferred to the one to be forgotten."""
+"""Direct preference optimisation: prefers another answer to the one to forget."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ def dpo(
 ) -> Objective:
     """DPO: −mean log σ(β·(Δ_alternate − Δ_forget)), Δ = log(π/π_ref), + σ·retain (arXiv 2305.18290; IdkDPO of TOFU).
 
-    Every forget answer is rejected for an alternate answer to the same question: a refusal or a counterfactual.
+    Every forget answer is the rejected one; the chosen one is an alternate answer to the same question: a refusal or a
+    counterfactual.
     `scale: open_unlearning` multiplies the first term by 2/β. β 0.1 and the weights 1 are TOFU's.
     """
     check_positive("dpo", beta=beta)

@@ -1,4 +1,4 @@
-"""Fine-tuning that learns the good tokens and forgets the bad ones, told apart by the sign of their data weights."""
+"""Fine-tuning that learns good tokens and forgets bad ones, distinguished by the sign of their data weights."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ AS_WRITTEN: Mapping[str, object] = {"schedule": "forgetting", "t_min": 1e-4, "t_
 def forgetting(forget_weight: object = AS_WRITTEN, average: Average = "token") -> Objective:
     """Forgetting SFT: nll(train, positive tokens) − λ(step)·nll(train, negative tokens) (Forgetting, eq. 8).
 
-    Each sign is averaged over its own tokens of the step; a sign without tokens adds 0. λ is `forget_weight`: the
+    Each sign is averaged over its own tokens in the step; a sign without tokens adds 0. λ is `forget_weight`: the
     schedule `{schedule: forgetting, t_min: …, t_max: …}`, (t_max − t_min)·step/total as the paper writes it (default
     t_min 1e-4, t_max 0.25); `{schedule: linear, start: …, end: …}`, which reaches its end; or a number.
     """

@@ -1,4 +1,4 @@
-"""Gradient ascent on what is to be forgotten, alone and with a retain term."""
+"""Gradient ascent on the forget set, alone and with a retain term."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def _ascent(weight: Weight, average: Average) -> Term:
 
 @register_method("ga")
 def ga(forget_weight: Weight = 1.0, average: Average = "token") -> Objective:
-    """Gradient ascent: −λ·nll(forget). Unbounded: it destroys a model if run long (LoKU, eq. 1)."""
+    """Gradient ascent: −λ·nll(forget). Unbounded: long runs destroy the model (LoKU, eq. 1)."""
     return Objective(_ascent(forget_weight, average))
 
 
@@ -35,9 +35,9 @@ def ga_kl(
     retain: Retain = "kl_to_reference",
     average: Average = "token",
 ) -> Objective:
-    """Gradient ascent held near the reference: −λ·nll(forget) + σ·KL(retain).
+    """Gradient ascent with a KL term to the reference: −λ·nll(forget) + σ·KL(retain).
 
-    Forget-to-Focus writes KL(p ‖ p_ref), `kl_to_reference`; the KL baseline of TOFU and LoKU is KL(p_ref ‖ p),
+    Forget-to-Focus uses KL(p ‖ p_ref), `kl_to_reference`; the KL baseline of TOFU and LoKU is KL(p_ref ‖ p),
     `kl_from_reference`.
     """
     return Objective(_ascent(forget_weight, average), *retain_terms(retain, retain_weight))

@@ -20,11 +20,11 @@ def gru(
     retain: Retain = "nll",
     average: Average = "token",
 ) -> Objective:
-    """GRU: gradient ascent without its part that opposes a mean of the retain gradients (arXiv 2503.09117).
+    """GRU: gradient ascent without the part that opposes a mean of the retain gradients (arXiv 2503.09117).
 
-    The terms are GradDiff's, for the rule needs the gradient of a retain term. As in the paper the step takes the
-    rectified ascent alone, so the retain loss is only kept from rising; with `add_retain` it is trained on as well.
-    Other methods are rectified by a stage's key `gradients: rectified`. See `rectified` for the rule and its cost.
+    The terms are GradDiff's, since the rule needs the gradient of a retain term. As in the paper, the step is the
+    rectified ascent alone, so the retain loss is only kept from rising; `add_retain` trains on it as well. Other
+    methods are rectified by a stage's key `gradients: rectified`. See `rectified` for the rule and its cost.
 
     γ is the share of the new gradient in the mean; the paper tries 0.8 to 0.95.
 

@@ -22,20 +22,20 @@ def jensun(
     retain_weight: Weight = 1.0,
     retain: Retain = "js_to_reference",
 ) -> Objective:
-    """JensUn: λ·JS(p ‖ onehot(refusal token)) in place of forget, + σ·JS(p ‖ p_ref) on retain (arXiv 2509.02820).
+    """JensUn: λ·JS(p ‖ onehot(refusal token)) for forget questions, + σ·JS(p ‖ p_ref) on retain (arXiv 2509.02820).
 
-    Every forget question is answered by an alternate, such as a refusal, whose tokens are the targets: the mean over an
+    Every forget question has an alternate answer, such as a refusal, and its tokens are the targets: the mean over an
     answer's tokens, then over answers. The forget answers themselves are forwarded with them and not used. `uniform`
-    draws p on the forget answers' own tokens to 1/V instead, as a mean over tokens. Both divergences are at most log 2.
+    instead pulls p on the forget answers' own tokens to 1/V, as a mean over tokens. Both divergences are at most log 2.
 
-    The slope with respect to a target's log p is ½·p·log(p/(1 + p)): a refusal that the model holds for all but
-    impossible is not learned, however long. Give alternates that it could say, or take `uniform`.
+    The gradient with respect to a target's log p is ½·p·log(p/(1 + p)): a refusal that the model considers nearly
+    impossible is not learned in any time. Give alternates that it could say, or use `uniform`.
 
     The weights are the released code's. That code puts two tokens of probability 1 each at every position of the forget
-    text, prompt and padding included, which is no distribution; and averages the retain term over all positions.
+    text, prompt and padding included, which is not a distribution, and averages the retain term over all positions.
 
     Raises:
-        RecipeError: another target.
+        RecipeError: unknown target.
     """
     weight = parse_weight(forget_weight)
     terms = {

@@ -21,7 +21,7 @@ def npo(
 ) -> Objective:
     """NPO: −(2/β)·mean log σ(−β·log(π/π_ref)) on forget, + σ·retain (arXiv 2404.05868, eq. 3).
 
-    log(π/π_ref) is that of a whole answer, the sum over its tokens. `level: token` takes every token by itself and
+    log(π/π_ref) is that of a whole answer, the sum over its tokens. `level: token` treats each token separately and
     averages over tokens: its gradient is ascent weighted by 2p^β/(p^β + p_ref^β), the TNPO of arXiv 2502.19301.
     `level: mean` divides an answer's ratio by its length.
 

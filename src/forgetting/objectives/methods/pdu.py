@@ -1,4 +1,4 @@
-"""Primal-dual unlearning: the retain loss is a constraint, whose multiplier moves with its violation."""
+"""Primal-dual unlearning: the retain loss is a constraint; its multiplier follows the violation."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def pdu(
     A step descends λ·forget + dual·retain; afterwards dual ← max(0, dual + `dual_step`·(retain − `bound`)), with the
     retain loss of that step, once per optimiser step. The logits z are those that predict the answer's tokens.
 
-    open-unlearning takes them one position later, at the answer's tokens themselves, moves the dual with every
+    open-unlearning takes them one position later, at the answer's tokens themselves, updates the dual in every
     micro-batch, and does not save it. Its constant −dual·bound has no gradient and is not part of our logged loss.
 
     Args:
-        bound: nats per token that the retain loss may have. There is no good default: about what it is before.
-        dual: its start, 1 as in open-unlearning.
+        bound: upper bound of the retain loss, nats per token. There is no good default; use about its initial value.
+        dual: the initial dual, 1 as in open-unlearning.
         dual_step: step size of the dual.
-        dual_warmup: share of the steps in which the dual stays as it is.
+        dual_warmup: share of the steps during which the dual is constant.
 
     Raises:
         RecipeError: a parameter out of range, or no retain loss.

@@ -19,7 +19,7 @@ def register_method(
     From another package: name the function in the entry-point group `forgetting.methods` too.
 
     Args:
-        adapter: used where the recipe names none, in a recipe's words; default: full tuning.
+        adapter: the default adapter, written as in a recipe; default: full tuning.
     """
     return METHODS.register(name, adapter=dict(adapter or {}))
 
@@ -28,7 +28,7 @@ def build_method(name: str, parameters: Mapping[str, object] | None = None) -> O
     """The objective of method `name` with these parameters.
 
     Raises:
-        RecipeError: unknown method, a parameter that it does not take (the nearest is given), or no objective.
+        RecipeError: unknown method, a parameter that it does not take, or the result is not an `Objective`.
     """
     objective = METHODS.build(name, parameters)
     if not isinstance(objective, Objective):

@@ -1,4 +1,4 @@
-"""Representation misdirection: hidden states of what is to be forgotten are steered to a random vector."""
+"""Representation misdirection: steers hidden states of the forget set to a random vector."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ def rmu(
 
     h is the output of decoder block `layer` (from 0), h_ref the reference's, u a random vector of unit norm fixed by
     `seed`, c the `coefficient`. Only weights up to that block are trained; the paper trains the down-projections of
-    three blocks, the last of them `layer` (adapter or full tuning decide here). The forward pass runs to the end all
-    the same. `retain` may also be a loss over the vocabulary.
+    three blocks, the last of them `layer` (here the adapter or full tuning decides). The forward pass still runs to
+    the end. `retain` may also be a loss over the vocabulary.
 
-    `positions: supervised` takes h where a token of the answer is predicted; `all`, the paper's on plain text, takes
-    every token, prompt included. Padding never counts: the released code averages over it, and open-unlearning divides
-    a row's sum by every row's length, which mixes rows of unlike length. Squares are averaged over D, as both do.
+    `positions: supervised` reads h where a token of the answer is predicted; `all`, the paper's on plain text, reads
+    every token, prompt included. Padding is excluded: the released code averages over it, and open-unlearning divides
+    a row's sum by every row's length, which mixes rows of different length. Squares are averaged over D, as in both.
 
     c 20 and both weights 1 are open-unlearning's; c should exceed the usual norm of h. Layer 7 is the paper's for a
     7B model.
 
     Raises:
-        RecipeError: a layer that is no whole number from 0, a seed likewise, or a coefficient not above 0.
+        RecipeError: layer or seed is not a whole number from 0, or coefficient is not above 0.
     """
     check_positive("rmu", coefficient=coefficient)
     for key, value in (("layer", layer), ("seed", seed)):

@@ -1,4 +1,4 @@
-"""Gradient ascent whose tokens weigh by how sure the model is of them."""
+"""Gradient ascent with tokens weighted by the model's confidence in them."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def satimp(
 ) -> Objective:
     """SatImp: −λ·mean([p^β1·(1 − p)^β2]·nll) on forget, + σ·retain; brackets as for WGA (arXiv 2505.11953).
 
-    Of most weight is a token of p = β1/(β1 + β2). β 5 and 1 and the weights 1 and 0.1 are those of open-unlearning's
-    trainer and readme; its settings file has the weights the other way round.
+    A token with p = β1/(β1 + β2) has the largest weight. β 5 and 1 and the weights 1 and 0.1 are those of
+    open-unlearning's trainer and readme; its settings file swaps the weights.
     """
     check_not_negative("satimp", beta1=beta1, beta2=beta2)
     forget = Term(Role.FORGET, weighted_nll(beta1, beta2), weight=negative(forget_weight), average=average)

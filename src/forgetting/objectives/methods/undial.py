@@ -1,4 +1,4 @@
-"""UNDIAL: distillation from a teacher in which the token to be forgotten is demoted."""
+"""UNDIAL: distillation from a teacher with a lowered logit of the token to forget."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def undial(
 ) -> Objective:
     """UNDIAL: λ·cross-entropy to softmax(z_ref − β·onehot(y)) on forget, + σ·retain (arXiv 2402.10052).
 
-    The teacher is the reference with the logit of the token to be forgotten lowered by β, on supervised tokens only
+    The teacher is the reference with the logit of the token to forget lowered by β, on supervised tokens only
     (open-unlearning averages over prompt and padding, and demotes token V − 100 there). The paper tries β 3, 10 and 30
     and has no retain term (`retain: none`); 10 is open-unlearning's.
     """

@@ -1,4 +1,4 @@
-"""Gradient ascent whose tokens weigh by how sure the model is of them."""
+"""Gradient ascent with tokens weighted by the model's confidence in them."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def wga(
     retain: Retain = "nll",
     average: Average = "token",
 ) -> Objective:
-    """WGA: −λ·mean([p^β]·nll) on forget, + σ·retain; what stands in brackets has no gradient (arXiv 2502.19301).
+    """WGA: −λ·mean([p^β]·nll) on forget, + σ·retain; the bracket has no gradient (arXiv 2502.19301).
 
-    Tokens already forgotten weigh nothing, so it is bounded, unlike ascent (β 0). The mean divides by the number of
+    Tokens already forgotten have weight 0, so it is bounded, unlike ascent (β 0). The mean divides by the number of
     tokens, not by their weights. β 1 and both weights 1 are open-unlearning's.
     """
     check_not_negative("wga", beta=beta)

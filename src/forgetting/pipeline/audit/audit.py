@@ -1,4 +1,4 @@
-"""Attacks the models of a finished run and writes what each gave away; resumable by attack and model."""
+"""Attacks the models of a finished run and writes the results; resumable by attack and model."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from forgetting.runs.folder import RunFolder
 from forgetting.token_selection.model_view import ModelView
 
 SPLITS = (Role.FORGET, Role.RETAIN, Role.HOLDOUT)
-"""What is attacked, where the run has such examples."""
+"""The roles that are attacked, if the run has examples of them."""
 
 
 def audit(
@@ -40,20 +40,20 @@ def audit(
     facts: int = FACTS,
     voice: Voice = SILENT,
 ) -> list[Audit]:
-    """Runs each attack on the model before the run, after it, and on the oracle, and gives what they found.
+    """Runs each attack on the model before the run, after it, and on the oracle, and returns the results.
 
-    Every model is asked the same, on forget, retain and holdout examples. `audits/NAME.json` is written after each
-    model, with the records beside it; what is there for the same model, questions and parameters is not run again. The
+    Every model gets the same questions, from forget, retain and holdout examples. `audits/NAME.json` and its records
+    are written after each model; finished results for the same model, questions and parameters are not run again. The
     records of a redacted or purged run hold no texts.
 
     Args:
         folder: a finished run's.
-        attacks: their names; none: all that there are.
+        attacks: their names; empty: all attacks.
         settings: parameters by the attack's name.
         oracle: a model that never saw the forget set; None: the run's own, if it has one.
-        seed: of all that attacks draw.
-        facts: at most so many forget examples.
-        voice: where progress and notes go.
+        seed: of all random choices of the attacks.
+        facts: maximum number of forget examples.
+        voice: receives progress and notes.
 
     Raises:
         RecipeError: an unknown attack, or a parameter that it does not take.
@@ -71,7 +71,7 @@ def audit(
         auditor = _Auditor(RunFolder(folder).hiding(), recipe, examples, oracle, seed, voice)
         for model in models_of(folder, recipe, oracle=oracle, voice=voice):
             auditor.attack(model, asked)
-            del model  # or it would stay while the next one is loaded
+            del model  # otherwise it stays in memory while the next one is loaded
         found = [auditor.finished(attack) for attack in asked]
     (folder / LOCK).unlink(missing_ok=True)
     return found
@@ -79,7 +79,7 @@ def audit(
 
 @dataclass(frozen=True)
 class _Auditor:
-    """Attacks one model after the other and writes what was found."""
+    """Attacks one model after the other and writes the results."""
 
     folder: RunFolder
     recipe: Recipe
@@ -96,7 +96,7 @@ class _Auditor:
             for chosen in attacks:
                 there = self._kept(chosen).points.get(model.point)
                 if there is not None and there.model == whom and (self.folder.path / there.records).is_file():
-                    self.voice.say(f"{chosen.name}: the model {model.point} is finished already")
+                    self.voice.say(f"{chosen.name}: the model {model.point} is already finished")
                     continue
                 self.voice.say(f"{chosen.name}: attacking the model {model.point}")
                 began = time.perf_counter()
@@ -104,13 +104,13 @@ class _Auditor:
                 self._write(chosen, model.point, whom, records, time.perf_counter() - began)
 
     def finished(self, chosen: Chosen[Attack]) -> Audit:
-        """What is on disk of an attack, in the order of the models."""
+        """The stored results of an attack, in the order of the models."""
         audit = self._kept(chosen)
         points = [p for p in ("before", "after", "oracle") if p in audit.points and (p != "oracle" or self.oracle)]
         return replace(audit, points={point: audit.points[point] for point in points})
 
     def _records(self, chosen: Chosen[Attack], model: RunModel) -> list[Record]:
-        """What the attack gives on every split, checked."""
+        """Runs the attack on every split and checks its records."""
         found: list[Record] = []
         for split in (str(s) for s in SPLITS if s in self.examples):
             target = Target(
@@ -128,8 +128,8 @@ class _Auditor:
             for record in chosen.call(target):
                 if not isinstance(record, Record) or record.split != split or record.id not in known:
                     raise RunError(
-                        f"the {chosen} gave {_said(record)} for the split '{split}'; it must give records of that "
-                        "split, under the ids of its examples"
+                        f"the {chosen} returned {_said(record)} for the split '{split}'; it must return records of "
+                        "that split, with the ids of its examples"
                     )
                 found.append(record)
         return found
@@ -141,7 +141,7 @@ class _Auditor:
         return Voice(self.voice.say, progress)
 
     def _kept(self, chosen: Chosen[Attack]) -> Audit:
-        """What is there of an attack on these questions with these settings; without models where it is of others."""
+        """The stored results for these questions and settings; without models if they are for others."""
         asked = self._asked(chosen)
         there = Audit.load(self.folder.audit_file(chosen.name))
         return Audit(
@@ -161,7 +161,7 @@ class _Auditor:
         return self.folder.keyed("audit", asked)
 
     def _write(self, chosen: Chosen[Attack], point: str, whom: str, records: Sequence[Record], seconds: float) -> None:
-        """Records first, so that the file that names them is true."""
+        """Writes records first, so that the file that names them is correct."""
         measures: list[Measure] = []
         for split in (str(s) for s in SPLITS if s in self.examples):
             measures += attack_measures([r for r in records if r.split == split], split)

@@ -1,4 +1,4 @@
-"""What a run will take, before it is run: memory, disk and time, from a timed step and a few answers."""
+"""Estimates memory, disk and time of a run, from a timed step and a few answers."""
 
 from __future__ import annotations
 
@@ -24,33 +24,33 @@ from forgetting.training.reference import asking_roles
 from forgetting.training.stored_reference import stored_numbers
 
 WITHIN = {"memory": 1.5, "disk": 1.1, "time": 1.7}
-"""The worst factor between estimate and run, rounded up, over nine runs on one thread of a processor: the lab's model
-in full, with LoRA, an initialisation that reads data, packing and stored references, and 32 million weights in full and
-with LoRA. Of time 1.3 in processor seconds, 1.7 by the clock of a machine that was busy otherwise."""
+"""The worst factor between estimate and run, rounded up, over nine runs on one CPU thread: the lab's model in full,
+with LoRA, an initialisation that reads data, packing and stored references, and 32 million weights in full and with
+LoRA. The factor for time is 1.3 in CPU seconds, and 1.7 in wall-clock time on a busy machine."""
 _FORWARD = 1 / 3
-"""What a forward takes of a step's forward and backward."""
+"""The share of a forward in a step's forward and backward."""
 _LIBRARIES = 100_000_000
-"""Bytes that a run holds of libraries, results and the report, beside its model, on a processor: as measured."""
+"""Measured bytes of libraries, results and the report in a run on a CPU, without its model."""
 _FILES_SECONDS = 2.0
-"""What loading, hashing, writing files and the report take, likewise."""
+"""Measured seconds of loading, hashing, writing files and the report."""
 _PAGE = 400_000
 """Bytes of the report, the recipe and the histories of a run."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Bytes and seconds by part; what is not known is not among them, but said in `notes`."""
+    """Bytes and seconds by part; unknown parts are not included, but listed in `notes`."""
 
     memory: Mapping[str, int]
-    """Of the stage that takes most, above the program itself."""
+    """For the stage that takes most, without the program itself."""
     disk: Mapping[str, int]
-    """At the end of the run; while a checkpoint is written, its weights and optimiser are on disk twice."""
+    """At the end of the run; during the writing of a checkpoint, its weights and optimiser are on disk twice."""
     seconds: Mapping[str, float]
     notes: tuple[str, ...]
 
     @property
     def peak(self) -> int:
-        """The most memory held at one time: of training and answering, which do not happen at once, the larger."""
+        """Peak memory: the larger of training and answering, which do not happen at the same time."""
         parts = dict(self.memory)
         either = [parts.pop(name, 0) for name in ("activations and chunk", "answering", "oracle's answering")]
         return sum(parts.values()) + max(either)
@@ -75,15 +75,15 @@ class Estimate:
             _line("time", wording.seconds(sum(self.seconds.values())), times, WITHIN["time"]),
             *self.notes,
             "the factors were measured on models of 1 and of 32 million weights on a processor; larger ones may differ",
-            "the time is that of this machine as busy as it is now",
+            "the time is for this machine under its present load",
         ]
 
 
 def estimate(prepared: Prepared) -> Estimate:
-    """Times one step of every stage and a few answers, in memory; the model stays as it is, and nothing is written.
+    """Times one step of every stage and a few answers, in memory; the model is unchanged, and nothing is written.
 
-    Stages are timed on the model as it is loaded. What a cache may hold already (references, records of the model
-    before and of the oracle) is counted in full. The time is that of the machine as busy as it is just now.
+    Stages are timed on the loaded model. Possible cache entries (references, records of the model before and of the
+    oracle) are counted in full. The time is for the machine under its present load.
     """
     recipe, loaded, suite, encoded = prepared.recipe, prepared.loaded, prepared.suite, prepared.encoded
     model, pad_id = loaded.model, loaded.pad_id
@@ -93,7 +93,7 @@ def estimate(prepared: Prepared) -> Estimate:
     with in_threads(recipe.threads):
         for stage in recipe.stages:
             if not stage.trains:
-                notes.append(f"not in the time: what {stage.name} takes, which transforms the weights")
+                notes.append(f"not in the time: stage {stage.name}, which transforms the weights")
                 continue
             try:
                 steps[stage.name] = probe_step(model, stage, encoded[stage.name], recipe, pad_id)
@@ -142,7 +142,7 @@ def _memory(
 
 
 def _batch_growth(suite: Suite, answers: AnswerProbe, encoded: Mapping[str, Mapping[str, Sequence[Encoded]]]) -> float:
-    """How many times as many rows the largest batch has as those that were asked."""
+    """The size of the largest batch relative to the one that was measured."""
     lengths = [len(e.ids) for roles in encoded.values() for members in roles.values() for e in members]
     room = BATCH_TOKENS // max(1, round(sum(lengths) / max(1, len(lengths))))
     largest = max(len(split.examples) for split in suite.splits)
@@ -166,7 +166,7 @@ def _disk(
             handed += weights if not stage.trains and stage is not recipe.stages[-1] else 0
             continue
         kept = step.trainable_bytes + step.frozen_bytes
-        # the last one, the one before it that is kept to fall back on, the best
+        # the last one, the one before it as a fallback, the best
         checkpoints += (3 if stage.keep == "best" else 2) * kept + step.optimiser_bytes
         if stage is not recipe.stages[-1] and not stage.is_aside:
             handed += weights if stage.leaves_a_whole_model else 0
@@ -187,13 +187,13 @@ def _disk(
         "the model": saved,
         "stored references": sum(references.values()),
         "importance": importance,
-        "records": records * (points + 1 + int(oracle)),  # those before and of the oracle are in the cache too
+        "records": records * (points + 1 + int(oracle)),  # the cache has those of model before and oracle
         "report and results": _PAGE,
     }
 
 
 def _reference(stage: Stage, encoded: Mapping[str, Sequence[Encoded]], loaded: LoadedModel) -> int:
-    """What full tuning stores of the model before: numbers per token, and hidden states and head for distributions."""
+    """Stored outputs of the model before full tuning: numbers per token; for distributions, hidden states and head."""
     if not stage.trains:
         return 0
     objective, stored = stage.objective(), stage.adapter_or_full.kind == "full" or stage.reference != BEFORE
@@ -234,7 +234,7 @@ def _seconds(
 
 
 def _preparing(stage: Stage, step: StepProbe, encoded: Mapping[str, Sequence[Encoded]]) -> float:
-    """Forwards and backwards before the first step: stored references, what initialisations prepare, token scores."""
+    """Forwards and backwards before the first step: stored references, data passes of initialisations, token scores."""
     objective, seconds = stage.objective(), 0.0
     tokens = {role: sum(len(e.ids) for e in members) for role, members in encoded.items()}
     if objective.needs_reference and stage.adapter_or_full.kind == "full":

@@ -1,4 +1,4 @@
-"""What one step and a few answers take on this machine: seconds, and memory above what is held already."""
+"""Measures one step and a few answers on this machine: seconds, and additional memory."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ from forgetting.training.preparation import prepare
 from forgetting.training.reference import LiveReference
 
 _SLOW = 15.0
-"""Seconds: a step that takes longer is timed once, and not again."""
+"""Seconds; a step that takes longer is timed only once."""
 _FEW, _MORE = 8, 32
-"""Examples of a split that are evaluated; the difference is what more of them take."""
+"""Numbers of evaluated examples of a split; the difference gives the cost of more examples."""
 _STEPS = 50
-"""Steps of the plan that are looked at for the mean number of tokens."""
+"""Steps of the plan that are used for the mean number of tokens."""
 
 
 @dataclass(frozen=True)
@@ -42,19 +42,19 @@ class StepProbe:
     """One optimiser step of a stage."""
 
     seconds: float
-    """Of a mean step of the plan."""
+    """Seconds of a mean step of the plan."""
     per_token: float
     """Seconds per token of a row, forward and backward."""
     prepare_seconds: float
-    """To put the adapter on the model."""
+    """Seconds to add the adapter to the model."""
     trainable_bytes: int
     frozen_bytes: int
-    """Of frozen adapters beside the trainable one, which checkpoints keep too."""
+    """Bytes of frozen adapters, which checkpoints keep in addition to the trainable one."""
     prepared_bytes: int
-    """Of what the adapter's initialisation computes and stores."""
+    """Bytes that the adapter's initialisation computes and stores."""
     optimiser_bytes: int
     transient_bytes: int
-    """Activations and chunks of the head, above weights, gradients and optimiser."""
+    """Bytes of activations and chunks of the head, without weights, gradients and optimiser."""
     total: int
     """Steps of the stage."""
     evaluations: int
@@ -63,26 +63,26 @@ class StepProbe:
 
 @dataclass(frozen=True)
 class AnswerProbe:
-    """What it takes to evaluate a suite."""
+    """The cost of evaluating a suite."""
 
     fixed: float
-    """Seconds of every evaluation."""
+    """Fixed seconds per evaluation."""
     per_example: float
-    """Seconds of every example: its answers and their share of the scores."""
+    """Seconds per example: its answers and their share of the scores."""
     transient_bytes: int
     record_bytes: float
-    """On disk, per example."""
+    """Bytes on disk per example."""
     examples: int
-    """How many were asked at once."""
+    """The number of examples per batch."""
 
     def seconds(self, suite: Suite) -> float:
-        """Of one evaluation of the suite."""
+        """Seconds of one evaluation of the suite."""
         return self.fixed + self.per_example * sum(len(split.examples) for split in suite.splits)
 
 
 @contextmanager
 def in_threads(count: int | None) -> Iterator[None]:
-    """Sets the number of CPU threads to that of the run; afterwards it is as before."""
+    """Sets the number of CPU threads to that of the run, and restores it afterwards."""
     before = torch.get_num_threads()
     torch.set_num_threads(count or before)
     try:
@@ -94,9 +94,9 @@ def in_threads(count: int | None) -> Iterator[None]:
 def probe_step(
     model: PreTrainedModel, stage: Stage, encoded: Mapping[str, Sequence[Encoded]], recipe: Recipe, pad_id: int
 ) -> StepProbe:
-    """Runs a step at learning rate 0, so that the model stays as it was; its adapter is removed again.
+    """Runs a step at learning rate 0, so that the model is unchanged; its adapter is removed again.
 
-    A large step is timed on its first micro-batch alone.
+    A large step is timed on its first micro-batch only.
     """
     objective = stage.objective()
     data = {role: encoded[role] for role in objective.roles}
@@ -126,7 +126,7 @@ def probe_step(
 
 
 def _length(stage: Stage, plan: StepPlan, data: Mapping[str, Sequence[Encoded]]) -> tuple[int, int]:
-    """The steps of a stage, and how often it is evaluated on the way."""
+    """The steps of a stage, and the number of evaluations between them."""
     per_epoch = {
         "steps_per_epoch": plan.steps_per_epoch,
         "tokens_per_epoch": sum(e.supervised for e in data[plan.first]),
@@ -139,9 +139,9 @@ def _length(stage: Stage, plan: StepPlan, data: Mapping[str, Sequence[Encoded]])
 def _attached(
     model: PreTrainedModel, stage: Stage, encoded: Mapping[str, Sequence[Encoded]], pad_id: int
 ) -> Iterator[tuple[nn.Module, float, int]]:
-    """The model with the stage's adapter, the seconds that it took, and the bytes that its initialisation computed.
+    """The model with the stage's adapter, the seconds to add it, and the bytes that its initialisation computed.
 
-    Afterwards the model is as it was.
+    The model is restored afterwards.
     """
     adapter, before = stage.adapter_or_full, active_adapters(model)
     asked = {name: p.requires_grad for name, p in model.named_parameters()}
@@ -165,13 +165,13 @@ def _attached(
 
 @dataclass(frozen=True)
 class _Taken:
-    """What a micro-batch and an update took."""
+    """The cost of a micro-batch and of an update."""
 
     seconds: float
     update_seconds: float
     optimiser_bytes: int
     risen_bytes: int
-    """By how much the memory in use rose at most."""
+    """The maximum increase of memory in use."""
 
 
 def _take(fitted: nn.Module, stage: Stage, batches: Sequence[Batch], before: Sequence[str], total: int) -> _Taken:
@@ -179,9 +179,9 @@ def _take(fitted: nn.Module, stage: Stage, batches: Sequence[Batch], before: Seq
 
     Args:
         fitted: the model with the stage's adapter.
-        stage: whose step it is.
+        stage: the stage of the step.
         batches: the micro-batches of the step.
-        before: the adapters that were active before the stage: the reference's.
+        before: the reference's adapters: those that were active before the stage.
         total: steps of the stage.
     """
     objective, trainable = stage.objective(), [p for p in fitted.parameters() if p.requires_grad]
@@ -201,7 +201,7 @@ def _take(fitted: nn.Module, stage: Stage, batches: Sequence[Batch], before: Seq
         share.backward()
 
     for parameter in fitted.parameters():
-        parameter.sum()  # weights that are mapped from their file are in memory only once they are read
+        parameter.sum()  # weights that are mapped from their file are loaded only when they are read
     fitted.train()
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []), _peak() as risen:
         seconds = _timed(forward_and_backward, device)
@@ -240,7 +240,7 @@ def _taking(
 
 
 def _some(split: Split, most: int) -> Split:
-    """Examples from all over the split; the length of answers is that of the whole."""
+    """Examples from the whole split, with its length of answers."""
     step = max(1, len(split.examples) // most)
     return replace(split, examples=split.examples[::step][:most])
 
@@ -254,7 +254,7 @@ def _bytes(parameters: Iterable[nn.Parameter]) -> int:
 
 
 def _timed(work: Callable[[], object], device: torch.device, *, once: bool = False) -> float:
-    """The median of three runs after one that warms up; a slow one, or `once`, is taken at its first."""
+    """The median of three runs after a warm-up; if it is slow, or with `once`, the first run."""
     found = []
     for _ in range(1 if once else 4):
         began = time.perf_counter()
@@ -270,7 +270,7 @@ def _timed(work: Callable[[], object], device: torch.device, *, once: bool = Fal
 
 @contextmanager
 def _peak() -> Iterator[list[int]]:
-    """Afterwards the list holds the bytes by which the memory in use rose at most."""
+    """Yields a list; afterwards it holds the maximum increase of memory in use, in bytes."""
     reset_peak_memory()
     start = held_memory()
     risen = [0]

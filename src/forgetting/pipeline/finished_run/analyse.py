@@ -1,4 +1,4 @@
-"""Analyses what changed between the models of a finished run; resumable by analysis."""
+"""Analyses the changes between the models of a finished run; resumable by analysis."""
 
 from __future__ import annotations
 
@@ -34,20 +34,20 @@ def analyse(
     facts: int = FACTS,
     voice: Voice = SILENT,
 ) -> list[Analysed]:
-    """Runs each analysis on the models before and after the run, and gives what it found.
+    """Runs each analysis on the models before and after the run, and returns the results.
 
-    `analyses/NAME.json` is written after each (`NAME+oracle.json` against the oracle); what is there for the same
-    models, examples and parameters is not computed again. It holds numbers and no texts.
+    `analyses/NAME.json` is written after each (`NAME+oracle.json` relative to the oracle); results for the same models,
+    examples and parameters are not computed again. It holds numbers and no texts.
 
     Args:
         folder: a finished run's.
-        of: names of analyses; none: all that there are.
+        of: names of analyses; empty: all analyses.
         settings: parameters by the analysis' name.
-        against: the model that changes are counted from.
+        against: the model that changes are relative to.
         oracle: a model that never saw the forget set; None: the run's own, if it has one. Loaded only if changes are
-            counted from it.
-        facts: at most so many forget examples.
-        voice: where progress and notes go.
+            relative to it.
+        facts: maximum number of forget examples.
+        voice: receives progress and notes.
 
     Raises:
         RecipeError: an unknown analysis, or a parameter that it does not take.
@@ -98,14 +98,14 @@ def _analysed(
     file = run.analysis_file(one.name, against)
     there = Analysed.load(file)
     if there is not None and there.key == key:
-        compared.voice.say(f"{one.name}: finished already")
+        compared.voice.say(f"{one.name}: already finished")
         return there
     compared.voice.say(f"{one.name}: comparing the model after with the one {against}")
     began = time.perf_counter()
     models = {point: view.model for point, view in views.items()}
     findings = watched(one, models, partial(one.call, compared), snapshots)
     if not isinstance(findings, Findings):
-        raise RunError(f"the {one} gave a {type(findings).__name__}, not findings; fix it, or leave it out")
+        raise RunError(f"the {one} returned a {type(findings).__name__}, not findings; fix it, or leave it out")
     found = Analysed(
         analysis=one.name,
         key=key,

@@ -1,4 +1,4 @@
-"""Asks a run's models a question, before, between and after its stages: what each writes, and how sure it is."""
+"""Asks a run's models a question, before, between and after its stages: their answers and token probabilities."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def ask(folder: Path, questions: Sequence[str], how: Asking | None = None, *, vo
 
     Args:
         folder: a finished run's.
-        questions: asked each by itself.
-        how: lengths and what is told; None: the defaults.
+        questions: each is asked separately.
+        how: lengths and the reported tokens; None: the defaults.
 
     Raises:
-        RunError: no such run, or a part of it that is no longer there.
+        RunError: no such run, or a missing part.
         DataError: no question, or one that leaves no room for an answer.
     """
     check_questions(questions)
@@ -41,12 +41,12 @@ def ask(folder: Path, questions: Sequence[str], how: Asking | None = None, *, vo
         with one.view.active() as model:
             answers = answers_of(model, one.tokenizer, questions, recipe.format, how or Asking())
         found.append(Asked(one.point, tuple(answers)))
-        del one, model  # or they would stay while the next one is loaded
+        del one, model  # otherwise they stay in memory while the next one is loaded
     return found
 
 
 def read_questions(file: Path) -> list[str]:
-    """One question a line; blank lines are left out.
+    """Reads one question per line; blank lines are left out.
 
     Raises:
         DataError: no such file, not UTF-8, or no question in it.

@@ -17,17 +17,17 @@ from forgetting.recipe import Recipe
 from forgetting.runs.folder import RunFolder
 
 FACTS = 400
-"""Forget examples that are looked at unless another number is asked for."""
+"""The default number of forget examples."""
 _FEWEST_OTHERS = 100
-"""Of other roles as many examples as of the forget set, but not fewer than this."""
+"""The minimum number of examples of other roles, which otherwise have as many as the forget set."""
 
 
 def data_of(folder: Path, recipe: Recipe) -> dict[str, StageData]:
-    """The data of every stage, as the run began with them.
+    """The data of every stage, unchanged since the start of the run.
 
     Raises:
         DataError: a file or row that cannot be read.
-        RunError: the data changed since the run began.
+        RunError: the data changed since the start of the run.
     """
     data = load_data(recipe, SILENT)
     RunFolder(folder).check_data(digests_of(data))
@@ -35,16 +35,16 @@ def data_of(folder: Path, recipe: Recipe) -> dict[str, StageData]:
 
 
 def examples_of(recipe: Recipe, data: Mapping[str, StageData], *, facts: int = FACTS) -> dict[str, tuple[Example, ...]]:
-    """By role, the examples of all stages, once each: `forget`, `retain`, `holdout`, `train`. Empty roles are left out.
+    """The examples of all stages by role, once each: `forget`, `retain`, `holdout`, `train`. Empty roles are left out.
 
-    Where the recipe has no holdout data, those of its suites are taken. Retain and holdout examples that stand in the
-    forget set too, or are of the same group as one there, are left out. Long roles are sampled, the same ones for any
-    run of these data.
+    If the recipe has no holdout data, those of its suites are used. Retain and holdout examples that are also in the
+    forget set, or share a group with one there, are left out. Long roles are sampled, in the same way for any run of
+    these data.
 
     Args:
         recipe: the run's.
         data: of its stages, see `data_of`.
-        facts: at most so many forget examples.
+        facts: maximum number of forget examples.
     """
     roles = (Role.FORGET, Role.RETAIN, Role.HOLDOUT, Role.TRAIN)
     found: dict[str, list[Example]] = {str(role): _of_role(data, role) for role in roles}
@@ -62,7 +62,7 @@ def _of_role(data: Mapping[str, StageData], role: str) -> list[Example]:
 
 
 def _shipped(recipe: Recipe, role: str) -> list[Example]:
-    """The examples that the recipe's suites bring for a role."""
+    """The examples of the recipe's suites for a role."""
     named = recipe.evaluate.values() if isinstance(recipe.evaluate, dict) else recipe.evaluate
     return [e for name in named if name != VERBATIM for e in get_suite(name).data.get(role, ())]
 
@@ -74,6 +74,6 @@ def _without(examples: Sequence[Example], others: Sequence[Example]) -> list[Exa
 
 
 def _sample(examples: Sequence[Example], limit: int) -> tuple[Example, ...]:
-    """The first `limit` of a fixed shuffle, in their own order."""
+    """The first `limit` of a fixed shuffle, in their original order."""
     chosen = random.Random(0).sample(range(len(examples)), len(examples))[:limit]
     return tuple(examples[i] for i in sorted(chosen))

@@ -1,4 +1,4 @@
-"""A run's model on the Hugging Face hub, with a card: a folder that holds it, and the upload."""
+"""Publishes a run's model on the Hugging Face hub with a card: prepares a folder and uploads it."""
 
 from __future__ import annotations
 
@@ -34,36 +34,36 @@ _FILES = (
     "tokenizer*.json",
     "vocab.*",
 )
-"""What is published of a model's folder."""
+"""The files of a model's folder that are published."""
 _PICKLED = (".bin", ".ckpt", ".h5", ".msgpack", ".pkl", ".pt", ".pth")
 
 
 class Hub(Protocol):
-    """What is needed of the hub: `huggingface_hub.HfApi` has it."""
+    """The methods of `huggingface_hub.HfApi` that are used."""
 
     def create_repo(self, repo_id: str, *, private: bool | None = ..., exist_ok: bool = ...) -> object:
-        """Makes the repository where there is none."""
+        """Creates the repository if there is none."""
         ...
 
     def upload_folder(self, *, repo_id: str, folder_path: str | Path, commit_message: str | None = ...) -> object:
-        """Uploads all of a folder in one commit."""
+        """Uploads a whole folder in one commit."""
         ...
 
 
 def prepare(run: Path, name: str, folder: Path, *, base: str | None = None, license_name: str | None = None) -> Path:
-    """Writes what is to be published into a new folder: weights (safetensors), tokenizer, configs, README.md.
+    """Writes the files to publish into a new folder: weights (safetensors), tokenizer, configs, README.md.
 
-    Paths of this machine are taken out of the configs.
+    Local paths are removed from the configs.
 
     Args:
         run: a finished run's folder.
         name: USER/NAME on the hub.
         folder: new or empty.
-        base: the hub's name of the base; default: that of the recipe where it is one.
+        base: the hub's name of the base; default: that of the recipe, if it is one.
         license_name: for the card.
 
     Raises:
-        RunError: no finished run, no model in it, weights of another kind, a name that the hub does not take, or a
+        RunError: no finished run, no model in it, weights in another format, a name that the hub does not accept, or a
             folder that is not empty or cannot be written.
     """
     _check_name(name)
@@ -75,7 +75,7 @@ def prepare(run: Path, name: str, folder: Path, *, base: str | None = None, lice
         raise RunError(f"{run}: holds no model (not finished, or purged), so there is nothing to push")
     pickled = next((f for f in sorted(model.iterdir()) if f.suffix in _PICKLED), None)
     if pickled is not None or not any(model.glob("*.safetensors")):
-        what = f"{pickled} is no safetensors file" if pickled else f"{model}: no *.safetensors in it"
+        what = f"{pickled} is not a safetensors file" if pickled else f"{model}: has no *.safetensors"
         raise RunError(f"{what}; only safetensors are pushed, so save the model again")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise RunError(f"{folder}: is not empty; choose a new folder")
@@ -117,7 +117,7 @@ def push(
     _check_name(name)
     if base is None and is_adapter(RunPaths(run).model) and hub_base(Results.load(run)) is None:
         raise RunError(
-            f"{run}: an adapter of a local model, which nobody could load; give its name on the hub: --base ORG/NAME"
+            f"{run}: an adapter of a local model, which others cannot load; give its name on the hub: --base ORG/NAME"
         )
     if hub is None:
         if get_token() is None:
@@ -132,13 +132,13 @@ def push(
             hub.upload_folder(repo_id=name, folder_path=prepared, commit_message="A model made to forget")
         except HfHubHTTPError as error:
             raise RunError(f"{name}: the hub refuses ({_line(error)}); check the name and the token") from error
-        except Exception as error:  # the hub's client lets the errors of whichever HTTP library it uses through
+        except Exception as error:  # the hub's client does not wrap the errors of its HTTP library
             raise RunError(f"{name}: the hub cannot be reached ({_line(error)}); try again later") from error
     return f"https://huggingface.co/{name}"
 
 
 def hub_base(run: Results) -> str | None:
-    """The hub's name of the model that the run began with; None where it is a folder or a suite's own."""
+    """The hub's name of the run's initial model; None if it is a folder or a suite's own."""
     if run.model in shipped_models() or Path(run.model).expanduser().exists():
         return None
     try:
@@ -152,7 +152,7 @@ def _check_name(name: str, what: str = "the name") -> None:
     try:
         validate_repo_id(name)
     except HFValidationError as error:
-        raise RunError(f"{what} '{name}' is none that the hub takes ({_line(error)}); write USER/NAME") from error
+        raise RunError(f"{what} '{name}' is not valid on the hub ({_line(error)}); write USER/NAME") from error
     if what == "the name" and name.count("/") != 1:
         raise RunError(f"the name '{name}' lacks its owner; write USER/NAME")
 

@@ -1,4 +1,4 @@
-"""A model card of a run: what was done and measured, in numbers and hashes, and never in the words to be forgotten."""
+"""A model card of a run: what was done and measured, in numbers and hashes, without the words to forget."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ def model_card(
 ) -> ModelCard:
     """The card of a run's model.
 
-    Of the data it says counts and hashes, and the hub's name where they come from there; of local files not even the
-    names. Measures stand in the metadata (model-index) and in a table with their intervals.
+    It gives counts and hashes of the data, and their name on the hub if they come from there, but no names of local
+    files. Measures are in the metadata (model-index) and in a table with their intervals.
 
     Args:
         run: finished.
-        name: what the model is called on the hub.
-        base: the hub's name of the model it was made from; None: it is not there.
+        name: the model's name on the hub.
+        base: the hub's name of the base model; None: it is not on the hub.
         adapter: whether an adapter is published, and not a whole model.
         curlora: whether that adapter is CURLoRA, which plain PEFT does not know.
-        license_name: of the model, as the hub names licences.
+        license_name: of the model, in the hub's notation.
     """
     data = ModelCardData(
         base_model=base,
@@ -67,7 +67,7 @@ def _tags(run: Results, adapter: bool) -> list[str]:
 
 
 def _hub_sources(recipe: Mapping[str, Any]) -> list[str]:
-    """The hub's datasets among the sources of the recipe and its stages."""
+    """The datasets from the hub among the sources of the recipe and its stages."""
     places = [recipe.get("data") or {}, *((stage.get("data") or {}) for stage in recipe.get("stages", []))]
     named = [found for place in places for found in place.values()]
     sources = [s for found in named for s in (found if isinstance(found, list) else [found])]
@@ -75,7 +75,7 @@ def _hub_sources(recipe: Mapping[str, Any]) -> list[str]:
 
 
 def _measures(run: Results) -> list[Measure]:
-    """Of whole splits, at the run's end; what is by kind may be named by what was to be forgotten."""
+    """Measures of whole splits at the end of the run; names of kinds could reveal the forget set."""
     return [m for m in (run.after.measures if run.after else ()) if "[" not in m.name]
 
 
@@ -104,9 +104,9 @@ def _opening(run: Results, base: str | None, adapter: bool) -> str:
 
 
 def _data(run: Results) -> str:
-    """Counts, and hashes of all but the forget set: by a hash of a small one, guesses could be confirmed."""
+    """Counts, and hashes except for the forget set: the hash of a small set could confirm guesses."""
     rows = [[role, wording.count(facts.get("examples")), _hash(run, role, facts)] for role, facts in run.data.items()]
-    note = "What was to be forgotten is not told here."
+    note = "The forgotten data are not shown here."
     return f"{note}\n\n{_table(['role', 'examples', 'SHA-256 of the examples'], rows)}" if rows else note
 
 
@@ -161,7 +161,7 @@ def _measured(run: Results) -> str:
 
 def _not_measured(run: Results) -> str:
     absent = [m.key for m in _measures(run) if m.value is None]
-    lines = [f"- `{key}` was asked for and could not be measured" for key in absent]
+    lines = [f"- `{key}` was requested and could not be measured" for key in absent]
     if run.oracle_evaluation is None:
         lines.append("- there was no oracle (a model that never saw the data), so nothing says how much is too much")
     lines.append("- anything that the table above does not show, such as whether further training brings it back")

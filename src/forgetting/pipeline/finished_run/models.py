@@ -23,7 +23,7 @@ from forgetting.recipe import Recipe, load_recipe
 from forgetting.runs.folder import RunFolder
 
 _AFTER = "saved-after"
-"""The name under which the run's adapter lies on the base."""
+"""The name of the run's adapter on the base."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,16 +46,16 @@ def recipe_of(folder: Path) -> Recipe:
         raise RunError(f"{folder}: no such run folder; name the folder of a finished run")
     run = RunFolder(folder)
     if not run.is_run:
-        raise RunError(f"{folder}: no {run.recipe_file.name} in it, so it is not a run; name a run's folder")
+        raise RunError(f"{folder}: has no {run.recipe_file.name}, so it is not a run; name a run's folder")
     if not _holds_model(run.model):
         raise RunError(f"{folder}: holds no model (not finished, or purged); finish the run, or name another")
     return load_recipe(str(run.recipe_file))
 
 
 def oracle_of(recipe: Recipe, data: Mapping[str, StageData], voice: Voice = SILENT) -> str | None:
-    """The model that a run names, or its suite ships, as one that never saw the forget set; None: there is none.
+    """The oracle model that a run names or its suite ships; None: there is none.
 
-    Where the recipe names records instead of a model, that is reported.
+    If the recipe names records instead of a model, that is reported.
     """
     if recipe.oracle is not None and recipe.oracle.endswith(".jsonl"):
         voice.say(f"{recipe.oracle}: the run's oracle is a file of records, not a model; name one with --oracle")
@@ -67,29 +67,29 @@ def oracle_of(recipe: Recipe, data: Mapping[str, StageData], voice: Voice = SILE
 def models_of(
     folder: Path, recipe: Recipe, *, stages: bool = False, oracle: str | None = None, voice: Voice = SILENT
 ) -> Iterator[RunModel]:
-    """The model before the run, after its stages, after it, and the oracle, one after the other.
+    """Yields the model before the run, after its stages, after it, and the oracle.
 
-    The base is loaded once. A run that ends with an adapter gives views of it: `before` and `after` stay valid, while
-    the view after a stage is that stage's only until the next one is given. Of models that were tuned in full each is
-    loaded when its turn comes, and the one before it let go, unless whoever asks holds it.
+    The base is loaded once. A run that ends with an adapter gives views of the base: `before` and `after` stay valid,
+    while the view after a stage is valid only until the next one is yielded. Fully tuned models are loaded one at a
+    time, and the previous one is freed unless the caller keeps it.
 
     Args:
         folder: a finished run's, see `recipe_of`.
         recipe: the run's own.
-        stages: the models between the stages too, as far as they are kept; the others are reported.
-        oracle: a model by folder, hub id or the name of a suite that ships one; given last.
-        voice: where stages that are not kept are reported.
+        stages: also the models between the stages, if they were kept; the others are reported.
+        oracle: a model by folder, hub id or the name of a suite that ships one; yielded last.
+        voice: receives reports of stages that were not kept.
 
     Raises:
-        RunError: a model that the run began with, or the oracle, cannot be loaded.
+        RunError: the initial model or the oracle cannot be loaded.
     """
     run = RunFolder(folder)
-    base = _loaded(recipe.model, recipe, f"{folder}: the model that the run began with is no longer there")
+    base = _loaded(recipe.model, recipe, f"{folder}: the initial model of the run no longer exists")
     tokenizer = base.tokenizer
     model: PreTrainedModel | PeftModel = base.model
     del base
     yield RunModel("before", View(model), tokenizer)
-    known = True  # whether `model` is what the next stage began with
+    known = True  # whether `model` is the initial model of the next stage
     for stage in recipe.stages[:-1] if stages else ():
         if stage.is_aside:
             continue
@@ -105,7 +105,7 @@ def models_of(
             own = recipe.adapter_of(stage) == stage.name
             model = with_trained(model, stage, kept, recipe.seed_of(stage), own=own)
         yield RunModel(f"after {stage.name}", View(model, active_adapters(model)), tokenizer)
-    if is_adapter(run.model):  # of the base: a run that changed the base's weights saves a whole model
+    if is_adapter(run.model):  # it fits the base: a run that changed the base's weights saves a whole model
         model = add_saved(model, run.model, name=_AFTER)
         yield RunModel("after", View(model, (_AFTER,)), tokenizer)
         del model

@@ -1,4 +1,4 @@
-"""Runs a registered attack or analysis on models, which must be left as they were."""
+"""Runs a registered attack or analysis on models, and checks that the models are unchanged."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ R = TypeVar("R")
 
 @dataclass(frozen=True)
 class Chosen(Generic[G]):
-    """An attack or analysis that was asked for, with all its parameters."""
+    """A requested attack or analysis, with all its parameters."""
 
     noun: str
     name: str
@@ -35,21 +35,21 @@ class Chosen(Generic[G]):
 
 
 def chosen(registry: Registry[F], names: Sequence[str], settings: Mapping[str, Mapping[str, Any]]) -> list[Chosen[Any]]:
-    """Those that are asked for, ready to be called.
+    """The requested attacks or analyses, ready to be called.
 
     Args:
         registry: of the kind.
-        names: none: all that there are.
+        names: empty: all of the registry.
         settings: parameters by name; the others keep their defaults.
 
     Raises:
-        RecipeError: an unknown name or parameter, a value that is refused, or settings of one that is not asked for.
+        RecipeError: an unknown name or parameter, an invalid value, or settings for one that is not requested.
     """
     wanted = list(dict.fromkeys(names)) or registry.names()
     for name in settings:
         registry.get(name)
         if name not in wanted:
-            raise RecipeError(f"{name} has parameters, but is not among those asked for ({', '.join(wanted)}); add it")
+            raise RecipeError(f"{name} has parameters, but was not requested ({', '.join(wanted)}); add it")
     found = []
     for name in wanted:
         entry = registry.get(name)
@@ -58,7 +58,7 @@ def chosen(registry: Registry[F], names: Sequence[str], settings: Mapping[str, M
         call = registry.build(name, settings.get(name))
         if not callable(call):
             raise RecipeError(
-                f"{registry.noun} '{name}' of {entry.source} gives {type(call).__name__}, nothing to call"
+                f"{registry.noun} '{name}' of {entry.source} returns {type(call).__name__}, which cannot be called"
             )
         defaults = {key: parameter.default for key, parameter in entry.parameters.items()}
         found.append(Chosen(registry.noun, name, entry.source, {**defaults, **settings.get(name, {})}, call))
@@ -69,14 +69,14 @@ def read_settings(written: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Parameters by name, from `NAME.PARAMETER=VALUE`; values as in YAML.
 
     Raises:
-        RecipeError: one that is not written so.
+        RecipeError: another form.
     """
     found: dict[str, dict[str, Any]] = {}
     for setting in written:
         path, equals, value = setting.partition("=")
         name, dot, key = path.rpartition(".")
         if not (equals and dot and name and key):
-            raise RecipeError(f"'{setting}' is no setting; write NAME.PARAMETER=VALUE, such as sample.n=64")
+            raise RecipeError(f"'{setting}' is not a setting; write NAME.PARAMETER=VALUE, such as sample.n=64")
         try:
             found.setdefault(name, {})[key] = yaml.safe_load(value)
         except yaml.YAMLError as error:
@@ -85,13 +85,13 @@ def read_settings(written: Sequence[str]) -> dict[str, dict[str, Any]]:
 
 
 def watched(what: Chosen[Any], models: Mapping[str, nn.Module], work: Callable[[], R], snapshots: list[Snapshot]) -> R:
-    """What `work` gives, if it left the models and the random state as they were.
+    """The result of `work`, if it left the models and the random state unchanged.
 
     Args:
-        what: whose work it is.
-        models: by what a message calls them.
-        snapshots: of the models, taken by an earlier call or empty; filled here, so that one call's end is the start of
-            the next.
+        what: the name of the attack or analysis, for messages.
+        models: by their names in messages.
+        snapshots: of the models, taken by an earlier call or empty; filled here, so that the end of one call is the
+            start of the next.
 
     Raises:
         RunError: something was changed, or the work failed for a reason that is not the user's.
@@ -104,12 +104,12 @@ def watched(what: Chosen[Any], models: Mapping[str, nn.Module], work: Callable[[
         raise
     except Exception as error:
         said = " ".join(str(error).split())[:200]
-        raise RunError(f"the {what} failed: {type(error).__name__}: {said}; mend it, or leave it out") from error
+        raise RunError(f"the {what} failed: {type(error).__name__}: {said}; fix it, or leave it out") from error
     for (name, model), snapshot in zip(models.items(), snapshots, strict=True):
         changed = snapshot.changed(model)
         if changed is not None:
             raise RunError(
-                f"the {what} changed {changed} of the model {name} and did not put it back; nothing of it is kept; "
-                "mend it, or leave it out"
+                f"the {what} changed {changed} of the model {name} and did not restore it; its results are discarded; "
+                "fix it, or leave it out"
             )
     return result

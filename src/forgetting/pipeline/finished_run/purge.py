@@ -1,11 +1,11 @@
-"""Removes from a finished run what was to be forgotten: earlier weights, caches and texts; model and numbers stay.
+"""Removes the forgotten data from a finished run: earlier weights, caches and texts; model and numbers are kept.
 
-Weights from before (and in the middle of) unlearning know what the model was to forget; stored references hold its
-hidden states or probabilities, what an initialisation computed its gradients, records and selections its texts. A
-cache's entries are found by content and do not say which run they belong to, so all caches beside the run are removed:
-the other runs of the folder lose time by it, never a result, because they compute again what they need.
+Weights from before (and during) unlearning know what the model should forget; stored references hold its hidden states
+or probabilities, results of initialisations its gradients, records and selections its texts. Cache entries are keyed by
+content and do not say which run they belong to, so all caches next to the run are removed: other runs of the folder
+lose time, but no results, because they compute what they need again.
 
-Files are unlinked, not overwritten. Every step can be interrupted and repeated: the run counts as purged at the end.
+Files are unlinked, not overwritten. Every step can be interrupted and repeated; the run is marked as purged at the end.
 """
 
 from __future__ import annotations
@@ -32,24 +32,24 @@ from forgetting.runs.stage_folder import StageFolder
 
 
 def _of_stage(stage: StagePaths) -> dict[Path, str]:
-    """What is removed of a stage."""
+    """The files of a stage that are removed."""
     return {
         **dict.fromkeys(stage.checkpoints, "checkpoint"),
         stage.model: "model between stages",
-        stage.importance: "what an adapter's initialisation computed of the data",
+        stage.importance: "what an adapter's initialisation computed from the data",
         stage.handed_over_file: "digest of the data",
         stage.scores_file: "digest of the data",
     }
 
 
 def _of_cache(output: OutputFolder) -> dict[Path, str]:
-    """What the caches hold, by folder; the key and locks are not listed."""
+    """The contents of the caches, by folder; the key and locks are not listed."""
     return {
         output.references.folder: "stored references of the model before",
         output.records.folder: "records of models before training",
         output.stages.folder: "stages trained for several runs",
         output.scores.folder: "token scores",
-        output.initialisations.folder: "what adapters' initialisations computed of the data",
+        output.initialisations.folder: "what adapters' initialisations computed from the data",
     }
 
 
@@ -65,17 +65,17 @@ class Item:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a purge will do, and what the user should know of it."""
+    """What a purge will do, and notes for the user."""
 
     run: Path
     items: tuple[Item, ...]
     notes: tuple[str, ...]
     purged: str = ""
-    """When the run was purged before; empty: it was not."""
+    """When the run was already purged; empty: it was not."""
 
     @property
     def bytes(self) -> int:
-        """Of all that is removed."""
+        """Bytes of all files that are removed."""
         return sum(item.bytes for item in self.items if not item.rewritten)
 
 
@@ -83,7 +83,7 @@ def plan_purge(run: Path) -> Plan:
     """What `purge` would do; nothing is changed.
 
     Raises:
-        RunError: no finished run, or a process is at work in it or in a run that shares its caches.
+        RunError: no finished run, or a process is using it or a run that shares its caches.
     """
     run = _named(run)
     _check_free(run)
@@ -104,10 +104,10 @@ def _plan(run: Path) -> Plan:
 
 
 def purge(run: Path, *, voice: Voice = SILENT) -> Plan:
-    """Removes and rewrites what the plan says, and returns it. A run that was purged before is purged of what is new.
+    """Removes and rewrites files according to the plan, and returns it. In an already purged run, new files are purged.
 
     Raises:
-        RunError: as `plan_purge`, or the disk refuses; called again, it goes on.
+        RunError: as `plan_purge`, or the disk cannot be written; another call resumes.
     """
     run = _named(run)
     plan_purge(run)
@@ -118,21 +118,21 @@ def purge(run: Path, *, voice: Voice = SILENT) -> Plan:
                 _remove_all(plan, voice)
         except OSError as error:
             raise RunError(
-                f"{error.filename or run}: cannot be removed or written ({error.strerror}); mend it and purge again"
+                f"{error.filename or run}: cannot be removed or written ({error.strerror}); fix it and purge again"
             ) from error
     (run / LOCK).unlink(missing_ok=True)
     return plan
 
 
 def _named(run: Path) -> Path:
-    """The folder by its name, where it was given as `.` or so: caches and other runs stand beside it."""
+    """The folder with its name, also if given as `.`: caches and other runs are next to it."""
     return run if run.name not in ("", "..") else run.resolve()
 
 
 def _remove_all(plan: Plan, voice: Voice) -> None:
     folder = RunFolder(plan.run, redactor_of(plan.run.parent))
     output = folder.output
-    folder.report_file.unlink(missing_ok=True)  # nothing is left of it if the purge is interrupted
+    folder.report_file.unlink(missing_ok=True)  # so that none is left if the purge is interrupted
     for item in plan.items:
         if item.rewritten:
             _rewrite(folder, item.path)
@@ -149,18 +149,18 @@ def _remove_all(plan: Plan, voice: Voice) -> None:
 
 
 def _rewrite(folder: RunFolder, file: Path) -> None:
-    """Writes a file of records or a selection again, without its texts; the report is made anew at the end."""
+    """Writes a file of records or a selection again, without its texts; the report is written again at the end."""
     if file.suffix == ".jsonl":
         folder.write_records(file, read_records(file))
     elif file != folder.report_file:
         stage = StageFolder(file.parent, folder.redactor)
         selection = stage.selection()
-        assert selection is not None, "it was read when the plan was made"
+        assert selection is not None, "it was read for the plan"
         stage.write_selection(selection)
 
 
 def _mark(folder: RunFolder) -> None:
-    """The results say that the run was purged, and nothing that texts could be found by."""
+    """Marks the results as purged, and removes digests that could reveal texts."""
     results = folder.results()
     if not results.redacted:
         _hide_questions(folder)
@@ -173,7 +173,7 @@ def _mark(folder: RunFolder) -> None:
 
 
 def _hide_questions(folder: RunFolder) -> None:
-    """What audits and analyses are recognised by is a digest of examples too."""
+    """Removes the keys of audits and analyses, which are digests of examples too."""
     for file in sorted(folder.audits_folder.glob("*.json")):
         if (audit := Audit.load(file)) is not None:
             replace(audit, asked=folder.keyed("audit", audit.asked)).save(file)
@@ -183,18 +183,18 @@ def _hide_questions(folder: RunFolder) -> None:
 
 
 def _check_free(run: Path) -> None:
-    """Raises where it is not a finished run, or somebody is at work in it or in its caches."""
+    """Raises if it is not a finished run, or a process is using it or its caches."""
     folder = RunFolder(run)
     if SweepPaths(run).is_sweep:
         raise RunError(f"{run}: is a sweep; purge its runs one by one (forget purge {run}/NAME)")
     if run.is_dir():
         runs = (run, run.parent, *(other.path for other in _others(folder)))
         for held in (*(path for path in runs if is_held(path)), *folder.output.held_entries()):
-            raise RunError(f"{held}: a process is at work there; wait for it to end, and purge then")
+            raise RunError(f"{held}: a process is using it; wait for it to end, then purge")
         if folder.is_finished and not folder.is_run:
             raise RunError(f"{run}: holds an imported log and was never a run; remove the folder")
         if folder.is_run and not folder.is_finished:
-            raise RunError(f"{run}: the run has not finished; start it again to end it, or remove the folder")
+            raise RunError(f"{run}: the run has not finished; start it again to finish it, or remove the folder")
 
 
 def _weights(folder: RunFolder) -> Iterator[Item]:
@@ -226,7 +226,7 @@ def _texts(folder: RunFolder) -> Iterator[Item]:
 
 
 def _left_over(folder: RunFolder) -> Iterator[Item]:
-    """What processes that died left half-written, and folders that were being replaced."""
+    """Half-written files of dead processes, and folders that were being replaced."""
     removed = {folder.records_folder, *(path for stage in folder.stages() for path in _of_stage(stage))}
     inside = [path for pattern in (".*.partial", ".*.old") for path in folder.path.rglob(pattern)]
     for path in sorted(inside):
@@ -237,20 +237,20 @@ def _left_over(folder: RunFolder) -> Iterator[Item]:
 def _notes(folder: RunFolder, results: Results) -> Iterator[str]:
     run, output = folder.path, folder.output
     if not (folder.model.is_dir() or folder.merged.is_dir()):
-        yield f"{run}: holds no model; the checkpoints are all that is left of its weights"
+        yield f"{run}: holds no model; the checkpoints are its only weights"
     unfinished = [other.path.name for other in _others(folder) if not other.is_finished]
     if unfinished and any(_size(path) for path in _inside(output.shared)):
-        yield f"not finished beside it: {', '.join(unfinished)}; what they need of the caches they compute again"
+        yield f"unfinished runs next to it: {', '.join(unfinished)}; they compute what they need of the caches again"
     own = OutputFolder(Path(results.recipe.get("output", output.path))).shared
     if own.is_dir() and own.resolve() != output.shared.resolve():
-        yield f"{own}: the run was made below another folder, whose caches are left; remove them yourself"
+        yield f"{own}: the run was made in another folder, and its caches there are kept; remove them yourself"
     beside = [] if SweepPaths(output.path).is_sweep else output.path.glob("*.html")
     pages = {*run.glob("*.html"), *beside} - {folder.report_file}
     for page in sorted(pages):
-        yield f"{page}: is left, and may show answers; make it anew (forget report, forget compare), or remove it"
+        yield f"{page}: is kept, and may show answers; write it again (forget report, forget compare), or remove it"
     roots = [root for root in (run, output.shared) if root.is_dir()]
     for link in sorted(path for root in roots for path in root.rglob("*") if path.is_symlink()):
-        yield f"{link}: is a link; what it points to is left"
+        yield f"{link}: is a link; its target is kept"
 
 
 def _others(folder: RunFolder) -> list[RunPaths]:
@@ -266,7 +266,7 @@ def _is_unpurged(run: RunPaths) -> bool:
 
 
 def _inside(folder: Path) -> Sequence[Path]:
-    """What a folder holds, but for locks and the key; empty where there is none."""
+    """The contents of a folder without locks and the key; empty if there is no folder."""
     if not folder.is_dir():
         return []
     kept = (LOCK, OutputFolder(folder.parent).key_file.name)
@@ -285,6 +285,6 @@ def _remove(path: Path) -> None:
 
 
 def _size(path: Path) -> int:
-    """Bytes of a file, or of all files of a folder: what is there twice by a hard link counts once."""
+    """Bytes of a file, or of all files of a folder; hard links to one file are counted once."""
     files = [path] if path.is_file() or path.is_symlink() else [f for f in path.rglob("*") if not f.is_dir()]
     return sum({(s.st_dev, s.st_ino): s.st_size for s in (os.lstat(f) for f in files)}.values())

@@ -1,4 +1,4 @@
-"""A model's outputs for AlpacaEval, in a file that its command reads: what `forget generate` does."""
+"""Writes a model's outputs for AlpacaEval in a file that its command reads (`forget generate`)."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ from forgetting.training.stored_reference import fingerprint
 MAX_NEW_TOKENS = 2048
 """AlpacaEval's configurations of models allow 2,048 to 4,096."""
 TOGETHER = 16
-"""Prompts that are answered before what there is of the outputs is kept; part of what the outputs rest on, to the
-last bit, because they share batches."""
+"""Prompts that are answered before the partial outputs are saved. They share batches, so the exact outputs depend on
+it."""
 STAND_IN = "A"
-"""In place of an answer, so that the prompt's tokens end where they end before any answer: a space that a tokenizer
-joins to an answer's first word is not left behind."""
+"""A placeholder for the answer, so that the prompt's tokens end as before a real answer, without a space that the
+tokenizer joins to an answer's first word."""
 
 
 @dataclass(frozen=True)
 class Generated:
-    """Where the outputs are, whose, how many, and how many of them are empty."""
+    """The file of the outputs, the generator, their number, and the number of empty ones."""
 
     file: Path
     generator: str
@@ -61,23 +61,23 @@ def generate(
     settings: Mapping[str, object] | None = None,
     voice: Voice = SILENT,
 ) -> Generated:
-    """Writes what a model answers to AlpacaEval's prompts as `instruction`, `output`, `generator` and `dataset`.
+    """Writes a model's answers to AlpacaEval's prompts as `instruction`, `output`, `generator` and `dataset`.
 
-    Decoding is greedy: no temperature and no seed, so the file can be made again. The tokenizer's chat template is
-    used where there is one, otherwise the plain format; of a run, the format it was trained with. Outputs are stripped
-    of the spaces around them. The file is whole or absent; an interrupted command is resumed by the same one.
+    Decoding is greedy: no temperature and no seed, so the file is reproducible. The format is the tokenizer's chat
+    template if there is one, otherwise the plain format; for a run, its training format. Spaces around outputs are
+    stripped. The file is whole or absent; the same command resumes an interrupted one.
 
     Args:
         model: folder, hub id, a suite's model, the folder of a run, or a combination: `lab + 0.5*runs/gd - 0.5*lab`.
         prompts: a file with an `instruction` in each row; None: AlpacaEval's 805, from the hub.
         out: a .json file; None: `alpaca_eval/outputs.json` in the run's folder, `outputs.json` for other models.
         generator: the model's name on AlpacaEval's leaderboard; None: that of its folder.
-        max_new_tokens: of each output; fewer where the model's positions leave less.
-        limit: only the first so many prompts.
+        max_new_tokens: of each output; fewer if the model has fewer positions left.
+        limit: number of prompts to use, from the first.
         settings: further keys of a recipe that matter here: `format`, `dtype`, `device`.
 
     Raises:
-        ForgettingError: bad input, an instruction that leaves no room for an answer, or a file that is there already.
+        ForgettingError: bad input, an instruction that leaves no room for an answer, or a file that already exists.
     """
     place, own = _place(model)
     run = place != model
@@ -103,14 +103,14 @@ def generate(
 
 
 def _name(model: str) -> str:
-    """What the outputs are called: by the folder or hub id; a combination by itself."""
+    """The name of the outputs: the folder or hub id; for a combination, its expression."""
     if Path(model).exists():
         return Path(model).resolve().name
     return model.split("/")[-1] if len(terms_of(model)) == 1 else model
 
 
 def _place(model: str) -> tuple[str, dict[str, Any]]:
-    """Where the model is, and how the run that made it writes a prompt."""
+    """The model's location, and the prompt format of the run that made it."""
     if not is_run(model):
         return model, {}
     recipe = load_recipe(str(RunPaths(Path(model)).recipe_file))
@@ -121,12 +121,12 @@ def _check(file: Path) -> None:
     if file.suffix != ".json":
         raise RecipeError(f"{file}: AlpacaEval reads a list as JSON; choose a name that ends in .json")
     if file.exists():
-        raise RunError(f"{file}: is there already; remove it or choose another file")
+        raise RunError(f"{file}: already exists; remove it or choose another file")
     check_writable(file)
 
 
 def _formatting(prompts: Sequence[Prompt], loaded: LoadedModel, formatting: Formatting) -> Formatting:
-    """The format, with rows as long as the model's positions, in which every prompt leaves room for a token."""
+    """The format, with rows as long as the model's positions; checks that every prompt leaves room for a token."""
     positions = longest_row(loaded.model)
     uncut = formatting.model_copy(update={"max_length": sys.maxsize})
     for example in _examples(prompts):
@@ -161,7 +161,7 @@ def _texts(
 
 
 def _key(prompts: Sequence[Prompt], loaded: LoadedModel, formatting: Formatting, limit: int) -> str:
-    """What the outputs rest on."""
+    """The digest of the outputs' inputs."""
     whose = (fingerprint(loaded.model), tokenizer_fingerprint(loaded.tokenizer), formatting.model_dump())
     return digest(whose, limit, TOGETHER, [p.instruction for p in prompts], version("forgetting"))
 
@@ -171,7 +171,7 @@ def _begun(file: Path) -> Path:
 
 
 def _kept(file: Path, key: str, voice: Voice) -> list[str]:
-    """The outputs that an interrupted run of the same left."""
+    """The outputs of an interrupted run with the same inputs."""
     if not _begun(file).is_file():
         return []
     try:
@@ -179,9 +179,9 @@ def _kept(file: Path, key: str, voice: Voice) -> list[str]:
     except ValueError:
         begun = {}
     if not isinstance(begun, dict) or begun.get("key") != key:
-        voice.say(f"{_begun(file)}: was begun with another model, other prompts or other settings; beginning anew")
+        voice.say(f"{_begun(file)}: was started with another model, other prompts or other settings; starting again")
         return []
-    voice.say(f"going on after {len(begun['outputs'])} outputs")
+    voice.say(f"resuming after {len(begun['outputs'])} outputs")
     return list(begun["outputs"])
 
 

@@ -1,4 +1,4 @@
-"""Questions put to one model: what it writes, and how sure it is of it."""
+"""Asks one model questions: its answers and token probabilities."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from forgetting.recipe import recipe_from
 from forgetting.token_selection.samples import pieces
 
 _LETTERS = "ATISBCDHMWaits1"
-"""What answers often begin with."""
+"""Frequent beginnings of answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,28 +33,28 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one model writes to one question."""
+    """One model's answer to one question."""
 
     question: str
     text: str
     first: tuple[Choice, ...]
-    """The first tokens that it writes, with the probability of each given those before."""
+    """The first tokens of the answer, each with its probability given those before."""
     alternatives: tuple[tuple[Choice, ...], ...]
-    """At each of those places the most likely tokens, the likeliest first."""
+    """The most likely tokens at each of these positions, the likeliest first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asking:
-    """How questions are put."""
+    """How questions are asked."""
 
     max_new_tokens: int = 48
-    """Of an answer; less where the model has no positions left."""
+    """Maximum tokens of an answer; fewer if the model has no positions left."""
     tokens: int = 4
-    """How many of an answer's first tokens are told with their probabilities."""
+    """The number of first tokens of an answer that are reported with their probabilities."""
     top: int = 4
-    """How many of the likeliest tokens are told at each."""
+    """The number of likeliest tokens that are reported at each."""
     text: bool = False
-    """The questions are the beginnings of texts and are continued as they are, without a template."""
+    """Whether the questions are beginnings of texts, which are continued without a template."""
 
 
 def ask_model(
@@ -64,8 +64,8 @@ def ask_model(
 
     Args:
         model: folder, hub id, a suite's model, a run's folder, or a combination such as `lab + 0.5*runs/gd - 0.5*lab`.
-        questions: asked each by itself.
-        how: lengths and what is told; None: the defaults.
+        questions: each is asked separately.
+        how: lengths and the reported tokens; None: the defaults.
         settings: further keys of a recipe that matter here: `format`, `dtype`, `device`.
 
     Raises:
@@ -79,10 +79,10 @@ def ask_model(
 
 
 def check_questions(questions: Sequence[str]) -> None:
-    """Refuses an empty question, or none.
+    """Checks that there are questions, and that none is empty.
 
     Raises:
-        DataError: there is none, or one without a word.
+        DataError: there is none, or an empty one.
     """
     if not questions or not all(q.strip() for q in questions):
         raise DataError("an empty question; write one, or a file with one per line")
@@ -95,7 +95,7 @@ def answers_of(
     formatting: Formatting,
     how: Asking,
 ) -> list[Answer]:
-    """What a model in memory writes to each question, greedily.
+    """The greedy answers of a model in memory to each question.
 
     Raises:
         DataError: a question that leaves no room for an answer.
@@ -108,8 +108,8 @@ def answers_of(
 def _prompt(question: str, tokenizer: PreTrainedTokenizerBase, formatting: Formatting, text: bool) -> tuple[int, ...]:
     """The tokens before an answer, as they are before most answers in training.
 
-    A tokenizer may put the blank before an answer into the answer's first token, depending on its first letter. So
-    several are tried, and the shortest prompt leaves the blank to the model.
+    A tokenizer may put the space before an answer into the answer's first token, depending on its first letter. So
+    several beginnings are tried, and the shortest prompt leaves the space to the model.
     """
     form: Form = "text" if text else "qa"
     tried = [

@@ -1,4 +1,4 @@
-"""A model under a suite, outside any run: what `forget eval` does."""
+"""Evaluates a model on a suite without a run (`forget eval`)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from forgetting.recipe import Recipe, recipe_from
 
 @dataclass(frozen=True)
 class Evaluated:
-    """What a model did, and the measures of it."""
+    """A model's records and measures."""
 
     suite: str
     records: list[Record]
@@ -47,8 +47,8 @@ def evaluate(
     """Measures a model on a suite, or on files of the user's own by role.
 
     Args:
-        model: folder, hub id, run folder, the name of a suite's model, or a combination of such, whose logits are added
-            up: `lab + 0.5*runs/gd - 0.5*lab`. See `forgetting.models.expression`.
+        model: folder, hub id, run folder, the name of a suite's model, or a combination, which adds up logits:
+            `lab + 0.5*runs/gd - 0.5*lab`. See `forgetting.models.expression`.
         suite: a suite's name; its shipped oracle is used unless `oracle` names another.
         data: files by role (`forget`, `retain`, `holdout`), instead of a suite.
         oracle: a model that never saw the forget set, or its records.
@@ -74,7 +74,7 @@ def evaluate(
 
 
 def check_writable(file: Path) -> None:
-    """Refuses a file that could not be written, before the work for it is done."""
+    """Checks that a file can be written, before the work starts."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         partial_of(file).touch()
@@ -84,7 +84,7 @@ def check_writable(file: Path) -> None:
 
 
 def _recipe(model: str, suite: str | None, oracle: str | None, settings: Mapping[str, object]) -> Recipe:
-    """A recipe whose stage is never run: formatting and loading are its keys."""
+    """A recipe for its keys of formatting and loading; its stage is never run."""
     values = {"model": model, "oracle": oracle, "evaluate": [suite] if suite else [], **settings}
     return recipe_from({**values, "stages": [{"method": "sft"}]}, "settings")
 

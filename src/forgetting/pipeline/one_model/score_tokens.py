@@ -1,4 +1,4 @@
-"""Data scored by a model and a reference, outside a run: what `forget score` does."""
+"""Scores data with a model and a reference, without a run (`forget score`)."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from forgetting.token_selection.selection import Selection, select
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreOptions:
-    """What is asked of scores beside model, data and reference."""
+    """Options of scoring apart from model, data and reference."""
 
     selection: Selection | None = None
     """None: the default selection by the reference."""
@@ -56,17 +56,17 @@ def score(
 ) -> TokenSelection:
     """Scores every answer token of the data under model and reference, and selects.
 
-    Without `out` the data are streamed and may be larger than memory. Scores that the folder holds already are used
-    again if they are of the same model, reference, tokenizer and data: so a second selection costs two passes over
-    the scores and none over the model. The folder gets `selection.json`.
+    Without `out` the data are streamed and may be larger than memory. Existing scores in the folder are reused if they
+    belong to the same model, reference, tokenizer and data, so a second selection costs two passes over the scores and
+    none over the model. Also writes `selection.json` into the folder.
 
     Args:
         model: folder, hub id, or the name of a suite's model.
         data: files or hub datasets, one after the other.
-        reference: an adapter of this model, or a model of its own, trained on the reference data.
-        folder: where the scores go.
-        options: what is selected, how rows are written, and where results go beside the folder.
-        voice: where progress goes.
+        reference: an adapter of this model, or a separate model, trained on the reference data.
+        folder: the folder of the scores.
+        options: the selection, the format of rows, and further output files.
+        voice: receives progress.
 
     Raises:
         ForgettingError: bad input, or scores of something else in the folder.

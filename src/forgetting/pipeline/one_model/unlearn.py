@@ -31,12 +31,12 @@ from forgetting.runs.stage_result import StageResult
 from forgetting.training.stage import Hooks
 
 Examples = str | Path | Iterable[Example | Mapping[str, object] | str]
-"""A file or folder; or examples, rows as a file would hold them (`{"question": …, "answer": …}`), or documents."""
+"""A file or folder; or examples, rows as in a file (`{"question": …, "answer": …}`), or documents."""
 
 
 @dataclass(frozen=True)
 class Unlearned:
-    """What `unlearn` gives back."""
+    """The result of `unlearn`."""
 
     model: PreTrainedModel
     """The trained model; with LoRA, PEFT's model with its adapter active (`forgetting.save` and `merge` take it)."""
@@ -66,7 +66,7 @@ def unlearn(
 
     Args:
         model: a transformers causal language model. With full tuning it is changed in place; with an adapter its own
-            weights stay.
+            weights are unchanged.
         tokenizer: its tokenizer; a chat template is used if it has one.
         forget: what to forget.
         retain: what to keep; most methods need it.
@@ -74,9 +74,9 @@ def unlearn(
         method: a method's name, or its name with parameters: `{"name": "npo", "beta": 0.1}`.
         system: a system prompt for the chat template.
         max_length: tokens per row.
-        seed: of the data's order and the adapter's start.
+        seed: of the data's order and the adapter's initialisation.
         measure: whether the forget and retain sets are measured before and after.
-        voice: where progress goes.
+        voice: receives progress.
         **stage: any other key of a recipe's stage: `learning_rate`, `duration="60 steps"`, `adapter={"rank": 8}`, …
 
     Raises:

@@ -44,7 +44,7 @@ def run_row(recipe: Recipe, row: Row, *, voice: Voice = SILENT, report: bool = T
 
 
 def found_row(recipe: Recipe, row: Row) -> Ended | None:
-    """The finished run of this recipe with whatever model; None if there is none.
+    """The finished run of this recipe with any model; None if there is none.
 
     Raises:
         RecipeError: the folder holds a finished run of another recipe.
@@ -82,7 +82,7 @@ def _ended(folder: Path) -> Ended:
     """What a finished run measured after its last stage."""
     results = RunFolder(folder).results()
     after = results.after
-    assert after is not None, "a finished run was measured at its end"
+    assert after is not None, "a finished run has measures of its end"
     measures = {m.key: m for m in (*own_measures(results), *after.measures)}
     return Ended(str(folder), measures, results.stages[-1].success, results.status == "collapsed")
 
@@ -92,11 +92,11 @@ def _minutes(seconds: float | None) -> float | None:
 
 
 def _measured(recipe: Recipe, voice: Voice) -> Ended:
-    """Evaluates the model as it is and writes the measures, or reads those of an earlier call."""
+    """Evaluates the model without training and writes the measures, or reads those of an earlier call."""
     found = _measured_before(recipe)
     if found is not None:
         return found
-    voice.say(f"evaluating {recipe.model} as it is: {recipe.name}")
+    voice.say(f"evaluating {recipe.model} without training: {recipe.name}")
     asked = recipe
     loaded, recipe = loaded_for(recipe)
     suite = suite_of(recipe, {})

@@ -1,4 +1,4 @@
-"""A published table beside what the same recipes give here: `forget reproduce`."""
+"""Compares a published table with the results of the same recipes (`forget reproduce`)."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ class Reproduced:
     runs: tuple[str, ...] = ()
     """The folders of its runs."""
     reached: tuple[int, int] | None = None
-    """How many of its runs reached the goal of their stop rule, of how many; None: there is no such rule."""
+    """The number of its runs that reached the goal of their stop rule, and their total; None: there is no such rule."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reproduction:
-    """A table and its rows, as many as were asked for."""
+    """A table and its requested rows."""
 
     table: Table
     rows: tuple[Reproduced, ...]

@@ -1,4 +1,4 @@
-"""What a stage is run with."""
+"""The context of a stage."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ class StageContext:
     data: Mapping[str, Sequence[Encoded]]
     """Encoded examples of every role of the method."""
     folder: StageFolder
-    """Where checkpoints, history and result are written."""
+    """The folder of checkpoints, history and result."""
     output: OutputFolder
-    """Where stored references, token scores, initialisations and reference adapters are shared between runs."""
+    """The shared caches of stored references, token scores, initialisations and reference adapters."""
     seed: int
-    """Of the data's order, dropout and the adapter's start."""
+    """The seed of the data's order, dropout and the adapter's initialisation."""
     voice: Voice
     adapter: str | None = None
     """The earlier stage whose adapter, active in the model, is trained further; None: the stage has its own."""
 
     earlier: Callable[[str], StagePaths] | None = None
-    """Where the run's stages stand, by name; None where there are no others."""
+    """The folders of the run's stages, by name; None if there are no others."""
 
     @property
     def pad_id(self) -> int:
-        """The id that rows are filled up with."""
+        """The id that pads rows."""
         return padding_id(self.tokenizer)

@@ -1,4 +1,4 @@
-"""Folders of documents on their way into a run: in pieces that fit the rows of its model."""
+"""Splits folders of documents into pieces that fit the rows of a run's model."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from forgetting.recipe import Recipe
 
 
 def fitting(examples: Sequence[Example], source: Source, recipe: Recipe, voice: Voice) -> list[Example]:
-    """The examples; those of a folder of documents in pieces of at most a row of the recipe's model.
+    """The examples; those of a folder of documents are split into pieces of at most a row of the recipe's model.
 
     Only the model's tokenizer and config are read: its weights may be loaded later, or not at all.
 
@@ -40,7 +40,7 @@ def fitting(examples: Sequence[Example], source: Source, recipe: Recipe, voice: 
 
 @lru_cache(maxsize=2)
 def _reader(name: str | Path, revision: str | None) -> tuple[PreTrainedTokenizerBase, int | None]:
-    """A model's tokenizer, and how many positions it was made for; of an adapter without its own, its base's."""
+    """A model's tokenizer and maximum number of positions; for an adapter without its own, its base's."""
     name = base = str(name)
     if attempt(name, "model", find_adapter_config_file, name, revision=revision) is not None:
         base = attempt(name, "adapter", PeftConfig.from_pretrained, name, revision=revision).base_model_name_or_path

@@ -1,4 +1,4 @@
-"""What a run ran on, how much memory it took, and where else its numbers go."""
+"""The environment of a run, its peak memory, and its trackers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PACKAGES = ("forgetting", "torch", "transformers", "peft", "accelerate", "tokeni
 
 
 def environment(device: str) -> dict[str, object]:
-    """Versions, machine and threads: what a number may depend on beside the recipe."""
+    """Versions, machine and threads: what a number may depend on apart from the recipe."""
     found: dict[str, object] = {"python": platform.python_version(), "system": platform.platform()}
     for package in PACKAGES:
         try:
@@ -35,7 +35,7 @@ def environment(device: str) -> dict[str, object]:
 
 
 def reset_peak_memory() -> None:
-    """Begins a new count of `peak_memory`, where the system can (Linux, CUDA)."""
+    """Resets `peak_memory`, if the system supports it (Linux, CUDA)."""
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
     with suppress(OSError):
@@ -59,17 +59,17 @@ def peak_memory() -> int:
             return int(found[1]) * 1024
     if sys.platform == "win32":
         return int(psutil.Process().memory_info().peak_wset)
-    import resource  # Unix alone has it
+    import resource  # only on Unix
 
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def check_trackers(recipe: Recipe) -> None:
-    """Whether every tracker of `report_to` is one that accelerate knows and that is installed.
+    """Checks that accelerate knows every tracker of `report_to` and that it is installed.
 
     Raises:
-        RecipeError: one is not.
+        RecipeError: one is unknown or not installed.
     """
     if not recipe.report_to:
         return
@@ -85,7 +85,7 @@ def check_trackers(recipe: Recipe) -> None:
 
 @contextmanager
 def tracker(recipe: Recipe, stage: Stage) -> Iterator[Callable[[dict[str, float], int], None]]:
-    """Sends the numbers of every step to accelerate's trackers (`report_to`); to nobody by default."""
+    """Sends the numbers of every step to accelerate's trackers (`report_to`); to none by default."""
     if not (recipe.report_to and is_first()):
         yield lambda values, step: None
         return

@@ -1,4 +1,4 @@
-"""Evaluates a run before, during and after training, against one 'before' and one oracle."""
+"""Evaluates a run before, during and after training, relative to one 'before' and one oracle."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from forgetting.training.flops import records_work
 
 
 class _Frame:
-    """A suite, with what the model before and the oracle gave on it."""
+    """A suite, with the results of the model before and of the oracle."""
 
     def __init__(self, suite: Suite, before: Taken, oracle: Taken | None) -> None:
         self.suite, self.before, self.oracle = suite, before, oracle
@@ -33,13 +33,13 @@ class _Frame:
         self.goal = None if oracle is None else oracle.measures(suite, oracle)
 
     def reduced(self, suite: Suite) -> _Frame:
-        """The same of a smaller suite."""
+        """The same for a smaller suite."""
         return _Frame(
             suite, self.before.only_asked(suite), None if self.oracle is None else self.oracle.only_asked(suite)
         )
 
     def measures(self, taken: Taken, stage: str) -> list[Measure]:
-        """All measures, and the balance that a stage's checkpoints are compared by."""
+        """All measures, and the balance, by which a stage's checkpoints are compared."""
         found = taken.measures(self.suite, self.oracle)
         return [*found, balance(found, self.start, self.goal, of=self.suite.declared(stage).balance)]
 
@@ -50,9 +50,9 @@ class Measurer:
     Args:
         folder: the run's.
         prepared: recipe, data, tokenizer and suite.
-        voice: where progress goes.
-        before: what the model gave before the first stage on the suite.
-        oracle: the same of a model that never saw the forget set.
+        voice: receives progress.
+        before: the results of the model before the first stage on the suite.
+        oracle: the same for a model that never saw the forget set.
     """
 
     def __init__(
@@ -68,11 +68,11 @@ class Measurer:
 
     @property
     def suite(self) -> Suite:
-        """What is measured before, between and after the stages."""
+        """The suite that is measured before, between and after the stages."""
         return self._full.suite
 
     def alarm(self, stage: Stage) -> Alarm:
-        """What rings at an evaluation in the middle of a stage, against the model that the stage begins with."""
+        """The alarm at evaluations in the middle of a stage, relative to the stage's initial model."""
         frame = self._fast[stage.name]
         names = [s.name for s in self.recipe.stages]
         earlier = [Evaluation(point="after", stage=name) for name in names[: names.index(stage.name)]]
@@ -91,13 +91,13 @@ class Measurer:
             self.folder.write_evaluation(Evaluation(point="oracle", measures=tuple(full.goal)), full.oracle.records)
 
     def after(self, model: nn.Module, *, stage: str, step: int, epoch: float) -> Evaluation:
-        """The full suite on the model as a stage leaves it."""
+        """The full suite on the model after a stage."""
         return self._measure(Evaluation(point="after", stage=stage, step=step, epoch=epoch), self._full, model, None)
 
     def during(self, model: nn.Module, *, stage: str, step: int, epoch: float) -> Evaluation:
-        """The stage's fast suite in the middle of it; found again after a resume.
+        """The stage's fast suite in the middle of the stage; reused after a resume.
 
-        Where the stop rule's MA is not low enough, its EL decides nothing and is not decoded: it costs most by far.
+        If the stop rule's MA is not low enough, EL is irrelevant and not decoded, since it costs most by far.
         """
         at = Evaluation(point="epoch", stage=stage, step=step, epoch=epoch)
         return self._measure(at, self._fast[stage], model, self.rules[stage])
@@ -111,19 +111,19 @@ class Measurer:
         return take(model, self.tokenizer, frame.suite, self.recipe, self.voice)
 
     def _rule(self, stage: Stage) -> StopRule | None:
-        """When the stage has reached its goal: thresholds are those of the model before the first stage."""
+        """The stage's stop rule; its thresholds come from the model before the first stage."""
         if stage.until is None:
             return None
         if stage.limit is not None:
-            stage.limit.reached(self._fast[stage.name].start)  # raises where it is not measured
+            stage.limit.reached(self._fast[stage.name].start)  # raises if it is not measured
             return stage.limit.reached
         forget, unseen, n = stop_splits(stage, self.suite)
         return ExtractionRule(Thresholds.of(self._full.start, split=unseen, n=n), forget)
 
     def _measure(self, at: Evaluation, frame: _Frame, model: nn.Module, rule: StopRule | None) -> Evaluation:
-        """The evaluation of this point as the folder has it; else measured by all processes and written by the first.
+        """The evaluation of this point from the folder; else measured by all processes and written by the first.
 
-        It is the same in all of them, so that what is decided by it is decided alike.
+        It is the same in all processes, so that they make the same decisions.
         """
         kept = self.folder.find_evaluation(at)
         if kept is not None:

@@ -1,4 +1,4 @@
-"""A trained model on disk, in the form that plain transformers and PEFT load."""
+"""Saves a trained model in the format that plain transformers and PEFT load."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def save(
     weights if `merge`.
 
     Raises:
-        RunError: the disk refuses.
+        RunError: the disk cannot be written.
     """
     folder = Path(folder)
     try:

@@ -1,4 +1,4 @@
-"""Models by name, as a recipe asks for them."""
+"""Loads the models that a recipe names."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from forgetting.recipe import Recipe
 
 
 def load(name: str, recipe: Recipe) -> LoadedModel:
-    """A model by folder, hub id, run, or the name of a suite that ships one; or a combination of such.
+    """A model by folder, hub id, run, or the name of a suite that ships one; or a combination of them.
 
     Raises:
         ModelError: there is no such model, or it cannot be loaded.

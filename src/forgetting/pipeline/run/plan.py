@@ -1,4 +1,4 @@
-"""What a run would do, without doing it: `forget run --dry-run`."""
+"""Describes a run without running it (`forget run --dry-run`)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from forgetting.recipe import Recipe
 
 @dataclass(frozen=True)
 class Plan:
-    """What `run` would do, in lines, and all that it would begin with."""
+    """What `run` would do, in lines, and its prepared inputs."""
 
     lines: list[str]
     prepared: Prepared
@@ -46,11 +46,11 @@ def planned(recipe: Recipe, *, voice: Voice = SILENT) -> Plan:
             continue
         if stage.is_aside:
             readers = ", ".join(s.name for s in recipe.stages if s.reads == stage.name)
-            lines.append(f"{stage.name}: kept as a reference for {readers}")
+            lines.append(f"{stage.name}: set aside as a reference for {readers}")
         if stage.select is not None:
             tokens = sum(e.supervised for e in encoded[Role.TRAIN])
             by = f"by {stage.select.reference}" if stage.select.scores is None else f"found in {stage.select.scores}"
-            lines.append(f"{stage.name}: {tokens:,} tokens are scored, {by}")
+            lines.append(f"{stage.name}: scores {tokens:,} tokens, {by}")
         first = encoded[stage.roles[0]]
         per_epoch = StepPlan({stage.roles[0]: len(first)}, stage.batch_size, recipe.seed).steps_per_epoch
         total = stage.duration.steps(steps_per_epoch=per_epoch, tokens_per_epoch=sum(e.supervised for e in first))

@@ -23,12 +23,12 @@ from forgetting.recipe import Recipe, Stage
 
 @dataclass(frozen=True)
 class StageData:
-    """The examples of a stage by role, and where they came from."""
+    """The examples of a stage by role, and their sources."""
 
     examples: Mapping[str, Sequence[Example]]
     sources: Mapping[str, str]
     corpus: Parts | None = None
-    """What the train examples are a part of."""
+    """The corpus that the train examples are a part of."""
 
     def summary(self) -> dict[str, dict[str, object]]:
         """Counts, sources and hashes by role, for the results."""
@@ -41,7 +41,7 @@ class StageData:
 def load_data(
     recipe: Recipe, voice: Voice, *, given: Mapping[str, Sequence[Example]] | None = None
 ) -> dict[str, StageData]:
-    """The data of every stage, by stage name; `given` are examples in memory by role, beside the recipe's.
+    """The data of every stage, by stage name; `given` are examples in memory by role, in addition to the recipe's.
 
     Raises:
         RecipeError: a stage lacks data for a role of its method.
@@ -93,12 +93,12 @@ def load_data(
 
 
 def _with_copies(source: Source, recipe: Recipe, voice: Voice) -> Sequence[Example]:
-    """All rows of a source of the corpus, which looks for duplicates itself."""
+    """All rows of a source of the corpus; the corpus removes duplicates itself."""
     return _read(source, recipe, voice) if source.suite is None else _examples(source, Role.TRAIN, recipe, voice)
 
 
 def _read(source: Source, recipe: Recipe, voice: Voice) -> list[Example]:
-    """All rows of a source that are trained on; says what becomes of the others, and of documents."""
+    """All rows of a source that are trained on; reports the others, and documents."""
     found = read_examples(source)
     if found.unsupervised:
         rows = found.unsupervised + len(found.examples)
@@ -110,24 +110,24 @@ def _read(source: Source, recipe: Recipe, voice: Voice) -> list[Example]:
 
 
 def _derived(examples: Sequence[Example]) -> str:
-    """What a report says of a role's source where a model wrote its rows."""
+    """The note about a role's source in the report, if a model wrote its rows."""
     count = sum("derived" in e.fields for e in examples)
     return f" ({count:,} rows written by a model)" if count else ""
 
 
 def _mixed(recipe: Recipe, sources: Sequence[Source]) -> bool:
-    """Whether the train data are drawn from as a corpus, and not simply taken as they are."""
+    """Whether the train data are drawn as a corpus, and not used whole."""
     return recipe.corpus is not None or any(s.share is not None or s.count is not None for s in sources)
 
 
 def _said(parts: Parts) -> str:
     counts = f"{parts.dropped_exact} exact and {parts.dropped_near} near duplicates dropped"
     shares = ", ".join(f"{row.drawn:,} of {row.label}" for row in parts.rows)
-    return f"corpus: {len(parts.train):,} examples to train on, {len(parts.reference):,} set off ({shares}); {counts}"
+    return f"corpus: {len(parts.train):,} examples to train on, {len(parts.reference):,} reserved ({shares}); {counts}"
 
 
 def _pair(stage: Stage, examples: dict[str, list[Example]], named: dict[str, str], seed: int, voice: Voice) -> None:
-    """Gives every example of a role that has a partner its own of that partner; refusals where there are no others."""
+    """Pairs every example of a role that has a partner with one of the partner; refusals if there are no others."""
     for role, partner in stage.objective().partners.items():
         if role not in examples:
             continue
@@ -151,23 +151,23 @@ def _examples(source: Source, role: str, recipe: Recipe, voice: Voice) -> list[E
     suite = get_suite(source.suite)
     if role not in suite.data:
         known = ", ".join(suite.data) or "none"
-        raise RecipeError(f"data.{role}: the suite '{source.suite}' brings no {role} examples (it brings: {known})")
+        raise RecipeError(f"data.{role}: the suite '{source.suite}' has no {role} examples (it has: {known})")
     return list(suite.data[role])[: source.limit]
 
 
 def _check_overlap(stage: Stage, examples: Mapping[str, Sequence[Example]], voice: Voice) -> None:
-    """Warns where what is to be forgotten is also to be kept; all of it is an error."""
+    """Warns if forget examples are also in the retain set; if all are, it is an error."""
     forget, retain = examples.get(Role.FORGET), examples.get(Role.RETAIN)
     if not forget or not retain or not stage.trains or Role.FORGET not in stage.objective().roles:
         return
     both = overlap(forget, retain)
     if len(both) == len(forget):
         raise DataError(
-            f"every forget example also stands in the retain set ({len(both)} of {len(forget)}); remove them there"
+            f"every forget example is also in the retain set ({len(both)} of {len(forget)}); remove them there"
         )
     if both:
         voice.say(
-            f"warning: {len(both)} of {len(forget)} forget examples also stand in the retain set "
+            f"warning: {len(both)} of {len(forget)} forget examples are also in the retain set "
             f"(the first: {both[0].where or both[0].id}); what is retained will not be forgotten"
         )
 
@@ -175,7 +175,7 @@ def _check_overlap(stage: Stage, examples: Mapping[str, Sequence[Example]], voic
 def encode_roles(
     data: StageData, roles: Sequence[str], tokenizer: PreTrainedTokenizerBase, formatting: Formatting, voice: Voice
 ) -> dict[str, list[Encoded]]:
-    """The roles a method reads, as tokens; says how many rows were cut."""
+    """Encodes the roles that a method reads; reports how many rows were cut."""
     encoded = {role: encode_all(data.examples[role], tokenizer, formatting) for role in roles}
     for role, members in encoded.items():
         cut = sum(e.truncated for e in members)
@@ -187,10 +187,10 @@ def encode_roles(
 def encode_stage(
     stage: Stage, data: StageData, tokenizer: PreTrainedTokenizerBase, formatting: Formatting, voice: Voice
 ) -> dict[str, list[Encoded]]:
-    """A stage's data as tokens.
+    """Encodes a stage's data.
 
     Raises:
-        DataError: the method tells tokens apart by the sign of their weights, and nothing gives them signs.
+        DataError: the method distinguishes tokens by the sign of their weights, and no token has a negative one.
     """
     encoded = encode_roles(data, stage.roles, tokenizer, formatting, voice)
     if not stage.trains:
@@ -198,7 +198,7 @@ def encode_stage(
     signed = any(w < 0 for row in encoded.get(Role.TRAIN, ()) for w in row.weights)
     if signed and stage.select is not None:
         raise DataError(
-            f"stage '{stage.name}': the train data have signed token_weights already, and select would decide anew; "
+            f"stage '{stage.name}': the train data already have signed token_weights, which select would replace; "
             f"write stages.{stage.name}.select=null to train on them, or give data without"
         )
     forgotten = [t.role for t in stage.objective().terms if t.sign == "negative" and t.weight != 0]

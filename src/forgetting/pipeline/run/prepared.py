@@ -1,4 +1,4 @@
-"""Everything that a run begins with, made and checked before anything is written."""
+"""The inputs of a run, prepared and checked before anything is written."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ from forgetting.runs.folder import MEASURED, RunFolder
 
 @dataclass(frozen=True)
 class Prepared:
-    """What `run` begins with, what a dry run describes and what an estimate times."""
+    """The inputs of `run`, of a dry run and of an estimate."""
 
     recipe: Recipe
-    """With rows no longer than the model has positions."""
+    """The recipe, with rows no longer than the model has positions."""
     loaded: LoadedModel
     data: Mapping[str, StageData]
     """By stage."""
     encoded: Mapping[str, Mapping[str, Sequence[Encoded]]]
     """By stage and role."""
     suite: Suite
-    """What is measured before, between and after the stages."""
+    """The suite that is measured before, between and after the stages."""
 
     @property
     def oracle(self) -> str | None:
-        """The oracle in words, for the results; None where there is none."""
+        """The oracle in words, for the results; None if there is none."""
         shipped = self.suite.oracle
         return self.recipe.oracle or (None if shipped is None else f"{shipped.name}, shipped with the suite")
 
@@ -58,8 +58,8 @@ def prepared(recipe: Recipe, voice: Voice) -> Prepared:
     """Loads data and model, encodes the data and builds the suite. Nothing is written.
 
     Raises:
-        ForgettingError: recipe, data, model, adapters and suite do not fit each other, or the run began with other
-            data.
+        ForgettingError: recipe, data, model, adapters and suite do not fit each other, or the data changed since the
+            start of the run.
     """
     data = load_data(recipe, voice)
     loaded, fitted = loaded_for(recipe)
@@ -74,7 +74,7 @@ def prepared(recipe: Recipe, voice: Voice) -> Prepared:
 
 
 def digests_of(data: Mapping[str, StageData], suite: Suite | None = None) -> dict[str, dict[str, str]]:
-    """Digests of what is trained on, by stage and role, and of what is measured, by split."""
+    """Digests of the training data, by stage and role, and of the measured data, by split."""
     found = {
         stage: {role: examples_digest(members) for role, members in d.examples.items()} for stage, d in data.items()
     }

@@ -1,4 +1,4 @@
-"""A model under a suite: its records, and what the suite's probes measured of it."""
+"""A model's results on a suite: its records, and the measures of the suite's probes."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Taken:
-    """What one model gave on a suite."""
+    """One model's results on a suite."""
 
     records: Sequence[Record]
     probed: Sequence[Measure] = ()
-    """What the probes said: it cannot be scored again from records."""
+    """The measures of the probes, which cannot be computed again from records."""
 
     def measures(self, suite: Suite, oracle: Taken | None) -> list[Measure]:
         """All measures of the suite."""
         return [*score(suite.metrics, self.records, None if oracle is None else oracle.records), *self.probed]
 
     def only_asked(self, suite: Suite) -> Taken:
-        """Reduced to what a smaller suite would ask: to compare with an evaluation by that suite."""
+        """Reduced to a smaller suite, for comparison with an evaluation on that suite."""
         perturbed = {(s.name, e.id): bool(e.perturbed) for s in suite.splits for e in s.examples}
         records = [
             r if perturbed[r.split, r.id] else replace(r, paraphrase=None, perturbed=())
@@ -84,9 +84,9 @@ def _records_of(
 
 
 def cached(model: nn.Module, tokenizer: PreTrainedTokenizerBase, suite: Suite, recipe: Recipe, voice: Voice) -> Taken:
-    """`take` of a model that is not being trained, shared by the runs of an output folder.
+    """`take` for a model that is not being trained, shared by the runs of an output folder.
 
-    A redacted run shares no records, because they hold texts; it takes them again when it is resumed.
+    A redacted run shares no records, because they hold texts; it computes them again when it is resumed.
     """
     whom = (fingerprint(model), tokenizer_fingerprint(tokenizer), recipe.format.model_dump(), version("forgetting"))
     asked = [(s.name, examples_digest(s.examples), s.generate, s.max_new_tokens, s.extraction) for s in suite.splits]
@@ -109,7 +109,7 @@ def cached(model: nn.Module, tokenizer: PreTrainedTokenizerBase, suite: Suite, r
 
 
 class _Kind(NamedTuple, Generic[T]):
-    """How values of one kind stand in the cache."""
+    """How values of one kind are stored in the cache."""
 
     file: str
     write: Callable[[Path, Sequence[T]], None]
@@ -129,7 +129,7 @@ PROBED = _Kind("probed.json", _write_measures, _read_measures)
 
 
 def _shared(cache: Cache, key: str, kind: _Kind[T], make: Callable[[], Sequence[T]], voice: Voice) -> Sequence[T]:
-    """The values of an entry, made by all processes of this run together where no run has made them."""
+    """The values of an entry; if they do not exist yet, all processes of this run compute them together."""
     with cache.entry(key, wait=lambda: voice.say("another run is measuring the same model; waiting")) as entry:
         file = entry.folder / kind.file
         if entry.is_complete(voice.say):
@@ -148,7 +148,7 @@ def _keep(file: Path, write: Callable[[], None]) -> None:
 
 
 def of_oracle(recipe: Recipe, suite: Suite, voice: Voice) -> Taken | None:
-    """What the oracle gives on the suite: read from a file, or taken from the model; None if there is no oracle.
+    """The oracle's results on the suite: read from a file, or computed with the model; None if there is no oracle.
 
     Raises:
         ModelError: the oracle cannot be loaded.

@@ -23,10 +23,10 @@ from forgetting.training.stored_reference import data_fingerprint, fingerprint
 
 
 def set_aside(context: StageContext, model: PreTrainedModel) -> PreTrainedModel:
-    """Trains the stage, or finds it trained, and returns the model as it was; the adapter is in the stage's folder.
+    """Trains the stage, or reuses a trained one, and returns the unchanged model; the adapter is in the stage's folder.
 
-    A trained adapter is found by the model's weights, the encoded data, the stage's settings and the seed. Another run
-    that trains it is waited for.
+    A trained adapter is keyed by the model's weights, the encoded data, the stage's settings and the seed. If another
+    run is training it, this one waits.
     """
     stage, voice = context.stage, context.voice
     key = _key(context, model)
@@ -50,12 +50,12 @@ def set_aside(context: StageContext, model: PreTrainedModel) -> PreTrainedModel:
 
 
 def _numbers(folder: StagePaths) -> tuple[Path, ...]:
-    """What a run keeps of the stage beside its adapter."""
+    """The files of the stage that a run keeps in addition to the adapter."""
     return folder.result_file, folder.prepared_file, folder.history_file
 
 
 def _kept(folder: StagePaths) -> list[str]:
-    """The names of all files that belong to a trained reference; empty before there are any."""
+    """The names of all files of a trained reference; empty if there are none yet."""
     files = [*_numbers(folder), *(file for file in folder.model.rglob("*") if file.is_file())]
     return [file.relative_to(folder.path).as_posix() for file in files]
 
@@ -68,7 +68,7 @@ def _copy(shared: StagePaths, own: StagePaths) -> None:
 
 
 def _is_whole(folder: StagePaths) -> bool:
-    """Whether the run has everything of the trained reference."""
+    """Whether the run has all files of the trained reference."""
     files = [*_numbers(folder), folder.model / SAFETENSORS_WEIGHTS_NAME]
     return is_complete(folder.model) and all(file.is_file() for file in files)
 

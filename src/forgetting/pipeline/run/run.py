@@ -28,13 +28,13 @@ from forgetting.runs.folder import RunFolder
 def run(recipe: Recipe, *, voice: Voice = SILENT, report: bool = True) -> Path:
     """Runs a recipe and returns its folder: model, records, `results.json`, `report.html`.
 
-    An existing folder with the same recipe is resumed; a finished one is left as it is. Several processes (`torchrun`,
+    An existing folder with the same recipe is resumed; a finished one is unchanged. Several processes (`torchrun`,
     `accelerate launch`) that all call this run it together; the first writes and reports progress.
 
     Raises:
-        ForgettingError: bad input, or a folder that holds another recipe or was begun with other data. Nothing is
-            written before recipe, data, model and adapters are known to fit; an oracle that cannot be loaded leaves a
-            folder that a corrected recipe may take over.
+        ForgettingError: bad input, or a folder with another recipe or other data. Nothing is written before recipe,
+            data, model and adapters are checked; an oracle that cannot be loaded leaves a folder that a corrected
+            recipe can reuse.
     """
     folder = RunFolder(recipe.folder)
     voice = voice if is_first() else SILENT
@@ -64,8 +64,8 @@ def run(recipe: Recipe, *, voice: Voice = SILENT, report: bool = True) -> Path:
 
 
 def _say_finished(folder: RunFolder, recipe: Recipe, voice: Voice) -> None:
-    with suppress(DataError):  # what is finished can be looked at without its data
+    with suppress(DataError):  # a finished run can be read without its data
         folder.check_data(digests_of(load_data(recipe, SILENT)))
     purged = folder.results().purged
-    state = f"purged on {purged[:10]}, model and numbers are left" if purged else "finished already"
-    voice.say(f"{folder.path}: {state}; remove the folder to run it anew")
+    state = f"purged on {purged[:10]}, model and numbers are kept" if purged else "already finished"
+    voice.say(f"{folder.path}: {state}; remove the folder to run it again")

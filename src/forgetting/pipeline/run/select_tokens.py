@@ -1,4 +1,4 @@
-"""Token scores and the signed weights that follow from them, scored once for all runs that share model and data."""
+"""Token scores and the resulting signed weights, computed once for all runs that share model and data."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ REFERENCE = "quality-reference"
 
 
 def check_selects(recipe: Recipe) -> None:
-    """Scores and references that stand in folders are there: known before anything is trained or measured.
+    """Checks that scores and references in folders exist, before anything is trained or measured.
 
     Raises:
-        RecipeError: a stage selects by nothing, or by a folder that is not there.
-        RunError: the scores are not there, or not finished.
+        RecipeError: a stage selects by nothing, or by a folder that does not exist.
+        RunError: the scores do not exist, or are not finished.
     """
     for stage in recipe.stages:
         asked = stage.select
@@ -80,16 +80,16 @@ def weighed(
     formatting: Formatting,
     reference: str | Path | None,
 ) -> list[Encoded]:
-    """The stage's train rows with signed weights, as its `select` asks; rows in which nothing is left are dropped.
+    """The stage's train rows with signed weights according to its `select`; rows without supervised tokens are dropped.
 
-    Writes the selection and what it was made by into the stage's folder.
+    Writes the selection and its scores' digests into the stage's folder.
 
     Args:
-        context: the stage, whose train rows are what the examples of `data` were encoded to, in order.
-        model: as the stage before left it: the base of the scores. It is left as it was.
+        context: the stage; its train rows are the encoded examples of `data`, in order.
+        model: the model after the stage before: the base of the scores. It is left unchanged.
         data: the examples.
         formatting: how they were encoded.
-        reference: the model or adapter that scores are taken by; None where the stage names a folder of scores.
+        reference: the reference model or adapter of the scores; None if the stage names a folder of scores.
     """
     stage, folder, rows, voice = context.stage, context.folder, context.data[Role.TRAIN], context.voice
     assert stage.select is not None, "only a stage that selects is weighed"
@@ -115,7 +115,7 @@ def weighed(
 
 
 def _scores(context: StageContext, model: PreTrainedModel, reference: str | Path | None) -> Scores:
-    """Those that the recipe names, checked; or those of the reference, computed where no run has yet."""
+    """The scores that the recipe names, checked; or those of the reference, computed if no run has done so."""
     asked, rows, voice = context.stage.select, context.data[Role.TRAIN], context.voice
     assert asked is not None
     if asked.scores is not None:
@@ -135,7 +135,7 @@ def _scores(context: StageContext, model: PreTrainedModel, reference: str | Path
                 voice.say(f"stage {context.stage.name}: token scores found ({entry.folder})")
             else:
                 if not (entry.folder / BEGUN).is_file():
-                    entry.clear()  # nothing says whose the parts are
+                    entry.clear()  # the parts do not say which rows they belong to
                 made = score_tokens(
                     rows,
                     entry.folder,
@@ -149,10 +149,10 @@ def _scores(context: StageContext, model: PreTrainedModel, reference: str | Path
 
 @contextmanager
 def views(model: PreTrainedModel, reference: str | Path) -> Iterator[tuple[ModelView, ModelView]]:
-    """The model as it is and the reference, for the time of the block.
+    """The current model and the reference, for the duration of the block.
 
-    A reference that is an adapter (trained on this very model, with all that was active then) is put on the model, so
-    that both are views of one set of weights; one that is a model of its own is loaded beside it.
+    A reference adapter (trained on this model with its active adapters) is added to the model, so that both are views
+    of one set of weights; a reference that is a separate model is loaded in addition.
 
     Raises:
         ModelError: the reference cannot be loaded or does not fit.
@@ -171,7 +171,7 @@ def views(model: PreTrainedModel, reference: str | Path) -> Iterator[tuple[Model
 
 
 class Shown(NamedTuple):
-    """What is gathered for the report while rows are weighed."""
+    """Data collected for the report while rows are weighted."""
 
     look: Look
     truth: Truth
@@ -180,10 +180,10 @@ class Shown(NamedTuple):
 def weigh(
     rows: Iterable[tuple[Example, Encoded]], scores: Scores, selected: Selected, shown: Shown
 ) -> Iterator[tuple[Encoded, Encoded]]:
-    """Each row as it was and with signed weights; what is shown of them is gathered on the way.
+    """Yields each row before and with signed weights, and collects the samples for the report.
 
     Raises:
-        RunError: the scores are of other rows.
+        RunError: the scores belong to other rows.
     """
     for (example, encoded), scored in zip(rows, scores, strict=True):
         signs_N = selected.signs(scored)
@@ -193,7 +193,7 @@ def weigh(
 
 
 def owners_of(examples: Sequence[Example], rows: Sequence[Encoded]) -> Iterator[Example]:
-    """The example that each row is of: a document's windows follow each other, anything else is one row."""
+    """The example of each row: a document's windows follow each other, any other example is one row."""
     found = iter(examples)
     current = next(found)
     for row in rows:
@@ -203,7 +203,7 @@ def owners_of(examples: Sequence[Example], rows: Sequence[Encoded]) -> Iterator[
 
 
 def token_selection(scores: Scores, selected: Selected, shown: Shown) -> TokenSelection:
-    """All that is shown of a selection; `noise` where the truth is known."""
+    """The data of a selection for the report; `noise` if noise labels are known."""
     asked = selected.selection
     values = {
         "reference": asked.reference if asked.scores is None else f"scores {asked.scores}",
@@ -233,7 +233,7 @@ def token_selection(scores: Scores, selected: Selected, shown: Shown) -> TokenSe
 
 def summary(selected: Selected, emptied: int = 0) -> str:
     """One line for the terminal."""
-    dropped = f"; {emptied} rows in which nothing is left are dropped" if emptied else ""
+    dropped = f"; {emptied} rows without supervised tokens are dropped" if emptied else ""
     return (
         f"{selected.positive:,} of {selected.tokens:,} tokens are learned, {selected.negative:,} forgotten, "
         f"{selected.ignored:,} ignored (Q ≥ {selected.threshold:.4g} is positive; Q > 0 holds for "

@@ -1,4 +1,4 @@
-"""Where a model is that a user names: a suite's own, a finished run's, a folder, or the hub."""
+"""Locates a model by name: a suite's own, a finished run's, a folder, or the hub."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def is_run(name: str | Path) -> bool:
 
 
 def model_source(name: str) -> str:
-    """The folder or hub id of a model; of a run, the model that it ended with.
+    """The folder or hub id of a model; for a run, its final model.
 
     Raises:
         RunError: a run that has no model yet.

@@ -1,4 +1,4 @@
-"""One stage of a recipe: adapter, reference, training, and what it leaves on disk."""
+"""Runs one stage of a recipe: adapter, reference, training, and files."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ from forgetting.training.stored_reference import store_reference
 
 @dataclass(frozen=True)
 class StageOutcome:
-    """A finished stage: the model in memory, and what the results say of it."""
+    """A finished stage: the model in memory, and its results."""
 
     model: PreTrainedModel
     result: StageResult
 
 
 def adapter_words(adapter: Adapter) -> str:
-    """How messages and reports name it."""
+    """Its name in messages and reports."""
     if adapter.kind == "full":
         return "full"
     kind = {"lora": "LoRA", "qlora": "QLoRA", "curlora": "CURLoRA"}[adapter.kind]
@@ -56,11 +56,11 @@ def adapter_words(adapter: Adapter) -> str:
 
 
 def run_stage(context: StageContext, model: PreTrainedModel, hooks: Hooks) -> StageOutcome:
-    """Trains one stage, from its last checkpoint if it has one; the model comes back with its adapter active.
+    """Trains one stage, from its last checkpoint if it has one; the returned model has the stage's adapter active.
 
     Args:
         context: the stage, its data and its folder.
-        model: as the stage before left it.
+        model: the model after the stage before.
         hooks: evaluation, stop rule, progress and trackers.
     """
     began = time.perf_counter()
@@ -121,7 +121,7 @@ def run_stage(context: StageContext, model: PreTrainedModel, hooks: Hooks) -> St
 
 
 def _stored_reference(context: StageContext, model: PreTrainedModel, objective: Objective) -> Reference | None:
-    """For weights that are the reference and are overwritten: what is asked of them, computed beforehand."""
+    """If training overwrites the reference's weights: the needed outputs of the reference, computed beforehand."""
     if not objective.needs_reference:
         return None
     return store_reference(
@@ -135,7 +135,7 @@ def _stored_reference(context: StageContext, model: PreTrainedModel, objective: 
 
 
 def _with_adapter(context: StageContext, model: PreTrainedModel) -> PreTrainedModel:
-    """The model ready to train; a resumed stage finds the adapter's start in its checkpoint."""
+    """The model ready to train; a resumed stage has the adapter's initial value in its checkpoint."""
     stage, last = context.stage, context.folder.last
     adapter = stage.adapter_or_full
     if recover(last):
@@ -151,7 +151,7 @@ def _with_adapter(context: StageContext, model: PreTrainedModel) -> PreTrainedMo
 
 
 def hand_over(context: StageContext, outcome: StageOutcome) -> PreTrainedModel:
-    """The model as the next stage gets it: merged and on disk, where a resume and the next adapter find it."""
+    """The model for the next stage: merged and written to disk, for resumed runs and the next adapter."""
     model, stage = outcome.model, context.stage
     if stage.leaves_a_whole_model:
         model = merged(model)
@@ -174,11 +174,11 @@ def with_trained(model: PreTrainedModel, stage: Stage, folder: StagePaths, seed:
     """The model with the adapter that a finished stage trained.
 
     Args:
-        model: what the stage began with.
-        stage: as the recipe has it.
-        folder: where its checkpoints are.
-        seed: of the adapter's start.
-        own: whether the adapter is the stage's own; else it lies in the model already and gets the trained weights.
+        model: the stage's initial model.
+        stage: the stage in the recipe.
+        folder: the folder of its checkpoints.
+        seed: of the adapter's initialisation.
+        own: whether the adapter is the stage's own; else it is already in the model and gets the trained weights.
     """
     checkpoint = load_checkpoint(folder.best if is_complete(folder.best) else folder.last)
     assert checkpoint is not None, "a finished stage has a checkpoint"

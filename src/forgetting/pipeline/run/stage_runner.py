@@ -1,4 +1,4 @@
-"""Runs the stages of a recipe one after the other, each on the model that the one before left."""
+"""Runs the stages of a recipe one after the other, each on the model after the one before."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from forgetting.training.stage import Hooks
 
 @dataclass(frozen=True)
 class StageRunner:
-    """Trains, measures and exports what a recipe asks for, into an opened run folder."""
+    """Trains, measures and exports according to a recipe, into an opened run folder."""
 
     prepared: Prepared
     folder: RunFolder
@@ -41,7 +41,7 @@ class StageRunner:
     voice: Voice
 
     def run(self) -> None:
-        """Runs every stage that is not finished yet, then saves the model as it is at the end."""
+        """Runs every stage that is not finished yet, then saves the final model."""
         recipe, model = self.prepared.recipe, self.prepared.loaded.model
         last = recipe.stages[-1]
         for stage in recipe.stages:
@@ -126,7 +126,7 @@ class StageRunner:
         if export in ("merged", "both"):
             if has_quantised(model):
                 self.voice.say(
-                    "the adapter is merged into the whole base, loaded anew; it was trained beside 4 bits, so outputs "
+                    "the adapter is merged into the whole base, loaded again; it was trained on 4 bits, so outputs "
                     "differ a little"
                 )
             save(model, tokenizer, folder.model if export == "merged" else folder.merged, merge=True)
@@ -139,7 +139,7 @@ def model_changed(recipe: Recipe) -> bool:
 
 @dataclass(frozen=True)
 class _During:
-    """The evaluator that the loop is given."""
+    """The evaluator for the training loop."""
 
     measurer: Measurer
     stage: str

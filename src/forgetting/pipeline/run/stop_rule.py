@@ -1,4 +1,4 @@
-"""When a stage has reached its goal, from the measures of an evaluation in the middle of it."""
+"""Decides whether a stage has reached its goal, from the measures of an evaluation during the stage."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ StopRule = Callable[[Sequence[Measure]], bool]
 
 @dataclass(frozen=True)
 class ExtractionRule:
-    """LoKU's: EL_n and MA of the forget set at or below those of text that the model has never seen (App. B)."""
+    """LoKU's rule: EL_n and MA of the forget set at or below those of text that the model has never seen (App. B)."""
 
     thresholds: Thresholds
     forget: str
-    """The split that is to come below them."""
+    """The split that should fall below the thresholds."""
 
     def __call__(self, measures: Sequence[Measure]) -> bool:
         """Whether the goal is reached."""

@@ -1,4 +1,4 @@
-"""What a recipe measures: its suites, or its own data where it names none."""
+"""The suites that a recipe measures; without suites, its own data."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ from forgetting.pipeline.run.prepare import StageData
 from forgetting.recipe import Recipe, Stage
 
 VERBATIM = "extraction"
-"""What a recipe's `evaluate` says to have its own data measured as verbatim passages."""
+"""The value of a recipe's `evaluate` that measures its own data as verbatim passages."""
 OWN_LIMIT, OWN_LIMIT_FAST = 500, 150
 """Examples of the user's own data that are measured per split, before and after, and during training."""
 
 
 def suite_of(recipe: Recipe, data: Mapping[str, StageData]) -> Suite:
-    """What is measured before, between and after the stages, as one suite.
+    """The suite that is measured before, between and after the stages.
 
     Raises:
-        RecipeError: a metric is asked for on a split that there is none of.
+        RecipeError: a metric is requested on an unknown split.
     """
     suite = _whole(recipe, _parts(recipe, data, fast=False))
     there = [split.name for split in suite.splits]
@@ -49,14 +49,14 @@ def suite_of(recipe: Recipe, data: Mapping[str, StageData]) -> Suite:
 
 
 def fast_suite_of(recipe: Recipe, data: Mapping[str, StageData], stage: Stage) -> Suite:
-    """What is measured in the middle of a stage: less of each split, nothing of the other stages, no probes."""
+    """The suite that is measured during a stage: fewer examples, without the other stages' splits and probes."""
     others = {other.name for other in recipe.stages if other is not stage}
     parts = [(label, suite) for label, suite in _parts(recipe, data, fast=True) if label not in others]
     return replace(_whole(recipe, parts), probes=())
 
 
 def _whole(recipe: Recipe, parts: Sequence[tuple[str, Suite]]) -> Suite:
-    """The parts as one suite; what counts for a stage is what the suite under its name declares, then the others."""
+    """Merges the parts into one suite; for a stage, the declaration of the suite with its name comes first."""
     whole = _with_asked(recipe, joined([suite for _, suite in parts]))
     by_stage = {stage.name: [s.declares for label, s in parts if label == stage.name] for stage in recipe.stages}
     own = {name: found[0] for name, found in by_stage.items() if found}
@@ -70,7 +70,7 @@ def _whole(recipe: Recipe, parts: Sequence[tuple[str, Suite]]) -> Suite:
 
 
 def _with_asked(recipe: Recipe, suite: Suite) -> Suite:
-    """The suite with the metrics that the recipe asks for itself; each measure that is there already is taken once."""
+    """The suite with the metrics that the recipe itself requests; duplicate measures are computed once."""
     if not recipe.metrics:
         return suite
     there = [split.name for split in suite.splits]
@@ -91,7 +91,7 @@ def _with_asked(recipe: Recipe, suite: Suite) -> Suite:
 
 
 def _parts(recipe: Recipe, data: Mapping[str, StageData], *, fast: bool) -> list[tuple[str, Suite]]:
-    """Label and suite; a label stands before the names of the splits, and one that is a stage's name belongs to it."""
+    """Label and suite; a label prefixes the names of the splits, and a stage's name assigns the suite to the stage."""
     if not recipe.evaluate:
         return _own_parts(recipe, data, fast)
     named = recipe.evaluate.items() if isinstance(recipe.evaluate, dict) else [("", name) for name in recipe.evaluate]
@@ -111,15 +111,15 @@ def _own_parts(recipe: Recipe, data: Mapping[str, StageData], fast: bool) -> lis
 
 
 def _verbatim_suite(data: Mapping[str, StageData], fast: bool) -> Suite:
-    """The run's own data as passages: what it forgets and as much of `holdout` as unseen text, EL_10 and MA of both."""
+    """The run's own data as passages: EL_10 and MA of the forget set and of as much of `holdout` as unseen text."""
     forget, unseen, retain = (_of_role(data, role) for role in (Role.FORGET, Role.HOLDOUT, Role.RETAIN))
     if not forget:
-        raise RecipeError(f"evaluate: '{VERBATIM}' measures passages that are to be forgotten; write data.forget=…")
+        raise RecipeError(f"evaluate: '{VERBATIM}' measures passages to forget; write data.forget=…")
     for role, known in ((Role.FORGET, forget), (Role.RETAIN, retain)):
         shared = overlap(unseen, known)
         if shared:
             raise DataError(
-                f"{shared[0].where or shared[0].id}: is in the {role} data too ({len(shared)} such); data.holdout "
+                f"{shared[0].where or shared[0].id}: is also in the {role} data ({len(shared)} such); data.holdout "
                 "gives the thresholds and must be text that the model has never seen"
             )
     never = _sample(unseen, 0 if fast else min(len(forget), OWN_LIMIT))
@@ -136,7 +136,7 @@ def _verbatim_suite(data: Mapping[str, StageData], fast: bool) -> Suite:
 
 
 def _with_stages(suite: Suite, data: Mapping[str, StageData]) -> Suite:
-    """The suite, and where stages forget different sets, its measures of each of the sets under its stage's name."""
+    """The suite; if stages forget different sets, with measures of each set under its stage's name."""
     forgotten = {name: d.examples[Role.FORGET] for name, d in data.items() if Role.FORGET in d.examples}
     if len({examples_digest(members) for members in forgotten.values()}) < 2:
         return suite
@@ -149,7 +149,7 @@ def _with_stages(suite: Suite, data: Mapping[str, StageData]) -> Suite:
 
 
 def _of_stage(whole: Declaration, stage: str) -> Declaration:
-    """What counts for a stage: its own forget set, and what the whole suite declares of the rest."""
+    """The declaration for a stage: its own forget set, and the whole suite's declaration of the rest."""
     assert whole.balance is not None, "data with a forget role have a balance"
     balance = replace(whole.balance, forget=f"{stage}-{whole.balance.forget}")
     pair = whole.extraction and replace(whole.extraction, forget=f"{stage}-{whole.extraction.forget}")
@@ -186,7 +186,7 @@ def _own_suite(recipe: Recipe, roles: Mapping[str, Sequence[Example]], fast: boo
 
 
 def _own_declared(recipe: Recipe, roles: Mapping[str, Sequence[Example]]) -> Declaration:
-    """What counts of the run's own data; held-out data stand beside what a stage learns."""
+    """The declaration for the run's own data; held-out data are compared with what a stage learns."""
     forget, retain = ([r] if r in roles else [] for r in (Role.FORGET, Role.RETAIN))
     declared = standard_declaration(forget, retain, ())
     if set(roles) <= {Role.FORGET, Role.RETAIN}:
@@ -199,18 +199,18 @@ def _own_declared(recipe: Recipe, roles: Mapping[str, Sequence[Example]]) -> Dec
 
 
 def _own_split(role: str, examples: Sequence[Example], max_new_tokens: int | None) -> Split:
-    asked = any(e.prompt for e in examples)  # a document has nothing to be asked by
+    asked = any(e.prompt for e in examples)  # a document has no prompt
     return Split(name=role, examples=tuple(examples), generate=asked, max_new_tokens=max_new_tokens)
 
 
 def _sample(examples: Sequence[Example], limit: int) -> list[Example]:
-    """The first `limit` of a fixed shuffle, in their own order; a smaller sample is part of a larger one."""
+    """The first `limit` of a fixed shuffle, in their original order; a smaller sample is part of a larger one."""
     chosen = random.Random(0).sample(range(len(examples)), len(examples))[:limit]
     return [examples[i] for i in sorted(chosen)]
 
 
 def check_passages(suite: Suite, tokenizer: PreTrainedTokenizerBase) -> None:
-    """What is measured verbatim can be: passages long enough, of ids that the tokenizer has.
+    """Checks that data can be measured verbatim: passages long enough, with ids that the tokenizer has.
 
     Raises:
         DataError: a question, a passage of one token, an id out of range (the row is named), or only short passages.
@@ -224,14 +224,14 @@ def check_passages(suite: Suite, tokenizer: PreTrainedTokenizerBase) -> None:
 
 
 def without_overlaps(suite: Suite) -> Suite:
-    """The suite with its passages scored, but nothing decoded from them."""
+    """The suite with its passages scored, but without decoding."""
     return replace(suite, splits=tuple(replace(s, extraction=() if s.extraction else None) for s in suite.splits))
 
 
 def stop_splits(stage: Stage, suite: Suite) -> tuple[str, str, int]:
     """The forget and the unseen split that the stage's stop rule compares, and the n of its EL_n.
 
-    Unseen text gives the thresholds before the first stage; in the middle of one only the forget set is measured.
+    Unseen text gives the thresholds before the first stage; during a stage only the forget set is measured.
 
     Raises:
         RecipeError: the recipe measures no such splits.

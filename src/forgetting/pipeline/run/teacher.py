@@ -1,4 +1,4 @@
-"""The model that a stage's losses compare with, where it is not the model as the stage finds it."""
+"""The reference of a stage's losses, if it is not the model before the stage."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from forgetting.runs.paths import StagePaths
 
 
 def check_references(recipe: Recipe) -> None:
-    """Checks that models which stages name as their reference are there, before anything is trained or measured.
+    """Checks that models that stages name as their reference exist, before anything is trained or measured.
 
     Raises:
         RecipeError: there is no such folder, and the name cannot be the hub's.
@@ -34,12 +34,12 @@ def check_references(recipe: Recipe) -> None:
 def teacher_of(
     stage: Stage, model: PreTrainedModel, earlier: Callable[[str], StagePaths] | None
 ) -> PreTrainedModel | None:
-    """The stage's reference, loaded beside `model` in its precision; None where that is the model as it is now.
+    """The stage's reference, loaded in the precision of `model`; None if it is the current model.
 
     Args:
-        stage: whose reference it is.
-        model: the model as the stage finds it.
-        earlier: where the run's stages stand, by name; None where there are no others.
+        stage: the stage.
+        model: the model before the stage.
+        earlier: the folders of the run's stages, by name; None if there are no others.
 
     Raises:
         ModelError: it cannot be loaded, or has another vocabulary.

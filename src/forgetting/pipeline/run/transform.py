@@ -20,17 +20,17 @@ from forgetting.training.row_cost import Uncounted, forward_cost
 
 
 def transform_words(stage: Stage) -> str:
-    """How messages name a stage's transform: `noise (alpha 0.3, beta 0.1)`."""
+    """The name of a stage's transform in messages: `noise (alpha 0.3, beta 0.1)`."""
     given = ", ".join(f"{key} {value}" for key, value in (stage.transform or {}).items() if key != "name")
     return f"{stage.what} ({given})" if given else stage.what
 
 
 def run_transform(context: StageContext, model: PreTrainedModel | PeftModel) -> StageOutcome:
-    """Applies a stage's transform; interrupted, it is applied again to what the stage before left, with the same bits.
+    """Applies a stage's transform; after an interruption it is applied again to the same input, with the same bits.
 
     Args:
         context: a stage that transforms, with encoded examples of the roles that the transform declares.
-        model: as the stage before left it; it may be changed.
+        model: the model after the stage before; it may be changed.
 
     Raises:
         ModelError: the transform left adapters on the model.

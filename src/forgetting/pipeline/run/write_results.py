@@ -1,4 +1,4 @@
-"""results.json: everything that a report needs to know of a run, gathered from its folder."""
+"""Writes results.json: everything that a report needs, collected from the run's folder."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from forgetting.training.flops import run_flops
 
 
 def write_results(folder: RunFolder, prepared: Prepared) -> None:
-    """Writes results.json from what the stages and evaluations left in the folder."""
+    """Writes results.json from the files of stages and evaluations in the folder."""
     recipe = prepared.recipe
     stages = [_stage(folder, stage) for stage in recipe.stages]
     evaluations = _evaluations(folder, recipe)
@@ -47,7 +47,7 @@ def write_results(folder: RunFolder, prepared: Prepared) -> None:
 
 
 def _data(data: Mapping[str, StageData]) -> dict[str, Any]:
-    """By role; where stages differ, by role and stage."""
+    """Data by role; if stages differ, by role and stage."""
     summaries = {stage: d.summary() for stage, d in data.items()}
     found: dict[str, Any] = {}
     for stage, summary in summaries.items():
@@ -58,7 +58,7 @@ def _data(data: Mapping[str, StageData]) -> dict[str, Any]:
 
 
 def _stage(folder: RunFolder, stage: Stage) -> StageResult:
-    """The stage's result, with what the recipe says of it."""
+    """The stage's result, completed from the recipe."""
     result = replace(folder.stage(stage.name).result(), name=stage.name, method=stage.what)
     if not stage.trains:
         return replace(result, transform=stage.transform)
@@ -74,9 +74,9 @@ def _evaluations(folder: RunFolder, recipe: Recipe) -> list[Evaluation]:
 
 
 def _cost(folder: RunFolder, stages: Sequence[StageResult], evaluations: Sequence[Evaluation]) -> Cost:
-    """Sums over the stages, whatever interruptions there were.
+    """Sums over the stages, including interrupted ones.
 
-    Preparing is what initialisations compute, stored references, token scores and transforms.
+    Preparation includes data passes of initialisations, stored references, token scores and transforms.
     """
     preparing = sum(folder.stage(s.name).prepared_seconds() for s in stages)
     preparing += sum(s.scoring_seconds or 0.0 for s in stages)

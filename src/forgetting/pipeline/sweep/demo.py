@@ -1,4 +1,4 @@
-"""The demo: three methods, each tuned by the same small budget and rule, beside an oracle."""
+"""The demo: compares three methods, each tuned with the same small budget and rule, with an oracle."""
 
 from __future__ import annotations
 

@@ -40,17 +40,17 @@ def run_sweep(
     """Runs every point that is neither finished nor failed, and returns the folder with table and report.
 
     Resumable: finished runs are kept, unfinished ones resume from their checkpoints. A run that fails is written into
-    `failures.json` and not tried again, unless `retry`. What runs share is computed by one while the others wait.
+    `failures.json` and not tried again, unless `retry`. Shared results are computed by one run while the others wait.
 
     Args:
         sweep: what to run.
         processes: how many runs at once on this machine; each has the recipe's threads, or its share of the cores.
-        engine: does the runs, instead of local processes.
+        engine: executes the runs, instead of local processes.
         retry: try failed runs again.
-        voice: where progress goes.
+        voice: receives progress.
 
     Raises:
-        RunError: the folder cannot be written, another process is at work in it, or it holds runs of other recipes.
+        RunError: the folder cannot be written, another process is using it, or it holds runs of other recipes.
     """
     for planned in sweep.runs:
         RunFolder(planned.recipe.folder).check_takes(planned.recipe.to_yaml())
@@ -62,7 +62,7 @@ def run_sweep(
         if len(left) < len(sweep.runs):
             found = list(status.values())
             voice.say(
-                f"{sweep.folder}: {found.count('finished')} runs finished already, {found.count('failed')} failed"
+                f"{sweep.folder}: {found.count('finished')} runs already finished, {found.count('failed')} failed"
             )
         SweepFolder(sweep.folder).write_failures(failures)
         _run_all(sweep, left, engine or Processes(processes), processes, failures, voice)
@@ -72,7 +72,7 @@ def run_sweep(
 
 
 def status_of(planned: PlannedRun, failures: Mapping[str, str]) -> Literal["finished", "failed", "not run"]:
-    """`not run` may be half-done."""
+    """The status of a run; `not run` includes interrupted ones."""
     if RunFolder(planned.recipe.folder).is_finished:
         return "finished"
     return "failed" if planned.name in failures else "not run"
@@ -106,25 +106,25 @@ def _run_all(
 
 
 def _cores() -> int:
-    """Those that this process may use."""
+    """The number of CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @dataclass(frozen=True)
 class Task:
-    """One run, for a process that knows nothing else."""
+    """The description of one run for a worker process."""
 
     recipe: Recipe
     threads: int
     log: str
-    """A file for what the run says; a traceback too, if it ends with one."""
+    """A file for the run's output, including the traceback of an error."""
 
 
 def carry_out(task: Task) -> None:
-    """Does one run in this process."""
+    """Executes one run in this process."""
     torch.set_num_threads(task.threads)
     if torch.cuda.is_available():
-        torch.cuda.empty_cache()  # What the process's last run left.
+        torch.cuda.empty_cache()  # memory of the process's last run
     with _printed_to(Path(task.log)) as log:
         try:
             run(task.recipe, voice=Voice(say=lambda line: print(line, file=log, flush=True)))
@@ -135,7 +135,7 @@ def carry_out(task: Task) -> None:
 
 @contextmanager
 def _printed_to(path: Path) -> Iterator[TextIO]:
-    """A file at whose end goes what is printed in the meantime, by libraries too."""
+    """Appends everything printed inside to a file, also by libraries."""
     path.parent.mkdir(parents=True, exist_ok=True)
     kept = [os.dup(stream) for stream in STREAMS]
     with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
@@ -152,7 +152,7 @@ def _printed_to(path: Path) -> Iterator[TextIO]:
 
 
 def _write_results(sweep: Sweep, failures: Mapping[str, str]) -> None:
-    """Every run of the grid, whatever became of it."""
+    """Every run of the grid with its outcome."""
     found = {p.name: Results.load(p.recipe.folder) for p in sweep.runs if status_of(p, failures) == "finished"}
     results = SweepResults(
         folder=sweep.folder,
@@ -171,7 +171,7 @@ def _write_results(sweep: Sweep, failures: Mapping[str, str]) -> None:
 
 
 def _splits(declared: Sequence[Declaration]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Those of what the runs forget, and of what they keep."""
+    """The splits that the runs forget, and those that they keep."""
     forget = dict.fromkeys(split for one in declared for split in one.forget_splits)
     return tuple(forget), tuple(dict.fromkeys(split for one in declared for split in one.retain_splits))
 
@@ -201,7 +201,7 @@ def _entry(planned: PlannedRun, results: Results | None, failures: Mapping[str, 
 
 
 def _shared(evaluations: list[Evaluation | None]) -> tuple[Measure, ...] | None:
-    """The measures of a model that all runs have in common; None where they do not."""
+    """The measures of a model that all runs have in common; None if they differ."""
     first = evaluations[0] if evaluations else None
     if first is None or any(e is None or e.measures != first.measures for e in evaluations):
         return None

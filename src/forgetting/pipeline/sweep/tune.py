@@ -1,4 +1,4 @@
-"""One setting chosen among a few by a stated rule, with the same budget for every method that is compared."""
+"""Chooses one of a few settings by a fixed rule, with the same budget for every method that is compared."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ RULE = (
 def tune(recipe: Recipe, rates: Sequence[float], *, voice: Voice = SILENT) -> Path:
     """Runs the recipe once per learning rate of its last stage and returns the folder of the best by balance.
 
-    Each run is a run of its own (`NAME-lr1e-04`), so an interrupted choice is resumed.
+    Each candidate is a separate run (`NAME-lr1e-04`), so an interrupted choice can be resumed.
     """
     runs = {rate: Results.load(run(_with_rate(recipe, rate), voice=voice, report=False)) for rate in rates}
     scores = {rate: _final_balance(results) for rate, results in runs.items()}
@@ -47,7 +47,7 @@ def _with_rate(recipe: Recipe, rate: float) -> Recipe:
 
 
 def _final_balance(results: Results) -> float | None:
-    """After the last stage."""
+    """Its measures after the last stage."""
     found = results.after.measure("all/balance") if results.after else None
     return found.value if found else None
 

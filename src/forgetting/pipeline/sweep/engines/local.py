@@ -1,4 +1,4 @@
-"""Who does a list of tasks: local processes here; a cluster can take their place behind the same protocol."""
+"""Runs a list of tasks in local processes; a cluster can implement the same protocol."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from forgetting.core.errors import ForgettingError, RunError
 
 PATIENCE = 5.0
-"""Seconds that a worker has to end by itself."""
+"""Seconds that a worker has to exit by itself."""
 
 
 @dataclass(frozen=True)
@@ -26,25 +26,25 @@ class Outcome:
     """How one task ended."""
 
     task: int
-    """Its place in the list."""
+    """Its index in the list."""
     error: str | None = None
-    """One line; None: it was done."""
+    """One line; None: it succeeded."""
 
 
 class Engine(Protocol):
-    """Does tasks in any order, several at once."""
+    """Runs tasks in any order, several at once."""
 
     def map(self, work: Callable[[Any], None], tasks: Sequence[Any]) -> Generator[Outcome, None, None]:
-        """Calls `work` (a function of a module) once on every task, and says of each how it ended, as it ends.
+        """Calls `work` (a function of a module) once on every task, and yields the outcome of each when it ends.
 
-        An error of one task, or the death of who was at it, is that task's outcome; the others go on. Closing the
-        generator ends what is at work.
+        An error of one task, or the death of its process, is that task's outcome; the others continue. Closing the
+        generator stops the running tasks.
         """
 
 
 @dataclass(frozen=True)
 class Processes:
-    """Fresh Python processes on this machine, each used for one task after another."""
+    """New Python processes on this machine, each used for one task after another."""
 
     count: int
 
@@ -75,7 +75,7 @@ class _Worker:
     """One process and the pipe to it."""
 
     def __init__(self, work: Callable[[Any], None]) -> None:
-        # Not forked: a copy of a process in which torch has threads can hang.
+        # Not forked: a forked process can hang if torch has threads.
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs, work))
@@ -85,13 +85,13 @@ class _Worker:
         self.task = -1
 
     def begin(self, index: int, task: Any) -> None:
-        """Gives it a task."""
+        """Sends it a task."""
         self.task = index
-        with suppress(OSError):  # Where it is dead, `outcome` says so.
+        with suppress(OSError):  # If it is dead, `outcome` reports it.
             self.pipe.send(task)
 
     def outcome(self) -> Outcome:
-        """How its task ended, once the pipe has something to say."""
+        """The outcome of its task, once the pipe has data."""
         try:
             return Outcome(self.task, self.pipe.recv())
         except (EOFError, OSError):
@@ -100,7 +100,7 @@ class _Worker:
             return Outcome(self.task, _death(self.process.exitcode))
 
     def end(self) -> None:
-        """Ends the process, whatever it is at."""
+        """Ends the process, also in the middle of a task."""
         self.process.terminate()
         self.process.join(PATIENCE)
         self.process.kill()
@@ -117,7 +117,7 @@ def _death(code: int | None) -> str:
 
 
 def _serve(pipe: Connection, work: Callable[[Any], None]) -> None:
-    """The life of a worker: task after task until its parent hangs up."""
+    """The main loop of a worker: task after task until its parent closes the pipe."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -128,7 +128,7 @@ def _serve(pipe: Connection, work: Callable[[Any], None]) -> None:
             return
         error = _attempt(work, task)
         del task
-        gc.collect()  # A model holds cycles, and the next task's model needs its room.
+        gc.collect()  # A model has reference cycles, and the next task's model needs the memory.
         pipe.send(error)
 
 
@@ -147,7 +147,7 @@ def _one_line(text: str) -> str:
 
 
 def _end_with_parent() -> None:
-    """A worker whose parent was killed must not go on in a run folder that a new start takes over."""
+    """Ends a worker when its parent is killed, so that it does not write into a folder that a new start takes over."""
     parent = multiprocessing.parent_process()
     if parent is None:
         raise RunError("a worker has no parent")
