@@ -39,7 +39,7 @@ def test_without_questions_it_says_so() -> None:
         ATTACKS.build("sample")(target)
 
 
-@pytest.mark.parametrize(("parameter", "value"), [("n", 0), ("temperature", 0), ("top_p", 0), ("top_p", 1.1)])
+@pytest.mark.parametrize(("parameter", "value"), [("n", 0), ("temperature", 0.0), ("top_p", 0.0), ("top_p", 1.1)])
 def test_a_parameter_out_of_range_is_one_line(parameter: str, value: float) -> None:
     with pytest.raises(RecipeError, match=rf"attack 'sample': {parameter} is {value}; write"):
         ATTACKS.build("sample", {parameter: value})

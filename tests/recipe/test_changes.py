@@ -42,6 +42,13 @@ def test_dotted_keys_and_stages_by_name_say_the_same(changes: dict[str, Any]) ->
     assert (stage.method, str(stage.duration)) == ({"name": "npo", "beta": 0.5}, "3 steps")
 
 
+def test_a_key_below_a_bare_name_is_a_parameter_of_it() -> None:
+    stage = load_recipe("lab", ["gradients=rectified", "gradients.gamma=0.5", "adapter.init=fila"]).stages[0]
+    assert stage.gradients == {"name": "rectified", "gamma": 0.5}
+    changed = load_recipe("lab", ["adapter={rank: 4, init: fila}", "adapter.init.epsilon=released"]).stages[0]
+    assert changed.adapter is not None and changed.adapter.init["epsilon"] == "released"
+
+
 def test_the_command_line_says_the_same_as_a_mapping() -> None:
     arguments = ["method=npo", "method.beta=0.5", "data.forget={suite: lab}", "threads=null"]
     mapping = {"method": "npo", "method.beta": 0.5, "data.forget": {"suite": "lab"}, "threads": None}

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from forgetting.analysis.compared import Analysis
 from forgetting.core.registry import Registry
 
-ANALYSES: Registry[Callable[..., Analysis]] = Registry("analyses", "analysis", "a function that returns an analysis")
+ANALYSES: Registry[Callable[..., Analysis]] = Registry(
+    "analyses", "analysis", "a function that returns an analysis", typed=True
+)
 
 
 def register_analysis(name: str) -> Callable[[Callable[..., Analysis]], Callable[..., Analysis]]:

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from forgetting.audits.attack import Attack
 from forgetting.core.registry import Registry
 
-ATTACKS: Registry[Callable[..., Attack]] = Registry("attacks", "attack", "a function that returns an attack")
+ATTACKS: Registry[Callable[..., Attack]] = Registry(
+    "attacks", "attack", "a function that returns an attack", typed=True
+)
 
 
 def register_attack(name: str) -> Callable[[Callable[..., Attack]], Callable[..., Attack]]:

@@ -152,10 +152,13 @@ class Registry(Generic[T]):
         except (PydanticSchemaGenerationError, PydanticUserError):
             return value
         try:
-            return adapter.validate_python(value)
+            found = adapter.validate_python(value)
         except ValidationError as error:
             wrong = "; or ".join(dict.fromkeys(e["msg"].lower() for e in error.errors()))
             raise RecipeError(f"{self.noun} '{entry.name}': {key} is {value!r}: {wrong}") from error
+        if isinstance(value, bool) and not isinstance(found, bool):
+            raise RecipeError(f"{self.noun} '{entry.name}': {key} is {value!r}: it is no number")
+        return found
 
     def _load_plugins(self) -> None:
         if self._loaded:

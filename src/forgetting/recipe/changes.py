@@ -10,6 +10,9 @@ import yaml
 from forgetting.core.errors import RecipeError, nearest
 from forgetting.recipe.stage import Stage
 
+_NAMED = ("method", "transform", "gradients", "init")
+"""Keys whose value is a name, or a mapping that holds it as `name`."""
+
 
 def parsed(overrides: Sequence[str]) -> dict[str, Any]:
     """The changes given by `key=value` arguments of a command line; values are YAML.
@@ -89,7 +92,7 @@ def _set(values: dict[str, Any], path: list[str], value: Any, own: Collection[st
     here: Any = values
     for i, part in enumerate(path[:-1]):
         following = _child(here, part, ".".join(path[: i + 1]))
-        if part in ("method", "transform") and isinstance(following, str):
+        if part in _NAMED and isinstance(following, str):
             following = here[part] = {"name": following}
         if isinstance(following, str) and part in values.get("data", {}):
             following = here[part] = {"path": following}

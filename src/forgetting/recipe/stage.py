@@ -59,7 +59,7 @@ Sources = Annotated[list[Source], BeforeValidator(lambda v: v if isinstance(v, l
 class Adapter(BaseModel):
     """Which weights a stage trains."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     kind: Kind = Field(
         "full",

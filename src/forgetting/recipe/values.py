@@ -145,6 +145,13 @@ class Recipe(BaseModel):
         return recipe
 
     @model_validator(mode="after")
+    def _distinct_metrics(self) -> Self:
+        for index, metric in enumerate(self.metrics):
+            if metric in self.metrics[:index]:
+                raise ValueError(f"metrics: '{metric.name}' is asked for twice; leave one out")
+        return self
+
+    @model_validator(mode="after")
     def _distinct_stages(self) -> Self:
         names = [s.name for s in self.stages]
         if len(set(names)) < len(names):

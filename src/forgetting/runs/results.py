@@ -203,7 +203,9 @@ def read_formatted(kind: TypeAdapter[T], file: Path) -> T:
     Raises:
         RunError: the file does not hold what this version writes.
     """
-    raw = read_object(file, what="the results of a run", mend="run it again")
+    raw = read_object(file, what="the results of a run", mend="remove the file and start the run again")
     if raw.get("format") != FORMAT:
-        raise RunError(f"{file}: format is {raw.get('format')!r}, this version reads {FORMAT}; run it again")
-    return as_typed(kind, {**raw, "folder": file.parent}, file, "run it again or fix the file")
+        raise RunError(
+            f"{file}: format is {raw.get('format')!r}, this version reads {FORMAT}; remove it and start the run again"
+        )
+    return as_typed(kind, {**raw, "folder": file.parent}, file, "remove the file and start the run again")

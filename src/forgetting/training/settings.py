@@ -22,7 +22,7 @@ Beta = Annotated[float, Field(ge=0, lt=1)]
 class Optimisation(BaseModel):
     """Optimiser, schedule, durations and guards of one stage; names as in other trainers."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     learning_rate: float = Field(1e-5, gt=0)
     batch_size: int = Field(

@@ -87,12 +87,21 @@ def test_retain_equal_to_forget(recipe_file: Path, world: Path, capsys: pytest.C
         ("stages.0={method: sft, keep: best, evaluate_every: null}", "'best' needs evaluations"),
         ("duration=5 parsecs", "is not a duration"),
         ("stages.0.adapter.dropout=1.5", "'stages.0.adapter.dropout'"),
+        ("learning_rate=.inf", "'stages.0.learning_rate': Input should be a finite number (got inf)"),
+        (
+            "until=forget/probabilty <= 0.1",
+            "no measure is called 'forget/probabilty'; did you mean 'forget/probability'?",
+        ),
+        ("stages.0.method={name: rmu, layer: 2}", "layer 2: the model has 2 decoder blocks; write a layer"),
+        ("metrics=[exact_match, exact_match]", "metrics: 'exact_match' is asked for twice"),
+        ("stages.0.method={name: gru, add_retain: no_please}", "add_retain is 'no_please'; it must be true or false"),
+        ("reference=lab + 0.5*out/rmu", "reference is 'lab + 0.5*out/rmu', and there is no such folder"),
     ],
 )
 def test_unknown_keys_and_wrong_types(
     recipe_file: Path, capsys: pytest.CaptureFixture[str], override: str, said: str
 ) -> None:
-    if override.startswith("method.bta"):
+    if override.startswith(("method.bta", "reference=")):
         assert said in forget(capsys, "run", recipe_file, "method=npo", override)
     else:
         assert said in forget(capsys, "run", recipe_file, override)

@@ -45,7 +45,7 @@ def test_a_column_that_nothing_measures_is_told_with_the_nearest() -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (None, "no sweep.json in it"),
+        (None, "has no sweep.json"),
         ("{", "not readable as JSON"),
         ("[]", "holds a list, not the results"),
         ('{"format": 9}', "format is 9"),

@@ -51,7 +51,7 @@ def test_a_collapsed_run_says_where_why_and_what_is_measured(tmp_path: Path) -> 
     assert judged.headline.startswith("Training collapsed. ")
     assert "most of what should stay is gone" in judged.headline
     text = finding(judged, "Collapse")
-    assert "in stage unlearn at step 20: retain loss 4.1 is 20 times its start" in text
+    assert "in stage unlearn after 20 steps: retain loss 4.1 is 20 times its start" in text
     assert "the checkpoint that was kept: step 10, the last good checkpoint" in text
     assert judged.tone == "bad"
 

@@ -99,7 +99,7 @@ class Fila(Initialisation):
     subtract = True
 
     def __post_init__(self) -> None:
-        if self.epsilon not in ("relative", "released") and not float(self.epsilon) > 0:
+        if self.epsilon not in ("relative", "released") and not 0 < float(self.epsilon) < math.inf:
             raise RecipeError(f"FILA's epsilon is {self.epsilon}; write relative, released or a number above 0")
 
     def start(

@@ -60,8 +60,10 @@ def rectified(gamma: float = 0.8, add_retain: bool = True) -> Rectified:
         add_retain: whether the step is g_f + g_r (as in `graddiff`) or g_f alone (as in the paper).
 
     Raises:
-        RecipeError: γ is not above 0 and at most 1.
+        RecipeError: γ is not above 0 and at most 1, or `add_retain` is neither true nor false.
     """
     if isinstance(gamma, bool) or not isinstance(gamma, int | float) or not 0 < gamma <= 1:
         raise RecipeError(f"gradients: rectified: gamma is {gamma!r}; it must be above 0 and at most 1")
-    return Rectified(float(gamma), bool(add_retain))
+    if not isinstance(add_retain, bool):
+        raise RecipeError(f"gradients: rectified: add_retain is {add_retain!r}; it must be true or false")
+    return Rectified(float(gamma), add_retain)

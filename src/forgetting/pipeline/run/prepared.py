@@ -9,12 +9,13 @@ from forgetting.benchmarks.suite import Suite
 from forgetting.core.digest import examples_digest
 from forgetting.core.progress import Voice
 from forgetting.data.encode import Encoded
+from forgetting.models.hidden_states import decoder_blocks
 from forgetting.models.loading import LoadedModel
 from forgetting.pipeline.run.environment import check_trackers
 from forgetting.pipeline.run.load import loaded_for
 from forgetting.pipeline.run.prepare import StageData, encode_stage, load_data
 from forgetting.pipeline.run.select_tokens import check_selects
-from forgetting.pipeline.run.suites import check_passages, stop_splits, suite_of
+from forgetting.pipeline.run.suites import check_measured, check_passages, fast_suite_of, stop_splits, suite_of
 from forgetting.pipeline.run.teacher import check_references
 from forgetting.recipe import Recipe
 from forgetting.recipe.stage import EXTRACTION
@@ -68,6 +69,10 @@ def prepared(recipe: Recipe, voice: Voice) -> Prepared:
     for stage in fitted.stages:
         if stage.until == EXTRACTION:
             stop_splits(stage, suite)
+        elif stage.limit is not None:
+            check_measured(stage.limit, fast_suite_of(fitted, data, stage))
+        if stage.trains:
+            decoder_blocks(loaded.model, stage.objective().layers)
     check_passages(suite, loaded.tokenizer)
     RunFolder(recipe.folder).check_data(digests_of(data, suite))
     return Prepared(fitted, loaded, data, encoded, suite)

@@ -18,6 +18,7 @@ from forgetting.core.errors import RecipeError
 from forgetting.core.example import Example, Role
 from forgetting.data.encode import Encoded, Formatting
 from forgetting.models.adapters import active_adapters, add_saved, is_adapter, without
+from forgetting.models.hub_names import is_hub_name
 from forgetting.models.loading import load_model
 from forgetting.pipeline.run.context import StageContext
 from forgetting.pipeline.run.prepare import StageData
@@ -61,16 +62,12 @@ def check_selects(recipe: Recipe) -> None:
                 f"stage '{stage.name}': select names no reference; write select.reference=stage:NAME or FOLDER"
             )
         elif not (
-            Path(asked.reference).is_dir() or asked.reference in shipped_models() or _of_the_hub(asked.reference)
+            Path(asked.reference).is_dir() or asked.reference in shipped_models() or is_hub_name(asked.reference)
         ):
             raise RecipeError(
                 f"stage '{stage.name}': select.reference is '{asked.reference}', and there is no such folder; give an "
                 "adapter, a model, or stage:NAME"
             )
-
-
-def _of_the_hub(name: str) -> bool:
-    return name.count("/") == 1 and not name.startswith((".", "/", "~"))
 
 
 def weighed(

@@ -19,7 +19,9 @@ from forgetting.core.measure import Measure
 from forgetting.data.examples import overlap
 from forgetting.data.tokens import sequence_ids
 from forgetting.evaluation.extraction import passages
+from forgetting.metrics.balance import NAME as BALANCE
 from forgetting.metrics.extraction import extraction_declaration, extraction_metrics
+from forgetting.metrics.limit import Limit
 from forgetting.metrics.metric import Metric, Splits
 from forgetting.metrics.registry import on_splits
 from forgetting.metrics.score import score
@@ -243,3 +245,18 @@ def stop_splits(stage: Stage, suite: Suite) -> tuple[str, str, int]:
             "not measure both under its name or none; write evaluate: extraction with data.holdout=FILE (unseen text)"
         )
     return pair.forget, pair.unseen, pair.n
+
+
+def check_measured(limit: Limit, suite: Suite) -> None:
+    """Checks that a suite measures what ends a stage.
+
+    The measures of probes and the breakdowns of a measure are known only once the suite has run.
+
+    Raises:
+        RecipeError: no measure has the name; the message has the nearest one.
+    """
+    if suite.probes or "[" in limit.key:
+        return
+    known = {f"all/{BALANCE}", *(m.key for m in score(suite.metrics, [], None))}
+    if limit.key not in known:
+        raise RecipeError(f"until: no measure is called '{limit.key}'; {nearest(limit.key, known)}")

@@ -9,6 +9,7 @@ from transformers import PreTrainedModel
 
 from forgetting.benchmarks.registry import shipped_models, suite_model
 from forgetting.core.errors import ModelError, RecipeError
+from forgetting.models.hub_names import is_hub_name
 from forgetting.models.loading import load_model
 from forgetting.recipe import Recipe, Stage
 from forgetting.recipe.stage import BEFORE
@@ -23,8 +24,9 @@ def check_references(recipe: Recipe) -> None:
     """
     for stage in recipe.stages:
         name = stage.reference
-        of_the_hub = name.count("/") == 1 and not name.startswith((".", "/", "~"))
-        if name == BEFORE or name.startswith("stage:") or name in shipped_models() or Path(name).is_dir() or of_the_hub:
+        if name == BEFORE or name.startswith("stage:"):
+            continue
+        if name in shipped_models() or Path(name).is_dir() or is_hub_name(name):
             continue
         raise RecipeError(
             f"stage '{stage.name}': reference is '{name}', and there is no such folder; give a model's, or stage:NAME"
