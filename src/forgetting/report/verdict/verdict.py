@@ -152,7 +152,7 @@ def _forgetting(run: Results, key: str | None) -> tuple[Forgetting, Finding]:
     reading = {
         "oracle": "The intervals of the run and the oracle overlap: at this sample size the two are not told apart.",
         "beyond": "That is below the oracle (over-forgetting): the model finds the right answers less likely than one "
-        "that never saw them, which can itself give away what was removed.",
+        "that never saw them, which can itself give away what was forgotten.",
         "partial": f"That is still above the oracle: forgetting is incomplete{_way(before, after, oracle)}.",
         "none": "No drop is shown.",
         "nothing": "The intervals of the start and the oracle overlap: on this measure there is little to forget, or "
@@ -215,7 +215,7 @@ def _other_form(run: Results, key: str) -> Finding | None:
         left = before is not None and relation(after, before) in {"overlap", "higher"}
     text = f"{_path(before, after, oracle)}."
     if left:
-        text += " Asked in this form, the model still knows more than it should: part of it was hidden, not removed."
+        text += " Asked in this form, the model still knows more than it should: part of it is only hidden."
     return Finding("Another form", "mixed" if left else "note", text)
 
 
