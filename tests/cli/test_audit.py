@@ -36,7 +36,7 @@ def test_attacks_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     ("arguments", "message"),
     [
         (("none",), "none: no such run folder"),
-        ((".",), "no recipe.yaml in it"),
+        ((".",), "has no recipe.yaml"),
         ((".", "sample=3"), "write NAME.PARAMETER=VALUE"),
     ],
 )
