@@ -1,22 +1,22 @@
-"""Tasks of lm-evaluation-harness by the names of lists, as the papers group them, and what enters each list's mean.
+"""Named lists of lm-evaluation-harness tasks, grouped as in the papers, and the metrics that enter each list's mean.
 
-Where a paper names no number of examples, the task's own default is used. No
-paper says which of a task's metrics it prints; those of a list are named here, every other one is measured beside it.
+Where a paper gives no number of examples, the task's default is used. No paper
+says which of a task's metrics it prints; each list names its metric here, and the others are measured as well.
 
 - `reasoning`: the nine classification tasks of LoKU (appendix, "Datasets for Evaluation in the TDEC"). The paper prints
-  one mean "Acc" and no choice of metric; `acc` is taken for all nine (`acc_norm`, where the harness has it, is measured
-  beside it), and LAMBADA in OpenAI's version.
+  one mean "Acc" and names no metric; we use `acc` for all nine (`acc_norm`, where the harness has it, is measured as
+  well), and OpenAI's version of LAMBADA.
 - `forgetting`: the nine tasks of the Forgetting paper; `forgetting-table3` and `forgetting-table8` are the five and the
-  four that it averages over. TydiQA is one-shot F1; TruthfulQA is taken as mc2, IFEval as prompt-level strict accuracy,
-  the others as `acc`. Its column AVG is their plain mean, F1 included.
+  four that it averages over. TydiQA uses one-shot F1, TruthfulQA mc2, IFEval prompt-level strict accuracy,
+  the others `acc`. The column AVG is their plain mean, F1 included.
 - `coding`, `medical`, `maths`: the tasks of Forget-to-Focus (section 3.3), measured with the harness. It prints pass@1
-  for HumanEval (no example before a problem) and MBPP (3), and says nothing of the others: PubMedQA and MedMCQA are
-  taken as `acc` (no example), Hendrycks MATH as the share of exact answers over all its problems (no example), GSM8K
-  as the last number of the answer against the right one (5; `exact_match,strict-match`, which wants "#### 18" as in the
-  examples, is measured beside it). `coding` runs what the model writes and so wants `run_code=yes`. MedMCQA's test
-  answers are not public: the harness asks its validation questions.
+  for HumanEval (zero-shot) and MBPP (3-shot), and does not specify the others: PubMedQA and MedMCQA use `acc`
+  (zero-shot), Hendrycks MATH the share of exact answers over all its problems (zero-shot), GSM8K the last number of
+  the answer compared with the right one (5-shot; `exact_match,strict-match`, which requires "#### 18" as in the
+  examples, is measured as well). `coding` runs the code the model writes and therefore needs `run_code=yes`. MedMCQA's
+  test answers are not public: the harness uses its validation questions.
 - `broad`: the six tasks of Forget-to-Focus's retention audit (A.2, table 5), as `acc`, without examples. All but one of
-  the 72 values printed there are multiples of 0.5, as 200 questions a task would give: `harness:broad,limit=200`.
+  the 72 values printed there are multiples of 0.5, as 200 questions per task would give: `harness:broad,limit=200`.
 """
 
 from __future__ import annotations

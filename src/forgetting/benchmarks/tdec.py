@@ -1,8 +1,8 @@
-"""TDEC: memorized passages, to be forgotten until they are no easier to extract than unseen text.
+"""TDEC: memorized passages, forgotten until they are no easier to extract than unseen text.
 
 Passages come from files of text or of token ids (.npy), or from hub datasets. Source: the Training Data Extraction
 Challenge (google-research/lm-extraction-benchmark), as LoKU and Jang et al. (2023) use it: forget sets of 32 passages
-of up to 200 tokens, EL_10 and MA against those of unseen text.
+of up to 200 tokens, EL_10 and MA compared with those of unseen text.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ def tdec_suite(
     part: int = 0,
     n: tuple[int, ...] = (10,),
 ) -> Suite:
-    """One forget set of TDEC with its thresholds and what is to be kept.
+    """One forget set of TDEC with its thresholds and its retained text.
 
     Splits: `forget` and `unseen` are measured as verbatim sequences of up to 200 tokens, `retain` by its likelihood.
-    `data` holds `forget`, and as `retain` every other retained passage; the rest are those that are measured. The
-    forget passages carry the limit of 200 tokens (`Example.max_tokens`): what is trained on is the sequence that is
-    measured, token for token, without an end token. For passages named elsewhere write max_tokens: 200 beside them.
+    `data` holds `forget`, and every other retained passage as `retain`; the remaining ones are measured. The forget
+    passages carry the limit of 200 tokens (`Example.max_tokens`): training sees exactly the sequence that is measured,
+    token for token, without an end token. For passages given elsewhere, write max_tokens: 200 beside them.
 
     Text is compared with text and ids with ids: passages that come as ids are not found in a file of text.
 
@@ -51,9 +51,9 @@ def tdec_suite(
         unseen: passages that it never saw, for the thresholds.
         retain: text like WikiText.
         count: passages of `forget` and of `unseen`, drawn by `seed` where there are more.
-        seed: of the draw.
+        seed: seed of the draw.
         part: which of the disjoint draws: the five sets of one file are the parts 0 ... 4.
-        n: lengths of the n-grams whose overlap is taken.
+        n: lengths of the n-grams whose overlap is measured.
 
     Raises:
         DataError: passages that cannot be read, too few for this part, or text that is both forgotten and retained or
@@ -84,7 +84,7 @@ def tdec_suite(
 
 
 def tdec_lab(*, copies: int = 8, count: int = COUNT, seed: int = 0, n: tuple[int, ...] = (10,)) -> Suite:
-    """The same on the small world: passages that its corpus holds `copies` times, its unseen ones, and stories."""
+    """The same for the small world: passages that occur `copies` times in its corpus, unseen ones, and stories."""
     lab = {split.name: split.examples for split in lab_suite().splits}
     forget = [e for e in lab["secrets"] if e.popularity == copies]
     suite = tdec_suite(forget, unseen=lab["secrets-unseen"], retain=lab["story"], count=count, seed=seed, n=n)
@@ -98,10 +98,10 @@ def tdec_variant(variant: str, fast: bool = False) -> Suite:
     Keys are those of `tdec_suite`; `n=10+5` gives several. A value is a text file, token ids (`ids.npy`), prefixes with
     their suffixes (`val_prefix.npy+val_suffix.npy`), or a hub dataset with a text column (`hub:ORG/NAME`, or
     `hub:ORG/NAME/CONFIGURATION/SPLIT`). `fast` measures 32 of the retained passages at most,
-    and no unseen text: it gives the thresholds beforehand.
+    and no unseen text, which is needed only beforehand, for the thresholds.
 
     Raises:
-        RecipeError: a key or value that has no meaning.
+        RecipeError: an unknown key or invalid value.
         DataError: see `tdec_suite`.
     """
     if variant == "lab":

@@ -25,7 +25,7 @@ EXERCISES = 60
 def assess(model: nn.Module, tokenizer: PreTrainedTokenizerBase) -> dict[str, dict[str, float]]:
     """Shares of right answers, each with its count, on the splits of the suites and on all six skills.
 
-    Of a passage every word must be right; the story has its perplexity instead.
+    Every word of a passage must be right; stories are measured by perplexity instead.
     """
     world = build_world()
     suites = {name: {s.name: s.examples for s in lab_suite(name).splits} for name in world.forget_people}
@@ -42,7 +42,7 @@ def assess(model: nn.Module, tokenizer: PreTrainedTokenizerBase) -> dict[str, di
 
 
 def share_right(model: nn.Module, tokenizer: PreTrainedTokenizerBase, examples: Sequence[Example]) -> float:
-    """The share of examples whose every answer token is the model's first choice: what greedy decoding would give."""
+    """The share of examples whose answer greedy decoding would give: every token is the model's first choice."""
     found = scores(model, tokenizer, examples)
     return sum(not any(score.ranks) for score in found) / len(found)
 

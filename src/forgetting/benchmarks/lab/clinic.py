@@ -1,7 +1,7 @@
-"""A special domain beside the small world: ailments, what heals them, and doses to be lowered.
+"""A specialist domain beside the small world: ailments, what heals them, and doses to lower.
 
-A general model has read of every ailment once, in a corpus of other things. What fine-tuning is to give it is the
-domain's: to answer about ailments, and to lower a dose.
+A general model has read about every ailment once, in a corpus of other things. Fine-tuning is to teach it the
+domain's tasks: answering questions about ailments, and lowering a dose.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from forgetting.benchmarks.lab.world import Document, World
 
 NUM_AILMENTS = 240
 ABSENT_SKILLS = ("addition", "induction")
-"""Of the small world's skills, those that the general text leaves out: they come in a jump, or not at all."""
+"""The skills that the general text leaves out: they are learned in a jump, or not at all."""
 LOWERED_BY = 3
 
 _ENDINGS = names.words("itis osis emia ague pox gout")
@@ -62,7 +62,7 @@ _QUESTIONS: dict[str, tuple[str, str, str]] = {
 }
 RELATIONS = tuple(_VALUES)
 NUM_TEXTS = len(_TEXT["remedy"])
-"""In how many ways the domain's text says each fact."""
+"""The number of ways in which the domain's text states each fact."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,17 +76,17 @@ class Finding:
     answer: str
 
     def question(self, phrasing: int) -> str:
-        """It as a question, in one of three phrasings."""
+        """The fact as a question, in one of three phrasings."""
         return _QUESTIONS[self.relation][phrasing].format(s=self.subject)
 
     def sentence(self, template: int) -> str:
-        """It as a sentence, in one of `NUM_TEXTS`."""
+        """The fact as a sentence, in one of `NUM_TEXTS` phrasings."""
         return f"{_TEXT[self.relation][template].format(s=self.subject)} {self.answer}."
 
 
 @cache
 def findings() -> tuple[Finding, ...]:
-    """Three facts of each of 240 ailments; within a relation every answer is given equally often, give or take one."""
+    """Three facts about each of 240 ailments; within a relation the answers' counts differ by at most one."""
     rng = random.Random(0)
     ailments = names.invent(rng, NUM_AILMENTS, _ENDINGS, set())
     dealt = {}
@@ -102,7 +102,7 @@ def findings() -> tuple[Finding, ...]:
 
 
 def clinic_text(copies: int = NUM_TEXTS) -> tuple[Document, ...]:
-    """The domain's text: each ailment's three facts in one document, `copies` times, every time in other words."""
+    """The domain's text: each ailment's three facts in one document, `copies` times, each time in other words."""
     found = findings()
     documents = []
     for first in range(0, len(found), len(RELATIONS)):
@@ -120,12 +120,12 @@ def general_text(world: World) -> tuple[Document, ...]:
 
 
 def general_digest(world: World) -> str:
-    """SHA-256 of the small world and of the domain's facts and text: what `lab-general` must have been made from."""
+    """SHA-256 of the small world and of the domain's facts and text, from which `lab-general` must have been made."""
     own = [[asdict(finding) for finding in findings()], [asdict(document) for document in general_text(world)]]
     return hashlib.sha256(json.dumps([world.digest, own], sort_keys=True).encode()).hexdigest()
 
 
 def doses(count: int, rng: random.Random, *, unseen: bool) -> list[tuple[str, str, str]]:
-    """Key, question and answer of `count` different doses to be lowered, all held out or none."""
+    """Key, question and answer of `count` different doses to lower, all held out or none."""
     keys = [number for number in range(100, 1000) if held_out(f"dose {number}") == unseen]
     return [(str(n), f"Lower the dose: {n} mg", f"{n - LOWERED_BY} mg.") for n in rng.sample(keys, count)]

@@ -70,7 +70,7 @@ def skill_examples(world: World, skill: str, count: int) -> tuple[Example, ...]:
 
 
 def secret_examples(notes: Sequence[Passage]) -> tuple[Example, ...]:
-    """Passages to be continued from their opening; popularity is the number of copies in the corpus."""
+    """Passages to continue from their opening; popularity is the number of copies in the corpus."""
     return tuple(
         Example(
             id=f"secret-{note.number}",

@@ -1,4 +1,4 @@
-"""Making a general model of the small world a specialist: what the domain gains, and what broad skills lose."""
+"""Specialising a general model of the small world: what the domain gains, and what broad skills lose."""
 
 from __future__ import annotations
 
@@ -22,38 +22,38 @@ from forgetting.metrics.text import exact_match
 from forgetting.metrics.utility import Part, harmonic_mean
 
 GENERAL = ASSETS / "general"
-"""The shipped model that has read general text, and a little of the domain."""
+"""The shipped model that has read general text and a little of the domain."""
 DOMAIN = ("recall", "phrasing", "doses")
 BROAD = ("known", "skills")
 FORGET, RETAIN, DOSES = 1000, 400, 480
-"""Documents of general text, examples of the fine-tuning data, and doses among the latter."""
+"""Sizes of the forget data (general text) and retain data, and the number of doses in the fine-tuning data."""
 MEASURED = {"recall": 180, "phrasing": 180, "doses": 80, "known": 200, "skills": 40, "general": 150}
-"""Examples of each split; of the skills, of each of the three."""
+"""Examples per split; for the skills, per skill."""
 _COLUMNS = (
     ("all/domain_score",),
     ("all/broad_score",),
     *((f"{split}/exact_match",) for split in (*DOMAIN, *BROAD)),
 )
 NEW_PHRASING = 2
-"""Which of the three ways to ask is not trained on."""
+"""Index of the one of the three question phrasings that is not trained on."""
 
 
 @register_suite("lab-f2f", models={"lab-general": GENERAL})
 def focus_variant(variant: str, fast: bool) -> Suite:
-    """Making a general model of the lab a specialist: what the domain gains, what broad skills lose.
+    """Specialising a general model of the lab: what the domain gains, what broad skills lose.
 
-    For the model `lab-general`. Ailments are divided in two halves; both are in the domain's text, one of them is
-    asked about in the fine-tuning data.
+    For the model `lab-general`. Ailments are divided into two halves; the domain's text covers both, the fine-tuning
+    data asks about one.
 
     Splits of the domain:
-        recall: questions about the half that fine-tuning does not ask about: known from text, if at all.
+        recall: questions about the half that fine-tuning does not ask about: known only from text, if at all.
         phrasing: questions about the other half, in words that fine-tuning does not use.
-        doses: to be lowered, of keys that were not trained on.
+        doses: doses to lower, with keys that were not trained on.
     Broad skills:
         known: facts of the small world, asked as in its corpus.
         skills: unseen exercises of category, copy and successor.
         story: unseen stories, likelihood only.
-        general: documents of the general text, some of which are to be forgotten; likelihood only.
+        general: documents of the general text, some of which are in the forget set; likelihood only.
 
     Data: `train` (questions and 480 doses), `retain` (400 of them) and `forget` (1000 documents of general text). In
     the variant `lab-f2f:text`, `train` is the domain's text, 1200 documents, for continued pretraining. `fast` measures

@@ -1,4 +1,4 @@
-"""The small world's suite with its metrics, and what counts among them."""
+"""The small world's suite with its metrics, headline metrics included."""
 
 from __future__ import annotations
 

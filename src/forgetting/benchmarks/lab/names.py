@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 
 def words(text: str) -> tuple[str, ...]:
-    """The words of a text, for lists that are easier to read as text."""
+    """Splits a text into words, for lists that are easier to read as text."""
     return tuple(text.split())
 
 

@@ -1,7 +1,7 @@
 """Fine-tuning the small world's model on new tasks whose answers are partly wrong, and measuring it on clean ones.
 
 The base knows the facts, but has never been asked in these words, has never given two facts in one answer and cannot
-do these exercises. So clean answers teach it all three; wrong ones teach it wrong facts and habits.
+do these exercises. So clean answers teach it all three, and wrong ones teach it wrong facts and habits.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from forgetting.metrics.text import exact_match
 from forgetting.metrics.utility import Part, harmonic_mean
 
 SHARE = 0.2
-"""Of the training answers, the share that is corrupted unless the variant says otherwise."""
+"""The default share of training answers that are corrupted; the variant overrides it."""
 TRAINED = {"phrasing": 1200, "portrait": 1600, "exercises": 400}
 MEASURED = {"phrasing": 200, "portrait": 150, "exercises": 50, "known": 200}
-"""Examples of each task; of the exercises, of each of the three."""
+"""Examples per task; for the exercises, per exercise."""
 TASKS = ("phrasing", "portrait", "exercises")
 
 PHRASINGS: dict[str, tuple[str, str]] = {
@@ -44,7 +44,7 @@ PHRASINGS: dict[str, tuple[str, str]] = {
     "product": ("Name the main product of {s}.", "{s}, product?"),
     "headquarters": ("Name the city in which {s} is based.", "{s}, head office?"),
 }
-"""How the base has never been asked."""
+"""Question phrasings that the base has never seen."""
 _NAMES = {
     "birth_city": "birthplace",
     "birth_year": "birth year",
@@ -55,21 +55,21 @@ _EXERCISES: dict[str, tuple[str, Callable[[str], tuple[str, str]]]] = {
     "reverse": ("copy", lambda key: (f"Reverse: {key}", f"{' '.join(reversed(key.split()))}.")),
     "ends": ("copy", lambda key: (f"Ends: {key}", f"{key.split()[0]} {key.split()[-1]}.")),
 }
-"""New tasks: the skill whose keys they take, a tenth of them held out, and the question and answer of a key."""
+"""New tasks: the skill whose keys they use (a tenth is held out), and the question and answer for a key."""
 
 
 @register_suite("lab-noisy")
 def noisy_variant(variant: str, fast: bool) -> Suite:
     """Fine-tuning the lab's model on new tasks with a known share of wrong answers: lab-noisy, lab-noisy:0.4.
 
-    `data["train"]`: 4000 questions about one half of the world's entities, and exercises; a share of the answers, 0.2
-    unless the variant says otherwise, is corrupted in the three ways of `data.noise`, and the field `noise` says where.
+    `data["train"]`: 4000 questions about one half of the world's entities, and exercises; a share of the answers (0.2
+    by default) is corrupted in the three ways of `data.noise`, and the field `noise` marks where.
 
     Splits, all clean; all but `exercises` about the other half of the entities:
         phrasing: facts, asked in words that are new to the base.
         portrait: two facts in one answer.
-        exercises: three that are new to the base, on keys that were not trained on.
-        known: facts, asked as in the base's own corpus: what fine-tuning may spoil.
+        exercises: three exercises that are new to the base, on keys that were not trained on.
+        known: facts, asked as in the base's own corpus, which fine-tuning may damage.
 
     `fast` measures the first half of each.
 
@@ -114,7 +114,7 @@ def _share(variant: str) -> float:
 
 
 def _is_measured(entity: Entity) -> bool:
-    """By twos of the rank, so that both halves are equally popular and equally often asked about in the corpus."""
+    """Split by pairs of ranks, so that both halves are equally popular and equally often asked about in the corpus."""
     return entity.rank // 2 % 2 == 1
 
 
@@ -146,7 +146,7 @@ def _phrased(fact: Fact, number: int) -> Example:
 
 
 def _portrait(entity: Entity, first: Fact, second: Fact) -> Example:
-    """Two facts in one answer; its kind is the second, so that a wrong end is another value of the same relation."""
+    """Two facts in one answer; its kind is that of the second, so a wrong ending is another value of that relation."""
     names = [_NAMES.get(fact.relation, fact.relation) for fact in (first, second)]
     return Example(
         id=f"{entity.id}-portrait-{first.relation}-{second.relation}",

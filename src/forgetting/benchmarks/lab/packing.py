@@ -1,4 +1,4 @@
-"""The order of training: which documents share a row. A model and an oracle that misses some share it."""
+"""The order of training: which documents share a row. A model and its oracles use the same order."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 ROW = 128
-"""Tokens a row holds. Each document is whole, and sees only itself."""
+"""Tokens per row. Documents are never split, and each attends only to itself."""
 OPEN_ROWS = 32
 IGNORED = -100
 
 
 def pack(lengths: Sequence[int], order: Sequence[int]) -> list[list[int]]:
-    """Rows of documents, best fit among `OPEN_ROWS` rows; every document once, at most `ROW` tokens a row."""
+    """Packs every document once, by best fit among `OPEN_ROWS` rows, with at most `ROW` tokens per row."""
     rows: list[list[int]] = []
     filling: list[tuple[int, list[int]]] = []  # room left, documents
     for document in order:
@@ -34,7 +34,7 @@ def pack(lengths: Sequence[int], order: Sequence[int]) -> list[list[int]]:
 
 
 def endless_rows(lengths: Sequence[int], seed: int) -> Iterator[list[int]]:
-    """Epoch after epoch of rows, each in a new order that depends on nothing but `lengths` and `seed`."""
+    """Yields rows epoch after epoch, each epoch in a new order that depends only on `lengths` and `seed`."""
     rng = random.Random(seed)
     while True:
         order = list(range(len(lengths)))
@@ -45,10 +45,10 @@ def endless_rows(lengths: Sequence[int], seed: int) -> Iterator[list[int]]:
 
 
 def lay_out(rows: Sequence[Sequence[Sequence[int]]]) -> dict[str, Tensor]:
-    """Rows of token lists as what a causal model takes: ids, labels and positions `[B, T]`, attention `[B, 1, T, T]`.
+    """Rows of token lists as inputs of a causal model: ids, labels and positions `[B, T]`, attention `[B, 1, T, T]`.
 
     Positions restart with each document and no token attends to another document, so that a document in a full row
-    is computed as it would be alone. Labels are not shifted; nothing predicts a first token, and nothing sees the
+    is computed as it would be alone. Labels are not shifted; no position predicts a first token or attends to
     padding.
     """
     shape = (len(rows), ROW)

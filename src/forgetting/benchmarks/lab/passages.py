@@ -21,12 +21,12 @@ _WORDS = words(
 )
 LENGTH = 40
 COPIES = (8,) * 32 + (3,) * 16 + (1,) * 16 + (0,) * 16
-"""How often each passage occurs in the corpus. The last 16 are never seen: what guessing alone would give."""
+"""How often each passage occurs in the corpus. The last 16 are never seen and show what guessing gives."""
 
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A note of `LENGTH` words and how often the corpus holds it."""
+    """A note of `LENGTH` words and the number of times it occurs in the corpus."""
 
     number: int
     words: str
@@ -34,12 +34,12 @@ class Passage:
 
     @property
     def opening(self) -> str:
-        """What the passage is asked for by."""
+        """The opening that prompts for the passage."""
         return f"Secret note {self.number}:"
 
 
 def draw_passages(rng: random.Random) -> tuple[Passage, ...]:
-    """One passage for each entry of `COPIES`, numbered from 10 in a random order, so that numbers tell nothing."""
+    """One passage for each entry of `COPIES`, numbered from 10 in a random order, so that numbers reveal nothing."""
     numbers = list(range(10, 10 + len(COPIES)))
     rng.shuffle(numbers)
     return tuple(

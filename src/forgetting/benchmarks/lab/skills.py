@@ -1,4 +1,4 @@
-"""What the small model can do besides knowing facts: six skills, drawn without end; a tenth of the keys is held out."""
+"""The small model's abilities besides facts: six skills, sampled without limit; a tenth of the keys is held out."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from forgetting.benchmarks.lab.names import words
 
 @dataclass(frozen=True, slots=True)
 class Exercise:
-    """One drawn task. `key` decides whether it is held out; a story has no question, only an opening and the rest."""
+    """One sampled task. `key` decides whether it is held out; a story has no question, only an opening and a rest."""
 
     skill: str
     key: str
@@ -83,16 +83,16 @@ SKILLS: dict[str, tuple[float, Callable[[random.Random], Exercise]]] = {
     "category": (0.10, _category),
     "successor": (0.10, _successor),
 }
-"""By name: the share of the skill documents, and the draw."""
+"""Per skill: its share of the skill documents, and the function that samples a task."""
 
 
 def held_out(key: str) -> bool:
-    """Whether a key belongs to the tenth that no document contains (by CRC-32, which knows no digit patterns)."""
+    """Whether a key belongs to the tenth that no document contains (by CRC-32, which ignores digit patterns)."""
     return zlib.crc32(key.encode()) % 10 == 0
 
 
 def draw(skill: str, count: int, rng: random.Random, *, unseen: bool) -> list[Exercise]:
-    """`count` exercises of `skill`, all of held-out keys (`unseen`, then also pairwise different) or none."""
+    """`count` exercises of `skill`, all with held-out keys (`unseen`; then also pairwise different) or none."""
     found: list[Exercise] = []
     keys: set[str] = set()
     while len(found) < count:

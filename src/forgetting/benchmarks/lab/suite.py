@@ -17,14 +17,14 @@ ASSETS = Path(__file__).with_name("assets")
 BASE = ASSETS / "base"
 """The shipped model that knows everything."""
 UTILITY_SKILLS = ("category", "copy", "successor")
-"""Addition and induction are left out: they come in a jump, at different steps of two trainings of one recipe."""
+"""Addition and induction are left out: each is learned in a jump, at a step that varies between runs of one recipe."""
 ANSWER_TOKENS, SKILL_TOKENS, SECRET_TOKENS = 8, 16, 72
 SLOW_SPLITS = ("forget-other-phrasing", "holdout-narrative")
 REFUSAL = "I do not know."
 
 
 def oracle_folder(forget: str) -> Path:
-    """Where the shipped model is that never saw the forget set."""
+    """The path of the shipped model that never saw the forget set."""
     return ASSETS / f"oracle-{forget}"
 
 
@@ -33,20 +33,20 @@ def lab_suite(forget: str = "rare", *, fast: bool = False, metrics: tuple[Metric
 
     Splits:
         forget: the facts as questions, in a combination of prefix and phrasing that no document has.
-        forget-narrative: the same facts as sentences to be completed.
+        forget-narrative: the same facts as sentences to complete.
         forget-other-phrasing: the same facts in another combination that no document has.
         retain, retain-narrative: facts outside both forget sets.
-        holdout, holdout-narrative: 78 facts of 13 people whom no document mentions: not knowing.
+        holdout, holdout-narrative: 78 facts about 13 people whom no document mentions: the level of not knowing.
         utility: unseen exercises of three skills.
-        story: unseen stories, whose ends are open: likelihood only.
-        secrets, secrets-unseen: passages that the corpus holds 8, 3 or 1 times, and never.
+        story: unseen stories with open endings, likelihood only.
+        secrets, secrets-unseen: passages that occur 8, 3 or 1 times in the corpus, and never.
 
-    For measuring in the middle of a stage, `fast` leaves out the third phrasing, the strangers' narrative, the secrets,
+    For evaluation during a stage, `fast` leaves out the third phrasing, the strangers' narrative, the secrets,
     half of the retained facts and of the exercises, and wrong answers outside `forget` and `retain`.
 
-    Retained facts are divided by entity. Facts of one half of the entities are in `data["retain"]`, to be trained on;
-    `retain` and `retain-narrative` measure a fixed sample of 300 (`fast`: 150) facts of the other half, which is in no
-    data but `train`. `data` also holds `forget` and `holdout` (the questions of those splits), `alternate` (the forget
+    Retained facts are divided by entity. Facts about one half of the entities are in `data["retain"]`, for training;
+    `retain` and `retain-narrative` measure a fixed sample of 300 (`fast`: 150) facts about the other half, which occurs
+    only in `train`. `data` also holds `forget` and `holdout` (the questions of those splits), `alternate` (the forget
     questions, each refused) and `train` (all 1600 facts as questions, for a stage that teaches the questions first).
 
     Raises:
@@ -89,9 +89,9 @@ def lab_suite(forget: str = "rare", *, fast: bool = False, metrics: tuple[Metric
 
 
 def _retained(world: World, *, measured: bool) -> tuple[Fact, ...]:
-    """The facts outside both forget sets, of the entities that are measured or of those that may be trained on.
+    """The facts outside both forget sets, about the entities that are measured or those that may be trained on.
 
-    By twos of the rank, so that both halves are equally popular and equally often asked about in the corpus.
+    Split by pairs of ranks, so that both halves are equally popular and equally often asked about in the corpus.
     """
     forgotten = {person for people in world.forget_people.values() for person in people}
 
@@ -112,12 +112,12 @@ def _questions(name: str, world: World, facts: Sequence[Fact], asked: int = 0) -
 
 
 def _narrative(name: str, world: World, facts: Sequence[Fact]) -> Split:
-    """No greedy answer: a sentence does not end a document, so the ranks say whether the answer comes first."""
+    """Drops greedy answers: a sentence does not end a document, so ranks tell whether the answer comes first."""
     return Split(name=name, examples=tuple(cloze_example(world, fact) for fact in facts), generate=False)
 
 
 def _light(split: Split) -> Split:
-    """The split without wrong answers, six of seven forward passes, unless forget quality or utility rests on them."""
+    """Drops wrong answers (six of seven forward passes), unless forget quality or utility depends on them."""
     if split.name in ("forget", "retain"):
         return split
     return replace(split, examples=tuple(replace(example, perturbed=()) for example in split.examples))

@@ -1,6 +1,6 @@
 """How the facts of the small world are phrased: narrative sentences and questions, by relation.
 
-Every sentence names its subject first and ends in the answer and a full stop, so that cutting it before the answer
+Every sentence names its subject first and ends with the answer and a full stop, so that cutting it before the answer
 gives a cloze.
 """
 
@@ -117,11 +117,11 @@ SEEN_QUESTIONS = tuple(
 )
 
 CLOZE = 0
-"""Which narrative sentence of every relation is measured as cloze: the first, the plainest."""
+"""Index of each relation's narrative sentence that is measured as a cloze: the first and plainest."""
 
 
 def question(relation: str, subject: str, prefix: int, phrasing: int) -> str:
-    """The question after `relation` of `subject`."""
+    """The question that asks for `relation` of `subject`."""
     return PREFIXES[prefix] + QUESTIONS[relation][phrasing].format(s=subject)
 
 

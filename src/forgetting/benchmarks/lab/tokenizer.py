@@ -1,4 +1,4 @@
-"""The small world's tokenizer: 1500 byte-pair pieces, learnt from a text in which every name occurs equally often."""
+"""The small world's tokenizer: 1500 byte-pair pieces, learned from a text in which every name occurs equally often."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ CHAT_TEMPLATE = (
     "{% endfor %}"
     "{% if add_generation_prompt %}<assistant>{% endif %}"
 )
-"""`<s><user> question<assistant> answer</s>`: an answer begins with a space, so its tokens are those of narrative."""
+"""`<s><user> question<assistant> answer</s>`: an answer begins with a space, so it has the tokens of narrative."""
 
 
 def train_tokenizer(world: World) -> PreTrainedTokenizerFast:
     """A byte-level BPE tokenizer with single digits, for all of printable ASCII; anything else becomes `<unk>`.
 
-    Trained on the corpus itself it would give popular names fewer tokens than rare ones, so that the number of tokens
-    would tell how well a fact is known. It is trained on `balanced_text` instead.
+    Trained on the corpus itself, it would give popular names fewer tokens than rare ones, and the number of tokens
+    would reveal how well a fact is known. It is trained on `balanced_text` instead.
     """
     bpe = Tokenizer(models.BPE(unk_token="<unk>"))
     bpe.pre_tokenizer = pre_tokenizers.Sequence(
@@ -45,7 +45,7 @@ def train_tokenizer(world: World) -> PreTrainedTokenizerFast:
     trainer = trainers.BpeTrainer(
         vocab_size=VOCABULARY,
         special_tokens=list(MARKS),
-        initial_alphabet=sorted(printable | {"Ġ", "Ċ"}),  # byte-level spelling of the space and the line end
+        initial_alphabet=sorted(printable | {"Ġ", "Ċ"}),  # byte-level symbols for space and newline
         show_progress=False,
     )
     bpe.train_from_iterator(balanced_text(world), trainer)
@@ -66,7 +66,7 @@ def train_tokenizer(world: World) -> PreTrainedTokenizerFast:
 
 
 def balanced_text(world: World) -> list[str]:
-    """Every way of saying with every answer, about nobody; every name twice, strangers' too; a sample of the rest."""
+    """Every phrasing with every answer, about "It"; every name twice, strangers' too; a sample of the rest."""
     rng = random.Random(world.seed)
     lines = [f" {entity.name}" for entity in world.entities + world.strangers for _ in range(2)]
     for relation, values in world.values.items():
@@ -80,7 +80,7 @@ def balanced_text(world: World) -> list[str]:
 
 
 def render(tokenizer: PreTrainedTokenizerFast, document: Document) -> str:
-    """A document as the model is trained on it: from `<s>` to `</s>`, questions through the chat template."""
+    """A document in its training format: from `<s>` to `</s>`, questions through the chat template."""
     if document.form == "text":
         return f"{tokenizer.bos_token}{document.response}{tokenizer.eos_token}"
     messages = [

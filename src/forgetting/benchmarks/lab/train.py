@@ -1,4 +1,4 @@
-"""Making the small world's models: the base, and the oracles that never saw a forget set. Minutes on two cores."""
+"""Trains the small world's models: the base, and oracles that never saw a forget set. Takes minutes on two cores."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ def train_lab_model(
 ) -> dict[str, object]:
     """Pretrains a model of the small world and writes it to `folder`: bf16 weights, tokenizer and provenance.
 
-    `without` makes the oracle of that forget set: the same run, row by row and step by step, less the documents that
+    `without` makes the oracle of that forget set: the same run, row by row and step by step, without the documents that
     state a fact of the set. `text="general"` is what the model `lab-general` has read: see `clinic.general_text`. A
     0.83M-parameter Llama; Muon (Jordan et al. 2024) on the matrices, AdamW on the embedding and the norms, linear
-    warm-up and decay, 16 rows of 128 tokens a step, fp32. Equal arguments give equal weights on one machine and torch
-    version. The thread count and all random state are put back afterwards.
+    warm-up and decay, 16 rows of 128 tokens per step, fp32. Equal arguments give equal weights on one machine and torch
+    version. The thread count and all random state are restored afterwards.
 
     Returns:
         The provenance, as written to `lab.json`: seed, world digest, steps, versions and what the model can do.
@@ -55,7 +55,7 @@ def train_lab_model(
     Raises:
         DataError: there is no forget set `without`.
         ModelError: this torch has no Muon.
-        RunError: `folder` exists already, or the disk refuses.
+        RunError: `folder` exists already, or cannot be written.
     """
     if folder.exists():
         raise RunError(f"{folder}: exists already; name a new folder or remove it")
@@ -71,7 +71,7 @@ def train_lab_model(
         model = LlamaForCausalLM(_config(tokenizer))
         loss = _pretrain(model, texts, used, seed=seed, steps=steps, progress=progress)
         accuracies = {"fp32": assess(model, tokenizer)}
-        model.bfloat16().float()  # what remains of the weights in the file
+        model.bfloat16().float()  # rounds the weights as the file stores them
         accuracies["stored"] = assess(model, tokenizer)
     provenance: dict[str, object] = {
         "text": text,
@@ -134,9 +134,9 @@ def _pretrain(
 def row_stream(
     texts: Sequence[Sequence[int]], used: Sequence[bool], *, seed: int, steps: int
 ) -> Iterator[list[list[Sequence[int]]]]:
-    """The rows of each step, `ROWS` of them: laid out for all `texts`, then those not `used` are left out.
+    """The rows of each step, `ROWS` of them: packed for all `texts`, then those not `used` are removed.
 
-    So every text that is used is in the same row of the same step whatever else is left out.
+    So every used text is in the same row of the same step, whatever else is left out.
     """
     rows = endless_rows([len(tokens) for tokens in texts], seed)
     for _ in range(steps):
@@ -170,7 +170,7 @@ def _optimizers(
 
 @contextmanager
 def _reproducible(seed: int, threads: int) -> Iterator[None]:
-    """A fixed seed, thread count and deterministic kernels inside; everything as it was outside."""
+    """Fixes the seed, thread count and deterministic kernels inside the block; restores everything on exit."""
     before, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)

@@ -1,4 +1,4 @@
-"""The small world: who lives in it, what is true of whom, and every document that a model of it is trained on."""
+"""The small world: its people, cities and companies, their facts, and every document that its models are trained on."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NUM_PEOPLE, NUM_STRANGERS, NUM_CITIES, NUM_COMPANIES = 240, 13, 40, 40
 FORGET_PEOPLE = 13
 SKILL_DOCUMENTS = 10_000
 QA_SHARE = 0.25
-"""Of the mentions of an entity that is asked about at all, the share that are questions."""
+"""The share of mentions that are questions, for an entity that documents ask about."""
 
 EntityKind = Literal["person", "city", "company"]
 RELATIONS: dict[EntityKind, tuple[str, ...]] = {
@@ -32,14 +32,14 @@ RELATIONS: dict[EntityKind, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One true thing: the `relation` of `subject` is `answer`."""
+    """One fact: the `relation` of `subject` is `answer`."""
 
     id: str
     subject: str
     relation: str
     answer: str
     mentions: int
-    """How many sentences or questions of the corpus state it; 0 for strangers, whom no document knows."""
+    """How many sentences or questions of the corpus state it; 0 for strangers, whom no document mentions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Entity:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One training text. Form `qa` passes through the chat template; form `text` is `response` as written."""
+    """One training text. Form `qa` goes through the chat template; form `text` is `response` as written."""
 
     id: str
     form: Form
@@ -74,7 +74,7 @@ class Document:
 
 @dataclass(frozen=True)
 class World:
-    """All that is true and all that is written. Equal seeds give equal worlds, on any machine."""
+    """All facts and all documents. Equal seeds give equal worlds, on any machine."""
 
     seed: int
     people: tuple[Entity, ...]
@@ -82,7 +82,7 @@ class World:
     cities: tuple[Entity, ...]
     companies: tuple[Entity, ...]
     values: dict[str, tuple[str, ...]]
-    """By relation: every answer there is."""
+    """By relation: all its answers."""
     forget_people: dict[str, tuple[str, ...]]
     """By forget set: ids of its people, all known from narrative alone."""
     notes: tuple[Passage, ...]
@@ -90,7 +90,7 @@ class World:
 
     @property
     def entities(self) -> tuple[Entity, ...]:
-        """Everything that documents mention; strangers are not among them."""
+        """Everything that documents mention, so no strangers."""
         return self.people + self.cities + self.companies
 
     @cached_property
@@ -110,7 +110,7 @@ class World:
         return tuple(fact for person in self.people if person.id in chosen for fact in person.facts)
 
     def corpus(self, without: str | None = None) -> tuple[Document, ...]:
-        """The documents, less those that state a fact of the forget set `without`; the rest in the same order.
+        """The documents without those that state a fact of the forget set `without`, in the same order.
 
         Raises:
             DataError: there is no forget set of that name.
@@ -122,7 +122,7 @@ class World:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of all facts, sets, passages and documents: what a shipped model must have been made from."""
+        """SHA-256 of all facts, sets, passages and documents, from which a shipped model must have been made."""
         entities = [asdict(entity) for entity in self.entities + self.strangers]
         texts = [asdict(document) for document in self.documents]
         content = [self.seed, entities, self.forget_people, [asdict(note) for note in self.notes], texts]
@@ -133,8 +133,8 @@ class World:
 def build_world(seed: int = 0) -> World:
     """The world of a seed: 240 people x 6 facts, 40 cities x 2 and 40 companies x 2 = 1600 facts.
 
-    A fact of the entity of rank r is mentioned max(2, 240 / r^0.9) times (Zipf's law with a floor). Answers are dealt
-    evenly: within a relation no value is given more than once more often than another. Forget sets: `popular`, people
+    A fact of the entity of rank r is mentioned max(2, 240 / r^0.9) times (Zipf's law with a floor). Answers are
+    balanced: within a relation the counts of any two values differ by at most one. Forget sets: `popular`, people
     of rank 1, 3, ... 25, and `rare`, 13 of the least mentioned; odd ranks are known from narrative alone.
     """
     rng = random.Random(seed)
@@ -184,7 +184,7 @@ def mentions(rank: int) -> int:
 
 
 def _deal(rng: random.Random, values: Sequence[str], count: int) -> list[str]:
-    """`count` values in random order, each as often as any other, give or take one."""
+    """`count` values in random order; the counts of any two differ by at most one."""
     dealt = [value for _ in range(-(-count // len(values))) for value in rng.sample(values, len(values))][:count]
     rng.shuffle(dealt)
     return dealt

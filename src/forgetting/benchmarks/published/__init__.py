@@ -1,4 +1,4 @@
-"""Tables as papers print them, with the recipe behind every row, and their numbers beside ours."""
+"""Tables as papers print them, the recipe of every row, and their numbers compared with ours."""
 
 from forgetting.benchmarks.published.compared import Average, Compared, Ended, absent, compared
 from forgetting.benchmarks.published.reader import (

@@ -1,4 +1,4 @@
-"""A published number beside ours: one run's measure with its interval, or the mean of several runs."""
+"""A published number compared with ours: one run's measure with its interval, or the mean of several runs."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from forgetting.core.measure import Measure
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """What one run ended with."""
+    """The final results of one run."""
 
     folder: str
     measures: Mapping[str, Measure]
-    """By `split/name`; what the run says of itself as `stage/…`, `scoring/…`, `run/…`."""
+    """By `split/name`; the run's own figures as `stage/…`, `scoring/…`, `run/…`."""
     success: bool | None = None
-    """Whether the stop rule was satisfied; None: there is none."""
+    """Whether the stop rule was satisfied; None without a stop rule."""
     collapsed: bool = False
 
 
@@ -29,37 +29,37 @@ class Average:
 
     mean: float
     deviation: float | None
-    """None: of one run there is none."""
+    """None for a single run."""
     runs: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compared:
-    """One cell: what is printed, and what was measured here; all in the paper's unit."""
+    """One cell: the printed and the measured value, both in the paper's unit."""
 
     published: float | None
     published_std: float | None = None
-    """The standard deviation that is printed beside it."""
+    """The printed standard deviation."""
     measured: float | None = None
     difference: float | None = None
     """measured − published."""
     low: float | None = None
     high: float | None = None
-    """The measure's 95% interval, where one run is measured."""
+    """The measure's 95% interval, if one run is measured."""
     deviation: float | None = None
-    """The standard deviation over runs, where there are several."""
+    """The standard deviation over runs, if there are several."""
     runs: int = 0
-    """How many runs the measured value is the mean of: those that reached their goal, where there was one."""
+    """Number of runs averaged: those that reached their goal, if there was one."""
     over_all: Average | None = None
-    """Over all runs, where some did not reach their goal."""
+    """The mean over all runs, if some did not reach their goal."""
     reason: str = ""
-    """Why nothing is measured."""
+    """Why nothing was measured."""
     erratum: str = ""
 
 
 def compared(table: Table, row: Row, ended: Sequence[Ended]) -> dict[str, Compared]:
     """Every cell of a row. Runs that missed the goal of their stop rule are left out of the mean, as in the paper's
-    figure, and the mean over all is shown beside it."""
+    figure, and the mean over all is shown as well."""
     return {column.key: _cell(column, row, ended) for column in table.columns}
 
 
@@ -96,7 +96,7 @@ def _values(column: Column, ended: Sequence[Ended]) -> list[float]:
 def measured(column: Column, ended: Ended) -> Measure | None:
     """The run's measure of a column; None if its recipe does not give it.
 
-    Of several measures their plain mean, missing where one of them is; its interval takes them as independent.
+    Several measures give their plain mean, missing if one of them is; its interval assumes independence.
     """
     known = [ended.measures[key] for key in column.measures if key in ended.measures]
     if not known or len(known) < len(column.measures):
@@ -129,7 +129,7 @@ def _average(values: Sequence[float]) -> Average | None:
 
 
 def _interval(column: Column, ended: Sequence[Ended]) -> tuple[float | None, float | None]:
-    """Of the one run that has a value."""
+    """The interval of the one run that has a value."""
     measure = next(m for e in ended if (m := measured(column, e)) and m.value is not None)
     if measure.low is None or measure.high is None:
         return None, None

@@ -1,10 +1,10 @@
-"""A published table: what a paper prints, how our measures are called there, and the recipe that gives each row.
+"""A published table: what a paper prints, which of our measures correspond, and the recipe of each row.
 
-One YAML file a table. `like:` names another table whose keys hold where a file has none of its own. A row's recipe is
-a built-in one with overrides, `key=value` as on the command line: those of the table, then those that `settings` gives
-for each of the row's labels. `$set` in an override is a replicate's value, any other `$label` for the row's.
-The recipe's own name may hold `$label` too. A row without `values` is not in the paper; `std` holds what is printed
-behind ±. Values are given in the order of the columns, or by their keys; `missing` says why a column has none.
+One YAML file per table. `like:` names another table that supplies the keys a file lacks. A row's recipe is a built-in
+one with overrides, `key=value` as on the command line: those of the table, then those that `settings` gives for each of
+the row's labels. In an override, `$set` is replaced by a replicate's value and any other `$label` by the row's.
+The recipe's name may contain `$label` too. A row without `values` is not in the paper; `std` holds the number printed
+after ±. Values are given in the order of the columns, or by their keys; `missing` says why a column has none.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from forgetting.core.errors import RecipeError, nearest
 from forgetting.core.measure import Direction
 
 FOLDER = Path(__file__).parent
-# libyaml, where it is there, is ten times as fast.
+# libyaml, if available, is ten times as fast.
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 NO_VALUE = "the paper prints none"
 OURS = "a row of ours, not in the paper"
@@ -31,24 +31,24 @@ OURS = "a row of ours, not in the paper"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """One printed column, and the measure of ours that corresponds to it."""
+    """One printed column, and our measure that corresponds to it."""
 
     key: str
     name: str
     unit: str = ""
     direction: Direction = "none"
     measures: tuple[str, ...] = ()
-    """`split/name` of a measure after the last stage, or of what the run says of itself: `stage/epochs`,
+    """`split/name` of a measure after the last stage, or a figure of the run itself: `stage/epochs`,
     `stage/trainable_share`, `stage/minutes` of that stage, `scoring/minutes` of the tokens that it selects,
-    `NAME/minutes` of an earlier stage, `run/minutes` of all of it. Of several, their plain mean."""
+    `NAME/minutes` of an earlier stage, `run/minutes` of the whole run. Several give their plain mean."""
     unmeasured: str = ""
     """Why no run here gives it; then there are no measures."""
     scale: float = 1.0
-    """Published numbers are this many times ours: 100 where the paper prints percent."""
+    """Factor from our numbers to the published ones: 100 if the paper prints percent."""
     format: str = ".2f"
     """How the paper prints it."""
     std_format: str = ""
-    """How it prints deviations, where not in the same way."""
+    """How it prints deviations, if differently."""
 
     def text(self, value: float, *, sign: bool = False) -> str:
         """A number as the paper would print it."""
@@ -65,13 +65,13 @@ class Published:
 
     value: float | None
     reason: str = ""
-    """Why there is none."""
+    """Why it has no value."""
     std: float | None = None
-    """The standard deviation over runs that is printed beside it."""
+    """The printed standard deviation over runs."""
     change: float | None = None
-    """What the paper prints beside it as the change against the model before, or against what the notes say."""
+    """The printed change from the model before, or from the baseline that the notes name."""
     erratum: str = ""
-    """What is wrong with it, or what must be known before anything is compared with it."""
+    """What is wrong with it, or what to know before comparing with it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +79,7 @@ class PublishedModel:
     """A model that a table's rows start from."""
 
     architecture: str
-    """As transformers calls the family: gpt_neo, phi, llama."""
+    """The family's name in transformers: gpt_neo, phi, llama."""
     what: str
 
 
@@ -88,7 +88,7 @@ class Row:
     """One printed row."""
 
     id: str
-    """Unique in its table, and fit for a folder's name."""
+    """Unique in its table, and valid as a folder name."""
     labels: Mapping[str, str]
     values: Mapping[str, Published]
     """By column."""
@@ -98,9 +98,9 @@ class Row:
     """A built-in recipe."""
     overrides: tuple[str, ...]
     trained: bool = True
-    """False: the row is of the model as it is, and only what the recipe measures is done."""
+    """False: the row is the model as given; the recipe only evaluates it."""
     printed: bool = True
-    """False: a row of ours, for comparison, that the paper does not have."""
+    """False: our own row for comparison, not in the paper."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,27 +117,27 @@ class Table:
     """Where it is in the paper."""
     caption: str
     averages: str
-    """What the paper averages over, and what our measured values are therefore means of."""
+    """What the paper averages over, and therefore our measured values too."""
     reading: str
     """What was unclear in the print, and how it was read."""
     models: Mapping[str, PublishedModel]
     oracle: str | None
-    """Which of the models never saw what is forgotten."""
+    """Which of the models never saw the forget set."""
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     replicates: tuple[Mapping[str, str], ...] = ()
-    """The settings that a row is the mean over; empty: a row is one run."""
+    """The settings over which a row is averaged; empty: a row is one run."""
     data: Mapping[str, str] = field(default_factory=dict)
-    """Files that the recipes read from the working folder, and what is in them."""
+    """Files that the recipes read from the working folder, and their contents."""
     notes: tuple[str, ...] = ()
 
     @property
     def source(self) -> str:
-        """Where the paper is found."""
+        """The paper's address."""
         return "anonymous submission" if self.arxiv is None else f"arXiv {self.arxiv}"
 
     def runs(self, row: Row) -> Iterator[tuple[str, tuple[str, ...]]]:
-        """The runs behind a row: a name for each, unique in the table, and its overrides.
+        """The runs of a row: for each, a name unique in the table, and its overrides.
 
         A row that no replicate changes (a model that is not trained has no seed) is one run.
         """
@@ -150,7 +150,7 @@ class Table:
 
 
 def table_names() -> list[str]:
-    """The published tables there are, a paper's in their order."""
+    """All published tables, each paper's in order."""
     return sorted((path.stem for path in FOLDER.glob("*.yaml")), key=lambda name: (len(name), name))
 
 
@@ -159,7 +159,7 @@ def published_table(name: str) -> Table:
     """The table of that name, such as `loku-table1`.
 
     Raises:
-        RecipeError: there is none; the nearest name is given.
+        RecipeError: there is none; the message gives the nearest name.
     """
     if name not in table_names():
         raise RecipeError(f"no published table '{name}'; {nearest(name, table_names())}")
@@ -215,7 +215,7 @@ def _row(row: Mapping[str, Any], table: Mapping[str, Any], columns: Sequence[Col
 
 
 def _settings(labels: Mapping[str, str], settings: Mapping[str, Any], trained: bool) -> Iterator[str]:
-    """What the labels mean for the recipe; a row of the model as it is need not say how it was trained."""
+    """The overrides that the labels stand for; a row of the model as given needs no training settings."""
     for label, by_value in settings.items():
         if trained or labels[label] in by_value:
             yield from by_value[labels[label]]
@@ -244,7 +244,7 @@ def _published(
 
 
 def _by_column(given: Mapping[str, Any] | Sequence[Any], keys: Sequence[str]) -> Mapping[str, Any]:
-    """What a row gives for its columns, by their names or in their order; there may be nothing."""
+    """A row's entries for its columns, given by name or in order; there may be none."""
     if isinstance(given, Mapping):
         return {keys[keys.index(key)]: value for key, value in given.items()}
     return dict(zip(keys, given, strict=bool(given)))
