@@ -24,7 +24,7 @@ from forgetting.pipeline.run.prepare import encode_roles, load_data
 from forgetting.pipeline.run.records import take
 from forgetting.pipeline.run.stage import run_stage
 from forgetting.pipeline.run.suites import suite_of
-from forgetting.recipe import recipe_from
+from forgetting.recipe import Recipe, recipe_from
 from forgetting.runs.folder import RunFolder
 from forgetting.runs.output import OutputFolder
 from forgetting.runs.stage_result import StageResult
@@ -82,17 +82,7 @@ def unlearn(
     Raises:
         ForgettingError: bad input, in one line.
     """
-    if {"evaluate_every", "keep"} & stage.keys():
-        raise RecipeError("unlearn measures before and after only; for evaluate_every and keep: best, write a recipe")
-    recipe = recipe_from(
-        {
-            "model": "in memory",
-            "seed": seed,
-            "format": Formatting(system=system, max_length=max_length).model_dump(),
-            "stages": [{"method": method, "evaluate_every": None, **stage}],
-        },
-        "unlearn",
-    )
+    recipe = _recipe({"method": method, **stage}, Formatting(system=system, max_length=max_length), seed)
     given = {Role.FORGET: forget} if retain is None else {Role.FORGET: forget, Role.RETAIN: retain}
     longest = min(max_length, longest_row(model) or max_length)
     examples = {str(role): in_pieces(_examples(some, role), tokenizer, longest) for role, some in given.items()}
@@ -120,6 +110,14 @@ def unlearn(
         history = [asdict(step) for step in context.folder.history()]
     model = outcome.model
     return Unlearned(model, outcome.result, history, before, measures())
+
+
+def _recipe(stage: Mapping[str, object], formatting: Formatting, seed: int) -> Recipe:
+    """The recipe of one stage on a model in memory."""
+    if {"evaluate_every", "keep"} & stage.keys():
+        raise RecipeError("unlearn measures before and after only; for evaluate_every and keep: best, write a recipe")
+    values = {"model": "in memory", "seed": seed, "format": formatting.model_dump()}
+    return recipe_from({**values, "stages": [{"evaluate_every": None, **stage}]}, "unlearn")
 
 
 def _alternates(given: Examples) -> list[Example]:
