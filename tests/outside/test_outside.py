@@ -142,3 +142,13 @@ def test_its_metric_stands_in_the_report_and_its_table(results: Path, installed:
     assert "own-dropped/word_overlap" in json.dumps(table)
     page = (results / "report.html").read_text()
     assert "own-dropped · word overlap" in page
+
+
+def test_its_attack_and_its_analysis_run_on_the_finished_run(results: Path, installed: dict[str, str]) -> None:
+    found = json.loads(forget(installed, "audit", str(results), "suffix.words=Really", "--attacks", "suffix", "--json"))
+    assert found["audits"][0]["parameters"] == {"words": "Really", "times": 1}
+    assert list(found["audits"][0]["points"]) == ["before", "after"]
+    found = json.loads(forget(installed, "analyse", str(results), "--of", "first_choices", "--json"))["analyses"][0]
+    measures = {m["split"]: m for m in found["measures"]}
+    start, after = next(s["y"] for s in found["series"] if s["name"] == "forget")
+    assert measures["forget"]["value"] == pytest.approx(start - after) and 0 <= after <= 1
