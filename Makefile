@@ -14,7 +14,7 @@ test-all: .venv/ready ## with the long ones
 
 test-qlora: .venv/ready ## what needs bitsandbytes, which it installs
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[qlora]"
-	$(BIN)/python -m pytest tests/models/test_qlora.py tests/pipeline/test_qlora_run.py
+	$(BIN)/python -m pytest tests/models/test_qlora.py tests/pipeline/run/test_qlora_run.py
 
 check: .venv/ready ## lint, format, types, import rules
 	$(BIN)/ruff check .
