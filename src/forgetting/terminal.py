@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from forgetting.core.progress import Voice
+from forgetting.core.text import plain
 
 
 @contextmanager
@@ -64,7 +65,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     width = console.width if console.is_terminal else max(console.width, 200)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        table.add_column(Text(column), overflow="fold")
+        table.add_column(Text(plain(column)), overflow="fold")
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*(Text(plain(cell)) for cell in row))
     Console(highlight=False, width=width).print(table)

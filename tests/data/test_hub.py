@@ -87,7 +87,7 @@ def test_without_a_network_it_says_what_to_download(monkeypatch: pytest.MonkeyPa
             ValueError("Unknown split 'x'.\nShould be one of ['train']"),
             r"ValueError: Unknown split 'x'\. Should be one",
         ),
-        (RuntimeError(""), r"\(RuntimeError: \); check its name"),
+        (RuntimeError(""), r"\(RuntimeError: RuntimeError\); check its name"),
         (datasets.exceptions.DatasetNotFoundError("Dataset 'org/set' doesn't exist"), "gated one, log in"),
     ],
 )

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import forgetting
-from forgetting.core.errors import DataError, RunError
+from forgetting.core.errors import RunError
 from forgetting.core.locks import is_held
 from forgetting.core.measure import Measure
 from forgetting.core.record import Record, Score, read_records
@@ -161,13 +161,6 @@ def test_a_redacted_folder_writes_no_text_and_compares_all_the_same(tmp_path: Pa
     again = folder.results()
     folder.write_results(again)  # hashes are not hashed again
     assert folder.results() == again
-
-
-def test_of_a_redacted_run_the_error_of_the_oracle_quotes_nothing(tmp_path: Path) -> None:
-    for redactor, quoted in ((None, True), (Redactor(b"1" * 32), False)):
-        with pytest.raises(DataError) as error, RunFolder(tmp_path, redactor).unquoted():
-            raise DataError("the oracle was not asked 'Who?'")
-        assert ("Who?" in str(error.value)) == quoted
 
 
 def train(folder: RunFolder) -> None:

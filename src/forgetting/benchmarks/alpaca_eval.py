@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from forgetting.core.errors import DataError
+from forgetting.core.text import names, shown
 from forgetting.data.files import Row, read_rows
 from forgetting.data.source import Source
 
@@ -75,9 +76,9 @@ def _fetched() -> str:
 def _prompt(row: Row, where: str, name: str) -> Prompt:
     instruction = row.get("instruction")
     if "instruction" not in row:
-        raise DataError(f"{where}: has no 'instruction' (it has {', '.join(map(str, row)) or 'nothing'}); add it")
+        raise DataError(f"{where}: has no 'instruction' (it has {names(row) or 'nothing'}); add it")
     if not isinstance(instruction, str) or not instruction.strip():
-        raise DataError(f"{where}: the instruction is {str(instruction)[:40]!r}, not text; fix or remove the row")
+        raise DataError(f"{where}: the instruction is {shown(instruction)}, not text; fix or remove the row")
     if row.get("input"):
         raise DataError(f"{where}: has an 'input' of its own; write all of it into the instruction")
     if any("\ud800" <= c <= "\udfff" for c in instruction):

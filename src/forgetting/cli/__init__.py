@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import NoReturn
 
 # isort: off
@@ -34,12 +33,14 @@ from forgetting.cli import (  # noqa: F401 - in the order of `forget --help`
 
 # isort: on
 from forgetting.cli.app import app
+from forgetting.cli.printing import print_line
 
 
 def main() -> NoReturn:
     """Runs the command; an error that the user can mend is one line and exit code 2."""
     from forgetting.core.errors import ElsewhereError, ForgettingError
     from forgetting.core.launch import tells_errors
+    from forgetting.core.text import one_line
 
     try:
         app(standalone_mode=True)
@@ -47,6 +48,6 @@ def main() -> NoReturn:
         raise SystemExit(2) from None
     except (ForgettingError, OSError) as error:
         if tells_errors():
-            print(f"forget: {error}", file=sys.stderr)
+            print_line(f"forget: {one_line(str(error))}", to_error=True)
         raise SystemExit(2) from None
     raise SystemExit(0)

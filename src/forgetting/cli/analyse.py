@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from forgetting.cli.app import Json, app
-from forgetting.cli.printing import print_measures, speaking
+from forgetting.cli.printing import print_json, print_line, print_measures, speaking
 
 
 @app.command()
@@ -38,9 +37,9 @@ def analyse(
     if as_json:
         from dataclasses import asdict
 
-        print(json.dumps({"run": str(run), "analyses": [asdict(a) for a in found]}, ensure_ascii=False))
+        print_json({"run": str(run), "analyses": [asdict(a) for a in found]})
         return
     for analysed in found:
-        print(f"{analysed.analysis}, changes since {analysed.against}")
+        print_line(f"{analysed.analysis}, changes since {analysed.against}")
         print_measures(analysed.measures, as_json=False)
-        print()
+        print_line()

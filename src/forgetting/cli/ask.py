@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from forgetting.cli.app import MODEL, Json, app
-from forgetting.cli.printing import print_table, speaking
+from forgetting.cli.printing import print_json, print_line, print_table, speaking
 
 if TYPE_CHECKING:
     from forgetting.pipeline.one_model.ask import Answer
@@ -42,13 +41,13 @@ def ask(
         else:
             found = [Asked("model", tuple(ask_model(model, asked, how)))]
     if as_json:
-        print(json.dumps({"run": model, "asked": [asdict(a) for a in found]}, ensure_ascii=False))
+        print_json({"run": model, "asked": [asdict(a) for a in found]})
         return
     for place, question in enumerate(asked):
-        print(question)
+        print_line(question)
         rows = [[a.point, a.answers[place].text or "(nothing)", *_first(a.answers[place], tokens)] for a in found]
         print_table(["", "answer", *(f"token {i + 1}: p" for i in range(tokens))], rows)
-        print()
+        print_line()
 
 
 def _first(answer: Answer, tokens: int) -> list[str]:

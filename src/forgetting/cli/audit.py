@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from forgetting.cli.app import Json, app
-from forgetting.cli.printing import print_table, speaking, value_words
+from forgetting.cli.printing import print_json, print_table, speaking, value_words
 
 if TYPE_CHECKING:
     from forgetting.runs.audits import Audit
@@ -41,7 +40,7 @@ def audit(
     if as_json:
         from dataclasses import asdict
 
-        print(json.dumps({"run": str(run), "audits": [asdict(a) for a in found]}, ensure_ascii=False))
+        print_json({"run": str(run), "audits": [asdict(a) for a in found]})
         return
     points = list(dict.fromkeys(point for a in found for point in a.points))
     print_table(["attack", "split", "measure", *points, "n"], [row for a in found for row in _rows(a, points)])

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from forgetting.cli.app import Json, app
-from forgetting.cli.printing import speaking
+from forgetting.cli.printing import print_json, print_line, speaking
 
 if TYPE_CHECKING:
     from forgetting.forget_sets.build import Embedding
@@ -142,11 +141,11 @@ def _embedding(name: str | None, general: Path | None, domain: Path | None) -> E
 
 def _print(found: dict[str, Any], as_json: bool) -> None:
     if as_json:
-        print(json.dumps(found, ensure_ascii=False))
+        print_json(found)
         return
     for what, number in found["counts"].items():
-        print(f"{what.replace('_', ' ')}: {number:,}" if isinstance(number, int) else f"{what}: {number:.4g}")
+        print_line(f"{what.replace('_', ' ')}: {number:,}" if isinstance(number, int) else f"{what}: {number:.4g}")
     for one in found["overlaps"]:
-        print(f"forget ∩ {one['with']} ({one['source']}): {one['exact']} exact, {one['near']} near")
+        print_line(f"forget ∩ {one['with']} ({one['source']}): {one['exact']} exact, {one['near']} near")
     for file in found["files"]:
-        print(f"written: {file}")
+        print_line(f"written: {file}")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from forgetting.cli.app import Json, app
-from forgetting.cli.printing import print_table
+from forgetting.cli.printing import print_json, print_line, print_table
 
 
 @app.command()
@@ -27,15 +26,15 @@ def compare(
     path = out or runs[0] / "compare.html"
     found = build_comparison(runs, path)
     if as_json:
-        print(json.dumps({**values(found), "page": str(path)}))
+        print_json({**values(found), "page": str(path)})
         return
     for columns, rows in tables(found).values():
         if rows:
             print_table(columns, rows)
-            print()
+            print_line()
     if found.caution:
-        print(found.caution)
+        print_line(found.caution)
     for name, keys in found.only.items():
         more = f" and {len(keys) - 4} more" if len(keys) > 4 else ""
-        print(f"not in all runs, of {name}: {', '.join(keys[:4])}{more}")
-    print(f"page: {path}")
+        print_line(f"not in all runs, of {name}: {', '.join(keys[:4])}{more}")
+    print_line(f"page: {path}")

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from forgetting.cli.app import Json, app
+from forgetting.cli.printing import print_json, print_line
 
 
 @app.command()
@@ -36,7 +37,7 @@ def corrupt(
     write_text(out, "".join(json.dumps(as_row(e), ensure_ascii=False, default=str) + "\n" for e in noisy))
     counts = noise_counts(noisy)
     if as_json:
-        print(json.dumps({"out": str(out), "examples": len(noisy), "noise": counts}))
+        print_json({"out": str(out), "examples": len(noisy), "noise": counts})
         return
     ways = ", ".join(f"{number} {name}" for name, number in counts.items())
-    print(f"{out}: {sum(counts.values())} of {len(noisy)} answers corrupted{f' ({ways})' if ways else ''}")
+    print_line(f"{out}: {sum(counts.values())} of {len(noisy)} answers corrupted{f' ({ways})' if ways else ''}")

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from forgetting.cli.app import app
-from forgetting.cli.printing import print_runs, speaking
+from forgetting.cli.printing import print_line, print_runs, speaking
 from forgetting.runs.paths import SweepPaths
 
 
@@ -25,4 +25,4 @@ def demo(
     with speaking() as voice:
         report = run_demo(Path(output), forget=forget, threads=threads, voice=voice)
     print_runs([report.parent / name for name in json.loads(SweepPaths(report.parent).chosen_file.read_text())])
-    print(f"report: {report}")
+    print_line(f"report: {report}")

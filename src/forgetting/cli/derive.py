@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from forgetting.cli.app import Json, app
-from forgetting.cli.printing import speaking
+from forgetting.cli.printing import print_json, print_line, speaking
 
 
 @app.command()
@@ -47,11 +46,11 @@ def derive(
     with speaking(quiet=as_json) as voice:
         found = derive(forget, model, out, wanted, device=device, voice=voice)
     if as_json:
-        print(json.dumps(found, ensure_ascii=False))
+        print_json(found)
         return
     for name, made in found["made"].items():
         dropped = ", ".join(f"{number:,} {why}" for why, number in made["dropped"].items())
-        print(f"{name}: {made['kept']:,} kept" + (f"; left out: {dropped}" if dropped else ""))
+        print_line(f"{name}: {made['kept']:,} kept" + (f"; left out: {dropped}" if dropped else ""))
     for file in (*found["files"], out / "provenance.json"):
-        print(f"written: {file}")
-    print(found["note"])
+        print_line(f"written: {file}")
+    print_line(found["note"])

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from forgetting.cli.app import Json, app
-from forgetting.cli.printing import print_table, speaking
+from forgetting.cli.printing import print_json, print_line, print_table, speaking
 
 
 @app.command()
@@ -27,19 +26,21 @@ def find(
         result = find(forget, data, out=out, voice=voice)
     found = result.to_json()
     if as_json:
-        print(json.dumps(found | {"out": str(out) if out else None}, ensure_ascii=False))
+        print_json(found | {"out": str(out) if out else None})
         return
     if found["first"]:
         rows = [[f["where"], f["kind"], f["forget_where"] or f["forget"], f["text"]] for f in found["first"]]
         print_table(["where", "kind", "of", "text"], rows)
     total = sum(result.hits.values())
     if total > len(found["first"]):
-        print(f"… and {total - len(found['first']):,} more" + ("" if out else "; write them all with --out FILE.jsonl"))
+        print_line(
+            f"… and {total - len(found['first']):,} more" + ("" if out else "; write them all with --out FILE.jsonl")
+        )
     for one in found["sources"]:
         kinds = ", ".join(f"{one[kind]:,} {kind}" for kind in KINDS)
-        print(f"{one['source']}: {one['rows_hit']:,} of {one['rows']:,} rows ({kinds})")
-    print(f"{found['forget_found']:,} of {found['forget']:,} forget examples occur there")
+        print_line(f"{one['source']}: {one['rows_hit']:,} of {one['rows']:,} rows ({kinds})")
+    print_line(f"{found['forget_found']:,} of {found['forget']:,} forget examples occur there")
     if result.without_mentions:
-        print(f"{result.without_mentions:,} of them have no name or rare word to know a mention by")
+        print_line(f"{result.without_mentions:,} of them have no name or rare word to know a mention by")
     if out is not None:
-        print(f"written: {out}")
+        print_line(f"written: {out}")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from forgetting.cli.app import MODEL, Json, app
-from forgetting.cli.printing import speaking
+from forgetting.cli.printing import print_json, print_line, speaking
 
 
 @app.command()
@@ -40,8 +39,8 @@ def generate(
             voice=voice,
         )
     if as_json:
-        print(json.dumps({**vars(found), "file": str(found.file)}))
+        print_json({**vars(found), "file": str(found.file)})
         return
     empty = f", {found.empty:,} of them empty" if found.empty else ""
-    print(f"{found.file}: {found.count:,} outputs of {found.generator} ({found.decoding}){empty}")
-    print(f"judged by: alpaca_eval --model_outputs {found.file}")
+    print_line(f"{found.file}: {found.count:,} outputs of {found.generator} ({found.decoding}){empty}")
+    print_line(f"judged by: alpaca_eval --model_outputs {found.file}")

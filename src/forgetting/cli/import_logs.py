@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +9,7 @@ from typing import Annotated
 import typer
 
 from forgetting.cli.app import Json, app
-from forgetting.cli.printing import print_measures, print_table
+from forgetting.cli.printing import print_json, print_line, print_measures, print_table
 
 
 @app.command(name="import")
@@ -27,15 +26,15 @@ def import_(
     if as_json:
         checks = [{**asdict(c), "equal": c.equal} for c in found.checks]
         measures = [asdict(m) for m in found.measures]
-        print(json.dumps({"kind": found.kind, "out": str(out), "measures": measures, "checks": checks}))
+        print_json({"kind": found.kind, "out": str(out), "measures": measures, "checks": checks})
         return
     print_measures(found.measures, False)
     other = [c for c in found.checks if not c.equal]
-    print(f"{len(found.checks) - len(other)} of the log's {len(found.checks)} numbers come out the same")
+    print_line(f"{len(found.checks) - len(other)} of the log's {len(found.checks)} numbers come out the same")
     rows = [[c.name, _number(c.logged), _number(c.ours), c.note] for c in other]
     if rows:
         print_table(["of the log", "logged", "ours", "why"], rows)
-    print(f"{'records' if out.suffix == '.jsonl' else 'folder'}: {out}")
+    print_line(f"{'records' if out.suffix == '.jsonl' else 'folder'}: {out}")
 
 
 def _number(value: float | None) -> str:

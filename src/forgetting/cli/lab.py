@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from forgetting.cli.app import app
-from forgetting.cli.printing import speaking
+from forgetting.cli.printing import print_line, speaking
 
 lab = typer.Typer(
     help="The small world: rebuild the models that are shipped, or make one from your text.", no_args_is_help=True
@@ -34,7 +34,7 @@ def train(
     with speaking() as voice:
         text: Literal["world", "general"] = "general" if general else "world"
         train_lab_model(folder, without=without, text=text, seed=seed, threads=threads, progress=voice.progress)
-    print(f"model: {folder}")
+    print_line(f"model: {folder}")
 
 
 @lab.command()
@@ -51,4 +51,4 @@ def new(
 
     with speaking(quiet=True):
         blank_model(folder, text, hidden=hidden, layers=layers, vocabulary=vocabulary, seed=seed)
-    print(f"model: {folder}")
+    print_line(f"model: {folder}")

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from forgetting.cli.app import Json, app
-from forgetting.cli.printing import print_summaries, print_table
+from forgetting.cli.printing import print_json, print_line, print_summaries, print_table
 
 if TYPE_CHECKING:
     from forgetting.core.registry import Entry
@@ -47,7 +44,7 @@ def list_kind(kind: Kind, as_json: bool) -> None:
     registry = getattr(import_module(f"forgetting.{module}"), name)
     entries = registry.entries()
     for broken in registry.broken():
-        typer.echo(f"warning: {broken}", err=True)
+        print_line(f"warning: {broken}", to_error=True)
     parameters = {e.name: _plain(e) if kind.parameters else {} for e in entries}
     if as_json:
         rows = [
@@ -55,7 +52,7 @@ def list_kind(kind: Kind, as_json: bool) -> None:
             | {"source": e.source}
             for e in entries
         ]
-        print(json.dumps(rows, default=str))
+        print_json(rows)
         return
     said = {name: " ".join(f"{k}={v}" for k, v in own.items()) for name, own in parameters.items()}
     listed = [[e.name, e.summary, said[e.name], e.source] for e in entries]

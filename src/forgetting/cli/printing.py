@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from forgetting.core.errors import ForgettingError
 from forgetting.core.launch import launched, launched_first, left_alone
+from forgetting.core.text import plain
 
 if TYPE_CHECKING:
     from forgetting.core.measure import Measure
@@ -21,7 +23,7 @@ def print_measures(measures: Sequence[Measure], as_json: bool, **about: str) -> 
     from dataclasses import asdict
 
     if as_json:
-        print(json.dumps({**about, "measures": [asdict(m) for m in measures]}))
+        print_json({**about, "measures": [asdict(m) for m in measures]})
         return
     rows = [
         [
@@ -88,9 +90,19 @@ def print_runs(runs: list[Path]) -> None:
 def print_summaries(what: str, found: dict[str, str], as_json: bool) -> None:
     """What there is, by its name: `recipe`, and a line on each."""
     if as_json:
-        print(json.dumps(found))
+        print_json(found)
     else:
         print_table([what, "what it is for"], [[name, summary] for name, summary in found.items()])
+
+
+def print_line(text: object = "", *, to_error: bool = False) -> None:
+    """One or more lines of plain text. Like every function here, it is safe for text that data and models bring."""
+    print(plain(str(text)), file=sys.stderr if to_error else sys.stdout)
+
+
+def print_json(value: object, *, indent: int | None = None) -> None:
+    """One JSON document; what a terminal would obey is spelled as JSON spells it, and reads as the same value."""
+    print(plain(json.dumps(value, ensure_ascii=False, indent=indent, default=str)))
 
 
 def print_table(columns: list[str], rows: list[list[str]]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from forgetting.cli.app import Json, app
-from forgetting.cli.printing import print_table, speaking
+from forgetting.cli.printing import print_json, print_line, print_table, speaking
 from forgetting.runs.paths import RunPaths
 
 if TYPE_CHECKING:
@@ -44,7 +43,7 @@ def purge(
     if yes:
         _print_plan(plan, as_json, done=True)
     if not as_json:
-        print(f"report: {RunPaths(run).report_file}")
+        print_line(f"report: {RunPaths(run).report_file}")
 
 
 def _print_plan(plan: Plan, as_json: bool, *, done: bool) -> None:
@@ -53,12 +52,14 @@ def _print_plan(plan: Plan, as_json: bool, *, done: bool) -> None:
             {"path": str(i.path), "what": i.what, "bytes": i.bytes, "action": "rewrite" if i.rewritten else "remove"}
             for i in plan.items
         ]
-        print(json.dumps({"run": str(plan.run), "done": done, "items": items, "notes": plan.notes}))
+        print_json({"run": str(plan.run), "done": done, "items": items, "notes": plan.notes})
         return
     from forgetting.report.wording import size
 
     if not plan.items:
-        print(f"{plan.run}: nothing is left to remove" + (f"; purged on {plan.purged[:10]}" if plan.purged else ""))
+        print_line(
+            f"{plan.run}: nothing is left to remove" + (f"; purged on {plan.purged[:10]}" if plan.purged else "")
+        )
     else:
         rows = [
             ["rewritten without texts" if i.rewritten else "removed", str(i.path), i.what, size(i.bytes)]
@@ -66,6 +67,6 @@ def _print_plan(plan: Plan, as_json: bool, *, done: bool) -> None:
         ]
         print_table(["", "path", "what", "size"], rows)
         freed = f"{size(plan.bytes)} {'removed' if done else 'to remove'}"
-        print(f"{freed}; kept: model, numbers, report")
+        print_line(f"{freed}; kept: model, numbers, report")
     for note in plan.notes:
-        print(note)
+        print_line(note)

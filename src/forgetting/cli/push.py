@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from forgetting.cli.app import app
-from forgetting.cli.printing import speaking
+from forgetting.cli.printing import print_line, speaking
 
 
 @app.command()
@@ -29,6 +29,6 @@ def push(
 
     with speaking() as voice:
         if prepare_only is not None:
-            print(f"folder: {prepare(run, name, prepare_only, base=base, license_name=license_name)}")
+            print_line(f"folder: {prepare(run, name, prepare_only, base=base, license_name=license_name)}")
         else:
-            print(push(run, name, base=base, private=private, license_name=license_name, voice=voice))
+            print_line(push(run, name, base=base, private=private, license_name=license_name, voice=voice))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from forgetting.cli.app import Json, app
-from forgetting.cli.printing import print_runs
+from forgetting.cli.printing import print_json, print_line, print_runs
 from forgetting.runs.paths import RunPaths
 
 
@@ -30,7 +29,7 @@ def report(
         from forgetting.report.table import main_table
         from forgetting.runs.results import Results
 
-        print(json.dumps({"report": str(path), **main_table([Results.load(run) for run in runs]).as_json()}))
+        print_json({"report": str(path), **main_table([Results.load(run) for run in runs]).as_json()})
     else:
         print_runs(runs)
-        print(f"report: {path}")
+        print_line(f"report: {path}")

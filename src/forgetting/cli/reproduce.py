@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from forgetting.cli.app import Json, app
-from forgetting.cli.printing import print_table, speaking
+from forgetting.cli.printing import print_json, print_line, print_table, speaking
 
 if TYPE_CHECKING:
     from forgetting.benchmarks.published import Average, Column, Compared
@@ -44,7 +43,7 @@ def reproduce(
     with speaking(quiet=as_json) as voice:
         found = reproduce(table, model=_models(model or []), rows=row or [], output=output, data=data, voice=voice)
     if as_json:
-        print(json.dumps(_document(found), ensure_ascii=False))
+        print_json(_document(found))
     else:
         _print(found)
     _raise_if_failed(found)
@@ -55,9 +54,7 @@ def _list(as_json: bool) -> None:
 
     tables = [published_table(name) for name in table_names()]
     if as_json:
-        print(
-            json.dumps([{"table": t.name, "place": t.place, "caption": t.caption, "rows": len(t.rows)} for t in tables])
-        )
+        print_json([{"table": t.name, "place": t.place, "caption": t.caption, "rows": len(t.rows)} for t in tables])
     else:
         print_table(["table", "rows", "what it shows"], [[t.name, str(len(t.rows)), t.caption] for t in tables])
 
@@ -82,7 +79,7 @@ def _row_document(found: Reproduced) -> dict[str, Any]:
 def _print(found: Reproduction) -> None:
     """The table, then what is to be known of single numbers, of the table, and of what was not run."""
     table, marks = found.table, Footnotes()
-    print(f"{table.title} ({table.source}), {table.place}. {table.caption}")
+    print_line(f"{table.title} ({table.source}), {table.place}. {table.caption}")
     labels = _telling(found)
     rows = [
         [
@@ -93,10 +90,12 @@ def _print(found: Reproduction) -> None:
         for row in found.rows
     ]
     names = [f"{c.name} ({c.unit})" if c.unit not in ("", c.name) else c.name for c in table.columns]
-    print("A cell: published | measured here (interval) | difference. Where there is one number, it is the published.")
+    print_line(
+        "A cell: published | measured here (interval) | difference. Where there is one number, it is the published."
+    )
     print_table([*labels, "here", *names], rows)
     for line in (*marks.lines(), table.averages, *filter(None, [table.reading]), *table.notes, *_needed(found)):
-        print(line)
+        print_line(line)
 
 
 def _telling(found: Reproduction) -> list[str]:

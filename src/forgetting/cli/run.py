@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from forgetting.cli.app import Json, app
-from forgetting.cli.printing import print_runs, raise_if_collapsed, speaking
+from forgetting.cli.printing import print_json, print_line, print_runs, raise_if_collapsed, speaking
 from forgetting.core.launch import launched_first
 from forgetting.runs.paths import RunPaths
 
@@ -47,10 +46,10 @@ def run(
         return
     paths = RunPaths(folder)
     if as_json:
-        print(paths.results_file.read_text(encoding="utf-8"))
+        print_line(paths.results_file.read_text(encoding="utf-8"))
     else:
         print_runs([folder])
-        print(f"report: {paths.report_file}")
+        print_line(f"report: {paths.report_file}")
     raise_if_collapsed(folder)
 
 
@@ -65,8 +64,8 @@ def _print_plan(recipe: Recipe, as_json: bool) -> None:
         expected = estimate(plan.prepared)
     if as_json:
         values = {"recipe": recipe.model_dump(mode="json"), "plan": plan.lines, "estimate": expected.to_json()}
-        print(json.dumps(values))
+        print_json(values)
         return
-    print(recipe.to_yaml())
+    print_line(recipe.to_yaml())
     for line in (*plan.lines, *expected.lines()):
-        print(f"# {line}")
+        print_line(f"# {line}")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Any
 
 import typer
 
 from forgetting.cli.app import app
+from forgetting.cli.printing import print_json
 
 _KINDS = ("recipe", "sweep")
 
@@ -15,7 +15,7 @@ _KINDS = ("recipe", "sweep")
 @app.command()
 def schema(what: Annotated[str, typer.Argument(help="recipe or sweep.")] = "recipe") -> None:
     """Print the JSON Schema of a recipe or a sweep, for editors that check YAML while it is written."""
-    print(json.dumps(_schema(what), indent=2, ensure_ascii=False))
+    print_json(_schema(what), indent=2)
 
 
 def _schema(what: str) -> dict[str, Any]:

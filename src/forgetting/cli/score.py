@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +9,7 @@ from typing import Annotated
 import typer
 
 from forgetting.cli.app import Json, app
-from forgetting.cli.printing import speaking
+from forgetting.cli.printing import print_json, print_line, speaking
 from forgetting.runs.paths import StagePaths
 
 _NOISE = {
@@ -65,21 +64,21 @@ def score(
             voice=voice,
         )
     if as_json:
-        print(json.dumps(asdict(shown), ensure_ascii=False))
+        print_json(asdict(shown))
         return
     for key in ("tokens", "positive", "negative", "ignored"):
-        print(f"{key}: {getattr(shown, key):,}")
+        print_line(f"{key}: {getattr(shown, key):,}")
     noise = shown.noise or {}
     for name, what in _NOISE.items() if noise else ():
         found = noise[name]
         if found["value"] is None:
-            print(f"{what}: none ({found['reason']})")
+            print_line(f"{what}: none ({found['reason']})")
             continue
         interval = "" if found["low"] is None else f" ({found['low']:.3f} to {found['high']:.3f})"
-        print(f"{what}: {found['value']:.3f}{interval}")
+        print_line(f"{what}: {found['value']:.3f}{interval}")
     for file in (StagePaths(scores).selection_file, out, page):
         if file is not None:
-            print(f"written: {file}")
+            print_line(f"written: {file}")
 
 
 def _number(text: str) -> float | str:

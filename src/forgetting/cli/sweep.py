@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from forgetting.cli.app import Json, app
-from forgetting.cli.printing import print_summaries, print_table, speaking
+from forgetting.cli.printing import print_json, print_line, print_summaries, print_table, speaking
 from forgetting.runs.paths import SweepPaths
 
 if TYPE_CHECKING:
@@ -57,7 +56,7 @@ def _print_plan(planned: Sweep, as_json: bool) -> None:
             {"name": run.name, "status": status, "point": dict(run.point), "overrides": list(run.overrides)}
             for run, status in found
         ]
-        print(json.dumps({"folder": str(planned.folder), "runs": runs}))
+        print_json({"folder": str(planned.folder), "runs": runs})
         return
     print_table(["run", "status", "overrides"], [[run.name, status, " ".join(run.overrides)] for run, status in found])
 
@@ -68,11 +67,11 @@ def _print_results(results: SweepResults, as_json: bool) -> None:
 
     table, notes, folder = sweep_table(results), cautions(results), results.folder
     if as_json:
-        print(json.dumps({"folder": str(folder), **table.as_json(), "cautions": notes}))
+        print_json({"folder": str(folder), **table.as_json(), "cautions": notes})
         return
     print_table(*table.plain())
     for line in (*notes, f"table: {SweepPaths(folder).table_file}", f"report: {SweepPaths(folder).report_file}"):
-        print(line)
+        print_line(line)
 
 
 def _raise_if_failed(results: SweepResults) -> None:

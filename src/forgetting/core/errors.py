@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from traceback import extract_tb
+
+from forgetting.core.text import one_line, unquoted
+
+_LISTED = 40
+"""Names that a message lists."""
 
 
 class ForgettingError(Exception):
-    """The base of every error meant for the user: the command prints it as one line and exits with code 2."""
+    """The base of every error meant for the user: the command prints it as one line and exits with code 2.
+
+    It is one plain line, whatever names and values it quotes.
+    """
+
+    def __str__(self) -> str:
+        return one_line(super().__str__())
 
 
 class DataError(ForgettingError):
@@ -34,10 +48,35 @@ class ElsewhereError(ForgettingError):
     """Another process of the same run failed and reports why; this one only has to exit."""
 
 
+@contextmanager
+def redacted(hide: bool = True) -> Iterator[None]:
+    """Inside, if `hide`, no error says anything of the data: neither its line nor its traceback.
+
+    Raises:
+        RunError: in place of an error of other code, which may quote anything; it says where that was raised.
+    """
+    if not hide:
+        yield
+        return
+    try:
+        with unquoted():
+            yield
+    except (ForgettingError, OSError) as error:
+        raise error from None  # what caused it may quote more
+    except Exception as error:
+        last = extract_tb(error.__traceback__)[-1]
+        raise RunError(
+            f"{type(error).__name__} at {Path(last.filename).name}:{last.lineno}; what it says may quote the data, so "
+            "a redacted run does not show it; run without redact on other data to read it"
+        ) from None
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """A hint for a mistyped `name`: `did you mean 'x'?` or the list of known names."""
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     if close:
         return f"did you mean '{close[0]}'?"
-    return f"known: {', '.join(names)}" if names else "there are no known names here"
+    if not names:
+        return "there is none"
+    return f"known: {', '.join(names[:_LISTED])}" + (f" and {len(names) - _LISTED} more" if names[_LISTED:] else "")

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
+from forgetting.core.text import quoted
+
 
 class Role(StrEnum):
     """What an example is for in a stage."""
@@ -74,6 +76,11 @@ class Example:
     where: str = ""
     """Its file and line, for messages: `facts.jsonl:17`."""
     fields: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def place(self) -> str:
+        """How messages name it: where it is, or its id if it is in no file."""
+        return self.where or quoted(self.id)
 
     @property
     def is_document(self) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from forgetting.core.evaluator import Progress
+from forgetting.core.text import plain
 
 
 def _silent(done: int, total: int, note: str) -> None:
@@ -14,12 +15,17 @@ def _silent(done: int, total: int, note: str) -> None:
 
 @dataclass(frozen=True)
 class Voice:
-    """Provided by the caller that started the work; silent by default."""
+    """Provided by the caller that started the work; silent by default. What it says is plain text."""
 
     say: Callable[[str], None] = lambda line: None
     """Logs a line: a warning, the start of a stage, a file written."""
     progress: Progress = _silent
     """Reports `done` of `total`, with a short note."""
+
+    def __post_init__(self) -> None:
+        say, progress = self.say, self.progress
+        object.__setattr__(self, "say", lambda line: say(plain(line)))
+        object.__setattr__(self, "progress", lambda done, total, note: progress(done, total, plain(note)))
 
 
 SILENT = Voice()

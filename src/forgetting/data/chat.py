@@ -16,6 +16,7 @@ from transformers import PreTrainedTokenizerBase
 from transformers.utils.chat_template_utils import render_jinja_template
 
 from forgetting.core.errors import DataError
+from forgetting.core.text import said
 
 Turns = Sequence[dict[str, str]]
 """Messages with `role` and `content`."""
@@ -137,9 +138,7 @@ class Template:
         try:
             return str(self.tokenizer.get_chat_template())
         except ValueError as error:  # there are several, and none is the default
-            raise DataError(
-                f"{self.where}: {self.name} cannot be chosen ({_line(error)}); leave one of them"
-            ) from error
+            raise DataError(f"{self.where}: {self.name} cannot be chosen ({said(error)}); leave one of them") from error
 
     def _plain(self, turns: Turns, *, prompt: bool = False) -> str:
         return self._rendered(turns, prompt=prompt)[0]
@@ -156,12 +155,8 @@ class Template:
                 **self.tokenizer.special_tokens_map,
             )
         except Exception as error:  # jinja's and the templates' own errors share no base
-            raise DataError(f"{self.where}: {self.name} refuses it ({_line(error)}){_remedy(turns)}") from error
+            raise DataError(f"{self.where}: {self.name} refuses it ({said(error)}){_remedy(turns)}") from error
         return texts[0], marks[0] if marks else []
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
 
 
 def _remedy(turns: Turns) -> str:

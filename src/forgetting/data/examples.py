@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,6 +11,7 @@ from typing import Any, Literal
 
 from forgetting.core.errors import DataError, nearest
 from forgetting.core.example import Example, Form, Message, content_id
+from forgetting.core.text import hides, names, quoted, shown
 from forgetting.data.files import Row, read_rows
 from forgetting.data.source import COLUMNS, Source
 from forgetting.data.tokens import token_ids
@@ -64,7 +64,7 @@ def distinct(examples: Sequence[Example], source: Source) -> list[Example]:
     if not repeated:
         return examples
     if any("id" in e.fields or "id" in source.columns for e in examples):
-        raise DataError(f"{source}: the id '{repeated[0][0]}' is that of {repeated[0][1]} rows; make ids unique")
+        raise DataError(f"{source}: the id {quoted(repeated[0][0])} is that of {repeated[0][1]} rows; make ids unique")
     return _drop_copies(examples)
 
 
@@ -165,7 +165,8 @@ def _column(row: Row, what: str, where: str, source: Source) -> str | None:
     if what in source.columns:
         name = source.columns[what]
         if name not in row:
-            raise DataError(f"{where}: no column '{name}' (mapped to {what}); {nearest(name, map(str, row))}")
+            there = f"the row has {names(row)}" if hides() else nearest(name, map(str, row))
+            raise DataError(f"{where}: no column '{name}' (mapped to {what}); {there}")
         return name
     return next((name for name in COLUMNS[what] if name in row), None)
 
@@ -174,20 +175,15 @@ def _string(
     value: object, what: str, where: str, columns: dict[str, str | None] | None = None, row: Row | None = None
 ) -> str:
     if value is None and columns is not None and columns.get(what) is None:
-        names = ", ".join(map(str, row or {}))
         raise DataError(
-            f"{where}: no column for the {what} (looked for {', '.join(COLUMNS[what])}; the row has {names}); "
-            f"map it with columns: {{{what}: …}}"
+            f"{where}: no column for the {what} (looked for {', '.join(COLUMNS[what])}; the row has "
+            f"{names(row or {})}); map it with columns: {{{what}: …}}"
         )
     if not isinstance(value, str):
-        raise DataError(f"{where}: the {what} is {_shown(value)}, not text")
+        raise DataError(f"{where}: the {what} is {shown(value)}, not text")
     if any("\ud800" <= c <= "\udfff" for c in value):
         raise DataError(f"{where}: the {what} holds half of a character (a lone surrogate); fix its encoding")
     return value
-
-
-def _shown(value: object) -> str:
-    return f"{json.dumps(value, default=str)[:40]} ({type(value).__name__})"
 
 
 def _optional(value: object, what: str, where: str) -> str | None:
@@ -204,7 +200,7 @@ def _strings(value: object, where: str) -> tuple[str, ...]:
         return ()
     values = [value] if isinstance(value, str) else value
     if not isinstance(values, list) or not all(isinstance(v, str) for v in values):
-        raise DataError(f'{where}: the perturbed answers are {_shown(value)}, not a list of texts; write ["…", …]')
+        raise DataError(f'{where}: the perturbed answers are {shown(value)}, not a list of texts; write ["…", …]')
     return tuple(values)
 
 
@@ -214,7 +210,7 @@ def _number(value: object, what: str, where: str) -> float | None:
     try:
         return float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError):
-        raise DataError(f"{where}: the {what} is {_shown(value)}, not a number") from None
+        raise DataError(f"{where}: the {what} is {shown(value)}, not a number") from None
 
 
 def _weight(value: object, where: str) -> float:
@@ -229,15 +225,13 @@ def _token_weights(weights: object, ids: object, where: str) -> tuple[tuple[floa
     if weights is None:
         return (), ()
     if not isinstance(weights, list) or not weights or any(type(w) not in (int, float) for w in weights):
-        raise DataError(
-            f"{where}: the token_weights are {_shown(weights)}, not a list of numbers; write [1.0, -1.0, …]"
-        )
+        raise DataError(f"{where}: the token_weights are {shown(weights)}, not a list of numbers; write [1.0, -1.0, …]")
     if not all(map(math.isfinite, weights)):
         raise DataError(f"{where}: a token weight is not finite; write a number, 0 for a token that is not trained on")
     if ids is None:
         return tuple(map(float, weights)), ()
     if not isinstance(ids, list) or any(type(i) is not int for i in ids):
-        raise DataError(f"{where}: the target_ids are {_shown(ids)}, not a list of whole numbers; write [1, 2, …]")
+        raise DataError(f"{where}: the target_ids are {shown(ids)}, not a list of whole numbers; write [1, 2, …]")
     if len(ids) != len(weights):
         raise DataError(f"{where}: has {len(weights)} token_weights and {len(ids)} target_ids; give as many")
     return tuple(map(float, weights)), tuple(ids)
@@ -251,9 +245,9 @@ def _conversation(value: object, where: str) -> tuple[tuple[Message, ...], str, 
         raise DataError(f"{where}: messages are not a list of objects with role and content") from None
     roles = [t.role for t in turns]
     if any(r not in ("system", "user", "assistant") for r in roles):
-        raise DataError(f"{where}: a message's role must be system, user or assistant, not {_shown(roles)}")
+        raise DataError(f"{where}: a message's role must be system, user or assistant, not {shown(roles)}")
     if roles[-2:] != ["user", "assistant"]:
-        raise DataError(f"{where}: the last two messages must be user and assistant; they are {_shown(roles[-2:])}")
+        raise DataError(f"{where}: the last two messages must be user and assistant; they are {shown(roles[-2:])}")
     if not all(isinstance(t.content, str) for t in turns):
         raise DataError(f"{where}: a message's content is not text; fix the row")
     return tuple(turns[:-2]), turns[-2].content, turns[-1].content

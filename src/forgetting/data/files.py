@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TextIO, cast
 
 from forgetting.core.errors import DataError
+from forgetting.core.text import said
 from forgetting.data import hub
 from forgetting.data.folders import DOCUMENTS, ROWS, document, ending, files_below, is_saved, no_such, not_utf8
 from forgetting.data.source import Source
@@ -134,8 +135,9 @@ def _parquet(path: Path) -> Iterator[tuple[str, Row]]:
                 row |= {name: json.loads(row[name]) for name in marked if row[name] is not None}
                 yield f"{path}, row {number}", row
     except (pa.ArrowException, OSError, ValueError) as error:
-        why = str(error).strip().split("\n")[0][:200]
-        raise DataError(f"{path}: not a whole Parquet file ({why}); write it again or give another file") from error
+        raise DataError(
+            f"{path}: not a whole Parquet file ({said(error)}); write it again or give another file"
+        ) from error
 
 
 def _is_json_text(metadata: dict[bytes, bytes] | None) -> bool:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from forgetting.core.errors import DataError, nearest
+from forgetting.core.text import said
 from forgetting.data.source import Source
 
 _OFFLINE = ("ConnectionError", "OfflineModeIsEnabled", "LocalEntryNotFoundError", "ConnectTimeout")
@@ -47,7 +48,7 @@ def _attempt(source: Source, load: Callable[[], Any], remedy: str) -> Any:
     try:
         return load()
     except Exception as error:  # the hub's errors share no base
-        reason = " ".join(str(error).split())[:200].rstrip(" .:")
+        reason = said(error)
         causes = {type(e).__name__ for e in _chain(error)}
         if causes & set(_OFFLINE):
             raise DataError(

@@ -20,6 +20,7 @@ from transformers import PreTrainedTokenizerBase
 
 from forgetting.core.errors import DataError, nearest
 from forgetting.core.example import Example, Message
+from forgetting.core.text import shown
 from forgetting.data.encode import Encoded, Formatting, render
 
 NoiseKind = Literal["wrong_answer", "boilerplate", "shuffled"]
@@ -126,7 +127,7 @@ def noise_spans(example: Example) -> list[Span]:
         sound = False
     if not sound:
         raise DataError(
-            f"{example.where or example.id}: the noise is {str(value)[:40]}; write a list of [start, stop, kind] "
+            f"{example.where or example.id}: the noise is {shown(value)}; write a list of [start, stop, kind] "
             f"within the response's {len(example.response)} characters"
         )
     return spans

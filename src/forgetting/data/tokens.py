@@ -16,6 +16,7 @@ from transformers import PreTrainedTokenizerBase
 
 from forgetting.core.errors import DataError
 from forgetting.core.example import Example
+from forgetting.core.text import shown
 
 COLUMN = "token_ids"
 
@@ -68,7 +69,7 @@ def token_ids(value: object, where: str) -> tuple[int, ...]:
     if value is None:
         raise DataError(f"{where}: no column '{COLUMN}'; give one with a list of token ids, or map it with columns")
     if not isinstance(value, list) or not value or not all(type(i) is int for i in value):
-        raise DataError(f"{where}: the {COLUMN} are {str(value)[:40]}, not a list of whole numbers; write [1, 2, …]")
+        raise DataError(f"{where}: the {COLUMN} are {shown(value)}, not a list of whole numbers; write [1, 2, …]")
     return tuple(value)
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from forgetting.core.errors import DataError, RunError
 from forgetting.core.example import Example
 from forgetting.core.folder import partial_of
+from forgetting.core.text import said
 from forgetting.data.encode import Encoded
 from forgetting.data.examples import own_ids
 from forgetting.data.files import JSON_TEXT, Row
@@ -193,8 +194,7 @@ def _write(path: Path, schema: pa.Schema, rows: Iterator[Row]) -> None:
     except OSError as error:
         raise RunError(f"{path}: cannot be written ({error.strerror or error}); choose another output") from error
     except (pa.ArrowException, UnicodeEncodeError) as error:
-        why = str(error).split("\n")[0][:200]
-        raise DataError(f"{path}: a value cannot be written as Parquet ({why}); fix or remove it") from error
+        raise DataError(f"{path}: a value cannot be written as Parquet ({said(error)}); fix or remove it") from error
     finally:
         with suppress(OSError):
             partial.unlink(missing_ok=True)

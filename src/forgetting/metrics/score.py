@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from forgetting.core.errors import DataError, RecipeError
 from forgetting.core.measure import Measure
 from forgetting.core.record import Record
+from forgetting.core.text import quoted
 from forgetting.metrics.metric import Metric, Splits
 from forgetting.metrics.statistics import records_by_id
 
@@ -62,8 +63,8 @@ def _check_questions(splits: Splits, oracle: Splits) -> None:
     if strange:
         first = strange[0]
         raise DataError(
-            f"the oracle's records are of other questions: split '{first.split}', id '{first.id}' "
-            f"({' '.join((first.prompt or first.answer).split())[:60]!r}) is not among them "
+            f"the oracle's records are of other questions: split '{first.split}', id {quoted(first.id)} "
+            f"({quoted(first.prompt or first.answer)}) is not among them "
             f"({len(ours) - len(strange)} of {len(ours)} match); evaluate the oracle on the same suite"
         )
 

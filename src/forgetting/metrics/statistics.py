@@ -19,6 +19,7 @@ from scipy.stats import binomtest
 
 from forgetting.core.errors import DataError
 from forgetting.core.record import Record
+from forgetting.core.text import quoted
 
 LEVEL = 0.95
 RESAMPLES = 2000
@@ -180,7 +181,7 @@ def records_by_id(records: Sequence[Record], what: str) -> Mapping[str, Record]:
     for record in records:
         if record.id in found:
             raise DataError(
-                f"{what}: id '{record.id}' occurs twice in split '{record.split}'; give each example its own id"
+                f"{what}: id {quoted(record.id)} occurs twice in split '{record.split}'; give each example its own id"
             )
         found[record.id] = record
     return found

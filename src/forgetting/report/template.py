@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -10,9 +9,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from forgetting.core.folder import write_text
+from forgetting.core.text import marked
 from forgetting.report import wording
-
-_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
 def page(template: str, **context: Any) -> str:
@@ -34,7 +32,7 @@ def page(template: str, **context: Any) -> str:
         "text": wording.one_line,
     }
     css = resources.files("forgetting.report").joinpath("templates", "report.css").read_text(encoding="utf-8")
-    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", environment.get_template(template).render(css=css, **context))
+    return marked(environment.get_template(template).render(css=css, **context))
 
 
 def write_out(path: Path, text: str) -> None:

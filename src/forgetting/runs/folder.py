@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from forgetting.core.errors import DataError, RunError
+from forgetting.core.errors import RunError, redacted
 from forgetting.core.folder import is_complete, write_text
 from forgetting.core.locks import LOCK, locked
 from forgetting.core.measure import Measure
@@ -160,25 +160,20 @@ class RunFolder(RunPaths):
         results = self.results()
         return replace(self, redactor=redactor_of(self.path.parent) if results.redacted or results.purged else None)
 
+    @contextmanager
+    def quiet(self) -> Iterator[None]:
+        """A context for work on a finished run: if that is redacted or purged, no error quotes its data.
+
+        Raises:
+            RunError: no finished run.
+        """
+        results = self.results()
+        with redacted(bool(results.redacted or results.purged)):
+            yield
+
     def keyed(self, kind: str, digest: str) -> str:
         """A digest of texts in its written form: hashed if the run is redacted."""
         return digest if self.redactor is None else self.redactor.hash(kind, digest)
-
-    @contextmanager
-    def unquoted(self) -> Iterator[None]:
-        """A context for comparing the oracle with the run; the error of a redacted run quotes no question.
-
-        Raises:
-            DataError: the oracle's records have other questions.
-        """
-        try:
-            yield
-        except DataError:
-            if self.redactor is None:
-                raise
-            raise DataError(
-                "the oracle's records have other questions than the run's; evaluate it on the same suite"
-            ) from None
 
     def write_evaluation(self, evaluation: Evaluation, records: Sequence[Record]) -> Evaluation:
         """Writes an evaluation, and its records unless it is in the middle of a stage.

@@ -61,20 +61,21 @@ def audit(
         DataError: the run has no forget data, or data that cannot be read.
     """
     recipe = recipe_of(folder)
-    asked = chosen(ATTACKS, attacks, settings or {})
-    data = data_of(folder, recipe)
-    examples = examples_of(recipe, data, facts=facts)
-    if Role.FORGET not in examples:
-        raise DataError(f"{folder}: has no forget data, so there is nothing to audit; audit a run that forgets")
-    oracle = oracle or oracle_of(recipe, data, voice)
-    with locked(folder):
-        auditor = _Auditor(RunFolder(folder).hiding(), recipe, examples, oracle, seed, voice)
-        for model in models_of(folder, recipe, oracle=oracle, voice=voice):
-            auditor.attack(model, asked)
-            del model  # otherwise it stays in memory while the next one is loaded
-        found = [auditor.finished(attack) for attack in asked]
-    (folder / LOCK).unlink(missing_ok=True)
-    return found
+    with RunFolder(folder).quiet():
+        asked = chosen(ATTACKS, attacks, settings or {})
+        data = data_of(folder, recipe)
+        examples = examples_of(recipe, data, facts=facts)
+        if Role.FORGET not in examples:
+            raise DataError(f"{folder}: has no forget data, so there is nothing to audit; audit a run that forgets")
+        oracle = oracle or oracle_of(recipe, data, voice)
+        with locked(folder):
+            auditor = _Auditor(RunFolder(folder).hiding(), recipe, examples, oracle, seed, voice)
+            for model in models_of(folder, recipe, oracle=oracle, voice=voice):
+                auditor.attack(model, asked)
+                del model  # otherwise it stays in memory while the next one is loaded
+            found = [auditor.finished(attack) for attack in asked]
+        (folder / LOCK).unlink(missing_ok=True)
+        return found
 
 
 @dataclass(frozen=True)

@@ -56,31 +56,34 @@ def analyse(
         DataError: data that cannot be read.
     """
     recipe = recipe_of(folder)
-    asked = chosen(ANALYSES, of, settings or {})
-    data = data_of(folder, recipe)
-    examples = examples_of(recipe, data, facts=facts)
-    name = (oracle or oracle_of(recipe, data, voice)) if against == "oracle" else None
-    if against == "oracle" and name is None:
-        raise RunError(f"{folder}: the run has no oracle; name a model with --oracle, or compare with the one before")
-    with locked(folder):
-        models = {model.point: model for model in models_of(folder, recipe, oracle=name, voice=voice)}
-        compared = Compared(
-            before=models["before"].view,
-            after=models["after"].view,
-            oracle=models["oracle"].view if "oracle" in models else None,
-            tokenizer=models["after"].tokenizer,
-            examples=examples,
-            against=against,
-            formatting=recipe.format,
-            voice=voice,
-        )
-        views = {point: model.view for point, model in models.items()}
-        whom = [(point, _fingerprint(view)) for point, view in views.items()]
-        shown = [(role, examples_digest(members)) for role, members in examples.items()]
-        snapshots: list[Snapshot] = []
-        found = [_analysed(one, compared, views, (whom, shown), RunFolder(folder), snapshots) for one in asked]
-    (folder / LOCK).unlink(missing_ok=True)
-    return found
+    with RunFolder(folder).quiet():
+        asked = chosen(ANALYSES, of, settings or {})
+        data = data_of(folder, recipe)
+        examples = examples_of(recipe, data, facts=facts)
+        name = (oracle or oracle_of(recipe, data, voice)) if against == "oracle" else None
+        if against == "oracle" and name is None:
+            raise RunError(
+                f"{folder}: the run has no oracle; name a model with --oracle, or compare with the one before"
+            )
+        with locked(folder):
+            models = {model.point: model for model in models_of(folder, recipe, oracle=name, voice=voice)}
+            compared = Compared(
+                before=models["before"].view,
+                after=models["after"].view,
+                oracle=models["oracle"].view if "oracle" in models else None,
+                tokenizer=models["after"].tokenizer,
+                examples=examples,
+                against=against,
+                formatting=recipe.format,
+                voice=voice,
+            )
+            views = {point: model.view for point, model in models.items()}
+            whom = [(point, _fingerprint(view)) for point, view in views.items()]
+            shown = [(role, examples_digest(members)) for role, members in examples.items()]
+            snapshots: list[Snapshot] = []
+            found = [_analysed(one, compared, views, (whom, shown), RunFolder(folder), snapshots) for one in asked]
+        (folder / LOCK).unlink(missing_ok=True)
+        return found
 
 
 def _analysed(

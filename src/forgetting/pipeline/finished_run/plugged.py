@@ -12,6 +12,7 @@ from torch import nn
 
 from forgetting.core.errors import ForgettingError, RecipeError, RunError
 from forgetting.core.registry import Registry
+from forgetting.core.text import said
 from forgetting.models.unchanged import Snapshot
 from forgetting.recipe.stage import NAME
 
@@ -103,8 +104,7 @@ def watched(what: Chosen[Any], models: Mapping[str, nn.Module], work: Callable[[
     except ForgettingError:
         raise
     except Exception as error:
-        said = " ".join(str(error).split())[:200]
-        raise RunError(f"the {what} failed: {type(error).__name__}: {said}; fix it, or leave it out") from error
+        raise RunError(f"the {what} failed: {type(error).__name__}: {said(error)}; fix it, or leave it out") from error
     for (name, model), snapshot in zip(models.items(), snapshots, strict=True):
         changed = snapshot.changed(model)
         if changed is not None:

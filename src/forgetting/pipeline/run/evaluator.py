@@ -61,9 +61,8 @@ class Measurer:
         self.folder, self.voice = folder, voice
         self.recipe, self.tokenizer = prepared.recipe, prepared.loaded.tokenizer
         stages = self.recipe.stages
-        with folder.unquoted():
-            self._full = _Frame(prepared.suite, before, oracle)
-            self._fast = {s.name: self._full.reduced(fast_suite_of(self.recipe, prepared.data, s)) for s in stages}
+        self._full = _Frame(prepared.suite, before, oracle)
+        self._fast = {s.name: self._full.reduced(fast_suite_of(self.recipe, prepared.data, s)) for s in stages}
         self.rules = {s.name: self._rule(s) for s in stages}
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from forgetting.core.errors import redacted
 from forgetting.core.example import Role
 from forgetting.core.progress import SILENT, Voice
 from forgetting.data.plan import StepPlan
@@ -32,6 +33,11 @@ def planned(recipe: Recipe, *, voice: Voice = SILENT) -> Plan:
     Raises:
         ForgettingError: what `run` would raise before it starts.
     """
+    with redacted(recipe.redact):
+        return _planned(recipe, voice)
+
+
+def _planned(recipe: Recipe, voice: Voice) -> Plan:
     check_recipe(recipe)
     ready = prepared(recipe, voice)
     recipe, suite = ready.recipe, ready.suite

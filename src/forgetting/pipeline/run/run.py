@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from forgetting.core.errors import DataError
+from forgetting.core.errors import DataError, redacted
 from forgetting.core.processes import by_first, is_first, together
 from forgetting.core.progress import SILENT, Voice
 from forgetting.models.quantised import quantised_words
@@ -36,8 +36,12 @@ def run(recipe: Recipe, *, voice: Voice = SILENT, report: bool = True) -> Path:
             data, model and adapters are checked; an oracle that cannot be loaded leaves a folder that a corrected
             recipe can reuse.
     """
+    with redacted(recipe.redact):
+        return _run(recipe, voice if is_first() else SILENT, report)
+
+
+def _run(recipe: Recipe, voice: Voice, report: bool) -> Path:
     folder = RunFolder(recipe.folder)
-    voice = voice if is_first() else SILENT
     check_recipe(recipe)
     if folder.is_finished:
         _say_finished(folder, recipe, voice)

@@ -15,9 +15,11 @@ from typing import Literal, TextIO
 import torch
 
 from forgetting.core.declaration import Declaration
+from forgetting.core.errors import ForgettingError
 from forgetting.core.locks import locked
 from forgetting.core.measure import Measure
 from forgetting.core.progress import SILENT, Voice
+from forgetting.core.text import plain
 from forgetting.pipeline.run.environment import check_trackers
 from forgetting.pipeline.run.run import run
 from forgetting.pipeline.sweep.engines.local import Engine, Processes
@@ -128,8 +130,11 @@ def carry_out(task: Task) -> None:
     with _printed_to(Path(task.log)) as log:
         try:
             run(task.recipe, voice=Voice(say=lambda line: print(line, file=log, flush=True)))
+        except ForgettingError as error:
+            print(f"forget: {error}", file=log)
+            raise
         except Exception:
-            traceback.print_exc(file=log)
+            log.write(plain(traceback.format_exc()))
             raise
 
 

@@ -16,6 +16,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any, Protocol
 
 from forgetting.core.errors import ForgettingError, RunError
+from forgetting.core.text import one_line
 
 PATIENCE = 5.0
 """Seconds that a worker has to exit by itself."""
@@ -136,14 +137,10 @@ def _attempt(work: Callable[[Any], None], task: Any) -> str | None:
     try:
         work(task)
     except (ForgettingError, OSError) as error:
-        return _one_line(str(error))
+        return one_line(str(error))
     except Exception as error:
-        return _one_line(f"{type(error).__name__}: {error}")
+        return one_line(f"{type(error).__name__}: {error}")
     return None
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
 
 
 def _end_with_parent() -> None:

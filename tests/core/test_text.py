@@ -1,0 +1,49 @@
+"""Foreign texts that are shown: nothing that a terminal obeys, and no data where they are hidden."""
+
+import json
+
+from forgetting.core.progress import Voice
+from forgetting.core.text import marked, names, one_line, plain, quoted, said, shown, unquoted
+
+ESCAPES = "\x1b[31mred\x1b]0;t\x07\x9b2J\x08\x7f\r\u202e\u2066\u2028\ud800"
+
+
+def test_what_a_terminal_obeys_is_spelled_out_and_reads_back_as_json() -> None:
+    text = "a\tb\nc é 漢 \u200d" + ESCAPES
+    assert plain("a\tb\nc é 漢 \u200d") == "a\tb\nc é 漢 \u200d"
+    assert not set(plain(text)) & set("\x1b\x07\x9b\x08\x7f\r\u202e\u2066\u2028\ud800")
+    assert plain(plain(text)) == plain(text)
+    whole = plain(json.dumps({"text": text}, ensure_ascii=False))
+    assert json.loads(whole) == {"text": text}
+
+
+def test_a_page_shows_a_mark_for_each() -> None:
+    assert marked("a\x1b[0m\u202eb\n") == "a\N{REPLACEMENT CHARACTER}[0m\N{REPLACEMENT CHARACTER}b\n"
+
+
+def test_a_line_is_one_line_and_no_longer_than_can_be_read() -> None:
+    assert one_line(" a\r\n\x0b b\n\nc ") == "a b c"
+    assert one_line("two  spaces stay") == "two  spaces stay"
+    assert len(one_line("word " * 100_000)) < 2100
+
+
+def test_a_voice_says_plain_text_only() -> None:
+    lines: list[str] = []
+    voice = Voice(say=lines.append, progress=lambda done, total, note: lines.append(note))
+    voice.say("\x1b[2J")
+    voice.progress(1, 2, "\x1b[2J")
+    assert lines == ["\\u001b[2J"] * 2
+
+
+def test_hidden_data_are_told_by_their_type_and_number_alone() -> None:
+    row = {"Ada": "Fowey"}
+    told = (quoted("Ada"), shown(["Ada"]), names(row), said(ValueError("Ada")))
+    assert told == ("'Ada'", '["Ada"] (list)', "Ada", "Ada")
+    with unquoted(False):
+        assert quoted("Ada") == "'Ada'"
+    with unquoted():
+        hidden = (quoted("Ada"), shown(["Ada"]), names(row), said(ValueError("Ada")))
+        with unquoted(False):
+            assert quoted("Ada") == "(redacted)"  # an inner part cannot show what the whole hides
+    assert hidden == ("(redacted)", "of type list", "1 (redacted)", "ValueError")
+    assert quoted("x" * 100) == "'" + "x" * 60 + "…'"
