@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.cache_utils import Cache, DynamicCache, DynamicLayer, DynamicSlidingWindowLayer
 
-from forgetting.models.head import Head, final_states, members_of
+from forgetting.models.head import Head, final_states, members_of, text_config
 from forgetting.models.vocabulary import statistics
 from forgetting.objectives.statistics import Statistic, most_likely
 
@@ -39,7 +39,7 @@ def shares_cache(model: nn.Module, longest: int) -> bool:
 
 def _shares(inner: PreTrainedModel, longest: int) -> bool:
     takes_cache = "past_key_values" in inspect.signature(inner.forward).parameters
-    if not takes_cache or getattr(inner, "_is_stateful", False) or _rotation_changes(inner.config, longest):
+    if not takes_cache or getattr(inner, "_is_stateful", False) or _rotation_changes(text_config(inner), longest):
         return False
     plain = {DynamicLayer, DynamicSlidingWindowLayer}
     if any(type(layer) not in plain for layer in DynamicCache(config=inner.config).layers):

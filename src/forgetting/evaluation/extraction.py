@@ -25,7 +25,7 @@ from forgetting.data.tokens import sequence_ids
 from forgetting.evaluation.cache import GREEDY, Row, decode, shares_cache, states
 from forgetting.evaluation.records import record_of
 from forgetting.evaluation.rows import BATCH_TOKENS, by_length
-from forgetting.models.head import Head, causal_model, head_of
+from forgetting.models.head import Head, causal_model, embedding_rows, head_of
 from forgetting.models.modes import in_evaluation_mode
 from forgetting.models.vocabulary import statistics
 from forgetting.objectives.statistics import LOGP, RANK, RUNNER_UP
@@ -80,7 +80,7 @@ def extract(
             none of them has more than n tokens.
         ModelError: the model keeps no plain key/value cache.
     """
-    vocabulary = causal_model(model).get_input_embeddings().num_embeddings
+    vocabulary = embedding_rows(model)
     sequences = passages(examples, tokenizer, split, n, vocabulary=vocabulary, max_tokens=max_tokens)
     nothing = max(len(sequence.own) for sequence in sequences)
     found = continue_all(model, sequences, shortest=min(n, default=nothing), progress=progress)

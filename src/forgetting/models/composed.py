@@ -22,7 +22,15 @@ from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from forgetting.core.errors import ModelError
 from forgetting.models.adapters.active import adapters_active
-from forgetting.models.head import Head, causal_model, final_states, head_of, longest_row
+from forgetting.models.head import (
+    Head,
+    causal_model,
+    embedding_rows,
+    final_states,
+    head_of,
+    longest_row,
+    text_config,
+)
 
 _NOT_THE_MODEL = ("_name_or_path", "transformers_version")
 
@@ -45,7 +53,7 @@ class Part:
     @property
     def layers(self) -> int:
         """The number of layers in its cache of keys and values."""
-        return int(causal_model(self.model).config.get_text_config(decoder=True).num_hidden_layers)
+        return int(text_config(self.model).num_hidden_layers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +185,7 @@ def _config(parts: Sequence[Part]) -> ComposedConfig:
     positions = [longest for part in parts if (longest := longest_row(part.model)) is not None]
     first = inner[0].config
     config = ComposedConfig(
-        vocab_size=min(int(model.get_input_embeddings().weight.shape[0]) for model in inner),
+        vocab_size=min(embedding_rows(model) for model in inner),
         max_position_embeddings=min(positions) if positions else None,
         bos_token_id=first.bos_token_id,
         eos_token_id=first.eos_token_id,

@@ -13,8 +13,10 @@ from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.utils.generic import is_flash_attention_requested
+
+from forgetting.models.rotation import by_sequence, sequence_lengths
 
 KNOWN_FAMILIES = frozenset(
     {
@@ -109,9 +111,40 @@ def causal_model(model: nn.Module) -> PreTrainedModel:
     return model.get_base_model() if hasattr(model, "get_base_model") else model  # type: ignore[operator]
 
 
+def text_config(model: nn.Module) -> PreTrainedConfig:
+    """The config of the part that reads and writes text: a model that also sees or hears has one for each part."""
+    return text_part(causal_model(model).config)
+
+
+def text_part(config: PreTrainedConfig) -> PreTrainedConfig:
+    """The same of a config; a plain model's is its own."""
+    return config.get_text_config(decoder=True)
+
+
 def longest_row(model: nn.Module) -> int | None:
     """The model's maximum number of positions; None if its config does not say."""
-    return getattr(causal_model(model).config, "max_position_embeddings", None)
+    return longest_of(causal_model(model).config)
+
+
+def longest_of(config: PreTrainedConfig) -> int | None:
+    """The same by its config."""
+    return getattr(text_part(config), "max_position_embeddings", None)
+
+
+def vocabulary_size(model: nn.Module) -> int:
+    """How many logits the model gives per position."""
+    weight = getattr(causal_model(model).get_output_embeddings(), "weight", None)
+    return int(text_config(model).vocab_size if weight is None else weight.shape[0])
+
+
+def embedding_rows(model: nn.Module) -> int:
+    """How many token ids the model can read: those below this number."""
+    return int(causal_model(model).get_input_embeddings().weight.shape[0])
+
+
+def hidden_size(model: nn.Module) -> int:
+    """The size of the hidden state of one token."""
+    return int(text_config(model).hidden_size)
 
 
 def members_of(model: nn.Module) -> list[PreTrainedModel]:
@@ -170,4 +203,6 @@ def supervised_hidden(
         inputs |= {"attention_mask": None, "position_ids": position_ids_BT}
         if is_flash_attention_requested(inner.config):  # it distinguishes them in a single row only
             inputs |= {name: inputs[name].view(1, -1) for name in ("input_ids", "position_ids")}
-    return final_states(model, head, **inputs).flatten(0, 1).index_select(0, sources_N)
+    lengths_BT = sequence_lengths(attention_mask_BT, inputs.get("position_ids"))
+    with by_sequence(model, lengths_BT):
+        return final_states(model, head, **inputs).flatten(0, 1).index_select(0, sources_N)

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from forgetting.core.errors import ModelError, RecipeError
-from forgetting.models.head import causal_model
+from forgetting.models.head import causal_model, text_config
 
 
 def decoder_blocks(model: nn.Module, layers: Sequence[int]) -> dict[int, nn.Module]:
@@ -22,13 +22,12 @@ def decoder_blocks(model: nn.Module, layers: Sequence[int]) -> dict[int, nn.Modu
     if not layers:
         return {}
     inner = causal_model(model)
-    config: Any = inner.config
-    count = getattr(config, "num_hidden_layers", None)
-    lists = (m for m in inner.base_model.modules() if isinstance(m, nn.ModuleList) and len(m) == count)
+    count = getattr(text_config(model), "num_hidden_layers", None)
+    lists = (m for m in inner.get_decoder().modules() if isinstance(m, nn.ModuleList) and len(m) == count)
     blocks = next(lists, None)
     if blocks is None or count is None:
         raise ModelError(
-            f"the decoder blocks of a {config.model_type} model cannot be found; choose a method without hidden states"
+            f"the decoder blocks of a {inner.config.model_type} model cannot be found; choose a method without hidden states"
         )
     wrong = [layer for layer in layers if not 0 <= layer < count]
     if wrong:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from forgetting.data.batches import collate
 from forgetting.data.encode import Encoded
-from forgetting.models.head import causal_model, head_of, supervised_hidden
+from forgetting.models.head import causal_model, embedding_rows, head_of, supervised_hidden
 from forgetting.models.modes import in_evaluation_mode
 
 _LENGTHS = (7, 3, 3)
@@ -37,7 +37,7 @@ def why_padded(model: nn.Module) -> str | None:
 
 def _states(model: nn.Module, *, packed: bool) -> Tensor:
     """The input of the head, at every token except each example's last."""
-    vocabulary = model.get_input_embeddings().num_embeddings  # type: ignore[operator]
+    vocabulary = embedding_rows(model)
     firsts = (sum(_LENGTHS[:i]) for i in range(len(_LENGTHS)))
     examples = [
         Encoded("", tuple((3 + 5 * (first + i)) % vocabulary for i in range(length)), (0.0,) + (1.0,) * (length - 1))

@@ -29,7 +29,7 @@ from forgetting.data.batches import collate
 from forgetting.data.encode import Encoded
 from forgetting.models.adapters import active_adapters
 from forgetting.models.adapters.initialisation import Initialisation, InitialisationData
-from forgetting.models.head import causal_model, head_of, supervised_hidden
+from forgetting.models.head import causal_model, head_of, supervised_hidden, text_config, vocabulary_size
 from forgetting.models.modes import modes_kept
 from forgetting.models.vocabulary import chunk_tokens, statistics
 from forgetting.objectives.objective import Objective
@@ -132,7 +132,7 @@ def stage_cost(
         with _probing(model):
             forward = _row_cost(model, lambda batch: lambda: _score(model, batch))
             _check_seen(model, forward)
-            chunk = chunk_tokens(_vocabulary(model), learner.elements)
+            chunk = chunk_tokens(vocabulary_size(model), learner.elements)
             groups = {group: _role_cost(learner, live, group) for group in objective.groups}
             return StageCost(groups, forward, chunk, stored)
     except _FAILURES as error:
@@ -296,7 +296,7 @@ def _check_depths(objective: Objective) -> None:
 
 def _check_window(model: nn.Module, longest: int) -> None:
     """Checks windows: beyond its window, attention is cheaper than T × T, depending on the kernel."""
-    config: Any = causal_model(model).config
+    config: Any = text_config(model)
     kinds = getattr(config, "layer_types", None)
     if kinds is not None and not {"sliding_attention", "chunked_attention"} & set(kinds):
         return
@@ -309,12 +309,13 @@ def _check_window(model: nn.Module, longest: int) -> None:
 def _check_seen(model: nn.Module, forward: RowCost) -> None:
     """Checks that every weight of the body is multiplied with every token; otherwise the count missed something."""
     inner = causal_model(model)
-    apart = {id(p) for m in inner.modules() if isinstance(m, nn.Embedding) for p in m.parameters()}
+    decoder: Any = inner.get_decoder()  # not what sees or hears: no text goes through it
+    apart = {id(p) for m in decoder.modules() if isinstance(m, nn.Embedding) for p in m.parameters()}
     head: Any = inner.get_output_embeddings()
     apart |= set() if head is None else {id(p) for p in head.parameters()}
     least = 2 * sum(
         p.numel()
-        for n, p in inner.named_parameters()
+        for n, p in decoder.named_parameters()
         if p.dim() > 1 and id(p) not in apart and ".lora_" not in n and ".curlora_" not in n
     )
     if forward.token < least:
@@ -322,11 +323,6 @@ def _check_seen(model: nn.Module, forward: RowCost) -> None:
             f"the counter sees {forward.token:,} FLOPs per token, but the weights need {least:,}: experts that are "
             "chosen by token, or kernels that it does not know"
         )
-
-
-def _vocabulary(model: nn.Module) -> int:
-    weight = head_of(model).weight_VD
-    return int(causal_model(model).config.vocab_size if weight is None else weight.shape[0])
 
 
 def _line(error: Exception) -> str:

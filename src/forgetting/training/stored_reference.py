@@ -25,7 +25,7 @@ from forgetting.core.errors import RunError
 from forgetting.core.processes import by_first
 from forgetting.data.batches import collate
 from forgetting.data.encode import Encoded
-from forgetting.models.head import Head, causal_model, head_of, supervised_hidden
+from forgetting.models.head import Head, causal_model, head_of, hidden_size, supervised_hidden, vocabulary_size
 from forgetting.models.hidden_states import states_kept
 from forgetting.models.modes import in_evaluation_mode
 from forgetting.models.vocabulary import statistics
@@ -193,7 +193,7 @@ def stored_numbers(model: nn.Module, objective: Objective, role: str, members: S
     supervised, every = sum(e.supervised for e in members), sum(len(e.ids) for e in members)
     width = causal_width(model, head_of(model)) if objective.compares(role) else 0
     states = objective.states(role, of_reference=True)
-    size = int(causal_model(model).config.hidden_size) if states else 0
+    size = hidden_size(model) if states else 0
     by_position = sum(supervised if at == "supervised" else every for _, at in states)
     return supervised * (len(objective.of_reference(role)) + width) + size * by_position
 
@@ -202,7 +202,7 @@ def causal_width(model: nn.Module, head: Head) -> int:
     """Size of the head's input per token: the hidden size, or the vocabulary on the plain path."""
     if head.weight_VD is not None:
         return int(head.weight_VD.shape[1])
-    return int(model.config.vocab_size)  # type: ignore[union-attr, arg-type]
+    return vocabulary_size(model)
 
 
 def _computed(

@@ -16,6 +16,7 @@ from forgetting.core.progress import Voice
 from forgetting.data.folders import holds_documents
 from forgetting.data.pieces import in_pieces
 from forgetting.data.source import Source
+from forgetting.models.head import longest_of
 from forgetting.models.weights import attempt
 from forgetting.recipe import Recipe
 
@@ -50,4 +51,4 @@ def _reader(name: str | Path, revision: str | None) -> tuple[PreTrainedTokenizer
     config = attempt(base, "config", AutoConfig.from_pretrained, base, **at)
     whose = (name, {"revision": revision}) if own else (base, at)
     tokenizer = attempt(whose[0], "tokenizer", AutoTokenizer.from_pretrained, whose[0], **whose[1])
-    return tokenizer, getattr(config, "max_position_embeddings", None)
+    return tokenizer, longest_of(config)

@@ -9,6 +9,7 @@ from transformers import PreTrainedModel
 
 from forgetting.benchmarks.registry import shipped_models, suite_model
 from forgetting.core.errors import ModelError, RecipeError
+from forgetting.models.head import embedding_rows
 from forgetting.models.hub_names import is_hub_name
 from forgetting.models.loading import load_model
 from forgetting.recipe import Recipe, Stage
@@ -57,7 +58,7 @@ def teacher_of(
         source = suite_model(name)
     precision = str(model.dtype).removeprefix("torch.")
     teacher = load_model(source, dtype=precision, device=next(model.parameters()).device).model
-    theirs, own = (int(m.get_input_embeddings().weight.shape[0]) for m in (teacher, model))
+    theirs, own = (embedding_rows(m) for m in (teacher, model))
     if theirs != own:
         raise ModelError(
             f"stage '{stage.name}': the reference {name} has {theirs:,} rows of vocabulary and the model {own:,}; "
