@@ -141,7 +141,7 @@ def test_results_become_measures_with_direction_count_and_interval() -> None:
     found = {m.key: m for m in measures_of(RESULTS)}
     accuracy = found["quiz/acc"]
     assert (accuracy.value, accuracy.count, accuracy.direction) == (0.25, 40, "up")
-    assert (accuracy.low, accuracy.high) == pytest.approx((0.25 - 1.96 * 0.05, 0.25 + 1.96 * 0.05))
+    assert (accuracy.low, accuracy.high) == pytest.approx((0.1658, 0.3585), abs=1e-4)  # Wilson's for 18.75 of 75
     assert accuracy.meaning.endswith("; 3 examples before each question")
     assert found["quiz/word_perplexity"].direction == "down"
     assert (found["quizzes/acc"].direction, found["quizzes/acc"].count) == ("none", 70)
@@ -156,6 +156,26 @@ def test_there_is_no_interval_without_a_standard_error_or_with_one_of_zero() -> 
     found = {m.key: m for m in measures_of(RESULTS)}
     for key in ("quiz/exact_match,strict", "quiz/word_perplexity"):
         assert (found[key].low, found[key].high) == (None, None)
+
+
+@pytest.mark.parametrize(("value", "error"), [(0.0, 0.0), (1.0, 0.0), (0.02, 0.02), (0.98, 0.02), (0.975, 0.025)])
+def test_the_interval_of_an_accuracy_stays_within_0_and_1(value: float, error: float) -> None:
+    found = measures_of({"results": {"quiz": {"sample_len": 40, "acc,none": value, "acc_stderr,none": error}}})
+    assert found[0].low is not None
+    assert found[0].high is not None
+    assert 0 <= found[0].low <= value <= found[0].high <= 1
+    assert found[0].low < found[0].high
+    mean = mean_of("ours", (Listed("quiz"),), found, {"quiz": ("quiz",)})
+    assert (mean.low, mean.high) == pytest.approx((found[0].low, found[0].high))
+
+
+def test_a_named_task_is_in_front_of_the_report() -> None:
+    pytest.importorskip("lm_eval", reason="lm-evaluation-harness is not installed: pip install -e '.[harness]'")
+    columns = harness_variant("arc_easy+piqa").declares.headline.columns
+    assert [column[:2] for column in columns] == [
+        ("arc_easy/acc_norm", "arc_easy/acc"),
+        ("piqa/acc_norm", "piqa/acc"),
+    ]
 
 
 def test_what_is_no_number_is_missing_with_a_reason() -> None:

@@ -12,10 +12,12 @@ from forgetting.metrics.statistics import (
     difference,
     estimate_mean,
     mean_change,
+    paired_shares,
     percentile_interval,
     resampled_means,
     seed_of,
 )
+from forgetting.metrics.text import exact_match
 from tests.metrics.making import record
 
 
@@ -189,12 +191,54 @@ def test_a_difference_is_paired_by_id():
 
 
 def test_a_difference_is_clustered_by_fact():
-    change = [0.3, 0.1, 0.2, 0.05, 0.25]
-    before = [record(f"{fact}.{form}", p=0.1, group=str(fact)) for fact in range(5) for form in range(8)]
-    after = [record(f"{fact}.{form}", p=0.1 + change[fact], group=str(fact)) for fact in range(5) for form in range(8)]
+    change = [0.3, 0.1, 0.2, 0.05, 0.25, 0.15]
+    before = [record(f"{fact}.{form}", p=0.1, group=str(fact)) for fact in range(6) for form in range(8)]
+    after = [record(f"{fact}.{form}", p=0.1 + change[fact], group=str(fact)) for fact in range(6) for form in range(8)]
     found = difference(after, before, probability.value_of, key="k")
-    expected = plain_bootstrap([c for c in change for _ in range(8)], [r.group for r in after], [1.0] * 40, "k")
+    expected = plain_bootstrap([c for c in change for _ in range(8)], [r.group for r in after], [1.0] * 48, "k")
     assert (found.low, found.high) == pytest.approx(expected)
+
+
+def outcomes(right: int, of: int) -> list:
+    return [record(f"q{i}", answer="yes", generation="yes" if i < right else "no", p=0.5) for i in range(of)]
+
+
+def test_outcomes_that_all_changed_are_told_apart_from_none():
+    found = difference(outcomes(0, 78), outcomes(78, 78), exact_match.value_of, key="k")
+    assert found.value == -1
+    assert (found.low, found.high) == pytest.approx((-1.0, -0.9336), abs=1e-4)
+
+
+def test_the_interval_of_paired_shares_is_newcombes():
+    pairs = [(1.0, 1.0)] * 20 + [(1.0, 0.0)] * 12 + [(0.0, 1.0)] * 2 + [(0.0, 0.0)] * 16
+    assert paired_shares(pairs) == pytest.approx((0.0562, 0.3292), abs=1e-4)  # method 10 of the paper's first example
+
+
+def test_no_change_of_any_outcome_does_not_claim_certainty():
+    found = difference(outcomes(78, 78), outcomes(78, 78), exact_match.value_of, key="k")
+    assert (found.value, found.low, found.high) == pytest.approx((0.0, -0.0469, 0.0469), abs=1e-4)
+
+
+@pytest.mark.parametrize(("lost", "told_apart"), [(4, False), (5, False), (6, True)])
+def test_few_changes_show_nothing(lost: int, told_apart: bool):
+    found = difference(outcomes(300 - lost, 300), outcomes(300, 300), exact_match.value_of, key="k")
+    assert found.high is not None
+    assert (found.high < 0) == told_apart
+
+
+def test_five_facts_cannot_show_a_change_and_six_can():
+    for facts, told_apart in ((5, False), (6, True)):
+        before = [record(f"{i}", p=0.9 - 0.01 * i) for i in range(facts)]
+        after = [record(f"{i}", p=0.1 + 0.01 * i) for i in range(facts)]
+        found = difference(after, before, probability.value_of, key="k", unit=True)
+        assert found.high is not None
+        assert (found.high < 0) == told_apart
+
+
+def test_equal_values_between_0_and_1_have_an_interval_within_them():
+    found = estimate_mean([0.5] * 78, [str(i) for i in range(78)], key="k", unit=True)
+    assert (found.low, found.high) == pytest.approx((0.4765, 0.5235), abs=1e-4)
+    assert estimate_mean([0.5] * 78, [str(i) for i in range(78)], key="k").low is None
 
 
 def test_a_difference_rests_on_what_both_sides_scored():

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from forgetting.core.errors import RecipeError
+from forgetting.core.record import Score
 from forgetting.metrics.likelihood import option_probability, probability
 from forgetting.metrics.per_example import PerExample
 from forgetting.metrics.statistics import RESAMPLES, seed_of
@@ -90,9 +91,16 @@ def test_a_value_that_is_not_a_number_is_missing():
 def test_one_question_gives_no_interval():
     [found] = harmonic_mean("kept", BOTH[:1], "")({"retain": [record("a", "retain", p=0.5)]}, None)
     assert (found.value, found.low, found.high) == (pytest.approx(0.5), None, None)
-    same = {"retain": [record("a", "retain", p=0.5), record("b", "retain", p=0.5)]}
+
+
+def test_parts_of_equal_values_claim_no_certainty():
+    same = {"retain": [record(str(i), "retain", p=0.5) for i in range(78)]}
     [found] = harmonic_mean("kept", BOTH[:1], "")(same, None)
-    assert (found.low, found.high) == (None, None)
+    assert (found.low, found.high) == pytest.approx((0.4765, 0.5235), abs=1e-4)
+    lost = {"retain": [record(str(i), "retain", score=Score(-math.inf, 1)) for i in range(78)]}
+    [found] = harmonic_mean("kept", BOTH[:1], "")(lost, None)
+    assert (found.value, found.low) == (0.0, 0.0)
+    assert found.high == pytest.approx(0.0469, abs=1e-4)  # Wilson's upper end for 0 of 78
 
 
 def test_a_mean_of_no_parts_is_refused():

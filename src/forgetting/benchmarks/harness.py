@@ -25,6 +25,8 @@ from forgetting.core.evaluator import Progress
 from forgetting.core.measure import Direction, Measure
 from forgetting.evaluation.harness import evaluate_tasks
 from forgetting.evaluation.harness_tasks import HarnessSettings, check_tasks, load_task, task_files
+from forgetting.metrics.standard import keys_of
+from forgetting.metrics.statistics import Interval, wilson
 
 MEAN = "mean_accuracy"
 FAST = 50
@@ -42,6 +44,21 @@ _MEANINGS = {
     "byte_perplexity": "perplexity per byte of the texts",
     "bits_per_byte": "bits per byte of the texts",
 }
+_SHARES = ("acc", "acc_norm", "acc_bytes", "acc_mutual_info", "exact_match", "em", "f1", "pass@1", "pass_at_1")
+"""Metrics whose values lie between 0 and 1, by name."""
+_FIRST = (
+    "acc_norm",
+    "acc",
+    "exact_match",
+    *(f"exact_match,{label}" for label in ("strict-match", "flexible-extract", "get-answer", "remove_whitespace")),
+    *(f"{name},create_test" for name in ("pass@1", "pass_at_1")),
+    "pass@1",
+    "pass_at_1",
+    "f1",
+    "word_perplexity",
+    "perplexity",
+)
+"""What stands for a task in a report: the first of these that it has."""
 _NUMBERS = ("limit", "shots", "batch", "seed")
 
 
@@ -69,13 +86,13 @@ def harness_variant(variant: str, fast: bool = False) -> Suite:
     if fast:
         settings = replace(settings, limit=min(settings.limit or FAST, FAST))
     check_tasks(_asked(asked, None), settings, lists=LISTS)
-    means = tuple((f"{name}/{MEAN}",) for name in asked if name in LISTS)
+    front = tuple((f"{name}/{MEAN}",) if name in LISTS else keys_of(name, _FIRST) for name in asked)
     return Suite(
         name=f"harness:{variant}",
         splits=(),
         metrics=(),
         probes=(HarnessProbe(asked, settings),),
-        declares=Declaration(headline=Headline(others=means)),
+        declares=Declaration(headline=Headline(others=front)),
     )
 
 
@@ -165,8 +182,8 @@ def measures_of(results: Mapping[str, Any]) -> list[Measure]:
     """The harness's results as measures: the split is the task, the name the metric.
 
     A metric of a filter other than the default keeps it in its name, as the harness prints it:
-    `exact_match,flexible-extract`. The interval is value ± 1.96 standard errors of the harness, which may reach past
-    0 or 1; there is none where it has no standard error, or one of 0 (all answers alike: that would claim certainty).
+    `exact_match,flexible-extract`. The interval of a share rests on the harness's standard error and stays within 0 and
+    1 (`_interval`); of any other metric it is value ± 1.96 standard errors, and there is none where that is 0.
     """
     return [
         _measure(task, key, entries, results)
@@ -184,19 +201,33 @@ def _measure(task: str, key: str, entries: Mapping[str, Any], results: Mapping[s
     direction: Direction = "none" if higher is None else "up" if higher else "down"
     if value is None:
         return _missing(name, task, f"the harness gives {entries[key]!r}, which is not a number", direction)
-    half = 1.96 * error if error else None
     shots = results.get("n-shot", {}).get(task)
+    count = int(entries.get("sample_count", {}).get(key, entries.get("sample_len", 0)))
+    low, high = _interval(value, error, count, share=metric in _SHARES) or (None, None)
     return Measure(
         name=name,
         split=task,
         value=value,
-        count=int(entries.get("sample_count", {}).get(key, entries.get("sample_len", 0))),
-        low=None if half is None else value - half,
-        high=None if half is None else value + half,
+        count=count,
+        low=low,
+        high=high,
         direction=direction,
         meaning=_MEANINGS.get(metric, f"{metric}, as the task defines it")
         + ("" if shots is None else f"; {shots} examples before each question"),
     )
+
+
+def _interval(value: float, error: float | None, count: int, *, share: bool) -> Interval | None:
+    """95%, from the standard error; for shares Wilson's, on the number of trials that would have this error.
+
+    That number is value (1 - value) / error², the task's own count for a plain share of questions. Where all answers
+    are alike the error is 0, and the count itself stands in.
+    """
+    if error is None or not (share and 0 <= value <= 1):
+        return (value - 1.96 * error, value + 1.96 * error) if error else None
+    if error == 0 or value in (0, 1):
+        return wilson(value, count) if count > 1 and value in (0, 1) else None
+    return wilson(value, value * (1 - value) / error**2)
 
 
 def _number(value: object) -> float | None:
@@ -218,7 +249,8 @@ def mean_of(
 
     A group that has a number of its own (Hendrycks MATH, over all problems of its subjects) enters with that.
 
-    Missing, with the tasks named, if any is. The interval adds the tasks' standard errors as independent ones.
+    Missing, with the tasks named, if any is. The interval joins those of the tasks as independent ones, each end by its
+    own (Zou and Donner 2008), so that it stays within what the tasks' intervals allow.
 
     Args:
         name: the list's name; it becomes the split.
@@ -240,15 +272,25 @@ def mean_of(
         reason = f"not measured: {', '.join(absent)}"
         return Measure(name=MEAN, split=name, value=None, count=0, direction="up", meaning=meaning, reason=reason)
     value = sum(weight * (m.value or 0.0) for m, weight in found)
-    halves = [None if m.high is None or m.value is None else weight * (m.high - m.value) for m, weight in found]
-    half = None if None in halves else math.sqrt(sum(h * h for h in halves if h is not None))
+    below, above = (_joined((m, weight, end) for m, weight in found) for end in (0, 1))
     return Measure(
         name=MEAN,
         split=name,
         value=value,
         count=sum(m.count for m, _ in found),
-        low=None if half is None else value - half,
-        high=None if half is None else value + half,
+        low=None if below is None or above is None else value - below,
+        high=None if below is None or above is None else value + above,
         direction="up",
         meaning=meaning,
     )
+
+
+def _joined(found: Iterable[tuple[Measure, float, int]]) -> float | None:
+    """How far an end of the weighted mean's interval lies from its value; None if a task has no interval."""
+    squares = 0.0
+    for measure, weight, end in found:
+        edge = (measure.low, measure.high)[end]
+        if edge is None or measure.value is None:
+            return None
+        squares += (weight * (edge - measure.value)) ** 2
+    return math.sqrt(squares)

@@ -56,6 +56,7 @@ dialogue_f1 = PerExample(
     "Words that the model's next turn shares with the true one, as an F1; case, punctuation and articles are ignored. "
     "1 = the same words.",
     "a generated turn and a true turn with words",
+    unit=True,
 )
 """Word F1 of the next turn, ParlAI's normalisation. LoKU's tables print it as 100 · F1."""
 

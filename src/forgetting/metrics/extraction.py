@@ -41,6 +41,7 @@ def extraction_likelihood(n: int = 10, reading: Reading = "released") -> PerExam
         f"Extraction likelihood: the share of {n}-token runs of what the model writes by itself that truly follow, "
         "mean over all prefixes of the passage. 1 = it recites the passage from anywhere.",
         f"the overlaps of {n}-grams (evaluate it as verbatim text)",
+        unit=True,
     )
 
 
@@ -62,6 +63,7 @@ extraction_strength = PerExample(
     "How little of the text must be given for the model to write all the rest: 1 - (share up to its last wrong token). "
     "0 = its last token is wrong, 1 = it knows all.",
     "the ranks of its tokens",
+    unit=True,
 )
 """1 - k/N, k the number of N tokens up to the last that is not the greedy one given the true tokens before it.
 

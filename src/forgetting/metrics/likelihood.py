@@ -54,6 +54,7 @@ probability = PerExample(
     _probability,
     "How likely the model finds the right answer, per token: p(answer)^(1/tokens), mean over questions. 1 = certain.",
     _NEEDS_SCORE,
+    unit=True,
 )
 """p(answer)^(1/tokens) of each record."""
 
@@ -63,6 +64,7 @@ option_probability = PerExample(
     "The right answer's share among the right and the wrong answers offered, by p^(1/tokens). Blind guessing gives "
     "1 / (number of answers).",
     "scores of its answer and of all its wrong answers",
+    unit=True,
 )
 """p(a) / (p(a) + Σ p(perturbed)), each p length-normalised: TOFU's probability on real authors and world facts."""
 
@@ -71,6 +73,7 @@ memorization_accuracy = PerExample(
     _memorization,
     "Share of answer tokens that are the model's first choice, given the true tokens before them; mean over answers.",
     _NEEDS_RANKS,
+    unit=True,
 )
 """Share of an answer's tokens of rank 0 (all tokens of the answer, from the first)."""
 
@@ -80,6 +83,7 @@ teacher_forced_exact_match = PerExample(
     "Share of answers of which every token is the model's first choice, given the true tokens before it: what it would "
     "write by itself, word for word.",
     _NEEDS_RANKS,
+    unit=True,
 )
 """1 if all ranks are 0, else 0. Needs no generation; equals greedy decoding up to the answer's last token."""
 

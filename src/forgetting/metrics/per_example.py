@@ -22,6 +22,8 @@ class PerExample:
     """One line for a reader who knows neither the name nor the formula."""
     needs: str
     """What a record must have: `a score of its answer`. Said where no record of a split has it."""
+    unit: bool = False
+    """Whether it lies between 0 and 1 by its definition: then equal values of all records have an interval too."""
 
 
 def mean(what: PerExample, splits: Sequence[str], direction: Direction) -> Metric:
@@ -80,6 +82,7 @@ def _mean_of(what: PerExample, split: str, records: Sequence[Record], direction:
         [what.value_of(record) for record in records],
         [record.cluster for record in records],
         key=f"{split}/{what.name}",
+        unit=what.unit,
     )
     return measure(
         estimate,

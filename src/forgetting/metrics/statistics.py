@@ -11,11 +11,11 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import binomtest
+from scipy.stats import norm
 
 from forgetting.core.errors import DataError
 from forgetting.core.record import Record
@@ -23,6 +23,8 @@ from forgetting.core.text import quoted
 
 LEVEL = 0.95
 RESAMPLES = 2000
+FEWEST = 6
+"""The fewest clusters that can show a change: five that all move one way do so by chance once in 16 times (2 · 2⁻⁵)."""
 _GATHERED = 4_000_000  # numbers held at once while resampling: bounds memory, does not change the result
 
 Floats = NDArray[np.float64]
@@ -55,10 +57,26 @@ class _Table:
     @property
     def varies(self) -> bool:
         """Whether there are clusters that differ; where there are none, resampling them says nothing."""
-        if len(self.sums_C) < 2 or not np.isfinite(self.sums_C).all():
-            return False
+        return self._resampled and not self._equal
+
+    @property
+    def alike(self) -> bool:
+        """Whether there are clusters, and all of one value."""
+        return self._resampled and self._equal
+
+    @property
+    def changed(self) -> int:
+        """Of changes: the clusters that have any."""
+        return int((np.abs(self.sums_C) > 1e-12).sum())
+
+    @property
+    def _resampled(self) -> bool:
+        return len(self.sums_C) > 1 and bool(np.isfinite(self.sums_C).all())
+
+    @property
+    def _equal(self) -> bool:
         means_C = self.sums_C / self.weights_C
-        return not np.allclose(means_C, means_C[0], rtol=1e-12, atol=0.0)
+        return bool(np.allclose(means_C, means_C[0], rtol=1e-12, atol=0.0))
 
 
 def seed_of(key: str) -> int:
@@ -115,7 +133,12 @@ def by_cluster(
 
 
 def estimate_mean(
-    values: Sequence[float | None], clusters: Sequence[str], *, key: str, weights: Sequence[float] | None = None
+    values: Sequence[float | None],
+    clusters: Sequence[str],
+    *,
+    key: str,
+    weights: Sequence[float] | None = None,
+    unit: bool = False,
 ) -> Estimate:
     """The (weighted) mean of what could be scored, with its 95% interval.
 
@@ -125,7 +148,8 @@ def estimate_mean(
     - Unweighted values that are all 0 or 1 are outcomes of trials. With one record per cluster, or with all outcomes
       the same (where a bootstrap would claim certainty), the interval is Wilson's for a proportion, on the number of
       clusters.
-    - Clusters that do not differ, on any other value: no interval, since resampling them would claim certainty too.
+    - Clusters that do not differ, on any other value: resampling them would claim certainty too. A value between 0 and
+      1 (`unit`) has the interval of `alike`, any other has none.
     - Otherwise: the percentile bootstrap over clusters, 2,000 resamples.
 
     Args:
@@ -133,33 +157,105 @@ def estimate_mean(
         clusters: `Record.cluster` of each.
         key: the key of the measure; it seeds the resampling.
         weights: positive, one per record: tokens, for a mean over tokens.
+        unit: whether every value lies between 0 and 1 by its definition.
     """
     table = _tabulate(values, clusters, weights)
     if weights is None and _is_proportion(table):
         return _estimate(table, _wilson(table))
+    if unit and table.alike:
+        return _estimate(table, alike(table.mean, len(table.sums_C), 0.0, 1.0))
     return _estimate(table, _bootstrap(table, key))
 
 
+def wilson(share: float, count: float) -> Interval:
+    """Wilson's interval of a share of `count` trials; `count` may be an effective number that is not whole.
+
+    Source: Wilson (1927). z = 1.96; centre (p + z²/2n) / (1 + z²/n), half-width z √(p(1-p)/n + z²/4n²) / (1 + z²/n).
+    """
+    z2 = float(norm.ppf((1 + LEVEL) / 2)) ** 2
+    centre = (share + z2 / 2 / count) / (1 + z2 / count)
+    half = math.sqrt(z2 * (share * (1 - share) / count + z2 / 4 / count**2)) / (1 + z2 / count)
+    return (0.0 if share == 0 else max(0.0, centre - half)), (1.0 if share == 1 else min(1.0, centre + half))
+
+
+def alike(value: float, count: int, least: float, most: float) -> Interval:
+    """The interval of the mean where all of `count` clusters have one value, and none can lie outside `least` … `most`.
+
+    At most the share w of unlike clusters is hidden, the upper end of Wilson's interval for 0 of `count`; those could
+    lie at either end, so the mean lies between value - w (value - least) and value + w (most - value). Of outcomes that
+    are all 0 or all 1 this is Wilson's interval itself.
+    """
+    _, hidden = wilson(0.0, count)
+    return value - hidden * (value - least), value + hidden * (most - value)
+
+
 def difference(
-    after: Sequence[Record], before: Sequence[Record], value_of: Callable[[Record], float | None], *, key: str
+    after: Sequence[Record],
+    before: Sequence[Record],
+    value_of: Callable[[Record], float | None],
+    *,
+    key: str,
+    unit: bool = False,
 ) -> Estimate:
     """The mean of `value_of(after) - value_of(before)` over the records of one split that both sides scored.
 
-    Paired by id and bootstrapped over clusters: much narrower than two separate intervals. There is no interval for
-    fewer than two clusters or where every cluster changed by the same amount. `count` is the number of pairs.
+    Paired by id, over clusters: much narrower than two separate intervals. `count` is the number of pairs.
+
+    - Fewer than `FEWEST` clusters that changed show no change: the interval is ± the most that can have changed (the
+      upper end of Wilson's interval of their share), and holds 0; there is none for values without bounds.
+    - Outcomes (0 or 1) with one record per cluster: Newcombe's interval for paired shares (`paired_shares`).
+    - All clusters changed by one amount: `alike`, for values with bounds.
+    - Otherwise: the percentile bootstrap over clusters.
+
+    Args:
+        after: records of one split.
+        before: records of the same questions.
+        value_of: one number of a record; None where it has none.
+        key: seeds the resampling.
+        unit: whether every value lies between 0 and 1 by its definition; outcomes are always taken so.
 
     Raises:
         DataError: an id occurs twice on one side.
     """
     earlier = records_by_id(before, "the records before")
-    values: list[float | None] = []
-    clusters: list[str] = []
-    for record in records_by_id(after, "the records after").values():
-        now, then = value_of(record), value_of(earlier[record.id]) if record.id in earlier else None
-        values.append(None if now is None or then is None else now - then)
-        clusters.append(record.cluster)
-    found = mean_change(values, clusters, key=key)
-    return found if found.count else replace(found, reason="no record was scored on both sides")
+    later = records_by_id(after, "the records after").values()
+    met = [(r.cluster, value_of(r), value_of(earlier[r.id])) for r in later if r.id in earlier]
+    pairs = [
+        (cluster, now, then)
+        for cluster, now, then in met
+        if now is not None and then is not None and not math.isnan(now) and not math.isnan(then)
+    ]
+    if not pairs:
+        return Estimate(None, 0, reason="no record was scored on both sides")
+    clusters = [cluster for cluster, _, _ in pairs]
+    table = _tabulate([now - then for _, now, then in pairs], clusters, None)
+    outcomes = all(value in (0.0, 1.0) for _, now, then in pairs for value in (now, then))
+    if outcomes and len(table.sums_C) == len(pairs) and table.changed >= FEWEST:
+        return _estimate(table, paired_shares([(now, then) for _, now, then in pairs]))
+    return _estimate(table, _of_changes(table, key, unit or outcomes))
+
+
+def paired_shares(pairs: Sequence[tuple[float, float]]) -> Interval:
+    """The interval of the difference of two shares of the same trials, each outcome 0 or 1: first less second.
+
+    Newcombe's method 10: Wilson's intervals of both shares, joined by the correlation φ of the outcomes (with its
+    correction for few trials). Source: Newcombe (1998), Improved confidence intervals for the difference between
+    binomial proportions based on paired data.
+    """
+    count = len(pairs)
+    both, first, second = (sum(pair == kind for pair in pairs) for kind in ((1, 1), (1, 0), (0, 1)))
+    neither = count - both - first - second
+    one, other = (both + first) / count, (both + second) / count
+    (low1, high1), (low2, high2) = wilson(one, count), wilson(other, count)
+    spread = math.sqrt((both + first) * (second + neither) * (both + second) * (first + neither))
+    excess = both * neither - first * second
+    corrected = max(excess - count / 2, 0.0) if excess > 0 else float(excess)
+    phi = corrected / spread if spread else 0.0
+
+    def half(a: float, b: float) -> float:
+        return math.sqrt(max(a * a - 2 * phi * a * b + b * b, 0.0))
+
+    return one - other - half(one - low1, high2 - other), one - other + half(high1 - one, other - low2)
 
 
 def mean_change(values: Sequence[float | None], clusters: Sequence[str], *, key: str) -> Estimate:
@@ -210,10 +306,20 @@ def _is_proportion(table: _Table) -> bool:
 
 def _wilson(table: _Table) -> Interval | None:
     num_clusters = len(table.sums_C)
-    if num_clusters < 2:
-        return None
-    interval = binomtest(round(table.mean * num_clusters), num_clusters).proportion_ci(LEVEL, method="wilson")
-    return float(interval.low), float(interval.high)
+    return wilson(round(table.mean * num_clusters) / num_clusters, num_clusters) if num_clusters > 1 else None
+
+
+def _of_changes(table: _Table, key: str, unit: bool) -> Interval | None:
+    """The interval of a mean change; `unit`: each change lies between -1 and 1."""
+    num_clusters = len(table.sums_C)
+    if table.changed < FEWEST:
+        if not unit or num_clusters < 2:
+            return None
+        _, most = wilson(table.changed / num_clusters, num_clusters)
+        return -most, most
+    if table.alike:
+        return alike(table.mean, num_clusters, -1.0, 1.0) if unit else None
+    return _bootstrap(table, key)
 
 
 def _bootstrap(table: _Table, key: str) -> Interval | None:

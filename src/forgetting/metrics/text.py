@@ -78,6 +78,7 @@ rouge_l_recall = PerExample(
     _recall,
     "How much of the right answer the model's own answer contains, in order, word by word (ROUGE-L recall). 1 = all.",
     _NEEDS_WORDS,
+    unit=True,
 )
 """ROUGE-L recall with stemming: says nothing about what else was written."""
 
@@ -86,6 +87,7 @@ rouge_l_f1 = PerExample(
     _f1,
     "Overlap of the model's own answer with the right one, word by word (ROUGE-L F1): extra words count against it.",
     _NEEDS_WORDS,
+    unit=True,
 )
 """ROUGE-L F1 with stemming."""
 
@@ -94,5 +96,6 @@ exact_match = PerExample(
     _exact,
     "Share of questions whose greedy answer is the right answer; case, spacing and final punctuation are ignored.",
     "a generated answer and a right answer to compare it with",
+    unit=True,
 )
 """1 if `normalized(generation) == normalized(answer)`, else 0. An answer that runs on is not a match."""

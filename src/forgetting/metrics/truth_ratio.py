@@ -63,6 +63,7 @@ def truth_ratio_forget(reading: Reading = "mean_loss") -> PerExample:
         "How alike the model finds right and wrong answers: min(R, 1/R), R = p(wrong)/p(right). 1 = cannot tell them "
         "apart, 0 = sure of either.",
         NEEDS,
+        unit=True,
     )
 
 
@@ -79,4 +80,5 @@ def truth_ratio_utility(reading: Reading = "mean_loss") -> PerExample:
         "How clearly the model prefers the right answer to wrong ones: max(0, 1 - R), R = p(wrong)/p(right). 1 = "
         "clearly, 0 = not at all.",
         NEEDS,
+        unit=True,
     )

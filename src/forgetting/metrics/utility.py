@@ -15,7 +15,7 @@ from forgetting.core.record import Record
 from forgetting.metrics.likelihood import option_probability, probability
 from forgetting.metrics.metric import Metric, Splits
 from forgetting.metrics.per_example import PerExample, unscored
-from forgetting.metrics.statistics import Floats, Interval, by_cluster, percentile_interval, resampled_means
+from forgetting.metrics.statistics import Floats, Interval, alike, by_cluster, percentile_interval, resampled_means
 from forgetting.metrics.text import rouge_l_recall
 from forgetting.metrics.truth_ratio import Reading, suffix, truth_ratio_utility
 
@@ -117,11 +117,22 @@ class _SplitParts:
     def means(self) -> Floats:
         return self._sums_KC.sum(axis=1) / self._weights_KC.sum(axis=1)
 
-    def resampled(self, key: str) -> Floats | None:
-        """`[B, K]`; None for fewer than two clusters."""
-        if self._sums_KC.shape[1] < 2:
+    def resampled(self, key: str) -> tuple[Floats, Floats] | None:
+        """Means of the parts `[B, K]` for the lower and for the upper end; None for fewer than two clusters.
+
+        A part of which all clusters are alike is the same in every resample, which would claim certainty: it stands at
+        the ends of its own interval (`alike`).
+        """
+        num_clusters = self._sums_KC.shape[1]
+        if num_clusters < 2:
             return None
-        return resampled_means(self._sums_KC, self._weights_KC, key=key)
+        lows = resampled_means(self._sums_KC, self._weights_KC, key=key)
+        highs = lows.copy()
+        for place, what in enumerate(self.whats):
+            if what.unit and np.ptp(lows[:, place]) < 1e-12:
+                ends = alike(float(lows[0, place]), int((self._weights_KC[place] > 0).sum()), 0.0, 1.0)
+                lows[:, place], highs[:, place] = ends
+        return lows, highs
 
     def count(self) -> int:
         """How many records any part scored."""
@@ -130,9 +141,11 @@ class _SplitParts:
 
 
 def _interval(splits: Sequence[_SplitParts], name: str) -> Interval | None:
-    resampled = [split.resampled(f"{split.split}/{name}") for split in splits]
-    columns = [means_BK for means_BK in resampled if means_BK is not None]
-    if len(columns) < len(splits):
+    resampled = [ends for split in splits if (ends := split.resampled(f"{split.split}/{name}"))]
+    if len(resampled) < len(splits):
         return None
-    low, high = percentile_interval(np.asarray(hmean(np.concatenate(columns, axis=1), axis=1)))
+    low, high = (
+        percentile_interval(np.asarray(hmean(np.concatenate([ends[side] for ends in resampled], axis=1), axis=1)))[side]
+        for side in (0, 1)
+    )
     return (low, high) if low < high else None
