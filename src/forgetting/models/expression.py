@@ -8,15 +8,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from peft import PeftConfig
 from transformers import PreTrainedTokenizerBase
 
 from forgetting.core.errors import ModelError
-from forgetting.models.adapters.saved import add_saved, is_adapter
+from forgetting.models.adapters.active import active_adapters
+from forgetting.models.adapters.chain import chain_of
+from forgetting.models.adapters.saved import add_chain
 from forgetting.models.composed import ComposedModel, Part
-from forgetting.models.loading import LoadedModel, load_model, load_tokenizer
+from forgetting.models.loading import LoadedModel, load_model, tokenizer_of
+from forgetting.models.places import check_place
 from forgetting.models.quantised import Quantise
-from forgetting.models.weights import attempt
 
 EXAMPLE = "lab + 0.5*runs/gd - 0.5*lab"
 _TERM = re.compile(r"(?:(?P<factor>[0-9.]+(?:[eE][+-]?[0-9]+)?)\s*\*\s*)?(?P<model>(?![+-](?:\s|$))[^*]+)")
@@ -84,6 +85,8 @@ def load_expression(
     if terms == (Term(1.0, terms[0].model),):
         where = source(terms[0].model)
         return load_model(where, dtype=dtype, revision=revision, device=device, quantise=quantise)
+    for term in terms:
+        check_place(source(term.model))
     loader = _Loader(dtype, device, quantise)
     views: dict[str, tuple[float, str, _View]] = {}
     for term in terms:
@@ -128,23 +131,19 @@ class _Loader:
         self._adapters = 0
 
     def view(self, place: str) -> _View:
-        """The model of a folder or hub id."""
-        if not is_adapter(place):
-            base = self._base(place)
+        """The model of a folder or hub id; adapters that cannot be put beside others get a base of their own."""
+        chain = chain_of(place)
+        kind = chain.links[0].kind if chain.links else None
+        base = self._base(chain.base) if chain.stackable else None
+        if base is None or (kind is not None and base.kind not in (None, kind)):
+            own = self._load(place)
+            return _View(_Base(own), active_adapters(own.model), own.tokenizer)
+        if kind is None:
             return _View(base, (), base.loaded.tokenizer)
-        config = attempt(place, "adapter", PeftConfig.from_pretrained, place)
-        if not config.base_model_name_or_path:
-            raise ModelError(f"{place}/adapter_config.json: base_model_name_or_path is empty; write the base there")
-        kind = str(config.peft_type)
-        base = self._base(config.base_model_name_or_path)
-        if base.kind not in (None, kind):
-            base = _Base(self._load(place))
-            return _View(base, (), base.loaded.tokenizer)
-        name = f"term-{self._adapters}"
+        model, names = add_chain(base.loaded.model, chain, name=f"term-{self._adapters}")
         self._adapters += 1
-        base.kind, base.loaded = kind, replace(base.loaded, model=add_saved(base.loaded.model, place, name=name))
-        own = (Path(place) / "tokenizer_config.json").is_file()
-        return _View(base, (name,), load_tokenizer(place) if own else base.loaded.tokenizer)
+        base.kind, base.loaded = kind, replace(base.loaded, model=model)
+        return _View(base, names, tokenizer_of(chain))
 
     def _base(self, place: str) -> _Base:
         key = _key(place)

@@ -6,16 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from peft import PeftConfig, PeftModel
-from peft.utils import SAFETENSORS_WEIGHTS_NAME
+from peft import PeftModel
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
-from transformers.utils import cached_file, find_adapter_config_file
 
 from forgetting.core.errors import ModelError, nearest
 from forgetting.core.folder import written_whole
+from forgetting.models.adapters.active import activate, active_adapters
+from forgetting.models.adapters.chain import Chain, chain_of, optional_file
 from forgetting.models.adapters.export import merged
+from forgetting.models.adapters.saved import add_link
+from forgetting.models.places import attempt, check_place
 from forgetting.models.quantised import Quantise, has_quantised
-from forgetting.models.weights import DTYPES, attempt, load_weights, sibling
+from forgetting.models.weights import DTYPES, load_weights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,14 +25,17 @@ class LoadedModel:
     """A model in evaluation mode with its tokenizer."""
 
     model: PreTrainedModel
+    """With PEFT's wrapper if the source is an adapter: it is active, and its base's weights are as stored."""
     tokenizer: PreTrainedTokenizerBase
     source: str
     """The folder or hub id it came from."""
     revision: str | None
     pad_id: int
     """The id that pads rows: the tokenizer's pad token, else its end token. Masks do not depend on it."""
-    merged_base: str | None = None
-    """The base model, if the source is an adapter that was merged into it."""
+    base: str | None = None
+    """The whole model at the bottom, if the source is an adapter."""
+    merged: bool = False
+    """Whether an adapter was merged into the weights, which are then stored nowhere: it is more than a plain LoRA."""
 
 
 def load_model(
@@ -41,7 +46,11 @@ def load_model(
     device: str | torch.device | None = None,
     quantise: Quantise | None = None,
 ) -> LoadedModel:
-    """Loads a causal language model with its tokenizer from a folder or the hub; an adapter is merged into its base.
+    """Loads a causal language model with its tokenizer from a folder or the hub.
+
+    An adapter is loaded on its base, frozen and active, and so is one whose base is an adapter itself: what is trained
+    on top of it can be saved as one adapter of the whole model at the bottom. One that is more than a plain LoRA or
+    CURLoRA (DoRA, biases, whole modules, …) is merged into the base's weights.
 
     Only safetensors are read and no code of the model's repository is run. The tokenizer and the embeddings are not
     changed: a missing pad token is not added.
@@ -58,26 +67,62 @@ def load_model(
     if dtype not in DTYPES:
         raise ModelError(f"dtype '{dtype}' is not known; {nearest(dtype, DTYPES)}")
     name = str(Path(source).expanduser() if str(source).startswith("~") else source)
-    _check_folder(name)
-    adapter = attempt(name, "model", find_adapter_config_file, name, revision=revision)
-    base = None
-    if adapter is not None:
-        if quantise is not None:
-            raise ModelError(f"{name}: an adapter cannot be merged into 4-bit weights; give a merged model")
-        model, tokenizer, base = _load_adapter(name, dtype, revision)
-        model = model if device is None else model.to(device)
-    else:
-        model = load_weights(name, dtype, revision, device=device, quantise=quantise)
-        tokenizer = load_tokenizer(name, revision)
+    check_place(name, revision)
+    chain = chain_of(name, revision)
+    model = _whole(chain, dtype, device, quantise)
+    merges = not chain.stackable
+    for number, link in enumerate(chain.links):
+        below, own = active_adapters(model), f"given-{number}"
+        model = add_link(merged(model) if merges else model, link, name=own)
+        activate(model, (own,) if merges else (*below, own))
+    if merges:
+        model = _merged(model, name)
     model.eval()
+    tokenizer = tokenizer_of(chain)
     return LoadedModel(
         model=model,
         tokenizer=tokenizer,
         source=name,
         revision=revision,
         pad_id=_pad_id(name, tokenizer, model),
-        merged_base=base,
+        base=chain.base if chain.links else None,
+        merged=merges,
     )
+
+
+def _whole(
+    chain: Chain, dtype: str, device: str | torch.device | None, quantise: Quantise | None
+) -> PreTrainedModel | PeftModel:
+    """The model at the bottom of a chain of adapters."""
+    top = chain.links[-1].place if chain.links else None
+    if not chain.base:
+        lowest = chain.links[0].place
+        raise ModelError(f"{lowest}/adapter_config.json: base_model_name_or_path is empty; write the base model there")
+    if quantise is not None and not chain.stackable:
+        raise ModelError(f"{top}: this adapter cannot be merged into 4-bit weights; give a merged model")
+    try:
+        return load_weights(chain.base, dtype, chain.revision, device=device, quantise=quantise)
+    except ModelError as error:
+        if top is None:
+            raise
+        raise ModelError(f"{top}: its base model cannot be loaded: {error}") from error
+
+
+def _merged(model: PreTrainedModel | PeftModel, name: str) -> PreTrainedModel:
+    try:
+        whole = merged(model)
+    except (AttributeError, NotImplementedError, ValueError, RuntimeError) as error:
+        raise ModelError(f"{name}: this kind of adapter cannot be merged into its base ({error})") from error
+    whole.name_or_path = whole.config._name_or_path = ""  # these weights are stored nowhere
+    return whole
+
+
+def tokenizer_of(chain: Chain) -> PreTrainedTokenizerBase:
+    """The tokenizer of the topmost adapter that has one, else the whole model's."""
+    for link in reversed(chain.links):
+        if optional_file(link.place, "tokenizer_config.json", link.revision) is not None:
+            return load_tokenizer(link.place, link.revision)
+    return load_tokenizer(chain.base, chain.revision)
 
 
 def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: str | Path) -> None:
@@ -95,22 +140,6 @@ def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folde
         tokenizer.save_pretrained(partial)
 
 
-def _check_folder(name: str) -> None:
-    path = Path(name)
-    if path.is_dir():
-        if not any((path / file).is_file() for file in ("config.json", "adapter_config.json")):
-            raise ModelError(f"{name}: no config.json in this folder; give a folder that holds a model")
-        if not any(path.glob("*.safetensors")):
-            raise ModelError(
-                f"{name}: no *.safetensors in this folder; pickled weights are not read, convert them first"
-            )
-        return
-    if path.is_file():
-        raise ModelError(f"{name}: a file, not a model folder; give the folder that it is in")
-    if name.startswith((".", "/")) or name.count("/") > 1 or not name:
-        raise ModelError(f"{name}: no such model folder; {sibling(path)}")
-
-
 def load_tokenizer(name: str, revision: str | None = None) -> PreTrainedTokenizerBase:
     """The tokenizer of a folder or hub id.
 
@@ -118,31 +147,6 @@ def load_tokenizer(name: str, revision: str | None = None) -> PreTrainedTokenize
         ModelError: there is none, or it needs its own code.
     """
     return attempt(name, "tokenizer", AutoTokenizer.from_pretrained, name, revision=revision, trust_remote_code=False)
-
-
-def _load_adapter(name: str, dtype: str, revision: str | None) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, str]:
-    """An adapter's base with the adapter merged in, the tokenizer of the adapter or the base, and the base's name."""
-    if _optional_file(name, SAFETENSORS_WEIGHTS_NAME, revision) is None:
-        raise ModelError(f"{name}: no {SAFETENSORS_WEIGHTS_NAME}; only safetensors are read, convert the adapter")
-    config = attempt(name, "adapter", PeftConfig.from_pretrained, name, revision=revision)
-    base_name = config.base_model_name_or_path
-    if not base_name:
-        raise ModelError(f"{name}/adapter_config.json: base_model_name_or_path is empty; write the base model there")
-    try:
-        base = load_model(base_name, dtype=dtype, revision=config.revision)
-    except ModelError as error:
-        raise ModelError(f"{name}: its base model cannot be loaded: {error}") from error
-    model = merged(attempt(name, "adapter", PeftModel.from_pretrained, base.model, name, revision=revision))
-    # Adapters trained from here on belong to the merged model, not to the base alone.
-    model.name_or_path = model.config._name_or_path = name
-    has_tokenizer = _optional_file(name, "tokenizer_config.json", revision) is not None
-    return model, load_tokenizer(name, revision) if has_tokenizer else base.tokenizer, base_name
-
-
-def _optional_file(name: str, file: str, revision: str | None) -> str | None:
-    return attempt(
-        name, "model", cached_file, name, file, revision=revision, _raise_exceptions_for_missing_entries=False
-    )
 
 
 def _pad_id(name: str, tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel) -> int:

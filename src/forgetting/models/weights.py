@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
-
 import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
-from forgetting.core.errors import ModelError, nearest
+from forgetting.core.errors import ModelError
+from forgetting.models.places import attempt
 from forgetting.models.quantised import Quantise, has_quantised, quantised_loading, settle
 
 DTYPES: dict[str, str | torch.dtype] = {
@@ -58,23 +55,3 @@ def load_weights(
     if quantise is not None or has_quantised(model):  # a folder may contain 4-bit weights, too
         settle(model, name)
     return model if device is None or quantise is not None else model.to(device)  # quantised, it is there already
-
-
-def attempt(name: str, what: str, load: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
-    """Calls a loader of transformers or PEFT; any exception inside becomes one line that names the model."""
-    try:
-        return load(*arguments, **keywords)
-    except Exception as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(" :.")
-        if Path(name).is_dir():
-            raise ModelError(f"{name}: the {what} cannot be loaded: {reason}") from error
-        raise ModelError(
-            f"{name}: no such folder, and not available from the hub ({reason}); {sibling(Path(name))}"
-        ) from error
-
-
-def sibling(path: Path) -> str:
-    """A hint about a missing folder: its nearest neighbour, if there is one."""
-    siblings = [p.name for p in path.parent.iterdir() if p.is_dir()] if path.parent.is_dir() else []
-    hint = nearest(path.name, siblings)
-    return hint if hint.startswith("did") else "give a folder with config.json, or a hub id such as org/name"

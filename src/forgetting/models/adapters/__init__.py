@@ -2,8 +2,9 @@
 
 from forgetting.models.adapters.active import active_adapters, adapters_active
 from forgetting.models.adapters.attach import attach
+from forgetting.models.adapters.chain import chain_of, is_adapter
 from forgetting.models.adapters.curlora import add_curlora
-from forgetting.models.adapters.export import merged, merged_into_whole, save_adapter
+from forgetting.models.adapters.export import joined, merged, merged_into_whole, save_adapter
 from forgetting.models.adapters.initialisation import (
     INITIALISATIONS,
     Initialisation,
@@ -14,7 +15,7 @@ from forgetting.models.adapters.initialisation import (
 )
 from forgetting.models.adapters.lora import adapter_name, add_lora, trainable_share
 from forgetting.models.adapters.remove import without
-from forgetting.models.adapters.saved import add_saved, is_adapter
+from forgetting.models.adapters.saved import add_saved
 from forgetting.models.adapters.spec import AdapterSpec
 from forgetting.models.adapters.state import adapter_state, load_state, trainable_state
 from forgetting.models.adapters.targets import linear_layers, resolve_targets
@@ -34,7 +35,9 @@ __all__ = [
     "add_saved",
     "attach",
     "build_initialisation",
+    "chain_of",
     "is_adapter",
+    "joined",
     "linear_layers",
     "load_state",
     "merged",

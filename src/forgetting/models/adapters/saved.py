@@ -1,40 +1,100 @@
-"""Loads an adapter from a folder onto a model in memory, without a second copy of the weights."""
+"""Adds an adapter of a folder to a model in memory, without a second copy of the weights."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from peft import PeftModel
+from peft import PeftModel, get_peft_model
+from peft.tuners.lora import LoraLayer
+from torch import nn
 from transformers import PreTrainedModel
 
 from forgetting.core.errors import ModelError
-from forgetting.models.adapters.active import activate, active_adapters
+from forgetting.models.adapters.active import activate, active_adapters, tuner_layers
+from forgetting.models.adapters.chain import Chain, Link, chain_of
 from forgetting.models.adapters.lora import check_name
 
 
-def is_adapter(folder: str | Path) -> bool:
-    """Whether the folder holds an adapter and not a whole model."""
-    return (Path(folder) / "adapter_config.json").is_file()
+def add_saved(
+    model: PreTrainedModel | PeftModel, folder: str | Path, *, name: str
+) -> tuple[PeftModel, tuple[str, ...]]:
+    """The model with the adapter of `folder` added, frozen and not active; its outputs are unchanged.
 
+    Args:
+        model: the whole model that the adapter lies on, perhaps with other adapters.
+        folder: of an adapter, or of one whose base is an adapter itself: then all of them are added.
+        name: of the adapter in the model.
 
-def add_saved(model: PreTrainedModel | PeftModel, folder: str | Path, *, name: str) -> PeftModel:
-    """The model with the adapter of `folder` added as `name`, frozen and not active; its outputs are unchanged.
+    Returns:
+        The model, and the names that are active together where the adapter is in use.
 
     Raises:
-        ModelError: the name is taken, or the adapter cannot be read or does not fit this model.
+        ModelError: the name is taken, or the adapter cannot be read, stacked, or does not fit this model.
+    """
+    chain = chain_of(str(folder))
+    if not chain.stackable:
+        raise ModelError(
+            f"{folder}: this adapter is more than a plain LoRA or CURLoRA, so it cannot be put beside others; merge it "
+            "into its base and give the whole model"
+        )
+    return add_chain(model, chain, name=name)
+
+
+def add_chain(model: PreTrainedModel | PeftModel, chain: Chain, *, name: str) -> tuple[PeftModel, tuple[str, ...]]:
+    """`add_saved` for adapters that are known already."""
+    names = tuple(name if link is chain.links[-1] else f"{name}-below-{n}" for n, link in enumerate(chain.links))
+    for link, one in zip(chain.links, names, strict=True):
+        model = add_link(model, link, name=one)
+    assert isinstance(model, PeftModel), "a chain has an adapter"
+    return model, names
+
+
+def add_link(model: PreTrainedModel | PeftModel, link: Link, *, name: str) -> PeftModel:
+    """The model with one adapter added as `name`, frozen, without dropout and not active.
+
+    PEFT fills what a file lacks with fresh numbers and leaves out what the model lacks, so both are looked for here.
+
+    Raises:
+        ModelError: the name is taken, or some of the adapter's tensors have no place in this model, or the reverse.
     """
     check_name(model, name)
+    if isinstance(model, PeftModel) and model.peft_type != link.kind:
+        raise ModelError(
+            f"{link.place}: this adapter cannot be put on the model (a {link.kind.lower()} beside adapters of another "
+            f"kind, {str.lower(model.peft_type)}); give one of its own"
+        )
     before = active_adapters(model)
+    at = {} if link.revision is None else {"revision": link.revision}
     try:
-        if isinstance(model, PeftModel):
-            model.load_adapter(str(folder), adapter_name=name, is_trainable=False)
-            adapted = model
-        else:
-            adapted = PeftModel.from_pretrained(model, str(folder), adapter_name=name, is_trainable=False)
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        if not isinstance(model, PeftModel):
+            config = type(link.config).from_pretrained(link.place, **at)
+            config.inference_mode = True
+            model = get_peft_model(model, config, adapter_name=name)
+        result = model.load_adapter(link.place, adapter_name=name, is_trainable=False, **at)
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise ModelError(
-            f"{folder}: this adapter cannot be put on the model ({reason}); give one of its own"
+            f"{link.place}: this adapter cannot be put on the model ({reason}); give one of its own"
         ) from error
-    activate(adapted, before)
-    return adapted
+    strays = [*result.missing_keys, *result.unexpected_keys]
+    if strays:
+        kept = _tensors(model, name) - len(result.missing_keys)
+        raise ModelError(
+            f"{link.place}: only {kept} of {kept + len(strays)} tensors of this adapter and of the model fit each "
+            f"other, {strays[0]} does not; give an adapter of this model ({link.config.base_model_name_or_path})"
+        )
+    for layer in tuner_layers(model):
+        if isinstance(layer, LoraLayer) and name in layer.lora_dropout:
+            layer.lora_dropout[name] = nn.Identity()
+    activate(model, before)
+    return model
+
+
+def _tensors(model: PeftModel, name: str) -> int:
+    """How many tensors the adapter `name` has in the model."""
+    inside = {id(held[name]): held[name] for layer in tuner_layers(model) for held in _holders(layer) if name in held}
+    return sum(1 if isinstance(one, nn.Parameter) else len(one.state_dict()) for one in inside.values())
+
+
+def _holders(layer: object) -> list[nn.ModuleDict | nn.ParameterDict]:
+    return [getattr(layer, kind) for kind in layer.adapter_layer_names]  # type: ignore[attr-defined]

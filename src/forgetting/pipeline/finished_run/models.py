@@ -88,7 +88,7 @@ def models_of(
     tokenizer = base.tokenizer
     model: PreTrainedModel | PeftModel = base.model
     del base
-    yield RunModel("before", View(model), tokenizer)
+    yield RunModel("before", View(model, active_adapters(model)), tokenizer)
     known = True  # whether `model` is the initial model of the next stage
     for stage in recipe.stages[:-1] if stages else ():
         if stage.is_aside:
@@ -106,17 +106,17 @@ def models_of(
             model = with_trained(model, stage, kept, recipe.seed_of(stage), own=own)
         yield RunModel(f"after {stage.name}", View(model, active_adapters(model)), tokenizer)
     if is_adapter(run.model):  # it fits the base: a run that changed the base's weights saves a whole model
-        model = add_saved(model, run.model, name=_AFTER)
-        yield RunModel("after", View(model, (_AFTER,)), tokenizer)
+        model, names = add_saved(model, run.model, name=_AFTER)
+        yield RunModel("after", View(model, names), tokenizer)
         del model
     else:
         del model
         last = load_model(run.model, dtype=recipe.dtype, device=device_of(recipe))
-        yield RunModel("after", View(last.model), last.tokenizer)
+        yield RunModel("after", View(last.model, active_adapters(last.model)), last.tokenizer)
         del last
     if oracle is not None:
         other = _loaded(oracle, recipe, f"{oracle}: the oracle cannot be loaded")
-        yield RunModel("oracle", View(other.model), other.tokenizer)
+        yield RunModel("oracle", View(other.model, active_adapters(other.model)), other.tokenizer)
 
 
 def _holds_model(folder: Path) -> bool:

@@ -17,7 +17,7 @@ from forgetting.core.digest import digest
 from forgetting.core.errors import RecipeError
 from forgetting.core.example import Example, Role
 from forgetting.data.encode import Encoded, Formatting
-from forgetting.models.adapters import active_adapters, add_saved, is_adapter, without
+from forgetting.models.adapters import active_adapters, add_saved, chain_of, is_adapter, without
 from forgetting.models.hub_names import is_hub_name
 from forgetting.models.loading import load_model
 from forgetting.pipeline.run.context import StageContext
@@ -155,16 +155,16 @@ def views(model: PreTrainedModel, reference: str | Path) -> Iterator[tuple[Model
         ModelError: the reference cannot be loaded or does not fit.
     """
     before = active_adapters(model)
-    if not is_adapter(reference):
+    if not (is_adapter(reference) and chain_of(str(reference)).stackable):
         own = next(model.parameters())
         other = load_model(suite_model(str(reference)), dtype=str(own.dtype).removeprefix("torch."), device=own.device)
-        yield ModelView(model, before), ModelView(other.model)
+        yield ModelView(model, before), ModelView(other.model, active_adapters(other.model))
         return
-    adapted = add_saved(model, reference, name=REFERENCE)
+    adapted, names = add_saved(model, reference, name=REFERENCE)
     try:
-        yield ModelView(adapted, before), ModelView(adapted, (REFERENCE,))
+        yield ModelView(adapted, before), ModelView(adapted, names)
     finally:
-        without(adapted, (REFERENCE,))
+        without(adapted, names)
 
 
 class Shown(NamedTuple):

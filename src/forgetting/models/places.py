@@ -1,0 +1,75 @@
+"""Where a model is: a folder, or the hub's; what is nowhere is said at once, before anything is asked for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import constants, get_session, is_offline_mode, try_to_load_from_cache
+
+from forgetting.core.errors import ModelError, nearest
+
+_PATIENCE = 10.0
+"""Seconds that the hub has for its first answer. Its client would try again for more than a minute."""
+_CONFIGS = ("config.json", "adapter_config.json")
+
+
+def check_place(name: str, revision: str | None = None) -> None:
+    """Checks that a name is a model's: a folder that holds one, or a name that the hub or its cache knows.
+
+    Raises:
+        ModelError: a folder without a model, a file, a path that does not exist, or a name that is found nowhere.
+    """
+    path = Path(name)
+    if path.is_dir():
+        if not any((path / file).is_file() for file in _CONFIGS):
+            raise ModelError(f"{name}: no config.json in this folder; give a folder that holds a model")
+        if not any(path.glob("*.safetensors")):
+            raise ModelError(
+                f"{name}: no *.safetensors in this folder; pickled weights are not read, convert them first"
+            )
+        return
+    if path.is_file():
+        raise ModelError(f"{name}: a file, not a model folder; give the folder that it is in")
+    if name.startswith((".", "/", "~")) or name.count("/") > 1 or not name:
+        raise ModelError(f"{name}: no such model folder; {sibling(path)}")
+    why = _not_on_the_hub(name, revision)
+    if why is not None:
+        raise ModelError(f"{name}: no such folder, and not available from the hub ({why}); {sibling(path)}")
+
+
+def _not_on_the_hub(name: str, revision: str | None) -> str | None:
+    """Why the hub does not give a model; None if its files are here, or the hub has one of that name."""
+    try:
+        if any(isinstance(try_to_load_from_cache(name, file, revision=revision), str) for file in _CONFIGS):
+            return None
+    except ValueError:
+        return "not a name that the hub accepts"
+    if is_offline_mode():
+        return "it is not asked, and nothing of that name was loaded before"
+    try:
+        status = get_session().head(f"{constants.ENDPOINT}/api/models/{name}", timeout=_PATIENCE).status_code
+    except Exception as error:  # its client does not wrap the errors of its HTTP library
+        return f"it cannot be reached: {' '.join(str(error).split())[:100] or type(error).__name__}"
+    return "it has no public model of that name" if status == 404 else None
+
+
+def attempt(name: str, what: str, load: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
+    """Calls a loader of transformers or PEFT; any exception inside becomes one line that names the model."""
+    try:
+        return load(*arguments, **keywords)
+    except Exception as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(" :.")
+        if Path(name).is_dir():
+            raise ModelError(f"{name}: the {what} cannot be loaded: {reason}") from error
+        raise ModelError(
+            f"{name}: no such folder, and not available from the hub ({reason}); {sibling(Path(name))}"
+        ) from error
+
+
+def sibling(path: Path) -> str:
+    """A hint about a missing folder: its nearest neighbour, if there is one."""
+    siblings = [p.name for p in path.parent.iterdir() if p.is_dir()] if path.parent.is_dir() else []
+    hint = nearest(path.name, siblings)
+    return hint if hint.startswith("did") else "give a folder with config.json, or a hub id such as org/name"
