@@ -46,8 +46,28 @@ def test_a_key_of_another_initialisation_has_no_meaning() -> None:
 def test_a_stage_reads_the_roles_of_its_initialisation() -> None:
     stage = recipe_from({"model": "m", "stages": [{"method": "ga", "adapter": {"init": "fila"}}]}).stages[0]
     assert stage.roles == ("forget", "retain")
-    full = recipe_from({"model": "m", "stages": [{"method": "ga", "adapter": {"kind": "full", "init": "fila"}}]})
-    assert full.stages[0].roles == ("forget",) and full.stages[0].adapter_or_full.title == ""
+    full = recipe_from({"model": "m", "stages": [{"method": "loku", "adapter": {"kind": "full"}}]})  # its own is fila
+    assert full.stages[0].roles == ("forget", "retain") and full.stages[0].adapter_or_full.title == ""
+
+
+@pytest.mark.parametrize(
+    ("adapter", "message"),
+    [
+        ({"kind": "full", "init": "fila"}, "init: 'fila' is a start of LoRA, and kind: full trains"),
+        ({"init": "fila", "epsilon": "nonsense"}, "epsilon is"),
+        ({"init": "default", "epsilon": "nonsense"}, "epsilon is"),
+        ({"epsilon": -1}, "epsilon is -1"),
+        ({"importance_examples": 0}, "examples is 0"),
+        ({"importance_examples": True}, "examples is True: true is not a number"),
+        ({"init": {"name": "fila", "examples": True}}, "examples is True: true is not a number"),
+        ({"init": {"name": "fila", "epsilon": 1.0}, "epsilon": 1.0}, "epsilon is init.epsilon, which is given too"),
+        ({"init": {"name": ["fila"]}}, "init: give its name"),
+        ({"init": 3}, "init: give its name"),
+    ],
+)
+def test_what_an_adapter_cannot_mean_is_refused(adapter: dict, message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        recipe_from({"model": "m", "stages": [{"method": "ga", "adapter": adapter}]})
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import jsonschema
 import pytest
 import yaml
 
+from forgetting.core.errors import RecipeError
 from forgetting.recipe import BUILT_IN, recipe_from, sweep_file
 from forgetting.recipe.schema import recipe_schema, sweep_schema
 
@@ -107,6 +108,143 @@ def test_what_a_recipe_refuses_the_schema_refuses(path_and_value, of_recipe):
         recipe_from(wrong)
     with pytest.raises(jsonschema.ValidationError):
         of_recipe.validate(wrong)
+
+
+S = ("stages", 0)
+TRANSFORM = {"name": "perturb", "transform": "noise"}
+GOOD = [
+    (("seed",), 3),
+    (("seed",), 3.0),
+    (("seed",), "1e3"),
+    (("redact",), True),
+    (("max_new_tokens",), None),
+    (("threads",), 1),
+    (("evaluate",), ["lab", "tofu"]),
+    (("evaluate",), {"a.b-c_1": "lab"}),
+    ((*S, "learning_rate"), 1),
+    ((*S, "learning_rate"), "1e-4"),
+    ((*S, "learning_rate"), "2.5E-4"),
+    ((*S, "betas"), [0, "1e-1"]),
+    ((*S, "max_grad_norm"), None),
+    ((*S, "packing"), False),
+    ((*S, "until"), "extraction"),
+    ((*S, "until"), "forget/exact_match <= 0.1"),
+    ((*S, "until"), "forget/a>=-1e-3"),
+    ((*S, "until"), None),
+    ((*S, "name"), "a.b-c_1"),
+    ((*S, "transform"), None),
+    ((*S, "adapter"), {"rank": 4, "alpha": 8}),
+    ((*S, "adapter"), {"rank": 4, "alpha": None}),
+    ((*S, "adapter"), {"targets": ["q_proj"]}),
+    ((*S, "adapter"), {"epsilon": 1e-3}),
+    ((*S, "adapter"), {"init": {"name": "fila", "examples": 8}}),
+    ((*S, "method"), {"name": "npo", "beta": 1}),
+    ((*S, "method"), {"name": "npo", "beta": "1e-1"}),
+    (S, {**TRANSFORM, "method": None}),
+    (S, {**TRANSFORM, "learning_rate": None, "adapter": None}),
+    (S, {**TRANSFORM, "transform": {"name": "noise", "alpha": "5e-1"}}),
+]
+BAD = [
+    (("seed",), True),
+    (("seed",), "3"),
+    (("seed",), 1.5),
+    (("seed",), "1.5e0"),
+    (("seed",), -1),
+    (("seed",), "1e-3"),
+    (("seed",), 10**30),
+    (("threads",), 10**30),
+    (("redact",), "yes"),
+    (("redact",), 1),
+    (("redact",), "true"),
+    (("name",), 3),
+    (("name",), "a/b"),
+    (("model",), None),
+    (("evaluate",), 3),
+    (("evaluate",), [3]),
+    (("evaluate",), {"a/b": "lab"}),
+    (("evaluate",), {"": "lab"}),
+    (("evaluate",), {"a": ["lab"]}),
+    (("metrics",), [{"name": "nosuch"}]),
+    (("corpus",), {"size": "3"}),
+    (("corpus",), {"reference": True}),
+    (("corpus",), {"reference": "nan"}),
+    (("format",), {"max_length": True}),
+    (("data", "forget"), {"path": "a", "limit": True}),
+    (("data", "forget"), {"path": "a", "limit": "3"}),
+    ((*S, "learning_rate"), True),
+    ((*S, "learning_rate"), "0.1"),
+    ((*S, "learning_rate"), "nan"),
+    ((*S, "learning_rate"), "-1e-4"),
+    ((*S, "learning_rate"), "1e-4 "),
+    ((*S, "learning_rate"), 0),
+    ((*S, "learning_rate"), None),
+    ((*S, "betas"), [True, 0.9]),
+    ((*S, "betas"), ["0.9", 0.9]),
+    ((*S, "betas"), [0.9]),
+    ((*S, "batch_size"), 2.5),
+    ((*S, "batch_size"), 10**30),
+    ((*S, "place"), 10**30),
+    ((*S, "packing"), "false"),
+    ((*S, "packing"), 0),
+    ((*S, "until"), "extract"),
+    ((*S, "until"), "exact_match <= 0.1"),
+    ((*S, "until"), "forget/exact_match < 0.1"),
+    ((*S, "until"), "forget/exact_match <= much"),
+    ((*S, "until"), "forget/exact_match <= nan"),
+    ((*S, "until"), "forget/exact_match <= inf"),
+    ((*S, "until"), 3),
+    ((*S, "name"), "a b"),
+    ((*S, "name"), None),
+    ((*S, "method"), None),
+    ((*S, "method"), {"name": ["npo"]}),
+    ((*S, "method"), {"name": None}),
+    ((*S, "method"), {}),
+    ((*S, "method"), {"name": "npo", "beta": True}),
+    ((*S, "method"), {"name": "npo", "beta": "0.1"}),
+    ((*S, "method"), {"name": "npo", "beta": None}),
+    ((*S, "gradients"), 3),
+    ((*S, "adapter"), {"rank": "4"}),
+    ((*S, "adapter"), {"rank": True}),
+    ((*S, "adapter"), {"alpha": "8"}),
+    ((*S, "adapter"), {"alpha": True}),
+    ((*S, "adapter"), {"dropout": "none"}),
+    ((*S, "adapter"), {"targets": 3}),
+    ((*S, "adapter"), {"init": "nosuch"}),
+    ((*S, "adapter"), {"init": 3}),
+    ((*S, "adapter"), {"init": {"name": "fila", "examples": True}}),
+    ((*S, "adapter"), {"importance_examples": True}),
+    ((*S, "adapter"), {"epsilon": "nonsense"}),
+    ((*S, "adapter"), {"epsilon": True}),
+    (S, {**TRANSFORM, "transform": None}),
+    (S, {**TRANSFORM, "transform": {"name": "noise", "alpha": "0.5"}}),
+    (S, {**TRANSFORM, "transform": {"name": "noise", "alpha": True}}),
+    (S, {**TRANSFORM, "transform": {"name": "noise", "seed": True}}),
+    (S, {**TRANSFORM, "transform": {"name": "noise", "seed": "3"}}),
+    (S, {**TRANSFORM, "transform": 3}),
+]
+
+
+def said_by_both(path_and_value, of_recipe):
+    """Whether the recipe and the schema accept a value in its place."""
+    written = changed(*path_and_value[0], value=path_and_value[1])
+    try:
+        recipe_from(written)
+    except RecipeError as error:
+        assert "\n" not in str(error) and len(str(error)) < 400
+        accepted = False
+    else:
+        accepted = True
+    return accepted, of_recipe.is_valid(written)
+
+
+@pytest.mark.parametrize("path_and_value", GOOD, ids=str)
+def test_recipe_and_schema_accept_the_same(path_and_value, of_recipe):
+    assert said_by_both(path_and_value, of_recipe) == (True, True)
+
+
+@pytest.mark.parametrize("path_and_value", BAD, ids=str)
+def test_recipe_and_schema_refuse_the_same(path_and_value, of_recipe):
+    assert said_by_both(path_and_value, of_recipe) == (False, False)
 
 
 def test_a_sweep_with_a_misspelt_key_or_an_empty_axis_is_refused(of_sweep):

@@ -17,6 +17,7 @@ from forgetting.core.declaration import Balance, Declaration, Headline
 from forgetting.core.errors import DataError, RecipeError, nearest
 from forgetting.core.example import Example, Role
 from forgetting.core.measure import Measure
+from forgetting.core.written import read_json
 from forgetting.data.examples import load_examples, to_example
 from forgetting.data.files import Row
 from forgetting.data.source import Source
@@ -192,7 +193,7 @@ def _lines(file: Path) -> Iterator[tuple[str, Row]]:
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
+            row = read_json(line)
         except json.JSONDecodeError as error:
             raise DataError(f"{file}:{number}: not JSON ({error.msg} at column {error.colno}); fix it") from error
         if not isinstance(row, dict):

@@ -19,6 +19,7 @@ from forgetting.core.errors import RunError
 from forgetting.core.folder import sync, write_text
 from forgetting.core.locks import LOCK, locked
 from forgetting.core.processes import by_first, first_holds, on_first
+from forgetting.core.written import read_json
 
 MANIFEST = "entry.json"
 
@@ -45,7 +46,7 @@ class Entry:
     def _damage(self) -> str:
         """What is wrong with a finished entry; empty if nothing is."""
         try:
-            files = json.loads((self.folder / MANIFEST).read_text(encoding="utf-8"))["files"]
+            files = read_json((self.folder / MANIFEST).read_text(encoding="utf-8"))["files"]
             for name, known in files.items():
                 if not (self.folder / name).is_file():
                     return f"{name} is missing"
@@ -58,7 +59,7 @@ class Entry:
     @property
     def count(self) -> int:
         """How many items a complete entry holds."""
-        return int(json.loads((self.folder / MANIFEST).read_text(encoding="utf-8"))["count"])
+        return int(read_json((self.folder / MANIFEST).read_text(encoding="utf-8"))["count"])
 
     def complete(self, count: int, files: Iterable[str] | None = None) -> None:
         """Marks the entry as complete, once its files are on disk.

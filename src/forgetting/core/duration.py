@@ -12,6 +12,10 @@ from forgetting.core.errors import RecipeError
 Unit = Literal["steps", "epochs", "tokens"]
 
 
+_MOST = 1e15
+"""More steps, epochs or tokens than this are a slip."""
+
+
 @dataclass(frozen=True, slots=True)
 class Duration:
     """How long a stage runs, or how often something happens: steps, epochs of the first role, or supervised tokens."""
@@ -30,7 +34,7 @@ class Duration:
             RecipeError: no number, no unit, or a number that is not positive.
         """
         match = re.fullmatch(r"\s*([0-9][0-9_]*(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)\s*(step|epoch|token)s?\s*", str(text))
-        if not match or float(match[1]) <= 0:
+        if not match or not 0 < float(match[1]) <= _MOST:
             raise RecipeError(
                 f"'{text}' is not a duration; write a number and a unit, such as '5 epochs' or '60 steps'"
             )

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from forgetting.core.errors import RunError
 from forgetting.core.folder import partial_of, sync
+from forgetting.core.written import read_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,7 @@ def _parse(path: Path) -> Iterator[Record]:
     text = path.read_text(encoding="utf-8").removesuffix("\n")
     for number, line in enumerate(text.split("\n") if text else (), 1):
         try:
-            row = json.loads(line)
+            row = read_json(line)
             for name in ("score", "paraphrase"):
                 row[name] = _score(row[name])
             row["perturbed"] = tuple(_score(s) for s in row["perturbed"])

@@ -18,6 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 
 from forgetting.core.errors import RecipeError, nearest
+from forgetting.core.strict import of_kind
 
 T = TypeVar("T", bound=Callable[..., Any])
 
@@ -136,8 +137,11 @@ class Registry(Generic[T]):
         """
         entry, given = self.get(name), dict(parameters or {})
         for key in given:
+            if not entry.parameters:
+                raise RecipeError(f"{self.noun} '{name}' takes no parameters; remove '{key}'")
             if key not in entry.parameters:
                 raise RecipeError(f"{self.noun} '{name}' has no parameter '{key}'; {nearest(key, entry.parameters)}")
+        given = {key: self._of_kind(entry, key, value) for key, value in given.items()}
         if self.typed:
             given = {key: self._checked(entry, key, value) for key, value in given.items()}
         try:
@@ -156,9 +160,13 @@ class Registry(Generic[T]):
         except ValidationError as error:
             wrong = "; or ".join(dict.fromkeys(e["msg"].lower() for e in error.errors()))
             raise RecipeError(f"{self.noun} '{entry.name}': {key} is {value!r}: {wrong}") from error
-        if isinstance(value, bool) and not isinstance(found, bool):
-            raise RecipeError(f"{self.noun} '{entry.name}': {key} is {value!r}: it is no number")
         return found
+
+    def _of_kind(self, entry: Entry[T], key: str, value: Any) -> Any:
+        try:
+            return of_kind(value, entry.types.get(key, Any))
+        except ValueError as error:
+            raise RecipeError(f"{self.noun} '{entry.name}': {key} is {value!r}: {error}") from error
 
     def _load_plugins(self) -> None:
         if self._loaded:

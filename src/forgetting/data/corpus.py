@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import ConfigDict, Field, field_validator
 
 from forgetting.core.errors import DataError
 from forgetting.core.example import Example
+from forgetting.core.strict import Strict
 from forgetting.data.duplicates import Seen
 from forgetting.data.examples import own_ids
 from forgetting.data.shares import wanted
@@ -25,7 +26,7 @@ Drawn = Sequence[tuple[str, Source, Sequence[Example]]]
 """The sources of a corpus: what each is called, its settings, and all its examples."""
 
 
-class Corpus(BaseModel):
+class Corpus(Strict):
     """How a corpus is made of its sources."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)

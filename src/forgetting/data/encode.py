@@ -10,16 +10,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 from transformers import PreTrainedTokenizerBase
 
 from forgetting.core.errors import DataError
 from forgetting.core.example import Example
+from forgetting.core.strict import Strict
 from forgetting.data.chat import Span, Template
 from forgetting.data.tokens import sequence_ids
 
 
-class Formatting(BaseModel):
+class Formatting(Strict):
     """How an example becomes text."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -34,7 +35,7 @@ class Formatting(BaseModel):
     turns: Literal["last", "all"] = Field(
         "last", description="Which of the assistant's turns of a conversation are trained on; the last is measured."
     )
-    max_length: int = Field(1024, gt=1, description="Tokens per row; longer documents are cut into windows.")
+    max_length: int = Field(1024, gt=1, lt=2**31, description="Tokens per row; longer documents are cut into windows.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from typing import TextIO, cast
 
 from forgetting.core.errors import DataError
 from forgetting.core.text import said
+from forgetting.core.written import read_json
 from forgetting.data import hub
 from forgetting.data.folders import DOCUMENTS, ROWS, document, ending, files_below, is_saved, no_such, not_utf8
 from forgetting.data.source import Source
@@ -85,7 +86,7 @@ def _jsonl(path: Path, file: TextIO) -> Iterator[tuple[str, Row]]:
             continue
         where = f"{path}:{number}"
         try:
-            row = json.loads(line)
+            row = read_json(line)
         except json.JSONDecodeError as error:
             raise DataError(
                 f"{where}: not JSON ({error.msg} at column {error.colno}); fix or remove this line"
@@ -95,7 +96,7 @@ def _jsonl(path: Path, file: TextIO) -> Iterator[tuple[str, Row]]:
 
 def _json(path: Path, file: TextIO) -> Iterator[tuple[str, Row]]:
     try:
-        rows = json.load(file)
+        rows = read_json(file.read())
     except json.JSONDecodeError as error:
         raise DataError(
             f"{path}:{error.lineno}: not JSON ({error.msg}); one object a line goes into a .jsonl file"
@@ -132,7 +133,7 @@ def _parquet(path: Path) -> Iterator[tuple[str, Row]]:
             groups = range(file.num_row_groups)
             batches = chain.from_iterable(file.iter_batches(batch_size=1024, row_groups=[group]) for group in groups)
             for number, row in enumerate(row for batch in batches for row in batch.to_pylist()):
-                row |= {name: json.loads(row[name]) for name in marked if row[name] is not None}
+                row |= {name: read_json(row[name]) for name in marked if row[name] is not None}
                 yield f"{path}, row {number}", row
     except (pa.ArrowException, OSError, ValueError) as error:
         raise DataError(

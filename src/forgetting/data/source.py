@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from forgetting.core.example import Form
+from forgetting.core.strict import Strict
 
 COLUMNS: dict[str, tuple[str, ...]] = {
     "prompt": ("prompt", "question", "instruction", "query", "input"),
@@ -29,7 +30,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 """The fields of an example, and the column names that are tried if the recipe maps none."""
 
 
-class Source(BaseModel):
+class Source(Strict):
     """Exactly one of `path`, `hub` and `suite` says where the rows are."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from forgetting.core.errors import RecipeError, RunError, nearest
 from forgetting.core.example import Example
 from forgetting.core.folder import write_text
+from forgetting.core.written import read_yaml
 from forgetting.data.examples import read_examples, said, to_example
 from forgetting.data.files import read_rows
 from forgetting.data.source import Source
@@ -99,7 +100,7 @@ def source_of(place: str | Source) -> Source:
         source = place
     else:
         try:
-            source = Source.model_validate(yaml.safe_load(place) if place.lstrip().startswith("{") else place)
+            source = Source.model_validate(read_yaml(place) if place.lstrip().startswith("{") else place)
         except yaml.YAMLError:
             raise RecipeError(
                 f"{place}: not a source; write a file, or {{path: FILE, columns: {{prompt: …}}}}"

@@ -16,6 +16,7 @@ from forgetting.core.errors import DataError, RunError
 from forgetting.core.folder import written_whole
 from forgetting.core.measure import Direction, Measure
 from forgetting.core.record import Record, write_records
+from forgetting.core.written import read_json
 from forgetting.imports.checks import Check, check_open_unlearning, check_tofu
 from forgetting.imports.open_unlearning import aggregates, by_index, is_evaluation, is_summary, read_records
 from forgetting.metrics.metric import Metric
@@ -104,7 +105,7 @@ def _write_records(out: Path, log: _Log, path: Path) -> None:
 
 def _read(path: Path) -> _Log:
     try:
-        content = json.loads(gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes())
+        content = read_json(gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes())
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such evaluation log; give the path of a .json or .json.gz") from error
     except (OSError, EOFError, ValueError) as error:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from forgetting.core.errors import DataError, nearest
 from forgetting.core.measure import Measure
 
+PATTERN = r"\s*[^\s<>=]+/[^\s<>=]+\s*(<=|>=)\s*[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?\s*"
+"""A limit as written, for schemas."""
 _WRITTEN = re.compile(r"\s*(?P<key>[^\s<>=]+/[^\s<>=]+)\s*(?P<sign><=|>=)\s*(?P<value>\S+)\s*")
 
 
@@ -29,7 +31,7 @@ class Limit:
         Raises:
             ValueError: it is neither.
         """
-        written = _WRITTEN.fullmatch(text)
+        written = _WRITTEN.fullmatch(text) if re.fullmatch(PATTERN, text) else None
         try:
             value = float(written["value"]) if written else math.nan
         except ValueError:

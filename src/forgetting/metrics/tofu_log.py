@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import gzip
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from forgetting.core.errors import DataError
 from forgetting.core.record import Record, Score
+from forgetting.core.written import read_json
 
 SPLITS = {
     "eval_log.json": "retain",
@@ -33,7 +33,7 @@ def read_tofu_log(path: Path) -> list[Record]:
     """
     try:
         text = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-        logs = json.loads(text)
+        logs = read_json(text)
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such evaluation log") from error
     except (OSError, EOFError, ValueError) as error:

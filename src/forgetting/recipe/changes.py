@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from forgetting.core.errors import RecipeError, nearest
+from forgetting.core.written import read_yaml, reason
 from forgetting.recipe.stage import Stage
 
 _NAMED = ("method", "transform", "gradients", "init")
@@ -28,9 +29,9 @@ def _parsed(override: str) -> dict[str, Any]:
     if not equals or not key:
         raise RecipeError(f"'{override}' is not an override; write key=value")
     try:
-        return {key: yaml.safe_load(text)}
+        return {key: read_yaml(text)}
     except yaml.YAMLError as error:
-        raise RecipeError(f"'{override}': the value is not YAML; quote it") from error
+        raise RecipeError(f"'{override}': the value is not YAML ({reason(error)}); quote it") from error
 
 
 def combined(*changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from pydantic import BaseModel, ValidationError
@@ -24,10 +25,14 @@ _BELOW: dict[str, type[BaseModel]] = {
 """The models below the keys of a recipe."""
 
 
+_INSIDE = re.compile(r"(str|int|float|bool|none)|.*[\[(].*|constrained-.*", re.DOTALL)
+"""What pydantic calls the members of a union and its own functions; it puts these among the keys."""
+
+
 def one_line(error: ValidationError, root: type[BaseModel]) -> str:
     """The first error of a model of the kind `root`; for an unknown key, the message has the nearest known one."""
     detail = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
-    path = ".".join(str(p) for p in detail["loc"])
+    path = ".".join(str(p) for p in detail["loc"] if not _INSIDE.fullmatch(str(p)))
     if detail["type"] == "extra_forbidden":
         *parents, key = detail["loc"]
         return f"unknown key '{path}'; {nearest(str(key), _fields(parents, root))}"

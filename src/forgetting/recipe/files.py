@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from forgetting.core.errors import RecipeError, nearest
+from forgetting.core.written import read_yaml, reason
 
 
 def found(name: str, built_in: Path, what: str) -> Path:
@@ -32,9 +33,9 @@ def values(path: Path, wanted: str) -> Mapping[str, Any]:
         RecipeError: not YAML, or without keys.
     """
     try:
-        read = yaml.safe_load(path.read_text(encoding="utf-8"))
+        read = read_yaml(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path}: not YAML ({' '.join(str(error).split())})") from error
+        raise RecipeError(f"{path}: not YAML ({reason(error)}); fix it") from error
     if not isinstance(read, dict):
         raise RecipeError(f"{path}: holds no keys; {wanted}")
     return read

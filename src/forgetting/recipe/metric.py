@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from forgetting.core.measure import Direction
+from forgetting.core.strict import Strict
 from forgetting.metrics.metric import Metric
 from forgetting.metrics.per_example import PerExample
 from forgetting.metrics.registry import build_metric
 
 
-class AskedMetric(BaseModel):
+class AskedMetric(Strict):
     """A registered metric, with its parameters next to the keys below."""
 
     model_config = ConfigDict(extra="allow")

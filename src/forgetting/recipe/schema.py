@@ -11,13 +11,14 @@ from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 
 from forgetting.core.example import Role
 from forgetting.core.registry import Entry, Registry
+from forgetting.core.strict import EXPONENT, WHOLE, takes_none
 from forgetting.metrics.registry import METRICS
 from forgetting.models.adapters import INITIALISATIONS
 from forgetting.models.transforms import TRANSFORMS
 from forgetting.objectives.gradient_rules import GRADIENT_RULES
 from forgetting.objectives.methods import METHODS
 from forgetting.objectives.schedule import Weight
-from forgetting.recipe.stage import TRANSFORM_KEYS
+from forgetting.recipe.stage import NAME, TRANSFORM_KEYS, Stage
 from forgetting.recipe.values import Recipe
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -52,10 +53,7 @@ def recipe_schema() -> dict[str, Any]:
     stage["gradients"] |= {"anyOf": [*_entries(GRADIENT_RULES), {"type": "null"}]}
     seed = {"seed": {"type": "integer", "minimum": 0}}
     stage["transform"] = {"description": stage["transform"]["description"], "anyOf": _entries(TRANSFORMS, seed)}
-    defs["Stage"]["oneOf"] = [
-        {"required": ["method"], "not": {"required": ["transform"]}},
-        {"required": ["transform"], "propertyNames": {"enum": [*TRANSFORM_KEYS]}},
-    ]
+    defs["Stage"]["oneOf"] = _either_trains_or_transforms(stage)
     adapter = defs["Adapter"]["properties"]
     adapter["init"] |= {"anyOf": _entries(INITIALISATIONS)}
     for key in ("type", "additionalProperties"):
@@ -64,10 +62,11 @@ def recipe_schema() -> dict[str, Any]:
     for place in (properties, stage):
         place["data"] |= {"propertyNames": {"enum": [*Role]}, "additionalProperties": _sources()}
     properties["evaluate"]["anyOf"].insert(0, {"type": "string"})
+    properties["evaluate"]["anyOf"][-1]["propertyNames"] = {"pattern": NAME}
     properties["metrics"]["items"] = {"anyOf": _entries(METRICS, _asked_keys(defs))}
     schema["required"] = ["stages"]  # the model may be given on the command line
     _write_durations(schema)
-    return {"$schema": DIALECT, **schema, "title": "A recipe of forgetting"}
+    return {"$schema": DIALECT, **_with_exponents(schema), "title": "A recipe of forgetting"}
 
 
 def sweep_schema(sweep: type[BaseModel]) -> dict[str, Any]:
@@ -81,6 +80,23 @@ def sweep_schema(sweep: type[BaseModel]) -> dict[str, Any]:
     }
     schema["properties"]["grid"] |= {"additionalProperties": axis, "minProperties": 1}
     return {"$schema": DIALECT, **schema, "title": "A sweep of forgetting"}
+
+
+def _either_trains_or_transforms(stage: dict[str, Any]) -> list[dict[str, Any]]:
+    """The two forms of a stage. Null stands for absence, so all keys of training may be null where none is meant."""
+    given, null = {"type": ["string", "object"]}, {"type": "null"}
+    for key in ("method", "transform"):
+        stage[key]["anyOf"][0]["enum"].append(None)
+    of_training = [key for key in stage if key not in (*TRANSFORM_KEYS, "method")]
+    needed = [key for key in of_training if not takes_none(Stage.model_fields[key].annotation)]
+    for key in needed:
+        stage[key] = {"anyOf": [stage[key], null]}
+    trains = {"method": given, "transform": null} | {key: {"not": null} for key in needed}
+    transforms = {"transform": given} | dict.fromkeys(("method", *of_training), null)
+    return [
+        {"required": ["method"], "properties": trains},
+        {"required": ["transform"], "properties": transforms},
+    ]
 
 
 def _sources() -> dict[str, Any]:
@@ -140,6 +156,22 @@ def _of_type(name: str, hint: Any) -> dict[str, Any]:
 def _default(parameter: inspect.Parameter) -> dict[str, Any]:
     plain = isinstance(parameter.default, str | int | float | bool) or parameter.default is None
     return {"default": parameter.default} if plain else {}
+
+
+def _with_exponents(value: Any) -> Any:
+    """The schema with the one form of text that a number may have: `1e-4`, which some readers of YAML take for text."""
+    if isinstance(value, list):
+        return [_with_exponents(inner) for inner in value]
+    if not isinstance(value, dict):
+        return value
+    found = {key: _with_exponents(inner) for key, inner in value.items()}
+    if found.get("type") not in ("number", "integer"):
+        return found
+    above = found.get("minimum", found.get("exclusiveMinimum", -1)) >= 0
+    form = WHOLE if found["type"] == "integer" else EXPONENT
+    text = {"type": "string", "pattern": form.replace("[-+]?", r"\+?", 1) if above else form}
+    about = {key: found.pop(key) for key in ("title", "description", "default") if key in found}
+    return {**about, "anyOf": [found, text]}
 
 
 def _write_durations(value: Any) -> None:

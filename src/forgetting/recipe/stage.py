@@ -7,19 +7,20 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
+    WithJsonSchema,
     model_serializer,
     model_validator,
 )
 
 from forgetting.core.errors import RecipeError
 from forgetting.core.example import Role
+from forgetting.core.strict import Strict
 from forgetting.data.source import Source
-from forgetting.metrics.limit import Limit
+from forgetting.metrics.limit import PATTERN, Limit
 from forgetting.models.adapters import AdapterSpec, Initialisation
 from forgetting.models.adapters.spec import Drawing, Kind
 from forgetting.models.transforms import Transform, build_transform
@@ -33,6 +34,8 @@ from forgetting.training.settings import Optimisation
 
 def _named(value: Any) -> Any:
     """A bare name as a mapping that holds it."""
+    if isinstance(value, Mapping) and not isinstance(value.get("name", ""), str):
+        raise ValueError(f"its name is {value['name']!r}; write a name")
     return {"name": value} if isinstance(value, str) else value
 
 
@@ -49,6 +52,8 @@ TRANSFORM_KEYS = ("name", "transform", "data", "skip", "place")
 """The keys of a stage that transforms."""
 BEFORE = "before"
 """The default reference of a stage: the model before the stage."""
+UNTIL = rf"^(extraction|{PATTERN})$"
+"""What `until` may say."""
 EXTRACTION = "extraction"
 """The stop rule of LoKU: the forget set is no easier to extract than unseen text."""
 Named = Annotated[dict[str, Any], BeforeValidator(_named)]
@@ -56,7 +61,7 @@ Named = Annotated[dict[str, Any], BeforeValidator(_named)]
 Sources = Annotated[list[Source], BeforeValidator(lambda v: v if isinstance(v, list) else [v])]
 
 
-class Adapter(BaseModel):
+class Adapter(Strict):
     """Which weights a stage trains."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
@@ -66,7 +71,7 @@ class Adapter(BaseModel):
         description="Default: lora if a key of LoRA is given, else full. qlora: LoRA on weights kept in 4 bits (pip "
         "install 'forgetting[qlora]'). curlora: C·U·R of drawn columns and rows; only U trains.",
     )
-    rank: int = Field(16, gt=0)
+    rank: int = Field(16, gt=0, lt=2**31)
     alpha: float | None = Field(None, gt=0, description="The update is scaled by alpha / rank; default 2 × rank.")
     dropout: float = Field(0.0, ge=0, lt=1)
     targets: str | list[str] = Field("all", description="all, qv, qkvo, ffn, qvffn, or names of modules.")
@@ -95,8 +100,12 @@ class Adapter(BaseModel):
         Raises:
             RecipeError: an unknown initialisation, or a parameter that it does not take or refuses.
         """
-        found = build_initialisation(self.init["name"], {k: v for k, v in self.init.items() if k != "name"})
-        return Initialisation() if self.kind == "full" else found
+        return Initialisation() if self.kind == "full" else self.started
+
+    @property
+    def started(self) -> Initialisation:
+        """The initialisation that `init` names, whatever the kind."""
+        return build_initialisation(self.init["name"], {k: v for k, v in self.init.items() if k != "name"})
 
     @property
     def title(self) -> str:
@@ -114,13 +123,22 @@ class Adapter(BaseModel):
     @model_validator(mode="after")
     def _has_a_meaning(self) -> Self:
         _ = self.spec
+        if self.kind == "full" and type(self.started) is not Initialisation:
+            raise ValueError(
+                f"init: '{self.init['name']}' is a start of LoRA, and kind: full trains the weights themselves; write "
+                "kind: lora, or remove init"
+            )
         return self
 
 
 def with_init(adapter: Mapping[str, Any]) -> dict[str, Any]:
     """The adapter's values with `init` in full: the short keys of its parameters, and every default.
 
-    A short key for a parameter of another initialisation is left out.
+    A short key for a parameter of another initialisation must be valid for it, and is left out.
+
+    Raises:
+        ValueError: no name, or a parameter that is given in both forms.
+        RecipeError: an invalid value of a short key.
     """
     values = dict(adapter)
     init = values.get("init", "default")
@@ -132,7 +150,10 @@ def with_init(adapter: Mapping[str, Any]) -> dict[str, Any]:
         for key, parameter in entry.settings.get("keys", {}).items():
             if key in values:
                 value = values.pop(key)
+                INITIALISATIONS.build(entry.name, {parameter: value})
                 if entry.name == given["name"]:
+                    if parameter in given:
+                        raise ValueError(f"{key} is init.{parameter}, which is given too; remove one of them")
                     given[parameter] = value
     defaults = INITIALISATIONS.get(given["name"]).defaults
     return {**values, "init": {"name": given.pop("name"), **defaults, **given}}
@@ -158,7 +179,10 @@ class Stage(Optimisation):
         False, description="Leave the stage out (stages.NAME=null says the same); others keep their seeds."
     )
     place: int | None = Field(
-        None, ge=0, description="Added to the recipe's seed; default: its position among the stages as written."
+        None,
+        ge=0,
+        lt=2**31,
+        description="Added to the recipe's seed; default: its position among the stages as written.",
     )
     data: dict[str, Sources] = Field(default_factory=dict, description="By role; overrides the recipe's data.")
     part: Literal["train", "reference", "all"] = Field(
@@ -178,7 +202,7 @@ class Stage(Optimisation):
         description="The model that losses compare with: before (the model before the stage), stage:NAME (an "
         "earlier stage that left a whole model), or a model's folder or hub id.",
     )
-    until: Annotated[str, AfterValidator(_goal)] | None = Field(
+    until: Annotated[str, AfterValidator(_goal), WithJsonSchema({"type": "string", "pattern": UNTIL})] | None = Field(
         None,
         description="End at the first evaluation where this holds; the duration is then the maximum. "
         "extraction: EL_n and MA of the forget set are at or below those of unseen text. Or a limit of a measure: "
@@ -201,9 +225,10 @@ class Stage(Optimisation):
             return value
         name = value.get("name", "unlearn")
         for key in value:
-            if key not in TRANSFORM_KEYS and key in cls.model_fields:
+            if key not in TRANSFORM_KEYS and key in cls.model_fields and value[key] is not None:
                 raise ValueError(f"{key} is for a stage that trains, and '{name}' transforms; remove the key")
-        return value
+        unset = [key for key in value if key not in TRANSFORM_KEYS and key in cls.model_fields]
+        return {key: given for key, given in value.items() if key not in unset}
 
     @model_validator(mode="before")
     @classmethod
@@ -213,6 +238,8 @@ class Stage(Optimisation):
             method = value["method"]
             name = method if isinstance(method, str) else method.get("name")
             own = value.get("adapter")
+            if isinstance(own, Mapping) and own.get("kind") == "full":
+                return value  # the method's own adapter has no part in full tuning
             if isinstance(name, str) and (own is None or isinstance(own, Mapping)):
                 return {**value, "adapter": {**METHODS.get(name).settings.get("adapter", {}), **(own or {})}}
         return value

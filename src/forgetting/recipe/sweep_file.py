@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError
 
 from forgetting.core.errors import RecipeError, nearest
+from forgetting.core.strict import Strict
 from forgetting.recipe import files
 
 BUILT_IN = Path(__file__).parents[1] / "sweeps"
@@ -65,7 +66,7 @@ def _keys_of(settings: Mapping[Any, Any]) -> dict[str, Any]:
     return {str(key): value for key, value in settings.items()}
 
 
-class SweepFile(BaseModel):
+class SweepFile(Strict):
     """A sweep as written."""
 
     model_config = ConfigDict(extra="forbid")

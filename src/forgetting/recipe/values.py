@@ -10,7 +10,6 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
@@ -22,6 +21,7 @@ from pydantic import (
 
 from forgetting.core.errors import RecipeError, nearest
 from forgetting.core.example import Role
+from forgetting.core.strict import Strict
 from forgetting.data.corpus import Corpus, check_shares
 from forgetting.data.encode import Formatting
 from forgetting.data.source import Source
@@ -49,10 +49,16 @@ def _suites(value: Any) -> Any:
                 raise ValueError(f"'{label}' names no suite; write {label}: SUITE, or quote a suite with its variant")
             if not isinstance(label, str) or not re.fullmatch(NAME, label):
                 raise ValueError(f"the label '{label}' is not made of letters, digits, '-', '_' and '.'")
+    elif isinstance(value, list):
+        wrong = next((suite for suite in value if not isinstance(suite, str)), None)
+        if wrong is not None:
+            raise ValueError(f"{wrong!r} names no suite; write a list of suites, or labels: {{LABEL: SUITE}}")
+    elif not isinstance(value, str):
+        raise ValueError(f"{value!r} names no suite; write a suite, a list of suites, or labels: {{LABEL: SUITE}}")
     return [value] if isinstance(value, str) else value
 
 
-class Recipe(BaseModel):
+class Recipe(Strict):
     """A list of stages and what to measure before, between and after them."""
 
     model_config = ConfigDict(extra="forbid")
@@ -64,7 +70,7 @@ class Recipe(BaseModel):
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     device: str | None = Field(None, description="Default: an accelerator if there is one.")
     threads: int | None = Field(
-        None, gt=0, description="CPU threads; part of the recipe, since results depend on them."
+        None, gt=0, le=4096, description="CPU threads; part of the recipe, since results depend on them."
     )
     seed: int = Field(0, ge=0, lt=2**31)
     data: Annotated[dict[str, Sources], AfterValidator(_known_roles)] = Field(default_factory=dict)
@@ -87,6 +93,7 @@ class Recipe(BaseModel):
     max_new_tokens: int | None = Field(
         None,
         gt=0,
+        lt=2**31,
         description="Length of greedy answers on the run's own data; default: as long as the longest answer.",
     )
     oracle: str | None = Field(None, description="A model that never saw the forget set, or its records (.jsonl).")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,6 +9,7 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from forgetting.core.errors import RunError
+from forgetting.core.written import read_json
 
 T = TypeVar("T")
 
@@ -26,7 +26,7 @@ def read_object(file: Path, *, what: str, mend: str) -> dict[str, Any]:
         RunError: it is missing or holds something else.
     """
     try:
-        raw = json.loads(file.read_text(encoding="utf-8"))
+        raw = read_json(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise RunError(f"{file}: cannot be read ({error.strerror}); {mend}") from error
     except ValueError as error:

@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 from forgetting.core.errors import RunError
 from forgetting.core.folder import is_complete, write_text
 from forgetting.core.processes import by_first, is_first, on_first
+from forgetting.core.written import read_json
 from forgetting.metrics.extraction import Thresholds
 from forgetting.runs.paths import StagePaths
 from forgetting.runs.reading import as_typed, read_object
@@ -158,7 +159,7 @@ class StageFolder(StagePaths):
         steps = []
         for number, line in enumerate(self.history_file.read_text(encoding="utf-8").splitlines(), 1):
             try:
-                steps.append(_STEP.validate_python(json.loads(line)))
+                steps.append(_STEP.validate_python(read_json(line)))
             except ValueError as error:
                 raise RunError(
                     f"{self.history_file}:{number}: not a training step; remove the line or run the stage again"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from forgetting.core.errors import RunError
 from forgetting.core.folder import partial_of
+from forgetting.core.written import read_json
 from forgetting.data.encode import Encoded
 
 FORMAT = 1
@@ -238,7 +238,7 @@ def _read_meta(folder: Path, *, begun: bool) -> dict[str, Any]:
         why = "are not finished; score again to resume" if begun else "do not exist; score first"
         raise RunError(f"{folder}: the scores {why}")
     try:
-        meta = json.loads(file.read_text())
+        meta = read_json(file.read_text())
         missing = _KEYS - set(meta)
     except (OSError, ValueError, TypeError) as error:
         raise RunError(f"{file}: cannot be read ({error}); remove the folder and score again") from error

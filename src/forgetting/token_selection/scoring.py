@@ -27,6 +27,7 @@ from transformers import PreTrainedTokenizerBase
 from forgetting.core.batch import Batch
 from forgetting.core.errors import ModelError, RunError
 from forgetting.core.folder import write_text
+from forgetting.core.written import read_json
 from forgetting.data.batches import collate
 from forgetting.data.encode import Encoded
 from forgetting.data.tokens import tokenizer_fingerprint
@@ -142,7 +143,7 @@ def _begin(folder: Path, whose: dict[str, str]) -> float:
     if (folder / META).is_file():
         known = Scores(folder).meta
     elif begun.is_file():
-        known = json.loads(begun.read_text())
+        known = read_json(begun.read_text())
     elif part_files(folder):
         raise RunError(f"{folder}: holds score parts of an unknown model; choose another folder")
     else:

@@ -15,16 +15,17 @@ from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from forgetting.core.errors import DataError, RecipeError, RunError
+from forgetting.core.strict import Strict
 from forgetting.data.encode import Encoded
 from forgetting.token_selection.order_statistics import Keys, keys_of, order_statistics, value_of
 from forgetting.token_selection.quality import Level, Survey, draws, of_rows, qualities, survey_of
 from forgetting.token_selection.score_files import ScoredRow, Scores
 
 
-class Selection(BaseModel):
+class Selection(Strict):
     """How a stage divides tokens into positive and negative ones."""
 
     model_config = ConfigDict(extra="forbid")

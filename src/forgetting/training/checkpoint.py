@@ -17,6 +17,7 @@ from torch import Tensor
 
 from forgetting.core.errors import RunError
 from forgetting.core.folder import is_complete, written_whole
+from forgetting.core.written import read_json
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def load_checkpoint(folder: Path) -> Checkpoint | None:
         return Checkpoint(
             load_file(str(folder / "weights.safetensors")),
             torch.load(optimizer_file, weights_only=True) if optimizer_file.is_file() else {},
-            json.loads((folder / "state.json").read_text()),
+            read_json((folder / "state.json").read_text()),
         )
     except (OSError, ValueError, RuntimeError, EOFError, SafetensorError, UnpicklingError) as error:
         raise RunError(

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic import BeforeValidator, ConfigDict, Field, PlainSerializer
 
 from forgetting.core.duration import Duration
+from forgetting.core.strict import Strict
 
 DurationField = Annotated[
     Duration,
@@ -19,16 +20,18 @@ DurationField = Annotated[
 Beta = Annotated[float, Field(ge=0, lt=1)]
 
 
-class Optimisation(BaseModel):
+class Optimisation(Strict):
     """Optimiser, schedule, durations and guards of one stage; names as in other trainers."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     learning_rate: float = Field(1e-5, gt=0)
     batch_size: int = Field(
-        16, gt=0, description="Examples of the first role per optimiser step, for any micro-batch size."
+        16, gt=0, lt=2**31, description="Examples of the first role per optimiser step, for any micro-batch size."
     )
-    micro_batch_size: int | None = Field(None, gt=0, description="Examples of a role per forward; default: by tokens.")
+    micro_batch_size: int | None = Field(
+        None, gt=0, lt=2**31, description="Examples of a role per forward; default: by tokens."
+    )
     packing: bool = Field(
         False,
         description="Examples share rows; the same loss up to rounding. Rows are padded if the model's family cannot.",

@@ -23,6 +23,7 @@ from forgetting.core.cache import Cache
 from forgetting.core.digest import digest
 from forgetting.core.errors import RunError
 from forgetting.core.processes import by_first
+from forgetting.core.written import read_json
 from forgetting.data.batches import collate
 from forgetting.data.encode import Encoded
 from forgetting.models.head import Head, causal_model, head_of, hidden_size, supervised_hidden, vocabulary_size
@@ -56,7 +57,7 @@ class StoredReference:
         except (OSError, SafetensorError) as error:
             raise RunError(f"{file}: the stored reference cannot be read ({error}); remove the file") from error
         self._names = set(self._file.keys())
-        meta = json.loads(self._file.metadata()["head"])
+        meta = read_json(self._file.metadata()["head"])
         self._head: Head | None = None
         if "head.weight" in self._names or meta["identity"]:
             self._head = Head(self._tensor("head.weight"), self._tensor("head.bias"), meta["scale"], meta["softcap"])

@@ -13,6 +13,7 @@ from torch import nn
 from forgetting.core.errors import ForgettingError, RecipeError, RunError
 from forgetting.core.registry import Registry
 from forgetting.core.text import said
+from forgetting.core.written import read_yaml
 from forgetting.models.unchanged import Snapshot
 from forgetting.recipe.stage import NAME
 
@@ -79,7 +80,7 @@ def read_settings(written: Sequence[str]) -> dict[str, dict[str, Any]]:
         if not (equals and dot and name and key):
             raise RecipeError(f"'{setting}' is not a setting; write NAME.PARAMETER=VALUE, such as sample.n=64")
         try:
-            found.setdefault(name, {})[key] = yaml.safe_load(value)
+            found.setdefault(name, {})[key] = read_yaml(value)
         except yaml.YAMLError as error:
             raise RecipeError(f"'{setting}': {value!r} is not a value that YAML can read; quote it") from error
     return found

@@ -16,6 +16,7 @@ from forgetting.core.errors import DataError, RecipeError, RunError
 from forgetting.core.example import Example
 from forgetting.core.folder import write_text
 from forgetting.core.progress import SILENT, Voice
+from forgetting.core.written import read_json
 from forgetting.data.encode import Formatting, encode
 from forgetting.data.tokens import tokenizer_fingerprint
 from forgetting.evaluation.answers import answer
@@ -175,7 +176,7 @@ def _kept(file: Path, key: str, voice: Voice) -> list[str]:
     if not _begun(file).is_file():
         return []
     try:
-        begun = json.loads(_begun(file).read_text(encoding="utf-8"))
+        begun = read_json(_begun(file).read_text(encoding="utf-8"))
     except ValueError:
         begun = {}
     if not isinstance(begun, dict) or begun.get("key") != key:

@@ -21,6 +21,7 @@ from forgetting.core.measure import Measure
 from forgetting.core.processes import by_first, on_first
 from forgetting.core.progress import Voice
 from forgetting.core.record import Record, read_records, write_records
+from forgetting.core.written import read_json
 from forgetting.data.tokens import tokenizer_fingerprint
 from forgetting.evaluation.answers import answer
 from forgetting.evaluation.extraction import extract
@@ -121,7 +122,7 @@ def _write_measures(file: Path, measures: Sequence[Measure]) -> None:
 
 
 def _read_measures(file: Path) -> Sequence[Measure]:
-    return [Measure(**values) for values in json.loads(file.read_text(encoding="utf-8"))]
+    return [Measure(**values) for values in read_json(file.read_text(encoding="utf-8"))]
 
 
 RECORDS = _Kind("answers.jsonl", write_records, read_records)
