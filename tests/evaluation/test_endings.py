@@ -8,12 +8,12 @@ from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from forgetting.core.example import Example
+from forgetting.core.progress import SILENT
 from forgetting.data.encode import Formatting, encode
 from forgetting.evaluation.answers import answer
 from forgetting.evaluation.endings import Ending
 from forgetting.evaluation.sampling import Sampling, sample_answers
 from forgetting.forget_sets.writer import Writer
-from forgetting.core.progress import SILENT
 from forgetting.models.loading import LoadedModel
 from forgetting.pipeline.one_model.ask import Asking, answers_of
 from tests.data.tokenizers import byte_level
@@ -45,7 +45,7 @@ def _tokenizer(closing: str) -> PreTrainedTokenizerFast:
 
 
 def _learned(tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
-    """A model that has learned its answers with their closing, and what does not end there goes on with the question."""
+    """A model that has learned its answers with their closing; without an end there, it goes on with its question."""
     model = tiny_model("llama", vocab=len(tokenizer), eos_token_id=tokenizer.eos_token_id, max_position_embeddings=256)
     model.generation_config.eos_token_id = tokenizer.eos_token_id
     nn.init.normal_(model.get_input_embeddings().weight, std=0.5)

@@ -13,6 +13,7 @@ from transformers import GenerationConfig
 from forgetting.core.errors import ModelError
 from forgetting.core.progress import Voice
 from forgetting.data.chat import Template
+from forgetting.data.tokens import check_ids
 from forgetting.evaluation.endings import Ending
 from forgetting.models.head import longest_row
 from forgetting.models.loading import LoadedModel
@@ -98,6 +99,7 @@ class Writer:
         if not ids:
             start = self.loaded.tokenizer.bos_token_id
             ids = [start if start is not None else self.loaded.pad_id]
+        check_ids(ids, self.loaded.tokenizer, f"'{text[:40]}'")
         return tuple(ids)
 
     def _asked(self, instruction: str) -> tuple[int, ...]:
@@ -105,4 +107,6 @@ class Writer:
         if tokenizer.chat_template is None:
             return self._ids(instruction)
         text = Template(tokenizer, "a question to the model").opened([{"role": "user", "content": instruction}])
-        return tuple(tokenizer(text, add_special_tokens=False).input_ids)
+        ids = tuple(tokenizer(text, add_special_tokens=False).input_ids)
+        check_ids(ids, tokenizer, f"'{instruction[:40]}'")
+        return ids

@@ -7,13 +7,16 @@ from pathlib import Path
 
 import torch
 from peft import PeftConfig, PeftModel
-from peft.utils import SAFETENSORS_WEIGHTS_NAME
+from peft.utils import SAFETENSORS_WEIGHTS_NAME, load_peft_weights
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import cached_file, find_adapter_config_file
 
 from forgetting.core.errors import ModelError, nearest
 from forgetting.core.folder import written_whole
+from forgetting.data.tokens import limit_ids
 from forgetting.models.adapters.export import merged
+from forgetting.models.adapters.tied import rows_of_tokens, saved_rows
+from forgetting.models.head import embedding_rows, text_config
 from forgetting.models.quantised import Quantise, has_quantised
 from forgetting.models.weights import DTYPES, attempt, load_weights, sibling
 
@@ -31,6 +34,9 @@ class LoadedModel:
     """The id that pads rows: the tokenizer's pad token, else its end token. Masks do not depend on it."""
     merged_base: str | None = None
     """The base model, if the source is an adapter that was merged into it."""
+
+    def __post_init__(self) -> None:
+        limit_ids(self.tokenizer, embedding_rows(self.model))
 
 
 def load_model(
@@ -132,11 +138,16 @@ def _load_adapter(name: str, dtype: str, revision: str | None) -> tuple[PreTrain
         base = load_model(base_name, dtype=dtype, revision=config.revision)
     except ModelError as error:
         raise ModelError(f"{name}: its base model cannot be loaded: {error}") from error
+    has_tokenizer = _optional_file(name, "tokenizer_config.json", revision) is not None
+    tokenizer = load_tokenizer(name, revision) if has_tokenizer else base.tokenizer
+    state = attempt(name, "adapter", load_peft_weights, name, device="cpu", revision=revision)
+    rows = attempt(name, "adapter", saved_rows, state, base.model) or rows_of_tokens(config, base.model, len(tokenizer))
+    if rows is not None:  # it was trained with tokens added to the base
+        base.model.resize_token_embeddings(rows, mean_resizing=False)
     model = merged(attempt(name, "adapter", PeftModel.from_pretrained, base.model, name, revision=revision))
     # Adapters trained from here on belong to the merged model, not to the base alone.
     model.name_or_path = model.config._name_or_path = name
-    has_tokenizer = _optional_file(name, "tokenizer_config.json", revision) is not None
-    return model, load_tokenizer(name, revision) if has_tokenizer else base.tokenizer, base_name
+    return model, tokenizer, base_name
 
 
 def _optional_file(name: str, file: str, revision: str | None) -> str | None:
@@ -146,13 +157,26 @@ def _optional_file(name: str, file: str, revision: str | None) -> str | None:
 
 
 def _pad_id(name: str, tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel) -> int:
-    rows = model.get_input_embeddings().weight.shape[0]
+    rows = embedding_rows(model)
     pad, end = tokenizer.pad_token_id, tokenizer.eos_token_id
     if end is not None and end >= rows:
         raise ModelError(
             f"{name}: the end token's id {end} is beyond the model's {rows} embeddings; is the tokenizer its own?"
         )
+    _check_own(name, tokenizer, model)
     usable = [token for token in (pad, end) if token is not None and token < rows]
     if not usable:
         raise ModelError(f"{name}: the tokenizer has no pad and no end token; set eos_token in tokenizer_config.json")
     return usable[0]
+
+
+def _check_own(name: str, tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel) -> None:
+    """Checks that the tokenizer knows the tokens with which the model ends a text: another model's may not."""
+    said = getattr(text_config(model), "eos_token_id", None)
+    known = set(tokenizer.get_vocab().values())
+    for end in said if isinstance(said, list) else [said]:
+        if end is not None and end not in known and end < embedding_rows(model):
+            raise ModelError(
+                f"{name}: the model ends texts with token {end}, which the tokenizer, of {len(tokenizer):,} tokens, "
+                "does not have; give the model its own tokenizer, or correct eos_token_id in config.json"
+            )
