@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -12,6 +14,7 @@ from transformers import PreTrainedTokenizerBase
 from forgetting.core.errors import DataError
 from forgetting.core.example import Example, Message
 from forgetting.data.encode import Encoded, Formatting, encode, encode_all, render
+from forgetting.data.tokens import limit_ids
 from tests.data import tokenizers
 from tests.data.tokenizers import BARE, CHATML, REFUSING, SPECIAL, THINKING, USER_ONLY, Slow, byte_level, with_template
 from tests.golden import figures
@@ -292,3 +295,23 @@ def test_the_target_ids_are_those_of_the_supervised_tokens() -> None:
     tokenizer = tokenizers.characters()
     encoded = encode(qa(), tokenizer, PLAIN)
     assert said(encoded.target_ids, tokenizer) == "Ada<eos>" and len(encoded.target_ids) == encoded.supervised
+
+
+@pytest.mark.parametrize(
+    ("prompt", "response", "field"), [("<|new|> who?", "He.", "prompt"), ("Who?", "<|new|>", "response")]
+)
+def test_a_token_that_the_model_has_no_embedding_for_names_row_field_and_token(
+    prompt: str, response: str, field: str
+) -> None:
+    tokenizer = deepcopy(byte_level())
+    known = len(tokenizer)
+    tokenizer.add_tokens(["<|new|>"])
+    example = Example(id="a", prompt=prompt, response=response, where="f.jsonl:3")
+    encode(example, tokenizer, Formatting())  # nothing is known of a model
+    limit_ids(tokenizer, known)
+    said = f"f.jsonl:3: the token '<\\|new\\|>' of its {field} has the id {known}, but the model has {known} embeddings"
+    with pytest.raises(DataError, match=said):
+        encode(example, tokenizer, Formatting())
+    with pytest.raises(DataError, match=said):
+        encode_all([example], tokenizer, Formatting())
+    encode(replace(example, prompt="Who?", response="He."), tokenizer, Formatting())

@@ -144,3 +144,9 @@ def test_a_model_with_adapters_is_not_saved_without_them(folder: Path, tmp_path:
     with pytest.raises(ModelError, match="the model has adapters"):
         save_model(model, tiny_tokenizer(), tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_tokenizer_that_lacks_the_models_end_is_another_models(tmp_path: Path) -> None:
+    save_model(tiny_model("llama", vocab=97, eos_token_id=80), tiny_tokenizer(vocab=60), tmp_path / "mixed")
+    with pytest.raises(ModelError, match="ends texts with token 80, which the tokenizer, of 60 tokens, does not have"):
+        load_model(tmp_path / "mixed")

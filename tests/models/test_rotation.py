@@ -96,7 +96,9 @@ def test_the_short_and_the_long_frequencies_differ() -> None:
     ids = torch.tensor([[*row.ids, *[0] * 15], list(range(20))])
     with torch.no_grad():
         neighboured = model.base_model(input_ids=ids, use_cache=False).last_hidden_state[0, :4]
-    assert (neighboured - model.base_model(input_ids=ids[:1, :5], use_cache=False).last_hidden_state[0, :4]).abs().max() > 0.01
+    assert (
+        neighboured - model.base_model(input_ids=ids[:1, :5], use_cache=False).last_hidden_state[0, :4]
+    ).abs().max() > 0.01
 
 
 def test_lengths_of_sequences_in_padded_and_packed_rows() -> None:

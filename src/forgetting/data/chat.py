@@ -159,6 +159,18 @@ class Template:
         return texts[0], marks[0] if marks else []
 
 
+def closing_of(tokenizer: PreTrainedTokenizerBase) -> str:
+    """What the chat template writes after the last answer; empty without a template, or where it does not say."""
+    if getattr(tokenizer, "chat_template", None) is None:
+        return ""
+    turns = [{"role": "user", "content": "Hello?"}, {"role": "assistant", "content": "Hello."}]
+    try:
+        chat = Template(tokenizer, "an answer").chat(turns, every=False)
+    except DataError:
+        return ""
+    return chat.text[chat.answer[1] :]
+
+
 def _remedy(turns: Turns) -> str:
     if turns[0]["role"] != "system":
         return "; fix the conversation, or write format.template=plain"

@@ -17,7 +17,7 @@ from forgetting.core.errors import DataError
 from forgetting.core.example import Example
 from forgetting.core.strict import Strict
 from forgetting.data.chat import Span, Template
-from forgetting.data.tokens import sequence_ids
+from forgetting.data.tokens import check_ids, sequence_ids
 
 
 class Formatting(Strict):
@@ -148,6 +148,7 @@ def _whole(
         weights = [0.0] * (before + 1) + [example.weight] * (len(ids) - before - 1)
     else:
         ids, weights = _with_end(render(example, tokenizer, formatting, every=every), tokenizer, example.weight)
+    check_ids(ids, tokenizer, example.where or example.id, response=example.response, prompt=example.prompt)
     return Encoded(example.id, tuple(ids), tuple(weights))
 
 

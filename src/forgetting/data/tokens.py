@@ -6,7 +6,7 @@ import gzip
 import hashlib
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -19,6 +19,8 @@ from forgetting.core.example import Example
 from forgetting.core.text import shown
 
 COLUMN = "token_ids"
+_LIMIT = "_ids_of_the_model"
+"""The attribute of a tokenizer that holds how many ids its model has embeddings for."""
 
 
 def array_rows(path: Path, suffix: Path | None = None) -> Iterator[tuple[str, dict[str, object]]]:
@@ -104,6 +106,35 @@ def _check(example: Example, vocabulary: int) -> None:
             f"{example.where or example.id}: token id {strange} is outside the tokenizer's vocabulary of {vocabulary}; "
             "give the ids of this model's tokenizer"
         )
+
+
+def limit_ids(tokenizer: PreTrainedTokenizerBase, embeddings: int) -> None:
+    """Tells a tokenizer how many token ids its model has embeddings for, so that every text can be checked for it."""
+    tokenizer.__dict__[_LIMIT] = embeddings
+
+
+def check_ids(ids: Sequence[int], tokenizer: PreTrainedTokenizerBase, where: str, **texts: str) -> None:
+    """Checks that the tokenizer's model has embeddings for all these ids, if the tokenizer was told how many it has.
+
+    Args:
+        ids: of a text.
+        tokenizer: that they come from.
+        where: the text's place.
+        texts: its parts, by the name of their field.
+
+    Raises:
+        DataError: it has not; place, field and token are named.
+    """
+    limit = tokenizer.__dict__.get(_LIMIT)
+    beyond = next((i for i in ids if limit is not None and not 0 <= i < limit), None)
+    if beyond is None:
+        return
+    token = tokenizer.convert_ids_to_tokens(beyond)
+    field = next((name for name, text in texts.items() if token in text), "text")
+    raise DataError(
+        f"{where}: the token '{token}' of its {field} has the id {beyond}, but the model has {limit} embeddings; "
+        "take it out of the row, or give the model its own tokenizer"
+    )
 
 
 def response_text(example: Example, tokenizer: PreTrainedTokenizerBase) -> str:

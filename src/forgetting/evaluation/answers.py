@@ -23,6 +23,7 @@ from forgetting.core.record import Record, Score
 from forgetting.data.batches import collate
 from forgetting.data.encode import Encoded, Formatting, encode
 from forgetting.evaluation.cache import GREEDY, Row, behind, decode, shares_cache, states
+from forgetting.evaluation.endings import Ending
 from forgetting.evaluation.records import record_of
 from forgetting.evaluation.rows import (
     BATCH_TOKENS,
@@ -33,7 +34,6 @@ from forgetting.evaluation.rows import (
     columns_of,
     each_scored,
     each_written,
-    ends_of,
     room_after,
     scores_of,
 )
@@ -98,9 +98,10 @@ def answer(
     )
     longest = max((asked.rows[i].supervised for i in asked.owned), default=1)
     limit = longest if max_new_tokens is None else max_new_tokens
+    ending = Ending.of(model, tokenizer)
     with in_evaluation_mode(model):
-        scores, written = _results(model, tokenizer, asked, limit, progress)
-    texts = {p: tokenizer.decode(ids, skip_special_tokens=True).strip() for p, ids in written.items()}
+        scores, written = _results(model, padding_id(tokenizer), ending.ids, asked, limit, progress)
+    texts = {p: ending.words(tokenizer, ids) for p, ids in written.items()}
     return [
         record_of(
             example,
@@ -134,10 +135,9 @@ def _without_ranks(score: Score) -> Score:
 
 
 def _results(
-    model: nn.Module, tokenizer: PreTrainedTokenizerBase, asked: Asked, limit: int, progress: Progress
+    model: nn.Module, pad_id: int, ends: Sequence[int], asked: Asked, limit: int, progress: Progress
 ) -> tuple[dict[int, Score], dict[Ids, Ids]]:
     """The score of each row, and the greedy tokens after each prompt that has room for some."""
-    pad_id, ends = padding_id(tokenizer), ends_of(model, tokenizer)
     prompts = dict.fromkeys(asked.rows[i].prompt_ids for i in sorted(asked.owned))
     room = {p: tokens for p in prompts if (tokens := room_after(model, p, limit)) > 0}
     longest = max((len(e.ids) for e in asked.rows), default=0)

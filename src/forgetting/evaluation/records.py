@@ -9,6 +9,7 @@ from transformers import PreTrainedTokenizerBase
 from forgetting.core.example import Example
 from forgetting.core.record import Record
 from forgetting.data.tokens import response_text
+from forgetting.evaluation.endings import without_special
 
 
 def record_of(example: Example, split: str, tokenizer: PreTrainedTokenizerBase, **found: Any) -> Record:
@@ -24,7 +25,7 @@ def record_of(example: Example, split: str, tokenizer: PreTrainedTokenizerBase, 
         id=example.id,
         split=split,
         prompt=example.prompt,
-        answer=response_text(example, tokenizer),
+        answer=without_special(response_text(example, tokenizer), tokenizer),
         popularity=example.popularity,
         group=example.group,
         kind=example.kind,

@@ -8,13 +8,13 @@ from itertools import accumulate, pairwise
 
 import torch
 from torch import Tensor, nn
-from transformers import GenerationConfig, PreTrainedTokenizerBase
+from transformers import GenerationConfig
 
 from forgetting.core.processes import own_share
 from forgetting.core.record import Score
 from forgetting.data.batches import collate
 from forgetting.data.encode import Encoded
-from forgetting.models.head import Head, causal_model, head_of, longest_row, supervised_hidden
+from forgetting.models.head import Head, head_of, longest_row, supervised_hidden
 from forgetting.models.vocabulary import statistics
 from forgetting.objectives.statistics import LOGP, RANK, RUNNER_UP, Statistic
 
@@ -139,9 +139,3 @@ def room_after(model: nn.Module, prompt: Ids, limit: int) -> int:
     """How many tokens may be written after a prompt: `limit`, or what the model's positions leave."""
     positions = longest_row(model)
     return limit if positions is None else min(limit, positions - len(prompt))
-
-
-def ends_of(model: nn.Module, tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """Every token that ends an answer: the tokenizer's and those of the model's own generation settings."""
-    own = getattr(causal_model(model).generation_config, "eos_token_id", None)
-    return sorted({tokenizer.eos_token_id, *(own if isinstance(own, list) else [own])} - {None})

@@ -15,8 +15,9 @@ from forgetting.core.example import Example
 from forgetting.core.record import Record
 from forgetting.data.encode import Encoded, Formatting, encode
 from forgetting.evaluation.answers import padding_id
+from forgetting.evaluation.endings import Ending
 from forgetting.evaluation.records import record_of
-from forgetting.evaluation.rows import ends_of, room_after
+from forgetting.evaluation.rows import room_after
 from forgetting.metrics.statistics import seed_of
 from forgetting.models.modes import in_evaluation_mode
 from forgetting.models.randomness import seeded
@@ -58,11 +59,11 @@ def sample_answers(
     """
     rows = [encode(example, tokenizer, formatting) for example in examples]
     limit = sampling.max_new_tokens or max((row.supervised for row in rows), default=1)
-    device = next(model.parameters()).device
+    device, ending = next(model.parameters()).device, Ending.of(model, tokenizer)
     found: list[Record] = []
     with in_evaluation_mode(model):
         for number, (example, row) in enumerate(zip(examples, rows, strict=True), 1):
-            config = _drawn(model, tokenizer, sampling, _room(model, example, row, limit))
+            config = _drawn(ending, padding_id(tokenizer), sampling, _room(model, example, row, limit))
             ids_1T = torch.tensor([row.prompt_ids], device=device)
             with seeded(seed_of(f"{sampling.seed}/{split}/{example.id}"), device):
                 out_KT = model.generate(  # type: ignore[operator]
@@ -70,8 +71,8 @@ def sample_answers(
                     attention_mask=torch.ones_like(ids_1T).repeat(sampling.count, 1),
                     generation_config=config,
                 )
-            answers = tokenizer.batch_decode(out_KT[:, ids_1T.shape[1] :], skip_special_tokens=True)
-            found += [record_of(example, split, tokenizer, generation=text.strip()) for text in answers]
+            answers = [ending.words(tokenizer, ids) for ids in out_KT[:, ids_1T.shape[1] :].tolist()]
+            found += [record_of(example, split, tokenizer, generation=text) for text in answers]
             progress(number, len(examples), "sampled answers")
     return found
 
@@ -85,7 +86,7 @@ def _room(model: nn.Module, example: Example, row: Encoded, limit: int) -> int:
     return room
 
 
-def _drawn(model: nn.Module, tokenizer: PreTrainedTokenizerBase, sampling: Sampling, room: int) -> GenerationConfig:
+def _drawn(ending: Ending, pad_id: int, sampling: Sampling, room: int) -> GenerationConfig:
     """What is not written here, transformers takes from the model's own settings."""
     return GenerationConfig(
         do_sample=True,
@@ -99,6 +100,6 @@ def _drawn(model: nn.Module, tokenizer: PreTrainedTokenizerBase, sampling: Sampl
         num_beams=1,
         num_return_sequences=1,
         max_new_tokens=room,
-        pad_token_id=padding_id(tokenizer),
-        eos_token_id=ends_of(model, tokenizer) or None,
+        pad_token_id=pad_id,
+        eos_token_id=list(ending.ids) or None,
     )

@@ -13,7 +13,8 @@ from transformers import GenerationConfig
 from forgetting.core.errors import ModelError
 from forgetting.core.progress import Voice
 from forgetting.data.chat import Template
-from forgetting.evaluation.rows import ends_of
+from forgetting.data.tokens import check_ids
+from forgetting.evaluation.endings import Ending
 from forgetting.models.head import longest_row
 from forgetting.models.loading import LoadedModel
 
@@ -68,7 +69,7 @@ class Writer:
         Prompts of one length go together, and every such batch has a seed of its own.
         """
         model, tokenizer = self.loaded.model, self.loaded.tokenizer
-        ends = ends_of(model, tokenizer)
+        ending = Ending.of(model, tokenizer)
         lengths: defaultdict[int, list[int]] = defaultdict(list)
         for index, prompt in enumerate(prompts):
             lengths[len(prompt)].append(index)
@@ -78,7 +79,7 @@ class Writer:
             **{"do_sample": False, **drawn},
             max_new_tokens=self.tokens,
             pad_token_id=self.loaded.pad_id,
-            eos_token_id=ends or None,
+            eos_token_id=list(ending.ids) or None,
         )
         found: dict[int, tuple[str, bool]] = {}
         for number, batch in enumerate(batches):
@@ -87,8 +88,7 @@ class Writer:
                 torch.manual_seed(zlib.crc32(f"{self.seed} {what} {number}".encode()))
                 rows = model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), generation_config=config)
             for index, row in zip(batch, rows[:, ids.shape[1] :].tolist(), strict=True):
-                text = tokenizer.decode(row, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-                found[index] = (text, any(token in ends for token in row))
+                found[index] = (ending.text_of(tokenizer, row), any(token in ending.ids for token in row))
             voice.progress(len(found), len(prompts), what)
         return [found[index] for index in range(len(prompts))]
 
@@ -99,6 +99,7 @@ class Writer:
         if not ids:
             start = self.loaded.tokenizer.bos_token_id
             ids = [start if start is not None else self.loaded.pad_id]
+        check_ids(ids, self.loaded.tokenizer, f"'{text[:40]}'")
         return tuple(ids)
 
     def _asked(self, instruction: str) -> tuple[int, ...]:
@@ -106,4 +107,6 @@ class Writer:
         if tokenizer.chat_template is None:
             return self._ids(instruction)
         text = Template(tokenizer, "a question to the model").opened([{"role": "user", "content": instruction}])
-        return tuple(tokenizer(text, add_special_tokens=False).input_ids)
+        ids = tuple(tokenizer(text, add_special_tokens=False).input_ids)
+        check_ids(ids, tokenizer, f"'{instruction[:40]}'")
+        return ids

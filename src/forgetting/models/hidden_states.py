@@ -27,7 +27,8 @@ def decoder_blocks(model: nn.Module, layers: Sequence[int]) -> dict[int, nn.Modu
     blocks = next(lists, None)
     if blocks is None or count is None:
         raise ModelError(
-            f"the decoder blocks of a {inner.config.model_type} model cannot be found; choose a method without hidden states"
+            f"the decoder blocks of a {inner.config.model_type} model cannot be found; "
+            "choose a method without hidden states"
         )
     wrong = [layer for layer in layers if not 0 <= layer < count]
     if wrong:

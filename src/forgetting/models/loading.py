@@ -7,14 +7,18 @@ from pathlib import Path
 
 import torch
 from peft import PeftModel
+from peft.utils import load_peft_weights
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from forgetting.core.errors import ModelError, nearest
 from forgetting.core.folder import written_whole
+from forgetting.data.tokens import limit_ids
 from forgetting.models.adapters.active import activate, active_adapters
-from forgetting.models.adapters.chain import Chain, chain_of, optional_file
+from forgetting.models.adapters.chain import Chain, Link, chain_of, optional_file
 from forgetting.models.adapters.export import merged
 from forgetting.models.adapters.saved import add_link
+from forgetting.models.adapters.tied import rows_of_tokens, saved_rows
+from forgetting.models.head import embedding_rows, text_config
 from forgetting.models.places import attempt, check_place
 from forgetting.models.quantised import Quantise, has_quantised
 from forgetting.models.weights import DTYPES, load_weights
@@ -36,6 +40,9 @@ class LoadedModel:
     """The whole model at the bottom, if the source is an adapter."""
     merged: bool = False
     """Whether an adapter was merged into the weights, which are then stored nowhere: it is more than a plain LoRA."""
+
+    def __post_init__(self) -> None:
+        limit_ids(self.tokenizer, embedding_rows(self.model))
 
 
 def load_model(
@@ -71,14 +78,17 @@ def load_model(
     chain = chain_of(name, revision)
     model = _whole(chain, dtype, device, quantise)
     merges = not chain.stackable
+    tokenizer = tokenizer_of(chain)
     for number, link in enumerate(chain.links):
         below, own = active_adapters(model), f"given-{number}"
-        model = add_link(merged(model) if merges else model, link, name=own)
+        if merges:
+            model = merged(model)
+            _add_rows(model, link, len(tokenizer))
+        model = add_link(model, link, name=own)
         activate(model, (own,) if merges else (*below, own))
     if merges:
         model = _merged(model, name)
     model.eval()
-    tokenizer = tokenizer_of(chain)
     return LoadedModel(
         model=model,
         tokenizer=tokenizer,
@@ -106,6 +116,14 @@ def _whole(
         if top is None:
             raise
         raise ModelError(f"{top}: its base model cannot be loaded: {error}") from error
+
+
+def _add_rows(model: PreTrainedModel, link: Link, tokens: int) -> None:
+    """Gives a model the rows of tokens that were added before an adapter was trained on it."""
+    state = attempt(link.place, "adapter", load_peft_weights, link.place, device="cpu", revision=link.revision)
+    rows = attempt(link.place, "adapter", saved_rows, state, model) or rows_of_tokens(link.config, model, tokens)
+    if rows is not None:
+        model.resize_token_embeddings(rows, mean_resizing=False)
 
 
 def _merged(model: PreTrainedModel | PeftModel, name: str) -> PreTrainedModel:
@@ -150,13 +168,26 @@ def load_tokenizer(name: str, revision: str | None = None) -> PreTrainedTokenize
 
 
 def _pad_id(name: str, tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel) -> int:
-    rows = model.get_input_embeddings().weight.shape[0]
+    rows = embedding_rows(model)
     pad, end = tokenizer.pad_token_id, tokenizer.eos_token_id
     if end is not None and end >= rows:
         raise ModelError(
             f"{name}: the end token's id {end} is beyond the model's {rows} embeddings; is the tokenizer its own?"
         )
+    _check_own(name, tokenizer, model)
     usable = [token for token in (pad, end) if token is not None and token < rows]
     if not usable:
         raise ModelError(f"{name}: the tokenizer has no pad and no end token; set eos_token in tokenizer_config.json")
     return usable[0]
+
+
+def _check_own(name: str, tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel) -> None:
+    """Checks that the tokenizer knows the tokens with which the model ends a text: another model's may not."""
+    said = getattr(text_config(model), "eos_token_id", None)
+    known = set(tokenizer.get_vocab().values())
+    for end in said if isinstance(said, list) else [said]:
+        if end is not None and end not in known and end < embedding_rows(model):
+            raise ModelError(
+                f"{name}: the model ends texts with token {end}, which the tokenizer, of {len(tokenizer):,} tokens, "
+                "does not have; give the model its own tokenizer, or correct eos_token_id in config.json"
+            )

@@ -27,6 +27,7 @@ from forgetting.models.adapters.lora import effective_weight, lora_layers, weigh
 from forgetting.models.adapters.remove import without
 from forgetting.models.adapters.state import adapter_tensors
 from forgetting.models.adapters.targets import linear_layers, out_in, plain_model
+from forgetting.models.adapters.tied import settle_ties, untie_adapted
 from forgetting.models.quantised import has_quantised
 from forgetting.models.weights import load_weights
 
@@ -122,7 +123,10 @@ def merged(model: PreTrainedModel | PeftModel) -> PreTrainedModel:
         )
     names = active_adapters(model)
     if not _only_plain_lora(model):
-        return model.merge_and_unload(adapter_names=list(names)).requires_grad_(True)
+        untie_adapted(plain_model(model))
+        whole = model.merge_and_unload(adapter_names=list(names)).requires_grad_(True)
+        settle_ties(whole)
+        return whole
     for layer in _adapted(model, names).values():
         _weight(layer).copy_(out_in(layer, effective_weight(layer)))
     return model.unload().requires_grad_(True)

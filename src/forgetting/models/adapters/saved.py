@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
+import torch
 from peft import PeftModel, get_peft_model
 from peft.tuners.lora import LoraLayer
+from peft.utils import load_peft_weights
 from torch import nn
 from transformers import PreTrainedModel
 
@@ -76,9 +79,9 @@ def add_link(model: PreTrainedModel | PeftModel, link: Link, *, name: str) -> Pe
         raise ModelError(
             f"{link.place}: this adapter cannot be put on the model ({reason}); give one of its own"
         ) from error
-    strays = [*result.missing_keys, *result.unexpected_keys]
+    strays = _strays(model, link, result.missing_keys, result.unexpected_keys)
     if strays:
-        kept = _tensors(model, name) - len(result.missing_keys)
+        kept = _tensors(model, name) - len([name for name in strays if name in result.missing_keys])
         raise ModelError(
             f"{link.place}: only {kept} of {kept + len(strays)} tensors of this adapter and of the model fit each "
             f"other, {strays[0]} does not; give an adapter of this model ({link.config.base_model_name_or_path})"
@@ -88,6 +91,20 @@ def add_link(model: PreTrainedModel | PeftModel, link: Link, *, name: str) -> Pe
             layer.lora_dropout[name] = nn.Identity()
     activate(model, before)
     return model
+
+
+def _strays(model: PeftModel, link: Link, missing: Sequence[str], unexpected: Sequence[str]) -> list[str]:
+    """What is in one of file and model only; a tied tensor has two names in a model, and PEFT may save one twice."""
+    if not missing and not unexpected:
+        return []
+    places = model.state_dict(keep_vars=True)
+    filled = {id(value) for name, value in places.items() if name not in missing}
+    lacking = [name for name in missing if id(places.get(name)) not in filled]
+    state = load_peft_weights(
+        link.place, device="cpu", **({} if link.revision is None else {"revision": link.revision})
+    )
+    taken = [value for name, value in state.items() if name not in unexpected]
+    return lacking + [name for name in unexpected if not any(torch.equal(state[name], value) for value in taken)]
 
 
 def _tensors(model: PeftModel, name: str) -> int:

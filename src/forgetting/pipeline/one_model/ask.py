@@ -13,7 +13,8 @@ from forgetting.core.errors import DataError
 from forgetting.core.example import Example, Form
 from forgetting.data.encode import Formatting, encode
 from forgetting.evaluation.answers import padding_id
-from forgetting.evaluation.rows import ends_of, room_after
+from forgetting.evaluation.endings import Ending
+from forgetting.evaluation.rows import room_after
 from forgetting.models.modes import in_evaluation_mode
 from forgetting.pipeline.run.load import load
 from forgetting.recipe import recipe_from
@@ -130,11 +131,12 @@ def _answer(
     if room < 1:
         raise DataError(f"'{question[:40]}…': fills all of the model's positions; ask something shorter")
     ids_T = torch.tensor([prompt], device=next(model.parameters()).device)
+    ending = Ending.of(model, tokenizer)
     config = GenerationConfig(
         do_sample=False,
         max_new_tokens=room,
         pad_token_id=padding_id(tokenizer),
-        eos_token_id=ends_of(model, tokenizer) or None,
+        eos_token_id=list(ending.ids) or None,
         output_logits=True,
         return_dict_in_generate=True,
     )
@@ -150,8 +152,7 @@ def _answer(
         first.append(Choice(_piece(tokenizer, before, written[place]), float(p_V[written[place]])))
         pairs = zip(likely.indices.tolist(), likely.values.tolist(), strict=True)
         alternatives.append(tuple(Choice(_piece(tokenizer, before, i), p) for i, p in pairs))
-    said = str(tokenizer.decode(written, skip_special_tokens=True)).strip()
-    return Answer(question, said, tuple(first), tuple(alternatives))
+    return Answer(question, ending.words(tokenizer, written), tuple(first), tuple(alternatives))
 
 
 def _piece(tokenizer: PreTrainedTokenizerBase, before: Sequence[int], token: int) -> str:
