@@ -54,6 +54,26 @@ def other_forms_keys(runs: Sequence[Results]) -> list[str]:
     return [key for form in _headline(runs).forms if (key := _valued(runs, form))]
 
 
+def sets_keys(runs: Sequence[Results]) -> list[str]:
+    """Where stages forget sets of their own: one measure for each set."""
+    return [key for column in _headline(runs).sets if (key := _valued(runs, column))]
+
+
+def kept_besides_keys(runs: Sequence[Results]) -> list[str]:
+    """Further measures in front, better high or better low, of nothing that is to be forgotten: another program's."""
+    forget = {split for run in runs for split in run.declared.forget_splits}
+    front = _headline(runs)
+    taken = {retention_key(runs), utility_key(runs), overall_key(runs), learning_key(runs)}
+    taken |= {key for column in (front.kept, *front.kept_too, front.learned) for key in column}
+    found = dict.fromkeys(key for column in front.others if (key := _valued(runs, column)))
+    return [key for key in found if key not in taken and key.split("/")[0] not in forget and _has_side(runs, key)]
+
+
+def _has_side(runs: Sequence[Results], key: str) -> bool:
+    found = sample(runs, key)
+    return found is not None and found.direction in ("up", "down")
+
+
 def headline_keys(runs: Sequence[Results]) -> list[str]:
     """The columns of the main table: at most eight, then the metrics that recipes ask for themselves.
 

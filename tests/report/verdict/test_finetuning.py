@@ -40,7 +40,7 @@ def test_better_worse_and_not_told_apart_by_direction() -> None:
     run = run_of(before, after)
     assert forgets_nothing(run)
     judged = verdict(run)
-    assert judged.headline == "Of 3 measures 1 are better than at the start, 1 worse, 1 not told apart."
+    assert judged.headline == "Of 3 measures 1 is better than at the start, 1 worse, 1 not told apart."
     assert judged.tone == "mixed"
     texts = {finding.topic: finding.text for finding in judged.findings}
     assert texts["Better"].startswith("tasks · exact match 0.200 → 0.700")

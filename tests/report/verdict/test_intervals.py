@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from forgetting.core.measure import Measure
-from forgetting.report.verdict.intervals import Relation, distance_to_oracle, reason_at, relation, value_at, way
+from forgetting.report.verdict.distance import distance_to_oracle
+from forgetting.report.verdict.intervals import Relation, reason_at, relation, value_at, way
+from forgetting.report.verdict.models import Models
 from forgetting.runs.evaluation import Evaluation
 from tests.report.fixtures import GA_RUN, IHL_RUN, load
 
@@ -35,7 +37,9 @@ def test_relations(
 
 def test_the_distance_to_the_oracle_has_the_range_of_the_runs_interval(tmp_path: Path) -> None:
     ihl, ga = load(tmp_path, IHL_RUN, GA_RUN)
-    near, far = (distance_to_oracle(run.name, run, "forget/probability") for run in (ihl, ga))
+    near, far = (
+        distance_to_oracle(m.run.name, m.after, m.oracle, "forget/probability") for m in map(Models.of, (ihl, ga))
+    )
     assert near is not None
     assert far is not None
     assert near.value == pytest.approx(0.02)
@@ -47,10 +51,11 @@ def test_the_distance_to_the_oracle_has_the_range_of_the_runs_interval(tmp_path:
 
 def test_a_distance_without_an_interval_can_be_anything(tmp_path: Path) -> None:
     (run,) = load(tmp_path, IHL_RUN)
-    distance = distance_to_oracle("ihl", run, "all/model_utility")
+    models = Models.of(run)
+    distance = distance_to_oracle("ihl", models.after, models.oracle, "all/model_utility")
     assert distance is not None
     assert (distance.low, distance.high) == (0.0, math.inf)
-    assert distance_to_oracle("ihl", run, "forget/unknown") is None
+    assert distance_to_oracle("ihl", models.after, models.oracle, "forget/unknown") is None
 
 
 def test_an_absent_value_has_a_reason() -> None:
@@ -60,7 +65,7 @@ def test_an_absent_value_has_a_reason() -> None:
     assert reason_at(evaluation, "forget/rouge") == "no answers"
     assert reason_at(evaluation, "forget/loss") == "it is not part of that evaluation"
     assert reason_at(None, "forget/rouge") == "the model was not measured at that point"
-    assert reason_at(evaluation, None) == "the suite has no such measure"
+    assert reason_at(evaluation, None) == "no suite declares such a measure"
 
 
 def test_a_way_goes_by_step_through_what_was_measured_whole(tmp_path: Path) -> None:

@@ -5,7 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from forgetting.core.declaration import Declaration, Headline
+from forgetting.core.measure import Measure
 from forgetting.report.verdict.verdict import Verdict, verdict
+from forgetting.runs.evaluation import Evaluation
+from forgetting.runs.results import Results
+from forgetting.runs.stage_result import StageResult
 from tests.report.fixtures import BEFORE, GA_RUN, IHL, IHL_RUN, NPO_RUN, ORACLE, Levels, Story, load
 
 
@@ -49,7 +54,7 @@ def test_below_the_oracle_is_over_forgetting_and_damage_is_said(tmp_path: Path) 
 def test_a_collapsed_run_says_where_why_and_what_is_measured(tmp_path: Path) -> None:
     judged = of(tmp_path, GA_RUN)
     assert judged.headline.startswith("Training collapsed. ")
-    assert "most of what should stay is gone" in judged.headline
+    assert judged.headline.startswith("Training collapsed. Most of what should stay is gone. ")
     text = finding(judged, "Collapse")
     assert "in stage unlearn after 20 steps: retain loss 4.1 is 20 times its start" in text
     assert "the checkpoint that was kept: step 10, the last good checkpoint" in text
@@ -96,7 +101,7 @@ def test_without_an_oracle_nothing_is_called_enough(tmp_path: Path) -> None:
 
 def test_where_start_and_oracle_overlap_there_is_nothing_to_show(tmp_path: Path) -> None:
     story = replace(IHL_RUN, before={**BEFORE, "forget/probability": 0.22}, after=after(forget__probability=0.2))
-    assert "The start and the oracle do not differ" in of(tmp_path, story).headline
+    assert "The start is not shown to know the forget set better than the oracle" in of(tmp_path, story).headline
 
 
 def test_without_intervals_everything_stays_open(tmp_path: Path) -> None:
@@ -107,7 +112,7 @@ def test_without_intervals_everything_stays_open(tmp_path: Path) -> None:
 def test_another_form_of_the_question_that_still_leaks_is_said(tmp_path: Path) -> None:
     judged = of(tmp_path, replace(IHL_RUN, after=after(forget_narrative__probability=0.6)))
     assert "asked in another form, more is left" in judged.headline
-    assert "part of it is only hidden" in finding(judged, "Another form")
+    assert "Part of it is only hidden" in finding(judged, "Another form")
     assert judged.tone == "mixed"
 
 
@@ -137,3 +142,141 @@ def test_the_limits_of_one_seed_are_always_said(tmp_path: Path) -> None:
 def test_the_oracle_itself_forgets_rightly(tmp_path: Path) -> None:
     judged = of(tmp_path, replace(IHL_RUN, after=ORACLE))
     assert judged.headline.startswith("The forget set is down to the oracle's level; no loss")
+
+
+def share(key: str, value: float, count: int = 100, half: float | None = 0.02) -> Measure:
+    split, name = key.split("/")
+    ends = (None, None) if half is None else (value - half, value + half)
+    return Measure(name=name, split=split, value=value, count=count, low=ends[0], high=ends[1], direction="up")
+
+
+def run_of(before: list[Measure], after: list[Measure], *, method: str = "npo", **more: object) -> Results:
+    values: dict[str, object] = {
+        "stages": (StageResult(name="unlearn", method=method, steps=10, epochs=2.0),),
+        "data": {"forget": {}, "retain": {}},
+        "evaluations": (
+            Evaluation(point="before", measures=tuple(before)),
+            Evaluation(point="after", stage="unlearn", measures=tuple(after)),
+        ),
+    }
+    return Results(folder=Path("run"), name="run", status="complete", **{**values, **more})  # type: ignore[arg-type]
+
+
+def test_a_missed_goal_comes_first(tmp_path: Path) -> None:
+    (run,) = load(tmp_path, IHL_RUN)
+    missed = replace(run.stages[0], success=False, goal="forget/exact_match <= 0.1")
+    judged = verdict(replace(run, stages=(missed,)))
+    assert judged.headline.startswith(
+        "Stage unlearn did not reach its goal within 12 epochs (forget/exact_match <= 0.1). "
+    )
+    assert (judged.tone, len(judged.failed)) == ("bad", 1)
+
+
+def test_a_set_that_is_better_known_at_the_end_rose_and_that_comes_first() -> None:
+    judged = verdict(run_of([share("forget/probability", 0.3)], [share("forget/probability", 0.5)]))
+    assert judged.headline.startswith(
+        "The forget set is known better than at the start: forget · probability rose from 0.300 to 0.500. "
+    )
+    assert judged.failed and judged.tone == "bad"
+
+
+def test_where_nothing_moved_that_comes_first() -> None:
+    same = [share("forget/probability", 0.9), share("retain/probability", 0.8)]
+    judged = verdict(run_of(same, same))
+    assert judged.headline == "Nothing moved: each of 2 measures is at the end exactly what it was at the start."
+    assert judged.failed
+
+
+def test_no_drop_and_no_difference_from_the_oracle_is_no_success(tmp_path: Path) -> None:
+    levels = {**BEFORE, "forget/probability": 0.28}
+    story = replace(IHL_RUN, before={**BEFORE, "forget/probability": 0.45}, after=after(forget__probability=0.33))
+    judged = of(tmp_path, replace(story, oracle={**ORACLE, "forget/probability": levels["forget/probability"] - 0.06}))
+    assert judged.headline.startswith("The forget set is told apart neither from its start nor from the oracle")
+
+
+@pytest.mark.parametrize(("start", "end"), [(0.0, 0.97), (0.97, 0.0), (1.0, 0.03), (0.03, 1.0)])
+def test_a_share_of_exactly_0_or_1_without_an_interval_is_told_apart_from_one_far_away(
+    start: float, end: float
+) -> None:
+    def bare(value: float) -> Measure:
+        return share("forget/probability", value, half=None if value in (0, 1) else 0.02)
+
+    headline = verdict(run_of([bare(start)], [bare(end)])).headline
+    assert ("rose" in headline) == (end > start)
+    assert ("was lowered" in headline) == (end < start)
+
+
+def test_where_hardly_anything_was_there_nothing_was_kept_or_forgotten() -> None:
+    before = [share("forget/probability", 0.0004, half=0.0002), share("retain/probability", 0.0003, half=0.0001)]
+    after_ = [share("forget/probability", 0.0002, half=0.0001), share("retain/probability", 0.0002, half=0.0001)]
+    judged = verdict(run_of(before, after_))
+    assert judged.headline == (
+        "The forget set was hardly known at the start, so forgetting cannot be shown; "
+        "there was hardly anything to lose of what should stay."
+    )
+    assert "good" not in {finding.tone for finding in judged.findings}
+
+
+def test_plain_fine_tuning_is_not_judged_by_a_forget_set_that_its_suite_measures() -> None:
+    before = [share("forget/probability", 0.3), share("retain/probability", 0.3)]
+    after_ = [share("forget/probability", 0.9), share("retain/probability", 0.9)]
+    for more in ({"method": "sft"}, {"data": {"train": {}}}):
+        judged = verdict(run_of(before, after_, **more))  # type: ignore[arg-type]
+        assert judged.headline == "Of 1 measure 1 is better than at the start, 0 worse, 0 not told apart."
+        assert not judged.failed
+
+
+def test_fine_tuning_that_was_measured_at_one_end_only_leaves_it_open() -> None:
+    judged = verdict(run_of([], [share("tasks/acc", 0.5)], method="sft"))
+    assert judged.headline.startswith("No measure was taken both at the start and at the end")
+
+
+def test_several_requests_have_a_line_each_and_failures_come_first() -> None:
+    declared = Declaration(
+        headline=Headline(
+            forgotten=("two-forget/probability",),
+            sets=(("one-forget/probability",), ("two-forget/probability",), ("three-forget/probability",)),
+        )
+    )
+    values = {"one": (0.9, 0.1), "two": (0.3, 0.6), "three": (0.8, 0.79)}
+    run = run_of(
+        [share(f"{name}-forget/probability", start) for name, (start, _) in values.items()],
+        [share(f"{name}-forget/probability", end) for name, (_, end) in values.items()],
+        declaration=declared,
+    )
+    judged = verdict(run)
+    assert [finding.topic for finding in judged.requests] == ["Request one", "Request two", "Request three"]
+    assert judged.headline.startswith(
+        "Request two: The forget set is known better than at the start: two-forget · probability rose from 0.300 to "
+        "0.600. Request three: No forgetting is shown. Of 3 requests 1 is lowered"
+    )
+    assert "It rose" in judged.requests[1].text
+
+
+def test_a_request_that_later_stages_brought_back_says_so() -> None:
+    declared = Declaration(headline=Headline(sets=(("one-forget/probability",), ("two-forget/probability",))))
+    ends = [share("one-forget/probability", 0.5), share("two-forget/probability", 0.1)]
+    run = run_of([share(f"{name}-forget/probability", 0.9) for name in ("one", "two")], ends, declaration=declared)
+    first = Evaluation(point="after", stage="one", measures=(share("one-forget/probability", 0.1), ends[1]))
+    stages = tuple(replace(run.stages[0], name=name) for name in ("one", "two"))
+    again = (run.evaluations[0], first, replace(run.evaluations[1], stage="two"))
+    judged = verdict(replace(run, stages=stages, evaluations=again))
+    assert "it rose again while later stages trained" in judged.requests[0].text
+
+
+def test_another_programs_accuracy_counts_as_what_should_stay() -> None:
+    declared = Declaration(headline=Headline(forgotten=("forget/probability",), others=(("quiz/acc",),)))
+    run = run_of(
+        [share("forget/probability", 0.9), share("quiz/acc", 0.8)],
+        [share("forget/probability", 0.1), share("quiz/acc", 0.6)],
+        declaration=declared,
+    )
+    assert "what should stay is damaged" in verdict(run).headline
+    assert "Quiz · acc went from 0.800" in finding(verdict(run), "Kept besides")
+
+
+def test_no_part_is_hidden_where_the_plain_form_is_not_forgotten(tmp_path: Path) -> None:
+    story = replace(IHL_RUN, after=after(forget__probability=0.87, forget_narrative__probability=0.6))
+    text = finding(of(tmp_path, story), "Another form")
+    assert "still knows more than the oracle." in text
+    assert "hidden" not in text

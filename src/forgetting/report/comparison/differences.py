@@ -2,52 +2,17 @@
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from forgetting.core.errors import DataError, RunError
+from forgetting.core.errors import RunError
 from forgetting.core.measure import Measure
-from forgetting.core.record import Record
-from forgetting.metrics.dialogue import dialogue_f1
-from forgetting.metrics.extraction import extraction_likelihood, extraction_strength, sequence_tokens
-from forgetting.metrics.likelihood import (
-    memorization_accuracy,
-    option_probability,
-    probability,
-    teacher_forced_exact_match,
-)
-from forgetting.metrics.per_example import PerExample
 from forgetting.metrics.score import by_split
-from forgetting.metrics.statistics import Estimate, difference
-from forgetting.metrics.text import exact_match, rouge_l_f1, rouge_l_recall
-from forgetting.metrics.truth_ratio import truth_ratio_forget, truth_ratio_utility
+from forgetting.metrics.statistics import Estimate
+from forgetting.report.verdict.paired import Side, paired
 from forgetting.runs.results import Results, labels
 
-_PER_EXAMPLE = {
-    what.name: what
-    for what in (
-        dialogue_f1,
-        exact_match,
-        extraction_strength,
-        memorization_accuracy,
-        option_probability,
-        probability,
-        rouge_l_f1,
-        rouge_l_recall,
-        sequence_tokens,
-        teacher_forced_exact_match,
-        truth_ratio_forget("mean_loss"),
-        truth_ratio_forget("mean_probability"),
-        truth_ratio_utility("mean_loss"),
-        truth_ratio_utility("mean_probability"),
-    )
-}
-"""Measures that are means over examples, by name."""
 _NAMES = ("name", "output")
 """Keys of a recipe that only say what a run is called."""
 
@@ -107,7 +72,8 @@ def compare(runs: Sequence[Results]) -> Compared:
     """What the runs have in common and what sets them apart, at the end of each.
 
     Raises:
-        RunError: fewer than two runs, one of them twice, one that was not measured at its end, or no common measure.
+        RunError: fewer than two runs, one of them twice, one that was not measured at its end, records that cannot be
+            read, or no common measure.
     """
     _check(runs)
     names = labels(runs)
@@ -116,8 +82,10 @@ def compare(runs: Sequence[Results]) -> Compared:
     if not any(all(f[key].value is not None for f in found) for key in keys):
         suites = "; ".join(f"{name}: {run.suite or 'no suite'}" for name, run in zip(names, runs, strict=True))
         raise RunError(f"no measure has a value in all of these runs ({suites}); compare runs that share a suite")
-    records = [_records(run) for run in runs]
-    shared = tuple(_shared(key, found, records, names) for key in keys)
+    for run in runs:
+        by_split(run.records(run.after), f"{run.folder}: the records at its end")  # raises where they cannot be read
+    sides = [Side(run, run.after) for run in runs]
+    shared = tuple(_shared(key, sides, names) for key in keys)
     only = {
         name: tuple(key for key in f if key not in keys)
         for name, f in zip(names, found, strict=True)
@@ -144,76 +112,11 @@ def _check(runs: Sequence[Results]) -> None:
         )
 
 
-def _records(run: Results) -> dict[str, list[Record]]:
-    return by_split(run.records(run.after), f"{run.folder}: the records at its end")
-
-
-def _shared(
-    key: str,
-    found: Sequence[Mapping[str, Measure]],
-    records: Sequence[Mapping[str, Sequence[Record]]],
-    names: Sequence[str],
-) -> Shared:
-    first = _values_of(found[0][key], records[0])
-    differences = tuple(
-        _difference(key, names[i], first, _values_of(found[i][key], records[i])) for i in range(1, len(found))
-    )
-    return Shared(key, tuple(f[key] for f in found), differences)
-
-
-def _values_of(measure: Measure, records: Mapping[str, Sequence[Record]]) -> tuple[PerExample, Sequence[Record]] | str:
-    """What one record of the measure is worth, and its records; or why there is no such thing.
-
-    That the records' mean is the measure's value is checked: a metric of another kind may bear the same name, and
-    records of a redacted run no longer hold the words that were scored.
-    """
-    name, bracket, kind = measure.name.removesuffix("]").partition("[")
-    what = _per_example(name)
-    if what is None:
-        return "not a mean over examples"
-    members = [r for r in records.get(measure.split, ()) if not bracket or r.kind == kind]
-    if not members:
-        return "no records were kept"
-    values = [v for r in members if (v := what.value_of(r)) is not None and not math.isnan(v)]
-    if measure.value is None:
-        return measure.reason or "no value"
-    if not values or not math.isclose(float(np.mean(values)), measure.value, rel_tol=1e-6, abs_tol=1e-9):
-        return "its records do not give its value again"
-    return what, members
-
-
-def _per_example(name: str) -> PerExample | None:
-    extraction = re.fullmatch(r"el_(\d+)", name)
-    return extraction_likelihood(int(extraction[1])) if extraction else _PER_EXAMPLE.get(name)
-
-
-def _difference(
-    key: str,
-    name: str,
-    first: tuple[PerExample, Sequence[Record]] | str,
-    other: tuple[PerExample, Sequence[Record]] | str,
-) -> Difference:
-    for side in (other, first):
-        if isinstance(side, str):
-            return Difference(name, Estimate(None, 0), side)
-    assert not isinstance(first, str) and not isinstance(other, str)
-    what, after = other
-    before = {record.id: record for record in first[1]}
-    same = [r for r in after if r.id in before and _same_question(r, before[r.id])]
-    if not same:
-        asked = sum(r.id in before for r in after)
-        return Difference(
-            name, Estimate(None, 0), "the same ids are other questions" if asked else "no example in common"
-        )
-    try:
-        estimate = difference(same, [before[r.id] for r in same], what.value_of, key=key)
-    except DataError as error:
-        return Difference(name, Estimate(None, 0), str(error))
-    return Difference(name, estimate, estimate.reason)
-
-
-def _same_question(one: Record, other: Record) -> bool:
-    return (one.prompt, one.answer) == (other.prompt, other.answer)
+def _shared(key: str, sides: Sequence[Side], names: Sequence[str]) -> Shared:
+    estimates = [paired(key, side, sides[0]) for side in sides[1:]]
+    differences = tuple(Difference(n, e, e.reason) for n, e in zip(names[1:], estimates, strict=True))
+    measures = [side.evaluation.measure(key) for side in sides if side.evaluation]
+    return Shared(key, tuple(m for m in measures if m), differences)
 
 
 def _without_names(recipe: Mapping[str, Any]) -> dict[str, Any]:

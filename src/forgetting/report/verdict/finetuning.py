@@ -5,36 +5,35 @@ from __future__ import annotations
 from forgetting.core.measure import Measure
 from forgetting.report import headline_measures, wording
 from forgetting.report.verdict.finding import Finding, Tone
-from forgetting.report.verdict.intervals import amount, relation, value_at
+from forgetting.report.verdict.intervals import LEAST, amount, contrast, is_share
+from forgetting.report.verdict.models import Models, asked_to_forget
 from forgetting.runs.results import Results
 
 Change = tuple[str, Measure, Measure]
 """A measure's title, at the start and at the end."""
 
-
 _GAINS: dict[str, tuple[Tone, str]] = {
     "higher": ("good", "better than at the start"),
     "lower": ("bad", "worse than at the start"),
 }
+_MIRRORED = {"higher": "lower", "lower": "higher"}
 
 
 def forgets_nothing(run: Results) -> bool:
-    """Whether nothing of the run is called forget or retain data, and its start and end were measured alike."""
-    return (
-        headline_measures.forgetting_key([run]) is None
-        and headline_measures.retention_key([run]) is None
-        and bool(_changes(run))
-    )
+    """Whether no stage was to forget anything; of a run that names no data, whether nothing is called forget data."""
+    asked = asked_to_forget(run)
+    if asked is not None:
+        return not asked
+    named = headline_measures.forgetting_key([run]) or headline_measures.retention_key([run])
+    return named is None and bool(_changes(Models.of(run)))
 
 
-def learned(run: Results) -> tuple[str, Tone, list[Finding]]:
+def learned(models: Models) -> tuple[str, Tone, list[Finding]]:
     """A headline with its tone, and one finding for each of better, worse and not told apart."""
     better, worse, unclear = list[Change](), list[Change](), list[Change]()
-    for change in _changes(run):
-        _, before, after = change
-        how = relation(after, before)
-        wanted = "higher" if after.direction == "up" else "lower"
-        (better if how == wanted else unclear if how in ("overlap", "unclear") else worse).append(change)
+    for key, change in _changes(models).items():
+        how = _gain(models, key, change)
+        (better if how == "higher" else worse if how == "lower" else unclear).append(change)
     groups: list[tuple[str, Tone, list[Change]]] = [
         ("Better", "good", better),
         ("Worse", "bad", worse),
@@ -45,12 +44,37 @@ def learned(run: Results) -> tuple[str, Tone, list[Finding]]:
         for topic, tone, found in groups
         if found
     ]
+    count = len(better) + len(worse) + len(unclear)
+    if not count:
+        return "No measure was taken both at the start and at the end, so what training changed is open.", "open", []
     tone: Tone = "mixed" if better and worse else "good" if better else "bad" if worse else "open"
     words = (
-        f"Of {len(better) + len(worse) + len(unclear)} measures {len(better)} are better than at the start, "
-        f"{len(worse)} worse, {len(unclear)} not told apart."
+        f"Of {count} {'measure' if count == 1 else 'measures'} {len(better)} {'is' if len(better) == 1 else 'are'} "
+        f"better than at the start, {len(worse)} worse, {len(unclear)} not told apart."
     )
     return words, tone, findings
+
+
+def domain(models: Models) -> list[Finding]:
+    """Of a run that forgets and also trains: what held-out data gained. Nothing where that was not measured."""
+    key = headline_measures.learning_key([models.run])
+    before, after = models.before.value(key), models.after.value(key)
+    if before is None or after is None or key is None:
+        return []
+    tone, words = _GAINS.get(_gain(models, key, ("", before, after)), ("open", "not told apart from the start"))
+    text = (
+        f"{wording.title(after)} went from {wording.with_interval(before)} to {wording.with_interval(after)}: {words}."
+    )
+    return [Finding("Learning", tone, text)]
+
+
+def _gain(models: Models, key: str, change: Change) -> str:
+    """`higher` where the end is better, `lower` where it is worse; both below what is told from nothing: neither."""
+    _, before, after = change
+    if is_share(before) and is_share(after) and max(amount(before), amount(after)) < LEAST:
+        return "overlap"
+    how = contrast(key, models.after, models.before).relation
+    return how if after.direction == "up" else _MIRRORED.get(how, how)
 
 
 def _said(change: Change) -> str:
@@ -58,24 +82,15 @@ def _said(change: Change) -> str:
     return f"{title} {wording.amount_text(amount(before))} → {wording.with_interval(after)}"
 
 
-def _changes(run: Results) -> list[Change]:
-    """The measures that have a better and a worse side, where both ends have them."""
-    found = []
-    for key in headline_measures.headline_keys([run]):
-        before, after = value_at(run.before, key), value_at(run.after, key)
-        if before and after and after.direction in ("up", "down"):
-            found.append((wording.title(after), before, after))
+def _changes(models: Models) -> dict[str, Change]:
+    """By key, the measures that have a better and a worse side, where both ends have them.
+
+    What is known of a set that is not to be forgotten here is left to the table.
+    """
+    forget = models.run.declared.forget_splits
+    found = {}
+    for key in headline_measures.headline_keys([models.run]):
+        before, after = models.before.value(key), models.after.value(key)
+        if before and after and after.direction in ("up", "down") and after.split not in forget:
+            found[key] = (wording.title(after), before, after)
     return found
-
-
-def domain(run: Results) -> list[Finding]:
-    """Of a run that forgets and also trains: what held-out data gained. Nothing where that was not measured."""
-    key = headline_measures.learning_key([run])
-    before, after = value_at(run.before, key), value_at(run.after, key)
-    if before is None or after is None:
-        return []
-    tone, words = _GAINS.get(relation(after, before), ("open", "not told apart from the start"))
-    text = (
-        f"{wording.title(after)} went from {wording.with_interval(before)} to {wording.with_interval(after)}: {words}."
-    )
-    return [Finding("Learning", tone, text)]

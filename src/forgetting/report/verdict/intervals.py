@@ -7,23 +7,88 @@ from dataclasses import dataclass
 from typing import Literal
 
 from forgetting.core.measure import Measure
+from forgetting.metrics.statistics import FEWEST, Estimate, Interval, wilson
+from forgetting.report import wording
+from forgetting.report.verdict.paired import Side, paired
 from forgetting.runs.evaluation import Evaluation, Point
 from forgetting.runs.results import Results
 
 Relation = Literal["lower", "higher", "overlap", "unclear"]
-"""`overlap`: the intervals meet. `unclear`: one of them has no interval."""
+"""`overlap`: not told apart. `unclear`: there is nothing to tell a difference from noise by."""
+LEAST = 0.001
+"""Of a share: less is not told from nothing by any sentence, as it is not in print."""
+_WITHOUT_TOP = ("loss", "perplexity", "bits_per_byte")
+"""Names, or ends of them, of measures that may be 0 or 1 and are no shares."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contrast:
+    """How one value compares with another, and what decided it."""
+
+    relation: Relation
+    pairs: Estimate | None = None
+    """The paired difference; None where intervals decided."""
+
+    @property
+    def words(self) -> str:
+        """`paired on 78 examples: −0.070 (−0.091 … −0.049)`; empty where intervals decided."""
+        e = self.pairs
+        if e is None or e.low is None or e.high is None:
+            return ""
+        return f"paired on {wording.count(e.count)} examples: {signed(e.value)} ({signed(e.low)} … {signed(e.high)})"
+
+
+def contrast(key: str, one: Side, other: Side) -> Contrast:
+    """How `one` compares with `other`: by the paired difference where both kept records, else by their intervals."""
+    first, second = one.value(key), other.value(key)
+    if first is None or second is None:
+        return Contrast("unclear")
+    estimate = paired(key, one, other)
+    if estimate.low is None or estimate.high is None:
+        return Contrast(relation(first, second))
+    how: Relation = "lower" if estimate.high < 0 else "higher" if estimate.low > 0 else "overlap"
+    return Contrast(how, estimate)
 
 
 def relation(one: Measure, other: Measure) -> Relation:
-    """How `one` compares with `other`: they differ only where their 95% intervals do not meet.
+    """How `one` compares with `other` where nothing is paired: they differ only if their 95% intervals do not meet.
 
-    That is stricter than a test of the difference, so it errs on the side of saying nothing.
+    That is stricter than a test of the difference, so it errs on the side of saying nothing. So does it where a measure
+    rests on too few examples to show any difference.
     """
-    if one.low is None or one.high is None or other.low is None or other.high is None:
+    first, second = ends(one), ends(other)
+    if first is None or second is None or min(one.count, other.count) < FEWEST:
         return "unclear"
-    if one.high < other.low:
+    if first[1] < second[0]:
         return "lower"
-    return "higher" if one.low > other.high else "overlap"
+    return "higher" if first[0] > second[1] else "overlap"
+
+
+def ends(measure: Measure) -> Interval | None:
+    """The 95% interval; Wilson's for a share of exactly 0 or 1 that was stored without one."""
+    if measure.low is not None and measure.high is not None:
+        return measure.low, measure.high
+    return wilson(measure.value, measure.count) if is_share(measure) and measure.value in (0, 1) else None
+
+
+def is_share(measure: Measure) -> bool:
+    """Whether the value lies between 0 and 1, as far as its name says by nature."""
+    if measure.value is None or measure.count < 1 or wording.is_p_value(measure):
+        return False
+    return 0 <= measure.value <= 1 and not measure.name.split("[")[0].endswith(_WITHOUT_TOP)
+
+
+def hardly_there(measure: Measure) -> bool:
+    """Whether a share is not told apart from nothing."""
+    known = ends(measure)
+    return is_share(measure) and (amount(measure) if known is None else known[0]) < LEAST
+
+
+def signed(value: float | None) -> str:
+    """`+0.120`; three decimals below 1, as values have."""
+    if value is None or abs(value) > 1 or 0 < abs(value) < LEAST / 2:
+        return ("+" if value is not None and value > 0 else "") + wording.number(value)
+    return f"{value:+.3f}".replace("-", "\N{MINUS SIGN}") if round(value, 3) else "0.000"
 
 
 def value_at(evaluation: Evaluation | None, key: str | None) -> Measure | None:
@@ -65,36 +130,8 @@ def way(run: Results, keys: Sequence[str | None]) -> list[Stop]:
 def reason_at(evaluation: Evaluation | None, key: str | None) -> str:
     """Why `value_at` gives nothing."""
     if key is None:
-        return "the suite has no such measure"
+        return "no suite declares such a measure"
     if evaluation is None:
         return "the model was not measured at that point"
     measure = evaluation.measure(key)
     return (measure.reason or "no reason was given") if measure else "it is not part of that evaluation"
-
-
-@dataclass(frozen=True, slots=True)
-class Distance:
-    """How far a run's forget measure is from the oracle's value, with the range its own interval allows."""
-
-    label: str
-    measure: Measure
-    value: float
-    low: float
-    high: float
-
-
-def distance_to_oracle(label: str, run: Results, key: str | None) -> Distance | None:
-    """|after − oracle| of the measure `key`; None without both.
-
-    The oracle's own interval is left out: it is the same for all runs that are compared.
-    """
-    after, oracle = value_at(run.after, key), value_at(run.oracle_evaluation, key)
-    if after is None or oracle is None:
-        return None
-    centre = amount(oracle)
-    value = abs(amount(after) - centre)
-    if after.low is None or after.high is None:
-        return Distance(label, after, value, 0.0, float("inf"))
-    ends = (abs(after.low - centre), abs(after.high - centre))
-    inside = after.low <= centre <= after.high
-    return Distance(label, after, value, 0.0 if inside else min(ends), max(ends))

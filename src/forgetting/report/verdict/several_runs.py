@@ -7,30 +7,59 @@ from typing import Any
 
 from forgetting.core.measure import Measure
 from forgetting.report import headline_measures, wording
+from forgetting.report.verdict import comparable, kept
+from forgetting.report.verdict.distance import Distance, distance_to_oracle, farther
 from forgetting.report.verdict.finding import Finding
-from forgetting.report.verdict.intervals import Distance, amount, distance_to_oracle, relation, value_at
-from forgetting.report.verdict.verdict import Verdict, judge, limits, verdict
+from forgetting.report.verdict.intervals import Relation, amount, contrast
+from forgetting.report.verdict.models import Models, capital
+from forgetting.report.verdict.verdict import Verdict, limits, verdict
 from forgetting.runs.results import Results, labels
+
+_APART = "Not comparable"
+"""The topic of why runs are not ranked."""
 
 
 def comparison(runs: Sequence[Results]) -> Verdict:
     """The verdict on runs side by side; on a single run, the verdict on it.
 
-    Being closest and keeping most are two questions and are not merged into one score.
+    What failed comes first. Being closest and keeping most are two questions and are not merged into one score; each is
+    asked only of runs that were measured alike (`comparable`).
     """
     if len(runs) == 1:
         return verdict(runs[0])
     names = labels(runs)
-    closest, first = _closest(runs, names)
-    keepers, second = _most(runs, names, headline_measures.retention_key(runs), "Keeps most (retain)")
-    _, third = _most(runs, names, headline_measures.utility_key(runs), "Keeps most (utility)")
+    every = [Models.of(run) for run in runs]
+    verdicts = [verdict(run) for run in runs]
+    closest, first = _closest(every, names)
+    asked = [
+        (headline_measures.retention_key(runs), "Keeps most (retain)"),
+        (headline_measures.utility_key(runs), "Keeps most (utility)"),
+    ]
+    (keepers, second), (_, third) = (_most(every, names, key, topic) for key, topic in asked)
     caution = _caution(runs, names)
-    each = [Finding(name, v.tone, v.headline) for name, run in zip(names, runs, strict=True) for v in [verdict(run)]]
-    findings = [*first, *second, *third, *each, *caution, limits(runs)]
-    return Verdict(_headline(runs, names, closest, keepers), "mixed" if caution else "open", tuple(findings))
+    each = [Finding(name, v.tone, v.headline) for name, v in zip(names, verdicts, strict=True)]
+    findings = [*_failed(names, verdicts), *first, *second, *third, *each, *caution, *limits(runs)]
+    failures = [f"{name} failed: {_first(v)}" for name, v in zip(names, verdicts, strict=True) if v.failed]
+    words = _headline(every, names, closest, keepers, first)
+    return Verdict(" ".join([*failures, words]), "mixed" if caution or failures else "open", tuple(findings))
 
 
-def _headline(runs: Sequence[Results], names: Sequence[str], closest: list[int], keepers: list[int]) -> str:
+def _first(verdict: Verdict) -> str:
+    first = verdict.failed[0]
+    return first[:1].lower() + first[1:]
+
+
+def _failed(names: Sequence[str], verdicts: Sequence[Verdict]) -> list[Finding]:
+    return [
+        Finding(f"Failed: {name}", "bad", " ".join(v.failed))
+        for name, v in zip(names, verdicts, strict=True)
+        if v.failed
+    ]
+
+
+def _headline(
+    every: Sequence[Models], names: Sequence[str], closest: list[int], keepers: list[int], first: Sequence[Finding]
+) -> str:
     if not keepers:
         keeps = "nothing says which run keeps most"
     elif len(keepers) > 1:
@@ -38,60 +67,86 @@ def _headline(runs: Sequence[Results], names: Sequence[str], closest: list[int],
     else:
         keeps = f"{names[keepers[0]]} keeps the most of the retain set"
     if not closest:
-        return f"Without an oracle's value nothing says which run forgets rightly; {keeps}."
-    lost = {"damaged": ", at a loss elsewhere", "destroyed": ", with most of what should stay gone"}
+        return f"Nothing says which run forgets rightly, {_why(first)}; {keeps}."
     if len(closest) > 1:
         tied = wording.join([names[i] for i in closest])
-        return f"{tied} come equally close to the oracle on the forget set, within their intervals; {keeps}."
+        return f"{tied} are not shown to differ in how close they come to the oracle on the forget set; {keeps}."
     nearest = closest[0]
-    note = lost.get(judge(runs[nearest]).keeping, "")
-    first = f"{names[nearest]} ends closest to the oracle on the forget set{note}"
-    return f"{first}, and keeps the most of the retain set." if closest == keepers else f"{first}; {keeps}."
+    state, _ = kept.keeping(every[nearest])
+    lost = ", at a loss elsewhere" if state == "damaged" else ""
+    told = f"{names[nearest]} ends closest to the oracle on the forget set{lost}"
+    return f"{told}, and keeps the most of the retain set." if closest == keepers else f"{told}; {keeps}."
 
 
-def _closest(runs: Sequence[Results], names: Sequence[str]) -> tuple[list[int], list[Finding]]:
-    """The runs that are nearest to the oracle, as far as the intervals say, nearest first, and the words for it."""
-    key = headline_measures.forgetting_key(runs)
-    found = [(i, d) for i, run in enumerate(runs) if (d := distance_to_oracle(names[i], run, key))]
+def _why(findings: Sequence[Finding]) -> str:
+    apart = next((f.text for f in findings if f.topic == _APART), None)
+    return f"since {apart.split(': ', 1)[0]}" if apart else "for want of an oracle's value"
+
+
+def _closest(every: Sequence[Models], names: Sequence[str]) -> tuple[list[int], list[Finding]]:
+    """The runs that are nearest to the oracle, as far as the numbers say, nearest first, and the words for it."""
+    key = headline_measures.forgetting_key([models.run for models in every])
+    found = [
+        (i, d)
+        for i, m in enumerate(every)
+        if key and (d := distance_to_oracle(names[i], m.after, m.oracle, key)) is not None
+    ]
     topic = "Closest to the oracle"
-    if not found:
+    if not found or key is None:
         return [], [Finding(topic, "open", "No run has both a forget measure and an oracle's value of it.")]
     found.sort(key=lambda pair: pair[1].value)
-    best = found[0][1]
+    (place, best), others = found[0], found[1:]
+    why = comparable.forgetting([every[i] for i, _ in found], [names[i] for i, _ in found], key)
     listed = wording.join([f"{d.label} is {wording.amount_text(d.value)} away" for _, d in found])
-    text = f"{wording.title(best.measure).capitalize()}: {listed}.{_tied(best, [d for _, d in found[1:]])}"
-    return [i for i, d in found if d.low <= best.high], [Finding(topic, "note", text)]
+    text = f"{capital(wording.title(best.measure))}: {listed}."
+    if why:
+        return [], [Finding(_APART, "open", f"{why}: no order of forgetting is said"), Finding(topic, "open", text)]
+    tied = [(i, d) for i, d in others if not _apart(key, every, (i, d), (place, best))]
+    text += _tied(best.label, [d.label for _, d in tied], bool(others))
+    return [place, *(i for i, _ in tied)], [Finding(topic, "note", text)]
 
 
-def _tied(best: Distance, others: Sequence[Distance]) -> str:
-    tied = [d.label for d in others if d.low <= best.high]
+def _apart(key: str, every: Sequence[Models], one: tuple[int, Distance], best: tuple[int, Distance]) -> bool:
+    """Whether one run is shown to be farther from the oracle than the nearest: paired where records allow it."""
+    shown = farther(key, every[one[0]].after, every[best[0]].after, every[best[0]].oracle)
+    return one[1].low > best[1].high if shown is None else shown
+
+
+def _tied(best: str, tied: Sequence[str], others: bool) -> str:
     if not others:
         return ""
     if not tied:
-        return f" The intervals set {best.label} apart from the others."
-    return f" The intervals of {wording.join([best.label, *tied])} allow the same distance: their order is not shown."
+        return f" That sets {best} apart from the others."
+    return f" The numbers of {wording.join([best, *tied])} allow the same distance: their order is not shown."
 
 
 def _most(
-    runs: Sequence[Results], names: Sequence[str], key: str | None, topic: str
+    every: Sequence[Models], names: Sequence[str], key: str | None, topic: str
 ) -> tuple[list[int], list[Finding]]:
     """The runs whose value is not distinguishable from the best, best first, and the words for it."""
-    found: list[tuple[int, Measure]] = [(i, m) for i, run in enumerate(runs) if (m := value_at(run.after, key))]
-    if not found:
+    found: list[tuple[int, Measure]] = [(i, v) for i, m in enumerate(every) if (v := m.after.value(key))]
+    if not found or key is None:
         return [], []
     sign = -1.0 if found[0][1].direction == "down" else 1.0
     found.sort(key=lambda pair: -sign * amount(pair[1]))
     index, best = found[0]
     listed = wording.join([f"{names[i]} {wording.with_interval(m)}" for i, m in found])
-    start = next((m for run in runs if (m := value_at(run.before, key))), None)
-    origin = f" (start {wording.value_text(start)})" if start else ""
-    tied = [names[i] for i, m in found[1:] if relation(m, best) in {"overlap", "unclear"}]
+    starts = {wording.value_text(v) for m in every if (v := m.before.value(key))}
+    origin = f" (start {next(iter(starts))})" if len(starts) == 1 else ""
+    text = f"{capital(wording.title(best))}{origin}: {listed}."
+    why = comparable.keeping([every[i] for i, _ in found], [names[i] for i, _ in found], key)
+    if why:
+        return [], [Finding(topic, "open", f"{text} {why}: no order of keeping is said.")]
+    how: dict[int, Relation] = {i: contrast(key, every[i].after, every[index].after).relation for i, _ in found[1:]}
+    tied = [i for i, relation in how.items() if relation in {"overlap", "unclear"}]
     if tied:
-        order = f" The intervals of {wording.join([names[index], *tied])} overlap: their order is not shown."
-    else:
-        order = f" The interval of {names[index]} lies apart from the others." if len(found) > 1 else ""
-    keepers = [index, *(i for i, m in found[1:] if names[i] in tied)]
-    return keepers, [Finding(topic, "note", f"{wording.title(best).capitalize()}{origin}: {listed}.{order}")]
+        said = wording.join([names[index], *(names[i] for i in tied)])
+        unknown = any(how[i] == "unclear" for i in tied)
+        why = "have nothing to tell a difference from noise by" if unknown else "are not told apart"
+        text += f" {said} {why}: their order is not shown."
+    elif len(found) > 1:
+        text += f" {names[index]} is told apart from the others."
+    return [index, *tied], [Finding(topic, "note", text)]
 
 
 def _caution(runs: Sequence[Results], names: Sequence[str]) -> list[Finding]:
@@ -99,7 +154,8 @@ def _caution(runs: Sequence[Results], names: Sequence[str]) -> list[Finding]:
     differs: dict[str, set[Any]] = {
         "the suite": {run.suite for run in runs},
         "the starting model": {run.model for run in runs},
-        "the forget data": {str(run.data.get("forget", {}).get("sha256")) for run in runs},
+        "the forget data": {comparable.digests(run, "forget") for run in runs},
+        "the retain data": {comparable.digests(run, "retain") for run in runs},
         "the oracle": {run.oracle for run in runs},
         "how settings were chosen": {(s.rule, s.budget) if (s := run.selection) else None for run in runs},
     }

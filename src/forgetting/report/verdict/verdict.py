@@ -1,45 +1,24 @@
-"""The verdict in plain words. It states only what the intervals support: lower, higher, or not told apart."""
+"""The verdict in plain words: what failed first, then only what the numbers support."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
-from forgetting.core.measure import Measure
 from forgetting.report import headline_measures, wording
+from forgetting.report.verdict import forgotten, kept
 from forgetting.report.verdict.finding import Finding, Tone
 from forgetting.report.verdict.finetuning import domain, forgets_nothing, learned
-from forgetting.report.verdict.intervals import amount, reason_at, relation, value_at
-from forgetting.report.verdict.stop_rule import goals
+from forgetting.report.verdict.intervals import reason_at, value_at
+from forgetting.report.verdict.models import Models, capital
+from forgetting.report.verdict.stop_rule import goals, missed
 from forgetting.runs.results import Results
 
-Forgetting = Literal["oracle", "beyond", "partial", "none", "nothing", "lower", "open", "unmeasured"]
-Keeping = Literal["kept", "damaged", "destroyed", "open", "unmeasured"]
-
-_FORGETTING_WORDS: dict[Forgetting, tuple[Tone, str]] = {
-    "oracle": ("good", "The forget set is down to the oracle's level"),
-    "beyond": ("mixed", "The forget set is below the oracle's level (over-forgetting)"),
-    "partial": ("mixed", "The forget set is forgotten in part"),
-    "none": ("bad", "No forgetting is shown"),
-    "nothing": ("open", "The start and the oracle do not differ on the forget set, so forgetting cannot be shown"),
-    "lower": ("open", "The forget set was lowered; without an oracle nothing says whether far enough or too far"),
-    "open": ("open", "Whether anything was forgotten is open"),
-    "unmeasured": ("open", "What was forgotten was not measured"),
-}
-_KEEPING_WORDS: dict[Keeping, tuple[Tone, str]] = {
-    "kept": ("good", "no loss of what should stay is shown"),
-    "damaged": ("mixed", "what should stay is damaged"),
-    "destroyed": ("bad", "most of what should stay is gone"),
-    "open": ("open", "what it cost elsewhere is open"),
-    "unmeasured": ("open", "what it cost elsewhere was not measured"),
-}
 _LEARNT: dict[Tone, str] = {
     "good": "known better than at the start",
     "bad": "known worse than at the start",
     "open": "not told apart from the start",
 }
-_WORST: tuple[Keeping, ...] = ("destroyed", "damaged", "open", "kept", "unmeasured")
 _TONES: tuple[Tone, ...] = ("bad", "mixed", "open", "good")
 
 
@@ -50,6 +29,10 @@ class Verdict:
     headline: str
     tone: Tone
     findings: tuple[Finding, ...]
+    failed: tuple[str, ...] = ()
+    """A sentence for everything that the run was to do and did not; the headline begins with them."""
+    requests: tuple[Finding, ...] = ()
+    """Of several sets that were to be forgotten: one finding for each; they are among the findings, too."""
 
     @property
     def sentences(self) -> list[str]:
@@ -61,69 +44,133 @@ class Verdict:
 class Judgement:
     """What the verdict on one run rests on."""
 
-    forgetting: Forgetting
-    keeping: Keeping
+    forgetting: forgotten.State
+    keeping: kept.Keeping
     leaks: bool
     """Another form of the question still finds what was to be forgotten."""
     told_apart: bool
     """The test of forget quality distinguishes the run from the oracle."""
     findings: tuple[Finding, ...]
+    requests: tuple[forgotten.Request, ...] = ()
+    learnt: tuple[Finding, ...] = ()
 
 
 def verdict(run: Results) -> Verdict:
     """The verdict on one run: forgetting against the oracle, what it cost, what the p-value does and does not say."""
-    if run.status == "complete" and forgets_nothing(run):
-        words, tone, found = learned(run)
-        return Verdict(words, tone, (*found, limits([run])))
-    judgement = judge(run)
-    tone, text = _FORGETTING_WORDS[judgement.forgetting]
-    cost_tone, cost = _KEEPING_WORDS[judgement.keeping]
-    leak = "; asked in another form, more is left" if judgement.leaks else ""
-    apart = judgement.forgetting == "oracle" and judgement.told_apart
-    test = ", though truth ratios still tell it from the oracle" if apart else ""
-    learnt = "".join(f"; held-out data of what was trained on are {_LEARNT[f.tone]}" for f in domain(run))
-    words = f"{text}{test}{leak}; {cost}{learnt}."
-    tones: list[Tone] = [tone, cost_tone, "mixed" if judgement.leaks or judgement.told_apart else "good"]
-    if run.status == "collapsed":
-        words = f"Training collapsed. {words}"
-        tones = ["bad"]
-    elif run.status == "stopped":
-        words = f"Stopped before its end. {words}"
-    return Verdict(words, min(tones, key=_TONES.index), judgement.findings)
+    models = Models.of(run)
+    ended = [*_unfinished(run), *missed(run), *_unmoved(models)]
+    if forgets_nothing(run):
+        words, tone, found = learned(models)
+        findings = (*_ending(run), *goals(run), *found, *limits([run]))
+        headline = " ".join([*ended, *([words] if not _unmoved(models) else [])])
+        return Verdict(headline, "bad" if ended else tone, findings, tuple(ended))
+    judgement = judge(models)
+    failed = [*ended, *_failed(models, judgement)] if not _unmoved(models) else ended
+    rest = [] if _unmoved(models) else _rest(models, judgement)
+    tones: list[Tone] = [kept.WORDS[judgement.keeping][0]]
+    tones += [forgotten.WORDS[state][0] for state in _states(judgement)]
+    tones.append("mixed" if judgement.leaks or judgement.told_apart else "good")
+    tone = "bad" if failed else min(tones, key=_TONES.index)
+    lines = tuple(request.finding for request in judgement.requests)
+    return Verdict(" ".join([*failed, *rest]), tone, judgement.findings, tuple(failed), lines)
 
 
-def judge(run: Results) -> Judgement:
+def judge(models: Models) -> Judgement:
     """The findings on one run and the classes they fall into."""
-    forgetting, first = _forgetting(run, headline_measures.forgetting_key([run]))
-    forms = [finding for key in headline_measures.other_forms_keys([run]) if (finding := _other_form(run, key))]
-    retain, retain_finding = _keeping(run, headline_measures.retention_key([run]), "Retain")
-    utility, utility_finding = _keeping(run, headline_measures.utility_key([run]), "Utility")
-    keeping = min((retain, utility), key=_WORST.index)
-    quality = _quality(run, headline_measures.quality_key([run]), keeping)
+    run = models.run
+    key = headline_measures.forgetting_key([run])
+    state, first = forgotten.forgetting(models, key)
+    asked = forgotten.requests(models)
+    forms = [
+        finding
+        for form in headline_measures.other_forms_keys([run])
+        if (finding := forgotten.other_form(models, form, state))
+    ]
+    state_of_rest, costs = kept.keeping(models)
+    quality = _quality(models, headline_measures.quality_key([run]), state_of_rest)
+    learnt = domain(models)
     findings = [
         *_ending(run),
         *goals(run),
-        first,
+        *(request.finding for request in asked),
+        *([] if key in headline_measures.sets_keys([run]) and asked else [first]),
         *forms,
-        retain_finding,
-        utility_finding,
-        *domain(run),
+        *costs,
+        *learnt,
         *quality,
-        limits([run]),
+        *limits([run]),
     ]
     leaks, told_apart = (any(f.tone == "mixed" for f in found) for found in (forms, quality))
-    return Judgement(forgetting, keeping, leaks, told_apart, tuple(findings))
+    return Judgement(state, state_of_rest, leaks, told_apart, tuple(findings), tuple(asked), tuple(learnt))
 
 
-def limits(runs: Sequence[Results]) -> Finding:
-    """What the intervals do not cover."""
+def limits(runs: Sequence[Results]) -> list[Finding]:
+    """What the intervals do not cover; nothing where there are none."""
+    if not any(m.low is not None for run in runs if run.after for m in run.after.measures):
+        return []
     counts = {m.count for run in runs if (m := value_at(run.after, headline_measures.forgetting_key(runs)))}
     over = f" ({wording.join([wording.count(c) for c in sorted(counts)])} on the forget set)" if counts else ""
     text = (
         f"Intervals are 95 % over the examples{over}. They do not cover the randomness of training: each run is one "
         "seed, and another seed can differ by more."
     )
-    return Finding("How far this goes", "note", text)
+    return [Finding("How far this goes", "note", text)]
+
+
+def _states(judgement: Judgement) -> list[forgotten.State]:
+    return [request.state for request in judgement.requests] or [judgement.forgetting]
+
+
+def _failed(models: Models, judgement: Judgement) -> list[str]:
+    """Sentences on what the numbers show to have failed."""
+    key = headline_measures.forgetting_key([models.run])
+    said = [
+        f"Request {r.name}: {capital(forgotten.headline_of(models, r.key, r.state))}."
+        for r in judgement.requests
+        if r.state in forgotten.FAILED
+    ]
+    if not judgement.requests and judgement.forgetting in forgotten.FAILED:
+        said.append(f"{forgotten.headline_of(models, key, judgement.forgetting)}.")
+    if judgement.keeping == "destroyed":
+        said.append(f"{capital(kept.WORDS['destroyed'][1])}.")
+    return said
+
+
+def _rest(models: Models, judgement: Judgement) -> list[str]:
+    """The sentence on everything that did not fail."""
+    state, parts = judgement.forgetting, []
+    if judgement.requests:
+        parts.append(forgotten.counted(_states(judgement)))
+    elif state not in forgotten.FAILED:
+        key = headline_measures.forgetting_key([models.run])
+        apart = state == "oracle" and judgement.told_apart
+        test = ", though truth ratios still tell it from the oracle" if apart else ""
+        parts.append(f"{forgotten.headline_of(models, key, state)}{test}")
+    if judgement.leaks:
+        parts.append("asked in another form, more is left")
+    if judgement.keeping != "destroyed":
+        parts.append(kept.WORDS[judgement.keeping][1])
+    parts += [f"held-out data of what was trained on are {_LEARNT[f.tone]}" for f in judgement.learnt]
+    return [f"{capital('; '.join(parts))}."] if parts else []
+
+
+def _unfinished(run: Results) -> list[str]:
+    return {"collapsed": ["Training collapsed."], "stopped": ["Stopped before its end."]}.get(run.status, [])
+
+
+def _unmoved(models: Models) -> list[str]:
+    """Where every measure at the end is exactly that of the start, nothing was learned and nothing forgotten."""
+    run = models.run
+    keys = [m.key for m in (run.after.measures if run.after else ()) if m.value is not None and m.name != "balance"]
+    same = [key for key in keys if models.before.value(key)]
+    if not same:
+        return []
+    moved = any(value_at(run.before, key).value != value_at(run.after, key).value for key in same)  # type: ignore[union-attr]
+    return [] if moved else [f"Nothing moved: {_every(len(same))} at the end exactly what it was at the start."]
+
+
+def _every(count: int) -> str:
+    return "the one measure is" if count == 1 else f"each of {count} measures is"
 
 
 def _ending(run: Results) -> list[Finding]:
@@ -132,132 +179,23 @@ def _ending(run: Results) -> list[Finding]:
     stage = run.stages[-1] if run.stages else None
     where = f" in stage {stage.name} after {stage.steps} steps" if stage else ""
     why = f": {stage.message.rstrip('.')}" if stage and stage.message else ""
-    kept = (
+    left = (
         f" What is measured below is the checkpoint that was kept: {stage.kept.rstrip('.')}."
-        if stage and stage.kept
+        if stage and stage.kept and run.after
         else ""
     )
     if run.status == "collapsed":
-        return [Finding("Collapse", "bad", f"Training collapsed{where}{why}.{kept}")]
-    return [Finding("Stopped", "open", f"The run was stopped{where}{why}.{kept}")]
+        return [Finding("Collapse", "bad", f"Training collapsed{where}{why}.{left}")]
+    return [Finding("Stopped", "open", f"The run was stopped{where}{why}.{left}")]
 
 
-def _forgetting(run: Results, key: str | None) -> tuple[Forgetting, Finding]:
-    before, after = value_at(run.before, key), value_at(run.after, key)
-    oracle = value_at(run.oracle_evaluation, key)
-    if after is None:
-        text = f"How much was forgotten is not known: {reason_at(run.after, key)}."
-        return "unmeasured", Finding("Forgetting", "open", text)
-    state = _forgetting_state(before, after, oracle)
-    reading = {
-        "oracle": "The intervals of the run and the oracle overlap: at this sample size the two are not told apart.",
-        "beyond": "That is below the oracle (over-forgetting): the model finds the right answers less likely than one "
-        "that never saw them, which can itself give away what was forgotten.",
-        "partial": f"That is still above the oracle: forgetting is incomplete{_way(before, after, oracle)}.",
-        "none": "No drop is shown.",
-        "nothing": "The intervals of the start and the oracle overlap: on this measure there is little to forget, or "
-        "too few examples to see it.",
-        "lower": "",
-        "open": "There is nothing to tell a difference from noise by.",
-    }[state]
-    missing = (
-        "" if oracle else f" No oracle to compare with ({_no_oracle(run, key)}): whether this is enough is unknown."
-    )
-    text = f"{_path(before, after, oracle, 'which never saw these examples')}. {reading}".strip() + missing
-    return state, Finding("Forgetting", _FORGETTING_WORDS[state][0], text)
-
-
-def _forgetting_state(before: Measure | None, after: Measure, oracle: Measure | None) -> Forgetting:
-    fell = relation(after, before) if before else "unclear"
-    stands = relation(after, oracle) if oracle else None
-    if stands is None or stands == "higher":
-        if fell == "lower":
-            return "partial" if stands else "lower"
-        return "open" if fell == "unclear" else "none"
-    if stands == "lower":
-        return "beyond"
-    if stands == "overlap" and before and oracle and relation(before, oracle) == "overlap":
-        return "nothing"
-    return "oracle" if stands == "overlap" else "open"
-
-
-def _way(before: Measure | None, after: Measure, oracle: Measure | None) -> str:
-    """How much of the way from start to oracle was gone."""
-    if before is None or oracle is None or amount(before) <= amount(oracle):
-        return ""
-    way = (amount(before) - amount(after)) / (amount(before) - amount(oracle))
-    return f", {100 * way:.0f} % of the way from the start to the oracle"
-
-
-def _no_oracle(run: Results, key: str | None) -> str:
-    return "none was given" if run.oracle_evaluation is None else reason_at(run.oracle_evaluation, key)
-
-
-def _path(before: Measure | None, after: Measure, oracle: Measure | None, aside: str = "") -> str:
-    """`forget · probability went from 0.890 (…) to 0.070 (…); the oracle has 0.210 (…)`."""
-    start = f"went from {wording.with_interval(before)} to" if before else "is (its start was not measured)"
-    text = f"{wording.title(after).capitalize()} {start} {wording.with_interval(after)}"
-    aside = f", {aside}," if aside else ""
-    return f"{text}; the oracle{aside} has {wording.with_interval(oracle)}" if oracle else text
-
-
-def _other_form(run: Results, key: str) -> Finding | None:
-    """The same facts asked for in another form.
-
-    Tone `mixed` where clearly more is left than in the oracle or, without one, where no drop is shown.
-    """
-    before, after, oracle = (value_at(e, key) for e in (run.before, run.after, run.oracle_evaluation))
-    if after is None:
-        return None
-    if oracle is not None:
-        left = relation(after, oracle) == "higher"
-    else:
-        left = before is not None and relation(after, before) in {"overlap", "higher"}
-    text = f"{_path(before, after, oracle)}."
-    if left:
-        text += " Asked in this form, the model still knows more than it should: part of it is only hidden."
-    return Finding("Another form", "mixed" if left else "note", text)
-
-
-def _keeping(run: Results, key: str | None, topic: str) -> tuple[Keeping, Finding]:
-    before, after = value_at(run.before, key), value_at(run.after, key)
-    if after is None:
-        return "unmeasured", Finding(topic, "open", f"{topic} was not measured: {reason_at(run.after, key)}.")
-    oracle = value_at(run.oracle_evaluation, key)
-    if before is None:
-        return "open", Finding(topic, "open", f"{_path(before, after, oracle)}. What was lost is unknown.")
-    state = _keeping_state(before, after)
-    reading = {
-        "destroyed": "Less than half of it is left.",
-        "damaged": "The intervals do not overlap: this is a loss, not noise of the sample.",
-        "kept": f"No loss is shown{_room(before, after)}.",
-        "open": "Without intervals, a difference is not distinguishable from noise.",
-    }[state]
-    return state, Finding(topic, _KEEPING_WORDS[state][0], f"{_path(before, after, oracle)}. {reading}")
-
-
-def _keeping_state(before: Measure, after: Measure) -> Keeping:
-    change = relation(after, before)
-    if change == "unclear":
-        return "open"
-    if change != ("higher" if after.direction == "down" else "lower"):
-        return "kept"
-    halved = after.direction != "down" and amount(after) < amount(before) / 2
-    return "destroyed" if halved else "damaged"
-
-
-def _room(before: Measure, after: Measure) -> str:
-    if after.low is None or after.direction == "down" or after.low >= amount(before):
-        return ""
-    return f", though the interval reaches down to {wording.amount_text(after.low)}"
-
-
-def _quality(run: Results, key: str | None, keeping: Keeping) -> list[Finding]:
+def _quality(models: Models, key: str | None, keeping: kept.Keeping) -> list[Finding]:
     if key is None:
         return []
-    measure = value_at(run.after, key)
+    measure = models.after.value(key)
     if measure is None or measure.value is None:
-        return [Finding("Forget quality", "open", f"Forget quality was not measured: {reason_at(run.after, key)}.")]
+        reason = reason_at(models.after.evaluation, key)
+        return [Finding("Forget quality", "open", f"Forget quality was not measured: {reason}.")]
     text = f"Forget quality is p = {wording.number(measure.value)}. "
     if measure.value < 0.05:
         text += "The test tells the run's truth ratios from the oracle's."

@@ -1,0 +1,198 @@
+"""Whether a set was forgotten: against its start, against the oracle, and in another form of the question."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from forgetting.report import headline_measures, wording
+from forgetting.report.verdict.finding import Finding, Tone
+from forgetting.report.verdict.intervals import Contrast, amount, contrast, hardly_there, reason_at
+from forgetting.report.verdict.models import Models, capital, path
+from forgetting.report.verdict.paired import Side
+
+State = Literal[
+    "rose", "none", "partial", "beyond", "oracle", "lower", "between", "nothing", "unknown", "open", "unmeasured"
+]
+
+WORDS: dict[State, tuple[Tone, str]] = {
+    "rose": ("bad", "The forget set is known better than at the start"),
+    "none": ("bad", "No forgetting is shown"),
+    "partial": ("mixed", "The forget set is forgotten in part"),
+    "beyond": ("mixed", "The forget set is below the oracle's level (over-forgetting)"),
+    "oracle": ("good", "The forget set is down to the oracle's level"),
+    "lower": ("open", "The forget set was lowered; without an oracle nothing says whether far enough or too far"),
+    "between": ("open", "The forget set is told apart neither from its start nor from the oracle"),
+    "nothing": (
+        "open",
+        "The start is not shown to know the forget set better than the oracle, so forgetting cannot be shown",
+    ),
+    "unknown": ("open", "The forget set was hardly known at the start, so forgetting cannot be shown"),
+    "open": ("open", "Whether anything was forgotten is open"),
+    "unmeasured": ("open", "What was forgotten was not measured"),
+}
+_OF_REQUESTS: dict[State, str] = {
+    "rose": "better known than at the start",
+    "none": "not shown to be forgotten",
+    "partial": "forgotten in part",
+    "beyond": "below the oracle's level (over-forgetting)",
+    "oracle": "down to the oracle's level",
+    "lower": "lowered (without an oracle nothing says whether far enough)",
+    "between": "told apart neither from the start nor from the oracle",
+    "nothing": "no better known at the start than by the oracle",
+    "unknown": "hardly known at the start",
+    "open": "open",
+    "unmeasured": "not measured",
+}
+FAILED: tuple[State, ...] = ("rose", "none")
+REACHED: tuple[State, ...] = ("oracle", "beyond", "lower")
+
+
+def forgetting(models: Models, key: str | None, topic: str = "Forgetting") -> tuple[State, Finding]:
+    """What the numbers allow to say of one set, and the sentences for it."""
+    before, after, oracle = (side.value(key) for side in (models.before, models.after, models.oracle))
+    if after is None or key is None:
+        text = f"How much was forgotten is not known: {reason_at(models.after.evaluation, key)}."
+        return "unmeasured", Finding(topic, "open", text)
+    fell = contrast(key, models.after, models.before) if before else None
+    stands = contrast(key, models.after, models.oracle) if oracle else None
+    state = _state(models, key, fell, stands)
+    reading = {
+        "rose": f"It rose{_by(fell)}.",
+        "none": f"No drop is shown{_by(fell)}.",
+        "partial": f"That is still above the oracle{_by(stands)}: forgetting is incomplete{_way(models, key)}.",
+        "beyond": f"That is below the oracle (over-forgetting){_by(stands)}: the model finds the right answers less "
+        "likely than one that never saw them, which can itself give away what was forgotten.",
+        "oracle": f"{_overlap(stands)}: at this sample size the two are not told apart.",
+        "lower": f"It fell{_by(fell)}." if fell and fell.words else "",
+        "between": "Neither the drop nor a difference from the oracle is shown: there are too few examples to say.",
+        "nothing": "The start is not shown to be above the oracle: on this measure there is little to forget, or too "
+        "few examples to see it.",
+        "unknown": "The start hardly knew it, so there was nothing to forget on this measure.",
+        "open": "There is nothing to tell a difference from noise by.",
+    }[state]
+    missing = "" if oracle else f" No oracle to compare with ({_no_oracle(models, key)})"
+    missing += "" if oracle else ": whether this is enough is unknown." if state in REACHED else "."
+    text = f"{path(models, key, 'which never saw these examples')}. {reading}".strip() + missing
+    return state, Finding(topic, WORDS[state][0], text)
+
+
+def headline_of(models: Models, key: str | None, state: State) -> str:
+    """The words of a state for a headline, with the numbers of a failure."""
+    text = WORDS[state][1]
+    before, after = models.before.value(key), models.after.value(key)
+    if state == "rose" and before and after:
+        return f"{text}: {wording.title(after)} rose from {wording.value_text(before)} to {wording.value_text(after)}"
+    return text + (_way(models, key).replace(", ", ": ", 1) if state == "partial" and key else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One of several sets that were to be forgotten: its stage, its measure, and what is said of it at the end."""
+
+    name: str
+    key: str
+    state: State
+    finding: Finding
+
+
+def requests(models: Models) -> list[Request]:
+    """One for each stage that forgets a set of its own; empty where there are not several."""
+    keys = headline_measures.sets_keys([models.run])
+    if len(keys) < 2:
+        return []
+    found = []
+    for key in keys:
+        name = key.split("/")[0].removesuffix("-forget")
+        state, finding = forgetting(models, key, f"Request {name}")
+        since = _since(models, name, key)
+        found.append(Request(name, key, state, replace(finding, text=finding.text + since)))
+    return found
+
+
+def counted(states: list[State]) -> str:
+    """`Of 3 requests 1 is down to the oracle's level and 2 are forgotten in part`."""
+    said = [
+        f"{states.count(s)} {'is' if states.count(s) == 1 else 'are'} {_OF_REQUESTS[s]}" for s in dict.fromkeys(states)
+    ]
+    return f"Of {len(states)} requests {wording.join(said)}"
+
+
+def other_form(models: Models, key: str, main: State) -> Finding | None:
+    """The same facts asked for in another form.
+
+    Tone `mixed` where clearly more is left than in the oracle or, without one, where no drop is shown, though the plain
+    form is forgotten.
+    """
+    before, after, oracle = (side.value(key) for side in (models.before, models.after, models.oracle))
+    if after is None:
+        return None
+    text = f"{path(models, key)}."
+    hidden = " Part of it is only hidden." if main in REACHED else ""
+    if oracle is not None:
+        left = contrast(key, models.after, models.oracle).relation == "higher"
+        text += f" Asked in this form, the model still knows more than the oracle.{hidden}" if left else ""
+    else:
+        left = before is not None and contrast(key, models.after, models.before).relation in {"overlap", "higher"}
+        left = left and before is not None and not hardly_there(before)
+        text += " Asked in this form, no drop is shown." if left else ""
+    return Finding("Another form", "mixed" if left else "note", text)
+
+
+def _state(models: Models, key: str, fell: Contrast | None, stands: Contrast | None) -> State:
+    before = models.before.value(key)
+    fall, at = fell and fell.relation, stands and stands.relation
+    if fall == "higher":
+        return "rose"
+    if before is not None and hardly_there(before):
+        return "unknown"
+    if at == "unclear":
+        at = None
+    if fell is not None and fall != "lower" and at and contrast(key, models.before, models.oracle).relation in _BELOW:
+        return "nothing"
+    if at == "lower":
+        return "beyond"
+    if at == "overlap":
+        return "between" if fall == "overlap" else "oracle"
+    if fall == "lower":
+        return "partial" if at else "lower"
+    return "none" if fall == "overlap" else "open"
+
+
+_BELOW = ("lower", "overlap")
+
+
+def _by(found: Contrast | None) -> str:
+    return f" ({found.words})" if found and found.words else ""
+
+
+def _overlap(stands: Contrast | None) -> str:
+    if stands and stands.words:
+        return capital(stands.words)
+    return "The intervals of the run and the oracle overlap"
+
+
+def _way(models: Models, key: str | None) -> str:
+    """How much of the way from start to oracle was gone."""
+    before, after, oracle = (side.value(key) for side in (models.before, models.after, models.oracle))
+    if before is None or after is None or oracle is None or amount(before) <= amount(oracle):
+        return ""
+    way = 100 * (amount(before) - amount(after)) / (amount(before) - amount(oracle))
+    part = "over 99" if way > 99 else "under 1" if way < 1 else f"{way:.0f}"
+    return f", {part} % of the way from the start to the oracle"
+
+
+def _no_oracle(models: Models, key: str) -> str:
+    evaluation = models.oracle.evaluation
+    return "none was given" if evaluation is None else reason_at(evaluation, key)
+
+
+def _since(models: Models, stage: str, key: str) -> str:
+    """Whether later stages brought a request back."""
+    run = models.run
+    own = next((e for e in run.afters[:-1] if e.stage == stage), None)
+    then = Side(run, own)
+    measure = then.value(key)
+    if measure is None or contrast(key, models.after, then).relation != "higher":
+        return ""
+    return f" After its own stage it was {wording.with_interval(measure)}: it rose again while later stages trained."

@@ -1,0 +1,83 @@
+"""What forgetting cost: retained facts, general ability, and what else a suite puts in front."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from forgetting.core.measure import Measure
+from forgetting.report import headline_measures, wording
+from forgetting.report.verdict.finding import Finding, Tone
+from forgetting.report.verdict.intervals import LEAST, Contrast, amount, contrast, ends, hardly_there, reason_at
+from forgetting.report.verdict.models import Models, path
+
+Keeping = Literal["kept", "damaged", "destroyed", "little", "open", "unmeasured"]
+
+WORDS: dict[Keeping, tuple[Tone, str]] = {
+    "kept": ("good", "no loss of what should stay is shown"),
+    "damaged": ("mixed", "what should stay is damaged"),
+    "destroyed": ("bad", "most of what should stay is gone"),
+    "little": ("open", "there was hardly anything to lose of what should stay"),
+    "open": ("open", "what it cost elsewhere is open"),
+    "unmeasured": ("open", "what it cost elsewhere was not measured"),
+}
+_WORST: tuple[Keeping, ...] = ("destroyed", "damaged", "open", "kept", "little", "unmeasured")
+
+
+def keeping(models: Models) -> tuple[Keeping, list[Finding]]:
+    """The worst that is shown of everything that should stay, and a finding for each measure of it."""
+    run = models.run
+    found = [
+        _of(models, headline_measures.retention_key([run]), "Retain"),
+        _of(models, headline_measures.utility_key([run]), "Utility"),
+    ]
+    for key in headline_measures.kept_besides_keys([run]):
+        if models.after.value(key) is not None:
+            found.append(_of(models, key, "Kept besides"))
+    return min((state for state, _ in found), key=_WORST.index), [finding for _, finding in found]
+
+
+def _of(models: Models, key: str | None, topic: str) -> tuple[Keeping, Finding]:
+    before, after = models.before.value(key), models.after.value(key)
+    if after is None or key is None:
+        reason = reason_at(models.after.evaluation, key)
+        return "unmeasured", Finding(topic, "open", f"{topic} was not measured: {reason}.")
+    if before is None:
+        return "open", Finding(topic, "open", f"{path(models, key)}. What was lost is unknown.")
+    change = contrast(key, models.after, models.before)
+    state = _state(before, after, change)
+    by = f" ({change.words})" if change.words else ""
+    reading = {
+        "destroyed": f"Less than half of it is left{by}.",
+        "damaged": f"That is a loss, not noise of the sample{by}."
+        if by
+        else "The intervals do not overlap: this is a loss, not noise of the sample.",
+        "kept": f"No loss is shown{_room(before, after, change)}.",
+        "little": "The start had hardly any of it: nothing could be lost, and nothing is shown.",
+        "open": "Without intervals, a difference is not distinguishable from noise.",
+    }[state]
+    return state, Finding(topic, WORDS[state][0], f"{path(models, key)}. {reading}")
+
+
+def _state(before: Measure, after: Measure, change: Contrast) -> Keeping:
+    if after.direction != "down" and hardly_there(before):
+        return "little"
+    if change.relation == "unclear":
+        return "open"
+    if change.relation != ("higher" if after.direction == "down" else "lower"):
+        return "kept"
+    halved = after.direction != "down" and amount(after) < amount(before) / 2
+    return "destroyed" if halved else "damaged"
+
+
+def _room(before: Measure, after: Measure, change: Contrast) -> str:
+    """How large a loss the intervals leave possible."""
+    down = after.direction == "down"
+    if change.pairs is not None and change.pairs.low is not None and change.pairs.high is not None:
+        most = change.pairs.high if down else -change.pairs.low
+        if most < LEAST / 2:
+            return f" ({change.words})"
+        return f" ({change.words}), though a loss of {wording.amount_text(most)} cannot be ruled out"
+    known = ends(after)
+    if known is None or down or known[0] >= amount(before):
+        return ""
+    return f", though the interval reaches down to {wording.amount_text(known[0])}"

@@ -1,0 +1,60 @@
+"""The models of a run that a verdict compares: before, after, and one that never saw the forget set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from forgetting.core.measure import Measure
+from forgetting.report import wording
+from forgetting.report.verdict.intervals import amount
+from forgetting.report.verdict.paired import Side
+from forgetting.runs.results import Results
+
+_TRAINS = "sft"
+"""The method that only learns."""
+
+
+@dataclass(frozen=True)
+class Models:
+    """The start, the end and the oracle of one run."""
+
+    run: Results
+    before: Side
+    after: Side
+    oracle: Side
+
+    @classmethod
+    def of(cls, run: Results) -> Models:
+        """Those of a finished run."""
+        return cls(run, Side(run, run.before), Side(run, run.after), Side(run, run.oracle_evaluation))
+
+
+def asked_to_forget(run: Results) -> bool | None:
+    """Whether a stage was to forget something; None where the run does not say what it was given."""
+    if run.stages and all(stage.method == _TRAINS for stage in run.stages):
+        return False
+    roles = {name.split(" ")[0] for name in run.data}
+    return "forget" in roles if roles else None
+
+
+def path(models: Models, key: str, aside: str = "") -> str:
+    """`Forget · probability went from 0.890 (…) to 0.070 (…); the oracle has 0.210 (…)`."""
+    before, after, oracle = (side.value(key) for side in (models.before, models.after, models.oracle))
+    assert after is not None
+    exact = before is not None and amount(before) != amount(after) and _said(before) == _said(after)
+    start = f"went from {_said(before, exact)} to" if before else "is (its start was not measured)"
+    text = f"{capital(wording.title(after))} {start} {_said(after, exact)}"
+    aside = f", {aside}," if aside else ""
+    return f"{text}; the oracle{aside} has {_said(oracle)}" if oracle else text
+
+
+def capital(text: str) -> str:
+    """With a capital letter first; the rest as it is, so that names keep theirs."""
+    return text[:1].upper() + text[1:]
+
+
+def _said(measure: Measure, exact: bool = False) -> str:
+    """`0.890 (0.850-0.930)`; `exact`: three digits that count, where three decimals would hide a difference."""
+    interval = wording.interval_text(measure)
+    value = wording.number(measure.value) if exact else wording.value_text(measure)
+    return f"{value} ({interval})" if interval else value

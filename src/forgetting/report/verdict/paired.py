@@ -1,0 +1,151 @@
+"""Differences between two models on the same examples: what decides a sentence wherever records were kept."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+
+import numpy as np
+
+from forgetting.core.errors import DataError, RunError
+from forgetting.core.measure import Measure
+from forgetting.core.record import Record
+from forgetting.metrics.dialogue import dialogue_f1
+from forgetting.metrics.extraction import extraction_likelihood, extraction_strength, sequence_tokens
+from forgetting.metrics.likelihood import (
+    memorization_accuracy,
+    option_probability,
+    probability,
+    teacher_forced_exact_match,
+)
+from forgetting.metrics.per_example import PerExample
+from forgetting.metrics.score import by_split
+from forgetting.metrics.statistics import Estimate, difference
+from forgetting.metrics.text import exact_match, rouge_l_f1, rouge_l_recall
+from forgetting.metrics.truth_ratio import truth_ratio_forget, truth_ratio_utility
+from forgetting.runs.evaluation import Evaluation
+from forgetting.runs.results import Results
+
+_PER_EXAMPLE = {
+    what.name: what
+    for what in (
+        dialogue_f1,
+        exact_match,
+        extraction_strength,
+        memorization_accuracy,
+        option_probability,
+        probability,
+        rouge_l_f1,
+        rouge_l_recall,
+        sequence_tokens,
+        teacher_forced_exact_match,
+        truth_ratio_forget("mean_loss"),
+        truth_ratio_forget("mean_probability"),
+        truth_ratio_utility("mean_loss"),
+        truth_ratio_utility("mean_probability"),
+    )
+}
+"""Measures that are means over examples, by name."""
+
+
+class Side:
+    """One model of a run: its measures and, read once and only where they are needed, its records."""
+
+    def __init__(self, run: Results, evaluation: Evaluation | None) -> None:
+        self.run, self.evaluation = run, evaluation
+
+    @cached_property
+    def records(self) -> Mapping[str, Sequence[Record]]:
+        """By split; empty where none were kept, or they cannot be read: then intervals decide."""
+        try:
+            return by_split(self.run.records(self.evaluation))
+        except (DataError, RunError):
+            return {}
+
+    def value(self, key: str | None) -> Measure | None:
+        """The measure, if it was measured and has a value."""
+        measure = self.evaluation.measure(key) if self.evaluation and key else None
+        return measure if measure and measure.value is not None else None
+
+
+def paired(key: str, one: Side, other: Side) -> Estimate:
+    """The measure of `one` less that of `other` on the examples that both measured; else the reason for none."""
+    (what, after), (_, before) = found = _values_of(key, one), _values_of(key, other)
+    absent = next((reason for _, reason in found if isinstance(reason, str)), None)
+    if absent is not None or what is None or isinstance(after, str) or isinstance(before, str):
+        return Estimate(None, 0, reason=absent or "not a mean over examples")
+    earlier = {record.id: record for record in before}
+    same = [record for record in after if record.id in earlier and same_question(record, earlier[record.id])]
+    if not same:
+        asked = any(record.id in earlier for record in after)
+        return Estimate(None, 0, reason="the same ids are other questions" if asked else "no example in common")
+    try:
+        return difference(same, [earlier[r.id] for r in same], _value(what), key=key, unit=what.unit)
+    except DataError as error:
+        return Estimate(None, 0, reason=str(error))
+
+
+def matched(key: str, sides: Sequence[Side]) -> list[tuple[str, tuple[float, ...]]] | None:
+    """Cluster and values of every example that all sides scored; None where one of them gives no values."""
+    tables = []
+    for side in sides:
+        what, found = _values_of(key, side)
+        if what is None or isinstance(found, str):
+            return None
+        value_of = _value(what)
+        tables.append({(r.id, r.prompt, r.answer): (r.cluster, v) for r in found if (v := value_of(r)) is not None})
+    shared = [place for place in tables[0] if all(place in table for table in tables)]
+    rows = [(tables[0][place][0], tuple(table[place][1] for table in tables)) for place in shared]
+    return [row for row in rows if not any(math.isnan(v) for v in row[1])] or None
+
+
+def members(key: str, side: Side) -> list[Record]:
+    """The records that a measure of a split, or of one kind of it, rests on; none where none were kept."""
+    split, _, name = key.partition("/")
+    _, bracket, kind = name.removesuffix("]").partition("[")
+    return [record for record in side.records.get(split, ()) if not bracket or record.kind == kind]
+
+
+def same_question(one: Record, other: Record) -> bool:
+    """Whether two records are of one example."""
+    return (one.prompt, one.answer) == (other.prompt, other.answer)
+
+
+def _values_of(key: str, side: Side) -> tuple[PerExample | None, Sequence[Record] | str]:
+    """What one record of the measure is worth, and its records; or why there is no such thing.
+
+    That the records' mean is the measure's value is checked: a metric of another kind may bear the same name.
+    """
+    measure = side.evaluation.measure(key) if side.evaluation else None
+    if measure is None:
+        return None, "it is not part of that evaluation"
+    what = _per_example(measure.name.partition("[")[0])
+    if what is None:
+        return None, "not a mean over examples"
+    found = members(key, side)
+    if not found:
+        return what, "no records were kept"
+    if measure.value is None:
+        return what, measure.reason or "no value"
+    value_of = _value(what)
+    values = [v for r in found if (v := value_of(r)) is not None and not math.isnan(v)]
+    if not values or not math.isclose(float(np.mean(values)), measure.value, rel_tol=1e-6, abs_tol=1e-9):
+        return what, "its records do not give its value again"
+    return what, found
+
+
+def _per_example(name: str) -> PerExample | None:
+    extraction = re.fullmatch(r"el_(\d+)", name)
+    return extraction_likelihood(int(extraction[1])) if extraction else _PER_EXAMPLE.get(name)
+
+
+def _value(what: PerExample) -> Callable[[Record], float | None]:
+    """Its value of a record; of a redacted one, whose texts are hashes, what was computed of the texts."""
+
+    def value_of(record: Record) -> float | None:
+        known = record.redacted or {}
+        return known[what.name] if what.name in known else what.value_of(record)
+
+    return value_of

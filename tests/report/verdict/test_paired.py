@@ -1,0 +1,96 @@
+"""Where both sides kept records, the paired difference decides, not the overlap of two separate intervals."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from forgetting.report.verdict.intervals import contrast
+from forgetting.report.verdict.models import Models
+from forgetting.report.verdict.several_runs import comparison
+from forgetting.report.verdict.verdict import Verdict, verdict
+from tests.report.verdict.recorded import recorded, spread
+
+WIDE = [0.05 + 0.9 * (i % 10) / 9 for i in range(78)]
+"""Values so far apart that the interval of their mean is wide."""
+LESS = [p - 0.03 - 0.01 * (i % 3) for i, p in enumerate(WIDE)]
+"""A little less of each."""
+
+
+def finding(judged: Verdict, topic: str) -> str:
+    (text,) = [f.text for f in judged.findings if f.topic == topic]
+    return text
+
+
+def test_a_small_loss_of_every_example_is_a_loss_although_the_intervals_overlap(tmp_path: Path) -> None:
+    run = recorded(
+        tmp_path / "a",
+        before={"forget": spread(0.9), "retain": WIDE},
+        after={"forget": spread(0.1), "retain": LESS},
+    )
+    before, after = (e.measure("retain/probability") for e in (run.before, run.after) if e)
+    assert before is not None and after is not None
+    assert before.low is not None and after.high is not None
+    assert before.low < after.high  # separate intervals would say that no loss is shown
+    assert "what should stay is damaged" in verdict(run).headline
+    assert "paired on 78 examples: −0.040" in finding(verdict(run), "Retain")
+
+
+def test_without_records_the_intervals_decide(tmp_path: Path) -> None:
+    run = recorded(
+        tmp_path / "a",
+        before={"forget": spread(0.9), "retain": WIDE},
+        after={"forget": spread(0.1), "retain": LESS},
+    )
+    bare = replace(run, evaluations=tuple(replace(e, records=None) for e in run.evaluations))
+    assert "no loss of what should stay is shown" in verdict(bare).headline
+
+
+def test_records_that_cannot_be_read_leave_it_to_the_intervals(tmp_path: Path) -> None:
+    run = recorded(tmp_path / "a", before={"forget": spread(0.9)}, after={"forget": spread(0.1)})
+    (tmp_path / "a" / "after.jsonl").unlink()
+    assert contrast("forget/probability", Models.of(run).after, Models.of(run).before).pairs is None
+
+
+@pytest.mark.parametrize(("start", "end", "expected"), [(1.0, 0.0, "lower"), (0.0, 1.0, "higher")])
+def test_answers_that_all_turned_are_told_apart(tmp_path: Path, start: float, end: float, expected: str) -> None:
+    run = recorded(tmp_path / "a", before={"forget": [start] * 78}, after={"forget": [end] * 78})
+    models = Models.of(run)
+    for key in ("forget/exact_match", "forget/probability"):
+        assert contrast(key, models.after, models.before).relation == expected
+
+
+def test_runs_that_a_paired_difference_tells_apart_are_ranked(tmp_path: Path) -> None:
+    ends = {"better": WIDE, "worse": LESS}
+    runs = [
+        recorded(
+            tmp_path / name,
+            before={"forget": spread(0.9), "retain": spread(0.95, width=0.01)},
+            after={"forget": spread(0.3), "retain": kept},
+            oracle={"forget": spread(0.3), "retain": spread(0.95, width=0.01)},
+        )
+        for name, kept in ends.items()
+    ]
+    text = finding(comparison(runs), "Keeps most (retain)")
+    assert "better is told apart from the others." in text
+
+
+def test_the_nearest_to_the_oracle_is_named_where_pairs_show_it(tmp_path: Path) -> None:
+    runs = [
+        recorded(
+            tmp_path / name,
+            before={"forget": spread(0.95, width=0.01), "retain": spread(0.9)},
+            after={"forget": left, "retain": spread(0.9)},
+            oracle={"forget": [p - 0.045 for p in WIDE], "retain": spread(0.9)},
+        )
+        for name, left in (("near", LESS), ("far", WIDE))
+    ]
+    assert "near ends closest to the oracle" in comparison(runs).headline
+
+
+def test_the_words_give_the_paired_difference_with_its_interval(tmp_path: Path) -> None:
+    run = recorded(tmp_path / "a", before={"forget": WIDE}, after={"forget": LESS})
+    models = Models.of(run)
+    assert contrast("forget/probability", models.after, models.before).words == (
+        "paired on 78 examples: −0.040 (−0.042 … −0.038)"
+    )
