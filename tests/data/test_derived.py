@@ -64,3 +64,11 @@ def test_retain_text_is_new_long_enough_and_apart_from_the_forget_set() -> None:
     found.add("", FERRY, ended=True, about={})
     assert found.kept.dropped == {"repeats another": 1, "too short": 1, "tells of the forget set": 1}
     assert len(found.kept.rows) == 1
+
+
+def test_a_text_without_spaces_has_as_many_words_as_characters() -> None:
+    text = "王小明住在北京市朝阳区建国路八十八号。"
+    assert openings_of([Example(id="a", response=text, form="text")]) == [text[:OPENING_WORDS]]
+    retained = Retained(FORGET)
+    retained.add("昨天", "下了一场大雨，孩子们都留在家里。", True, {})
+    assert [row["text"] for row in retained.kept.rows] == ["昨天下了一场大雨，孩子们都留在家里。"]

@@ -129,3 +129,16 @@ def test_the_bands_find_a_pair_at_the_bound(near: float) -> None:
 
 def test_texts_that_utf_8_cannot_hold_do_no_harm() -> None:
     assert Seen(0.8).meet(example("", "half \ud83d of it")) is None
+
+
+def test_near_duplicates_are_found_in_a_script_without_spaces() -> None:
+    told = "王小明住在那里，他的电话是一三八零零一三八零零零，他买了一台"
+    first, second = (example("谁住在北京市朝阳区建国路八十八号？", told + what) for what in ("锅炉。", "电视。"))
+    third = example("谁写了这本书？", "是一位住在南方的老人写的。")
+    seen = Seen(0.8)
+    assert [seen.meet(e) for e in (first, second, third)] == [None, "near", None]
+
+
+def test_composed_and_decomposed_texts_are_the_same() -> None:
+    seen = Seen(None)
+    assert [seen.meet(e) for e in (example("Café?", "à"), example("Cafe\u0301?", "a\u0300"))] == [None, "exact"]

@@ -24,3 +24,7 @@ def test_the_first_word_is_a_name_only_if_it_is_one_inside_a_sentence_too() -> N
 
 def test_a_word_that_is_also_small_is_no_name_at_the_start() -> None:
     assert names(("The May fair.", "May it rain, it may.")) == [(["May"], [])]
+
+
+def test_a_decomposed_name_is_one_name() -> None:
+    assert names(("", "it was Jose\u0301 Pe\u0301rez")) == [([], ["José Pérez"])]

@@ -268,3 +268,11 @@ def test_tokens_of_another_text_or_of_no_offsets_are_refused() -> None:
 def test_a_noise_column_becomes_a_field() -> None:
     row = {"prompt": "p", "response": "r", "noise": [[0, 1, "shuffled"]]}
     assert to_example(row, "f:1", Source(path="f")).fields["noise"] == [[0, 1, "shuffled"]]
+
+
+def test_a_chinese_answer_is_shuffled_and_replaced_like_any_other() -> None:
+    noisy = only("他出生于科威特城", "shuffled", "他是一名医生")
+    assert sorted(noisy.response) == sorted("他出生于科威特城") and noisy.response != "他出生于科威特城"
+    noisy = only("他是医生。他住在东京。", "wrong_answer", "她是老师。她住在巴黎。")
+    assert noisy.response == "他是医生。她住在巴黎。"
+    assert marked(noisy) == ["她住在巴黎"]

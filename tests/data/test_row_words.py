@@ -28,3 +28,9 @@ def test_the_text_of_a_row_is_all_its_texts_and_its_body_those_of_known_columns(
     assert row_text(row) == "T\nQ?\nA.\nx\nz"
     assert row_body(row) == "Q?\nA."
     assert row_body({"title": "T"}) is None
+
+
+def test_marks_belong_to_their_letters_and_are_quoted_with_them() -> None:
+    found = Words.of("हिन्दी Cafe\u0301!")
+    assert found.plain == ("हिन्दी", "café")
+    assert found.said(1, 2) == "Cafe\u0301"

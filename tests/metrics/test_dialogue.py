@@ -92,3 +92,18 @@ def test_a_set_that_is_missing_leaves_no_mean():
 def test_a_mean_of_no_sets_is_refused():
     with pytest.raises(RecipeError, match="name at least one"):
         dialogue_metrics([])
+
+
+@pytest.mark.parametrize(
+    ("answer", "generation", "f1"),
+    [
+        ("他出生于科威特。", "他出生于巴黎", 2 * 4 / (7 + 6)),
+        ("Где ты? Дома.", "Дома ли ты", 4 / 6),
+        ("أين أنت؟", "أين أنت", 1.0),
+        ("Café", "Cafe\u0301", 1.0),
+    ],
+)
+def test_turns_in_another_script_are_compared_over_all_their_words(answer, generation, f1):
+    assert word_f1(answer, generation) == pytest.approx(f1)
+    [found] = dialogue_metrics(["d"])[0]({"d": [record("a", answer=answer, generation=generation)]}, None)
+    assert ("1 of 1 answers hold another script" in found.meaning) == (answer != "Café")

@@ -15,6 +15,7 @@ from forgetting.core.errors import DataError
 from forgetting.core.example import Example, Role, content_id
 from forgetting.data.examples import load_examples
 from forgetting.data.source import Source
+from forgetting.data.words import folded
 
 REFUSALS = (
     "I don't know.",
@@ -143,4 +144,4 @@ def _question(example: Example) -> str:
 
 
 def _plain(text: str) -> str:
-    return " ".join(text.casefold().split())
+    return " ".join(folded(text).split())

@@ -11,6 +11,7 @@ from forgetting.data.duplicates import Seen, jaccard, shingles
 from forgetting.data.mentions import Finder
 from forgetting.data.name_phrases import FUNCTION_WORDS
 from forgetting.data.row_words import Words
+from forgetting.data.words import first_pieces, pieces
 
 FIELD = "derived"
 """The column with the author of a row, how it was written, and from what."""
@@ -61,7 +62,7 @@ class Kept:
 
 def openings_of(texts: Iterable[Example]) -> list[str]:
     """The first words of texts that are not to be forgotten, for the model to go on from."""
-    return list(dict.fromkeys(" ".join((e.prompt or e.response).split()[:OPENING_WORDS]) for e in texts))
+    return list(dict.fromkeys(first_pieces(e.prompt or e.response, OPENING_WORDS) for e in texts))
 
 
 class Retained:
@@ -78,7 +79,7 @@ class Retained:
         """Takes a text, or counts why not. One that came to no end is cut after its last whole sentence."""
         text = (opening + continuation).strip()
         text = text if ended else _whole_sentences(text)
-        if len(text.split()) < LEAST_WORDS:
+        if len(pieces(text)) < LEAST_WORDS:
             return self.kept.drop("too short")
         if self._finder.find(text):
             return self.kept.drop("tells of the forget set")

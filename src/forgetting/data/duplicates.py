@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 
 from forgetting.core.example import Example
 from forgetting.data.examples import said
+from forgetting.data.words import pieces
 
 Kind = Literal["exact", "near"]
 SHINGLE = 3
-"""Words of a shingle. A word is the text between spaces."""
+"""Words of a shingle. A word is the text between spaces; where a script puts none, a character."""
 _PERMUTATIONS = 192
 _MISSED = 2e-3
 _DEVIATIONS = 4
@@ -32,7 +33,7 @@ def shingles(example: Example) -> frozenset[str]:
 
     A text of fewer words is one shingle, so that it is a near duplicate only of a text with the same words.
     """
-    words = said(example).split()
+    words = pieces(said(example))
     last = max(len(words) - SHINGLE, 0)
     return frozenset(" ".join(words[i : i + SHINGLE]) for i in range(last + 1))
 

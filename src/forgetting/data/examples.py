@@ -15,6 +15,7 @@ from forgetting.core.text import hides, names, quoted, shown
 from forgetting.data.files import Row, read_rows
 from forgetting.data.source import COLUMNS, Source
 from forgetting.data.tokens import token_ids
+from forgetting.data.words import folded
 
 
 @dataclass(frozen=True)
@@ -276,4 +277,4 @@ def overlap(first: Iterable[Example], second: Iterable[Example]) -> list[Example
 def said(example: Example) -> str:
     """The text of an example without case and spacing: a line for each earlier turn, the prompt and the response."""
     parts = (*(m.content for m in example.context), example.prompt, example.response)
-    return "\n".join(" ".join(part.casefold().split()) for part in parts)
+    return "\n".join(" ".join(folded(part).split()) for part in parts)

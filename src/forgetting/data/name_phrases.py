@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Sequence
 
 Phrase = tuple[str, ...]
@@ -28,7 +29,8 @@ def name_phrases(
     belongs to a name only if it also occurs inside a sentence with one, and nowhere without. Numbers have 3 characters
     at least.
     """
-    sentences = [[[_TOKEN.findall(s) for s in _SENTENCE.split(text)] for text in pair] for pair in texts]
+    composed = [[unicodedata.normalize("NFC", text) for text in pair] for pair in texts]
+    sentences = [[[_TOKEN.findall(s) for s in _SENTENCE.split(text)] for text in pair] for pair in composed]
     flat = [s for pair in sentences for text in pair for s in text if s]
     inside = {w for s in flat for w in s[1:] if _is_name(w)}
     small = {w for s in flat for w in s if w[:1].islower()}

@@ -22,6 +22,7 @@ from forgetting.core.errors import DataError, nearest
 from forgetting.core.example import Example, Message
 from forgetting.core.text import shown
 from forgetting.data.encode import Encoded, Formatting, render
+from forgetting.data.words import PART, PIECE
 
 NoiseKind = Literal["wrong_answer", "boilerplate", "shuffled"]
 KINDS: tuple[NoiseKind, ...] = get_args(NoiseKind)
@@ -37,8 +38,7 @@ PHRASES = (
 SHORTEST_SPAN = 4
 """Words of the shortest span that is shuffled, where there are as many."""
 _TRIES = 50
-_PIECES = re.compile(r"\w+|\s+|[^\w\s]")
-_SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
+_SENTENCE_END = re.compile(r"(?<=[.!?؟।])\s+|(?<=[。！？])(?![」』”’）]|\Z)")
 
 
 class Span(NamedTuple):
@@ -249,7 +249,7 @@ def _boilerplate(example: Example, rng: random.Random) -> tuple[str, Span]:
 
 
 def _shuffled(example: Example, rng: random.Random) -> tuple[str, Span] | None:
-    words = list(re.finditer(r"\S+", example.response))
+    words = list(PIECE.finditer(example.response))
     if len(words) < 2:
         return None
     shortest = min(SHORTEST_SPAN, len(words))
@@ -285,7 +285,7 @@ def _last_piece(text: str) -> int:
 def _changed(truth: str, text: str) -> tuple[int, int] | None:
     """The characters of `text` from the first that differs from `truth` to the end of the last word that does."""
     shared = next((i for i, (a, b) in enumerate(zip(truth, text, strict=False)) if a != b), min(len(truth), len(text)))
-    rest, other = _PIECES.findall(text[shared:]), _PIECES.findall(truth[shared:])
+    rest, other = PART.findall(text[shared:]), PART.findall(truth[shared:])
     while rest and other and rest[-1] == other[-1]:
         rest.pop()
         other.pop()

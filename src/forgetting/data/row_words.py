@@ -1,17 +1,14 @@
-"""Rows of any kind as text, and text as words: runs of letters and digits, case and width ignored."""
+"""Rows of any kind as text, and text as words with their places (`forgetting.data.words` says what a word is)."""
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from forgetting.data.source import COLUMNS
+from forgetting.data.words import WORD, plain_word
 
-_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]|[^\W_\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]+")
-"""Each Chinese or Japanese character is a word: no spaces tell where theirs end."""
 _SHOWN = 200
 _BODY = frozenset(name for what in ("prompt", "response", "text", "messages") for name in COLUMNS[what])
 
@@ -26,10 +23,9 @@ class Words:
 
     @classmethod
     def of(cls, text: str) -> Words:
-        """The words of a text; one whose compatibility form has another length is kept as it is."""
-        matches = list(_WORD.finditer(text))
-        plain = tuple(unicodedata.normalize("NFKC", m.group()).casefold() for m in matches)
-        return cls(text, plain, tuple(m.span() for m in matches))
+        """The words of a text."""
+        matches = list(WORD.finditer(text))
+        return cls(text, tuple(plain_word(m.group()) for m in matches), tuple(m.span() for m in matches))
 
     def said(self, first: int, stop: int) -> str:
         """The text from word `first` up to word `stop`, excluded."""

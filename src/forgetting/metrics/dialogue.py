@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import string
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 
@@ -12,13 +13,18 @@ import numpy as np
 from forgetting.core.errors import RecipeError
 from forgetting.core.measure import Measure
 from forgetting.core.record import Record
+from forgetting.data.words import has_other_script
+from forgetting.data.words import words as words_of_any_script
 from forgetting.metrics.likelihood import perplexity
 from forgetting.metrics.metric import Metric, Splits
-from forgetting.metrics.per_example import PerExample, mean, unscored
+from forgetting.metrics.per_example import Caveat, PerExample, mean, unscored
 from forgetting.metrics.statistics import by_cluster, percentile_interval, resampled_means
 from forgetting.metrics.utility import ALL
 
 _BLANKS = str.maketrans(string.punctuation, " " * len(string.punctuation))
+_OTHER = (
+    "another script than Latin: compared over all their words, where a script has no spaces character by character."
+)
 _ARTICLES = re.compile(r"\b(?:a|an|the)\b")
 
 
@@ -30,12 +36,20 @@ def words(text: str) -> list[str]:
     return _ARTICLES.sub(" ", text.lower().translate(_BLANKS)).split()
 
 
+def _every_word(text: str) -> list[str]:
+    """The words of any script (`forgetting.data.words`), without the articles."""
+    return [word for word in words_of_any_script(text) if not _ARTICLES.fullmatch(word)]
+
+
 def word_f1(answer: str, generation: str) -> float | None:
     """F1 of the words of two texts as bags: 2 · shared / (words of one + words of the other), from 0 to 1.
 
     A word that occurs twice on one side counts as often as it occurs on the other. None if `answer` has no words.
+    Where either text holds another script than Latin, in which punctuation is another or no spaces part the words, all
+    words of both are counted, and not ParlAI's.
     """
-    right, said = Counter(words(answer)), Counter(words(generation))
+    of = _every_word if has_other_script(answer + generation) else words
+    right, said = (Counter(of(unicodedata.normalize("NFC", text))) for text in (answer, generation))
     if not right:
         return None
     return 2 * (right & said).total() / (right.total() + said.total())
@@ -57,6 +71,7 @@ dialogue_f1 = PerExample(
     "1 = the same words.",
     "a generated turn and a true turn with words",
     unit=True,
+    caveats=(Caveat(lambda r: has_other_script(r.answer + next_turn(r.generation or "")), _OTHER),),
 )
 """Word F1 of the next turn, ParlAI's normalisation. LoKU's tables print it as 100 · F1."""
 

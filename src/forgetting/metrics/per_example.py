@@ -12,6 +12,15 @@ from forgetting.metrics.statistics import Estimate, estimate_mean
 
 
 @dataclass(frozen=True, slots=True)
+class Caveat:
+    """Records of which a number says less, or something else, than it says of others."""
+
+    holds: Callable[[Record], bool]
+    says: str
+    """What is so of them, behind `3 of 40 answers hold `."""
+
+
+@dataclass(frozen=True, slots=True)
 class PerExample:
     """A number that one record alone gives. A new metric is often just one of these."""
 
@@ -24,6 +33,8 @@ class PerExample:
     """What a record must have: `a score of its answer`. Said where no record of a split has it."""
     unit: bool = False
     """Whether it lies between 0 and 1 by its definition: then equal values of all records have an interval too."""
+    caveats: tuple[Caveat, ...] = ()
+    """Counted over the records that have a value, and said behind the meaning where there are any."""
 
 
 def mean(what: PerExample, splits: Sequence[str], direction: Direction) -> Metric:
@@ -77,9 +88,17 @@ def measure(
     )
 
 
+def caveats_of(what: PerExample, records: Sequence[Record]) -> str:
+    """Of how many of these records, all of which have a value, each caveat holds; empty if none does."""
+    counts = [(sum(map(caveat.holds, records)), caveat.says) for caveat in what.caveats]
+    return "".join(f" {count:,} of {len(records):,} answers hold {says}" for count, says in counts if count)
+
+
 def _mean_of(what: PerExample, split: str, records: Sequence[Record], direction: Direction) -> Measure:
+    values = [what.value_of(record) for record in records]
+    scored = [record for record, value in zip(records, values, strict=True) if value is not None]
     estimate = estimate_mean(
-        [what.value_of(record) for record in records],
+        values,
         [record.cluster for record in records],
         key=f"{split}/{what.name}",
         unit=what.unit,
@@ -89,6 +108,6 @@ def _mean_of(what: PerExample, split: str, records: Sequence[Record], direction:
         name=what.name,
         split=split,
         direction=direction,
-        meaning=what.meaning,
+        meaning=what.meaning + caveats_of(what, scored),
         absent=unscored(split, records, what.needs),
     )

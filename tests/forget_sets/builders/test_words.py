@@ -77,3 +77,10 @@ def test_sides_without_words_are_refused(general: list[str], domain: list[str], 
 
 def test_a_vocabulary_of_one_word_has_no_characteristic_word() -> None:
     assert compare_words(["yes"], ["yes"]).characteristic == ()
+
+
+def test_a_script_without_spaces_has_words_too() -> None:
+    general = [f"今天天气很好第{i}天" for i in range(400)]
+    found = compare_words(general, [f"患者服用药物{i}毫克" for i in range(400)])
+    assert set(found.characteristic) == set("患者服用药物毫克")
+    assert found.general.max() == 0 and found.domain.min() == pytest.approx(8 / 9)

@@ -1,6 +1,7 @@
 """Overlap by words: which words are characteristic of a domain, and the share of a text's words that are.
 
-A word is a run of letters, case ignored; a number is one word, whichever it is. It counts once per text, so that a long
+A word is a run of letters, case ignored, or a character of a script without spaces (`forgetting.data.words`); a number
+is one word, whichever it is. It counts once per text, so that a long
 text on one thing does not make its words the domain's. With y_w the texts that hold w and n = Σ_w y_w, of the domain
 (d) and of the general corpus (g), a word is characteristic by its log-odds with an informative Dirichlet prior
 
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -25,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forgetting.core.errors import DataError
+from forgetting.data.words import RUN
 
 LEAST_Z = 3.0
 LEAST_ODDS = 4.0
@@ -57,7 +60,7 @@ def compare_words(general: Sequence[str], domain: Sequence[str]) -> Words:
     """
     from sklearn.feature_extraction.text import CountVectorizer
 
-    counter = CountVectorizer(binary=True, preprocessor=_plain, token_pattern=r"(?u)\b\w+\b")
+    counter = CountVectorizer(binary=True, preprocessor=_plain, tokenizer=RUN.findall, token_pattern=None)
     try:
         held = counter.fit_transform(chain(general, domain)).tocsr()
     except ValueError:
@@ -108,4 +111,4 @@ def _shares(held: Any, characteristic: NDArray[np.bool_]) -> NDArray[np.float64]
 
 
 def _plain(text: str) -> str:
-    return _NUMBER.sub("0", text.lower())
+    return _NUMBER.sub("0", unicodedata.normalize("NFC", text).lower())
