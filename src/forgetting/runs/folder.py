@@ -143,6 +143,14 @@ class RunFolder(RunPaths):
         """Writes the recipe, as YAML."""
         by_first(lambda: write_text(self.recipe_file, recipe))
 
+    @property
+    def began_in(self) -> str | None:
+        """The precision of a run that has trained; None if it has not, or does not say."""
+        if not (self.has_trained and self.environment_file.is_file()):
+            return None
+        said = self.environment().get("dtype")
+        return said if isinstance(said, str) else None
+
     def environment(self) -> dict[str, Any]:
         """The environment of the run.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,6 +41,35 @@ class CollapseAlarm:
                 raise CollapseError(
                     f"step {step + 1}: the {name} is {value}; the optimiser was not moved. "
                     "Lower learning_rate or the forget weight"
+                )
+
+    def updated(self, step: int, loss: float, losses: Mapping[str, float], broken: Sequence[str]) -> None:
+        """Raises CollapseError if the weights after the last update are not a model any more.
+
+        The next step would see it; after the last one, and before a measurement, there is none.
+
+        Args:
+            step: 1-based, the one whose update is judged.
+            loss: of the step's examples after the update.
+            losses: its retain losses by label, nats per token.
+            broken: the names of trained weights that are NaN or infinite.
+        """
+        after = f"step {step}: after its update"
+        mend = "Lower learning_rate or the forget weight"
+        if broken:
+            raise CollapseError(f"{after}, {len(broken)} weights hold NaN or infinity, first {broken[0]}. {mend}")
+        if not math.isfinite(loss):
+            raise CollapseError(f"{after}, the loss is {loss}. {mend}")
+        if self.multiple is None:
+            return
+        for label, value in losses.items():
+            watched = self.watched.get(label, Watched(value))
+            recent = [*watched.recent, value][-WINDOW:]
+            limit, mean = self.multiple * max(watched.start, 1.0), sum(recent) / len(recent)
+            if not mean <= limit:
+                raise CollapseError(
+                    f"{after}, the {label} loss is {mean:.3g} nats per token, past {limit:.3g} ({self.multiple:g} × its "
+                    f"start). {mend}, or set collapse_at: null to continue regardless"
                 )
 
     def retained(self, step: int, losses: Mapping[str, float]) -> None:

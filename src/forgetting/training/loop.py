@@ -168,10 +168,17 @@ class Trainer:
     def _after(self, step: int) -> None:
         """Writes the checkpoint, then evaluates, if due; a kill during the evaluation loses only the evaluation."""
         evaluation_due = self.hooks.evaluate is not None and self._due(step, self.evaluate_every)
+        if evaluation_due or step == self.total:
+            self._judge(step)
         if evaluation_due or self._due(step, self.checkpoint_every):
             self._save()
         if evaluation_due:
             self._evaluate(step)
+
+    def _judge(self, step: int) -> None:
+        """Looks at the weights after an update that no further step looks at before they are measured or kept."""
+        loss, values = self.gradients.look(step - 1, self.objective.weights(step - 1, self.total))
+        self.alarm.updated(step, loss, self._retain_losses(values), self.trained.not_finite())
 
     def _due(self, step: int, every: int) -> bool:
         return step % every == 0 or step == self.total

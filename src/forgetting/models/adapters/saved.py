@@ -76,9 +76,11 @@ def add_link(model: PreTrainedModel | PeftModel, link: Link, *, name: str) -> Pe
         raise ModelError(
             f"{link.place}: this adapter cannot be put on the model ({reason}); give one of its own"
         ) from error
-    strays = [*result.missing_keys, *result.unexpected_keys]
+    # PEFT counts those of another adapter too if its name begins like this one's.
+    missing = [key for key in result.missing_keys if name in key.split(".")]
+    strays = [*missing, *result.unexpected_keys]
     if strays:
-        kept = _tensors(model, name) - len(result.missing_keys)
+        kept = _tensors(model, name) - len(missing)
         raise ModelError(
             f"{link.place}: only {kept} of {kept + len(strays)} tensors of this adapter and of the model fit each "
             f"other, {strays[0]} does not; give an adapter of this model ({link.config.base_model_name_or_path})"
@@ -98,4 +100,3 @@ def _tensors(model: PeftModel, name: str) -> int:
 
 def _holders(layer: object) -> list[nn.ModuleDict | nn.ParameterDict]:
     return [getattr(layer, kind) for kind in layer.adapter_layer_names]  # type: ignore[attr-defined]
-

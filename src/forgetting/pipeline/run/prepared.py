@@ -63,7 +63,7 @@ def prepared(recipe: Recipe, voice: Voice) -> Prepared:
             start of the run.
     """
     data = load_data(recipe, voice)
-    loaded, fitted = loaded_for(recipe)
+    loaded, fitted = loaded_for(recipe, voice)
     encoded = {s.name: encode_stage(s, data[s.name], loaded.tokenizer, fitted.format, voice) for s in fitted.stages}
     suite = suite_of(fitted, data)
     for stage in fitted.stages:

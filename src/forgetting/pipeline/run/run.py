@@ -47,7 +47,7 @@ def run(recipe: Recipe, *, voice: Voice = SILENT, report: bool = True) -> Path:
     if recipe.threads is not None:
         torch.set_num_threads(recipe.threads)
     ready = prepared(recipe, voice)
-    ran_on = environment(device_of(ready.recipe))
+    ran_on = environment(device_of(ready.recipe), ready.recipe.dtype)
     with folder.opened(recipe.to_yaml(), digests_of(ready.data, ready.suite), ran_on, redact=recipe.redact) as opened:
         voice.say(f"run {recipe.name}")
         if recipe.quantise:
