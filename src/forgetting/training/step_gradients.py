@@ -66,7 +66,7 @@ class StepGradients:
 
     @torch.no_grad()
     def look(self, step: int, weights: Sequence[float]) -> tuple[float, list[float]]:
-        """The loss and each term's unweighted value on the examples of a 0-based step, in evaluation mode, as it is now.
+        """The loss and each term's unweighted value on the examples of a 0-based step, in evaluation mode.
 
         No gradient is computed, and the gradient rule is left alone.
         """

@@ -48,7 +48,9 @@ def run(recipe: Recipe, *, voice: Voice = SILENT, report: bool = True) -> Path:
         torch.set_num_threads(recipe.threads)
     ready = prepared(recipe, voice)
     ran_on = environment(device_of(ready.recipe), ready.recipe.dtype)
-    with folder.opened(recipe.to_yaml(), digests_of(ready.data, ready.suite), ran_on, redact=recipe.redact) as opened:
+    with folder.opened(
+        recipe.to_yaml(), digests_of(ready.data, ready.suite, ready.weights), ran_on, redact=recipe.redact
+    ) as opened:
         voice.say(f"run {recipe.name}")
         if recipe.quantise:
             voice.say(quantised_words(ready.loaded.model))

@@ -46,8 +46,8 @@ def run_transform(context: StageContext, model: PreTrainedModel | PeftModel) -> 
     whole.eval()
     if broken := not_finite(whole):
         raise ModelError(
-            f"stage '{stage.name}': the transform '{stage.what}' leaves NaN or infinity in {len(broken)} weights, first "
-            f"{broken[0]}; change its values"
+            f"stage '{stage.name}': the transform '{stage.what}' leaves NaN or infinity in {len(broken)} weights, "
+            f"first {broken[0]}; change its values"
         )
     total = sum(p.numel() for p in whole.parameters())
     cost = forward_cost(whole)
