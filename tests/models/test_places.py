@@ -53,7 +53,9 @@ def test_a_missing_term_is_told_before_any_other_is_loaded(tmp_path: Path, monke
     save_model(tiny_model("llama"), tiny_tokenizer(), tmp_path / "base")
     hub(monkeypatch, 404)
     monkeypatch.setattr("forgetting.models.expression.load_model", lambda *_, **__: pytest.fail("loaded"))
-    with pytest.raises(ModelError, match=r"^nolab: no such folder, and not .* the hub \(it has no public model of that"):
+    with pytest.raises(
+        ModelError, match=r"^nolab: no such folder, and not .* the hub \(it has no public model of that"
+    ):
         load_expression(f"{tmp_path / 'base'} + nolab")
 
 

@@ -248,8 +248,8 @@ def test_what_does_not_go_with_4_bits_is_refused_in_a_line(tmp_path: Path) -> No
     with pytest.raises(ModelError, match="cannot merge into a quantised base"):
         merged(adapted)
     save_adapter(adapted, tiny_tokenizer(), tmp_path / "adapter")
-    with pytest.raises(ModelError, match="adapter: an adapter cannot be merged into 4-bit weights"):
-        load_model(tmp_path / "adapter", quantise="nf4")
+    beside = load_model(tmp_path / "adapter", quantise="nf4").model
+    assert worst(logits(beside), logits(adapted)) <= 1e-6
     with pytest.raises(ModelError, match="weights in float64 cannot be quantised; write bfloat16"):
         load_model(folder, dtype="float64", quantise="nf4")
     with pytest.raises(ModelError, match="bitsandbytes has no 4-bit weights on meta; choose one of cpu, cuda"):

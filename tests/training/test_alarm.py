@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import re
+from collections import deque
 
 import pytest
 
@@ -75,3 +77,25 @@ def test_every_term_has_its_own_start() -> None:
         CollapseError, match=r"step 7: the near loss is 11.* nats per token, past 10 \(10 × its start of 1"
     ):
         alarm.retained(6, {"retain": 39.0, "near": 32.1})
+
+
+def test_after_the_last_update_what_is_broken_is_named() -> None:
+    alarm = CollapseAlarm(10.0, {"retain": Watched(2.0, deque([2.0, 2.0], maxlen=3))})
+    alarm.updated(4, 1.0, {"retain": 3.0}, [], guessing=9.0)
+    for loss, value, broken, said in (
+        (
+            1.0,
+            3.0,
+            ["a.weight", "b.weight"],
+            "step 4: after its update, 2 weights hold NaN or infinity, first a.weight",
+        ),
+        (math.nan, 3.0, [], "step 4: after its update, the loss is nan"),
+        (1.0, 1e9, [], "the retain loss is 3.33e"),
+        (1.0, math.nan, [], "the retain loss is nan"),
+        (1.0, 9.0, [], "the retain loss is 9 nats per token, as if the model guessed"),
+    ):
+        guessing = math.inf if value != 9.0 else 9.0
+        with pytest.raises(CollapseError, match=re.escape(said)):
+            alarm.updated(4, loss, {"retain": value}, broken, guessing=guessing)
+    assert list(alarm.watched["retain"].recent) == [2.0, 2.0], "it only looks"
+    CollapseAlarm(None).updated(4, 1.0, {"retain": 1e9}, [])

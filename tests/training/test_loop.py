@@ -106,7 +106,7 @@ def test_packing_does_not_change_the_stage(name: str, tmp_path: Path) -> None:
         job.run()
         ends.append(weights_of(model))
         rows.append((len(seen), sum(seen)))
-    assert [forwards for forwards, _ in rows] == [3, 3, 12, 12]
+    assert [forwards for forwards, _ in rows] == [4, 4, 16, 16]  # a look at the last update too
     assert rows[1][1] < rows[0][1] and rows[3][1] < rows[2][1]
     for end in ends[1:]:
         for key, value in end.items():
@@ -245,3 +245,35 @@ def test_trackers_see_every_step(tmp_path: Path) -> None:
     hooks = Hooks(track=lambda values, step: seen.append((step, set(values))))
     trainer(tmp_path, UNLEARN, hooks=hooks, duration="3 steps", learning_rate=1e-4).run()
     assert seen == [(n, {"loss", "gradient_norm", "learning_rate", "forget", "retain"}) for n in (1, 2, 3)]
+
+
+@pytest.mark.parametrize("rate", [1e2, 1e9])
+@pytest.mark.parametrize("steps", [1, 2])
+def test_a_last_update_that_destroys_the_model_is_a_collapse_and_is_not_kept(
+    rate: float, steps: int, tmp_path: Path
+) -> None:
+    model = tiny_model("llama", head_scale=0.3)
+    before = weights_of(model)
+    said: list[str] = []
+    keys = {"optimizer": "adamw", "learning_rate": rate, "duration": f"{steps} steps", "max_grad_norm": None}
+    result = trainer(tmp_path, model=model, hooks=Hooks(say=said.append), **keys).run()
+    assert (result.stopped, result.kept_step) == ("collapse", 0)
+    assert result.kept == "step 0, the last checkpoint before the collapse"
+    assert "Lower learning_rate" in result.message and said[-1] == result.message
+    assert same(weights_of(model), before)
+
+
+def test_a_last_update_past_the_retain_limit_is_a_collapse(tmp_path: Path) -> None:
+    wild = {"learning_rate": 0.5, "duration": "1 step", "optimizer": "adamw"}
+    result = trainer(tmp_path / "judged", UNLEARN, collapse_at=1.5, **wild).run()
+    assert result.stopped == "collapse" and "step 1: after its update, the retain loss is" in result.message
+    assert trainer(tmp_path / "regardless", UNLEARN, collapse_at=None, **wild).run().stopped == "duration"
+
+
+def test_the_look_at_the_last_update_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked = trainer(tmp_path / "looked", UNLEARN, duration="3 steps")
+    looked.run()
+    monkeypatch.setattr(Trainer, "_judge", lambda self, step: None)
+    blind = trainer(tmp_path / "blind", UNLEARN, duration="3 steps")
+    blind.run()
+    assert same(weights_of(looked.model), weights_of(blind.model))

@@ -39,7 +39,7 @@ def ask(
         if is_run(model):
             found = ask(Path(model), asked, how, voice=voice)
         else:
-            found = [Asked("model", tuple(ask_model(model, asked, how)))]
+            found = [Asked("model", tuple(ask_model(model, asked, how, voice=voice)))]
     if as_json:
         print_json({"run": model, "asked": [asdict(a) for a in found]})
         return

@@ -67,6 +67,7 @@ def load_expression(
     revision: str | None = None,
     device: str | torch.device | None = None,
     quantise: Quantise | None = None,
+    trains_all: bool = False,
 ) -> LoadedModel:
     """The model of a single name, loaded by `load_model`, or a `ComposedModel` of several.
 
@@ -77,6 +78,7 @@ def load_expression(
     Args:
         source: maps a name to its folder or hub id.
         revision: of the hub's model, if the expression is a single name.
+        trains_all: whether all weights of a single model will be trained.
 
     Raises:
         ModelError: an expression or a model that cannot be read, or models of different vocabularies (both are named).
@@ -84,7 +86,9 @@ def load_expression(
     terms = terms_of(expression)
     if terms == (Term(1.0, terms[0].model),):
         where = source(terms[0].model)
-        return load_model(where, dtype=dtype, revision=revision, device=device, quantise=quantise)
+        return load_model(
+            where, dtype=dtype, revision=revision, device=device, quantise=quantise, trains_all=trains_all
+        )
     for term in terms:
         check_place(source(term.model))
     loader = _Loader(dtype, device, quantise)

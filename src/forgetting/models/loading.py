@@ -10,7 +10,7 @@ from peft import PeftModel
 from peft.utils import load_peft_weights
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from forgetting.core.errors import ModelError, nearest
+from forgetting.core.errors import ModelError
 from forgetting.core.folder import written_whole
 from forgetting.data.tokens import limit_ids
 from forgetting.models.adapters.active import activate, active_adapters
@@ -20,8 +20,9 @@ from forgetting.models.adapters.saved import add_link
 from forgetting.models.adapters.tied import rows_of_tokens, saved_rows
 from forgetting.models.head import embedding_rows, text_config
 from forgetting.models.places import attempt, check_place
+from forgetting.models.precision import Precision, settled, stored_dtype
 from forgetting.models.quantised import Quantise, has_quantised
-from forgetting.models.weights import DTYPES, load_weights
+from forgetting.models.weights import check_finite, load_weights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +37,8 @@ class LoadedModel:
     revision: str | None
     pad_id: int
     """The id that pads rows: the tokenizer's pad token, else its end token. Masks do not depend on it."""
+    precision: Precision
+    """What its weights were loaded in, and why."""
     base: str | None = None
     """The whole model at the bottom, if the source is an adapter."""
     merged: bool = False
@@ -52,6 +55,7 @@ def load_model(
     revision: str | None = None,
     device: str | torch.device | None = None,
     quantise: Quantise | None = None,
+    trains_all: bool = False,
 ) -> LoadedModel:
     """Loads a causal language model with its tokenizer from a folder or the hub.
 
@@ -63,20 +67,19 @@ def load_model(
     changed: a missing pad token is not added.
 
     Args:
-        dtype: one of `DTYPES`; `auto`: as the weights are stored.
+        dtype: a key of `forgetting.models.precision.DTYPES`; `auto`: see `settled` there.
         device: where to put the model; None: the CPU.
         quantise: `nf4`: the decoder's matrices in 4 bits, head, embeddings and norms as they are; see
             `forgetting.models.quantised`.
+        trains_all: whether all weights will be trained, which `auto` makes fp32 for.
 
     Raises:
         ModelError: the model, its weights, its tokenizer or its base are missing or cannot be used.
     """
-    if dtype not in DTYPES:
-        raise ModelError(f"dtype '{dtype}' is not known; {nearest(dtype, DTYPES)}")
     name = str(Path(source).expanduser() if str(source).startswith("~") else source)
     check_place(name, revision)
     chain = chain_of(name, revision)
-    model = _whole(chain, dtype, device, quantise)
+    model, precision = _whole(chain, dtype, device, quantise, trains_all=trains_all)
     merges = not chain.stackable
     tokenizer = tokenizer_of(chain)
     for number, link in enumerate(chain.links):
@@ -88,6 +91,8 @@ def load_model(
         activate(model, (own,) if merges else (*below, own))
     if merges:
         model = _merged(model, name)
+    if chain.links:
+        check_finite(model, name)
     model.eval()
     return LoadedModel(
         model=model,
@@ -95,15 +100,16 @@ def load_model(
         source=name,
         revision=revision,
         pad_id=_pad_id(name, tokenizer, model),
+        precision=precision,
         base=chain.base if chain.links else None,
         merged=merges,
     )
 
 
 def _whole(
-    chain: Chain, dtype: str, device: str | torch.device | None, quantise: Quantise | None
-) -> PreTrainedModel | PeftModel:
-    """The model at the bottom of a chain of adapters."""
+    chain: Chain, dtype: str, device: str | torch.device | None, quantise: Quantise | None, *, trains_all: bool
+) -> tuple[PreTrainedModel | PeftModel, Precision]:
+    """The model at the bottom of a chain of adapters, and its precision."""
     top = chain.links[-1].place if chain.links else None
     if not chain.base:
         lowest = chain.links[0].place
@@ -111,7 +117,10 @@ def _whole(
     if quantise is not None and not chain.stackable:
         raise ModelError(f"{top}: this adapter cannot be merged into 4-bit weights; give a merged model")
     try:
-        return load_weights(chain.base, dtype, chain.revision, device=device, quantise=quantise)
+        stored = stored_dtype(chain.base, chain.revision)
+        precision = settled(dtype, stored, device=device, trains_all=trains_all)
+        model = load_weights(chain.base, precision.dtype, chain.revision, device=device, quantise=quantise)
+        return model, precision
     except ModelError as error:
         if top is None:
             raise
@@ -131,8 +140,13 @@ def _merged(model: PreTrainedModel | PeftModel, name: str) -> PreTrainedModel:
         whole = merged(model)
     except (AttributeError, NotImplementedError, ValueError, RuntimeError) as error:
         raise ModelError(f"{name}: this kind of adapter cannot be merged into its base ({error})") from error
-    whole.name_or_path = whole.config._name_or_path = ""  # these weights are stored nowhere
-    return whole
+    return stored_nowhere(whole)
+
+
+def stored_nowhere(model: PreTrainedModel) -> PreTrainedModel:
+    """The model, without the name of a folder or hub id that its weights are no longer those of."""
+    model.name_or_path = model.config._name_or_path = ""
+    return model
 
 
 def tokenizer_of(chain: Chain) -> PreTrainedTokenizerBase:

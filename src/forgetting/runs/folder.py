@@ -28,6 +28,8 @@ from forgetting.runs.stage_folder import StageFolder
 
 MEASURED = "/measured"
 """The key next to the stages in the file of digests; no stage can have this name."""
+MODEL, WEIGHTS = "/model", "weights"
+"""Likewise, the key of the initial model, and of its fingerprint below."""
 REDACTED = "/redacted"
 """In the same file: the key with which the digests of a redacted run were hashed."""
 Digests = Mapping[str, Mapping[str, str]]
@@ -82,10 +84,10 @@ class RunFolder(RunPaths):
             raise RunError(f"{self.path}: is not empty and not a run; write another name=… or output=…")
 
     def check_data(self, now: Digests) -> None:
-        """Checks that a run that has trained resumes with its original data.
+        """Checks that a run that has trained resumes with its original data and model.
 
         Raises:
-            RunError: the training or measured data have changed.
+            RunError: the training or measured data, or the model's weights, have changed.
         """
         if not (self.data_file.is_file() and self.has_trained):
             return
@@ -98,6 +100,11 @@ class RunFolder(RunPaths):
         for stage, parts in began.items():
             for part, began_with in parts.items():
                 if stage in now and now[stage].get(part) != began_with:
+                    if stage == MODEL:
+                        raise RunError(
+                            f"{self.path}: the model it began with has other weights now; put it back, or write "
+                            "another name=…"
+                        )
                     what = f"{part} split that it measures has" if stage == MEASURED else f"{part} data have"
                     raise RunError(
                         f"{self.path}: its {what} changed since it began; put it back, or write another name=…"
@@ -142,6 +149,14 @@ class RunFolder(RunPaths):
     def write_recipe(self, recipe: str) -> None:
         """Writes the recipe, as YAML."""
         by_first(lambda: write_text(self.recipe_file, recipe))
+
+    @property
+    def began_in(self) -> str | None:
+        """The precision of a run that has trained; None if it has not, or does not say."""
+        if not (self.has_trained and self.environment_file.is_file()):
+            return None
+        said = self.environment().get("dtype")
+        return said if isinstance(said, str) else None
 
     def environment(self) -> dict[str, Any]:
         """The environment of the run.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +12,9 @@ from forgetting.core.errors import CollapseError
 
 WINDOW = 3
 """Steps over which a retain loss is averaged, so that one hard batch does not ring the alarm."""
+
+_KNOWS = 0.8
+"""A model whose loss is below this share of a guess's knows something that it can lose."""
 
 
 @dataclass
@@ -41,6 +44,48 @@ class CollapseAlarm:
                 raise CollapseError(
                     f"step {step + 1}: the {name} is {value}; the optimiser was not moved. "
                     "Lower learning_rate or the forget weight"
+                )
+
+    def learned(self, losses: Mapping[str, float]) -> None:
+        """Adds the step's losses of what is learned by label, nats per token, for `updated`: they may rise."""
+        for label, loss in losses.items():
+            self.watched.setdefault(label, Watched(loss)).recent.append(loss)
+
+    def updated(
+        self, step: int, loss: float, losses: Mapping[str, float], broken: Sequence[str], *, guessing: float = math.inf
+    ) -> None:
+        """Raises CollapseError if the weights after the last update are not a model any more.
+
+        The next step would see it; after the last one, and before a measurement, there is none.
+
+        Args:
+            step: 1-based, the one whose update is judged.
+            loss: of the step's examples after the update.
+            losses: its losses of what is to be kept or learned, by label, nats per token.
+            broken: the names of trained weights that are NaN or infinite.
+            guessing: the loss of equal probabilities, ln V, which overflowing weights end at however large they are.
+        """
+        after = f"step {step}: after its update"
+        mend = "Lower learning_rate or the forget weight"
+        if broken:
+            raise CollapseError(f"{after}, {len(broken)} weights hold NaN or infinity, first {broken[0]}. {mend}")
+        if not math.isfinite(loss):
+            raise CollapseError(f"{after}, the loss is {loss}. {mend}")
+        if self.multiple is None:
+            return
+        for label, value in losses.items():
+            watched = self.watched.get(label, Watched(value))
+            recent = [*watched.recent, value][-WINDOW:]
+            limit, mean = self.multiple * max(watched.start, 1.0), sum(recent) / len(recent)
+            if watched.start < _KNOWS * guessing and value > guessing - 0.01:
+                raise CollapseError(
+                    f"{after}, the {label} loss is {value:.3g} nats per token, as if the model guessed (it was "
+                    f"{watched.start:.3g}). {mend}, or set collapse_at: null to continue regardless"
+                )
+            if not mean <= limit:
+                raise CollapseError(
+                    f"{after}, the {label} loss is {mean:.3g} nats per token, past {limit:.3g} ({self.multiple:g} × "
+                    f"its start). {mend}, or set collapse_at: null to continue regardless"
                 )
 
     def retained(self, step: int, losses: Mapping[str, float]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -19,6 +20,7 @@ from forgetting.core.processes import first_then_others, on_first
 from forgetting.data.encode import Encoded
 from forgetting.data.plan import StepPlan
 from forgetting.models.adapters import load_state
+from forgetting.models.head import causal_model
 from forgetting.models.packing import why_padded
 from forgetting.objectives.objective import Objective
 from forgetting.runs.stage_folder import StageFolder
@@ -138,7 +140,8 @@ class Trainer:
         limit = self.settings.max_grad_norm or float("inf")
         norm = whole(torch.nn.utils.clip_grad_norm_(self.trained.parameters, limit)).item()
         self.alarm.finite(step, loss, norm)
-        self.alarm.retained(step, self._retain_losses(values))
+        self.alarm.retained(step, self._losses(values, Role.RETAIN))
+        self.alarm.learned(self._losses(values, Role.TRAIN))
         rate = learning_rate_at(step, self.total, self.settings)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
@@ -157,21 +160,33 @@ class Trainer:
             self.hooks.say(f"packing: {why}; rows are padded")
         return why is None
 
-    def _retain_losses(self, values: Sequence[float]) -> dict[str, float]:
-        """The retain terms with values in nats per token, by label."""
+    def _losses(self, values: Sequence[float], *roles: str) -> dict[str, float]:
+        """The terms that lower a loss of these roles, with values in nats per token, by label."""
         return {
             label: value
             for label, term, value in zip(self.objective.labels, self.objective.terms, values, strict=True)
-            if term.role == Role.RETAIN and term.loss.unit == "nats" and term.average != "sequence_sum"
+            if term.role in roles
+            and term.loss.unit == "nats"
+            and term.average != "sequence_sum"
+            and term.sign != "negative"
         }
 
     def _after(self, step: int) -> None:
         """Writes the checkpoint, then evaluates, if due; a kill during the evaluation loses only the evaluation."""
         evaluation_due = self.hooks.evaluate is not None and self._due(step, self.evaluate_every)
+        if evaluation_due or step == self.total:
+            self._judge(step)
         if evaluation_due or self._due(step, self.checkpoint_every):
             self._save()
         if evaluation_due:
             self._evaluate(step)
+
+    def _judge(self, step: int) -> None:
+        """Looks at the weights after an update that no further step looks at before they are measured or kept."""
+        loss, values = self.gradients.look(step - 1, self.objective.weights(step - 1, self.total))
+        losses = self._losses(values, Role.RETAIN, Role.TRAIN)
+        guessing = math.log(causal_model(self.model).get_input_embeddings().weight.shape[0])
+        self.alarm.updated(step, loss, losses, self.trained.not_finite(), guessing=guessing)
 
     def _due(self, step: int, every: int) -> bool:
         return step % every == 0 or step == self.total

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 from forgetting.core.errors import RecipeError
 from forgetting.core.processes import count
@@ -19,7 +20,7 @@ from forgetting.models.adapters import adapter_state, load_state, trainable_stat
 from forgetting.models.quantised import has_quantised
 from forgetting.objectives.objective import Objective
 from forgetting.training.learner import Learner
-from forgetting.training.processes import as_on_first
+from forgetting.training.processes import as_on_first, sums
 from forgetting.training.reference import LiveReference, Reference
 from forgetting.training.settings import Optimisation
 from forgetting.training.sharding import shard, spread_weights, whole_weights
@@ -57,6 +58,16 @@ class Trained:
     def weights(self) -> dict[str, Tensor]:
         """The weights of a checkpoint: the trained ones and all adapters, also frozen; gathered from all processes."""
         return whole_weights(self._module)
+
+    def not_finite(self) -> list[str]:
+        """The names of trained weights that hold NaN or infinity, on any process."""
+        names, counts = [], []
+        for name, parameter in self._module.named_parameters():
+            if parameter.requires_grad:
+                own = parameter.to_local() if isinstance(parameter, DTensor) else parameter
+                names.append(name)
+                counts.append(float((~torch.isfinite(own.detach())).any()))
+        return [name for name, found in zip(names, sums(counts), strict=True) if found]
 
     def load(self, weights: Mapping[str, Tensor]) -> None:
         """Loads the output of `weights`, from this run or from one with more or fewer processes.

@@ -64,6 +64,19 @@ class StepGradients:
             put(parameters, self.objective.gradients.combine(gradients))
         return total, values, tokens
 
+    @torch.no_grad()
+    def look(self, step: int, weights: Sequence[float]) -> tuple[float, list[float]]:
+        """The loss and each term's unweighted value on the examples of a 0-based step, in evaluation mode.
+
+        No gradient is computed, and the gradient rule is left alone.
+        """
+        picks, total, values = self.plan.at(step), 0.0, [0.0] * len(weights)
+        self.trained.step.eval()
+        for number, roles in enumerate(self.objective.parts):
+            loss, shares, _ = self._part({role: picks[role] for role in roles}, step, number, weights)
+            total, values = total + loss, [a + b for a, b in zip(values, shares, strict=True)]
+        return total, values
+
     def _part(
         self, picks: Mapping[str, list[int]], step: int, number: int, weights: Sequence[float]
     ) -> tuple[float, list[float], int]:
@@ -96,7 +109,9 @@ def differentiate(
     seed: int,
     dtype: torch.dtype | None,
 ) -> tuple[float, list[float]]:
-    """Computes the step's gradients into the parameters; returns its loss and each term's unweighted value.
+    """Computes the step's gradients into the parameters, unless under `no_grad`.
+
+    Returns its loss and each term's unweighted value.
 
     If sharded, all processes run the same number of passes, because each gathers weights from all. A process without a
     micro-batch runs another's with all weights 0, which adds exact zeros.
@@ -117,10 +132,12 @@ def differentiate(
         with torch.autocast(trained.device.type, dtype, enabled=dtype is not None):
             own = weights if counts else [0.0] * len(weights)
             share, shares = trained.step(batch, weights=own, denominators=denominators)
-        share.backward()
+        if torch.is_grad_enabled():
+            share.backward()
         if counts:
             total += share.item()
             values = [a + b for a, b in zip(values, shares, strict=True)]
-    sum_gradients([p for p in trained.parameters if not isinstance(p, DTensor)])  # a sharded one's are summed already
+    if torch.is_grad_enabled():
+        sum_gradients([p for p in trained.parameters if not isinstance(p, DTensor)])  # a sharded one's are summed
     total, *values = sums([total, *values])
     return total, values

@@ -169,7 +169,7 @@ def test_lora_and_curlora_do_not_stand_beside_each_other() -> None:
 def test_a_saved_lora_is_not_put_beside_curlora(tmp_path: Path) -> None:
     model = attach(tiny_model("llama"), AdapterSpec(rank=2), name="first", seed=0)
     save_adapter(model, tiny_tokenizer(), tmp_path / "lora")
-    with pytest.raises(ModelError, match="cannot be put on the model .*beside adapters of another kind") as error:
+    with pytest.raises(ModelError, match=r"cannot be put on the model .*beside adapters of another kind") as error:
         add_saved(attach(tiny_model("llama"), FIRST, name="first", seed=0), tmp_path / "lora", name="saved")
     assert "\n" not in str(error.value)
 

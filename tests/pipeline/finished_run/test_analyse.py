@@ -9,6 +9,7 @@ import yaml
 from forgetting.analysis import ANALYSES, Compared, Findings
 from forgetting.core.errors import RecipeError, RunError
 from forgetting.core.progress import Voice
+from forgetting.models.adapters import merged
 from forgetting.models.loading import load_model
 from forgetting.pipeline.finished_run.analyse import analyse
 from forgetting.pipeline.finished_run.purge import purge
@@ -44,7 +45,9 @@ def test_each_writes_its_file_and_is_not_computed_again(folder: Path) -> None:
 
 def test_after_an_adapter_alone_the_weights_moved_as_the_saved_adapter_says(folder: Path, world: Path) -> None:
     (found,) = analyse(folder, of=["weights"])
-    base, tuned = (load_model(m, dtype="float32").model.state_dict() for m in (world / "model", folder / "model"))
+    base, tuned = (
+        merged(load_model(m, dtype="float32").model).state_dict() for m in (world / "model", folder / "model")
+    )
     matrices = [n for n, w in base.items() if w.dim() == 2 and "lm_head" not in n]
     change = sum(float((tuned[n].double() - base[n].double()).square().sum()) for n in matrices)
     size = sum(float(base[n].double().square().sum()) for n in matrices)

@@ -26,7 +26,7 @@ def recipe(**keys: object) -> Recipe:
 
 
 def test_the_versions_and_threads_that_numbers_depend_on_are_named() -> None:
-    found = environment("cpu")
+    found = environment("cpu", "float32")
     assert found["torch"] == torch.__version__
     assert (found["device"], found["threads"], found["processes"]) == ("cpu", torch.get_num_threads(), 1)
     assert {"python", "system", "processor", *PACKAGES} <= found.keys()

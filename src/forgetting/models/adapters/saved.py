@@ -79,9 +79,11 @@ def add_link(model: PreTrainedModel | PeftModel, link: Link, *, name: str) -> Pe
         raise ModelError(
             f"{link.place}: this adapter cannot be put on the model ({reason}); give one of its own"
         ) from error
-    strays = _strays(model, link, result.missing_keys, result.unexpected_keys)
+    # PEFT counts those of another adapter too if its name begins like this one's.
+    missing = [key for key in result.missing_keys if name in key.split(".")]
+    strays = _strays(model, link, missing, result.unexpected_keys)
     if strays:
-        kept = _tensors(model, name) - len([name for name in strays if name in result.missing_keys])
+        kept = _tensors(model, name) - len([key for key in strays if key in missing])
         raise ModelError(
             f"{link.place}: only {kept} of {kept + len(strays)} tensors of this adapter and of the model fit each "
             f"other, {strays[0]} does not; give an adapter of this model ({link.config.base_model_name_or_path})"

@@ -49,7 +49,9 @@ def recipe_of(folder: Path) -> Recipe:
         raise RunError(f"{folder}: has no {run.recipe_file.name}, so it is not a run; name a run's folder")
     if not _holds_model(run.model):
         raise RunError(f"{folder}: holds no model (not finished, or purged); finish the run, or name another")
-    return load_recipe(str(run.recipe_file))
+    recipe = load_recipe(str(run.recipe_file))
+    began = run.began_in
+    return recipe if began in (None, "float64") else recipe.with_values({"dtype": began})
 
 
 def oracle_of(recipe: Recipe, data: Mapping[str, StageData], voice: Voice = SILENT) -> str | None:

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from forgetting.benchmarks.alpaca_eval import Prompt, as_outputs, load_prompts
 from forgetting.core.digest import digest
@@ -24,9 +23,9 @@ from forgetting.models.expression import terms_of
 from forgetting.models.head import longest_row
 from forgetting.models.loading import LoadedModel
 from forgetting.pipeline.one_model.evaluate import check_writable
-from forgetting.pipeline.run.load import load
-from forgetting.pipeline.run.source import is_run, model_source
-from forgetting.recipe import load_recipe, recipe_from
+from forgetting.pipeline.run.load import load_measured, own_settings
+from forgetting.pipeline.run.source import is_run
+from forgetting.recipe import recipe_from
 from forgetting.runs.paths import RunPaths
 from forgetting.training.stored_reference import fingerprint
 
@@ -80,20 +79,19 @@ def generate(
     Raises:
         ForgettingError: bad input, an instruction that leaves no room for an answer, or a file that already exists.
     """
-    place, own = _place(model)
-    run = place != model
-    file = out or (RunPaths(Path(model)).outputs_file if run else Path("outputs.json"))
+    own = {key: value for key, value in own_settings(model).items() if key == "format"}
+    file = out or (RunPaths(Path(model)).outputs_file if is_run(model) else Path("outputs.json"))
     _check(file)
     asked = load_prompts(prompts, limit=limit)
     values = {
-        "model": place,
+        "model": model,
         "max_new_tokens": max_new_tokens,
         **own,
         **(settings or {}),
         "stages": [{"method": "sft"}],
     }
     recipe = recipe_from(values, "settings")
-    loaded = load(place, recipe)
+    loaded, recipe = load_measured(recipe, voice)
     formatting = _formatting(asked, loaded, recipe.format)
     texts = _texts(asked, loaded, formatting, max_new_tokens, file, voice)
     name = generator or _name(model)
@@ -108,14 +106,6 @@ def _name(model: str) -> str:
     if Path(model).exists():
         return Path(model).resolve().name
     return model.split("/")[-1] if len(terms_of(model)) == 1 else model
-
-
-def _place(model: str) -> tuple[str, dict[str, Any]]:
-    """The model's location, and the prompt format of the run that made it."""
-    if not is_run(model):
-        return model, {}
-    recipe = load_recipe(str(RunPaths(Path(model)).recipe_file))
-    return model_source(model), {"format": recipe.format.model_dump(), "dtype": recipe.dtype}
 
 
 def _check(file: Path) -> None:

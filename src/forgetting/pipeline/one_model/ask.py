@@ -11,12 +11,13 @@ from transformers import GenerationConfig, PreTrainedTokenizerBase
 
 from forgetting.core.errors import DataError
 from forgetting.core.example import Example, Form
+from forgetting.core.progress import SILENT, Voice
 from forgetting.data.encode import Formatting, encode
 from forgetting.evaluation.answers import padding_id
 from forgetting.evaluation.endings import Ending
 from forgetting.evaluation.rows import room_after
 from forgetting.models.modes import in_evaluation_mode
-from forgetting.pipeline.run.load import load
+from forgetting.pipeline.run.load import load_measured, own_settings
 from forgetting.recipe import recipe_from
 from forgetting.token_selection.samples import pieces
 
@@ -59,23 +60,32 @@ class Asking:
 
 
 def ask_model(
-    model: str, questions: Sequence[str], how: Asking | None = None, *, settings: Mapping[str, object] | None = None
+    model: str,
+    questions: Sequence[str],
+    how: Asking | None = None,
+    *,
+    settings: Mapping[str, object] | None = None,
+    voice: Voice = SILENT,
 ) -> list[Answer]:
     """Asks one model, or a combination of models, in the chat template of its tokenizer or the plain format.
+
+    If a run is named, its format and precision are used.
 
     Args:
         model: folder, hub id, a suite's model, a run's folder, or a combination such as `lab + 0.5*runs/gd - 0.5*lab`.
         questions: each is asked separately.
         how: lengths and the reported tokens; None: the defaults.
         settings: further keys of a recipe that matter here: `format`, `dtype`, `device`.
+        voice: receives the precision.
 
     Raises:
         DataError: no question, or one that leaves no room for an answer.
         ModelError: a model that cannot be loaded.
     """
     check_questions(questions)
-    recipe = recipe_from({"model": model, **(settings or {}), "stages": [{"method": "sft"}]}, "settings")
-    loaded = load(model, recipe)
+    own = {key: value for key, value in own_settings(model).items() if key == "format"}
+    recipe = recipe_from({"model": model, **own, **(settings or {}), "stages": [{"method": "sft"}]}, "settings")
+    loaded, recipe = load_measured(recipe, voice)
     return answers_of(loaded.model, loaded.tokenizer, questions, recipe.format, how or Asking())
 
 

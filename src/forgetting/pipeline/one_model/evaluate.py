@@ -16,11 +16,12 @@ from forgetting.core.progress import SILENT, Voice
 from forgetting.core.record import Record, write_records
 from forgetting.data.examples import load_examples
 from forgetting.data.source import Source
+from forgetting.models.precision import Precision
 from forgetting.pipeline.run.documents import fitting
-from forgetting.pipeline.run.load import load
+from forgetting.pipeline.run.load import load_measured, own_settings
 from forgetting.pipeline.run.prepare import StageData
 from forgetting.pipeline.run.records import of_oracle, take
-from forgetting.pipeline.run.suites import suite_of
+from forgetting.pipeline.run.suites import check_passages, suite_of
 from forgetting.recipe import Recipe, recipe_from
 
 
@@ -31,6 +32,8 @@ class Evaluated:
     suite: str
     records: list[Record]
     measures: list[Measure]
+    precision: Precision
+    """What the model was measured in."""
 
 
 @together()
@@ -44,7 +47,9 @@ def evaluate(
     records: Path | None = None,
     voice: Voice = SILENT,
 ) -> Evaluated:
-    """Measures a model on a suite, or on files of the user's own by role.
+    """Measures a model on a suite, or on files of the user's own by role, as a run does.
+
+    If a run is named, its format, precision and length of answers are used, so that its own numbers come back.
 
     Args:
         model: folder, hub id, run folder, the name of a suite's model, or a combination, which adds up logits:
@@ -65,12 +70,14 @@ def evaluate(
         file = records
         on_first(lambda: check_writable(file))
     recipe = _recipe(model, suite, oracle, settings or {})
+    loaded, recipe = load_measured(recipe, voice)
     asked = _suite(recipe, data or {}, voice)
-    loaded = load(model, recipe)
+    check_passages(asked, loaded.tokenizer)
     found = take(loaded.model, loaded.tokenizer, asked, recipe, voice)
     if records is not None:
         on_first(lambda: write_records(file, found.records))
-    return Evaluated(asked.name, list(found.records), found.measures(asked, of_oracle(recipe, asked, voice)))
+    measures = found.measures(asked, of_oracle(recipe, asked, voice))
+    return Evaluated(asked.name, list(found.records), measures, loaded.precision)
 
 
 def check_writable(file: Path) -> None:
@@ -85,7 +92,7 @@ def check_writable(file: Path) -> None:
 
 def _recipe(model: str, suite: str | None, oracle: str | None, settings: Mapping[str, object]) -> Recipe:
     """A recipe for its keys of formatting and loading; its stage is never run."""
-    values = {"model": model, "oracle": oracle, "evaluate": [suite] if suite else [], **settings}
+    values = {"model": model, "oracle": oracle, "evaluate": [suite] if suite else [], **own_settings(model), **settings}
     return recipe_from({**values, "stages": [{"method": "sft"}]}, "settings")
 
 

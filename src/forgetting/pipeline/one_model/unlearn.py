@@ -19,6 +19,7 @@ from forgetting.data.examples import load_examples, to_example
 from forgetting.data.pieces import in_pieces
 from forgetting.data.source import Source
 from forgetting.models.head import longest_row
+from forgetting.models.precision import dtype_name, settled
 from forgetting.pipeline.run.context import StageContext
 from forgetting.pipeline.run.prepare import encode_roles, load_data
 from forgetting.pipeline.run.records import take
@@ -65,8 +66,8 @@ def unlearn(
     """Makes a model in memory forget.
 
     Args:
-        model: a transformers causal language model. With full tuning it is changed in place; with an adapter its own
-            weights are unchanged.
+        model: a transformers causal language model. With full tuning it is changed in place, weights of 16 bits to
+            fp32, since they would round small steps away; with an adapter its own weights are unchanged.
         tokenizer: its tokenizer; a chat template is used if it has one.
         forget: what to forget.
         retain: what to keep; most methods need it.
@@ -95,6 +96,11 @@ def unlearn(
     def measures() -> list[Measure]:
         return take(model, tokenizer, suite, recipe, voice).measures(suite, None) if measure else []
 
+    if recipe.stages[0].adapter_or_full.kind == "full":
+        precision = settled("auto", model.dtype, device=model.device, trains_all=True)
+        if precision.dtype != dtype_name(model):
+            voice.say(str(precision))
+            model.float()
     before = measures()
     with tempfile.TemporaryDirectory() as folder:
         context = StageContext(

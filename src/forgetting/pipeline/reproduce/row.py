@@ -8,7 +8,7 @@ from forgetting.benchmarks.published import Ended, Row
 from forgetting.core.errors import RecipeError
 from forgetting.core.measure import Measure
 from forgetting.core.progress import SILENT, Voice
-from forgetting.pipeline.run.load import loaded_for
+from forgetting.pipeline.run.load import load_measured
 from forgetting.pipeline.run.records import cached, of_oracle
 from forgetting.pipeline.run.run import run
 from forgetting.pipeline.run.suites import suite_of
@@ -98,7 +98,7 @@ def _measured(recipe: Recipe, voice: Voice) -> Ended:
         return found
     voice.say(f"evaluating {recipe.model} without training: {recipe.name}")
     asked = recipe
-    loaded, recipe = loaded_for(recipe)
+    loaded, recipe = load_measured(recipe, voice)
     suite = suite_of(recipe, {})
     taken = cached(loaded.model, loaded.tokenizer, suite, recipe, voice)
     measures = taken.measures(suite, of_oracle(recipe, suite, voice))

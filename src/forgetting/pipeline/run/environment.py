@@ -21,8 +21,8 @@ from forgetting.runs.folder import RunFolder
 PACKAGES = ("forgetting", "torch", "transformers", "peft", "accelerate", "tokenizers", "safetensors")
 
 
-def environment(device: str) -> dict[str, object]:
-    """Versions, machine and threads: what a number may depend on apart from the recipe."""
+def environment(device: str, dtype: str) -> dict[str, object]:
+    """Versions, machine, threads and precision: what a number may depend on apart from the recipe."""
     found: dict[str, object] = {"python": platform.python_version(), "system": platform.platform()}
     for package in PACKAGES:
         try:
@@ -31,7 +31,7 @@ def environment(device: str) -> dict[str, object]:
             found[package] = "not installed"
     gpu = torch.cuda.get_device_name() if device.startswith("cuda") and torch.cuda.is_available() else None
     found |= {"device": gpu or device, "processor": platform.machine(), "threads": torch.get_num_threads()}
-    return {**found, "processes": in_all()}
+    return {**found, "processes": in_all(), "dtype": dtype}
 
 
 def reset_peak_memory() -> None:

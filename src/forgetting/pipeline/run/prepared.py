@@ -19,7 +19,8 @@ from forgetting.pipeline.run.suites import check_measured, check_passages, fast_
 from forgetting.pipeline.run.teacher import check_references
 from forgetting.recipe import Recipe
 from forgetting.recipe.stage import EXTRACTION
-from forgetting.runs.folder import MEASURED, RunFolder
+from forgetting.runs.folder import MEASURED, MODEL, WEIGHTS, RunFolder
+from forgetting.training.stored_reference import fingerprint
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,8 @@ class Prepared:
     """By stage and role."""
     suite: Suite
     """The suite that is measured before, between and after the stages."""
+    weights: str
+    """The fingerprint of the initial model."""
 
     @property
     def oracle(self) -> str | None:
@@ -63,7 +66,7 @@ def prepared(recipe: Recipe, voice: Voice) -> Prepared:
             start of the run.
     """
     data = load_data(recipe, voice)
-    loaded, fitted = loaded_for(recipe)
+    loaded, fitted = loaded_for(recipe, voice)
     encoded = {s.name: encode_stage(s, data[s.name], loaded.tokenizer, fitted.format, voice) for s in fitted.stages}
     suite = suite_of(fitted, data)
     for stage in fitted.stages:
@@ -74,13 +77,18 @@ def prepared(recipe: Recipe, voice: Voice) -> Prepared:
         if stage.trains:
             decoder_blocks(loaded.model, stage.objective().layers)
     check_passages(suite, loaded.tokenizer)
-    RunFolder(recipe.folder).check_data(digests_of(data, suite))
-    return Prepared(fitted, loaded, data, encoded, suite)
+    weights = fingerprint(loaded.model)
+    RunFolder(recipe.folder).check_data(digests_of(data, suite, weights))
+    return Prepared(fitted, loaded, data, encoded, suite, weights)
 
 
-def digests_of(data: Mapping[str, StageData], suite: Suite | None = None) -> dict[str, dict[str, str]]:
-    """Digests of the training data, by stage and role, and of the measured data, by split."""
+def digests_of(
+    data: Mapping[str, StageData], suite: Suite | None = None, weights: str | None = None
+) -> dict[str, dict[str, str]]:
+    """Digests of the training data, by stage and role, of the measured data, by split, and of the initial model."""
     found = {
         stage: {role: examples_digest(members) for role, members in d.examples.items()} for stage, d in data.items()
     }
-    return found if suite is None else {**found, MEASURED: {s.name: examples_digest(s.examples) for s in suite.splits}}
+    if suite is not None:
+        found[MEASURED] = {s.name: examples_digest(s.examples) for s in suite.splits}
+    return found if weights is None else {**found, MODEL: {WEIGHTS: weights}}

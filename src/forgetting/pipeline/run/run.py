@@ -51,8 +51,10 @@ def _run(recipe: Recipe, voice: Voice, report: bool) -> Path:
     if recipe.threads is not None:
         torch.set_num_threads(recipe.threads)
     ready = prepared(recipe, voice)
-    ran_on = environment(device_of(ready.recipe))
-    with folder.opened(recipe.to_yaml(), digests_of(ready.data, ready.suite), ran_on, redact=recipe.redact) as opened:
+    ran_on = environment(device_of(ready.recipe), ready.recipe.dtype)
+    with folder.opened(
+        recipe.to_yaml(), digests_of(ready.data, ready.suite, ready.weights), ran_on, redact=recipe.redact
+    ) as opened:
         voice.say(f"run {recipe.name}")
         if recipe.quantise:
             voice.say(quantised_words(ready.loaded.model))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Literal
 
 import torch
 from transformers import PreTrainedModel
@@ -13,7 +14,7 @@ from forgetting.core.measure import Measure
 from forgetting.core.processes import by_first, first_then_others
 from forgetting.core.progress import Voice
 from forgetting.data.encode import Encoded
-from forgetting.models.adapters import active_adapters
+from forgetting.models.adapters import active_adapters, joined, merged
 from forgetting.models.quantised import has_quantised
 from forgetting.pipeline.run.context import StageContext
 from forgetting.pipeline.run.environment import tracker
@@ -29,6 +30,8 @@ from forgetting.recipe import Recipe, Stage
 from forgetting.runs.folder import RunFolder
 from forgetting.runs.stage_result import StageResult
 from forgetting.training.stage import Hooks
+
+Export = Literal["adapter", "merged", "both"]
 
 
 @dataclass(frozen=True)
@@ -49,12 +52,17 @@ class StageRunner:
             if stage.is_aside:
                 model = set_aside(context, model)
             elif stage is last:
-                outcome = self._run(context, model)
-                by_first(partial(self._export, outcome.model))
+                outcome = self._outcome(context, model)
+                export = self._export_of(outcome.model)
+                self._measure_after(stage, delivered := as_saved(outcome.model, export), outcome.result)
+                by_first(partial(self._export, delivered, export))
             elif context.folder.is_handed_over():
                 model = handed_over(context, model, recipe.dtype)
             else:
-                model = hand_over(context, self._run(context, model))
+                outcome = self._outcome(context, model)
+                model = merged(outcome.model) if stage.leaves_a_whole_model else outcome.model
+                self._measure_after(stage, model, outcome.result)
+                model = hand_over(context, replace(outcome, model=model))
 
     def _context(self, stage: Stage) -> StageContext:
         recipe = self.prepared.recipe
@@ -71,10 +79,8 @@ class StageRunner:
             adapter=None if stage.is_aside or owner == stage.name else owner,
         )
 
-    def _run(self, context: StageContext, model: PreTrainedModel) -> StageOutcome:
-        outcome = self._train(context, model) if context.stage.trains else run_transform(context, model)
-        self._measure_after(context.stage, outcome.model, outcome.result)
-        return outcome
+    def _outcome(self, context: StageContext, model: PreTrainedModel) -> StageOutcome:
+        return self._train(context, model) if context.stage.trains else run_transform(context, model)
 
     def _train(self, context: StageContext, model: PreTrainedModel) -> StageOutcome:
         stage = context.stage
@@ -114,13 +120,20 @@ class StageRunner:
         self.voice.say(f"stage {stage.name}: kept {result.kept}; measuring")
         self.measurer.after(model, stage=stage.name, step=step, epoch=step / per_epoch)
 
-    def _export(self, model: PreTrainedModel) -> None:
+    def _export_of(self, model: PreTrainedModel) -> Export:
+        """How the final model is saved: an adapter only where plain PEFT gives it back on the base as it is stored."""
+        recipe, loaded = self.prepared.recipe, self.prepared.loaded
+        if not active_adapters(model):
+            return "merged"
+        if recipe.export == "merged" or not (loaded.merged or model_changed(recipe)):
+            return recipe.export
+        what = "the initial adapter was merged into" if loaded.merged else "an earlier stage changed"
+        self.voice.say(f"{what} the model's own weights: the whole model is saved, not an adapter")
+        return "merged"
+
+    def _export(self, model: PreTrainedModel, export: Export) -> None:
         """Saves an adapter that plain PEFT loads, or a model that plain transformers loads."""
-        folder, recipe, tokenizer = self.folder, self.prepared.recipe, self.prepared.loaded.tokenizer
-        export = recipe.export if active_adapters(model) else "merged"
-        if export == "adapter" and model_changed(recipe):
-            self.voice.say("an earlier stage changed the model's own weights: the whole model is saved, not an adapter")
-            export = "merged"
+        folder, tokenizer = self.folder, self.prepared.loaded.tokenizer
         if export in ("adapter", "both"):
             save(model, tokenizer, folder.model)
         if export in ("merged", "both"):
@@ -129,7 +142,23 @@ class StageRunner:
                     "the adapter is merged into the whole base, loaded again; it was trained on 4 bits, so outputs "
                     "differ a little"
                 )
+            precision = self.prepared.loaded.precision
+            if precision.stored not in (None, precision.dtype):
+                self.voice.say(
+                    f"the model is saved in {precision.dtype}, as it was measured; its base is stored in "
+                    f"{precision.stored}, which would round small changes away"
+                )
             save(model, tokenizer, folder.model if export == "merged" else folder.merged, merge=True)
+
+
+def as_saved(model: PreTrainedModel, export: Export) -> PreTrainedModel:
+    """The model in the form that is saved first, to be measured in it: with one adapter, or merged.
+
+    A merge into 4 bits is not possible: that model is measured as it was trained.
+    """
+    if export == "merged" and not has_quantised(model):
+        return merged(model).eval()
+    return joined(model).eval()
 
 
 def model_changed(recipe: Recipe) -> bool:

@@ -10,6 +10,7 @@ from transformers import PreTrainedModel
 
 from forgetting.core.errors import ModelError
 from forgetting.models.transforms import Given
+from forgetting.models.weights import not_finite
 from forgetting.pipeline.run.context import StageContext
 from forgetting.pipeline.run.environment import peak_memory, reset_peak_memory
 from forgetting.pipeline.run.stage import StageOutcome
@@ -43,6 +44,11 @@ def run_transform(context: StageContext, model: PreTrainedModel | PeftModel) -> 
     if isinstance(whole, PeftModel):
         raise ModelError(f"stage '{stage.name}': the transform '{stage.what}' leaves adapters on the model; merge them")
     whole.eval()
+    if broken := not_finite(whole):
+        raise ModelError(
+            f"stage '{stage.name}': the transform '{stage.what}' leaves NaN or infinity in {len(broken)} weights, "
+            f"first {broken[0]}; change its values"
+        )
     total = sum(p.numel() for p in whole.parameters())
     cost = forward_cost(whole)
     flops = StageFlops(reason=cost.reason) if isinstance(cost, Uncounted) else StageFlops(forward=cost)
