@@ -16,7 +16,7 @@ from forgetting.core.errors import DataError, RecipeError, RunError
 from forgetting.core.example import Example
 from forgetting.core.folder import write_text
 from forgetting.core.progress import SILENT, Voice
-from forgetting.data.encode import Formatting, encode
+from forgetting.data.encode import Formatting, dated, encode
 from forgetting.data.tokens import tokenizer_fingerprint
 from forgetting.evaluation.answers import answer
 from forgetting.models.expression import terms_of
@@ -24,8 +24,9 @@ from forgetting.models.head import longest_row
 from forgetting.models.loading import LoadedModel
 from forgetting.pipeline.one_model.evaluate import check_writable
 from forgetting.pipeline.run.load import load
-from forgetting.pipeline.run.source import is_run, model_source
-from forgetting.recipe import load_recipe, recipe_from
+from forgetting.pipeline.run.source import is_run, model_source, recipe_of_run
+from forgetting.recipe import recipe_from
+from forgetting.runs.folder import RunFolder
 from forgetting.runs.paths import RunPaths
 from forgetting.training.stored_reference import fingerprint
 
@@ -93,7 +94,7 @@ def generate(
     }
     recipe = recipe_from(values, "settings")
     loaded = load(place, recipe)
-    formatting = _formatting(asked, loaded, recipe.format)
+    formatting = _formatting(asked, loaded, dated(recipe.format, loaded.tokenizer))
     texts = _texts(asked, loaded, formatting, max_new_tokens, file, voice)
     name = generator or _name(model)
     write_text(file, json.dumps(as_outputs(asked, texts, name), ensure_ascii=False, indent=1))
@@ -113,7 +114,7 @@ def _place(model: str) -> tuple[str, dict[str, Any]]:
     """The model's location, and the prompt format of the run that made it."""
     if not is_run(model):
         return model, {}
-    recipe = load_recipe(str(RunPaths(Path(model)).recipe_file))
+    recipe = recipe_of_run(RunFolder(Path(model)))
     return model_source(model), {"format": recipe.format.model_dump(), "dtype": recipe.dtype}
 
 

@@ -11,7 +11,7 @@ from transformers import GenerationConfig, PreTrainedTokenizerBase
 
 from forgetting.core.errors import DataError
 from forgetting.core.example import Example, Form
-from forgetting.data.encode import Formatting, encode
+from forgetting.data.encode import Formatting, dated, encode
 from forgetting.evaluation.answers import padding_id
 from forgetting.evaluation.endings import Ending
 from forgetting.evaluation.rows import room_after
@@ -76,7 +76,9 @@ def ask_model(
     check_questions(questions)
     recipe = recipe_from({"model": model, **(settings or {}), "stages": [{"method": "sft"}]}, "settings")
     loaded = load(model, recipe)
-    return answers_of(loaded.model, loaded.tokenizer, questions, recipe.format, how or Asking())
+    return answers_of(
+        loaded.model, loaded.tokenizer, questions, dated(recipe.format, loaded.tokenizer), how or Asking()
+    )
 
 
 def check_questions(questions: Sequence[str]) -> None:

@@ -17,7 +17,7 @@ from forgetting.core.record import Record, write_records
 from forgetting.data.examples import load_examples
 from forgetting.data.source import Source
 from forgetting.pipeline.run.documents import fitting
-from forgetting.pipeline.run.load import load
+from forgetting.pipeline.run.load import dated_recipe, load
 from forgetting.pipeline.run.prepare import StageData
 from forgetting.pipeline.run.records import of_oracle, take
 from forgetting.pipeline.run.suites import suite_of
@@ -67,6 +67,9 @@ def evaluate(
     recipe = _recipe(model, suite, oracle, settings or {})
     asked = _suite(recipe, data or {}, voice)
     loaded = load(model, recipe)
+    recipe = dated_recipe(recipe, loaded)
+    if recipe.format.date is not None:
+        voice.say(f"the chat template of {model} writes a date: {recipe.format.date}; format.date sets another")
     found = take(loaded.model, loaded.tokenizer, asked, recipe, voice)
     if records is not None:
         on_first(lambda: write_records(file, found.records))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import datetime
+
 from forgetting.core.errors import ModelError
+from forgetting.data.encode import dated
 from forgetting.models.adapters import resolve_targets
 from forgetting.models.composed import ComposedModel
 from forgetting.models.devices import device_named
@@ -45,6 +48,16 @@ def loaded_for(recipe: Recipe) -> tuple[LoadedModel, Recipe]:
     if positions is not None and positions < recipe.format.max_length:
         recipe = recipe.with_values({"format.max_length": positions})
     return loaded, recipe
+
+
+def dated_recipe(recipe: Recipe, loaded: LoadedModel, day: datetime.date | None = None) -> Recipe:
+    """The recipe with the day that the model's chat template writes; unchanged if it writes none.
+
+    Args:
+        day: the day that was recorded; None: today.
+    """
+    when = dated(recipe.format, loaded.tokenizer, day).date
+    return recipe if when == recipe.format.date else recipe.with_values({"format.date": str(when)})
 
 
 def device_of(recipe: Recipe) -> str:

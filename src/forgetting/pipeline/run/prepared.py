@@ -8,18 +8,19 @@ from dataclasses import dataclass
 from forgetting.benchmarks.suite import Suite
 from forgetting.core.digest import examples_digest
 from forgetting.core.progress import Voice
-from forgetting.data.encode import Encoded
+from forgetting.data.encode import Encoded, encoded_digest
 from forgetting.models.hidden_states import decoder_blocks
 from forgetting.models.loading import LoadedModel
 from forgetting.pipeline.run.environment import check_trackers
-from forgetting.pipeline.run.load import loaded_for
+from forgetting.pipeline.run.load import dated_recipe, loaded_for
 from forgetting.pipeline.run.prepare import StageData, encode_stage, load_data
+from forgetting.pipeline.run.records import read_digests
 from forgetting.pipeline.run.select_tokens import check_selects
 from forgetting.pipeline.run.suites import check_measured, check_passages, fast_suite_of, stop_splits, suite_of
 from forgetting.pipeline.run.teacher import check_references
 from forgetting.recipe import Recipe
 from forgetting.recipe.stage import EXTRACTION
-from forgetting.runs.folder import MEASURED, RunFolder
+from forgetting.runs.folder import MEASURED, READ, RunFolder
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,15 @@ class Prepared:
     """By stage and role."""
     suite: Suite
     """The suite that is measured before, between and after the stages."""
+    read: Mapping[str, str]
+    """By split of the suite, the digest of what a model reads of it."""
+
+    @property
+    def digests(self) -> dict[str, dict[str, str]]:
+        """Digests of the data as they are given, and under `READ` as a model reads them."""
+        rows = {f"{s}/{r}": encoded_digest(some) for s, roles in self.encoded.items() for r, some in roles.items()}
+        read = {**rows, **{f"{MEASURED[1:]}/{name}": digest for name, digest in self.read.items()}}
+        return {**digests_of(self.data, self.suite), READ: read}
 
     @property
     def oracle(self) -> str | None:
@@ -64,6 +74,7 @@ def prepared(recipe: Recipe, voice: Voice) -> Prepared:
     """
     data = load_data(recipe, voice)
     loaded, fitted = loaded_for(recipe)
+    fitted = dated_recipe(fitted, loaded, RunFolder(recipe.folder).day)
     encoded = {s.name: encode_stage(s, data[s.name], loaded.tokenizer, fitted.format, voice) for s in fitted.stages}
     suite = suite_of(fitted, data)
     for stage in fitted.stages:
@@ -74,8 +85,9 @@ def prepared(recipe: Recipe, voice: Voice) -> Prepared:
         if stage.trains:
             decoder_blocks(loaded.model, stage.objective().layers)
     check_passages(suite, loaded.tokenizer)
-    RunFolder(recipe.folder).check_data(digests_of(data, suite))
-    return Prepared(fitted, loaded, data, encoded, suite)
+    ready = Prepared(fitted, loaded, data, encoded, suite, read_digests(suite, loaded.tokenizer, fitted.format))
+    RunFolder(recipe.folder).check_data(ready.digests)
+    return ready
 
 
 def digests_of(data: Mapping[str, StageData], suite: Suite | None = None) -> dict[str, dict[str, str]]:

@@ -6,12 +6,20 @@ from pathlib import Path
 
 from forgetting.benchmarks.registry import shipped_models
 from forgetting.core.errors import RunError
+from forgetting.recipe import Recipe, load_recipe
+from forgetting.runs.folder import RunFolder
 from forgetting.runs.paths import RunPaths
 
 
 def is_run(name: str | Path) -> bool:
     """Whether a folder holds a run."""
     return RunPaths(Path(name)).is_run
+
+
+def recipe_of_run(folder: RunFolder) -> Recipe:
+    """The recipe of a run, with the day that its chat template wrote, so that it is asked as it was trained."""
+    recipe, day = load_recipe(str(folder.recipe_file)), folder.day
+    return recipe if day is None else recipe.with_values({"format.date": str(day)})
 
 
 def model_source(name: str) -> str:
