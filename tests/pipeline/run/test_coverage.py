@@ -24,7 +24,14 @@ def test_it_says_so_while_it_runs_in_its_results_and_in_its_report(tmp_path: Pat
         for role, word in (("forget", "red"), ("retain", "blue"))
     ]
     given = [f"model={tmp_path / 'model'}", f"data.forget={files[0]}", f"data.retain={files[1]}", "adapter.rank=2"]
-    given += ["name=x", f"output={tmp_path / 'runs'}", "duration=1 steps", "evaluate_every=null", "max_new_tokens=2"]
+    given += [
+        "name=x",
+        f"output={tmp_path / 'runs'}",
+        "duration=1 steps",
+        "evaluate_every=null",
+        "keep=last",
+        "max_new_tokens=2",
+    ]
     said: list[str] = []
     folder = run(load_recipe("unlearn", given), voice=Voice(said.append))
 
