@@ -75,7 +75,7 @@ def run_stage(context: StageContext, model: PreTrainedModel, hooks: Hooks) -> St
     covered = _coverage(context, model)
     importance = preparation_cost(model, init, targets)
     reference = None
-    teacher = teacher_of(stage, model, context.earlier)
+    teacher = teacher_of(stage, model, context.tokenizer, context.earlier)
     stored = teacher is not None or adapter.kind == "full" or context.adapter is not None
     if stored:
         reference = _stored_reference(context, teacher or model, objective)
