@@ -8,6 +8,8 @@ rendering the conversation with an answer replaced; it is checked that the text 
 
 from __future__ import annotations
 
+import datetime
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,6 +24,8 @@ Turns = Sequence[dict[str, str]]
 """Messages with `role` and `content`."""
 Span = tuple[int, int]
 _MARK = re.compile(r"\{%[-+]?\s*generation\s*[-+]?%\}")
+_CLOCK = re.compile(r"""strftime_now\(\s*(["'])(.*?)\1\s*\)""")
+"""A template's call of transformers' clock, with its format."""
 _LAST, _EARLIER = "\u2402response\u2403", "\u2402earlier\u2403"
 
 
@@ -45,6 +49,8 @@ class Template:
     tokenizer: PreTrainedTokenizerBase
     where: str
     """Where the conversation came from."""
+    date: datetime.date | None = None
+    """The day that the template reads as today; None: it reads the clock."""
 
     def chat(self, turns: Turns, *, every: bool) -> Chat:
         """The conversation and its assistant's characters: of every turn, or of the last alone.
@@ -143,13 +149,20 @@ class Template:
     def _plain(self, turns: Turns, *, prompt: bool = False) -> str:
         return self._rendered(turns, prompt=prompt)[0]
 
+    def _stopped(self, source: str) -> str:
+        """The template with its clock stopped at the start of the given day: transformers takes no clock of others."""
+        if self.date is None:
+            return source
+        began = datetime.datetime.combine(self.date, datetime.time())
+        return _CLOCK.sub(lambda call: json.dumps(began.strftime(call[2]), ensure_ascii=False), source)
+
     def _rendered(self, turns: Turns, *, prompt: bool = False) -> tuple[str, list[Span]]:
         """The text, and the marked characters of it."""
         source = self._source()
         try:
             texts, marks = render_jinja_template(
                 conversations=[list(turns)],
-                chat_template=source,
+                chat_template=self._stopped(source),
                 return_assistant_tokens_mask=bool(_MARK.search(source)),
                 add_generation_prompt=prompt,
                 **self.tokenizer.special_tokens_map,
@@ -157,6 +170,12 @@ class Template:
         except Exception as error:  # jinja's and the templates' own errors share no base
             raise DataError(f"{self.where}: {self.name} refuses it ({said(error)}){_remedy(turns)}") from error
         return texts[0], marks[0] if marks else []
+
+
+def reads_clock(tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Whether the chat template writes a date."""
+    template = getattr(tokenizer, "chat_template", None) or ""
+    return any(_CLOCK.search(text) for text in (template.values() if isinstance(template, dict) else [template]))
 
 
 def closing_of(tokenizer: PreTrainedTokenizerBase) -> str:

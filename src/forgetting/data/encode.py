@@ -6,6 +6,8 @@ response. So a tokenizer that merges the end of the prompt with the start of the
 
 from __future__ import annotations
 
+import datetime
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -16,7 +18,7 @@ from transformers import PreTrainedTokenizerBase
 from forgetting.core.errors import DataError
 from forgetting.core.example import Example
 from forgetting.core.strict import Strict
-from forgetting.data.chat import Span, Template
+from forgetting.data.chat import Span, Template, reads_clock
 from forgetting.data.tokens import check_ids, sequence_ids
 
 
@@ -34,6 +36,10 @@ class Formatting(Strict):
     system: str | None = Field(None, description="A system prompt for the chat template.")
     turns: Literal["last", "all"] = Field(
         "last", description="Which of the assistant's turns of a conversation are trained on; the last is measured."
+    )
+    date: datetime.date | None = Field(
+        None,
+        description="The day that a chat template writes (YYYY-MM-DD); null: the day on which a run begins.",
     )
     max_length: int = Field(1024, gt=1, lt=2**31, description="Tokens per row; longer documents are cut into windows.")
 
@@ -121,8 +127,19 @@ def render(
     if formatting.system is not None and not (turns and turns[0]["role"] == "system"):
         turns.insert(0, {"role": "system", "content": formatting.system})
     turns += [{"role": "user", "content": example.prompt}, {"role": "assistant", "content": example.response}]
-    chat = Template(tokenizer, where).chat(turns, every=every)
+    chat = Template(tokenizer, where, formatting.date).chat(turns, every=every)
     return Rendered(chat.text, chat.spans, chat.answer, special=False, end=not chat.closed)
+
+
+def dated(formatting: Formatting, tokenizer: PreTrainedTokenizerBase, day: datetime.date | None = None) -> Formatting:
+    """The format with a date, if it has none and the tokenizer's chat template writes one.
+
+    Args:
+        day: the date; None: today's.
+    """
+    if formatting.date is not None or formatting.template == "plain" or not reads_clock(tokenizer):
+        return formatting
+    return formatting.model_copy(update={"date": day or datetime.date.today()})
 
 
 def encode(example: Example, tokenizer: PreTrainedTokenizerBase, formatting: Formatting) -> Encoded:
@@ -150,6 +167,14 @@ def _whole(
         ids, weights = _with_end(render(example, tokenizer, formatting, every=every), tokenizer, example.weight)
     check_ids(ids, tokenizer, example.where or example.id, response=example.response, prompt=example.prompt)
     return Encoded(example.id, tuple(ids), tuple(weights))
+
+
+def encoded_digest(rows: Iterable[Encoded]) -> str:
+    """16 hex digits of the token ids and weights of rows, in order: of all that a model reads."""
+    found = hashlib.sha256()
+    for row in rows:
+        found.update(repr((row.ids, row.weights)).encode())
+    return found.hexdigest()[:16]
 
 
 def _cut(whole: Encoded, longest: int) -> Encoded:

@@ -113,6 +113,12 @@ def limit_ids(tokenizer: PreTrainedTokenizerBase, embeddings: int) -> None:
     tokenizer.__dict__[_LIMIT] = embeddings
 
 
+def is_known(token: int, tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Whether the tokenizer's model has an embedding for this id, as far as the tokenizer was told."""
+    limit = tokenizer.__dict__.get(_LIMIT)
+    return limit is None or 0 <= token < limit
+
+
 def check_ids(ids: Sequence[int], tokenizer: PreTrainedTokenizerBase, where: str, **texts: str) -> None:
     """Checks that the tokenizer's model has embeddings for all these ids, if the tokenizer was told how many it has.
 
@@ -125,16 +131,23 @@ def check_ids(ids: Sequence[int], tokenizer: PreTrainedTokenizerBase, where: str
     Raises:
         DataError: it has not; place, field and token are named.
     """
-    limit = tokenizer.__dict__.get(_LIMIT)
-    beyond = next((i for i in ids if limit is not None and not 0 <= i < limit), None)
+    beyond = next((i for i in ids if not is_known(i, tokenizer)), None)
     if beyond is None:
         return
+    limit = tokenizer.__dict__[_LIMIT]
     token = tokenizer.convert_ids_to_tokens(beyond)
     field = next((name for name, text in texts.items() if token in text), "text")
     raise DataError(
         f"{where}: the token '{token}' of its {field} has the id {beyond}, but the model has {limit} embeddings; "
         "take it out of the row, or give the model its own tokenizer"
     )
+
+
+def first_other_token(tokenizer: PreTrainedTokenizerBase, other: PreTrainedTokenizerBase) -> str | None:
+    """The first token of a tokenizer that has another id in the other one, or none there; None if there is no such."""
+    theirs = other.get_vocab()
+    ours = sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])
+    return next((token for token, i in ours if is_known(i, tokenizer) and theirs.get(token) != i), None)
 
 
 def response_text(example: Example, tokenizer: PreTrainedTokenizerBase) -> str:

@@ -22,6 +22,7 @@ from forgetting.core.processes import count, own_share, united
 from forgetting.core.record import Record, Score
 from forgetting.data.batches import collate
 from forgetting.data.encode import Encoded, Formatting, encode
+from forgetting.data.tokens import is_known
 from forgetting.evaluation.cache import GREEDY, Row, behind, decode, shares_cache, states
 from forgetting.evaluation.endings import Ending
 from forgetting.evaluation.records import record_of
@@ -127,7 +128,8 @@ def variants(example: Example) -> list[Example]:
 
 def padding_id(tokenizer: PreTrainedTokenizerBase) -> int:
     """An id to fill rows with; which one does not matter, for padding is known by length."""
-    return next((i for i in (tokenizer.pad_token_id, tokenizer.eos_token_id) if i is not None), 0)
+    usable = (tokenizer.pad_token_id, tokenizer.eos_token_id)
+    return next((i for i in usable if i is not None and is_known(i, tokenizer)), 0)
 
 
 def _without_ranks(score: Score) -> Score:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,6 +31,10 @@ MEASURED = "/measured"
 """The key next to the stages in the file of digests; no stage can have this name."""
 MODEL, WEIGHTS = "/model", "weights"
 """Likewise, the key of the initial model, and of its fingerprint below."""
+READ = "/read"
+"""Likewise: digests of the token ids that a model reads of these data, by `stage/role` and `measured/split`."""
+DAY = "date"
+"""In the environment: the day that the chat template writes, if it writes one."""
 REDACTED = "/redacted"
 """In the same file: the key with which the digests of a redacted run were hashed."""
 Digests = Mapping[str, Mapping[str, str]]
@@ -69,6 +74,18 @@ class RunFolder(RunPaths):
         """Whether a stage wrote a checkpoint."""
         return self.is_finished or any(is_complete(stage.last) for stage in self.stages())
 
+    @property
+    def day(self) -> datetime.date | None:
+        """The day that the chat template writes in a run that has trained; None if it writes none.
+
+        Raises:
+            RunError: the environment is damaged.
+        """
+        if not (self.has_trained and self.environment_file.is_file()):
+            return None
+        said = self.environment().get(DAY)
+        return None if said is None else datetime.date.fromisoformat(said)
+
     def check_takes(self, recipe: str) -> None:
         """Checks that the folder is new, holds this recipe, or holds a run that never trained.
 
@@ -99,6 +116,11 @@ class RunFolder(RunPaths):
             now = _hashed(now, redactor)
         for stage, parts in began.items():
             for part, began_with in parts.items():
+                if stage == READ and stage in now and now[stage].get(part) != began_with:
+                    raise RunError(
+                        f"{self.path}: the tokens of {part} are not those that it began with: the tokenizer, its chat "
+                        "template or what the template reads has changed; put it back, or write another name=…"
+                    )
                 if stage in now and now[stage].get(part) != began_with:
                     if stage == MODEL:
                         raise RunError(

@@ -37,6 +37,8 @@ class StageResult(Ending):
     method: str
     adapter: str = ""
     """The adapter in words."""
+    coverage: str = ""
+    """How much of the decoder the adapter is on, in words, if there are matrices that it cannot be put on."""
     learning_rate: float | None = None
     thresholds: Thresholds | None = None
     """What the stop rule compared with; None if there was none."""

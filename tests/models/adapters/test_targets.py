@@ -2,10 +2,26 @@
 
 import pytest
 import torch
-from transformers import GPTNeoConfig, GPTNeoForCausalLM, Phi3Config, Phi3ForCausalLM
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    GPTNeoConfig,
+    GPTNeoForCausalLM,
+    Phi3Config,
+    Phi3ForCausalLM,
+    PreTrainedModel,
+)
 
 from forgetting.core.errors import ModelError
-from forgetting.models.adapters import add_lora, linear_layers, resolve_targets, trainable_share
+from forgetting.models.adapters import (
+    AdapterSpec,
+    add_lora,
+    attach,
+    coverage,
+    linear_layers,
+    resolve_targets,
+    trainable_share,
+)
 from tests.models.tiny import FAMILIES, tiny_model
 
 SEPARATE = {"qv": {"q_proj", "v_proj"}, "qkvo": {"q_proj", "k_proj", "v_proj", "o_proj"}}
@@ -89,3 +105,47 @@ def test_the_trainable_share_is_the_one_loku_states(hidden: int, layers: int, he
     with torch.device("meta"):
         model = add_lora(GPTNeoForCausalLM(config), name="first", rank=16, alpha=32, targets="qvffn", seed=0)
     assert f"{100 * trainable_share(model):.1f}" == printed
+
+
+def mixture(family: str) -> PreTrainedModel:
+    """A tiny mixture of four experts."""
+    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
+    heads = {"num_key_value_heads": 2, "head_dim": 8, "vocab_size": 97, "pad_token_id": 0}
+    experts = {"num_local_experts": 4, "num_experts_per_tok": 2}
+    if family == "qwen3_moe":
+        experts = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 16}
+    return AutoModelForCausalLM.from_config(AutoConfig.for_model(family, **sizes, **heads, **experts)).eval()
+
+
+MATRICES = {  # by hand, of one layer: attention (q, k, v, o), then experts and router
+    "mixtral": (32 * 32 + 2 * 32 * 16 + 32 * 32, 4 * (2 * 48 * 32 + 32 * 48) + 4 * 32),
+    "qwen3_moe": (32 * 32 + 2 * 32 * 16 + 32 * 32, 4 * (2 * 16 * 32 + 32 * 16) + 4 * 32),
+    "gpt_oss": (32 * 32 + 2 * 32 * 16 + 32 * 32, 4 * (2 * 48 * 32 + 32 * 48) + 4 * 32),
+    "llama4_text": (32 * 32 + 2 * 32 * 16 + 32 * 32 + 3 * 32 * 48, 4 * (2 * 48 * 32 + 32 * 48) + 4 * 32),
+}
+
+
+@pytest.mark.parametrize("family", MATRICES)
+def test_what_an_adapter_cannot_be_put_on_is_counted_and_named(family: str) -> None:
+    model, (inside, beyond) = mixture(family), MATRICES[family]
+    found = coverage(model, resolve_targets(model, "all"))
+    assert (found.adapted, found.beyond, found.total) == (2 * inside, 2 * beyond, 2 * (inside + beyond))
+    assert {"experts.gate_up_proj", "experts.down_proj"} <= set(found.out_of_reach)
+    share = f"{inside / (inside + beyond):.1%} of the decoder's matrix weights; it cannot be put on "
+    assert str(found).startswith(f"the adapter is on {share}")
+    adapted = attach(model, AdapterSpec(rank=2), name="s", seed=0)
+    assert coverage(adapted, resolve_targets(adapted, "all")) == found
+    with torch.no_grad():
+        adapted(torch.arange(3, 20)[None])
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_dense_model_is_covered_whole(family: str) -> None:
+    model = tiny_model(family)
+    found = coverage(model, resolve_targets(model, "all"))
+    assert (found.adapted, found.beyond, found.out_of_reach) == (found.total, 0, ())
+
+
+def test_a_group_that_only_fused_experts_would_match_says_why() -> None:
+    with pytest.raises(ModelError, match=r"'ffn' matches no matrix of .* be put on .*experts\.gate_up_proj"):
+        resolve_targets(mixture("mixtral"), "ffn")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
+import torch
 from peft import PeftModel
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
@@ -11,6 +14,7 @@ from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from forgetting.core.errors import ModelError, nearest
+from forgetting.models.quantised import entries
 
 GROUPS: dict[str, frozenset[str]] = {
     "qv": frozenset({"q", "v", "qkv"}),
@@ -46,10 +50,69 @@ def linear_layers(model: PreTrainedModel | PeftModel) -> dict[str, nn.Module]:
         if inside and name.startswith(inside):
             continue
         base = module.get_base_layer() if isinstance(module, BaseTunerLayer) else module
-        if id(module) in decoder and isinstance(base, (nn.Linear, Conv1D)) and base is not head:
+        if id(module) in decoder and _multiplies(base) and base is not head:
             layers[name] = module
             inside = f"{name}."
     return layers
+
+
+@torch.no_grad()
+def _multiplies(base: nn.Module) -> bool:
+    """Whether a layer is a matrix to which an adapter can add: a router of experts may look like a linear layer."""
+    if isinstance(base, Conv1D) or not isinstance(base, nn.Linear):
+        return isinstance(base, Conv1D)
+    if type(base).forward is nn.Linear.forward or not type(base).__module__.startswith("transformers.models."):
+        return True
+    x = torch.ones(1, base.in_features, dtype=base.weight.dtype, device=base.weight.device)
+    try:
+        found = base(x)
+    except (RuntimeError, ValueError, TypeError):
+        return False
+    return isinstance(found, Tensor) and torch.allclose(found, nn.functional.linear(x, base.weight, base.bias))
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """How much of the decoder an adapter is on: counts of the weights of its matrices, without head and embeddings."""
+
+    adapted: int
+    total: int
+    out_of_reach: tuple[str, ...]
+    """Ends of the names of the matrices that no adapter can be put on."""
+    beyond: int
+    """Their weights."""
+
+    def __str__(self) -> str:
+        names = ", ".join(self.out_of_reach)
+        return (
+            f"the adapter is on {self.adapted / self.total:.1%} of the decoder's matrix weights; it cannot be put on "
+            f"{names} ({self.beyond / self.total:.1%})"
+        )
+
+
+def coverage(model: PreTrainedModel | PeftModel, modules: Sequence[str]) -> Coverage:
+    """How much of the decoder's matrices these modules are: experts of a mixture may be fused tensors, not layers."""
+    plain = plain_model(model)
+    head: Any = plain.get_output_embeddings()
+    apart = {id(p) for m in plain.modules() if isinstance(m, nn.Embedding) for p in m.parameters()}
+    apart |= set() if head is None else {id(p) for p in head.parameters()}
+    layers = linear_layers(model)
+    weights = {name: _base(layer).weight for name, layer in layers.items()}
+    known = {id(weight) for weight in weights.values()}
+    adapters = {id(p) for m in plain.modules() if isinstance(m, BaseTunerLayer) for p in m.parameters()}
+    beyond = {
+        name.removesuffix(".weight"): p
+        for name, p in plain.get_decoder().named_parameters()
+        if p.dim() > 1 and not name.endswith("bias") and id(p) not in apart | known | adapters
+    }
+    adapted = sum(entries(weights[name]) for name in modules)
+    left = sum(map(entries, beyond.values()))
+    total = sum(map(entries, weights.values())) + left
+    return Coverage(adapted, total, tuple(_endings(beyond).split(", ")) if beyond else (), left)
+
+
+def _base(layer: Any) -> Any:
+    return layer.get_base_layer() if isinstance(layer, BaseTunerLayer) else layer
 
 
 def plain_model(model: PreTrainedModel | PeftModel) -> PreTrainedModel:
@@ -82,8 +145,9 @@ def resolve_targets(model: PreTrainedModel | PeftModel, targets: str | Sequence[
     """The exact names of the modules that match `targets` in this model, in the model's order.
 
     Args:
-        targets: `all` (every matrix of the decoder), a group of `GROUPS`, or names: each a module's full name or its
-            end (`q_proj`, `mlp.c_proj`, `layers.0.self_attn.q_proj`). A single name needs no list.
+        targets: `all` (every linear layer of the decoder; `coverage` says what else it has), a group of `GROUPS`, or
+            names: each a module's full name or its end (`q_proj`, `mlp.c_proj`, `layers.0.self_attn.q_proj`). A single
+            name needs no list.
 
     Raises:
         ModelError: a name or group matches nothing in this model; the message lists the available names.
@@ -94,7 +158,11 @@ def resolve_targets(model: PreTrainedModel | PeftModel, targets: str | Sequence[
     if isinstance(targets, str) and targets in GROUPS:
         found = tuple(name for name in layers if part_of(name) in GROUPS[targets])
         if not found:
-            raise ModelError(f"targets '{targets}' matches no matrix of {_title(model)}; it has {_endings(layers)}")
+            fused = coverage(model, ()).out_of_reach
+            why = f" (an adapter cannot be put on {', '.join(fused)})" if fused else ""
+            raise ModelError(
+                f"targets '{targets}' matches no matrix of {_title(model)}{why}; it has {_endings(layers)}"
+            )
         return found
     wanted = [targets] if isinstance(targets, str) else list(targets)
     if not wanted:

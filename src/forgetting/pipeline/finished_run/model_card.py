@@ -119,7 +119,7 @@ def _how(run: Results) -> str:
         [
             stage.name,
             f"{stage.method}{_parameters(run, stage)}",
-            stage.adapter,
+            f"{stage.adapter} ({stage.coverage})" if stage.coverage else stage.adapter,
             wording.number(stage.learning_rate),
             f"{stage.steps} ({stage.epochs:g} epochs)" if stage.transform is None else "none: a transform",
             stage.stopped,

@@ -17,9 +17,10 @@ from forgetting.models.loading import LoadedModel, load_model
 from forgetting.models.view import View
 from forgetting.pipeline.run.load import device_of, load
 from forgetting.pipeline.run.prepare import StageData
+from forgetting.pipeline.run.source import recipe_of_run
 from forgetting.pipeline.run.stage import with_trained
 from forgetting.pipeline.run.suites import suite_of
-from forgetting.recipe import Recipe, load_recipe
+from forgetting.recipe import Recipe
 from forgetting.runs.folder import RunFolder
 
 _AFTER = "saved-after"
@@ -49,9 +50,7 @@ def recipe_of(folder: Path) -> Recipe:
         raise RunError(f"{folder}: has no {run.recipe_file.name}, so it is not a run; name a run's folder")
     if not _holds_model(run.model):
         raise RunError(f"{folder}: holds no model (not finished, or purged); finish the run, or name another")
-    recipe = load_recipe(str(run.recipe_file))
-    began = run.began_in
-    return recipe if began in (None, "float64") else recipe.with_values({"dtype": began})
+    return recipe_of_run(run)
 
 
 def oracle_of(recipe: Recipe, data: Mapping[str, StageData], voice: Voice = SILENT) -> str | None:

@@ -14,7 +14,7 @@ from forgetting.core.example import Example
 from forgetting.core.folder import write_text
 from forgetting.core.locks import locked
 from forgetting.core.progress import SILENT, Voice
-from forgetting.data.encode import Encoded, Formatting, encode_all
+from forgetting.data.encode import Encoded, Formatting, dated, encode_all
 from forgetting.data.examples import read_examples, to_example
 from forgetting.data.files import read_rows
 from forgetting.data.source import Source
@@ -79,6 +79,7 @@ def score(
     if out is not None and out.suffix != ".parquet":
         raise RecipeError(f"{out}: weighted data are written as Parquet; choose a name that ends in .parquet")
     loaded = load_model(suite_model(model), dtype=options.dtype)
+    formatting = dated(formatting, loaded.tokenizer)
     held = [e for source in sources for e in read_examples(source).examples] if out is not None else None
 
     def rows() -> Iterator[tuple[Example, Encoded]]:
@@ -126,7 +127,7 @@ def _scores(
     folder: Path,
     voice: Voice,
 ) -> Scores:
-    with locked(folder), views(loaded.model, reference) as (base, other):
+    with locked(folder), views(loaded.model, loaded.tokenizer, reference) as (base, other):
         return score_tokens(
             (encoded for _, encoded in rows()),
             folder,

@@ -14,11 +14,12 @@ from forgetting.core.example import Example, Role
 from forgetting.core.measure import Measure
 from forgetting.core.progress import SILENT, Voice
 from forgetting.data.alternates import load_alternates
-from forgetting.data.encode import Formatting
+from forgetting.data.encode import Formatting, dated
 from forgetting.data.examples import load_examples, to_example
 from forgetting.data.pieces import in_pieces
 from forgetting.data.source import Source
-from forgetting.models.head import longest_row
+from forgetting.data.tokens import limit_ids
+from forgetting.models.head import embedding_rows, longest_row
 from forgetting.models.precision import dtype_name, settled
 from forgetting.pipeline.run.context import StageContext
 from forgetting.pipeline.run.prepare import encode_roles, load_data
@@ -83,7 +84,9 @@ def unlearn(
     Raises:
         ForgettingError: bad input, in one line.
     """
-    recipe = _recipe({"method": method, **stage}, Formatting(system=system, max_length=max_length), seed)
+    limit_ids(tokenizer, embedding_rows(model))
+    formatting = dated(Formatting(system=system, max_length=max_length), tokenizer)
+    recipe = _recipe({"method": method, **stage}, formatting, seed)
     given = {Role.FORGET: forget} if retain is None else {Role.FORGET: forget, Role.RETAIN: retain}
     longest = min(max_length, longest_row(model) or max_length)
     examples = {str(role): in_pieces(_examples(some, role), tokenizer, longest) for role, some in given.items()}

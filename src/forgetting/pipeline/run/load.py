@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from peft import PeftModel
 
 from forgetting.core.errors import ModelError
 from forgetting.core.progress import SILENT, Voice
+from forgetting.data.encode import dated
 from forgetting.models.adapters import merged, resolve_targets
 from forgetting.models.adapters.curlora_peft import CURLORA
 from forgetting.models.composed import ComposedModel
@@ -19,7 +21,7 @@ from forgetting.models.head import longest_row
 from forgetting.models.loading import LoadedModel, stored_nowhere
 from forgetting.models.precision import DTYPES
 from forgetting.models.quantised import Quantise
-from forgetting.pipeline.run.source import is_run, model_source
+from forgetting.pipeline.run.source import is_run, model_source, recipe_of_run
 from forgetting.recipe import Recipe, load_recipe
 from forgetting.runs.folder import RunFolder
 
@@ -44,15 +46,18 @@ def load(name: str, recipe: Recipe, *, quantise: Quantise | None = None) -> Load
 def load_measured(recipe: Recipe, voice: Voice = SILENT) -> tuple[LoadedModel, Recipe]:
     """The recipe's model to be measured as it is, and the recipe with what the model settles.
 
-    That is its precision, which is said, and rows no longer than the model has positions. The model of a run that
-    trained on matrices in 4 bits has them again.
+    That is its precision and the day that its chat template writes, both of which are said, and rows no longer than
+    the model has positions. The model of a run that trained on matrices in 4 bits has them again.
 
     Raises:
         ModelError: there is no such model, or it cannot be loaded.
     """
     loaded = load(recipe.model, recipe, quantise=_quantised(recipe.model))
     voice.say(str(loaded.precision))
-    return loaded, _fitted(recipe, loaded)
+    recipe = dated_recipe(_fitted(recipe, loaded), loaded)
+    if recipe.format.date is not None:
+        voice.say(f"the chat template of {recipe.model} writes a date: {recipe.format.date}; format.date sets another")
+    return loaded, recipe
 
 
 def loaded_for(recipe: Recipe, voice: Voice = SILENT) -> tuple[LoadedModel, Recipe]:
@@ -94,9 +99,19 @@ def own_settings(model: str) -> dict[str, Any]:
     run = next(iter(_runs(model)), None)
     if run is None:
         return {}
-    recipe = load_recipe(str(run.recipe_file))
+    recipe = recipe_of_run(run)
     metrics = [metric.model_dump() for metric in recipe.metrics]
     return {"format": recipe.format.model_dump(), "max_new_tokens": recipe.max_new_tokens, "metrics": metrics}
+
+
+def dated_recipe(recipe: Recipe, loaded: LoadedModel, day: datetime.date | None = None) -> Recipe:
+    """The recipe with the day that the model's chat template writes; unchanged if it writes none.
+
+    Args:
+        day: the day that was recorded; None: today.
+    """
+    when = dated(recipe.format, loaded.tokenizer, day).date
+    return recipe if when == recipe.format.date else recipe.with_values({"format.date": str(when)})
 
 
 def device_of(recipe: Recipe) -> str:

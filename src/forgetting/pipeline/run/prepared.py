@@ -8,18 +8,19 @@ from dataclasses import dataclass
 from forgetting.benchmarks.suite import Suite
 from forgetting.core.digest import examples_digest
 from forgetting.core.progress import Voice
-from forgetting.data.encode import Encoded
+from forgetting.data.encode import Encoded, encoded_digest
 from forgetting.models.hidden_states import decoder_blocks
 from forgetting.models.loading import LoadedModel
 from forgetting.pipeline.run.environment import check_trackers
-from forgetting.pipeline.run.load import loaded_for
+from forgetting.pipeline.run.load import dated_recipe, loaded_for
 from forgetting.pipeline.run.prepare import StageData, encode_stage, load_data
+from forgetting.pipeline.run.records import read_digests
 from forgetting.pipeline.run.select_tokens import check_selects
 from forgetting.pipeline.run.suites import check_measured, check_passages, fast_suite_of, stop_splits, suite_of
 from forgetting.pipeline.run.teacher import check_references
 from forgetting.recipe import Recipe
 from forgetting.recipe.stage import EXTRACTION
-from forgetting.runs.folder import MEASURED, MODEL, WEIGHTS, RunFolder
+from forgetting.runs.folder import MEASURED, MODEL, READ, WEIGHTS, RunFolder
 from forgetting.training.stored_reference import fingerprint
 
 
@@ -38,6 +39,15 @@ class Prepared:
     """The suite that is measured before, between and after the stages."""
     weights: str
     """The fingerprint of the initial model."""
+    read: Mapping[str, str]
+    """By split of the suite, the digest of what a model reads of it."""
+
+    @property
+    def digests(self) -> dict[str, dict[str, str]]:
+        """Digests of the initial model, of the data as they are given, and under `READ` as a model reads them."""
+        rows = {f"{s}/{r}": encoded_digest(some) for s, roles in self.encoded.items() for r, some in roles.items()}
+        read = {**rows, **{f"{MEASURED[1:]}/{name}": digest for name, digest in self.read.items()}}
+        return {**digests_of(self.data, self.suite, self.weights), READ: read}
 
     @property
     def oracle(self) -> str | None:
@@ -67,6 +77,7 @@ def prepared(recipe: Recipe, voice: Voice) -> Prepared:
     """
     data = load_data(recipe, voice)
     loaded, fitted = loaded_for(recipe, voice)
+    fitted = dated_recipe(fitted, loaded, RunFolder(recipe.folder).day)
     encoded = {s.name: encode_stage(s, data[s.name], loaded.tokenizer, fitted.format, voice) for s in fitted.stages}
     suite = suite_of(fitted, data)
     for stage in fitted.stages:
@@ -77,9 +88,10 @@ def prepared(recipe: Recipe, voice: Voice) -> Prepared:
         if stage.trains:
             decoder_blocks(loaded.model, stage.objective().layers)
     check_passages(suite, loaded.tokenizer)
-    weights = fingerprint(loaded.model)
-    RunFolder(recipe.folder).check_data(digests_of(data, suite, weights))
-    return Prepared(fitted, loaded, data, encoded, suite, weights)
+    weights, read = fingerprint(loaded.model), read_digests(suite, loaded.tokenizer, fitted.format)
+    ready = Prepared(fitted, loaded, data, encoded, suite, weights, read)
+    RunFolder(recipe.folder).check_data(ready.digests)
+    return ready
 
 
 def digests_of(

@@ -22,8 +22,9 @@ from forgetting.core.processes import by_first, on_first
 from forgetting.core.progress import Voice
 from forgetting.core.record import Record, read_records, write_records
 from forgetting.core.written import read_json
+from forgetting.data.encode import Formatting, encode, encoded_digest
 from forgetting.data.tokens import tokenizer_fingerprint
-from forgetting.evaluation.answers import answer
+from forgetting.evaluation.answers import answer, variants
 from forgetting.evaluation.extraction import extract
 from forgetting.metrics.score import score
 from forgetting.pipeline.run.load import load
@@ -84,13 +85,35 @@ def _records_of(
     )
 
 
+def read_digests(suite: Suite, tokenizer: PreTrainedTokenizerBase, formatting: Formatting) -> dict[str, str]:
+    """By split of the suite, the digest of the token ids that a model reads: a template may write more than its rows.
+
+    Raises:
+        DataError: a row that cannot be read.
+    """
+    return {
+        split.name: encoded_digest(
+            encode(e, tokenizer, formatting)
+            for example in split.examples
+            for e in (example, *(() if split.extraction is not None else variants(example)))
+        )
+        for split in suite.splits
+    }
+
+
 def cached(model: nn.Module, tokenizer: PreTrainedTokenizerBase, suite: Suite, recipe: Recipe, voice: Voice) -> Taken:
     """`take` for a model that is not being trained, shared by the runs of an output folder.
 
     A redacted run shares no records, because they hold texts; it computes them again when it is resumed.
     """
-    whom = (fingerprint(model), tokenizer_fingerprint(tokenizer), recipe.format.model_dump(), version("forgetting"))
-    asked = [(s.name, examples_digest(s.examples), s.generate, s.max_new_tokens, s.extraction) for s in suite.splits]
+    # The day is not part of it: where a template writes one, what is read differs.
+    how = recipe.format.model_dump(exclude={"date"})
+    whom = (fingerprint(model), tokenizer_fingerprint(tokenizer), how, version("forgetting"))
+    read = read_digests(suite, tokenizer, recipe.format)
+    asked = [
+        (s.name, examples_digest(s.examples), read[s.name], s.generate, s.max_new_tokens, s.extraction)
+        for s in suite.splits
+    ]
     cache = OutputFolder(Path(recipe.output)).records
     without = replace(suite, probes=())
 

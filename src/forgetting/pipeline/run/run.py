@@ -21,7 +21,7 @@ from forgetting.pipeline.run.stage_runner import StageRunner
 from forgetting.pipeline.run.write_results import write_results
 from forgetting.recipe import Recipe
 from forgetting.report.run.page import build_report
-from forgetting.runs.folder import RunFolder
+from forgetting.runs.folder import DAY, RunFolder
 
 
 @together()
@@ -52,9 +52,10 @@ def _run(recipe: Recipe, voice: Voice, report: bool) -> Path:
         torch.set_num_threads(recipe.threads)
     ready = prepared(recipe, voice)
     ran_on = environment(device_of(ready.recipe), ready.recipe.dtype)
-    with folder.opened(
-        recipe.to_yaml(), digests_of(ready.data, ready.suite, ready.weights), ran_on, redact=recipe.redact
-    ) as opened:
+    if (day := ready.recipe.format.date) is not None:
+        ran_on[DAY] = str(day)
+        voice.say(f"the chat template of {recipe.model} writes a date: {day}, here and when the run is resumed")
+    with folder.opened(recipe.to_yaml(), ready.digests, ran_on, redact=recipe.redact) as opened:
         voice.say(f"run {recipe.name}")
         if recipe.quantise:
             voice.say(quantised_words(ready.loaded.model))

@@ -10,13 +10,14 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from forgetting.benchmarks.registry import shipped_models, suite_model
 from forgetting.core.digest import digest
-from forgetting.core.errors import RecipeError
+from forgetting.core.errors import ModelError, RecipeError
 from forgetting.core.example import Example, Role
 from forgetting.data.encode import Encoded, Formatting
+from forgetting.data.tokens import first_other_token
 from forgetting.models.adapters import active_adapters, add_saved, chain_of, is_adapter, without
 from forgetting.models.hub_names import is_hub_name
 from forgetting.models.loading import load_model
@@ -123,7 +124,7 @@ def _scores(context: StageContext, model: PreTrainedModel, reference: str | Path
         return scores
     assert reference is not None, "a recipe is checked before it is run"
     redactor = context.folder.redactor
-    with views(model, reference) as (base, other):
+    with views(model, context.tokenizer, reference) as (base, other):
         key = [base.fingerprint(), other.fingerprint(), tokenizer_fingerprint(context.tokenizer)]
         key += [rows_fingerprint(rows), *([] if redactor is None else [redactor.name])]
         waiting = f"stage {context.stage.name}: another run is scoring; waiting"
@@ -145,7 +146,9 @@ def _scores(context: StageContext, model: PreTrainedModel, reference: str | Path
 
 
 @contextmanager
-def views(model: PreTrainedModel, reference: str | Path) -> Iterator[tuple[ModelView, ModelView]]:
+def views(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, reference: str | Path
+) -> Iterator[tuple[ModelView, ModelView]]:
     """The current model and the reference, for the duration of the block.
 
     A reference adapter (trained on this model with its active adapters) is added to the model, so that both are views
@@ -158,6 +161,11 @@ def views(model: PreTrainedModel, reference: str | Path) -> Iterator[tuple[Model
     if not (is_adapter(reference) and chain_of(str(reference)).stackable):
         own = next(model.parameters())
         other = load_model(suite_model(str(reference)), dtype=str(own.dtype).removeprefix("torch."), device=own.device)
+        if (token := first_other_token(tokenizer, other.tokenizer)) is not None:
+            raise ModelError(
+                f"{reference}: has another vocabulary than the model (the token '{token}' has another id there, or "
+                "none), so its scores are of other tokens; give a reference with the same tokenizer"
+            )
         yield ModelView(model, before), ModelView(other.model, active_adapters(other.model))
         return
     adapted, names = add_saved(model, reference, name=REFERENCE)

@@ -6,12 +6,23 @@ from pathlib import Path
 
 from forgetting.benchmarks.registry import shipped_models
 from forgetting.core.errors import RunError
+from forgetting.recipe import Recipe, load_recipe
+from forgetting.runs.folder import RunFolder
 from forgetting.runs.paths import RunPaths
 
 
 def is_run(name: str | Path) -> bool:
     """Whether a folder holds a run."""
     return RunPaths(Path(name)).is_run
+
+
+def recipe_of_run(folder: RunFolder) -> Recipe:
+    """The recipe of a run in its precision and with the day that its chat template wrote: as it was measured."""
+    began, day = folder.began_in, folder.day
+    settled = {} if began in (None, "float64") else {"dtype": began}
+    if day is not None:
+        settled["format.date"] = str(day)
+    return load_recipe(str(folder.recipe_file)).with_values(settled)
 
 
 def model_source(name: str) -> str:

@@ -14,6 +14,7 @@ from forgetting.models.adapters import (
     InitialisationData,
     active_adapters,
     attach,
+    coverage,
     load_state,
     merged,
     resolve_targets,
@@ -71,9 +72,10 @@ def run_stage(context: StageContext, model: PreTrainedModel, hooks: Hooks) -> St
     before = active_adapters(model)
     init = adapter.initialisation if context.adapter is None else Initialisation()
     targets = resolve_targets(model, adapter.targets) if init.roles else ()
+    covered = _coverage(context, model)
     importance = preparation_cost(model, init, targets)
     reference = None
-    teacher = teacher_of(stage, model, context.earlier)
+    teacher = teacher_of(stage, model, context.tokenizer, context.earlier)
     stored = teacher is not None or adapter.kind == "full" or context.adapter is not None
     if stored:
         reference = _stored_reference(context, teacher or model, objective)
@@ -100,6 +102,8 @@ def run_stage(context: StageContext, model: PreTrainedModel, hooks: Hooks) -> St
         f"stage {stage.name}: {stage.method['name']}, {adapter_words(adapter)} "
         f"({trainable:,} trainable, model of {total:,} weights), {trainer.total} steps"
     )
+    if covered:
+        voice.say(f"warning: stage {stage.name}: {covered}")
     context.folder.write_prepared(time.perf_counter() - began)
     cost = stage_cost(model, objective, trainer.data, adapters=before, stored=stored)
     ending = trainer.run()
@@ -110,6 +114,7 @@ def run_stage(context: StageContext, model: PreTrainedModel, hooks: Hooks) -> St
         name=stage.name,
         method=stage.method["name"],
         adapter=adapter_words(adapter),
+        coverage=covered,
         learning_rate=stage.learning_rate,
         trainable=trainable,
         of=total,
@@ -118,6 +123,15 @@ def run_stage(context: StageContext, model: PreTrainedModel, hooks: Hooks) -> St
     )
     context.folder.write_result(result)
     return StageOutcome(model, result)
+
+
+def _coverage(context: StageContext, model: PreTrainedModel) -> str:
+    """How much of the decoder the stage's adapter is on, if there are matrices that it cannot be put on."""
+    adapter = context.stage.adapter_or_full
+    if adapter.kind == "full":
+        return ""
+    covered = coverage(model, resolve_targets(model, adapter.targets))
+    return str(covered) if covered.out_of_reach else ""
 
 
 def _stored_reference(context: StageContext, model: PreTrainedModel, objective: Objective) -> Reference | None:

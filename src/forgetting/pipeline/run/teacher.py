@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from forgetting.benchmarks.registry import shipped_models, suite_model
 from forgetting.core.errors import ModelError, RecipeError
+from forgetting.data.tokens import first_other_token
 from forgetting.models.head import embedding_rows
 from forgetting.models.hub_names import is_hub_name
 from forgetting.models.loading import load_model
@@ -35,13 +36,17 @@ def check_references(recipe: Recipe) -> None:
 
 
 def teacher_of(
-    stage: Stage, model: PreTrainedModel, earlier: Callable[[str], StagePaths] | None
+    stage: Stage,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    earlier: Callable[[str], StagePaths] | None,
 ) -> PreTrainedModel | None:
     """The stage's reference, loaded in the precision of `model`; None if it is the current model.
 
     Args:
         stage: the stage.
         model: the model before the stage.
+        tokenizer: its own.
         earlier: the folders of the run's stages, by name; None if there are no others.
 
     Raises:
@@ -57,11 +62,16 @@ def teacher_of(
     else:
         source = suite_model(name)
     precision = str(model.dtype).removeprefix("torch.")
-    teacher = load_model(source, dtype=precision, device=next(model.parameters()).device).model
-    theirs, own = (embedding_rows(m) for m in (teacher, model))
+    teacher = load_model(source, dtype=precision, device=next(model.parameters()).device)
+    theirs, own = (embedding_rows(m) for m in (teacher.model, model))
     if theirs != own:
         raise ModelError(
             f"stage '{stage.name}': the reference {name} has {theirs:,} rows of vocabulary and the model {own:,}; "
             "give one with the same tokenizer"
         )
-    return teacher
+    if (other := first_other_token(tokenizer, teacher.tokenizer)) is not None:
+        raise ModelError(
+            f"stage '{stage.name}': the reference {name} has another vocabulary (the token '{other}' has another id "
+            "there, or none); give one with the same tokenizer"
+        )
+    return teacher.model
