@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from peft import PeftConfig, PeftModel
 from peft.utils import SAFETENSORS_WEIGHTS_NAME
-from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
-from transformers.utils import cached_file, find_adapter_config_file
+from transformers import AutoConfig, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, cached_file, find_adapter_config_file
 
 from forgetting.core.errors import ModelError, nearest
 from forgetting.core.folder import written_whole
 from forgetting.models.adapters.export import merged
+from forgetting.models.foreign import check_index, check_layers, check_patterns, check_runs, check_whole
 from forgetting.models.quantised import Quantise, has_quantised
 from forgetting.models.weights import DTYPES, attempt, load_weights, sibling
 
@@ -57,19 +59,36 @@ def load_model(
     """
     if dtype not in DTYPES:
         raise ModelError(f"dtype '{dtype}' is not known; {nearest(dtype, DTYPES)}")
-    name = str(Path(source).expanduser() if str(source).startswith("~") else source)
+    return _load(source, dtype, revision, device, quantise)
+
+
+def _load(
+    source: str | Path,
+    dtype: str,
+    revision: str | None,
+    device: str | torch.device | None = None,
+    quantise: Quantise | None = None,
+    on: tuple[str, ...] = (),
+) -> LoadedModel:
+    """A model under the adapters `on`."""
+    try:
+        name = str(Path(source).expanduser() if str(source).startswith("~") else source)
+    except RuntimeError as error:
+        raise ModelError(f"{source}: there is no such home folder; give a model folder or a hub id") from error
     _check_folder(name)
     adapter = attempt(name, "model", find_adapter_config_file, name, revision=revision)
     base = None
     if adapter is not None:
         if quantise is not None:
             raise ModelError(f"{name}: an adapter cannot be merged into 4-bit weights; give a merged model")
-        model, tokenizer, base = _load_adapter(name, dtype, revision)
+        model, tokenizer, base = _load_adapter(name, dtype, revision, on)
         model = model if device is None else model.to(device)
     else:
+        _check_files(name, revision)
         model = load_weights(name, dtype, revision, device=device, quantise=quantise)
         tokenizer = load_tokenizer(name, revision)
     model.eval()
+    check_runs(name, model, tokenizer)
     return LoadedModel(
         model=model,
         tokenizer=tokenizer,
@@ -97,6 +116,8 @@ def save_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folde
 
 def _check_folder(name: str) -> None:
     path = Path(name)
+    if len(os.fsencode(name)) > 4096 or any(len(os.fsencode(part)) > 255 for part in path.parts) or "\0" in name:
+        raise ModelError(f"{name}: no file system has such a name; give a model folder or a hub id")
     if path.is_dir():
         if not any((path / file).is_file() for file in ("config.json", "adapter_config.json")):
             raise ModelError(f"{name}: no config.json in this folder; give a folder that holds a model")
@@ -111,6 +132,17 @@ def _check_folder(name: str) -> None:
         raise ModelError(f"{name}: no such model folder; {sibling(path)}")
 
 
+def _check_files(name: str, revision: str | None) -> None:
+    """Checks a whole model's index and configuration before its weights are read."""
+    index = _optional_file(name, SAFE_WEIGHTS_INDEX_NAME, revision)
+    if index is not None:
+        check_index(Path(index))
+    if Path(name).is_dir():
+        config = attempt(name, "model", AutoConfig.from_pretrained, name, trust_remote_code=False)
+        layers = getattr(config.get_text_config(), "num_hidden_layers", 1)
+        check_layers(name, layers, sorted(Path(name).glob("*.safetensors")))
+
+
 def load_tokenizer(name: str, revision: str | None = None) -> PreTrainedTokenizerBase:
     """The tokenizer of a folder or hub id.
 
@@ -120,19 +152,34 @@ def load_tokenizer(name: str, revision: str | None = None) -> PreTrainedTokenize
     return attempt(name, "tokenizer", AutoTokenizer.from_pretrained, name, revision=revision, trust_remote_code=False)
 
 
-def _load_adapter(name: str, dtype: str, revision: str | None) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, str]:
-    """An adapter's base with the adapter merged in, the tokenizer of the adapter or the base, and the base's name."""
-    if _optional_file(name, SAFETENSORS_WEIGHTS_NAME, revision) is None:
+def _load_adapter(
+    name: str, dtype: str, revision: str | None, on: tuple[str, ...]
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, str]:
+    """An adapter's base with the adapter merged in, the tokenizer of the adapter or the base, and the base's name.
+
+    `on` are the adapters that are on this one.
+    """
+    file = _optional_file(name, SAFETENSORS_WEIGHTS_NAME, revision)
+    if file is None:
         raise ModelError(f"{name}: no {SAFETENSORS_WEIGHTS_NAME}; only safetensors are read, convert the adapter")
     config = attempt(name, "adapter", PeftConfig.from_pretrained, name, revision=revision)
     base_name = config.base_model_name_or_path
     if not base_name:
         raise ModelError(f"{name}/adapter_config.json: base_model_name_or_path is empty; write the base model there")
+    if base_name in (*on, name):
+        raise ModelError(
+            f"{name}: its base model is itself ({' on '.join((*on, name, base_name))}); write the real one"
+        )
     try:
-        base = load_model(base_name, dtype=dtype, revision=config.revision)
+        base = _load(base_name, dtype, config.revision, on=(*on, name))
     except ModelError as error:
+        if on:
+            raise
         raise ModelError(f"{name}: its base model cannot be loaded: {error}") from error
-    model = merged(attempt(name, "adapter", PeftModel.from_pretrained, base.model, name, revision=revision))
+    check_patterns(name, config, base.model)
+    adapted = attempt(name, "adapter", PeftModel.from_pretrained, base.model, name, revision=revision)
+    check_whole(name, adapted, adapted.active_adapter, Path(file))
+    model = merged(adapted)
     # Adapters trained from here on belong to the merged model, not to the base alone.
     model.name_or_path = model.config._name_or_path = name
     has_tokenizer = _optional_file(name, "tokenizer_config.json", revision) is not None

@@ -17,7 +17,7 @@ from forgetting.models.adapters.remove import without
 from forgetting.models.adapters.saved import add_saved, is_adapter
 from forgetting.models.adapters.spec import AdapterSpec
 from forgetting.models.adapters.state import adapter_state, load_state, trainable_state
-from forgetting.models.adapters.targets import linear_layers, resolve_targets
+from forgetting.models.adapters.targets import check_rank, linear_layers, resolve_targets
 
 __all__ = [
     "INITIALISATIONS",
@@ -34,6 +34,7 @@ __all__ = [
     "add_saved",
     "attach",
     "build_initialisation",
+    "check_rank",
     "is_adapter",
     "linear_layers",
     "load_state",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from peft import PeftModel
+from peft.utils import SAFETENSORS_WEIGHTS_NAME
 from transformers import PreTrainedModel
 
 from forgetting.core.errors import ModelError
@@ -24,6 +25,8 @@ def add_saved(model: PreTrainedModel | PeftModel, folder: str | Path, *, name: s
         ModelError: the name is taken, or the adapter cannot be read or does not fit this model.
     """
     check_name(model, name)
+    if not (Path(folder) / SAFETENSORS_WEIGHTS_NAME).is_file():
+        raise ModelError(f"{folder}: no {SAFETENSORS_WEIGHTS_NAME}; only safetensors are read, convert the adapter")
     before = active_adapters(model)
     try:
         if isinstance(model, PeftModel):

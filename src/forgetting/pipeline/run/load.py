@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from forgetting.core.errors import ModelError
-from forgetting.models.adapters import resolve_targets
+from forgetting.models.adapters import check_rank
 from forgetting.models.composed import ComposedModel
 from forgetting.models.devices import device_named
 from forgetting.models.expression import load_expression
@@ -40,7 +40,7 @@ def loaded_for(recipe: Recipe) -> tuple[LoadedModel, Recipe]:
         raise ModelError(f"{recipe.model}: a combination of models is measured, not trained; name one model")
     for stage in recipe.stages:
         if stage.adapter_or_full.kind != "full":
-            resolve_targets(loaded.model, stage.adapter_or_full.targets)
+            check_rank(loaded.model, stage.adapter_or_full.targets, stage.adapter_or_full.rank)
     positions = longest_row(loaded.model)
     if positions is not None and positions < recipe.format.max_length:
         recipe = recipe.with_values({"format.max_length": positions})
