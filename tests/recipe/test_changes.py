@@ -110,3 +110,23 @@ def test_the_last_value_of_a_key_holds_and_comes_last() -> None:
         parsed(["seed"])
     with pytest.raises(RecipeError, match="not YAML"):
         parsed(["seed=[1"])
+    with pytest.raises(RecipeError, match=r"'a'.*given twice, line 1"):
+        parsed(["method={a: 1, a: 2}"])
+
+
+def test_a_stage_cannot_be_left_out_and_changed_on_one_command_line() -> None:
+    for given in (["stages.one=null", "stages.one.method=npo"], ["stages.one.method=npo", "stages.one=null"]):
+        with pytest.raises(RecipeError, match=r"'stages\.one\.method': 'stages\.one=null' leaves this stage out"):
+            parsed(given)
+    assert len(parsed(["stages.one=null", "stages.two.method=npo", "seed=1"])) == 3
+
+
+def test_null_is_absence_where_a_stage_becomes_a_transform() -> None:
+    recipe = recipe_from({"model": "m", "stages": [{"method": "npo", "learning_rate": 1e-3}]})
+    changes = parsed(["transform=noise", "method=null", "learning_rate=null"])
+    stage = recipe.with_values(changes).stages[0]
+    assert stage.what == "noise" and not stage.trains
+    with pytest.raises(RecipeError, match="is for a stage that trains, and 'unlearn' transforms"):
+        recipe.with_values({"transform": "noise", "method": None})
+    with pytest.raises(RecipeError, match="the method is missing"):
+        recipe.with_values({"method": None})

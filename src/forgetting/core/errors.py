@@ -49,6 +49,18 @@ class ElsewhereError(ForgettingError):
 
 
 @contextmanager
+def said_of(key: str) -> Iterator[None]:
+    """Inside, an error in what a user wrote names the key under which it was written."""
+    try:
+        yield
+    except (DataError, RecipeError) as error:
+        said = str(error)
+        if said.startswith((f"{key}:", f"'{key}")):
+            raise
+        raise type(error)(f"{key}: {said}") from error
+
+
+@contextmanager
 def redacted(hide: bool = True) -> Iterator[None]:
     """Inside, if `hide`, no error says anything of the data: neither its line nor its traceback.
 

@@ -141,13 +141,21 @@ class Registry(Generic[T]):
                 raise RecipeError(f"{self.noun} '{name}' takes no parameters; remove '{key}'")
             if key not in entry.parameters:
                 raise RecipeError(f"{self.noun} '{name}' has no parameter '{key}'; {nearest(key, entry.parameters)}")
-        given = {key: self._of_kind(entry, key, value) for key, value in given.items()}
-        if self.typed:
+        wrong: RecipeError | None = None
+        for key, value in given.items():
+            try:
+                given[key] = self._of_kind(entry, key, value)
+            except RecipeError as error:
+                wrong = wrong or error
+        if self.typed and wrong is None:
             given = {key: self._checked(entry, key, value) for key, value in given.items()}
         try:
-            return entry.build(**given)
+            built = None if self.typed and wrong is not None else entry.build(**given)
         except (TypeError, ValueError) as error:
-            raise RecipeError(f"{self.noun} '{name}': {error}") from error
+            raise wrong or RecipeError(f"{self.noun} '{name}': {error}") from error
+        if wrong is not None:  # the function itself took it
+            raise wrong
+        return built
 
     def _checked(self, entry: Entry[T], key: str, value: Any) -> Any:
         """The value converted to the parameter's type; unchanged if the parameter has no type that can be checked."""

@@ -25,7 +25,19 @@ class Strict(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _of_its_kind(cls, value: Any, info: ValidationInfo) -> Any:
+        _check_texts(value)
         return of_kind(value, cls.model_fields[str(info.field_name)].annotation)
+
+
+def _check_texts(value: Any) -> None:
+    """Raises if a text holds what no file name and no UTF-8 file can: a null, or half of a character."""
+    if isinstance(value, str) and re.search("[\x00\ud800-\udfff]", value):
+        raise ValueError("it holds a null or half of a character; remove that")
+    if isinstance(value, dict):
+        value = [*value, *value.values()]
+    if isinstance(value, list | tuple):
+        for inner in value:
+            _check_texts(inner)
 
 
 def of_kind(value: Any, hint: Any) -> Any:

@@ -18,6 +18,7 @@ from transformers import PreTrainedTokenizerBase
 from transformers.utils.chat_template_utils import render_jinja_template
 
 from forgetting.core.errors import DataError
+from forgetting.core.limits import within
 from forgetting.core.text import said
 
 Turns = Sequence[dict[str, str]]
@@ -26,6 +27,8 @@ Span = tuple[int, int]
 _MARK = re.compile(r"\{%[-+]?\s*generation\s*[-+]?%\}")
 _CLOCK = re.compile(r"""strftime_now\(\s*(["'])(.*?)\1\s*\)""")
 """A template's call of transformers' clock, with its format."""
+SECONDS = 10.0
+"""How long a template may take for one conversation."""
 _LAST, _EARLIER = "\u2402response\u2403", "\u2402earlier\u2403"
 
 
@@ -160,13 +163,14 @@ class Template:
         """The text, and the marked characters of it."""
         source = self._source()
         try:
-            texts, marks = render_jinja_template(
-                conversations=[list(turns)],
-                chat_template=self._stopped(source),
-                return_assistant_tokens_mask=bool(_MARK.search(source)),
-                add_generation_prompt=prompt,
-                **self.tokenizer.special_tokens_map,
-            )
+            with within(SECONDS):
+                texts, marks = render_jinja_template(
+                    conversations=[list(turns)],
+                    chat_template=self._stopped(source),
+                    return_assistant_tokens_mask=bool(_MARK.search(source)),
+                    add_generation_prompt=prompt,
+                    **self.tokenizer.special_tokens_map,
+                )
         except Exception as error:  # jinja's and the templates' own errors share no base
             raise DataError(f"{self.where}: {self.name} refuses it ({said(error)}){_remedy(turns)}") from error
         return texts[0], marks[0] if marks else []

@@ -37,12 +37,13 @@ class Source(Strict):
 
     path: str | None = Field(
         None,
+        min_length=1,
         description="A JSONL, JSON, CSV or Parquet file, a document (.txt, .md) or an array of token ids (.npy); .gz "
         "allowed but for Parquet. Or a folder: of documents, of data files of one kind, or one that datasets saved. "
         "From the working folder.",
     )
     suffix: str | None = Field(None, description="A second .npy file: each of its rows continues that of `path`.")
-    hub: str | None = Field(None, description="A dataset of the Hugging Face hub.")
+    hub: str | None = Field(None, min_length=1, description="A dataset of the Hugging Face hub.")
     suite: str | None = Field(
         None, description="The data that a suite brings for this role, such as 'lab' or 'lab:popular'."
     )

@@ -8,7 +8,8 @@ from pathlib import Path
 import torch
 from peft import PeftModel
 from peft.utils import load_peft_weights
-from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import SAFE_WEIGHTS_INDEX_NAME
 
 from forgetting.core.errors import ModelError
 from forgetting.core.folder import written_whole
@@ -18,7 +19,8 @@ from forgetting.models.adapters.chain import Chain, Link, chain_of, optional_fil
 from forgetting.models.adapters.export import merged
 from forgetting.models.adapters.saved import add_link
 from forgetting.models.adapters.tied import rows_of_tokens, saved_rows
-from forgetting.models.head import embedding_rows, text_config
+from forgetting.models.foreign import check_index, check_layers, check_runs
+from forgetting.models.head import embedding_rows, text_config, text_part
 from forgetting.models.places import attempt, check_place
 from forgetting.models.precision import Precision, settled, stored_dtype
 from forgetting.models.quantised import Quantise, has_quantised
@@ -76,7 +78,10 @@ def load_model(
     Raises:
         ModelError: the model, its weights, its tokenizer or its base are missing or cannot be used.
     """
-    name = str(Path(source).expanduser() if str(source).startswith("~") else source)
+    try:
+        name = str(Path(source).expanduser() if str(source).startswith("~") else source)
+    except RuntimeError as error:
+        raise ModelError(f"{source}: there is no such home folder; give a model folder or a hub id") from error
     check_place(name, revision)
     chain = chain_of(name, revision)
     model, precision = _whole(chain, dtype, device, quantise, trains_all=trains_all)
@@ -94,6 +99,7 @@ def load_model(
     if chain.links:
         check_finite(model, name)
     model.eval()
+    check_runs(name, model, tokenizer)
     return LoadedModel(
         model=model,
         tokenizer=tokenizer,
@@ -117,6 +123,7 @@ def _whole(
     if quantise is not None and not chain.stackable:
         raise ModelError(f"{top}: this adapter cannot be merged into 4-bit weights; give a merged model")
     try:
+        _check_files(chain.base, chain.revision)
         stored = stored_dtype(chain.base, chain.revision)
         precision = settled(dtype, stored, device=device, trains_all=trains_all)
         model = load_weights(chain.base, precision.dtype, chain.revision, device=device, quantise=quantise)
@@ -125,6 +132,17 @@ def _whole(
         if top is None:
             raise
         raise ModelError(f"{top}: its base model cannot be loaded: {error}") from error
+
+
+def _check_files(name: str, revision: str | None) -> None:
+    """Checks a whole model's index and configuration before its weights are read."""
+    index = optional_file(name, SAFE_WEIGHTS_INDEX_NAME, revision)
+    if index is not None:
+        check_index(Path(index))
+    if Path(name).is_dir():
+        config = attempt(name, "model", AutoConfig.from_pretrained, name, trust_remote_code=False)
+        layers = getattr(text_part(config), "num_hidden_layers", 1)
+        check_layers(name, layers, sorted(Path(name).glob("*.safetensors")))
 
 
 def _add_rows(model: PreTrainedModel, link: Link, tokens: int) -> None:

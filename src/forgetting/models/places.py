@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ def check_place(name: str, revision: str | None = None) -> None:
         ModelError: a folder without a model, a file, a path that does not exist, or a name that is found nowhere.
     """
     path = Path(name)
+    if len(os.fsencode(name)) > 4096 or any(len(os.fsencode(part)) > 255 for part in path.parts) or "\0" in name:
+        raise ModelError(f"{name}: no file system has such a name; give a model folder or a hub id")
     if path.is_dir():
         if not any((path / file).is_file() for file in _CONFIGS):
             raise ModelError(f"{name}: no config.json in this folder; give a folder that holds a model")

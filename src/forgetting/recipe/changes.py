@@ -19,9 +19,15 @@ def parsed(overrides: Sequence[str]) -> dict[str, Any]:
     """The changes given by `key=value` arguments of a command line; values are YAML.
 
     Raises:
-        RecipeError: an argument without a key or `=`, or a value that is not YAML.
+        RecipeError: an argument without a key or `=`, a value that is not YAML, or a key of a stage that another
+            argument leaves out.
     """
-    return combined(*(_parsed(override) for override in overrides))
+    found = combined(*(_parsed(override) for override in overrides))
+    for key in found:
+        stage = ".".join(key.split(".")[:2])
+        if key != stage and key.startswith("stages.") and found.get(stage, "") is None:
+            raise RecipeError(f"'{key}': '{stage}=null' leaves this stage out; remove one of them")
+    return found
 
 
 def _parsed(override: str) -> dict[str, Any]:

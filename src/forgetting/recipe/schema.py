@@ -101,7 +101,7 @@ def _either_trains_or_transforms(stage: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _sources() -> dict[str, Any]:
     one = {"$ref": "#/$defs/Source"}
-    return {"anyOf": [one, {"type": "array", "items": one}]}
+    return {"anyOf": [one, {"type": "array", "items": one, "minItems": 1}]}
 
 
 def _entries(registry: Registry[Any], also: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:

@@ -46,7 +46,7 @@ def _goal(value: str) -> str:
     return value
 
 
-NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
+NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,199}$"
 """The pattern for names of stages, runs and labels, which become file names."""
 TRANSFORM_KEYS = ("name", "transform", "data", "skip", "place")
 """The keys of a stage that transforms."""
@@ -58,7 +58,7 @@ EXTRACTION = "extraction"
 """The stop rule of LoKU: the forget set is no easier to extract than unseen text."""
 Named = Annotated[dict[str, Any], BeforeValidator(_named)]
 """A name, or a mapping of the name and its parameters."""
-Sources = Annotated[list[Source], BeforeValidator(lambda v: v if isinstance(v, list) else [v])]
+Sources = Annotated[list[Source], BeforeValidator(lambda v: v if isinstance(v, list) else [v]), Field(min_length=1)]
 
 
 class Adapter(Strict):
@@ -199,6 +199,7 @@ class Stage(Optimisation):
     )
     reference: str = Field(
         BEFORE,
+        min_length=1,
         description="The model that losses compare with: before (the model before the stage), stage:NAME (an "
         "earlier stage that left a whole model), or a model's folder or hub id.",
     )

@@ -71,7 +71,7 @@ class SweepFile(Strict):
 
     model_config = ConfigDict(extra="forbid")
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="The sweep's folder below `output`.")
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,199}$", description="The sweep's folder below `output`.")
     recipe: str = Field(description="A built-in recipe, or a .yaml file next to the sweep's.")
     set: Annotated[dict[str, Any], AfterValidator(_keys_of)] = Field(
         default_factory=dict, description="Overrides for all runs."

@@ -65,8 +65,8 @@ class Recipe(Strict):
 
     name: str = Field("run", pattern=NAME, description="The run's folder below `output`.")
     question: str = Field("", description="The question that this run answers, in a sentence, for the report.")
-    model: str = Field(description="A local folder, a hub model, or a suite's model such as 'lab'.")
-    revision: str | None = None
+    model: str = Field(min_length=1, description="A local folder, a hub model, or a suite's model such as 'lab'.")
+    revision: str | None = Field(None, min_length=1)
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     device: str | None = Field(None, description="Default: an accelerator if there is one.")
     threads: int | None = Field(
@@ -96,9 +96,11 @@ class Recipe(Strict):
         lt=2**31,
         description="Length of greedy answers on the run's own data; default: as long as the longest answer.",
     )
-    oracle: str | None = Field(None, description="A model that never saw the forget set, or its records (.jsonl).")
+    oracle: str | None = Field(
+        None, min_length=1, description="A model that never saw the forget set, or its records (.jsonl)."
+    )
     export: Literal["adapter", "merged", "both"] = Field("adapter", description="How an adapter is saved at the end.")
-    output: str = "runs"
+    output: str = Field("runs", min_length=1)
     redact: bool = Field(
         False,
         description="Write keyed hashes instead of the texts of records and selections; numbers stay as they are.",

@@ -197,3 +197,34 @@ def test_unknown_recipe_names_the_nearest(capsys: pytest.CaptureFixture[str]) ->
 
 def test_report_of_something_else(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert str(tmp_path) in forget(capsys, "report", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("evaluate=[nosuch]", "evaluate: unknown suite 'nosuch'"),
+        ("evaluate=3", "'evaluate': 3 names no suite; write a suite, a list of suites"),
+        ("data.forget={suite: nosuch}", "data.forget: unknown suite 'nosuch'"),
+        ("data.forget=/no/such.jsonl", "data.forget: /no/such.jsonl: no such file"),
+        ("data.forget=[]", "'data.forget': "),
+        ("data.forget=''", "'data.forget.0.path': String should have at least 1 character"),
+        ("oracle=''", "'oracle': String should have at least 1 character"),
+        ('output="a\\0b"', "'output': it holds a null or half of a character"),
+        ("adapter={kind: lora, rank: 100000}", "adapter.rank is 100,000, but the largest side of the targets in"),
+        ("method={name: [npo]}", "its name is ['npo']; write a name"),
+        ("threads=9999999999999", "'threads': Input should be less than or equal to 4096"),
+        ("duration=1e30 steps", "'1e30 steps' is not a duration"),
+        ("duration=1e400 steps", "'1e400 steps' is not a duration"),
+        ("device=mps:7", "this torch finds no such device"),
+        ("device=xpu", "this torch finds no such device"),
+        ("device=meta", "this torch finds no such device"),
+        ("device='cpu:5'", "there is no device of this number"),
+        ("seed=true", "'seed': true is not a number"),
+        ("model=~nosuch-user/x", "there is no such home folder"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_before_anything_is_written(
+    recipe_file: Path, capsys: pytest.CaptureFixture[str], override: str, said: str
+) -> None:
+    assert said in forget(capsys, "run", recipe_file, override)
+    assert not output(recipe_file).exists()

@@ -18,7 +18,7 @@ from forgetting.models.adapters.remove import without
 from forgetting.models.adapters.saved import add_saved
 from forgetting.models.adapters.spec import AdapterSpec
 from forgetting.models.adapters.state import adapter_state, load_state, trainable_state
-from forgetting.models.adapters.targets import coverage, linear_layers, resolve_targets
+from forgetting.models.adapters.targets import check_rank, coverage, linear_layers, resolve_targets
 
 __all__ = [
     "INITIALISATIONS",
@@ -36,6 +36,7 @@ __all__ = [
     "attach",
     "build_initialisation",
     "chain_of",
+    "check_rank",
     "coverage",
     "is_adapter",
     "joined",

@@ -16,7 +16,7 @@ from transformers import PreTrainedModel
 from forgetting.core.errors import ModelError
 from forgetting.models.adapters.active import activate, active_adapters
 from forgetting.models.adapters.state import adapter_tensors
-from forgetting.models.adapters.targets import is_conv1d, linear_layers, out_in, resolve_targets
+from forgetting.models.adapters.targets import check_rank, is_conv1d, linear_layers, out_in, resolve_targets
 from forgetting.models.quantised import entries, whole_weight
 
 
@@ -36,11 +36,12 @@ def add_lora(
     were active before stay active and are frozen.
 
     Raises:
-        ModelError: the name is taken or invalid for an adapter, `targets` matches nothing, or the model has adapters of
-            another method.
+        ModelError: the name is taken or invalid for an adapter, `targets` matches nothing, `rank` is above all their
+            sides, or the model has adapters of another method.
     """
     check_name(model, name)
     check_method(model, "LORA")
+    check_rank(model, targets, rank)
     modules = resolve_targets(model, targets)
     layers = linear_layers(model)
     config = LoraConfig(

@@ -16,6 +16,7 @@ from forgetting.core.errors import ModelError
 from forgetting.models.adapters.active import activate, active_adapters, tuner_layers
 from forgetting.models.adapters.chain import Chain, Link, chain_of
 from forgetting.models.adapters.lora import check_name
+from forgetting.models.foreign import check_patterns
 
 
 def add_saved(
@@ -58,7 +59,8 @@ def add_link(model: PreTrainedModel | PeftModel, link: Link, *, name: str) -> Pe
     PEFT fills what a file lacks with fresh numbers and leaves out what the model lacks, so both are looked for here.
 
     Raises:
-        ModelError: the name is taken, or some of the adapter's tensors have no place in this model, or the reverse.
+        ModelError: the name is taken, or some of the adapter's tensors have no place in this model, or the reverse;
+            or a pattern of its configuration does not end.
     """
     check_name(model, name)
     if isinstance(model, PeftModel) and model.peft_type != link.kind:
@@ -66,6 +68,7 @@ def add_link(model: PreTrainedModel | PeftModel, link: Link, *, name: str) -> Pe
             f"{link.place}: this adapter cannot be put on the model (a {link.kind.lower()} beside adapters of another "
             f"kind, {str.lower(model.peft_type)}); give one of its own"
         )
+    check_patterns(link.place, link.config, model)
     before = active_adapters(model)
     at = {} if link.revision is None else {"revision": link.revision}
     try:

@@ -179,6 +179,27 @@ def resolve_targets(model: PreTrainedModel | PeftModel, targets: str | Sequence[
     return tuple(name for name in layers if any(_fits(name, target) for target in wanted))
 
 
+def check_rank(model: PreTrainedModel | PeftModel, targets: str | Sequence[str], rank: int) -> None:
+    """Checks that a rank is no larger than all sides of all matrices it is for, where it has no meaning.
+
+    Raises:
+        ModelError: it is larger, or `targets` matches nothing.
+    """
+    layers = linear_layers(model)
+    largest = max(side for name in resolve_targets(model, targets) for side in _sides(layers[name]))
+    if rank > largest:
+        raise ModelError(
+            f"adapter.rank is {rank:,}, but the largest side of the targets in {_title(model)} is {largest:,}; write "
+            "a smaller rank"
+        )
+
+
+def _sides(layer: nn.Module) -> Sequence[int]:
+    """Rows and columns, also of a matrix that is stored in 4 bits."""
+    base = layer.get_base_layer() if isinstance(layer, BaseTunerLayer) else layer
+    return base.weight.shape if isinstance(base, Conv1D) else (base.in_features, base.out_features)  # type: ignore
+
+
 def _fits(name: str, target: str) -> bool:
     return name == target or name.endswith(f".{target}")
 

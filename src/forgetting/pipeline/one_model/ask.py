@@ -97,6 +97,8 @@ def check_questions(questions: Sequence[str]) -> None:
     """
     if not questions or not all(q.strip() for q in questions):
         raise DataError("an empty question; write one, or a file with one per line")
+    if any("\ud800" <= c <= "\udfff" for q in questions for c in q):
+        raise DataError("a question holds bytes that are not UTF-8; write it again")
 
 
 def answers_of(

@@ -12,7 +12,7 @@ from peft import PeftModel
 from forgetting.core.errors import ModelError
 from forgetting.core.progress import SILENT, Voice
 from forgetting.data.encode import dated
-from forgetting.models.adapters import merged, resolve_targets
+from forgetting.models.adapters import check_rank, merged
 from forgetting.models.adapters.curlora_peft import CURLORA
 from forgetting.models.composed import ComposedModel
 from forgetting.models.devices import device_named
@@ -78,7 +78,7 @@ def loaded_for(recipe: Recipe, voice: Voice = SILENT) -> tuple[LoadedModel, Reci
         raise ModelError(f"{recipe.model}: a combination of models is measured, not trained; name one model")
     for stage in recipe.stages:
         if stage.adapter_or_full.kind != "full":
-            resolve_targets(loaded.model, stage.adapter_or_full.targets)
+            check_rank(loaded.model, stage.adapter_or_full.targets, stage.adapter_or_full.rank)
     loaded = _mergeable(loaded, recipe)
     if loaded.merged:
         voice.say(f"{recipe.model}: this adapter is merged into its base, so the whole model is saved at the end")

@@ -9,7 +9,7 @@ from transformers import PreTrainedTokenizerBase
 
 from forgetting.benchmarks.registry import get_suite
 from forgetting.core.digest import examples_digest
-from forgetting.core.errors import DataError, RecipeError
+from forgetting.core.errors import DataError, RecipeError, said_of
 from forgetting.core.example import Example, Role
 from forgetting.core.progress import Voice
 from forgetting.data.alternates import load_alternates, paired, refusals
@@ -53,7 +53,8 @@ def load_data(
         own = source.suite or role == Role.ALTERNATE
         key = f"{role} {source.model_dump_json()}" if own else source.model_dump_json()
         if key not in loaded:
-            loaded[key] = _examples(source, role, recipe, voice)
+            with said_of(f"data.{role}"):
+                loaded[key] = _examples(source, role, recipe, voice)
         return loaded[key]
 
     corpora: dict[str, Parts] = {}

@@ -13,7 +13,7 @@ from forgetting.benchmarks.suite import Split, Suite, joined, labelled
 from forgetting.core import declaration
 from forgetting.core.declaration import Declaration
 from forgetting.core.digest import examples_digest
-from forgetting.core.errors import DataError, RecipeError, nearest
+from forgetting.core.errors import DataError, RecipeError, nearest, said_of
 from forgetting.core.example import Example, Role
 from forgetting.core.measure import Measure
 from forgetting.data.examples import overlap
@@ -97,11 +97,15 @@ def _parts(recipe: Recipe, data: Mapping[str, StageData], *, fast: bool) -> list
     if not recipe.evaluate:
         return _own_parts(recipe, data, fast)
     named = recipe.evaluate.items() if isinstance(recipe.evaluate, dict) else [("", name) for name in recipe.evaluate]
-    found = [
-        (label, _verbatim_suite(data, fast) if name == VERBATIM else get_suite(name, fast=fast))
-        for label, name in named
-    ]
+    found = [(label, _named_suite(name, data, fast)) for label, name in named]
     return [(label, labelled(suite, label) if label else suite) for label, suite in found]
+
+
+def _named_suite(name: str, data: Mapping[str, StageData], fast: bool) -> Suite:
+    if name == VERBATIM:
+        return _verbatim_suite(data, fast)
+    with said_of("evaluate"):
+        return get_suite(name, fast=fast)
 
 
 def _own_parts(recipe: Recipe, data: Mapping[str, StageData], fast: bool) -> list[tuple[str, Suite]]:

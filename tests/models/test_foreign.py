@@ -1,0 +1,165 @@
+"""A model that others made is loaded as it is meant, or refused in one line; nothing of it is run or unpickled."""
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from forgetting.core.errors import ModelError
+from forgetting.models import foreign
+from forgetting.models.adapters import add_saved
+from forgetting.models.loading import load_model, save_model
+from tests.models.tiny import tiny_model, tiny_tokenizer
+
+
+class Trap:
+    """Writes a file when it is unpickled."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (str(self.file),)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    save_model(tiny_model("llama"), tiny_tokenizer(), tmp_path / "model")
+    return tmp_path / "model"
+
+
+def changed(file: Path, **values: object) -> None:
+    file.write_text(json.dumps({**json.loads(file.read_text()), **values}))
+
+
+def adapter(folder: Path, base: Path | str, **values: object) -> Path:
+    """A LoRA on the q_proj of every layer, all zeros."""
+    folder.mkdir()
+    config = {"peft_type": "LORA", "task_type": "CAUSAL_LM", "base_model_name_or_path": str(base), "r": 2}
+    config |= {"target_modules": ["q_proj"], **values}
+    (folder / "adapter_config.json").write_text(json.dumps(config))
+    tensors = {}
+    for name, module in tiny_model("llama").named_modules():
+        if name.endswith("q_proj"):
+            out, into = module.weight.shape
+            tensors[f"base_model.model.{name}.lora_A.weight"] = torch.zeros(2, into)
+            tensors[f"base_model.model.{name}.lora_B.weight"] = torch.zeros(out, 2)
+    save_file(tensors, folder / "adapter_model.safetensors")
+    return folder
+
+
+@pytest.mark.parametrize("named", ["pytorch_model.bin", "../secret.safetensors", "/etc/x.safetensors", "sub/x.bin"])
+def test_an_index_that_names_anything_but_safetensors_beside_it_is_refused(folder: Path, named: str) -> None:
+    trap = folder.parent / "run"
+    torch.save({"a": Trap(trap)}, folder / "pytorch_model.bin")
+    names = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").rename(folder / "other.safetensors")
+    index = {"metadata": {}, "weight_map": dict.fromkeys(names, named)}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(ModelError, match=f"names '{named}'; only"):
+        load_model(folder)
+    assert not trap.exists()
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"weight_map": 3}', "{}", "[" * 100_000])
+def test_an_index_that_is_none_is_refused(folder: Path, text: str) -> None:
+    (folder / "model.safetensors.index.json").write_text(text)
+    with pytest.raises(ModelError, match="not an index of weights"):
+        load_model(folder)
+
+
+def test_an_adapter_is_not_unpickled(folder: Path, tmp_path: Path) -> None:
+    path, trap = adapter(tmp_path / "adapter", folder), tmp_path / "run"
+    (path / "adapter_model.safetensors").unlink()
+    torch.save({"a": Trap(trap)}, path / "adapter_model.bin")
+    with pytest.raises(ModelError, match=r"no \*\.safetensors in this folder"):
+        load_model(path)
+    with pytest.raises(ModelError, match="only safetensors are read"):
+        add_saved(tiny_model("llama"), path, name="a-saved")
+    assert not trap.exists()
+
+
+@pytest.mark.parametrize("layers", [10**7, 0, -1])
+def test_no_more_layers_are_built_than_there_are_weights_for(folder: Path, layers: int) -> None:
+    changed(folder / "config.json", num_hidden_layers=layers, layer_types=None)
+    with pytest.raises(ModelError, match=r"config\.json: .*layers|cannot be loaded"):
+        load_model(folder)
+
+
+def test_a_model_that_cannot_be_run_is_refused_when_it_is_loaded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    changed(folder / "config.json", max_position_embeddings=0)
+    with pytest.raises(ModelError, match=r"has 0 positions|cannot be loaded"):
+        load_model(folder)
+    model, tokenizer = tiny_model("llama"), tiny_tokenizer()
+    model.model.layers[0].mlp = torch.nn.Linear(3, 3)
+    with pytest.raises(ModelError, match=r"x: the model cannot be run \(.*its config\.json does not fit"):
+        foreign.check_runs("x", model, tokenizer)
+
+
+def test_another_models_tokenizer_is_refused_and_a_few_added_tokens_are_not(folder: Path) -> None:
+    model, tokenizer = tiny_model("llama"), tiny_tokenizer()
+    tokenizer.add_tokens([f"added{i}" for i in range(len(model.get_input_embeddings().weight))])
+    foreign.check_runs("x", model, tokenizer)
+    model.resize_token_embeddings(tokenizer.vocab_size - 1)
+    with pytest.raises(ModelError, match="give the model its own tokenizer"):
+        foreign.check_runs("x", model, tokenizer)
+
+
+def test_an_adapter_as_it_is_meant(folder: Path, tmp_path: Path) -> None:
+    assert load_model(adapter(tmp_path / "named", folder)).merged_base == str(folder)
+    assert load_model(adapter(tmp_path / "pattern", folder, target_modules=r".*\.q_pr[o]j")).merged_base == str(folder)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"target_modules": r"((([a-z._0-9]+)+)+)+\$"},
+        {"target_modules": ["q_proj"], "exclude_modules": r"((([a-z._0-9]+)+)+)+\$"},
+        {"rank_pattern": {r"((([a-z._0-9]+)+)+)+\$": 2}},
+        {"alpha_pattern": {r"((([a-z._0-9]+)+)+)+\$": 2}},
+    ],
+    ids=str,
+)
+def test_a_pattern_that_does_not_end_is_ended(
+    folder: Path, tmp_path: Path, values: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(foreign, "SECONDS", 0.5)
+    path, began = adapter(tmp_path / "adapter", folder, **values), time.monotonic()
+    with pytest.raises(ModelError, match=r"adapter_config\.json: the pattern in \w+ takes longer than 0\.5 s"):
+        load_model(path)
+    assert time.monotonic() - began < 20
+
+
+@pytest.mark.parametrize("pattern", ["(", "a{99999999999}", "[z-a]"])
+def test_what_is_no_pattern_is_told(folder: Path, tmp_path: Path, pattern: str) -> None:
+    with pytest.raises(ModelError, match=r"adapter_config\.json: target_modules is not a pattern"):
+        load_model(adapter(tmp_path / "adapter", folder, target_modules=pattern))
+
+
+def test_of_an_adapter_nothing_is_missing_and_nothing_left_out(folder: Path, tmp_path: Path) -> None:
+    file = adapter(tmp_path / "adapter", folder) / "adapter_model.safetensors"
+    whole = load_file(file)
+    first = sorted(whole)[0]
+    save_file({key: tensor for key, tensor in whole.items() if key != first}, file)
+    with pytest.raises(ModelError, match=f"1 tensors are missing, the first is {first}"):
+        load_model(file.parent)
+    save_file({**whole, first.replace("q_proj", "zz"): whole[first].clone()}, file)
+    with pytest.raises(ModelError, match="belongs to no module"):
+        load_model(file.parent)
+    save_file({"x": torch.zeros(1)}, file)
+    with pytest.raises(ModelError, match="tensors are missing"):
+        load_model(file.parent)
+
+
+def test_adapters_that_stand_on_each_other_are_told_in_one_line(tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    adapter(one, two), adapter(two, one), adapter(tmp_path / "own", tmp_path / "own")
+    for path in (one, two, tmp_path / "own"):
+        with pytest.raises(ModelError, match="its base model is itself") as error:
+            load_model(path)
+        assert len(str(error.value)) < 1000
