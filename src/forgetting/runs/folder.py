@@ -67,6 +67,10 @@ class RunFolder(RunPaths):
         """Whether a stage wrote a checkpoint."""
         return self.is_finished or any(is_complete(stage.last) for stage in self.stages())
 
+    def holds(self, recipe: str) -> bool:
+        """Whether the run in it is of this recipe, given as YAML."""
+        return self.is_run and self.recipe_file.read_text(encoding="utf-8") == recipe
+
     def check_takes(self, recipe: str) -> None:
         """Checks that the folder is new, holds this recipe, or holds a run that never trained.
 
@@ -76,7 +80,7 @@ class RunFolder(RunPaths):
         Raises:
             RunError: it holds something else.
         """
-        if self.is_run and self.has_trained and self.recipe_file.read_text(encoding="utf-8") != recipe:
+        if self.is_run and self.has_trained and not self.holds(recipe):
             raise RunError(f"{self.path}: holds a run of another recipe; write another name=… or remove the folder")
         if not self.is_run and self.path.is_dir() and any(self.path.iterdir()):
             raise RunError(f"{self.path}: is not empty and not a run; write another name=… or output=…")
