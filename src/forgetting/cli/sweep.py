@@ -63,8 +63,8 @@ def _print_plan(planned: Sweep, as_json: bool) -> None:
     others = [run.name for run, status in found if status == OTHER]
     if others:
         print(
-            f"{planned.folder}: {len(others)} of these folders hold a run of another recipe ({', '.join(others)}); write "
-            "another name=… or output=…, or remove them"
+            f"{planned.folder}: {len(others)} of these folders hold a run of another recipe ({', '.join(others)}); "
+            "write another name=… or output=…, or remove them"
         )
 
 

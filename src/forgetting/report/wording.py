@@ -73,7 +73,7 @@ def with_interval(measure: Measure) -> str:
 def title(measure: Measure) -> str:
     """`forget · exact match`; the split is left out where the name says it already."""
     name = plain(measure.name)
-    split = plain(measure.split)
+    split = plain(measure.split).removesuffix("-all")
     return name if not split or split in name.split() or split in {"suite", "all"} else f"{split} · {name}"
 
 
