@@ -17,7 +17,10 @@ def test_runs_are_compared(
     (two / "results.json").write_text(json.dumps({**results, "name": "two"}))
     code, out, _ = command(capsys, "compare", run_folder, two)
     assert code == 0
-    assert (run_folder / "compare.html").is_file()
+    assert (run_folder.parent / "one+two.compare.html").is_file()
+    code, _, said = command(capsys, "compare", run_folder, two, "--out", two / "report.html")
+    assert code == 2
+    assert "is the report of the run in that folder; name another file" in said
     assert "two − one" in out
     values = json.loads(command(capsys, "compare", run_folder, two, "--out", tmp_path / "c.html", "--json")[1])
     assert values["runs"] == ["one", "two"]

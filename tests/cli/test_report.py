@@ -1,6 +1,7 @@
 """`forget report`: the page and the main table."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -17,3 +18,29 @@ def test_the_page_is_written_and_the_table_printed(
     assert "A title of mine" in (run_folder / "report.html").read_text()
     found = json.loads(command(capsys, "report", run_folder, "--out", tmp_path / "r.html", "--json")[1])
     assert found["report"] == str(tmp_path / "r.html") and (tmp_path / "r.html").is_file()
+    assert {"forget/probability", "forget/rouge_l_f1", "retain/truth_ratio_utility"} <= found["rows"][0][
+        "values"
+    ].keys()
+
+
+def test_the_verdict_is_printed_before_the_table(run_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = run_folder / "results.json"
+    results = json.loads(file.read_text())
+    results["stages"][-1] |= {"success": False, "goal": "forget/exact_match <= 0.1"}
+    file.write_text(json.dumps(results))
+    out = command(capsys, "report", run_folder)[1]
+    assert out.startswith("Stage unlearn did not reach its goal within ")
+
+
+def test_a_report_of_several_runs_never_replaces_that_of_one(
+    finished: Path, run_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    two = shutil.copytree(finished, run_folder.parent / "two")
+    command(capsys, "report", run_folder)
+    own = (run_folder / "report.html").read_bytes()
+    out = command(capsys, "report", run_folder, two)[1]
+    assert f"report: {run_folder.parent / 'one+two.report.html'}" in out
+    code, _, said = command(capsys, "report", run_folder, two, "--out", run_folder / "report.html")
+    assert (code, said.count("\n")) == (2, 1)
+    assert "is the report of the run in that folder" in said
+    assert (run_folder / "report.html").read_bytes() == own

@@ -58,7 +58,22 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_results(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"has no results\.json and is no run"):
+        Results.load(tmp_path)
+    (tmp_path / "recipe.yaml").touch()
     with pytest.raises(RunError, match=r"has no results\.json; the run has not finished"):
+        Results.load(tmp_path)
+
+
+def test_a_folder_of_runs_says_what_it_is_and_names_them(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        write_run(tmp_path / name, IHL_RUN)
+    with pytest.raises(RunError, match=r": is a folder of 2 runs; name one of them: one, two$"):
+        Results.load(tmp_path)
+    (tmp_path / "sweep.json").touch()
+    with pytest.raises(
+        RunError, match=r": is a sweep; its report is .*report\.html; else name one of its runs: one, two$"
+    ):
         Results.load(tmp_path)
 
 

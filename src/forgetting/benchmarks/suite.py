@@ -90,6 +90,7 @@ def labelled(suite: Suite, label: str) -> Suite:
         metrics=tuple(wrapped(metric) for metric in suite.metrics),
         probes=tuple(_LabelledProbe(probe, start) for probe in suite.probes),
         declares=suite.declares.labelled(start),
+        stages={stage: declared.labelled(start) for stage, declared in suite.stages.items()},
     )
 
 
@@ -132,4 +133,8 @@ def joined(suites: Sequence[Suite]) -> Suite:
         probes=tuple(probe for suite in suites for probe in suite.probes),
         oracle=next((suite.oracle for suite in suites if suite.oracle is not None), None),
         declares=declaration.joined([suite.declares for suite in suites]),
+        stages={
+            stage: declaration.joined([suite.declared(stage) for suite in suites])
+            for stage in dict.fromkeys(stage for suite in suites for stage in suite.stages)
+        },
     )

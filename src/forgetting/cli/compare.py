@@ -9,21 +9,20 @@ import typer
 
 from forgetting.cli.app import Json, app
 from forgetting.cli.printing import print_json, print_line, print_table
+from forgetting.runs.paths import beside
 
 
 @app.command()
 def compare(
     runs: Annotated[list[Path], typer.Argument(help="Two or more run folders; the first is compared with.")],
-    out: Annotated[
-        Path | None, typer.Option(help="The HTML file to write; default: compare.html in the first run.")
-    ] = None,
+    out: Annotated[Path | None, typer.Option(help="The HTML file to write; default: one beside the first run.")] = None,
     as_json: Json = False,
 ) -> None:
     """Compare runs: measures side by side, paired differences, what differs in the recipes, costs."""
     from forgetting.report.comparison.page import as_json as values
     from forgetting.report.comparison.page import build_comparison, tables
 
-    path = out or runs[0] / "compare.html"
+    path = out or beside(runs, "compare")
     found = build_comparison(runs, path)
     if as_json:
         print_json({**values(found), "page": str(path)})

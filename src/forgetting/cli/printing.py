@@ -80,11 +80,17 @@ def _joined(together: bool) -> Iterator[None]:
 
 
 def print_runs(runs: list[Path]) -> None:
-    """The main table of the report, of these runs."""
+    """The verdict in one line (and one for each of several requests), then the main table of the report."""
     from forgetting.report.table import main_table
+    from forgetting.report.verdict.several_runs import comparison
     from forgetting.runs.results import Results
 
-    print_table(*main_table([Results.load(run) for run in runs]).plain())
+    results = [Results.load(run) for run in runs]
+    judged = comparison(results)
+    for line in (judged.headline, *(f"{finding.topic}: {finding.text}" for finding in judged.requests)):
+        print(" ".join(line.split()))
+    print()
+    print_table(*main_table(results).plain())
 
 
 def print_summaries(what: str, found: dict[str, str], as_json: bool) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -20,6 +20,9 @@ def push(
     ] = None,
     license_name: Annotated[str | None, typer.Option("--license", help="For the card, as the hub names it.")] = None,
     private: Annotated[bool, typer.Option("--private", help="Make the repository a private one.")] = False,
+    despite_failure: Annotated[
+        bool, typer.Option("--despite-failure", help="Push a run that failed, too; its card says so first.")
+    ] = False,
     prepare_only: Annotated[
         Path | None, typer.Option(help="Write what would be uploaded into this new folder, and upload nothing.")
     ] = None,
@@ -27,8 +30,9 @@ def push(
     """Put a run's model or adapter on the Hugging Face hub, with a card of what was measured."""
     from forgetting.pipeline.finished_run.hub import prepare, push
 
+    how: dict[str, Any] = {"base": base, "license_name": license_name, "despite_failure": despite_failure}
     with speaking() as voice:
         if prepare_only is not None:
-            print_line(f"folder: {prepare(run, name, prepare_only, base=base, license_name=license_name)}")
+            print_line(f"folder: {prepare(run, name, prepare_only, **how)}")
         else:
-            print_line(push(run, name, base=base, private=private, license_name=license_name, voice=voice))
+            print_line(push(run, name, private=private, voice=voice, **how))

@@ -9,14 +9,15 @@ import typer
 
 from forgetting.cli.app import Json, app
 from forgetting.cli.printing import print_json, print_line, print_runs
-from forgetting.runs.paths import RunPaths
+from forgetting.runs.paths import RunPaths, beside
 
 
 @app.command()
 def report(
     runs: Annotated[list[Path], typer.Argument(help="One or more run folders.")],
     out: Annotated[
-        Path | None, typer.Option(help="The HTML file to write; default: report.html in the first run.")
+        Path | None,
+        typer.Option(help="The HTML file to write; default: report.html in the run; of several, a file beside them."),
     ] = None,
     title: Annotated[str | None, typer.Option(help="The report's title.")] = None,
     as_json: Json = False,
@@ -24,12 +25,15 @@ def report(
     """Write one self-contained HTML report of one run or several."""
     from forgetting.report.run.page import build_report
 
-    path = build_report(runs, out or RunPaths(runs[0]).report_file, title=title)
+    own = RunPaths(runs[0]).report_file if len(runs) == 1 else beside(runs, "report")
+    path = build_report(runs, out or own, title=title)
     if as_json:
+        from forgetting.report.headline_measures import in_front_first
         from forgetting.report.table import main_table
         from forgetting.runs.results import Results
 
-        print_json({"report": str(path), **main_table([Results.load(run) for run in runs]).as_json()})
+        found = [Results.load(run) for run in runs]
+        print_json({"report": str(path), **main_table(found, in_front_first(found)).as_json()})
     else:
         print_runs(runs)
         print_line(f"report: {path}")

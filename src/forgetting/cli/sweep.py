@@ -47,7 +47,7 @@ def sweep(
 
 
 def _print_plan(planned: Sweep, as_json: bool) -> None:
-    from forgetting.pipeline.sweep.run import failures_of, status_of
+    from forgetting.pipeline.sweep.run import OTHER, failures_of, status_of
 
     failures = failures_of(planned)
     found = [(run, status_of(run, failures)) for run in planned.runs]
@@ -59,18 +59,26 @@ def _print_plan(planned: Sweep, as_json: bool) -> None:
         print_json({"folder": str(planned.folder), "runs": runs})
         return
     print_table(["run", "status", "overrides"], [[run.name, status, " ".join(run.overrides)] for run, status in found])
+    others = [run.name for run, status in found if status == OTHER]
+    if others:
+        print_line(
+            f"{planned.folder}: {len(others)} of these folders hold a run of another recipe ({', '.join(others)}); "
+            "write another name=… or output=…, or remove them"
+        )
 
 
 def _print_results(results: SweepResults, as_json: bool) -> None:
     from forgetting.report.sweep.results import cautions
     from forgetting.report.sweep.table import sweep_table
 
-    table, notes, folder = sweep_table(results), cautions(results), results.folder
+    notes, folder = cautions(results), results.folder
     if as_json:
-        print_json({"folder": str(folder), **table.as_json(), "cautions": notes})
+        print_json({"folder": str(folder), **sweep_table(results, whole=True).as_json(), "cautions": notes})
         return
-    print_table(*table.plain())
-    for line in (*notes, f"table: {SweepPaths(folder).table_file}", f"report: {SweepPaths(folder).report_file}"):
+    for line in notes:
+        print_line(line)
+    print_table(*sweep_table(results).plain())
+    for line in (f"table: {SweepPaths(folder).table_file}", f"report: {SweepPaths(folder).report_file}"):
         print_line(line)
 
 

@@ -105,6 +105,11 @@ def all_keys(runs: Sequence[Results]) -> list[str]:
     return sorted(keys, key=lambda key: splits.index(key.split("/")[0]))
 
 
+def in_front_first(runs: Sequence[Results]) -> list[str]:
+    """Every measure's key, those of the main table first: for other programs."""
+    return list(dict.fromkeys([*headline_keys(runs), *all_keys(runs)]))
+
+
 def _headline(runs: Sequence[Results]) -> Headline:
     """What the runs declare together: alternatives and columns of each, in the order of the runs."""
     declared = [run.declared.headline for run in runs]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -114,7 +115,7 @@ def _column(runs: Sequence[Results], key: str) -> Column:
     measure = headline_measures.sample(runs, key)
     if measure is None:
         return Column(key, "", wording.plain(key), wording.plain(key), "", "")
-    split = "overall" if measure.split == "all" else wording.plain(measure.split)
+    split = re.sub(r"(^|-)all$", r"\1overall", wording.plain(measure.split))
     return Column(
         key,
         split,

@@ -16,7 +16,12 @@ _P_VALUES = {"forget_quality", "forget_quality_mean_probability"}
 
 def is_p_value(measure: Measure) -> bool:
     """Whether the value is the p-value of a test: read on a scale of powers of ten, and never alone."""
-    return measure.name.split("[")[0] in _P_VALUES
+    return names_p_value(measure.name)
+
+
+def names_p_value(name: str) -> bool:
+    """`is_p_value` of a measure's name."""
+    return name.split("[")[0] in _P_VALUES
 
 
 def number(value: float | None) -> str:
@@ -68,7 +73,7 @@ def with_interval(measure: Measure) -> str:
 def title(measure: Measure) -> str:
     """`forget · exact match`; the split is left out where the name says it already."""
     name = plain(measure.name)
-    split = plain(measure.split)
+    split = plain(measure.split).removesuffix("-all")
     return name if not split or split in name.split() or split in {"suite", "all"} else f"{split} · {name}"
 
 

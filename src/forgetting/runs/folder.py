@@ -86,6 +86,10 @@ class RunFolder(RunPaths):
         said = self.environment().get(DAY)
         return None if said is None else datetime.date.fromisoformat(said)
 
+    def holds(self, recipe: str) -> bool:
+        """Whether the run in it is of this recipe, given as YAML."""
+        return self.is_run and self.recipe_file.read_text(encoding="utf-8") == recipe
+
     def check_takes(self, recipe: str) -> None:
         """Checks that the folder is new, holds this recipe, or holds a run that never trained.
 
@@ -95,7 +99,7 @@ class RunFolder(RunPaths):
         Raises:
             RunError: it holds something else.
         """
-        if self.is_run and self.has_trained and self.recipe_file.read_text(encoding="utf-8") != recipe:
+        if self.is_run and self.has_trained and not self.holds(recipe):
             raise RunError(f"{self.path}: holds a run of another recipe; write another name=… or remove the folder")
         if not self.is_run and self.path.is_dir() and any(self.path.iterdir()):
             raise RunError(f"{self.path}: is not empty and not a run; write another name=… or output=…")

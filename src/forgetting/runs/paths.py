@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from forgetting.core.errors import RunError
+
+_LONGEST = 80
+"""Letters of the names of runs in a file's name."""
 
 
 @dataclass(frozen=True)
@@ -231,3 +238,43 @@ class SweepPaths:
     def is_sweep(self) -> bool:
         """Whether it has results."""
         return self.results_file.is_file()
+
+
+def beside(runs: Sequence[Path], what: str) -> Path:
+    """A page on several runs, next to the first of them: `one+two.compare.html`."""
+    folders = [run.resolve() for run in runs]
+    names = "+".join(folder.name for folder in folders)
+    if len(names) > _LONGEST:
+        names = f"{names[:_LONGEST]}-{hashlib.sha256(names.encode()).hexdigest()[:6]}"
+    return folders[0].parent / f"{names}.{what}.html"
+
+
+def check_page(out: Path, runs: Sequence[Path]) -> None:
+    """Checks that a page on `runs` does not replace the report of another run or of a sweep.
+
+    Raises:
+        RunError: it would.
+    """
+    folder = out.resolve().parent
+    of_run = RunPaths(folder).is_run or RunPaths(folder).is_finished
+    own = [run.resolve() for run in runs] == [folder]
+    if out.name == RunPaths(folder).report_file.name and not own and (of_run or SweepPaths(folder).is_sweep):
+        whose = "the run" if of_run else "the sweep"
+        raise RunError(f"{out}: is the report of {whose} in that folder; name another file (--out)")
+
+
+def contents(folder: Path) -> str:
+    """What a folder without results is, and what to do, as the end of a message."""
+    inside = sorted(path.name for path in folder.iterdir() if RunPaths(path).is_run or RunPaths(path).is_finished)
+    if SweepPaths(folder).is_sweep:
+        return f"is a sweep; its report is {SweepPaths(folder).report_file}; else name one of its runs: {_few(inside)}"
+    if inside:
+        return f"is a folder of {len(inside)} {'run' if len(inside) == 1 else 'runs'}; name one of them: {_few(inside)}"
+    name = RunPaths(folder).results_file.name
+    if RunPaths(folder).is_run:
+        return f"has no {name}; the run has not finished, start it again to resume it"
+    return f"has no {name} and is no run; name the folder of a finished run"
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")

@@ -14,7 +14,7 @@ from forgetting.core.errors import RunError
 from forgetting.core.measure import Measure
 from forgetting.core.record import Record, read_records
 from forgetting.runs.evaluation import Evaluation
-from forgetting.runs.paths import RunPaths
+from forgetting.runs.paths import RunPaths, contents
 from forgetting.runs.reading import as_typed, read_object
 from forgetting.runs.stage_folder import StageFolder
 from forgetting.runs.stage_result import StageResult, Step
@@ -187,13 +187,12 @@ def read_results(folder: RunPaths) -> Results:
     """Reads the results of a run folder.
 
     Raises:
-        RunError: no such folder, an unfinished run, or a file that does not hold results.
+        RunError: no such folder, an unfinished run, a folder of runs, or a file that does not hold results.
     """
     if not folder.path.is_dir():
         raise RunError(f"{folder.path}: no such run folder; name the folder of a finished run")
     if not folder.is_finished:
-        name = folder.results_file.name
-        raise RunError(f"{folder.path}: has no {name}; the run has not finished, start it again to resume it")
+        raise RunError(f"{folder.path}: {contents(folder.path)}")
     return read_formatted(TypeAdapter(Results), folder.results_file)
 
 

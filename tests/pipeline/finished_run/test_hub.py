@@ -2,6 +2,8 @@
 
 import json
 import shutil
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,10 +16,15 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from forgetting.core.errors import RunError
 from forgetting.models.loading import load_model
-from forgetting.pipeline.finished_run.hub import hub_base, prepare, push
+from forgetting.pipeline.finished_run import hub as publishing
+from forgetting.pipeline.finished_run.hub import hub_base
 from forgetting.pipeline.run.run import run
 from forgetting.recipe import load_recipe
+from forgetting.runs.folder import RunFolder
 from forgetting.runs.results import Results
+
+prepare = partial(publishing.prepare, despite_failure=True)  # two steps forget nothing
+push = partial(publishing.push, despite_failure=True)
 
 
 @pytest.fixture(scope="module")
@@ -175,3 +182,34 @@ def test_the_base_on_the_hub_is_the_recipes_model_only_where_it_is_no_local_one(
 
     assert hub_base(replace(run, model="lab")) is None
     assert hub_base(replace(run, model="org/base")) == "org/base"
+
+
+@pytest.mark.parametrize(
+    ("status", "success", "first"),
+    [("collapsed", None, "Training collapsed."), ("complete", False, "Stage unlearn did not reach its goal")],
+)
+def test_a_run_that_failed_is_pushed_only_on_purpose_and_its_card_says_so_first(status, success, first, runs, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(runs["full"], run)
+    found = Results.load(run)
+    RunFolder(run).write_results(
+        replace(found, status=status, stages=tuple(replace(s, success=success) for s in found.stages))
+    )
+    with pytest.raises(RunError, match=f"{first}.*Add --despite-failure") as refused:
+        publishing.prepare(run, "me/mine", tmp_path / "refused")
+    assert "\n" not in str(refused.value)
+    assert not (tmp_path / "refused").exists()
+    card = (prepare(run, "me/mine", tmp_path / "out") / "README.md").read_text()
+    body = card.split("\n---\n")[1].strip().split("\n\n")
+    assert body[1].startswith(f"> **This run failed: {first}")
+
+
+def test_the_card_of_a_run_that_only_learned_does_not_speak_of_forgetting(runs, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(runs["full"], run)
+    found = Results.load(run)
+    RunFolder(run).write_results(replace(found, stages=tuple(replace(s, method="sft") for s in found.stages)))
+    card = (prepare(run, "me/mine", tmp_path / "out") / "README.md").read_text()
+    assert "machine-unlearning" not in card
+    assert "to be forgotten" not in card
+    assert "## What was learned" in card

@@ -20,7 +20,7 @@ from forgetting.core.folder import MARK, write_text
 from forgetting.core.progress import Voice
 from forgetting.pipeline.sweep import run as sweep_module
 from forgetting.pipeline.sweep.engines.local import Outcome
-from forgetting.pipeline.sweep.run import Task, failures_of, run_sweep, status_of
+from forgetting.pipeline.sweep.run import OTHER, Task, failures_of, run_sweep, status_of
 from forgetting.recipe import Recipe
 from forgetting.recipe.sweep import Sweep, load_sweep
 from tests.conftest import write_rows
@@ -184,6 +184,9 @@ def test_nothing_runs_where_a_folder_holds_another_recipe(four: Path) -> None:
     with pytest.raises(ForgettingError, match="holds a run of another recipe"):
         run_sweep(load_sweep(str(four), ["learning_rate=0.5"]), engine=other)
     assert other.done == []
+    changed = load_sweep(str(four), ["learning_rate=0.5"])
+    assert {status_of(run, {}) for run in changed.runs} == {OTHER}
+    assert {status_of(run, {}) for run in load_sweep(str(four)).runs} == {"finished"}
 
 
 def test_two_commands_do_not_work_in_one_sweep(four: Path) -> None:

@@ -59,7 +59,7 @@ def test_the_difference_is_paired_and_its_interval_is_that_of_resampled_clusters
     per_record = sides[1] - sides[0]
     clusters = sorted({f"g{i // 3}" for i in range(24)})
     sums = np.array([sum(per_record[i] for i in range(24) if f"g{i // 3}" == c) for c in clusters])
-    drawn = np.random.default_rng(seed_of("forget/probability")).integers(0, 8, size=(2000, 8))
+    drawn = np.random.default_rng(seed_of("probability")).integers(0, 8, size=(2000, 8))
     means = sums[drawn].sum(1) / (3 * 8)
     assert difference.estimate.value == pytest.approx(per_record.mean(), rel=1e-12)
     assert (difference.estimate.low, difference.estimate.high) == pytest.approx(

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from forgetting.report.sweep.results import cautions
 from forgetting.report.sweep.table import Statistic, sweep_table
 from tests.report.sweeps import measure, run, sweep_results
 
@@ -79,6 +80,10 @@ def test_with_stop_rules_every_measure_is_over_all_runs_and_over_the_successful(
     assert good.epochs.std == pytest.approx(np.std([3.0, 6.0], ddof=1))
 
 
+def test_missed_goals_are_told_before_the_table() -> None:
+    assert "2 of 4 runs with a goal did not reach it: GD-2 and LoKU-0" in cautions(sweep_results(judged()))
+
+
 def test_where_none_succeeded_there_is_no_value_and_where_there_was_no_rule_no_rate() -> None:
     rows = {(row.label, row.over): row for row in sweep_table(sweep_results(judged())).rows}
     assert rows["LoKU", "successful"].success == "0 of 1"
@@ -116,3 +121,25 @@ def test_the_csv_reads_back_with_empty_fields_for_what_is_missing() -> None:
     assert (rows[0]["method"], rows[0]["over"], rows[0]["forget/ma n"]) == ("GD", "all", "3")
     assert (rows[3]["forget/ma mean"], rows[3]["forget/ma std"], rows[3]["forget/ma n"]) == ("", "", "0")
     assert rows[4]["success_rate"] == ""
+
+
+def test_p_values_are_averaged_by_their_logarithms_and_the_title_says_so() -> None:
+    p = {"0": 1e-9, "1": 1e-3, "2": 1.0}
+    runs = [run("GD", seed, {"forget/forget_quality": value}) for seed, value in p.items()]
+    table = sweep_table(sweep_results(runs))
+    cell = table.rows[0].cells[0]
+    assert cell.mean == pytest.approx(1e-4)  # the arithmetic mean would be 0.33
+    assert cell.std == pytest.approx(np.std([-9, -3, 0], ddof=1))
+    assert table.titles == ("forget quality ↓ (geometric mean)",)
+    assert cell.text.startswith("1·10⁻⁴ ×÷ ")
+    [row] = csv.DictReader(io.StringIO(table.as_csv()))
+    assert float(row["forget/forget_quality geometric mean"]) == pytest.approx(1e-4)
+    zero = Statistic((0.0, 0.5), p_value=True)
+    assert (zero.mean, zero.std) == (0.0, None)
+
+
+def test_files_for_other_programs_hold_every_measure_and_the_page_those_of_its_columns() -> None:
+    results = sweep_results(five(), columns=["retain/f1"])
+    assert sweep_table(results).keys == ("retain/f1",)
+    assert sweep_table(results, whole=True).keys == ("retain/f1", "forget/ma")
+    assert "forget/ma mean" in sweep_table(results, whole=True).as_csv()

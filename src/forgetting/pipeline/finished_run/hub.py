@@ -17,6 +17,7 @@ from forgetting.core.errors import RunError
 from forgetting.core.progress import SILENT, Voice
 from forgetting.models.adapters import is_adapter
 from forgetting.pipeline.finished_run.model_card import model_card
+from forgetting.report.verdict.verdict import verdict
 from forgetting.runs.paths import RunPaths
 from forgetting.runs.results import Results
 
@@ -50,7 +51,15 @@ class Hub(Protocol):
         ...
 
 
-def prepare(run: Path, name: str, folder: Path, *, base: str | None = None, license_name: str | None = None) -> Path:
+def prepare(
+    run: Path,
+    name: str,
+    folder: Path,
+    *,
+    base: str | None = None,
+    license_name: str | None = None,
+    despite_failure: bool = False,
+) -> Path:
     """Writes the files to publish into a new folder: weights (safetensors), tokenizer, configs, README.md.
 
     Local paths are removed from the configs.
@@ -61,15 +70,19 @@ def prepare(run: Path, name: str, folder: Path, *, base: str | None = None, lice
         folder: new or empty.
         base: the hub's name of the base; default: that of the recipe, if it is one.
         license_name: for the card.
+        despite_failure: also a run that collapsed, missed its goal, moved nothing, or did not forget; the card says so.
 
     Raises:
-        RunError: no finished run, no model in it, weights in another format, a name that the hub does not accept, or a
-            folder that is not empty or cannot be written.
+        RunError: no finished run, one that failed, no model in it, weights in another format, a name that the hub does
+            not accept, or a folder that is not empty or cannot be written.
     """
     _check_name(name)
     if base is not None:
         _check_name(base, "--base")
     results = Results.load(run)
+    judged = verdict(results)
+    if judged.failed and not despite_failure:
+        raise RunError(f"{run}: {' '.join(judged.failed)} Add --despite-failure to push it with a card that says so")
     model = RunPaths(run).model
     if not any((model / file).is_file() for file in ("config.json", "adapter_config.json")):
         raise RunError(f"{run}: holds no model (not finished, or purged), so there is nothing to push")
@@ -86,6 +99,7 @@ def prepare(run: Path, name: str, folder: Path, *, base: str | None = None, lice
             _copy(model, Path(partial), base)
             card = model_card(
                 results,
+                judged,
                 name=name,
                 base=base,
                 adapter=is_adapter(model),
@@ -106,6 +120,7 @@ def push(
     base: str | None = None,
     private: bool = False,
     license_name: str | None = None,
+    despite_failure: bool = False,
     hub: Hub | None = None,
     voice: Voice = SILENT,
 ) -> str:
@@ -124,12 +139,13 @@ def push(
             raise RunError("there is no token for the hub; run `hf auth login`, set HF_TOKEN, or use --prepare-only")
         hub = HfApi()
     with tempfile.TemporaryDirectory() as folder:
-        prepared = prepare(run, name, Path(folder) / "published", base=base, license_name=license_name)
+        published = Path(folder) / "published"
+        prepared = prepare(run, name, published, base=base, license_name=license_name, despite_failure=despite_failure)
         size = sum(file.stat().st_size for file in prepared.iterdir())
         voice.say(f"uploading {size / 2**20:,.1f} MiB to {name}")
         try:
             hub.create_repo(name, private=private, exist_ok=True)
-            hub.upload_folder(repo_id=name, folder_path=prepared, commit_message="A model made to forget")
+            hub.upload_folder(repo_id=name, folder_path=prepared, commit_message="A model and what was measured of it")
         except HfHubHTTPError as error:
             raise RunError(f"{name}: the hub refuses ({_line(error)}); check the name and the token") from error
         except Exception as error:  # the hub's client does not wrap the errors of its HTTP library

@@ -11,6 +11,8 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from forgetting.core.measure import Measure
 from forgetting.report import wording
 from forgetting.report.table import main_table
+from forgetting.report.verdict.finetuning import forgets_nothing
+from forgetting.report.verdict.verdict import Verdict
 from forgetting.runs.results import Results
 from forgetting.runs.stage_result import StageResult
 
@@ -19,7 +21,14 @@ LIBRARIES = {True: "peft", False: "transformers"}
 
 
 def model_card(
-    run: Results, *, name: str, base: str | None, adapter: bool, curlora: bool, license_name: str | None
+    run: Results,
+    judged: Verdict,
+    *,
+    name: str,
+    base: str | None,
+    adapter: bool,
+    curlora: bool,
+    license_name: str | None,
 ) -> ModelCard:
     """The card of a run's model.
 
@@ -28,6 +37,7 @@ def model_card(
 
     Args:
         run: finished.
+        judged: the verdict on it; what failed is the first that the card says.
         name: the model's name on the hub.
         base: the hub's name of the base model; None: it is not on the hub.
         adapter: whether an adapter is published, and not a whole model.
@@ -44,11 +54,13 @@ def model_card(
         pipeline_tag="text-generation",
         tags=_tags(run, adapter),
     )
+    forgets = not forgets_nothing(run)
     parts = [
         f"# {name.rpartition('/')[2]}",
+        *_verdict(judged),
         _opening(run, base, adapter),
-        "## What was forgotten",
-        _data(run),
+        *(["## What was to be forgotten"] if forgets else ["## What was learned"]),
+        _data(run, forgets),
         "## How",
         _how(run),
         "## What was measured",
@@ -63,7 +75,8 @@ def model_card(
 
 def _tags(run: Results, adapter: bool) -> list[str]:
     methods = list(dict.fromkeys(stage.method for stage in run.stages))
-    return ["machine-unlearning", "forgetting", *methods, *(["lora"] if adapter else [])]
+    kind = [] if forgets_nothing(run) else ["machine-unlearning"]
+    return [*kind, "forgetting", *methods, *(["lora"] if adapter else [])]
 
 
 def _hub_sources(recipe: Mapping[str, Any]) -> list[str]:
@@ -98,15 +111,22 @@ def _results(run: Results) -> list[EvalResult]:
 def _opening(run: Results, base: str | None, adapter: bool) -> str:
     what = "An adapter" if adapter else "A model"
     of = f"of [{base}](https://huggingface.co/{base})" if base else "of a model that is not on the hub"
-    ended = "" if run.status == "complete" else f" **The run {run.status}: read the measures before any use.**"
     by = f"[`forgetting`](https://pypi.org/project/forgetting) {version('forgetting')}"
-    return f"{what} {of}, made to forget by {by}.{ended}"
+    return f"{what} {of}, trained with {by}."
 
 
-def _data(run: Results) -> str:
+def _verdict(judged: Verdict) -> list[str]:
+    """What failed, set off; else the headline; then a line for each of several requests."""
+    warning = f"> **This run failed: {' '.join(judged.failed)}** Read the measures before any use."
+    lines = "\n".join(f"- {finding.topic}: {finding.text}" for finding in judged.requests)
+    said = [*([warning] if judged.failed else []), judged.headline, *([lines] if lines else [])]
+    return [text.replace("<", "&lt;") for text in said]
+
+
+def _data(run: Results, forgets: bool) -> str:
     """Counts, and hashes except for the forget set: the hash of a small set could confirm guesses."""
     rows = [[role, wording.count(facts.get("examples")), _hash(run, role, facts)] for role, facts in run.data.items()]
-    note = "The forgotten data are not shown here."
+    note = "The data that were to be forgotten are not shown here." if forgets else "The data are not shown here."
     return f"{note}\n\n{_table(['role', 'examples', 'SHA-256 of the examples'], rows)}" if rows else note
 
 
@@ -162,7 +182,7 @@ def _measured(run: Results) -> str:
 def _not_measured(run: Results) -> str:
     absent = [m.key for m in _measures(run) if m.value is None]
     lines = [f"- `{key}` was requested and could not be measured" for key in absent]
-    if run.oracle_evaluation is None:
+    if run.oracle_evaluation is None and not forgets_nothing(run):
         lines.append("- there was no oracle (a model that never saw the data), so nothing says how much is too much")
     lines.append("- anything that the table above does not show, such as whether further training brings it back")
     return "\n".join(lines)

@@ -241,11 +241,12 @@ def _notes(folder: RunFolder, results: Results) -> Iterator[str]:
     unfinished = [other.path.name for other in _others(folder) if not other.is_finished]
     if unfinished and any(_size(path) for path in _inside(output.shared)):
         yield f"unfinished runs next to it: {', '.join(unfinished)}; they compute what they need of the caches again"
-    own = OutputFolder(Path(results.recipe.get("output", output.path))).shared
-    if own.is_dir() and own.resolve() != output.shared.resolve():
-        yield f"{own}: the run was made in another folder, and its caches there are kept; remove them yourself"
-    beside = [] if SweepPaths(output.path).is_sweep else output.path.glob("*.html")
-    pages = {*run.glob("*.html"), *beside} - {folder.report_file}
+    there = OutputFolder(Path(results.recipe.get("output", output.path))).shared
+    if there.is_dir() and there.resolve() != output.shared.resolve():
+        yield f"{there}: the run was made in another folder, and its caches there are kept; remove them yourself"
+    sweep = SweepPaths(output.path)
+    own = {folder.report_file, *([sweep.report_file] if sweep.is_sweep else [])}
+    pages = {*run.glob("*.html"), *output.path.glob("*.html")} - own
     for page in sorted(pages):
         yield f"{page}: is kept, and may show answers; write it again (forget report, forget compare), or remove it"
     roots = [root for root in (run, output.shared) if root.is_dir()]

@@ -73,10 +73,16 @@ def run_sweep(
     return sweep.folder
 
 
-def status_of(planned: PlannedRun, failures: Mapping[str, str]) -> Literal["finished", "failed", "not run"]:
-    """The status of a run; `not run` includes interrupted ones."""
-    if RunFolder(planned.recipe.folder).is_finished:
-        return "finished"
+OTHER = "holds another run"
+
+
+def status_of(
+    planned: PlannedRun, failures: Mapping[str, str]
+) -> Literal["finished", "failed", "not run", "holds another run"]:
+    """The status of a run; `not run` includes interrupted ones. Another recipe's run in its folder is not its own."""
+    folder = RunFolder(planned.recipe.folder)
+    if folder.is_finished:
+        return "finished" if folder.holds(planned.recipe.to_yaml()) else "holds another run"
     return "failed" if planned.name in failures else "not run"
 
 

@@ -17,6 +17,7 @@ from forgetting.report.run.tradeoff import tradeoff
 from forgetting.report.table import main_table
 from forgetting.report.template import page, write_out
 from forgetting.report.verdict.several_runs import comparison
+from forgetting.runs.paths import check_page
 from forgetting.runs.results import Results
 
 _WIDTH, _LINE, _LONGEST = 460.0, 26.0, 24
@@ -26,8 +27,9 @@ def build_comparison(runs: Sequence[Path], out: Path) -> Compared:
     """Compares runs and writes the page; it needs no network and runs no script, and all text is escaped.
 
     Raises:
-        RunError: see `compare`; or `out` cannot be written.
+        RunError: see `compare`; or `out` cannot be written, or is the report of a run.
     """
+    check_page(out, runs)
     found = compare([Results.load(folder) for folder in runs])
     write_out(out, render(found))
     return found

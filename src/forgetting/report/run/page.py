@@ -21,6 +21,7 @@ from forgetting.report.tokens.section import qualities
 from forgetting.report.verdict.finetuning import forgets_nothing
 from forgetting.report.verdict.several_runs import comparison
 from forgetting.report.verdict.verdict import verdict
+from forgetting.runs.paths import check_page
 from forgetting.runs.results import Results, labels
 
 
@@ -41,10 +42,11 @@ def build_report(runs: Sequence[Path], out: Path, *, title: str | None = None) -
 
     Raises:
         RunError: no run, a folder that is not a run, a record or history file that cannot be read, or `out` that cannot
-            be written.
+            be written or is the report of another run.
     """
     if not runs:
         raise RunError("no run folder was given; name at least one")
+    check_page(out, runs)
     write_out(out, render([Results.load(folder) for folder in runs], title=title))
     return out
 

@@ -19,6 +19,8 @@ from forgetting.runs.sweep import SweepResults
 from forgetting.runs.undeclared import guessed_splits
 
 _WIDTH, _LINE = 460.0, 26.0
+P_FLOOR = 1e-12
+"""Smaller p-values are drawn here: how far below is of no interest, and the rest needs the room."""
 _LONGEST = 30
 """Letters of a row's name in a figure."""
 
@@ -33,7 +35,7 @@ def build_sweep_report(folder: Path) -> Path:
     """
     results = SweepResults.load(folder)
     paths = SweepPaths(folder)
-    write_out(paths.table_file, sweep_table(results).as_csv())
+    write_out(paths.table_file, sweep_table(results, whole=True).as_csv())
     write_out(paths.report_file, render_sweep(results))
     return paths.report_file
 
@@ -59,11 +61,11 @@ def _dots(table: SweepTable, place: int) -> Panel | None:
     if not rows:
         return None
     levels = [(name, m.value) for name, found in table.anchors.items() if (m := found[place]) and m.value is not None]
-    values = [v for _, cell in rows for v in (*cell.values, *_bar(cell))] + [v for _, v in levels]
+    values = [v for _, cell in rows for v in (*cell.values, *cell.bar)] + [v for _, v in levels]
     room = 12 + svg.LETTER * max(len(wording.shortened(_name(row, table), _LONGEST)) for row, _ in rows)
     height = _LINE * len(rows) + 66
     bottom = height - 44
-    low, high, log = _range(values)
+    low, high, log = _range(values, rows[0][1].p_value)
     scale = svg.Scale(low, high, room, _WIDTH - 40, log)
     parts = []
     for tick in scale.ticks(4):
@@ -92,7 +94,7 @@ def _line(scale: svg.Scale, name: str, row: Row, cell: Statistic, y: float, end:
     for value in cell.values:
         parts.append(svg.marker("circle", scale(value), y, f"single {colour}", wording.number(value), r=2.5))
     if cell.std is not None:
-        low, high = _bar(cell)
+        low, high = cell.bar
         parts.append(svg.element("line", class_=f"error {colour}", x1=scale(low), x2=scale(high), y1=y, y2=y))
     shape = svg.SHAPES[row.series % len(svg.SHAPES)]
     parts.append(svg.marker(shape, scale(cell.mean), y, f"point {colour}", f"{name}: {cell.text}", r=5.0))
@@ -104,14 +106,13 @@ def _name(row: Row, table: SweepTable) -> str:
     return f"{row.label}, {row.over}" if table.with_success else row.label
 
 
-def _bar(cell: Statistic) -> tuple[float, float]:
-    """One standard deviation to each side of the mean."""
-    mean, std = cell.mean or 0.0, cell.std or 0.0
-    return mean - std, mean + std
+def _range(values: Sequence[float], p_values: bool = False) -> tuple[float, float, bool]:
+    """What to draw, and whether by powers of ten: where values above 0 span much, as perplexities of a broken model.
 
-
-def _range(values: Sequence[float]) -> tuple[float, float, bool]:
-    """What to draw, and whether by powers of ten: where values above 0 span much, as perplexities of a broken model."""
+    p-values always are; those below `P_FLOOR` stand at its place.
+    """
+    if p_values:
+        return max(min(values), P_FLOOR) / 3, 3.0, True
     if min(values) > 0 and max(values) > 1 and max(values) > 50 * min(values):
         return min(values) / 1.3, max(values) * 1.3, True
     return *svg.spread(values), False
@@ -143,7 +144,7 @@ def _mark(row: Row, x: int, y: int) -> Mark:
 
 def _spot(cell: Statistic) -> Spot:
     assert cell.mean is not None
-    low, high = (None, None) if cell.std is None else _bar(cell)
+    low, high = (None, None) if cell.std is None else cell.bar
     return Spot(cell.mean, low, high, cell.text)
 
 

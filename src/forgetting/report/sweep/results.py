@@ -11,6 +11,10 @@ def cautions(results: SweepResults) -> list[str]:
     """What a reader must know before trusting the table: missing runs, and runs that differ in more than the grid."""
     said = [f"{run.name} failed: {run.error}" for run in results.runs if run.status == "failed"]
     said += [f"{run.name} collapsed: {run.message}" for run in results.runs if run.status == "collapsed"]
+    judged = [run for run in results.runs if run.success is not None]
+    missed = [run.name for run in judged if not run.success]
+    if missed:
+        said.append(f"{len(missed)} of {len(judged)} runs with a goal did not reach it: {wording.join(missed)}")
     missing = [run.name for run in results.runs if run.status == "not run"]
     if missing:
         said.append(f"{len(missing)} not run: {wording.join(missing)}")

@@ -7,7 +7,7 @@ import io
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from forgetting.core.measure import Measure
@@ -19,7 +19,11 @@ Over = Literal["all", "successful"]
 
 @dataclass(frozen=True, slots=True)
 class Statistic:
-    """Mean and sample standard deviation (divisor n − 1) over the runs that have a value."""
+    """Mean and sample standard deviation (divisor n − 1) over the runs that have a value.
+
+    p-values are averaged by their logarithms: the mean is the geometric one, the spread a factor. An arithmetic mean is
+    that of the largest p-value alone, so one seed in three would hide two that a test tells from the oracle.
+    """
 
     values: tuple[float, ...]
     reason: str = ""
@@ -32,13 +36,25 @@ class Statistic:
 
     @property
     def mean(self) -> float | None:
-        """None without values."""
-        return math.fsum(self.values) / self.n if self.values else None
+        """None without values; of p-values the geometric mean, 0 where one is 0."""
+        if not self.values:
+            return None
+        if self.p_value:
+            return math.exp(math.fsum(map(math.log, self.values)) / self.n) if min(self.values) > 0 else 0.0
+        return math.fsum(self.values) / self.n
 
     @property
     def std(self) -> float | None:
-        """None for fewer than two values."""
-        return statistics.stdev(self.values) if self.n > 1 else None
+        """None for fewer than two values; of p-values that of their logarithms to base 10, None where one is 0."""
+        if self.n < 2 or (self.p_value and min(self.values) <= 0):
+            return None
+        return statistics.stdev(map(math.log10, self.values) if self.p_value else self.values)
+
+    @property
+    def bar(self) -> tuple[float, float]:
+        """One standard deviation to each side of the mean."""
+        mean, std = self.mean or 0.0, self.std or 0.0
+        return (mean / 10**std, min(mean * 10**std, 1.0)) if self.p_value else (mean - std, mean + std)
 
     @property
     def mean_text(self) -> str:
@@ -47,8 +63,9 @@ class Statistic:
 
     @property
     def spread_text(self) -> str:
-        """`± 0.012 (3)`: standard deviation and number of runs; empty without values."""
-        spread = "" if self.std is None else f"± {self._said(self.std)} "
+        """`± 0.012 (3)`: standard deviation and number of runs; of p-values a factor, `×÷ 3.1 (3)`."""
+        factor = f"×÷ {wording.number(10**self.std)} " if self.p_value and self.std is not None else ""
+        spread = factor or ("" if self.std is None else f"± {self._said(self.std)} ")
         return f"{spread}({self.n})" if self.values else ""
 
     @property
@@ -159,7 +176,7 @@ class SweepTable:
                 flat |= {"success_rate": row["success_rate"], "judged": row["judged"]}
                 flat |= {f"epochs {k}": row["epochs"][k] for k in ("mean", "std", "n")}
             for key, cell in row["values"].items():
-                flat |= {f"{key} {k}": cell[k] for k in ("mean", "std", "n")}
+                flat |= {f"{key} {k.replace('_', ' ')}": value for k, value in cell.items() if k != "reason"}
             rows.append({**flat, "note": row["note"]})
         out = io.StringIO()
         writer = csv.DictWriter(out, list(rows[0]) if rows else [], lineterminator="\n")
@@ -169,12 +186,21 @@ class SweepTable:
 
 
 def _plain(cell: Statistic) -> dict[str, Any]:
-    found: dict[str, Any] = {"mean": cell.mean, "std": cell.std, "n": cell.n}
+    names = ("geometric_mean", "std_log10") if cell.p_value else ("mean", "std")
+    found: dict[str, Any] = {names[0]: cell.mean, names[1]: cell.std, "n": cell.n}
     return {**found, "reason": cell.reason} if cell.reason else found
 
 
-def sweep_table(results: SweepResults) -> SweepTable:
-    """The table; where runs have a stop rule, every point has one row over all runs and one over the successful."""
+def sweep_table(results: SweepResults, *, whole: bool = False) -> SweepTable:
+    """The table; where runs have a stop rule, every point has one row over all runs and one over the successful.
+
+    Args:
+        results: of a sweep.
+        whole: with every measure of its runs, those of the columns first: for other programs.
+    """
+    if whole:
+        every = dict.fromkeys([*results.columns, *(m.key for run in results.runs for m in run.measures)])
+        results = replace(results, columns=tuple(every))
     groups: dict[tuple[str, ...], list[SweepRun]] = {}
     for run in results.runs:
         groups.setdefault(tuple(run.point[axis] for axis in results.shown_axes), []).append(run)
@@ -202,17 +228,20 @@ def _row(results: SweepResults, labels: Sequence[str], runs: tuple[SweepRun, ...
 
 def _cell(runs: Sequence[SweepRun], key: str, over: Over) -> Statistic:
     found = [m for run in runs if (m := run.measure(key))]
+    p_value = wording.names_p_value(key.partition("/")[2])
     values = tuple(m.value for m in found if m.value is not None)
-    p_value = any(wording.is_p_value(m) for m in found)
     if values:
         return Statistic(values, p_value=p_value)
     if not runs:
-        return Statistic((), f"there is no {'successful ' if over == 'successful' else ''}run")
+        return Statistic((), p_value=p_value, reason=f"there is no {'successful ' if over == 'successful' else ''}run")
     measured = [run for run in runs if run.measures]
     reasons = list(dict.fromkeys(m.reason for m in found if m.reason))
-    return Statistic((), "; ".join(reasons) or ("not part of the evaluation" if measured else "no run was measured"))
+    absent = "; ".join(reasons) or ("not part of the evaluation" if measured else "no run was measured")
+    return Statistic((), absent, p_value)
 
 
 def _title(results: SweepResults, key: str) -> str:
     measure = results.sample(key)
-    return wording.plain(key) if measure is None else wording.heading(measure)
+    if measure is None:
+        return wording.plain(key)
+    return wording.heading(measure) + (" (geometric mean)" if wording.is_p_value(measure) else "")

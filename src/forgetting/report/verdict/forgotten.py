@@ -190,7 +190,7 @@ def _no_oracle(models: Models, key: str) -> str:
 def _since(models: Models, stage: str, key: str) -> str:
     """Whether later stages brought a request back."""
     run = models.run
-    own = next((e for e in run.afters[:-1] if e.stage == stage), None)
+    own = next((e for e in run.afters[:-1] if e.stage and f"-{stage}".endswith(f"-{e.stage}")), None)
     then = Side(run, own)
     measure = then.value(key)
     if measure is None or contrast(key, models.after, then).relation != "higher":

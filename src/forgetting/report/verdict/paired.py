@@ -82,7 +82,8 @@ def paired(key: str, one: Side, other: Side) -> Estimate:
         asked = any(record.id in earlier for record in after)
         return Estimate(None, 0, reason="the same ids are other questions" if asked else "no example in common")
     try:
-        return difference(same, [earlier[r.id] for r in same], _value(what), key=key, unit=what.unit)
+        # The seed is the measure's name: a label before a split changes names and no number.
+        return difference(same, [earlier[r.id] for r in same], _value(what), key=what.name, unit=what.unit)
     except DataError as error:
         return Estimate(None, 0, reason=str(error))
 
