@@ -28,6 +28,7 @@ from forgetting.metrics.score import score
 from forgetting.metrics.standard import KNOWING, keys_of, standard_declaration, standard_metrics
 from forgetting.pipeline.run.prepare import StageData
 from forgetting.recipe import Recipe, Stage
+from forgetting.recipe.stage import EXTRACTION
 
 VERBATIM = "extraction"
 """The value of a recipe's `evaluate` that measures its own data as verbatim passages."""
@@ -51,10 +52,20 @@ def suite_of(recipe: Recipe, data: Mapping[str, StageData]) -> Suite:
 
 
 def fast_suite_of(recipe: Recipe, data: Mapping[str, StageData], stage: Stage) -> Suite:
-    """The suite that is measured during a stage: fewer examples, without the other stages' splits and probes."""
+    """The suite that is measured during a stage: fewer examples, without the other stages' splits and probes.
+
+    A stage that stops by comparison with unseen text measures all of it, on every model that it judges.
+    """
     others = {other.name for other in recipe.stages if other is not stage}
     parts = [(label, suite) for label, suite in _parts(recipe, data, fast=True) if label not in others]
-    return replace(_whole(recipe, parts), probes=())
+    suite = replace(_whole(recipe, parts), probes=())
+    if stage.until != EXTRACTION:
+        return suite
+    whole = suite_of(recipe, data)
+    _, unseen, _ = stop_splits(stage, whole)
+    chosen = {split.name: split for split in suite.splits}
+    chosen |= {split.name: split for split in whole.splits if split.name == unseen}
+    return replace(suite, splits=tuple(chosen[split.name] for split in whole.splits if split.name in chosen))
 
 
 def _whole(recipe: Recipe, parts: Sequence[tuple[str, Suite]]) -> Suite:
@@ -232,8 +243,6 @@ def without_overlaps(suite: Suite) -> Suite:
 
 def stop_splits(stage: Stage, suite: Suite) -> tuple[str, str, int]:
     """The forget and the unseen split that the stage's stop rule compares, and the n of its EL_n.
-
-    Unseen text gives the thresholds before the first stage; during a stage only the forget set is measured.
 
     Raises:
         RecipeError: the recipe measures no such splits.

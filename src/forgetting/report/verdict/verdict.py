@@ -11,6 +11,7 @@ from forgetting.report import headline_measures, wording
 from forgetting.report.verdict.finding import Finding, Tone
 from forgetting.report.verdict.finetuning import domain, forgets_nothing, learned
 from forgetting.report.verdict.intervals import amount, reason_at, relation, value_at
+from forgetting.report.verdict.requests import requests
 from forgetting.report.verdict.stop_rule import goals
 from forgetting.runs.results import Results
 
@@ -34,6 +35,12 @@ _KEEPING_WORDS: dict[Keeping, tuple[Tone, str]] = {
     "open": ("open", "what it cost elsewhere is open"),
     "unmeasured": ("open", "what it cost elsewhere was not measured"),
 }
+_FAILED = {
+    "Goal": "A goal was not reached.",
+    "Movement": "Almost nothing moved.",
+    "Request": "A request did not come down to unseen text, or rose again.",
+}
+"""What a headline begins with, by the topic of a finding that is bad news."""
 _LEARNT: dict[Tone, str] = {
     "good": "known better than at the start",
     "bad": "known worse than at the start",
@@ -84,12 +91,20 @@ def verdict(run: Results) -> Verdict:
     learnt = "".join(f"; held-out data of what was trained on are {_LEARNT[f.tone]}" for f in domain(run))
     words = f"{text}{test}{leak}; {cost}{learnt}."
     tones: list[Tone] = [tone, cost_tone, "mixed" if judgement.leaks or judgement.told_apart else "good"]
+    failed = [text for topic, text in _FAILED.items() if any(_failed(f, topic) for f in judgement.findings)]
+    if failed:
+        words = f"{' '.join(failed)} {words}"
+        tones = ["bad"]
     if run.status == "collapsed":
         words = f"Training collapsed. {words}"
         tones = ["bad"]
     elif run.status == "stopped":
         words = f"Stopped before its end. {words}"
     return Verdict(words, min(tones, key=_TONES.index), judgement.findings)
+
+
+def _failed(finding: Finding, topic: str) -> bool:
+    return finding.topic == topic and finding.tone == "bad"
 
 
 def judge(run: Results) -> Judgement:
@@ -103,6 +118,7 @@ def judge(run: Results) -> Judgement:
     findings = [
         *_ending(run),
         *goals(run),
+        *requests(run),
         first,
         *forms,
         retain_finding,
