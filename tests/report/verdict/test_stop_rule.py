@@ -64,8 +64,8 @@ def test_a_goal_that_a_damaged_model_missed_names_the_damage_and_a_lower_rate() 
     assert finding.text == (
         "Stage unlearn did not reach its goal within 10 epochs: forget has EL_10 0 (unseen: 0.0100 before, 0 now) and "
         "MA 0.525 (unseen: 0.550 before, 0.427 now). The model is damaged, and a damaged model reaches no goal: "
-        "retain · probability (0.940 before, 0.410 now) and unseen · memorization accuracy (0.550 before, 0.427 now). Try "
-        "stages.unlearn.learning_rate=0.0003, or more retain data."
+        "retain · probability (0.940 before, 0.410 now) and unseen · memorization accuracy (0.550 before, 0.427 now). "
+        "Try stages.unlearn.learning_rate=0.0003, or more retain data."
     )
 
 

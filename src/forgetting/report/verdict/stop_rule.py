@@ -24,24 +24,30 @@ def goals(run: Results) -> list[Finding]:
     return [f for stage in run.stages for f in findings(stage, afters.get(stage.name), run.before)]
 
 
-def said(stage: StageResult, after: Evaluation, before: Evaluation | None = None) -> list[str]:
-    """The same of one stage as lines for a terminal."""
-    return [finding.text for finding in findings(stage, after, before)]
+def said(
+    stage: StageResult, after: Evaluation, before: Evaluation | None = None, *, keys: str | None = None
+) -> list[str]:
+    """The same of one stage as lines for a terminal; `keys` goes before the keys to change, as in `findings`."""
+    return [finding.text for finding in findings(stage, after, before, keys=keys)]
 
 
-def findings(stage: StageResult, after: Evaluation | None, before: Evaluation | None) -> list[Finding]:
+def findings(
+    stage: StageResult, after: Evaluation | None, before: Evaluation | None, *, keys: str | None = None
+) -> list[Finding]:
     """What is said of one stage.
 
     Args:
         stage: its result.
         after: the model after it; None if it was not measured.
         before: the model before the run, for what was lost.
+        keys: what goes before the keys to change; default: the stage in a recipe, `stages.NAME.`.
     """
+    place = f"stages.{stage.name}." if keys is None else keys
     found = []
     if stage.success is not None:
-        found.append(_goal(stage, after, before))
+        found.append(_goal(stage, after, before, place))
     if stage.moved is not None and stage.moved.little and not stage.success:
-        found.append(Finding("Movement", "bad", f"Stage {stage.name} {_movement(stage)}{_advice(stage)}"))
+        found.append(Finding("Movement", "bad", f"Stage {stage.name} {_movement(stage)}{_advice(stage, place)}"))
     return found
 
 
@@ -65,7 +71,7 @@ def _values(values: Mapping[str, float | None], split: str, n: int) -> tuple[flo
     return values.get(f"{split}/{likelihood}"), values.get(f"{split}/{accuracy}")
 
 
-def _goal(stage: StageResult, after: Evaluation | None, before: Evaluation | None) -> Finding:
+def _goal(stage: StageResult, after: Evaluation | None, before: Evaluation | None, place: str) -> Finding:
     epochs = f"{stage.epochs:g} epochs"
     numbers = _numbers(stage, after)
     if stage.success:
@@ -73,7 +79,7 @@ def _goal(stage: StageResult, after: Evaluation | None, before: Evaluation | Non
     harm = _harm(stage, after, before)
     text = f"Stage {stage.name} did not reach its goal within {epochs}{numbers}.{harm}"
     moved = stage.moved is None or not stage.moved.little
-    return Finding("Goal", "bad", text + (_advice(stage) if moved else ""))
+    return Finding("Goal", "bad", text + (_advice(stage, place) if moved else ""))
 
 
 def _numbers(stage: StageResult, after: Evaluation | None) -> str:
@@ -109,20 +115,19 @@ def _movement(stage: StageResult) -> str:
     if moved.share <= -0.1:
         how = "made the forget set better known"
     to = f", {moved.goal_of} has {wording.number(moved.goal)}" if moved.goal_of else ""
-    return f"{how} in {stage.steps} steps at {_rate(stage.learning_rate)} ({what}{to})."
+    steps = f"{stage.steps} step{'s' if stage.steps != 1 else ''}"
+    return f"{how} in {steps} at {_rate(stage.learning_rate)} ({what}{to})."
 
 
-def _advice(stage: StageResult) -> str:
+def _advice(stage: StageResult, place: str) -> str:
     """Which keys to change, with values to try; nothing after a collapse, whose message says it."""
     if stage.stopped == "collapse" or not stage.steps or stage.learning_rate is None:
         return ""
-    key, rate = f"stages.{stage.name}", stage.learning_rate
     if stage.damaged:
-        return f" Try {key}.learning_rate={_rate(rate / 3)}, or more retain data."
-    steps = f"{key}.duration='{max(FEW_STEPS, 3 * stage.steps)} steps'"
-    if stage.steps < FEW_STEPS:
-        return f" Try {steps}; if that is not enough, {key}.learning_rate={_rate(3 * rate)}."
-    return f" Try {key}.learning_rate={_rate(3 * rate)}, or {steps}."
+        return f" Try {place}learning_rate={_rate(stage.learning_rate / 3)}, or more retain data."
+    rate = f"{place}learning_rate={_rate(3 * stage.learning_rate)}"
+    steps = f"{place}duration='{max(FEW_STEPS, 3 * stage.steps)} steps'"
+    return f" Try {steps}; if that is not enough, {rate}." if stage.steps < FEW_STEPS else f" Try {rate}, or {steps}."
 
 
 def _rate(rate: float | None) -> str:
