@@ -105,11 +105,11 @@ def extraction_declaration(
     """What counts among `extraction_metrics`; without unseen text there is nothing for a stop rule to compare."""
     names = extraction_likelihood(n).name, memorization_accuracy.name
     el = f"{forget}/{names[0]}"
-    never = tuple((f"{unseen}/{name}",) for name in names) if unseen else ()
     return Declaration(
         headline=Headline(
             forgotten=(f"{forget}/{probability.name}",),
-            forgotten_too=((el,), (f"{forget}/{memorization_accuracy.name}",), *never),
+            forgotten_too=((el,), (f"{forget}/{memorization_accuracy.name}",)),
+            unseen=tuple((f"{unseen}/{name}",) for name in names) if unseen else (),
             one=(el,),
             kept=(f"{retain}/{probability.name}",) if retain else (),
             kept_too=((f"{retain}/perplexity",),) if retain else (),

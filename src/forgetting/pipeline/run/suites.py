@@ -32,6 +32,8 @@ from forgetting.recipe.stage import EXTRACTION
 
 VERBATIM = "extraction"
 """The value of a recipe's `evaluate` that measures its own data as verbatim passages."""
+UNSEEN_LEAST = 32
+"""Unseen passages that are measured beside fewer passages to forget."""
 OWN_LIMIT, OWN_LIMIT_FAST = 500, 150
 """Examples of the user's own data that are measured per split, before and after, and during training."""
 
@@ -124,7 +126,10 @@ def _own_parts(recipe: Recipe, data: Mapping[str, StageData], fast: bool) -> lis
 
 
 def _verbatim_suite(data: Mapping[str, StageData], fast: bool) -> Suite:
-    """The run's own data as passages: EL_10 and MA of the forget set and of as much of `holdout` as unseen text."""
+    """The run's own data as passages: EL_10 and MA of the forget set and of as many of `holdout` as unseen text.
+
+    Beside a small forget set there are more, since a threshold of one or two passages is chance.
+    """
     forget, unseen, retain = (_of_role(data, role) for role in (Role.FORGET, Role.HOLDOUT, Role.RETAIN))
     if not forget:
         raise RecipeError(f"evaluate: '{VERBATIM}' measures passages to forget; write data.forget=…")
@@ -135,7 +140,7 @@ def _verbatim_suite(data: Mapping[str, StageData], fast: bool) -> Suite:
                 f"{shared[0].where or shared[0].id}: is also in the {role} data ({len(shared)} such); data.holdout "
                 "gives the thresholds and must be text that the model has never seen"
             )
-    never = _sample(unseen, 0 if fast else min(len(forget), OWN_LIMIT))
+    never = _sample(unseen, 0 if fast else min(max(len(forget), UNSEEN_LEAST), OWN_LIMIT))
     splits = [
         Split(name="forget", examples=tuple(_sample(forget, OWN_LIMIT)), generate=False, extraction=(10,)),
         Split(name="unseen", examples=tuple(never), generate=False, extraction=(10,)),
