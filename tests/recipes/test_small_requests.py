@@ -8,7 +8,7 @@ from forgetting.core.duration import Duration
 from forgetting.recipe import BUILT_IN, Stage, load_recipe, recipe_names
 
 OWN = {
-    ("extraction", "unlearn"): (200, "20 epochs"),
+    ("extraction", "unlearn"): (400, "20 epochs"),
     ("unlearn", "unlearn"): (200, "5 epochs"),
     ("f2f", "tune"): (100, "1 epochs"),
     ("forgetting", "reference"): (100, "1 epochs"),

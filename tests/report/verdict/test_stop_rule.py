@@ -77,6 +77,15 @@ def test_a_limit_says_the_value() -> None:
     )
 
 
+def test_a_goal_that_was_reached_before_the_run_shows_no_forgetting() -> None:
+    unknown = evaluation("before", (0.0, 0.5), (0.01, 0.55), 0.94)
+    after = evaluation("after", (0.0, 0.41), (0.009, 0.54), 0.93)
+    for stage in ({"thresholds": LIMITS}, {"goal": "forget/el_10 <= 0.1"}):
+        [finding] = goals(run(unknown, after, success=True, **stage))
+        assert finding.tone == "open"
+        assert finding.text.endswith(". It was there before the run, so this shows no forgetting.")
+
+
 def test_a_run_without_evaluations_names_the_limits() -> None:
     [finding] = goals(run(success=True, thresholds=LIMITS))
     assert finding.text == (
@@ -88,6 +97,14 @@ def test_a_run_without_evaluations_names_the_limits() -> None:
 def test_a_goal_that_was_missed_is_bad_news() -> None:
     [finding] = goals(run(success=False))
     assert (finding.tone, finding.text) == ("bad", "Stage unlearn did not reach its goal within 10 epochs.")
+
+
+def test_a_goal_that_all_examples_do_not_confirm_is_missed() -> None:
+    after = evaluation("after", (0.0, 0.56), (0.009, 0.54), 0.93)
+    [finding] = goals(run(BEFORE, after, success=False, stopped="goal", thresholds=LIMITS))
+    assert finding.tone == "bad" and finding.text.endswith(
+        "The evaluation that stopped it was of fewer examples, and that of all does not confirm it."
+    )
 
 
 @pytest.mark.parametrize(

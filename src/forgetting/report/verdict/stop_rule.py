@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from forgetting.core.errors import DataError
 from forgetting.core.measure import Measure
 from forgetting.metrics.extraction import Thresholds, extraction_likelihood
 from forgetting.metrics.likelihood import memorization_accuracy
@@ -75,15 +76,35 @@ def _goal(stage: StageResult, after: Evaluation | None, before: Evaluation | Non
     epochs = f"{stage.epochs:g} epochs"
     numbers = _numbers(stage, after)
     if stage.success:
-        return Finding("Goal", "good", f"Stage {stage.name} reached its goal after {epochs}{numbers}.")
+        text = f"Stage {stage.name} reached its goal after {epochs}{numbers}."
+        if _was_there(stage, before):
+            return Finding("Goal", "open", f"{text} It was there before the run, so this shows no forgetting.")
+        return Finding("Goal", "good", text)
     harm = _harm(stage, after, before)
+    if stage.stopped == "goal":
+        harm = f" The evaluation that stopped it was of fewer examples, and that of all does not confirm it.{harm}"
     text = f"Stage {stage.name} did not reach its goal within {epochs}{numbers}.{harm}"
     moved = stage.moved is None or not stage.moved.little
     return Finding("Goal", "bad", text + (_advice(stage, place) if moved else ""))
 
 
+def _compared(stage: StageResult) -> Thresholds | Limit | None:
+    return stage.thresholds or (Limit.parse(stage.goal) if "/" in stage.goal else None)
+
+
+def _was_there(stage: StageResult, before: Evaluation | None) -> bool:
+    """Whether the model before the run was at the goal already; False if that is unknown."""
+    goal = _compared(stage)
+    if goal is None or before is None:
+        return False
+    try:
+        return goal.reached(before.measures)
+    except DataError:
+        return False
+
+
 def _numbers(stage: StageResult, after: Evaluation | None) -> str:
-    goal = stage.thresholds or (Limit.parse(stage.goal) if "/" in stage.goal else None)
+    goal = _compared(stage)
     if goal is not None and after is not None:
         return f": {goal_words(goal, after.measures)}"
     if stage.thresholds is not None:
