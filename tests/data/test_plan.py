@@ -36,13 +36,25 @@ def test_an_epoch_sees_every_example_of_the_first_role_once(plan: StepPlan, epoc
 @given(plan=plans, steps=st.integers(1, 20))
 def test_the_other_roles_go_round_one_for_one(plan: StepPlan, steps: int) -> None:
     picks = [plan.at(step) for step in range(steps)]
-    assert all(len(p["retain"]) == len(p["forget"]) == len(p["alternate"]) for p in picks)
+    if plan.sizes["forget"] >= plan.batch_size:
+        assert all(len(p["retain"]) == len(p["forget"]) == len(p["alternate"]) for p in picks)
     drawn = [i for p in picks for i in p["retain"]]
     size = plan.sizes["retain"]
     for start in range(0, len(drawn) - size + 1, size):
         assert sorted(drawn[start : start + size]) == list(range(size))
     counts = Counter(drawn).values()
     assert max(counts) - min([*counts, 0] if len(counts) < size else counts) <= 1
+
+
+@pytest.mark.parametrize(
+    ("forget", "retain", "beside"), [(1, 40, 32), (12, 40, 32), (12, 20, 20), (12, 5, 12), (32, 40, 32), (40, 40, 32)]
+)
+def test_beside_fewer_examples_than_a_batch_the_others_fill_one(forget: int, retain: int, beside: int) -> None:
+    plan = StepPlan({"forget": forget, "retain": retain}, 32, 0)
+    first = plan.at(0)
+    assert (len(first["forget"]), len(first["retain"])) == (min(forget, 32), beside)
+    if forget == 1:
+        assert sorted(first["retain"] + plan.at(1)["retain"][:8]) == list(range(40))  # they go round
 
 
 @settings(deadline=None)

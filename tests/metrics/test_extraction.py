@@ -130,7 +130,25 @@ def measures_of(split: str, likelihood: float | None, accuracy: float) -> list[M
 )
 def test_unlearned_means_both_at_or_below_the_unseen_text(likelihood: float, accuracy: float, reached: bool) -> None:
     thresholds = Thresholds.of(measures_of("unseen", 0.1, 0.3))
-    assert thresholds.reached(measures_of("forget", likelihood, accuracy)) is reached
+    now = [*measures_of("forget", likelihood, accuracy), *measures_of("unseen", 0.2, 0.5)]
+    assert thresholds.reached(now) is reached
+
+
+@pytest.mark.parametrize(
+    ("likelihood", "accuracy", "reached"), [(0.1, 0.25, True), (0.1, 0.2, False), (0.05, 0.25, False)]
+)
+def test_unlearned_means_at_or_below_the_unseen_text_on_the_same_model(
+    likelihood: float, accuracy: float, reached: bool
+) -> None:
+    thresholds = Thresholds.of(measures_of("unseen", 0.3, 0.4))
+    now = [*measures_of("forget", 0.1, 0.25), *measures_of("unseen", likelihood, accuracy)]
+    assert thresholds.reached(now) is reached
+
+
+def test_unseen_text_that_was_not_measured_now_is_named() -> None:
+    thresholds = Thresholds.of(measures_of("unseen", 0.3, 0.4))
+    with pytest.raises(DataError, match="needs unseen/el_10, which was not measured"):
+        thresholds.reached(measures_of("forget", 0.1, 0.25))
 
 
 def test_a_threshold_that_was_not_measured_is_named() -> None:

@@ -39,7 +39,8 @@ def test_it_unlearns_by_ga_gd_and_then_tunes_all_weights(name: str) -> None:
     assert unlearn.method == {"name": "graddiff", "forget_weight": 1.0, "retain_weight": 0.5}
     assert (unlearn.learning_rate, unlearn.duration, unlearn.optimizer) == (1e-5, Duration(1000, "steps"), "adamw")
     assert tune.method == {"name": "sft"}
-    assert (tune.learning_rate, tune.batch_size, tune.duration) == (2e-5, 128, Duration(1, "epochs"))
+    least = 100 if name == "f2f" else 0  # one's own data may be few rows; the papers' are not
+    assert (tune.learning_rate, tune.batch_size, tune.duration) == (2e-5, 128, Duration(1, "epochs", least))
     assert tune.optimizer == "adamw" and (tune.schedule, tune.warmup) == ("constant", 0.0)
     assert {s.adapter_or_full.kind for s in found.stages} == {"full"} and found.dtype == "float32"
 

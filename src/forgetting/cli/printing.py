@@ -93,6 +93,17 @@ def print_runs(runs: list[Path]) -> None:
     print_table(*main_table(results).plain())
 
 
+def print_goals(folder: Path) -> None:
+    """What the report says of the run's goals and requests, and of stages that moved almost nothing."""
+    from forgetting.report.verdict.requests import requests
+    from forgetting.report.verdict.stop_rule import goals
+    from forgetting.runs.results import Results
+
+    results = Results.load(folder)
+    for finding in (*goals(results), *requests(results)):
+        print_line(finding.text)
+
+
 def print_summaries(what: str, found: dict[str, str], as_json: bool) -> None:
     """What there is, by its name: `recipe`, and a line on each."""
     if as_json:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from forgetting.cli.app import Json, app
-from forgetting.cli.printing import print_json, print_line, print_runs, raise_if_collapsed, speaking
+from forgetting.cli.printing import print_goals, print_json, print_line, print_runs, raise_if_collapsed, speaking
 from forgetting.core.launch import launched_first
 from forgetting.runs.paths import RunPaths
 
@@ -49,6 +49,7 @@ def run(
         print_line(paths.results_file.read_text(encoding="utf-8"))
     else:
         print_runs([folder])
+        print_goals(folder)
         print_line(f"report: {paths.report_file}")
     raise_if_collapsed(folder)
 

@@ -18,6 +18,8 @@ class Headline:
     """How much of the forget set is left."""
     forgotten_too: tuple[Keys, ...] = ()
     """More columns about the forget set."""
+    unseen: tuple[Keys, ...] = ()
+    """Columns about text that the model has never seen, which the forget set is compared with."""
     quality: Keys = ()
     """Forget quality: the p-value of a test against the oracle."""
     sets: tuple[Keys, ...] = ()
@@ -42,7 +44,15 @@ class Headline:
     @property
     def columns(self) -> tuple[Keys, ...]:
         """One entry per column of the main table."""
-        named = (self.forgotten, *self.forgotten_too, self.quality, *self.sets, *self.forms[:1], self.kept)
+        named = (
+            self.forgotten,
+            *self.forgotten_too,
+            *self.unseen,
+            self.quality,
+            *self.sets,
+            *self.forms[:1],
+            self.kept,
+        )
         named = (*named, *self.kept_too, self.learned, self.utility or self.overall, self.overall, *self.others)
         return tuple(dict.fromkeys(column for column in named if column))
 

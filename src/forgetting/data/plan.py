@@ -22,13 +22,14 @@ class StepPlan:
     """The order of the data. The first role sets the epochs; the others are drawn beside it, one for one, and go round.
 
     So the pairing of forget and retain examples is fixed per step, whatever the micro-batches. A role's partner gives
-    the same indices as the role.
+    the same indices as the role. Where the first role has fewer examples than a batch, the others still fill one, as
+    far as they have so many, so that a single document is not weighed against a single other one.
     """
 
     sizes: Mapping[str, int]
     """Number of encoded examples by role; the first role is the one whose epochs count."""
     batch_size: int
-    """Examples of the first role per optimiser step; every other role gives as many."""
+    """Examples of the first role per optimiser step; the others give as many (see above)."""
     seed: int
     partners: Mapping[str, str] = field(default_factory=dict)
     """The partner of each role that has one: example i of both belong together."""
@@ -60,7 +61,6 @@ class StepPlan:
         epoch, within = divmod(step, self.steps_per_epoch)
         begin = within * self.batch_size
         own = _order(self.seed, self.first, epoch, size)[begin : begin + self.batch_size]
-        drawn = epoch * size + begin
         leads = {partner: role for role, partner in self.partners.items()}
         picks: dict[str, list[int]] = {}
         for role in self.sizes:
@@ -69,8 +69,15 @@ class StepPlan:
             elif role in leads:
                 picks[role] = picks[leads[role]]
             else:
-                picks[role] = [self._pick(role, position) for position in range(drawn, drawn + len(own))]
+                picks[role] = self._beside(role, step, epoch * size + begin, len(own))
         return picks
+
+    def _beside(self, role: str, step: int, drawn: int, own: int) -> list[int]:
+        """The examples of another role beside `own` of the first, of which `drawn` were seen before."""
+        if self.sizes[self.first] < self.batch_size:
+            own = max(own, min(self.batch_size, self.sizes[role]))
+            drawn = step * own
+        return [self._pick(role, position) for position in range(drawn, drawn + own)]
 
     def _pick(self, role: str, position: int) -> int:
         around, index = divmod(position, self.sizes[role])

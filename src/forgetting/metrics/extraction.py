@@ -105,11 +105,13 @@ def extraction_declaration(
     forget: str = "forget", unseen: str | None = "unseen", retain: str | None = "retain", n: int = 10
 ) -> Declaration:
     """What counts among `extraction_metrics`; without unseen text there is nothing for a stop rule to compare."""
-    el = f"{forget}/{extraction_likelihood(n).name}"
+    names = extraction_likelihood(n).name, memorization_accuracy.name
+    el = f"{forget}/{names[0]}"
     return Declaration(
         headline=Headline(
             forgotten=(f"{forget}/{probability.name}",),
             forgotten_too=((el,), (f"{forget}/{memorization_accuracy.name}",)),
+            unseen=tuple((f"{unseen}/{name}",) for name in names) if unseen else (),
             one=(el,),
             kept=(f"{retain}/{probability.name}",) if retain else (),
             kept_too=((f"{retain}/perplexity",),) if retain else (),
@@ -124,30 +126,52 @@ def extraction_declaration(
 
 @dataclass(frozen=True, slots=True)
 class Thresholds:
-    """EL_n and MA of text that the model has never seen: at or below both, a forget set counts as unlearned."""
+    """EL_n and MA of text that the model has never seen, and the splits that are compared.
+
+    A forget set counts as unlearned at or below both, and at or below what unseen text has on the same model: a damaged
+    model falls below the thresholds too, and may still find the forget set easier than unseen text.
+    """
 
     n: int
     extraction_likelihood: float
+    """Of unseen text on the model before."""
     memorization_accuracy: float
+    """Of unseen text on the model before."""
+    forget: str = "forget"
+    """The split that should fall."""
+    unseen: str = "unseen"
+    """The split of unseen text, measured again on every model that is judged."""
 
     @classmethod
-    def of(cls, measures: Sequence[Measure], *, split: str = "unseen", n: int = 10) -> Thresholds:
+    def of(
+        cls, measures: Sequence[Measure], *, split: str = "unseen", n: int = 10, forget: str = "forget"
+    ) -> Thresholds:
         """The thresholds that the measures of a model before unlearning give.
 
         Raises:
             DataError: EL_n or MA of the unseen text was not measured.
         """
         likelihood, accuracy = _pair(measures, split, n)
-        return cls(n, likelihood, accuracy)
+        return cls(n, likelihood, accuracy, forget, split)
 
-    def reached(self, measures: Sequence[Measure], *, split: str = "forget") -> bool:
-        """Whether EL_n and MA of `split` are both at or below (LoKU, App. B; section 4.1 says "smaller").
+    def reached(self, measures: Sequence[Measure]) -> bool:
+        """Whether EL_n and MA of the forget set are both at or below (LoKU, App. B; section 4.1 says "smaller").
 
         Raises:
-            DataError: EL_n or MA of the split was not measured.
+            DataError: EL_n or MA of the forget set or the unseen text was not measured.
         """
-        likelihood, accuracy = _pair(measures, split, self.n)
-        return likelihood <= self.extraction_likelihood and accuracy <= self.memorization_accuracy
+        likelihood, accuracy = _pair(measures, self.forget, self.n)
+        unseen_likelihood, unseen_accuracy = _pair(measures, self.unseen, self.n)
+        return likelihood <= min(self.extraction_likelihood, unseen_likelihood) and accuracy <= min(
+            self.memorization_accuracy, unseen_accuracy
+        )
+
+    def within_reach(self, measures: Sequence[Measure]) -> bool:
+        """Whether MA alone is low enough; where it was not measured, nothing speaks against it."""
+        value = {m.key: m.value for m in measures}
+        now, unseen = (value.get(f"{split}/{memorization_accuracy.name}") for split in (self.forget, self.unseen))
+        limits = [self.memorization_accuracy] if unseen is None else [self.memorization_accuracy, unseen]
+        return now is None or now <= min(limits)
 
 
 def _pair(measures: Sequence[Measure], split: str, n: int) -> tuple[float, float]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 
+from forgetting.core.duration import Duration
 from forgetting.core.example import Role
 from forgetting.core.registry import Entry, Registry
 from forgetting.core.strict import EXPONENT, WHOLE, takes_none
@@ -22,7 +24,8 @@ from forgetting.recipe.stage import NAME, TRANSFORM_KEYS, Stage
 from forgetting.recipe.values import Recipe
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-_DURATION = r"^\s*[0-9][0-9_]*(\.[0-9]+)?([eE][+-]?[0-9]+)?\s*(step|epoch|token)s?\s*$"
+_NUMBER = r"[0-9][0-9_]*(\.[0-9]+)?([eE][+-]?[0-9]+)?"
+_DURATION = rf"^\s*{_NUMBER}\s*(steps?|(epoch|token)s?\s*(,\s*at\s+least\s+[1-9][0-9_]*\s*steps?)?)\s*$"
 _WEIGHT = {
     "description": "A number, or {schedule: linear, start: 0, end: 1}.",
     "anyOf": [
@@ -43,7 +46,7 @@ def recipe_schema() -> dict[str, Any]:
     defs["Duration"] = {
         "type": "string",
         "pattern": _DURATION,
-        "description": "A number and its unit: 5 epochs, 60 steps, 2e6 tokens.",
+        "description": "A number and its unit: 5 epochs, 60 steps, 2e6 tokens; or 5 epochs, at least 60 steps.",
     }
     source = defs["Source"]
     source["type"] = ["object", "string"]
@@ -178,8 +181,8 @@ def _write_durations(value: Any) -> None:
     """Rewrites defaults that are durations in place, as recipes write them."""
     if isinstance(value, dict):
         default = value.get("default")
-        if isinstance(default, dict) and default.keys() == {"value", "unit"}:
-            value["default"] = f"{default['value']:g} {default['unit']}"
+        if isinstance(default, dict) and default.keys() == {f.name for f in fields(Duration)}:
+            value["default"] = str(Duration(**default))
         for inner in value.values():
             _write_durations(inner)
     elif isinstance(value, list):

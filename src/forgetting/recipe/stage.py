@@ -206,8 +206,8 @@ class Stage(Optimisation):
     until: Annotated[str, AfterValidator(_goal), WithJsonSchema({"type": "string", "pattern": UNTIL})] | None = Field(
         None,
         description="End at the first evaluation where this holds; the duration is then the maximum. "
-        "extraction: EL_n and MA of the forget set are at or below those of unseen text. Or a limit of a measure: "
-        "forget/exact_match <= 0.1.",
+        "extraction: EL_n and MA of the forget set are at or below those of unseen text, before and now. Or a limit of "
+        "a measure: forget/exact_match <= 0.1. A damaged model, without a tenth of what should stay, reaches no goal.",
     )
 
     @property

@@ -9,7 +9,7 @@ from forgetting.core.declaration import Headline
 from forgetting.core.measure import Measure
 from forgetting.runs.results import Results
 
-_COLUMNS = 8
+_COLUMNS = 12
 
 
 def forgetting_key(runs: Sequence[Results]) -> str | None:
@@ -75,7 +75,7 @@ def _has_side(runs: Sequence[Results], key: str) -> bool:
 
 
 def headline_keys(runs: Sequence[Results]) -> list[str]:
-    """The columns of the main table: at most eight, then the metrics that recipes ask for themselves.
+    """The columns of the main table: at most twelve, then the metrics that recipes ask for themselves.
 
     Where nothing is declared: measures over several splits, then the first others. What no run could measure is no
     column: the page lists it with its reason at the end.

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from forgetting.metrics.extraction import Thresholds
+from forgetting.metrics.movement import Movement
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +45,10 @@ class StageResult(Ending):
     """What the stop rule compared with; None if there was none."""
     goal: str = ""
     """The stop rule as written in the recipe; empty if there was none."""
+    damaged: tuple[str, ...] = ()
+    """For a stage with a goal: the measures of what should stay that fell beyond noise; see `metrics.damage`."""
+    moved: Movement | None = None
+    """How far the forget set moved; None if the stage unlearns nothing, or nothing compares."""
     transform: Mapping[str, Any] | None = None
     """Name and parameters of its transform, if it did not train; `method` is the name."""
     trainable: int = 0

@@ -27,7 +27,11 @@ class Optimisation(Strict):
 
     learning_rate: float = Field(1e-5, gt=0, le=1e9)
     batch_size: int = Field(
-        16, gt=0, lt=2**31, description="Examples of the first role per optimiser step, for any micro-batch size."
+        16,
+        gt=0,
+        lt=2**31,
+        description="Examples of the first role per optimiser step, for any micro-batch size. The other roles give as "
+        "many; beside fewer examples than a batch they still fill one.",
     )
     micro_batch_size: int | None = Field(
         None, gt=0, lt=2**31, description="Examples of a role per forward; default: by tokens."
@@ -36,7 +40,9 @@ class Optimisation(Strict):
         False,
         description="Examples share rows; the same loss up to rounding. Rows are padded if the model's family cannot.",
     )
-    duration: DurationField = Field(Duration(1, "epochs"), description="'5 epochs', '60 steps' or '2e6 tokens'.")
+    duration: DurationField = Field(
+        Duration(1, "epochs"), description="'5 epochs', '60 steps' or '2e6 tokens'; '5 epochs, at least 60 steps'."
+    )
     optimizer: Literal["adamw", "sgd"] = "adamw"
     betas: tuple[Beta, Beta] = (0.9, 0.999)
     weight_decay: float = Field(0.0, ge=0)

@@ -144,6 +144,29 @@ def test_unlearn_in_memory(world: Path, method: object) -> None:
     assert after != before
 
 
+@pytest.mark.parametrize(("method", "rate"), [("loku", 2e-4), ("ga", 1e-5)])
+def test_a_small_request_in_memory_takes_the_recipes_least_number_of_steps(method: str, rate: float) -> None:
+    from forgetting.pipeline.one_model import unlearn as module
+
+    stage = module._recipe({"method": method}, module.Formatting(), 0).stages[0]
+    assert stage.duration.steps(steps_per_epoch=1, tokens_per_epoch=100) == 200
+    assert stage.duration.steps(steps_per_epoch=125, tokens_per_epoch=10_000) == 625  # 5 epochs of 4,000 rows
+    assert (stage.batch_size, stage.learning_rate, stage.schedule) == (32, rate, "linear")
+
+
+def test_a_request_in_memory_that_moved_nothing_warns_and_says_what_to_raise(world: Path) -> None:
+    model = AutoModelForCausalLM.from_pretrained(world / "model", dtype=torch.float32)
+    tokenizer = AutoTokenizer.from_pretrained(world / "model")
+    rows = [{"question": f"Where does guest {i} live?", "answer": f"In house {i}."} for i in range(4)]
+    with pytest.warns(
+        UserWarning, match=r"moved nothing in 1 step at 1e-09.* Try duration='60 steps'; .* learning_rate=3e-09"
+    ):
+        done = forgetting.unlearn(
+            model, tokenizer, forget=rows, method="ga", duration="1 step", learning_rate=1e-9, adapter={"rank": 2}
+        )
+    assert done.result.moved is not None and done.result.moved.share == pytest.approx(0, abs=1e-3)
+
+
 def test_documents_can_be_forgotten(world: Path) -> None:
     model = AutoModelForCausalLM.from_pretrained(world / "model", dtype=torch.float32)
     tokenizer = AutoTokenizer.from_pretrained(world / "model")

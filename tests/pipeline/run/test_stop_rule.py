@@ -1,23 +1,61 @@
-"""The stop rule looks at MA first: while that is too high, EL decides nothing and need not be measured."""
+"""A goal is compared with unseen text before and now, and a damaged model does not reach it."""
 
 import pytest
 
+from forgetting.core.declaration import Balance, Declaration
 from forgetting.core.measure import Measure
 from forgetting.metrics.extraction import Thresholds
-from forgetting.pipeline.run.stop_rule import ExtractionRule
+from forgetting.metrics.limit import Limit
+from forgetting.pipeline.run.stop_rule import StopRule
 
-RULE = ExtractionRule(Thresholds(10, 0.1, 0.3), "one-forget")
+DECLARED = Declaration(balance=Balance(forget="forget/probability", retain="kept/probability"))
+START = [Measure(name="probability", split="kept", value=0.9, low=0.88, high=0.92, count=9, direction="up")]
+GOAL = Thresholds(10, 0.1, 0.45, "one-forget", "never")
+RULE = StopRule(GOAL, DECLARED, (START,))
 
 
-def measures(accuracy: float, likelihood: float | None) -> list[Measure]:
-    values = {"memorization_accuracy": accuracy, "el_10": likelihood}
-    return [Measure(name=name, split="one-forget", value=value, count=1) for name, value in values.items()]
+def measures(accuracy: float, likelihood: float | None, unseen: tuple[float, float] = (0.5, 0.2)) -> list[Measure]:
+    values = {
+        "one-forget/memorization_accuracy": accuracy,
+        "one-forget/el_10": likelihood,
+        "never/memorization_accuracy": unseen[0],
+        "never/el_10": unseen[1],
+    }
+    return [Measure(name=k.split("/")[1], split=k.split("/")[0], value=v, count=1) for k, v in values.items()]
+
+
+def kept(value: float) -> Measure:
+    return Measure(
+        name="probability", split="kept", value=value, low=value - 0.02, high=value + 0.02, count=9, direction="up"
+    )
 
 
 @pytest.mark.parametrize(
     ("accuracy", "likelihood", "reached"),
-    [(0.31, None, False), (0.31, 0.0, False), (0.3, 0.1, True), (0.2, 0.11, False), (0.0, 0.0, True)],
+    [(0.46, None, False), (0.46, 0.0, False), (0.45, 0.1, True), (0.2, 0.11, False), (0.0, 0.0, True)],
 )
-def test_both_have_to_be_at_or_below(accuracy: float, likelihood: float | None, reached: bool) -> None:
-    assert RULE(measures(accuracy, likelihood)) is reached
-    assert RULE.within_reach(measures(accuracy, likelihood)) is (accuracy <= 0.3)
+def test_both_have_to_be_at_or_below_unseen_text_before(accuracy: float, likelihood: float, reached: bool) -> None:
+    assert RULE([*measures(accuracy, likelihood), kept(0.9)]) is reached
+    assert GOAL.within_reach(measures(accuracy, likelihood)) is (accuracy <= 0.45)
+
+
+@pytest.mark.parametrize(
+    ("unseen", "reached"), [((0.427, 0.05), False), ((0.44, 0.02), False), ((0.44, 0.05), True), ((0.6, 0.3), True)]
+)
+def test_both_have_to_be_at_or_below_unseen_text_on_the_same_model(unseen: tuple[float, float], reached: bool) -> None:
+    assert RULE([*measures(0.43, 0.05, unseen), kept(0.9)]) is reached
+
+
+@pytest.mark.parametrize("goal", [GOAL, Limit.parse("one-forget/el_10 <= 0.1")])
+@pytest.mark.parametrize(("left", "reached"), [(0.9, True), (0.82, True), (0.8, False), (0.1, False)])
+def test_a_damaged_model_reaches_no_goal(goal: Thresholds | Limit, left: float, reached: bool) -> None:
+    rule = StopRule(goal, DECLARED, (START,))
+    found = [*measures(0.3, 0.05), kept(left)]
+    assert rule(found) is reached
+    assert rule.damaged(found) == (() if reached else ("kept/probability",))
+
+
+def test_damage_is_counted_from_the_run_and_from_the_stage() -> None:
+    grown = [kept(0.99)]  # an earlier stage taught the retained set
+    assert StopRule(GOAL, DECLARED, (START, grown))([*measures(0.3, 0.05), kept(0.85)]) is False
+    assert StopRule(GOAL, DECLARED, (START, [kept(0.7)]))([*measures(0.3, 0.05), kept(0.7)]) is False

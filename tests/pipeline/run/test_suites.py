@@ -34,15 +34,37 @@ def keys(suite) -> set[str]:
     return {m.key for m in score(suite.metrics, [])}
 
 
-def test_own_passages_are_measured_against_as_many_unseen_ones() -> None:
-    own = {"unlearn": data(forget=passages("f", 4), holdout=passages("u", 9), retain=passages("r", 3))}
+def test_own_passages_are_measured_against_as_many_unseen_ones_and_no_fewer_than_32() -> None:
+    own = {"unlearn": data(forget=passages("f", 4), holdout=passages("u", 40), retain=passages("r", 3))}
     suite = suite_of(recipe(evaluate="extraction"), own)
     assert {split.name: (len(split.examples), split.extraction) for split in suite.splits} == {
         "forget": (4, (10,)),
-        "unseen": (4, (10,)),
+        "unseen": (32, (10,)),
         "retain": (3, None),
     }
     assert stop_splits(recipe().stages[0], suite) == ("forget", "unseen", 10)
+
+
+def test_a_stage_that_stops_at_unseen_text_measures_all_of_it_on_every_model() -> None:
+    stages = [{"name": "unlearn", "method": "ga", "until": "extraction"}]
+    for evaluate, own in (
+        ("extraction", {"unlearn": data(forget=passages("f", 4), holdout=passages("u", 9))}),
+        ("tdec:lab", {}),
+    ):
+        found = recipe_from({"model": "m", "stages": stages, "evaluate": evaluate})
+        whole, during = suite_of(found, own), fast_suite_of(found, own, found.stages[0])
+        unseen = {s.name: s.examples for s in whole.splits}["unseen"]
+        assert unseen and {s.name: s.examples for s in during.splits}["unseen"] == unseen
+        assert "unseen/memorization_accuracy" in keys(during)
+        without = recipe_from({"model": "m", "stages": [{"name": "unlearn", "method": "ga"}], "evaluate": evaluate})
+        assert "unseen" not in names(fast_suite_of(without, own, without.stages[0]))
+
+
+def test_unseen_text_stands_in_the_main_table_beside_the_forget_set() -> None:
+    own = {"unlearn": data(forget=passages("f", 4), holdout=passages("u", 9), retain=passages("r", 3))}
+    columns = [column[0] for column in suite_of(recipe(evaluate="extraction"), own).declares.headline.columns]
+    for name in ("el_10", "memorization_accuracy"):
+        assert {f"forget/{name}", f"unseen/{name}"} <= set(columns)
 
 
 def test_a_stop_rule_without_unseen_text_is_refused() -> None:

@@ -1,24 +1,95 @@
-"""A stage that had a stop rule says whether it reached its goal."""
+"""A stage that had a stop rule says whether it reached its goal; one that moved almost nothing says what to raise."""
 
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
+from forgetting.core.measure import Measure
 from forgetting.metrics.extraction import Thresholds
+from forgetting.metrics.movement import Movement
 from forgetting.report.verdict.stop_rule import goals
+from forgetting.runs.evaluation import Evaluation
 from forgetting.runs.results import Results
 from forgetting.runs.stage_result import StageResult
 
+LIMITS = Thresholds(10, extraction_likelihood=0.01, memorization_accuracy=0.55)
+STUCK = Movement("forget/probability", 0.838, 0.838, 0.3, "unseen")
 
-def run(**stage: object) -> Results:
+
+def run(*evaluations: Evaluation, **stage: object) -> Results:
     result = StageResult(name="unlearn", method="ihl", epochs=10.0, **stage)  # type: ignore[arg-type]
-    return Results(folder=Path("x"), name="x", status="complete", stages=(result,))
+    return Results(folder=Path("x"), name="x", status="complete", stages=(result,), evaluations=evaluations)
 
 
-def test_a_goal_that_was_reached_names_its_limits() -> None:
-    limits = Thresholds(10, extraction_likelihood=0.01, memorization_accuracy=0.3)
-    [finding] = goals(run(success=True, thresholds=limits))
+def evaluation(point: str, forget: tuple[float, float], unseen: tuple[float, float], retain: float) -> Evaluation:
+    values = {
+        "forget/el_10": forget[0],
+        "forget/memorization_accuracy": forget[1],
+        "unseen/el_10": unseen[0],
+        "unseen/memorization_accuracy": unseen[1],
+        "retain/probability": retain,
+    }
+    measures = [Measure(name=k.split("/")[1], split=k.split("/")[0], value=v, count=1) for k, v in values.items()]
+    return Evaluation(point=point, stage="unlearn" if point == "after" else None, measures=tuple(measures))  # type: ignore[arg-type]
+
+
+BEFORE = evaluation("before", (0.9, 0.99), (0.01, 0.55), 0.94)
+
+
+def test_a_goal_that_was_reached_says_forget_now_and_unseen_before_and_now() -> None:
+    after = evaluation("after", (0.004, 0.41), (0.009, 0.54), 0.93)
+    [finding] = goals(run(BEFORE, after, success=True, thresholds=LIMITS))
     assert finding.tone == "good"
     assert finding.text == (
-        "Stage unlearn reached its goal after 10 epochs (EL_10 at most 0.0100 and MA at most 0.300, those of unseen "
+        "Stage unlearn reached its goal after 10 epochs: forget has EL_10 0.00400 (unseen: 0.0100 before, 0.00900 now) "
+        "and MA 0.410 (unseen: 0.550 before, 0.540 now)."
+    )
+
+
+def test_a_goal_that_a_damaged_model_missed_names_the_damage_and_a_lower_rate() -> None:
+    after = evaluation("after", (0.0, 0.525), (0.0, 0.427), 0.41)
+    found = run(
+        BEFORE,
+        after,
+        success=False,
+        thresholds=LIMITS,
+        stopped="duration",
+        steps=20,
+        learning_rate=1e-3,
+        damaged=("retain/probability", "unseen/memorization_accuracy"),
+    )
+    [finding] = goals(found)
+    assert finding.tone == "bad"
+    assert finding.text == (
+        "Stage unlearn did not reach its goal within 10 epochs: forget has EL_10 0 (unseen: 0.0100 before, 0 now) and "
+        "MA 0.525 (unseen: 0.550 before, 0.427 now). The model is damaged, and a damaged model reaches no goal: "
+        "retain · probability (0.940 before, 0.410 now) and unseen · memorization accuracy (0.550 before, 0.427 now). "
+        "Try stages.unlearn.learning_rate=0.0003, or more retain data."
+    )
+
+
+def test_a_limit_says_the_value() -> None:
+    after = evaluation("after", (0.004, 0.41), (0.009, 0.54), 0.93)
+    [finding] = goals(run(BEFORE, after, success=True, goal="forget/el_10 <= 0.1"))
+    assert finding.text == (
+        "Stage unlearn reached its goal after 10 epochs: forget/el_10 is 0.00400 (goal: forget/el_10 <= 0.1)."
+    )
+
+
+def test_a_goal_that_was_reached_before_the_run_shows_no_forgetting() -> None:
+    unknown = evaluation("before", (0.0, 0.5), (0.01, 0.55), 0.94)
+    after = evaluation("after", (0.0, 0.41), (0.009, 0.54), 0.93)
+    for stage in ({"thresholds": LIMITS}, {"goal": "forget/el_10 <= 0.1"}):
+        [finding] = goals(run(unknown, after, success=True, **stage))
+        assert finding.tone == "open"
+        assert finding.text.endswith(". It was there before the run, so this shows no forgetting.")
+
+
+def test_a_run_without_evaluations_names_the_limits() -> None:
+    [finding] = goals(run(success=True, thresholds=LIMITS))
+    assert finding.text == (
+        "Stage unlearn reached its goal after 10 epochs (EL_10 at most 0.0100 and MA at most 0.550, those of unseen "
         "text before)."
     )
 
@@ -28,5 +99,30 @@ def test_a_goal_that_was_missed_is_bad_news() -> None:
     assert (finding.tone, finding.text) == ("bad", "Stage unlearn did not reach its goal within 10 epochs.")
 
 
-def test_no_rule_no_finding() -> None:
+def test_a_goal_that_all_examples_do_not_confirm_is_missed() -> None:
+    after = evaluation("after", (0.0, 0.56), (0.009, 0.54), 0.93)
+    [finding] = goals(run(BEFORE, after, success=False, stopped="goal", thresholds=LIMITS))
+    assert finding.tone == "bad" and finding.text.endswith(
+        "The evaluation that stopped it was of fewer examples, and that of all does not confirm it."
+    )
+
+
+@pytest.mark.parametrize(
+    ("steps", "advice"),
+    [
+        (5, "Try stages.unlearn.duration='60 steps'; if that is not enough, stages.unlearn.learning_rate=0.0003."),
+        (100, "Try stages.unlearn.learning_rate=0.0003, or stages.unlearn.duration='300 steps'."),
+    ],
+)
+def test_a_stage_that_moved_nothing_says_what_to_raise(steps: int, advice: str) -> None:
+    [finding] = goals(run(moved=STUCK, steps=steps, learning_rate=1e-4, stopped="duration"))
+    assert finding.tone == "bad"
+    assert finding.text == (
+        f"Stage unlearn moved nothing in {steps} steps at 0.0001 (forget/probability 0.838 → 0.838, unseen has 0.300). "
+        + advice
+    )
+
+
+def test_a_stage_that_moved_says_nothing_of_it() -> None:
+    assert goals(run(moved=replace(STUCK, now=0.5), steps=5, learning_rate=1e-4)) == []
     assert goals(run()) == []

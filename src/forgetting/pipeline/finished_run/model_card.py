@@ -142,7 +142,7 @@ def _how(run: Results) -> str:
             f"{stage.adapter} ({stage.coverage})" if stage.coverage else stage.adapter,
             wording.number(stage.learning_rate),
             f"{stage.steps} ({stage.epochs:g} epochs)" if stage.transform is None else "none: a transform",
-            stage.stopped,
+            stage.stopped if stage.success is not False else f"{stage.stopped}, goal not reached",
         ]
         for stage in run.stages
     ]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import tempfile
+import warnings
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -19,6 +20,7 @@ from forgetting.data.examples import load_examples, to_example
 from forgetting.data.pieces import in_pieces
 from forgetting.data.source import Source
 from forgetting.data.tokens import limit_ids
+from forgetting.metrics.movement import movement
 from forgetting.models.head import embedding_rows, longest_row
 from forgetting.models.precision import dtype_name, settled
 from forgetting.pipeline.run.context import StageContext
@@ -26,7 +28,9 @@ from forgetting.pipeline.run.prepare import encode_roles, load_data
 from forgetting.pipeline.run.records import take
 from forgetting.pipeline.run.stage import run_stage
 from forgetting.pipeline.run.suites import suite_of
-from forgetting.recipe import Recipe, recipe_from
+from forgetting.recipe import Recipe, load_recipe, recipe_from
+from forgetting.report.verdict.stop_rule import said
+from forgetting.runs.evaluation import Evaluation
 from forgetting.runs.folder import RunFolder
 from forgetting.runs.output import OutputFolder
 from forgetting.runs.stage_result import StageResult
@@ -80,6 +84,9 @@ def unlearn(
         measure: whether the forget and retain sets are measured before and after.
         voice: receives progress.
         **stage: any other key of a recipe's stage: `learning_rate`, `duration="60 steps"`, `adapter={"rank": 8}`, …
+            The defaults are those of the built-in recipe `unlearn`, at 1e-5 where all weights are trained.
+
+    Warns if almost nothing of the forget set moved, and says what to raise.
 
     Raises:
         ForgettingError: bad input, in one line.
@@ -117,8 +124,15 @@ def unlearn(
         )
         outcome = run_stage(context, model, Hooks(progress=voice.progress, say=voice.say))
         history = [asdict(step) for step in context.folder.history()]
-    model = outcome.model
-    return Unlearned(model, outcome.result, history, before, measures())
+    model, after = outcome.model, measures()
+    result = replace(outcome.result, moved=movement(suite.declares, before, after))
+    for line in said(result, Evaluation(point="after", measures=tuple(after)), keys=""):
+        warnings.warn(line, stacklevel=2)
+    return Unlearned(model, result, history, before, after)
+
+
+_DEFAULTS = ("batch_size", "duration", "schedule", "warmup", "checkpoint_every")
+"""What a stage in memory takes from the built-in recipe if it is not given; the rate, for an adapter only."""
 
 
 def _recipe(stage: Mapping[str, object], formatting: Formatting, seed: int) -> Recipe:
@@ -126,7 +140,12 @@ def _recipe(stage: Mapping[str, object], formatting: Formatting, seed: int) -> R
     if {"evaluate_every", "keep"} & stage.keys():
         raise RecipeError("unlearn measures before and after only; for evaluate_every and keep: best, write a recipe")
     values = {"model": "in memory", "seed": seed, "format": formatting.model_dump()}
-    return recipe_from({**values, "stages": [{"evaluate_every": None, **stage}]}, "unlearn")
+    own = load_recipe("unlearn", {"model": "in memory"}).stages[0].model_dump(mode="json")
+    given = {**{key: own[key] for key in _DEFAULTS}, "evaluate_every": None, **stage}
+    recipe = recipe_from({**values, "stages": [given]}, "unlearn")
+    if "learning_rate" in stage or recipe.stages[0].adapter_or_full.kind == "full":
+        return recipe
+    return recipe_from({**values, "stages": [{**given, "learning_rate": own["learning_rate"]}]}, "unlearn")
 
 
 def _alternates(given: Examples) -> list[Example]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 
 from torch import nn
@@ -14,9 +15,11 @@ from forgetting.core.progress import Voice
 from forgetting.metrics.alarm import Alarm, knowledge_alarm
 from forgetting.metrics.balance import balance
 from forgetting.metrics.extraction import Thresholds
+from forgetting.metrics.limit import Limit
+from forgetting.metrics.movement import Movement, movement
 from forgetting.pipeline.run.prepared import Prepared
 from forgetting.pipeline.run.records import Taken, take
-from forgetting.pipeline.run.stop_rule import ExtractionRule, StopRule
+from forgetting.pipeline.run.stop_rule import StopRule
 from forgetting.pipeline.run.suites import fast_suite_of, stop_splits, without_overlaps
 from forgetting.recipe import Stage
 from forgetting.runs.evaluation import Evaluation
@@ -63,21 +66,48 @@ class Measurer:
         stages = self.recipe.stages
         self._full = _Frame(prepared.suite, before, oracle)
         self._fast = {s.name: self._full.reduced(fast_suite_of(self.recipe, prepared.data, s)) for s in stages}
-        self.rules = {s.name: self._rule(s) for s in stages}
+        self._goals = {s.name: self._goal(s) for s in stages}
 
     @property
     def suite(self) -> Suite:
         """The suite that is measured before, between and after the stages."""
         return self._full.suite
 
+    @property
+    def before(self) -> Evaluation:
+        """The model before the first stage."""
+        return Evaluation(point="before", measures=tuple(self._full.start))
+
     def alarm(self, stage: Stage) -> Alarm:
         """The alarm at evaluations in the middle of a stage, relative to the stage's initial model."""
         frame = self._fast[stage.name]
+        start = self._starts(stage, frame)[-1]
+        return knowledge_alarm(frame.suite.declared(stage.name), start, stage.collapse_at)
+
+    def rule(self, stage: Stage) -> StopRule | None:
+        """The stage's stop rule, for the evaluations in the middle of it; None if it has none."""
+        return self._rule(stage, self._fast[stage.name])
+
+    def final_rule(self, stage: Stage) -> StopRule | None:
+        """The same for the evaluation after it, of the full suite."""
+        return self._rule(stage, self._full)
+
+    def _rule(self, stage: Stage, frame: _Frame) -> StopRule | None:
+        goal = self._goals[stage.name]
+        return goal and StopRule(goal, frame.suite.declared(stage.name), self._starts(stage, frame))
+
+    def movement(self, stage: Stage, after: Evaluation) -> Movement | None:
+        """How far the stage moved what it was to forget."""
+        full = self._full
+        start = self._starts(stage, full)[-1]
+        return movement(full.suite.declared(stage.name), start, after.measures, full.goal)
+
+    def _starts(self, stage: Stage, frame: _Frame) -> tuple[Sequence[Measure], ...]:
+        """The measures of the model before the run and, for a later stage, of the model before the stage."""
         names = [s.name for s in self.recipe.stages]
         earlier = [Evaluation(point="after", stage=name) for name in names[: names.index(stage.name)]]
         left = next((found for at in reversed(earlier) if (found := self.folder.find_evaluation(at))), None)
-        start = frame.start if left is None else left.measures
-        return knowledge_alarm(frame.suite.declared(stage.name), start, stage.collapse_at)
+        return (frame.start,) if left is None else (frame.start, left.measures)
 
     def fixed_points(self) -> None:
         """Writes the evaluations of the model before and of the oracle."""
@@ -99,27 +129,26 @@ class Measurer:
         If the stop rule's MA is not low enough, EL is irrelevant and not decoded, since it costs most by far.
         """
         at = Evaluation(point="epoch", stage=stage, step=step, epoch=epoch)
-        return self._measure(at, self._fast[stage], model, self.rules[stage])
+        return self._measure(at, self._fast[stage], model, self._goals[stage])
 
-    def _take(self, model: nn.Module, frame: _Frame, stage: str, rule: StopRule | None) -> Taken:
-        if isinstance(rule, ExtractionRule):
+    def _take(self, model: nn.Module, frame: _Frame, stage: str, goal: Thresholds | Limit | None) -> Taken:
+        if isinstance(goal, Thresholds):
             quick = take(model, self.tokenizer, without_overlaps(frame.suite), self.recipe, self.voice)
-            within_reach = rule.within_reach
-            if not on_first(lambda: within_reach(frame.measures(quick, stage))):
+            if not on_first(lambda: goal.within_reach(frame.measures(quick, stage))):
                 return quick
         return take(model, self.tokenizer, frame.suite, self.recipe, self.voice)
 
-    def _rule(self, stage: Stage) -> StopRule | None:
-        """The stage's stop rule; its thresholds come from the model before the first stage."""
+    def _goal(self, stage: Stage) -> Thresholds | Limit | None:
+        """What ends the stage; its thresholds come from the model before the first stage."""
         if stage.until is None:
             return None
         if stage.limit is not None:
             stage.limit.reached(self._fast[stage.name].start)  # raises if it is not measured
-            return stage.limit.reached
+            return stage.limit
         forget, unseen, n = stop_splits(stage, self.suite)
-        return ExtractionRule(Thresholds.of(self._full.start, split=unseen, n=n), forget)
+        return Thresholds.of(self._full.start, split=unseen, n=n, forget=forget)
 
-    def _measure(self, at: Evaluation, frame: _Frame, model: nn.Module, rule: StopRule | None) -> Evaluation:
+    def _measure(self, at: Evaluation, frame: _Frame, model: nn.Module, goal: Thresholds | Limit | None) -> Evaluation:
         """The evaluation of this point from the folder; else measured by all processes and written by the first.
 
         It is the same in all processes, so that they make the same decisions.
@@ -130,7 +159,7 @@ class Measurer:
         assert at.stage is not None
         stage = at.stage
         began = time.perf_counter()
-        taken = self._take(model, frame, stage, rule)
+        taken = self._take(model, frame, stage, goal)
 
         def measured() -> Evaluation:
             measures = tuple(frame.measures(taken, stage))

@@ -14,6 +14,7 @@ from forgetting.core.measure import Measure
 from forgetting.core.processes import by_first, first_then_others
 from forgetting.core.progress import Voice
 from forgetting.data.encode import Encoded
+from forgetting.metrics.extraction import Thresholds
 from forgetting.models.adapters import active_adapters, joined, merged
 from forgetting.models.quantised import has_quantised
 from forgetting.pipeline.run.context import StageContext
@@ -24,11 +25,11 @@ from forgetting.pipeline.run.prepared import Prepared
 from forgetting.pipeline.run.reference_stage import set_aside
 from forgetting.pipeline.run.select_tokens import weighed
 from forgetting.pipeline.run.stage import StageOutcome, hand_over, handed_over, run_stage
-from forgetting.pipeline.run.stop_rule import ExtractionRule
+from forgetting.pipeline.run.stop_rule import StopRule
 from forgetting.pipeline.run.transform import run_transform
 from forgetting.recipe import Recipe, Stage
+from forgetting.report.verdict.stop_rule import goal_words, said
 from forgetting.runs.folder import RunFolder
-from forgetting.runs.stage_result import StageResult
 from forgetting.training.stage import Hooks
 
 Export = Literal["adapter", "merged", "both"]
@@ -54,15 +55,16 @@ class StageRunner:
             elif stage is last:
                 outcome = self._outcome(context, model)
                 export = self._export_of(outcome.model)
-                self._measure_after(stage, delivered := as_saved(outcome.model, export), outcome.result)
+                delivered = as_saved(outcome.model, export)
+                self._measure_after(context, replace(outcome, model=delivered))
                 by_first(partial(self._export, delivered, export))
             elif context.folder.is_handed_over():
                 model = handed_over(context, model, recipe.dtype)
             else:
                 outcome = self._outcome(context, model)
-                model = merged(outcome.model) if stage.leaves_a_whole_model else outcome.model
-                self._measure_after(stage, model, outcome.result)
-                model = hand_over(context, replace(outcome, model=model))
+                whole = merged(outcome.model) if stage.leaves_a_whole_model else outcome.model
+                self._measure_after(context, outcome := replace(outcome, model=whole))
+                model = hand_over(context, outcome)
 
     def _context(self, stage: Stage) -> StageContext:
         recipe = self.prepared.recipe
@@ -87,12 +89,14 @@ class StageRunner:
         if stage.select is not None:
             train = first_then_others(lambda: self._weighed(context, model))
             context = replace(context, data={**context.data, Role.TRAIN: train})
-        rule = self.measurer.rules[stage.name]
+        rule = self.measurer.rule(stage)
         if rule is not None:
-            self.voice.say(f"stage {stage.name}: until {stage.limit or rule}")
+            self.voice.say(f"stage {stage.name}: until {rule}")
         with tracker(self.prepared.recipe, stage) as track:
             hooks = Hooks(
-                evaluate=_During(self.measurer, stage.name) if stage.evaluate_every is not None else None,
+                evaluate=_During(self.measurer, stage.name, rule, self.voice)
+                if stage.evaluate_every is not None
+                else None,
                 score=lambda measures: next((m.value for m in measures if m.name == "balance"), None),
                 reached=rule,
                 alarm=self.measurer.alarm(stage) if stage.evaluate_every is not None else None,
@@ -101,8 +105,8 @@ class StageRunner:
                 say=self.voice.say,
             )
             outcome = run_stage(context, model, hooks)
-        if isinstance(rule, ExtractionRule):
-            context.folder.write_thresholds(rule.thresholds)
+        if rule is not None and isinstance(rule.goal, Thresholds):
+            context.folder.write_thresholds(rule.goal)
         return outcome
 
     def _weighed(self, context: StageContext, model: PreTrainedModel) -> list[Encoded]:
@@ -111,14 +115,24 @@ class StageRunner:
         reference = stage.select.reference if stage.reads is None else self.folder.stage(stage.reads).model
         return weighed(context, model, self.prepared.data[stage.name], self.prepared.recipe.format, reference)
 
-    def _measure_after(self, stage: Stage, model: PreTrainedModel, result: StageResult) -> None:
+    def _measure_after(self, context: StageContext, outcome: StageOutcome) -> None:
+        """Measures the model after the stage, and judges the stage by the full suite."""
+        stage, result = context.stage, outcome.result
         per_epoch = result.steps / result.epochs if result.epochs else 1.0
         step = result.kept_step
-        if result.success is not None:
-            how = "goal reached after" if result.success else "goal not reached within"
-            self.voice.say(f"stage {stage.name}: {how} {result.epochs:g} epochs")
         self.voice.say(f"stage {stage.name}: kept {result.kept}; measuring")
-        self.measurer.after(model, stage=stage.name, step=step, epoch=step / per_epoch)
+        after = self.measurer.after(outcome.model, stage=stage.name, step=step, epoch=step / per_epoch)
+        rule = self.measurer.final_rule(stage)
+        if rule is not None:
+            success = bool(result.success) and rule(after.measures)
+            result = replace(result, success=success, damaged=rule.damaged(after.measures))
+        if _unlearns(stage):
+            result = replace(result, moved=self.measurer.movement(stage, after))
+        if result != outcome.result:
+            context.folder.write_result(result)
+        thresholds = rule.goal if rule is not None and isinstance(rule.goal, Thresholds) else None
+        for line in said(replace(result, goal=stage.until or "", thresholds=thresholds), after, self.measurer.before):
+            self.voice.say(line)
 
     def _export_of(self, model: PreTrainedModel) -> Export:
         """How the final model is saved: an adapter only where plain PEFT gives it back on the base as it is stored."""
@@ -161,6 +175,15 @@ def as_saved(model: PreTrainedModel, export: Export) -> PreTrainedModel:
     return joined(model).eval()
 
 
+def _unlearns(stage: Stage) -> bool:
+    """Whether it has a term on the forget set that weighs anything."""
+    if not stage.trains:
+        return False
+    objective = stage.objective()
+    middle = zip(objective.terms, objective.weights(1, 2), strict=True)
+    return any(term.role == Role.FORGET and weight != 0 for term, weight in middle)
+
+
 def model_changed(recipe: Recipe) -> bool:
     """Whether a stage before the last one changed the model's own weights, so that an adapter would not fit on them."""
     return any(s.leaves_a_whole_model for s in recipe.stages[:-1])
@@ -172,6 +195,14 @@ class _During:
 
     measurer: Measurer
     stage: str
+    rule: StopRule | None
+    voice: Voice
 
     def __call__(self, model: torch.nn.Module, *, step: int, epoch: float) -> list[Measure]:
-        return list(self.measurer.during(model, stage=self.stage, step=step, epoch=epoch).measures)
+        found = self.measurer.during(model, stage=self.stage, step=step, epoch=epoch)
+        if self.rule is not None:
+            words = goal_words(self.rule.goal, found.measures)
+            damage = self.rule.damaged(found.measures)
+            harm = f"; damaged: {', '.join(damage)}" if damage else ""
+            self.voice.say(f"stage {self.stage}, step {step}: {words}{harm}")
+        return list(found.measures)

@@ -28,9 +28,12 @@ from forgetting.metrics.score import score
 from forgetting.metrics.standard import KNOWING, keys_of, standard_declaration, standard_metrics
 from forgetting.pipeline.run.prepare import StageData
 from forgetting.recipe import Recipe, Stage
+from forgetting.recipe.stage import EXTRACTION
 
 VERBATIM = "extraction"
 """The value of a recipe's `evaluate` that measures its own data as verbatim passages."""
+UNSEEN_LEAST = 32
+"""Unseen passages that are measured beside fewer passages to forget."""
 OWN_LIMIT, OWN_LIMIT_FAST = 500, 150
 """Examples of the user's own data that are measured per split, before and after, and during training."""
 
@@ -51,10 +54,20 @@ def suite_of(recipe: Recipe, data: Mapping[str, StageData]) -> Suite:
 
 
 def fast_suite_of(recipe: Recipe, data: Mapping[str, StageData], stage: Stage) -> Suite:
-    """The suite that is measured during a stage: fewer examples, without the other stages' splits and probes."""
+    """The suite that is measured during a stage: fewer examples, without the other stages' splits and probes.
+
+    A stage that stops by comparison with unseen text measures all of it, on every model that it judges.
+    """
     others = {other.name for other in recipe.stages if other is not stage}
     parts = [(label, suite) for label, suite in _parts(recipe, data, fast=True) if label not in others]
-    return replace(_whole(recipe, parts), probes=())
+    suite = replace(_whole(recipe, parts), probes=())
+    if stage.until != EXTRACTION:
+        return suite
+    whole = suite_of(recipe, data)
+    _, unseen, _ = stop_splits(stage, whole)
+    chosen = {split.name: split for split in suite.splits}
+    chosen |= {split.name: split for split in whole.splits if split.name == unseen}
+    return replace(suite, splits=tuple(chosen[split.name] for split in whole.splits if split.name in chosen))
 
 
 def _whole(recipe: Recipe, parts: Sequence[tuple[str, Suite]]) -> Suite:
@@ -117,7 +130,10 @@ def _own_parts(recipe: Recipe, data: Mapping[str, StageData], fast: bool) -> lis
 
 
 def _verbatim_suite(data: Mapping[str, StageData], fast: bool) -> Suite:
-    """The run's own data as passages: EL_10 and MA of the forget set and of as much of `holdout` as unseen text."""
+    """The run's own data as passages: EL_10 and MA of the forget set and of as many of `holdout` as unseen text.
+
+    Beside a small forget set there are more, since a threshold of one or two passages is chance.
+    """
     forget, unseen, retain = (_of_role(data, role) for role in (Role.FORGET, Role.HOLDOUT, Role.RETAIN))
     if not forget:
         raise RecipeError(f"evaluate: '{VERBATIM}' measures passages to forget; write data.forget=…")
@@ -128,7 +144,7 @@ def _verbatim_suite(data: Mapping[str, StageData], fast: bool) -> Suite:
                 f"{shared[0].where or shared[0].id}: is also in the {role} data ({len(shared)} such); data.holdout "
                 "gives the thresholds and must be text that the model has never seen"
             )
-    never = _sample(unseen, 0 if fast else min(len(forget), OWN_LIMIT))
+    never = _sample(unseen, 0 if fast else min(max(len(forget), UNSEEN_LEAST), OWN_LIMIT))
     splits = [
         Split(name="forget", examples=tuple(_sample(forget, OWN_LIMIT)), generate=False, extraction=(10,)),
         Split(name="unseen", examples=tuple(never), generate=False, extraction=(10,)),
@@ -236,8 +252,6 @@ def without_overlaps(suite: Suite) -> Suite:
 
 def stop_splits(stage: Stage, suite: Suite) -> tuple[str, str, int]:
     """The forget and the unseen split that the stage's stop rule compares, and the n of its EL_n.
-
-    Unseen text gives the thresholds before the first stage; during a stage only the forget set is measured.
 
     Raises:
         RecipeError: the recipe measures no such splits.

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from forgetting.report import headline_measures, wording
 from forgetting.report.verdict.finding import Finding, Tone
 from forgetting.report.verdict.intervals import Contrast, amount, contrast, hardly_there, reason_at
 from forgetting.report.verdict.models import Models, capital, path
-from forgetting.report.verdict.paired import Side
 
 State = Literal[
     "rose", "none", "partial", "beyond", "oracle", "lower", "between", "nothing", "unknown", "open", "unmeasured"
@@ -105,8 +104,7 @@ def requests(models: Models) -> list[Request]:
     for key in keys:
         name = key.split("/")[0].removesuffix("-forget")
         state, finding = forgetting(models, key, f"Request {name}")
-        since = _since(models, name, key)
-        found.append(Request(name, key, state, replace(finding, text=finding.text + since)))
+        found.append(Request(name, key, state, finding))
     return found
 
 
@@ -185,14 +183,3 @@ def _way(models: Models, key: str | None) -> str:
 def _no_oracle(models: Models, key: str) -> str:
     evaluation = models.oracle.evaluation
     return "none was given" if evaluation is None else reason_at(evaluation, key)
-
-
-def _since(models: Models, stage: str, key: str) -> str:
-    """Whether later stages brought a request back."""
-    run = models.run
-    own = next((e for e in run.afters[:-1] if e.stage and f"-{stage}".endswith(f"-{e.stage}")), None)
-    then = Side(run, own)
-    measure = then.value(key)
-    if measure is None or contrast(key, models.after, then).relation != "higher":
-        return ""
-    return f" After its own stage it was {wording.with_interval(measure)}: it rose again while later stages trained."

@@ -1,37 +1,171 @@
-"""Whether stages reached the goal at which they were to stop."""
+"""Whether stages reached their goals, and what to change where they did not or where almost nothing moved."""
 
 from __future__ import annotations
 
-from forgetting.metrics.extraction import Thresholds
+from collections.abc import Mapping, Sequence
+
+from forgetting.core.errors import DataError
+from forgetting.core.measure import Measure
+from forgetting.metrics.extraction import Thresholds, extraction_likelihood
+from forgetting.metrics.likelihood import memorization_accuracy
+from forgetting.metrics.limit import Limit
 from forgetting.report import wording
 from forgetting.report.verdict.finding import Finding
+from forgetting.runs.evaluation import Evaluation
 from forgetting.runs.results import Results
 from forgetting.runs.stage_result import StageResult
 
+FEW_STEPS = 60
+"""With fewer steps the duration is to be raised first, then the learning rate."""
+
 
 def goals(run: Results) -> list[Finding]:
-    """One sentence for every stage that had a stop rule."""
-    return [_finding(stage) for stage in run.stages if stage.success is not None]
+    """What is said of every stage that had a stop rule, and of every one that moved almost nothing."""
+    afters = {e.stage: e for e in run.afters}
+    return [f for stage in run.stages for f in findings(stage, afters.get(stage.name), run.before)]
 
 
 def missed(run: Results) -> list[str]:
-    """A sentence for every stage that did not reach its goal."""
-    return [_finding(stage).text for stage in run.stages if stage.success is False]
+    """A sentence for every stage that did not reach its goal, or moved almost nothing."""
+    said = []
+    for stage in run.stages:
+        if stage.success is False:
+            harm = " The model is damaged, and a damaged model reaches no goal." if stage.damaged else ""
+            said.append(f"Stage {stage.name} did not reach its goal within {_epochs(stage)}.{harm}")
+        elif stage.moved is not None and stage.moved.little and not stage.success:
+            said.append(f"Stage {stage.name} {_movement(stage)}")
+    return said
 
 
-def _finding(stage: StageResult) -> Finding:
-    limits = _limits(stage.thresholds) if stage.thresholds else f" ({stage.goal})" if stage.goal else ""
-    if stage.success and not stage.steps and not stage.epochs:
-        return Finding("Goal", "open", f"Stage {stage.name} was at its goal before its first step{limits}.")
+def said(
+    stage: StageResult, after: Evaluation, before: Evaluation | None = None, *, keys: str | None = None
+) -> list[str]:
+    """The same of one stage as lines for a terminal; `keys` goes before the keys to change, as in `findings`."""
+    return [finding.text for finding in findings(stage, after, before, keys=keys)]
+
+
+def findings(
+    stage: StageResult, after: Evaluation | None, before: Evaluation | None, *, keys: str | None = None
+) -> list[Finding]:
+    """What is said of one stage.
+
+    Args:
+        stage: its result.
+        after: the model after it; None if it was not measured.
+        before: the model before the run, for what was lost.
+        keys: what goes before the keys to change; default: the stage in a recipe, `stages.NAME.`.
+    """
+    place = f"stages.{stage.name}." if keys is None else keys
+    found = []
+    if stage.success is not None:
+        found.append(_goal(stage, after, before, place))
+    if stage.moved is not None and stage.moved.little and not stage.success:
+        found.append(Finding("Movement", "bad", f"Stage {stage.name} {_movement(stage)}{_advice(stage, place)}"))
+    return found
+
+
+def goal_words(goal: Thresholds | Limit, measures: Sequence[Measure]) -> str:
+    """Where a model is on the way to a goal: the values that the goal compares; EL_n only if it was measured."""
+    values = {m.key: m.value for m in measures}
+    if isinstance(goal, Limit):
+        return f"{goal.key} is {wording.number(values.get(goal.key))} (goal: {goal})"
+    now, unseen = (_values(values, split, goal.n) for split in (goal.forget, goal.unseen))
+    before = (goal.extraction_likelihood, goal.memorization_accuracy)
+    words = [
+        f"{name} {wording.number(own)} ({goal.unseen}: {wording.number(start)} before, {wording.number(then)} now)"
+        for name, own, start, then in zip((f"EL_{goal.n}", "MA"), now, before, unseen, strict=True)
+        if own is not None
+    ]
+    return f"{goal.forget} has {' and '.join(words)}" if words else f"{goal.forget} was not measured"
+
+
+def _values(values: Mapping[str, float | None], split: str, n: int) -> tuple[float | None, float | None]:
+    likelihood, accuracy = extraction_likelihood(n).name, memorization_accuracy.name
+    return values.get(f"{split}/{likelihood}"), values.get(f"{split}/{accuracy}")
+
+
+def _goal(stage: StageResult, after: Evaluation | None, before: Evaluation | None, place: str) -> Finding:
+    epochs = _epochs(stage)
+    numbers = _numbers(stage, after)
     if stage.success:
-        return Finding("Goal", "good", f"Stage {stage.name} reached its goal after {_epochs(stage)}{limits}.")
-    return Finding("Goal", "bad", f"Stage {stage.name} did not reach its goal within {_epochs(stage)}{limits}.")
+        text = f"Stage {stage.name} reached its goal after {epochs}{numbers}."
+        if _was_there(stage, before):
+            return Finding("Goal", "open", f"{text} It was there before the run, so this shows no forgetting.")
+        return Finding("Goal", "good", text)
+    harm = _harm(stage, after, before)
+    if stage.stopped == "goal":
+        harm = f" The evaluation that stopped it was of fewer examples, and that of all does not confirm it.{harm}"
+    text = f"Stage {stage.name} did not reach its goal within {epochs}{numbers}.{harm}"
+    moved = stage.moved is None or not stage.moved.little
+    return Finding("Goal", "bad", text + (_advice(stage, place) if moved else ""))
 
 
 def _epochs(stage: StageResult) -> str:
     return "1 epoch" if stage.epochs == 1 else f"{float(f'{stage.epochs:.3g}'):g} epochs"
 
 
+def _compared(stage: StageResult) -> Thresholds | Limit | None:
+    return stage.thresholds or (Limit.parse(stage.goal) if "/" in stage.goal else None)
+
+
+def _was_there(stage: StageResult, before: Evaluation | None) -> bool:
+    """Whether the model before the run was at the goal already; False if that is unknown."""
+    goal = _compared(stage)
+    if goal is None or before is None:
+        return False
+    try:
+        return goal.reached(before.measures)
+    except DataError:
+        return False
+
+
+def _numbers(stage: StageResult, after: Evaluation | None) -> str:
+    goal = _compared(stage)
+    if goal is not None and after is not None:
+        return f": {goal_words(goal, after.measures)}"
+    if stage.thresholds is not None:
+        return _limits(stage.thresholds)
+    return f" ({stage.goal})" if stage.goal else ""
+
+
 def _limits(at: Thresholds) -> str:
     likelihood, accuracy = wording.number(at.extraction_likelihood), wording.number(at.memorization_accuracy)
     return f" (EL_{at.n} at most {likelihood} and MA at most {accuracy}, those of unseen text before)"
+
+
+def _harm(stage: StageResult, after: Evaluation | None, before: Evaluation | None) -> str:
+    """What should have stayed and fell; a damaged model reaches no goal."""
+    lost = []
+    for key in stage.damaged:
+        now, start = (e.measure(key) if e else None for e in (after, before))
+        title = wording.title(now) if now else key
+        path = f" ({wording.value_text(start)} before, {wording.value_text(now)} now)" if now and start else ""
+        lost.append(title + path)
+    return f" The model is damaged, and a damaged model reaches no goal: {wording.join(lost)}." if lost else ""
+
+
+def _movement(stage: StageResult) -> str:
+    moved = stage.moved
+    assert moved is not None
+    what = f"{moved.key} {wording.number(moved.start)} → {wording.number(moved.now)}"
+    how = "moved nothing" if round(moved.share, 2) <= 0 else f"moved only {moved.share:.0%} of the way"
+    if moved.share <= -0.1:
+        how = "made the forget set better known"
+    to = f", {moved.goal_of} has {wording.number(moved.goal)}" if moved.goal_of else ""
+    steps = f"{stage.steps} step{'s' if stage.steps != 1 else ''}"
+    return f"{how} in {steps} at {_rate(stage.learning_rate)} ({what}{to})."
+
+
+def _advice(stage: StageResult, place: str) -> str:
+    """Which keys to change, with values to try; nothing after a collapse, whose message says it."""
+    if stage.stopped == "collapse" or not stage.steps or stage.learning_rate is None:
+        return ""
+    if stage.damaged:
+        return f" Try {place}learning_rate={_rate(stage.learning_rate / 3)}, or more retain data."
+    rate = f"{place}learning_rate={_rate(3 * stage.learning_rate)}"
+    steps = f"{place}duration='{max(FEW_STEPS, 3 * stage.steps)} steps'"
+    return f" Try {steps}; if that is not enough, {rate}." if stage.steps < FEW_STEPS else f" Try {rate}, or {steps}."
+
+
+def _rate(rate: float | None) -> str:
+    return "an unknown rate" if rate is None else f"{rate:.1g}"

@@ -11,6 +11,7 @@ from forgetting.report.verdict.finding import Finding, Tone
 from forgetting.report.verdict.finetuning import domain, forgets_nothing, learned
 from forgetting.report.verdict.intervals import reason_at, value_at
 from forgetting.report.verdict.models import Models, capital
+from forgetting.report.verdict.requests import requests
 from forgetting.report.verdict.stop_rule import goals, missed
 from forgetting.runs.results import Results
 
@@ -93,6 +94,7 @@ def judge(models: Models) -> Judgement:
         *_ending(run),
         *goals(run),
         *(request.finding for request in asked),
+        *requests(run),
         *([] if key in headline_measures.sets_keys([run]) and asked else [first]),
         *forms,
         *costs,
@@ -124,7 +126,8 @@ def _states(judgement: Judgement) -> list[forgotten.State]:
 def _failed(models: Models, judgement: Judgement) -> list[str]:
     """Sentences on what the numbers show to have failed."""
     key = headline_measures.forgetting_key([models.run])
-    said = [
+    said = [finding.text for finding in requests(models.run) if finding.tone == "bad"]
+    said += [
         f"Request {r.name}: {capital(forgotten.headline_of(models, r.key, r.state))}."
         for r in judgement.requests
         if r.state in forgotten.FAILED
@@ -163,8 +166,8 @@ def _unmoved(models: Models) -> list[str]:
     run = models.run
     keys = [m.key for m in (run.after.measures if run.after else ()) if m.value is not None and m.name != "balance"]
     same = [key for key in keys if models.before.value(key)]
-    if not same:
-        return []
+    if not same or any(stage.moved is not None for stage in run.stages):
+        return []  # where the stages know how far they moved, they say it
     moved = any(value_at(run.before, key).value != value_at(run.after, key).value for key in same)  # type: ignore[union-attr]
     return [] if moved else [f"Nothing moved: {_every(len(same))} at the end exactly what it was at the start."]
 

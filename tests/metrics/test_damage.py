@@ -1,0 +1,56 @@
+"""Damage is a loss of more than a tenth of what should stay, beyond noise."""
+
+from __future__ import annotations
+
+import pytest
+
+from forgetting.core.declaration import Balance, Declaration, Extraction
+from forgetting.core.measure import Measure
+from forgetting.metrics.damage import damaged
+
+DECLARED = Declaration(
+    alarm=("retain/probability", "text/perplexity"),
+    balance=Balance(forget="forget/probability", retain="retain/probability", utility="all/model_utility"),
+    extraction=Extraction(forget="forget", unseen="never", n=10),
+)
+
+
+def measure(key: str, value: float | None, noise: float | None = 0.01) -> Measure:
+    split, name = key.split("/")
+    ends = {} if value is None or noise is None else {"low": value - noise, "high": value + noise}
+    return Measure(
+        name=name, split=split, value=value, count=9, direction="down" if name == "perplexity" else "up", **ends
+    )
+
+
+@pytest.mark.parametrize(
+    ("key", "start", "now", "lost"),
+    [
+        ("retain/probability", 0.9, 0.82, False),  # less than a tenth
+        ("retain/probability", 0.9, 0.8, True),
+        ("all/model_utility", 0.5, 0.4, True),
+        ("never/memorization_accuracy", 0.55, 0.427, True),
+        ("never/memorization_accuracy", 0.427, 0.55, False),
+        ("text/perplexity", 20.0, 22.0, False),
+        ("text/perplexity", 20.0, 23.0, True),
+        ("text/perplexity", 20.0, 10.0, False),
+        ("retain/probability", 0.9, None, True),  # it could be measured at the start, and cannot now
+        ("retain/probability", 0.0, 0.0, False),
+        ("retain/probability", None, 0.1, False),
+        ("forget/probability", 0.9, 0.1, False),  # that is no damage
+        ("other/probability", 0.9, 0.1, False),  # not declared
+    ],
+)
+def test_what_is_damage(key: str, start: float | None, now: float | None, lost: bool) -> None:
+    assert damaged(DECLARED, [measure(key, start)], [measure(key, now)]) == ((key,) if lost else ())
+
+
+@pytest.mark.parametrize(("noise", "lost"), [(0.1, True), (0.3, False), (None, True)])
+def test_a_loss_within_noise_is_none(noise: float | None, lost: bool) -> None:
+    start, now = (measure("retain/probability", value, noise) for value in (0.9, 0.6))
+    assert bool(damaged(DECLARED, [start], [now])) is lost
+
+
+def test_what_was_not_measured_on_both_sides_shows_nothing() -> None:
+    assert damaged(DECLARED, [measure("retain/probability", 0.9)], []) == ()
+    assert damaged(Declaration(), [measure("retain/probability", 0.9)], [measure("retain/probability", 0.1)]) == ()

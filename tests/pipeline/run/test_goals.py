@@ -1,0 +1,87 @@
+"""From training to results and report: a damaged model reaches no goal, and a run that moved nothing says so."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from forgetting.cli.printing import print_goals
+from forgetting.pipeline.run.run import run
+from forgetting.recipe import load_recipe
+from forgetting.report.verdict.verdict import verdict
+from forgetting.runs.results import Results
+from tests.conftest import write_rows
+
+ASCENT = ["stages.unlearn.method=ga", "stages.unlearn.adapter={kind: full}", "stages.unlearn.batch_size=32"]
+
+
+def results(recipe_file: Path, *changes: str) -> Results:
+    return Results.load(run(load_recipe(str(recipe_file), [*ASCENT, *changes]), report=False))
+
+
+@pytest.mark.parametrize(("rate", "success"), [("0.05", False), ("1e-9", True)])
+def test_a_limit_is_reached_unless_the_model_is_damaged(recipe_file: Path, rate: str, success: bool) -> None:
+    found = results(
+        recipe_file,
+        "stages.unlearn.until=forget/probability <= 0.9",
+        f"learning_rate={rate}",
+        "stages.unlearn.duration=6 steps",
+        "stages.unlearn.evaluate_every=2 steps",
+        "stages.unlearn.collapse_at=null",
+    )
+    [stage] = found.stages
+    assert (stage.success, stage.steps) == (success, 2 if success else 6)
+    assert ("retain/probability" in stage.damaged) is not success
+    headline = verdict(found).headline
+    assert headline.startswith("A goal was not reached. ") is not success
+
+
+def test_a_goal_compares_with_unseen_text_on_the_model_that_is_delivered(recipe_file: Path, world: Path) -> None:
+    forget, unseen = (
+        write_rows(
+            world / f"{name}.jsonl", [{"text": f"{name} number {i} of the long list of texts {i}"} for i in (1, 2)]
+        )
+        for name in ("known", "never")
+    )
+    found = results(
+        recipe_file,
+        f"data.forget={forget}",
+        f"data.holdout={unseen}",
+        "evaluate=extraction",
+        "stages.unlearn.until=extraction",
+        "learning_rate=1e-9",
+        "stages.unlearn.duration=1 step",
+        "stages.unlearn.evaluate_every=1 step",
+    )
+    [stage] = found.stages
+    assert stage.thresholds is not None and found.before is not None and found.after is not None
+    assert (stage.thresholds.forget, stage.thresholds.unseen) == ("forget", "unseen")
+    for evaluation in found.evaluations:  # in the middle, too
+        assert evaluation.measure("unseen/memorization_accuracy") is not None
+    assert stage.success == stage.thresholds.reached(found.after.measures)
+
+
+def test_a_run_that_moved_nothing_says_so_first(recipe_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = results(
+        recipe_file, "learning_rate=1e-9", "stages.unlearn.duration=5 steps", "stages.unlearn.evaluate_every=null"
+    )
+    [stage] = found.stages
+    assert stage.moved is not None and stage.moved.share == pytest.approx(0, abs=1e-3)
+    assert verdict(found).headline.startswith("Almost nothing moved. ") and verdict(found).tone == "bad"
+    print_goals(found.folder)
+    said = capsys.readouterr().out
+    assert said.startswith("Stage unlearn moved nothing in 5 steps at 1e-09 (forget/probability ")
+    assert said.endswith(
+        "Try stages.unlearn.duration='60 steps'; if that is not enough, stages.unlearn.learning_rate=3e-09.\n"
+    )
+
+
+def test_a_control_that_forgets_nothing_is_no_failure(recipe_file: Path) -> None:
+    found = results(
+        recipe_file,
+        "stages.unlearn.method={name: graddiff, forget_weight: 0}",
+        "stages.unlearn.duration=2 steps",
+        "stages.unlearn.evaluate_every=null",
+    )
+    assert found.stages[0].moved is None

@@ -1,0 +1,76 @@
+"""Several requests: a line for each, and one that rose again after a later one says so."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from forgetting.core.declaration import Declaration, Extraction, Headline
+from forgetting.core.measure import Measure
+from forgetting.report.verdict.requests import requests
+from forgetting.runs.evaluation import Evaluation
+from forgetting.runs.results import Results
+from forgetting.runs.stage_result import StageResult
+
+SETS = (("march-forget/el_10", "march-forget/probability"), ("april-forget/el_10", "april-forget/probability"))
+PASSAGES = Declaration(headline=Headline(sets=SETS), extraction=Extraction(forget="forget", unseen="unseen", n=10))
+OWN = Declaration(headline=Headline(sets=tuple(keys[1:] for keys in SETS)))
+
+
+def evaluation(point: str, stage: str | None, march: float, april: float) -> Evaluation:
+    values = {
+        f"{split}/{name}": value
+        for split, value in {"march-forget": march, "april-forget": april, "unseen": 0.2}.items()
+        for name in ("el_10", "memorization_accuracy", "probability")
+    }
+    measures = [Measure(name=k.split("/")[1], split=k.split("/")[0], value=v, count=1) for k, v in values.items()]
+    return Evaluation(point=point, stage=stage, measures=tuple(measures))  # type: ignore[arg-type]
+
+
+def run(declared: Declaration, *, later: float, success: bool | None = None) -> Results:
+    stages = [StageResult(name=name, method="ihl", success=success) for name in ("march", "april")]
+    points = (
+        evaluation("before", None, 0.9, 0.9),
+        evaluation("after", "march", 0.1, 0.8),
+        evaluation("after", "april", later, 0.3),
+    )
+    return Results(
+        folder=Path("x"), name="x", status="complete", stages=tuple(stages), evaluations=points, declaration=declared
+    )
+
+
+def test_requests_without_goals_are_compared_with_unseen_text() -> None:
+    march, april = requests(run(PASSAGES, later=0.1))
+    assert (march.tone, april.tone) == ("good", "bad")
+    assert march.text == (
+        "After its stage, request march is no easier to extract than unseen text: march-forget has "
+        "EL_10 0.100 (unseen: 0.200 before, 0.200 now) and MA 0.100 (unseen: 0.200 before, 0.200 now)."
+    )
+    assert april.text.startswith("After its stage, request april is still easier to extract than unseen text: ")
+
+
+def test_requests_measured_as_answers_say_their_numbers() -> None:
+    march, april = requests(run(OWN, later=0.1))
+    assert (march.tone, april.tone) == ("note", "note")
+    assert march.text == "Request march: march-forget · probability went from 0.900 to 0.100; no goal was set."
+
+
+@pytest.mark.parametrize(("later", "rose"), [(0.1, False), (0.17, False), (0.19, True), (0.05, False)])
+@pytest.mark.parametrize(("declared", "name"), [(PASSAGES, "el 10"), (OWN, "probability")])
+def test_a_request_that_became_known_again_rose(later: float, rose: bool, declared: Declaration, name: str) -> None:
+    found = requests(run(declared, later=later, success=True))
+    if not rose:
+        assert found == []
+        return
+    [finding] = found
+    assert (finding.tone, finding.text) == (
+        "bad",
+        f"Request march rose again after stage april: march-forget · {name} 0.100 after its own stage, 0.190 after "
+        "that one.",
+    )
+
+
+def test_one_request_is_none_of_several() -> None:
+    one = Declaration(headline=Headline(sets=SETS[:1]))
+    assert requests(run(one, later=0.9)) == []
