@@ -15,7 +15,7 @@ from forgetting.core.errors import ModelError, nearest
 from forgetting.core.folder import written_whole
 from forgetting.models.adapters.export import merged
 from forgetting.models.quantised import Quantise, has_quantised
-from forgetting.models.weights import DTYPES, attempt, load_weights, sibling
+from forgetting.models.weights import DTYPES, attempt, check_as_written, load_weights, sibling
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +59,7 @@ def load_model(
         raise ModelError(f"dtype '{dtype}' is not known; {nearest(dtype, DTYPES)}")
     name = str(Path(source).expanduser() if str(source).startswith("~") else source)
     _check_folder(name)
+    check_as_written(name)
     adapter = attempt(name, "model", find_adapter_config_file, name, revision=revision)
     base = None
     if adapter is not None:

@@ -45,6 +45,10 @@ class _State:
     best_score: float | None = None
     alarm: dict[str, Any] = field(default_factory=dict)
     terms: list[dict[str, float] | None] = field(default_factory=list)
+    history: str = ""
+    """SHA-256 of the history of its steps; empty: unknown."""
+    evaluated: list[int] = field(default_factory=list)
+    """The steps before this one that were evaluated."""
 
 
 class Trainer:
@@ -183,6 +187,7 @@ class Trainer:
         self.model.eval()
         measures = self.hooks.evaluate(self.model, step=step, epoch=step / self.plan.steps_per_epoch)
         self.trained.park()
+        self.state.evaluated = [*self.state.evaluated, step]
         self.goal_reached, score, collapsed = on_first(lambda: self._judged(measures))
         if collapsed is not None:
             raise CollapseError(f"step {step}: {collapsed}")
@@ -226,6 +231,7 @@ class Trainer:
         if self.state.step:
             on_first(lambda: keep_proven(self.folder.last, self.folder.proven))
         self.state.alarm, self.state.terms = self.alarm.state(), self.objective.state()
+        self.state.history = on_first(self.folder.history_digest)
         moments = whole_optimizer(self.optimizer)
         rule = whole_state(self.objective.gradients.state_dict())
         self._write(self.folder.last, asdict(self.state), {**moments, "gradient_rule": rule} if rule else moments)

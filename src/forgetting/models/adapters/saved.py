@@ -10,6 +10,7 @@ from transformers import PreTrainedModel
 from forgetting.core.errors import ModelError
 from forgetting.models.adapters.active import activate, active_adapters
 from forgetting.models.adapters.lora import check_name
+from forgetting.models.weights import check_as_written
 
 
 def is_adapter(folder: str | Path) -> bool:
@@ -24,6 +25,7 @@ def add_saved(model: PreTrainedModel | PeftModel, folder: str | Path, *, name: s
         ModelError: the name is taken, or the adapter cannot be read or does not fit this model.
     """
     check_name(model, name)
+    check_as_written(folder)
     before = active_adapters(model)
     try:
         if isinstance(model, PeftModel):
