@@ -37,12 +37,20 @@ from forgetting.cli.app import app
 
 
 def main() -> NoReturn:
-    """Runs the command; an error that the user can mend is one line and exit code 2."""
+    """Runs the command; an error that the user can mend is one line and exit code 2.
+
+    Asked to end by a signal, it saves what it can and ends with a line and 128 + the signal's number: 130 after Ctrl-C.
+    """
     from forgetting.core.errors import ElsewhereError, ForgettingError
+    from forgetting.core.interruption import Interrupted, listening
     from forgetting.core.launch import tells_errors
 
     try:
-        app(standalone_mode=True)
+        with listening():
+            app(standalone_mode=True)
+    except Interrupted as asked:
+        print(f"forget: {asked}", file=sys.stderr)
+        raise SystemExit(asked.exit_code) from None
     except ElsewhereError:
         raise SystemExit(2) from None
     except (ForgettingError, OSError) as error:

@@ -182,7 +182,6 @@ class RunFolder(RunPaths):
         with locked(self.path):
             remove_partial(self.path)
             yield
-        (self.path / LOCK).unlink(missing_ok=True)
 
     def write_recipe(self, recipe: str) -> None:
         """Writes the recipe, as YAML."""

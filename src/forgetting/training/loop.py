@@ -14,6 +14,7 @@ from torch import nn
 from forgetting.core.errors import CollapseError, RunError
 from forgetting.core.example import Role
 from forgetting.core.folder import recover
+from forgetting.core.interruption import whole_if_alone
 from forgetting.core.measure import Measure
 from forgetting.core.processes import first_then_others, on_first
 from forgetting.data.encode import Encoded
@@ -110,8 +111,12 @@ class Trainer:
         try:
             self._restore()
             while self.state.step < self.total and not self.goal_reached:
-                self._step(self.state.step)
-                self._after(self.state.step)
+                with whole_if_alone() as asked_to_end:
+                    self._step(self.state.step)
+                    if self._is_saved(self.state.step) or asked_to_end():
+                        self._save()
+                if self._is_evaluated(self.state.step):
+                    self._evaluate(self.state.step)  # a kill here loses only the evaluation
         except CollapseError as error:
             stopped, message = "collapse", str(error)
             self.hooks.say(message)
@@ -169,13 +174,12 @@ class Trainer:
             if term.role == Role.RETAIN and term.loss.unit == "nats" and term.average != "sequence_sum"
         }
 
-    def _after(self, step: int) -> None:
-        """Writes the checkpoint, then evaluates, if due; a kill during the evaluation loses only the evaluation."""
-        evaluation_due = self.hooks.evaluate is not None and self._due(step, self.evaluate_every)
-        if evaluation_due or self._due(step, self.checkpoint_every):
-            self._save()
-        if evaluation_due:
-            self._evaluate(step)
+    def _is_saved(self, step: int) -> bool:
+        """Whether a checkpoint is due; one comes before every evaluation."""
+        return self._is_evaluated(step) or self._due(step, self.checkpoint_every)
+
+    def _is_evaluated(self, step: int) -> bool:
+        return self.hooks.evaluate is not None and self._due(step, self.evaluate_every)
 
     def _due(self, step: int, every: int) -> bool:
         return step % every == 0 or step == self.total
@@ -264,7 +268,7 @@ class Trainer:
         self.folder.cut_history(self.state.step)
         if self.state.step:
             self.hooks.say(f"resuming from step {self.state.step} of {self.total}")
-            if self.hooks.evaluate is not None and self._due(self.state.step, self.evaluate_every):
+            if self._is_evaluated(self.state.step):
                 self._evaluate(self.state.step)
 
     def _found(self) -> Checkpoint | None:

@@ -121,7 +121,6 @@ def purge(run: Path, *, voice: Voice = SILENT) -> Plan:
             raise RunError(
                 f"{error.filename or run}: cannot be removed or written ({error.strerror}); fix it and purge again"
             ) from error
-    (run / LOCK).unlink(missing_ok=True)
     return plan
 
 
