@@ -18,17 +18,10 @@ from forgetting.core.text import plain
 
 @contextmanager
 def speaking(*, quiet: bool = False) -> Iterator[Voice]:
-    """A voice that shows a progress bar in a terminal and plain lines elsewhere; `quiet`: nothing at all.
-
-    An interruption (Ctrl-C) inside it ends the command with a line that says how to go on, and exit code 130.
-    """
+    """A voice that shows a progress bar in a terminal and plain lines elsewhere; `quiet`: nothing at all."""
     _hush_libraries()
-    try:
-        with _voice(quiet) as voice:
-            yield voice
-    except KeyboardInterrupt:
-        print("forget: interrupted; run the same command to resume from the last checkpoint", file=sys.stderr)
-        raise SystemExit(130) from None
+    with _voice(quiet) as voice:
+        yield voice
 
 
 @contextmanager

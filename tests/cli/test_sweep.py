@@ -1,6 +1,8 @@
 """`forget sweep`: what it prints, and how it ends."""
 
 import json
+import os
+import signal
 import sys
 from pathlib import Path
 
@@ -68,15 +70,16 @@ def test_the_table_is_printed_and_a_failure_ends_the_command_with_its_name(
     assert found["cautions"][0].startswith("bad failed: ")
 
 
-def test_ctrl_c_ends_with_how_to_go_on(
-    sweep_file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("sent", [130, 143])
+def test_a_signal_ends_with_how_to_go_on(
+    sent: int, sweep_file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(*args: object, **kwargs: object) -> None:
-        raise KeyboardInterrupt
+        os.kill(os.getpid(), signal.SIGTERM if sent == 143 else signal.SIGINT)
 
     monkeypatch.setattr(sweep_module, "run", interrupted)
     code, _, err = command(capsys, str(sweep_file))
-    assert code == 130
+    assert code == sent
     assert "run the same command to resume" in err
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import forgetting
+from forgetting.core.digest import file_digest
 from forgetting.core.errors import RunError
 from forgetting.core.locks import is_held
 from forgetting.core.measure import Measure
@@ -83,7 +84,8 @@ def test_values_are_read_as_they_were_written(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "out" / "run")
     at = Evaluation(point="after", stage="unlearn", step=3, epoch=1.5, measures=(measure(),), work={"tokens": 7})
     written = folder.write_evaluation(at, [record()])
-    assert written == replace(at, records="records/unlearn-after.jsonl")
+    digest = file_digest(folder.records_file(at))
+    assert written == replace(at, records="records/unlearn-after.jsonl", records_sha256=digest)
     assert folder.evaluations() == [written]
     assert folder.find_evaluation(Evaluation(point="after", stage="unlearn")) == written
     assert folder.find_evaluation(Evaluation(point="before")) is None

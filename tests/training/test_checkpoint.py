@@ -53,20 +53,31 @@ def test_what_is_not_complete_is_not_there(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "damage"),
     [
-        *((file, damage) for file in ("weights.safetensors", "state.json") for damage in ("cut", "empty", "gone")),
-        ("optimizer.pt", "cut"),
-        ("optimizer.pt", "empty"),
+        (file, damage)
+        for file in ("weights.safetensors", "state.json", "optimizer.pt")
+        for damage in ("cut", "empty", "gone", "flipped", "a folder")
     ],
 )
 def test_a_damaged_checkpoint_is_named(tmp_path: Path, file: str, damage: str) -> None:
     save_checkpoint(tmp_path / "last", WEIGHTS, optimiser(), STATE)
     path = tmp_path / "last" / file
-    if damage == "gone":
-        path.unlink()
-    else:
-        path.write_bytes(path.read_bytes()[: 0 if damage == "empty" else 20])
-    with pytest.raises(RunError, match=r"last: the checkpoint cannot be read .*; remove the folder"):
+    content = path.read_bytes()
+    path.unlink()
+    if damage == "a folder":
+        path.mkdir()
+    elif damage == "flipped":  # one bit of the last byte, which is a weight's, a moment's or a bracket
+        path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    elif damage != "gone":
+        path.write_bytes(content[: 0 if damage == "empty" else 20])
+    with pytest.raises(RunError, match=rf"last: {file} is (damaged|missing); bring it back, or remove"):
         load_checkpoint(tmp_path / "last")
+
+
+def test_a_checkpoint_of_a_version_without_digests_is_read(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "last", WEIGHTS, None, STATE)
+    (tmp_path / "last" / "COMPLETE").write_bytes(b"")
+    found = load_checkpoint(tmp_path / "last")
+    assert found is not None and found.state == STATE
 
 
 def test_only_tensors_and_plain_values_are_unpickled(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+import signal
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +16,7 @@ from torch import Tensor, nn
 
 from forgetting.core.cache import Cache
 from forgetting.core.folder import recover
+from forgetting.core.interruption import Interrupted, listening
 from forgetting.core.measure import Measure
 from forgetting.models.adapters import AdapterSpec, attach, linear_layers, resolve_targets
 from forgetting.models.adapters.fila import Fila
@@ -199,6 +202,29 @@ def test_a_stage_killed_again_and_again_ends_with_the_same_bits(
 ) -> None:
     for how in ("forward 3", "evaluation 3", "rename 3", "step 5", "weights 2", "evaluation 7"):
         kill(how, tmp_path, monkeypatch)
+    assert_as_undisturbed(ended(resumable(tmp_path)), undisturbed)
+
+
+def test_asked_to_end_in_the_middle_of_a_step_it_finishes_the_step_and_saves_it(
+    undisturbed: tuple, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+    forward = learner.Learner.forward
+
+    def asked(self: learner.Learner, *arguments: Any, **keywords: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 6:  # of two for each step: in the third, after which no checkpoint is due
+            os.kill(os.getpid(), signal.SIGTERM)
+        return forward(self, *arguments, **keywords)
+
+    monkeypatch.setattr(learner.Learner, "forward", asked)
+    job = resumable(tmp_path)
+    job.hooks = replace(job.hooks, evaluate=None)
+    with pytest.raises(Interrupted), listening():
+        job.run()
+    last = load_checkpoint(tmp_path / "last")
+    assert last is not None and last.state["step"] == 3 == len(history(tmp_path))
+    monkeypatch.undo()
     assert_as_undisturbed(ended(resumable(tmp_path)), undisturbed)
 
 

@@ -37,13 +37,21 @@ from forgetting.cli.printing import print_line
 
 
 def main() -> NoReturn:
-    """Runs the command; an error that the user can mend is one line and exit code 2."""
+    """Runs the command; an error that the user can mend is one line and exit code 2.
+
+    Asked to end by a signal, it saves what it can and ends with a line and 128 + the signal's number: 130 after Ctrl-C.
+    """
     from forgetting.core.errors import ElsewhereError, ForgettingError
+    from forgetting.core.interruption import Interrupted, listening
     from forgetting.core.launch import tells_errors
     from forgetting.core.text import one_line
 
     try:
-        app(standalone_mode=True)
+        with listening():
+            app(standalone_mode=True)
+    except Interrupted as asked:
+        print_line(f"forget: {asked}", to_error=True)
+        raise SystemExit(asked.exit_code) from None
     except ElsewhereError:
         raise SystemExit(2) from None
     except (ForgettingError, OSError) as error:

@@ -7,7 +7,6 @@ An entry that does not match is removed and computed again. One process computes
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator
@@ -15,10 +14,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from forgetting.core.digest import file_digest
 from forgetting.core.errors import RunError
-from forgetting.core.folder import sync, write_text
+from forgetting.core.folder import damaged_file, remove_partial, sync, write_text
 from forgetting.core.locks import LOCK, locked
 from forgetting.core.processes import by_first, first_holds, on_first
+from forgetting.core.sealed import sealed, unsealed
 from forgetting.core.written import read_json
 
 MANIFEST = "entry.json"
@@ -46,15 +47,10 @@ class Entry:
     def _damage(self) -> str:
         """What is wrong with a finished entry; empty if nothing is."""
         try:
-            files = read_json((self.folder / MANIFEST).read_text(encoding="utf-8"))["files"]
-            for name, known in files.items():
-                if not (self.folder / name).is_file():
-                    return f"{name} is missing"
-                if _sha256(self.folder / name) != known:
-                    return f"{name} is damaged"
+            entry = unsealed(read_json((self.folder / MANIFEST).read_text(encoding="utf-8")))
+            return damaged_file(self.folder, entry["files"])
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return f"{MANIFEST} is damaged"
-        return ""
 
     @property
     def count(self) -> int:
@@ -78,13 +74,13 @@ class Entry:
         try:
             for name in found:
                 sync(self.folder / name)
-            digests = {name: _sha256(self.folder / name) for name in found}
+            digests = {name: file_digest(self.folder / name) for name in found}
         except OSError as error:
             raise RunError(
                 f"{error.filename or self.folder}: cannot be written ({error.strerror}); free space or choose another "
                 "output"
             ) from error
-        write_text(self.folder / MANIFEST, json.dumps({"count": count, "files": digests}, indent=1))
+        write_text(self.folder / MANIFEST, json.dumps(sealed({"count": count, "files": digests}), indent=1))
 
     def _present(self) -> list[str]:
         inside = (path.relative_to(self.folder) for path in self.folder.rglob("*") if path.is_file())
@@ -118,10 +114,12 @@ class Cache:
             RunError: the disk cannot be written.
         """
         folder = self.folder / key
-        with first_holds(lambda: locked(folder, wait)):
+        with first_holds(lambda: _held(folder, wait)):
             yield Entry(folder)
 
 
-def _sha256(file: Path) -> str:
-    with file.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
+@contextmanager
+def _held(folder: Path, wait: Callable[[], None]) -> Iterator[None]:
+    with locked(folder, wait):
+        remove_partial(folder)
+        yield

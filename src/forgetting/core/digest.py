@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import fields
+from pathlib import Path
 
 from forgetting.core.example import Example
 
@@ -18,3 +19,9 @@ def examples_digest(examples: Sequence[Example]) -> str:
     """16 hex digits of everything in the examples that is trained on or measured, in order."""
     said = [[getattr(e, f.name) for f in fields(e) if f.name not in ("where", "fields")] for e in examples]
     return hashlib.sha256(repr(said).encode()).hexdigest()[:16]
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's bytes, as `sha256sum` gives it."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

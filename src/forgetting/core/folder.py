@@ -1,16 +1,26 @@
-"""Files and folders that are whole or absent: written under another name, synced, marked complete, then renamed."""
+"""Files and folders that are whole or absent: written under another name, synced, marked complete, then renamed.
+
+The mark of a folder holds the SHA-256 of every file in it, so that a file that was damaged later is noticed.
+"""
 
 from __future__ import annotations
 
+import glob
+import json
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from socket import gethostname
 
+from forgetting.core.digest import file_digest
 from forgetting.core.errors import RunError
+from forgetting.core.sealed import sealed, unsealed
 
 MARK = "COMPLETE"
+PARTIAL = ".*.partial"
+"""Matches the names under which files and folders are written."""
 
 
 @contextmanager
@@ -29,10 +39,12 @@ def written_whole(folder: Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         yield partial
-        for file in partial.rglob("*"):
-            if file.is_file():
-                sync(file)
-        (partial / MARK).touch()
+        inside = sorted(path for path in partial.rglob("*") if path.name != MARK)
+        for path in inside:
+            sync(path)
+        digests = {p.relative_to(partial).as_posix(): file_digest(p) for p in inside if p.is_file()}
+        (partial / MARK).write_text(json.dumps(sealed({"files": digests}), indent=1), encoding="utf-8")
+        sync(partial / MARK)
         sync(partial)
         if folder.exists():
             shutil.rmtree(old, ignore_errors=True)
@@ -44,12 +56,40 @@ def written_whole(folder: Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
         if not isinstance(error, OSError):
             raise
-        raise RunError(f"{folder}: cannot be written ({error.strerror or error}); choose another output") from error
+        raise unwritable(folder, error) from error
 
 
 def is_complete(folder: Path) -> bool:
     """Whether `folder` was written completely."""
     return (folder / MARK).is_file()
+
+
+def damage(folder: Path) -> str:
+    """What is wrong with a complete folder, its path first; empty if nothing is, or if an earlier version wrote it.
+
+    Files that were added later are not looked at.
+    """
+    mark = folder / MARK
+    try:
+        text = mark.read_text(encoding="utf-8")
+        why = damaged_file(folder, unsealed(json.loads(text))["files"]) if text else ""
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        why = f"{MARK} is damaged"
+    return f"{folder}: {why}" if why else ""
+
+
+def damaged_file(folder: Path, digests: Mapping[str, str]) -> str:
+    """The first file that is missing or has another SHA-256, and which of both; empty if there is none.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+    for name, known in digests.items():
+        if not (folder / name).is_file():
+            return f"{name} is missing"
+        if file_digest(folder / name) != known:
+            return f"{name} is damaged"
+    return ""
 
 
 def recover(folder: Path) -> bool:
@@ -61,7 +101,7 @@ def recover(folder: Path) -> bool:
     half_written = folder.exists() and not is_complete(folder)
     discarded = half_written or partial.exists()
     if half_written:
-        shutil.rmtree(folder)
+        remove(folder)
     if not folder.exists() and is_complete(old):
         old.rename(folder)
     shutil.rmtree(partial, ignore_errors=True)
@@ -69,9 +109,71 @@ def recover(folder: Path) -> bool:
     return discarded
 
 
+def remove(path: Path) -> None:
+    """Removes a file, a link or a folder with all that is in it, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def remove_partial(folder: Path, *, deep: bool = True) -> None:
+    """Removes the half-written files that killed processes left in a folder that no process is using.
+
+    Args:
+        deep: also those in folders inside it.
+    """
+    for path in sorted(folder.rglob(PARTIAL) if deep else folder.glob(PARTIAL)):
+        remove(path)
+
+
 def partial_of(path: Path) -> Path:
-    """Where this process writes a file before it is renamed; several may write one file of a cache at once."""
-    return path.with_name(f".{path.name}.{os.getpid()}.partial")
+    """Where this process writes a file before it is renamed; several may write one file at once."""
+    return path.with_name(f".{path.name}.{gethostname()}.{os.getpid()}.partial")
+
+
+def _remove_of_the_dead(path: Path) -> None:
+    """Removes the half-written forms of a file whose writers, processes of this machine, no longer run."""
+    for partial in path.parent.glob(f".{glob.escape(path.name)}.{glob.escape(gethostname())}.*.partial"):
+        number = partial.name.split(".")[-2]
+        if number.isdigit() and not _runs(int(number)):
+            partial.unlink(missing_ok=True)
+
+
+def _runs(pid: int) -> bool:
+    if os.name == "nt":  # there, the same call would end the process
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    return True
+
+
+@contextmanager
+def written_file(path: Path) -> Iterator[Path]:
+    """Where to write a file that is whole or absent: it replaces `path` when the block ends without error.
+
+    The file is synced before it takes its place, and so is its name.
+
+    Raises:
+        RunError: the disk cannot be written.
+    """
+    partial = partial_of(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_of_the_dead(path)
+        yield partial
+        sync(partial)
+        partial.replace(path)
+        sync(path.parent)
+    except OSError as error:
+        raise unwritable(path, error) from error
+    finally:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -80,14 +182,26 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         RunError: the disk cannot be written.
     """
-    partial = partial_of(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with written_file(path) as partial:
         partial.write_text(text, encoding="utf-8")
-        sync(partial)
-        partial.replace(path)
-    except OSError as error:
-        raise RunError(f"{path}: cannot be written ({error.strerror or error}); choose another output") from error
+
+
+def write_lines(path: Path, lines: Iterable[str]) -> None:
+    """Writes a file of lines that is whole or absent; each ends in a newline, which `lines` leave out.
+
+    Raises:
+        RunError: the disk cannot be written.
+    """
+    with written_file(path) as partial, partial.open("w", encoding="utf-8") as file:
+        for line in lines:
+            file.write(line + "\n")
+
+
+def unwritable(path: Path, error: OSError) -> RunError:
+    """What to say if `path` cannot be written."""
+    return RunError(
+        f"{path}: cannot be written ({error.strerror or error}); free space, make it writable or choose another output"
+    )
 
 
 def _aside(folder: Path) -> tuple[Path, Path]:

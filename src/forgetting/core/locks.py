@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -17,6 +17,8 @@ LOCK = ".lock"
 @contextmanager
 def locked(folder: Path, wait: Callable[[], None] | None = None) -> Iterator[None]:
     """Locks the folder for this process and creates it if it is missing.
+
+    Nobody waits for a lock without `wait`, so its file goes when it is given back; another's stays for those who wait.
 
     Args:
         wait: called before waiting for another process; None: another process is an error.
@@ -40,6 +42,9 @@ def locked(folder: Path, wait: Callable[[], None] | None = None) -> Iterator[Non
         yield
     finally:
         lock.release()
+        if wait is None:
+            with suppress(OSError):
+                (folder / LOCK).unlink(missing_ok=True)
 
 
 def is_held(folder: Path) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from forgetting.core.errors import RunError
-from forgetting.core.folder import partial_of, sync
+from forgetting.core.folder import write_lines
 from forgetting.core.written import read_json
 
 
@@ -67,13 +67,12 @@ class Record:
 
 
 def write_records(path: Path, records: Iterable[Record]) -> None:
-    """Writes one JSON object per line to a temporary file, synced and renamed, so the file is whole or absent."""
-    partial = partial_of(path)
-    with partial.open("w", encoding="utf-8") as file:
-        for record in records:
-            file.write(json.dumps(asdict(record), ensure_ascii=False) + "\n")
-    sync(partial)
-    partial.replace(path)
+    """Writes one JSON object per line; the file is whole or absent.
+
+    Raises:
+        RunError: the disk cannot be written.
+    """
+    write_lines(path, (json.dumps(asdict(record), ensure_ascii=False) for record in records))
 
 
 def read_records(path: Path) -> list[Record]:
@@ -89,7 +88,10 @@ def read_records(path: Path) -> list[Record]:
 
 def _parse(path: Path) -> Iterator[Record]:
     # Not splitlines(): it also cuts at U+2028 and the like, which an answer may contain.
-    text = path.read_text(encoding="utf-8").removesuffix("\n")
+    try:
+        text = path.read_text(encoding="utf-8").removesuffix("\n")
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path}: cannot be read as text ({error}); evaluate the model again") from error
     for number, line in enumerate(text.split("\n") if text else (), 1):
         try:
             row = read_json(line)

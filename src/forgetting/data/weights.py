@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from forgetting.core.errors import DataError, RunError
+from forgetting.core.errors import DataError
 from forgetting.core.example import Example
-from forgetting.core.folder import partial_of
+from forgetting.core.folder import written_file
 from forgetting.core.text import said
 from forgetting.data.encode import Encoded
 from forgetting.data.examples import own_ids
@@ -182,19 +180,9 @@ def _write(path: Path, schema: pa.Schema, rows: Iterator[Row]) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    partial = partial_of(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with pq.ParquetWriter(partial, schema) as writer:
+        with written_file(path) as partial, pq.ParquetWriter(partial, schema) as writer:
             while group := list(islice(rows, _ROWS_OF_A_GROUP)):
                 writer.write_batch(pa.RecordBatch.from_pylist(group, schema=schema))
-        with partial.open("r+b") as file:
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except OSError as error:
-        raise RunError(f"{path}: cannot be written ({error.strerror or error}); choose another output") from error
     except (pa.ArrowException, UnicodeEncodeError) as error:
         raise DataError(f"{path}: a value cannot be written as Parquet ({said(error)}); fix or remove it") from error
-    finally:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)

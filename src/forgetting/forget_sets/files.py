@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from forgetting.core.digest import file_digest
 from forgetting.core.errors import RecipeError, RunError, nearest
 from forgetting.core.example import Example
 from forgetting.core.folder import write_text
@@ -204,12 +205,6 @@ def review_file(path: Path, rows: Sequence[Mapping[str, object]]) -> dict[Path, 
     if path.exists() and path.read_text(encoding="utf-8") != text:
         raise RunError(f"{path}: holds a review that may have been edited; give it back with --review, or remove it")
     return {path: text}
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file's bytes, as `sha256sum` gives it."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _source(role: str, source: Source) -> dict[str, object]:

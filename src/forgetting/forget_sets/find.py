@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from forgetting.core.errors import DataError, RunError
-from forgetting.core.folder import partial_of
+from forgetting.core.folder import written_file
 from forgetting.core.progress import SILENT, Voice
 from forgetting.data.examples import load_examples
 from forgetting.data.files import read_rows
@@ -142,15 +141,5 @@ def _writing(out: Path | None) -> Iterator[TextIO | None]:
     if out is None:
         yield None
         return
-    partial = partial_of(out)
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("w", encoding="utf-8") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(out)
-    except OSError as error:
-        raise RunError(f"{out}: cannot be written ({error.strerror or error}); choose another output") from error
-    finally:
-        partial.unlink(missing_ok=True)
+    with written_file(out) as partial, partial.open("w", encoding="utf-8") as file:
+        yield file

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from forgetting.benchmarks.tofu import tofu_metrics
-from forgetting.core.errors import DataError, RunError
+from forgetting.core.errors import DataError
 from forgetting.core.folder import written_whole
 from forgetting.core.measure import Direction, Measure
 from forgetting.core.record import Record, write_records
@@ -96,11 +96,7 @@ def import_log(log: Path, out: Path, *, oracle: Path | None = None) -> Imported:
 def _write_records(out: Path, log: _Log, path: Path) -> None:
     if not log.records:
         raise DataError(f"{path}: has no rows, so there are no records; give a folder as --out, or the log with rows")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        write_records(out, log.records)
-    except OSError as error:
-        raise RunError(f"{out}: cannot be written ({error.strerror or error}); choose another file") from error
+    write_records(out, log.records)
 
 
 def _read(path: Path) -> _Log:
@@ -183,8 +179,8 @@ def _evaluation(folder: RunFolder, point: Point, records: Sequence[Record], meas
     if not records:
         return evaluation
     file = folder.records_file(evaluation)
-    folder.write_records(file, records)
-    return replace(evaluation, records=file.relative_to(folder.path).as_posix())
+    digest = folder.write_records(file, records)
+    return replace(evaluation, records=file.relative_to(folder.path).as_posix(), records_sha256=digest)
 
 
 def _results(name: str, found: Imported, evaluations: Sequence[Evaluation], logs: tuple[str, str | None]) -> Results:

@@ -24,7 +24,7 @@ from forgetting.models.head import embedding_rows, text_config, text_part
 from forgetting.models.places import attempt, check_place
 from forgetting.models.precision import Precision, settled, stored_dtype
 from forgetting.models.quantised import Quantise, has_quantised
-from forgetting.models.weights import check_finite, load_weights
+from forgetting.models.weights import check_as_written, check_finite, load_weights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +123,7 @@ def _whole(
     if quantise is not None and not chain.stackable:
         raise ModelError(f"{top}: this adapter cannot be merged into 4-bit weights; give a merged model")
     try:
+        check_as_written(chain.base)
         _check_files(chain.base, chain.revision)
         stored = stored_dtype(chain.base, chain.revision)
         precision = settled(dtype, stored, device=device, trains_all=trains_all)

@@ -298,6 +298,19 @@ class Recipe(Strict):
         """The data of a stage by role."""
         return {**self.data, **stage.data}
 
+    @classmethod
+    def rewritten(cls, text: str) -> str:
+        """The YAML of a recipe as this version writes it; unchanged if it is none.
+
+        Raises:
+            yaml.YAMLError: it is not YAML.
+        """
+        values = yaml.safe_load(text)
+        try:
+            return cls.from_values(values).to_yaml() if isinstance(values, Mapping) else text
+        except RecipeError:
+            return text
+
     def to_yaml(self) -> str:
         """The recipe in full, with every default."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True)

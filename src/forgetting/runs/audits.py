@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
-from forgetting.core.errors import RunError
-from forgetting.core.folder import write_text
 from forgetting.core.measure import Measure
 from forgetting.core.series import Series
+from forgetting.runs.reading import as_typed, read_object, write_object
 
 T = TypeVar("T")
+_AGAIN = "remove the file and start again"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +25,8 @@ class Attacked:
     """Digest of the model's weights."""
     records: str
     """Path of the record file inside the run folder: one record per attempt and question."""
+    records_sha256: str = ""
+    """SHA-256 of that file; empty if an earlier version wrote it."""
     measures: tuple[Measure, ...]
     seconds: float = 0.0
 
@@ -57,7 +58,7 @@ class Audit:
 
     def save(self, file: Path) -> None:
         """Writes the file, whole or not at all."""
-        write_text(file, json.dumps(asdict(self), indent=1, ensure_ascii=False))
+        write_object(file, asdict(self), indent=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +88,7 @@ class Analysed:
 
     def save(self, file: Path) -> None:
         """Writes the file, whole or not at all."""
-        write_text(file, json.dumps(asdict(self), indent=1, ensure_ascii=False))
+        write_object(file, asdict(self), indent=1)
 
 
 _AUDIT = TypeAdapter(Audit)
@@ -97,9 +98,4 @@ _ANALYSED = TypeAdapter(Analysed)
 def _read(kind: TypeAdapter[T], file: Path) -> T | None:
     if not file.is_file():
         return None
-    try:
-        return kind.validate_json(file.read_bytes())
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "the file"
-        raise RunError(f"{file}: {place}: {first['msg'].lower()}; remove the file and start again") from error
+    return as_typed(kind, read_object(file, what="its results", mend=_AGAIN), file, _AGAIN)

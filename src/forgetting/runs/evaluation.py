@@ -22,6 +22,8 @@ class Evaluation:
     epoch: float = 0.0
     records: str | None = None
     """Path of the record file inside the run folder; None if records were not kept."""
+    records_sha256: str = ""
+    """SHA-256 of that file; empty if there is none, or if an earlier version wrote it."""
     measures: tuple[Measure, ...] = ()
     seconds: float = 0.0
     work: Mapping[str, int] | None = None

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import datetime
 import json
+import re
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import yaml
 from pydantic import TypeAdapter
 
+from forgetting.core.digest import file_digest
 from forgetting.core.errors import RunError, redacted
-from forgetting.core.folder import is_complete, write_text
+from forgetting.core.folder import PARTIAL, is_complete, remove, remove_partial, write_text
 from forgetting.core.locks import LOCK, locked
 from forgetting.core.measure import Measure
 from forgetting.core.processes import by_first, first_holds, on_first
@@ -22,7 +25,7 @@ from forgetting.core.record import Record, write_records
 from forgetting.runs.evaluation import Evaluation
 from forgetting.runs.output import OutputFolder
 from forgetting.runs.paths import RunPaths
-from forgetting.runs.reading import as_typed, read_object
+from forgetting.runs.reading import as_typed, leaves, read_object, write_object
 from forgetting.runs.redact import Redactor, known_redactor, redactor_of
 from forgetting.runs.results import FORMAT, Results, read_results
 from forgetting.runs.stage_folder import StageFolder
@@ -41,7 +44,7 @@ Digests = Mapping[str, Mapping[str, str]]
 """Digests of the training data, by stage and role; under `MEASURED`, of the measured data, by split."""
 _AGAIN = "remove the file and start the run again"
 _EVALUATION = TypeAdapter(Evaluation)
-_MEASURES = TypeAdapter(list[Measure])
+_MEASURES = TypeAdapter(dict[str, list[Measure]])
 
 
 @dataclass(frozen=True)
@@ -86,23 +89,54 @@ class RunFolder(RunPaths):
         said = self.environment().get(DAY)
         return None if said is None else datetime.date.fromisoformat(said)
 
-    def holds(self, recipe: str) -> bool:
-        """Whether the run in it is of this recipe, given as YAML."""
-        return self.is_run and self.recipe_file.read_text(encoding="utf-8") == recipe
+    def holds(self, recipe: str, rewritten: Callable[[str], str] = lambda text: text) -> bool:
+        """Whether the run in it is of this recipe; see `check_takes`."""
+        return self.is_run and not self._difference(recipe, rewritten)
 
-    def check_takes(self, recipe: str) -> None:
+    def check_takes(self, recipe: str, rewritten: Callable[[str], str] = lambda text: text) -> None:
         """Checks that the folder is new, holds this recipe, or holds a run that never trained.
+
+        A folder that was only begun, with nothing in it but a lock and half-written files, is new.
 
         Args:
             recipe: as YAML.
+            rewritten: the YAML of a recipe as this version writes it; an earlier one may have left out a default.
 
         Raises:
-            RunError: it holds something else.
+            RunError: it holds something else; of another recipe, the first value that differs is named.
         """
-        if self.is_run and self.has_trained and not self.holds(recipe):
-            raise RunError(f"{self.path}: holds a run of another recipe; write another name=… or remove the folder")
-        if not self.is_run and self.path.is_dir() and any(self.path.iterdir()):
+        if self.is_run:
+            other = self._difference(recipe, rewritten) if self.has_trained else ""
+            if other:
+                raise RunError(
+                    f"{self.path}: holds a run of another recipe: {other}; write another name=… or remove the folder"
+                )
+        elif self.path.is_dir() and any(not _is_left_over(path) for path in self.path.iterdir()):
+            if self.has_trained:
+                raise RunError(
+                    f"{self.path}: its {self.recipe_file.name} is missing; bring it back, or remove the folder to "
+                    "start the run again"
+                )
             raise RunError(f"{self.path}: is not empty and not a run; write another name=… or output=…")
+
+    def _difference(self, recipe: str, rewritten: Callable[[str], str]) -> str:
+        """The first key whose value differs from that of the folder's recipe, with both values; empty if none does."""
+        try:
+            there = self.recipe_file.read_text(encoding="utf-8")
+            if there == recipe:
+                return ""
+            there_values = dict(leaves(yaml.safe_load(rewritten(there))))
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            raise RunError(
+                f"{self.recipe_file}: cannot be read ({' '.join(str(error).split())}); bring it back, or remove the "
+                "run's folder to start it again"
+            ) from error
+        here_values = dict(leaves(yaml.safe_load(recipe)))
+        for key in (*there_values, *here_values):
+            was, now = there_values.get(key, "not written"), here_values.get(key, "not written")
+            if was != now:
+                return f"{key} was {_short(was)}, now it is {_short(now)}"
+        return ""
 
     def check_data(self, now: Digests) -> None:
         """Checks that a run that has trained resumes with its original data and model.
@@ -160,17 +194,27 @@ class RunFolder(RunPaths):
     def _opened(
         self, recipe: str, digests: Digests, environment: Mapping[str, object], redact: bool
     ) -> Iterator[RunFolder]:
-        with locked(self.path):
+        with self.held():
             if not self.has_trained:
                 shutil.rmtree(self.evaluations_folder, ignore_errors=True)
                 shutil.rmtree(self.records_folder, ignore_errors=True)
             redactor = redactor_of(self.path.parent) if redact else None
             kept = digests if redactor is None else _hashed(digests, redactor)
             self.write_recipe(recipe)
-            write_text(self.data_file, json.dumps(kept, indent=1))
-            write_text(self.environment_file, json.dumps(environment, indent=1))
+            write_object(self.data_file, kept, indent=1)
+            write_object(self.environment_file, environment, indent=1)
             yield replace(self, redactor=redactor)
-        (self.path / LOCK).unlink(missing_ok=True)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Locks the folder for this process, and removes what killed processes left half-written in it.
+
+        Raises:
+            RunError: another process holds the folder, or it cannot be written.
+        """
+        with locked(self.path):
+            remove_partial(self.path)
+            yield
 
     def write_recipe(self, recipe: str) -> None:
         """Writes the recipe, as YAML."""
@@ -226,17 +270,17 @@ class RunFolder(RunPaths):
             kept = evaluation
             if evaluation.point != "epoch":
                 file = self.records_file(evaluation)
-                self.write_records(file, records)
-                kept = replace(evaluation, records=file.relative_to(self.path).as_posix())
-            write_text(self._evaluation_file(kept), json.dumps(asdict(kept)))
+                digest = self.write_records(file, records)
+                kept = replace(evaluation, records=file.relative_to(self.path).as_posix(), records_sha256=digest)
+            write_object(self._evaluation_file(kept), asdict(kept))
             return kept
 
         return on_first(write)
 
-    def write_records(self, file: Path, records: Sequence[Record]) -> None:
-        """Writes a file of records."""
-        file.parent.mkdir(parents=True, exist_ok=True)
+    def write_records(self, file: Path, records: Sequence[Record]) -> str:
+        """Writes a file of records, and returns its SHA-256."""
         write_records(file, records if self.redactor is None else map(self.redactor.record, records))
+        return file_digest(file)
 
     def find_evaluation(self, asked: Evaluation) -> Evaluation | None:
         """Reads the evaluation of this point, stage and step, in all processes; None if there is none.
@@ -246,6 +290,33 @@ class RunFolder(RunPaths):
         """
         file = self._evaluation_file(asked)
         return on_first(lambda: _read_evaluation(file) if file.is_file() else None)
+
+    def evaluation_file(self, stage: str, step: int | None = None) -> Path:
+        """The file of the evaluation after a stage, or of the one at a step of it."""
+        at = Evaluation(point="after" if step is None else "epoch", stage=stage, step=step or 0)
+        return self._evaluation_file(at)
+
+    def fault_of(self, file: Path) -> str:
+        """What is wrong with a file of an evaluation, or with its records; empty if nothing is."""
+        try:
+            evaluation = _read_evaluation(file)
+        except RunError as error:
+            return str(error).removesuffix(f"; {_AGAIN}")
+        if evaluation.records is None or not evaluation.records_sha256:
+            return ""
+        records = self.path / evaluation.records
+        if records.is_file() and file_digest(records) == evaluation.records_sha256:
+            return ""
+        return f"{records}: is damaged or missing"
+
+    def discard(self, stage: str) -> None:
+        """Removes the folder of a stage, its evaluations and their records."""
+        remove(self.stage(stage).path)
+        named = re.compile(rf"{re.escape(stage)}-(after|epoch-\d+)\.jsonl?")
+        for folder in (self.evaluations_folder, self.records_folder):
+            for file in folder.glob("*") if folder.is_dir() else ():
+                if named.fullmatch(file.name):
+                    remove(file)
 
     def evaluations(self) -> list[Evaluation]:
         """All evaluations, by file name.
@@ -264,7 +335,7 @@ class RunFolder(RunPaths):
 
     def write_measures(self, measures: Sequence[Measure]) -> None:
         """Writes the measures of a model that is measured without training."""
-        by_first(lambda: write_text(self.measures_file, json.dumps([asdict(m) for m in measures], indent=1)))
+        by_first(lambda: write_object(self.measures_file, {"measures": [asdict(m) for m in measures]}, indent=1))
 
     def measures(self) -> list[Measure]:
         """Reads the measures of a model that was measured without training.
@@ -272,10 +343,8 @@ class RunFolder(RunPaths):
         Raises:
             RunError: the file is damaged.
         """
-        try:
-            return _MEASURES.validate_json(self.measures_file.read_bytes())
-        except (OSError, ValueError) as error:
-            raise RunError(f"{self.measures_file}: cannot be read; remove it and measure again") from error
+        file, mend = self.measures_file, "remove it and measure again"
+        return as_typed(_MEASURES, read_object(file, what="measures", mend=mend), file, mend).get("measures", [])
 
     def write_results(self, results: Results) -> None:
         """Writes the results; digests of the data are hashed if the run is redacted and they are not hashed yet."""
@@ -287,7 +356,7 @@ class RunFolder(RunPaths):
             results = replace(results, data=data, redacted=True)
         values = {"format": FORMAT, **asdict(results)}
         del values["folder"]
-        by_first(lambda: write_text(self.results_file, json.dumps(values, indent=1, ensure_ascii=False)))
+        by_first(lambda: write_object(self.results_file, values, indent=1))
 
     def results(self) -> Results:
         """Reads the results.
@@ -296,6 +365,16 @@ class RunFolder(RunPaths):
             RunError: no such folder, an unfinished run, or a file that does not hold results.
         """
         return read_results(self)
+
+
+def _is_left_over(path: Path) -> bool:
+    """Whether it is a lock or a half-written file, which a run leaves that is killed in its first moments."""
+    return path.name == LOCK or path.match(PARTIAL)
+
+
+def _short(value: object) -> str:
+    said = repr(value) if isinstance(value, str) else json.dumps(value)
+    return said if len(said) <= 80 else said[:79] + "…"
 
 
 def _hashed(digests: Digests, redactor: Redactor) -> dict[str, dict[str, str]]:

@@ -1,21 +1,33 @@
-"""JSON files of a run folder as typed values, and errors that name the file and the key."""
+"""JSON files of a run folder, sealed when written; read as typed values, with errors that name the file and the key."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
 from forgetting.core.errors import RunError
+from forgetting.core.folder import write_text
+from forgetting.core.sealed import sealed, unsealed
 from forgetting.core.written import read_json
 
 T = TypeVar("T")
 
 
+def write_object(file: Path, values: Mapping[str, Any], *, indent: int | None = None) -> None:
+    """Writes a JSON object with its digest; the file is whole or absent.
+
+    Raises:
+        RunError: the disk cannot be written.
+    """
+    write_text(file, json.dumps(sealed(values), indent=indent, ensure_ascii=False))
+
+
 def read_object(file: Path, *, what: str, mend: str) -> dict[str, Any]:
-    """Reads a file that holds a JSON object.
+    """Reads a file that holds a JSON object, and checks it by its digest.
 
     Args:
         file: to read.
@@ -23,17 +35,33 @@ def read_object(file: Path, *, what: str, mend: str) -> dict[str, Any]:
         mend: what to do if it does not, for the same message.
 
     Raises:
-        RunError: it is missing or holds something else.
+        RunError: it is missing, holds something else, or was changed after it was written.
     """
     try:
         raw = read_json(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise RunError(f"{file}: cannot be read ({error.strerror}); {mend}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise RunError(f"{file}: not readable as JSON ({error}); {mend}") from error
     if not isinstance(raw, dict):
         raise RunError(f"{file}: holds a {type(raw).__name__}, not {what}; {mend}")
-    return raw
+    try:
+        return unsealed(raw)
+    except ValueError as error:
+        raise RunError(f"{file}: is damaged: {error}; {mend}") from error
+
+
+def leaves(value: object, key: str = "") -> Iterator[tuple[str, object]]:
+    """The single values of nested mappings and lists, each with its dotted key; an entry of a list by its name."""
+    parts: list[tuple[object, object]] = []
+    if isinstance(value, Mapping):
+        parts = list(value.items())
+    elif isinstance(value, list):
+        parts = [(v.get("name", i) if isinstance(v, Mapping) else i, v) for i, v in enumerate(value)]
+    if not parts:
+        yield key, value
+    for name, part in parts:
+        yield from leaves(part, f"{key}.{name}" if key else str(name))
 
 
 def as_typed(kind: TypeAdapter[T], raw: Mapping[str, Any], place: object, mend: str) -> T:

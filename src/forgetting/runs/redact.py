@@ -18,7 +18,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from forgetting.core.errors import RunError
-from forgetting.core.folder import partial_of
+from forgetting.core.folder import remove_partial, written_file
+from forgetting.core.locks import locked
 from forgetting.core.record import Record
 from forgetting.metrics.text import exact_match, rouge_l_f1, rouge_l_recall
 from forgetting.runs.token_selection import TokenSelection
@@ -124,21 +125,16 @@ def redactor_of(output: Path) -> Redactor:
     if found is not None:
         return found
     file = key_file(output)
-    partial = partial_of(file)
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as handle:
-            handle.write(secrets.token_hex(32))
-            handle.flush()
-            os.fsync(handle.fileno())
-        try:
-            os.link(partial, file)  # unlike a rename it does not replace the key of another process
-        except FileExistsError:
-            pass
-        finally:
-            partial.unlink()
-    except OSError as error:
-        raise RunError(f"{file}: cannot be written ({error.strerror or error}); choose another output=…") from error
+    with locked(file.parent, wait=lambda: None):
+        remove_partial(file.parent, deep=False)
+        if not file.exists():
+            with written_file(file) as partial, os.fdopen(_opened_for_me(partial), "w") as handle:
+                handle.write(secrets.token_hex(32))
     made = known_redactor(output)
     assert made is not None, "it was just written"
     return made
+
+
+def _opened_for_me(path: Path) -> int:
+    """A new file that only its owner can read."""
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

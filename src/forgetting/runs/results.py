@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import TypeAdapter
 
 from forgetting.core.declaration import Declaration
+from forgetting.core.digest import file_digest
 from forgetting.core.errors import RunError
 from forgetting.core.measure import Measure
 from forgetting.core.record import Record, read_records
@@ -154,6 +155,11 @@ class Results:
         if not path.resolve().is_relative_to(self.folder.resolve()):
             file = RunPaths(self.folder).results_file
             raise RunError(f"{file}: records {evaluation.records!r} lie outside the run folder")
+        if evaluation.records_sha256 and path.is_file() and file_digest(path) != evaluation.records_sha256:
+            raise RunError(
+                f"{path}: is damaged: it does not have the SHA-256 that the run wrote down; bring it back, or remove "
+                "the run's folder and start it again"
+            )
         return read_records(path)
 
     def history(self, stage: str) -> list[Step]:
@@ -162,7 +168,7 @@ class Results:
         Raises:
             RunError: a line is not a step.
         """
-        return self._stage(stage).history()
+        return self._stage(stage).history(next((s.history_sha256 for s in self.stages if s.name == stage), ""))
 
     def token_selection(self, stage: str) -> TokenSelection | None:
         """How a stage selected its tokens; None if it selected none.

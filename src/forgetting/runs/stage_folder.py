@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass, field, replace
 
 from pydantic import TypeAdapter
 
+from forgetting.core.digest import file_digest
 from forgetting.core.errors import RunError
-from forgetting.core.folder import is_complete, write_text
+from forgetting.core.folder import is_complete, sync, unwritable, write_text, written_file
 from forgetting.core.processes import by_first, is_first, on_first
 from forgetting.core.written import read_json
 from forgetting.metrics.extraction import Thresholds
 from forgetting.runs.paths import StagePaths
-from forgetting.runs.reading import as_typed, read_object
+from forgetting.runs.reading import as_typed, read_object, write_object
 from forgetting.runs.redact import Redactor
 from forgetting.runs.stage_result import StageResult, Step, TokenScores
 from forgetting.runs.token_selection import MEND, TokenSelection, read_selection
@@ -38,7 +40,7 @@ class StageFolder(StagePaths):
 
     def write_result(self, result: StageResult) -> None:
         """Writes how the stage ended."""
-        by_first(lambda: write_text(self.result_file, json.dumps(asdict(result))))
+        by_first(lambda: write_object(self.result_file, asdict(replace(result, history_sha256=self.history_digest()))))
 
     def result(self) -> StageResult:
         """Reads how the stage ended: its result, completed from its other files.
@@ -57,7 +59,7 @@ class StageFolder(StagePaths):
     def write_prepared(self, seconds: float) -> None:
         """Writes the seconds before the first step; a resumed stage keeps those of its first start."""
         if not on_first(lambda: is_complete(self.last)):
-            by_first(lambda: write_text(self.prepared_file, json.dumps({"seconds": seconds})))
+            by_first(lambda: write_object(self.prepared_file, {"seconds": seconds}))
 
     def prepared_seconds(self) -> float:
         """The seconds before the first step.
@@ -70,7 +72,7 @@ class StageFolder(StagePaths):
 
     def write_thresholds(self, thresholds: Thresholds) -> None:
         """Writes what the stop rule compares with."""
-        by_first(lambda: write_text(self.thresholds_file, json.dumps(asdict(thresholds))))
+        by_first(lambda: write_object(self.thresholds_file, asdict(thresholds)))
 
     def thresholds(self) -> Thresholds | None:
         """What the stop rule compared with; None if there was none.
@@ -86,7 +88,7 @@ class StageFolder(StagePaths):
     def write_selection(self, selection: TokenSelection) -> None:
         """Writes which tokens are learned and which are forgotten, for the report."""
         shown = selection if self.redactor is None else self.redactor.selection(selection)
-        by_first(lambda: write_text(self.selection_file, json.dumps(asdict(shown), ensure_ascii=False)))
+        by_first(lambda: write_object(self.selection_file, asdict(shown)))
 
     def selection(self) -> TokenSelection | None:
         """Which tokens are learned and which are forgotten; None if the stage selects none.
@@ -101,7 +103,7 @@ class StageFolder(StagePaths):
     def write_token_scores(self, scores: TokenScores) -> None:
         """Writes which token scores the stage selects by."""
         hidden = self._hidden(scores)
-        by_first(lambda: write_text(self.scores_file, json.dumps(asdict(hidden))))
+        by_first(lambda: write_object(self.scores_file, asdict(hidden)))
 
     def token_scores(self) -> TokenScores | None:
         """Which token scores the stage selects by; None if it selects no tokens.
@@ -134,8 +136,25 @@ class StageFolder(StagePaths):
     def append_step(self, step: Step) -> None:
         """Adds a step to the history."""
         if is_first():
-            with self.history_file.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(asdict(step)) + "\n")
+            try:
+                with self.history_file.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(asdict(step)) + "\n")
+            except OSError as error:
+                raise unwritable(self.history_file, error) from error
+
+    def history_digest(self) -> str:
+        """SHA-256 of the history, once it is on disk; empty if there is none."""
+        if not self.history_file.is_file():
+            return ""
+        sync(self.history_file)
+        return file_digest(self.history_file)
+
+    def holds_history(self, steps: int, digest: str) -> bool:
+        """Whether the first `steps` steps of the history have this SHA-256."""
+        return self.history_file.is_file() and hashlib.sha256(self._first(steps)).hexdigest() == digest
+
+    def _first(self, steps: int) -> bytes:
+        return b"".join(self.history_file.read_bytes().splitlines(keepends=True)[:steps])
 
     def cut_history(self, steps: int) -> None:
         """Keeps the first `steps` steps of the history; later steps are repeated."""
@@ -145,19 +164,28 @@ class StageFolder(StagePaths):
         if steps == 0:
             self.history_file.unlink(missing_ok=True)
         elif self.history_file.is_file():
-            lines = self.history_file.read_text(encoding="utf-8").splitlines()[:steps]
-            write_text(self.history_file, "".join(line + "\n" for line in lines))
+            kept = self._first(steps)
+            with written_file(self.history_file) as partial:
+                partial.write_bytes(kept)
 
-    def history(self) -> list[Step]:
+    def history(self, digest: str = "") -> list[Step]:
         """The optimiser steps; empty if there are none.
 
+        Args:
+            digest: the SHA-256 of the file when the stage ended; empty: unknown.
+
         Raises:
-            RunError: a line is not a step.
+            RunError: a line is not a step, or the file has another digest.
         """
+        if digest and self.history_digest() != digest:
+            raise RunError(
+                f"{self.history_file}: is damaged or missing: it does not have the SHA-256 that the run wrote down; "
+                "bring it back, or remove the run's folder and start it again"
+            )
         if not self.history_file.is_file():
             return []
         steps = []
-        for number, line in enumerate(self.history_file.read_text(encoding="utf-8").splitlines(), 1):
+        for number, line in enumerate(self._lines(), 1):
             try:
                 steps.append(_STEP.validate_python(read_json(line)))
             except ValueError as error:
@@ -165,6 +193,12 @@ class StageFolder(StagePaths):
                     f"{self.history_file}:{number}: not a training step; remove the line or run the stage again"
                 ) from error
         return steps
+
+    def _lines(self) -> list[str]:
+        try:
+            return self.history_file.read_text(encoding="utf-8").splitlines()
+        except (OSError, ValueError) as error:
+            raise RunError(f"{self.history_file}: cannot be read ({error}); remove it, or run it again") from error
 
     def hand_over(self, key: str = "") -> None:
         """Marks the stage as finished; `key` says which reference it holds."""
@@ -175,7 +209,7 @@ class StageFolder(StagePaths):
 
         def holds() -> bool:
             file = self.handed_over_file
-            return file.is_file() and file.read_text(encoding="utf-8") == self._key(key)
+            return file.is_file() and file.read_bytes() == self._key(key).encode()
 
         return on_first(holds)
 

@@ -59,6 +59,8 @@ class StageResult(Ending):
     flops: Mapping[str, Any] | None = None
     scoring_seconds: float | None = None
     """Seconds for token scores; None if the stage selects no tokens."""
+    history_sha256: str = ""
+    """SHA-256 of its history; empty if it has none, or if an earlier version wrote it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from forgetting.core.errors import RunError
 from forgetting.core.folder import write_text
 from forgetting.core.measure import Measure
 from forgetting.runs.paths import SweepPaths
-from forgetting.runs.reading import read_object
+from forgetting.runs.reading import read_object, write_object
 from forgetting.runs.results import FORMAT, Cost, read_formatted
 
 Status = Literal["complete", "collapsed", "stopped", "failed", "not run"]
@@ -113,12 +113,12 @@ class SweepFolder(SweepPaths):
         """Writes all runs of the grid."""
         values = {"format": FORMAT, **asdict(results)}
         del values["folder"]
-        write_text(self.results_file, json.dumps(values, indent=1))
+        write_object(self.results_file, values, indent=1)
 
     def write_failures(self, failures: Mapping[str, str]) -> None:
         """Writes the error of every run that failed, by name; no file if none ever failed."""
         if failures or self.failures_file.is_file():
-            write_text(self.failures_file, json.dumps(failures, indent=1))
+            write_object(self.failures_file, failures, indent=1)
 
     def failures(self) -> dict[str, str]:
         """The error of every run that failed, by name.

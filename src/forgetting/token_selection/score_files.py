@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forgetting.core.errors import RunError
-from forgetting.core.folder import partial_of
+from forgetting.core.folder import written_file
 from forgetting.core.written import read_json
 from forgetting.data.encode import Encoded
 
@@ -183,17 +182,8 @@ def write_part(file: Path, part: Part, rows: str) -> None:
     columns = {"target_ids": part.target_ids, "base_logp": part.base_logp_N, "reference_logp": part.reference_logp_N}
     lists = {name: pa.ListArray.from_arrays(offsets, pa.array(values)) for name, values in columns.items()}
     table = pa.table({"key": pa.array(part.keys, pa.string())} | lists).replace_schema_metadata({_ROWS: rows})
-    partial = partial_of(file)
-    try:
-        with partial.open("wb") as handle:
-            pq.write_table(table, handle)
-            handle.flush()
-            os.fsync(handle.fileno())
-        partial.replace(file)
-    except OSError as error:
-        raise RunError(
-            f"{file}: cannot be written ({error.strerror or error}); free space or choose another output"
-        ) from error
+    with written_file(file) as partial:
+        pq.write_table(table, partial, write_page_checksum=True)
 
 
 def read_part(file: Path) -> Part:
@@ -206,7 +196,7 @@ def read_part(file: Path) -> Part:
     import pyarrow.parquet as pq
 
     try:
-        with pq.ParquetFile(file) as opened:
+        with pq.ParquetFile(file, page_checksum_verification=True) as opened:
             table = opened.read()
         ids, base, reference = (
             table.column(name).combine_chunks() for name in ("target_ids", "base_logp", "reference_logp")

@@ -16,8 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from forgetting.core.errors import RunError
-from forgetting.core.folder import is_complete, written_whole
-from forgetting.core.written import read_json
+from forgetting.core.folder import damage, is_complete, written_whole
 
 
 @dataclass(frozen=True)
@@ -57,17 +56,39 @@ def keep_proven(last: Path, proven: Path) -> None:
 
 
 def load_checkpoint(folder: Path) -> Checkpoint | None:
-    """The checkpoint in `folder`, or None if there is no complete one."""
+    """The checkpoint in `folder`, or None if there is no complete one.
+
+    Raises:
+        RunError: a file of it is missing or damaged.
+    """
     if not is_complete(folder):
         return None
+    why = damage(folder)
+    if why:
+        raise RunError(f"{why}; bring it back, or remove the stage's folder to train the stage again")
     try:
         optimizer_file = folder / "optimizer.pt"
         return Checkpoint(
             load_file(str(folder / "weights.safetensors")),
             torch.load(optimizer_file, weights_only=True) if optimizer_file.is_file() else {},
-            read_json((folder / "state.json").read_text()),
+            _read_state(folder),
         )
     except (OSError, ValueError, RuntimeError, EOFError, SafetensorError, UnpicklingError) as error:
         raise RunError(
             f"{folder}: the checkpoint cannot be read ({error}); remove the folder to start the stage again"
         ) from error
+
+
+def state_of(folder: Path) -> dict[str, Any] | None:
+    """The state in the checkpoint in `folder` without its weights; None if there is none that can be read."""
+    try:
+        return _read_state(folder) if is_complete(folder) else None
+    except (OSError, ValueError):
+        return None
+
+
+def _read_state(folder: Path) -> dict[str, Any]:
+    state = json.loads((folder / "state.json").read_text())
+    if not isinstance(state, dict):
+        raise ValueError(f"state.json holds a {type(state).__name__}")
+    return state

@@ -15,6 +15,7 @@ from torch import nn
 from forgetting.core.errors import CollapseError, RunError
 from forgetting.core.example import Role
 from forgetting.core.folder import recover
+from forgetting.core.interruption import whole_if_alone
 from forgetting.core.measure import Measure
 from forgetting.core.processes import first_then_others, on_first
 from forgetting.data.encode import Encoded
@@ -47,6 +48,10 @@ class _State:
     best_score: float | None = None
     alarm: dict[str, Any] = field(default_factory=dict)
     terms: list[dict[str, float] | None] = field(default_factory=list)
+    history: str = ""
+    """SHA-256 of the history of its steps; empty: unknown."""
+    evaluated: list[int] = field(default_factory=list)
+    """The steps before this one that were evaluated."""
 
 
 class Trainer:
@@ -108,8 +113,14 @@ class Trainer:
         try:
             self._restore()
             while self.state.step < self.total and not self.goal_reached:
-                self._step(self.state.step)
-                self._after(self.state.step)
+                with whole_if_alone() as asked_to_end:
+                    self._step(self.state.step)
+                    if self._is_evaluated(self.state.step) or self.state.step == self.total:
+                        self._judge(self.state.step)
+                    if self._is_saved(self.state.step) or asked_to_end():
+                        self._save()
+                if self._is_evaluated(self.state.step):
+                    self._evaluate(self.state.step)  # a kill here loses only the evaluation
         except CollapseError as error:
             stopped, message = "collapse", str(error)
             self.hooks.say(message)
@@ -171,15 +182,12 @@ class Trainer:
             and term.sign != "negative"
         }
 
-    def _after(self, step: int) -> None:
-        """Writes the checkpoint, then evaluates, if due; a kill during the evaluation loses only the evaluation."""
-        evaluation_due = self.hooks.evaluate is not None and self._due(step, self.evaluate_every)
-        if evaluation_due or step == self.total:
-            self._judge(step)
-        if evaluation_due or self._due(step, self.checkpoint_every):
-            self._save()
-        if evaluation_due:
-            self._evaluate(step)
+    def _is_saved(self, step: int) -> bool:
+        """Whether a checkpoint is due; one comes before every evaluation."""
+        return self._is_evaluated(step) or self._due(step, self.checkpoint_every)
+
+    def _is_evaluated(self, step: int) -> bool:
+        return self.hooks.evaluate is not None and self._due(step, self.evaluate_every)
 
     def _judge(self, step: int) -> None:
         """Looks at the weights after an update that no further step looks at before they are measured or kept."""
@@ -198,6 +206,7 @@ class Trainer:
         self.model.eval()
         measures = self.hooks.evaluate(self.model, step=step, epoch=step / self.plan.steps_per_epoch)
         self.trained.park()
+        self.state.evaluated = [*self.state.evaluated, step]
         self.goal_reached, score, collapsed = on_first(lambda: self._judged(measures))
         if collapsed is not None:
             raise CollapseError(f"step {step}: {collapsed}")
@@ -241,6 +250,7 @@ class Trainer:
         if self.state.step:
             on_first(lambda: keep_proven(self.folder.last, self.folder.proven))
         self.state.alarm, self.state.terms = self.alarm.state(), self.objective.state()
+        self.state.history = on_first(self.folder.history_digest)
         moments = whole_optimizer(self.optimizer)
         rule = whole_state(self.objective.gradients.state_dict())
         self._write(self.folder.last, asdict(self.state), {**moments, "gradient_rule": rule} if rule else moments)
@@ -273,7 +283,7 @@ class Trainer:
         self.folder.cut_history(self.state.step)
         if self.state.step:
             self.hooks.say(f"resuming from step {self.state.step} of {self.total}")
-            if self.hooks.evaluate is not None and self._due(self.state.step, self.evaluate_every):
+            if self._is_evaluated(self.state.step):
                 self._evaluate(self.state.step)
 
     def _found(self) -> Checkpoint | None:

@@ -15,6 +15,7 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from forgetting.core.errors import RunError
+from forgetting.core.sealed import unsealed
 from forgetting.models.loading import load_model
 from forgetting.pipeline.finished_run import hub as publishing
 from forgetting.pipeline.finished_run.hub import hub_base
@@ -126,7 +127,7 @@ def test_what_is_uploaded_is_what_is_prepared(runs, tmp_path):
 
 def test_the_datasets_of_the_hub_are_named_and_others_are_not(runs, tmp_path):
     folder = shutil.copytree(runs["lora"], tmp_path / "run")
-    results = json.loads((folder / "results.json").read_text())
+    results = unsealed(json.loads((folder / "results.json").read_text()))
     results["recipe"]["data"]["retain"] = [{"hub": "org/kept", "path": None}]
     (folder / "results.json").write_text(json.dumps(results))
     assert metadata_load(prepare(folder, "me/x", tmp_path / "out") / "README.md")["datasets"] == ["org/kept"]

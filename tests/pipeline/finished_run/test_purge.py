@@ -106,9 +106,9 @@ class Died(BaseException):
 
 
 PLACES: list[tuple[Any, str]] = [
-    *((purging, name) for name in ("_remove", "_mark", "build_report")),
-    *((run_folder, name) for name in ("write_records", "write_text")),
-    (stage_folder, "write_text"),
+    *((purging, name) for name in ("remove", "_mark", "build_report")),
+    *((run_folder, name) for name in ("write_records", "write_object")),
+    (stage_folder, "write_object"),
 ]
 
 

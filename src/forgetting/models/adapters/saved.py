@@ -17,6 +17,7 @@ from forgetting.models.adapters.active import activate, active_adapters, tuner_l
 from forgetting.models.adapters.chain import Chain, Link, chain_of
 from forgetting.models.adapters.lora import check_name
 from forgetting.models.foreign import check_patterns
+from forgetting.models.weights import check_as_written
 
 
 def add_saved(
@@ -69,6 +70,7 @@ def add_link(model: PreTrainedModel | PeftModel, link: Link, *, name: str) -> Pe
             f"kind, {str.lower(model.peft_type)}); give one of its own"
         )
     check_patterns(link.place, link.config, model)
+    check_as_written(link.place)
     before = active_adapters(model)
     at = {} if link.revision is None else {"revision": link.revision}
     try:

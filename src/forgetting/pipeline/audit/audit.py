@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from forgetting.audits import ATTACKS, Attack, Target, attack_measures
-from forgetting.core.digest import digest, examples_digest
+from forgetting.core.digest import digest, examples_digest, file_digest
 from forgetting.core.errors import DataError, RunError
 from forgetting.core.example import Example, Role
-from forgetting.core.locks import LOCK, locked
 from forgetting.core.measure import Measure
 from forgetting.core.progress import SILENT, Voice
 from forgetting.core.record import Record
@@ -68,14 +67,12 @@ def audit(
         if Role.FORGET not in examples:
             raise DataError(f"{folder}: has no forget data, so there is nothing to audit; audit a run that forgets")
         oracle = oracle or oracle_of(recipe, data, voice)
-        with locked(folder):
+        with RunFolder(folder).held():
             auditor = _Auditor(RunFolder(folder).hiding(), recipe, examples, oracle, seed, voice)
             for model in models_of(folder, recipe, oracle=oracle, voice=voice):
                 auditor.attack(model, asked)
                 del model  # otherwise it stays in memory while the next one is loaded
-            found = [auditor.finished(attack) for attack in asked]
-        (folder / LOCK).unlink(missing_ok=True)
-        return found
+            return [auditor.finished(attack) for attack in asked]
 
 
 @dataclass(frozen=True)
@@ -96,13 +93,18 @@ class _Auditor:
             snapshots: list[Snapshot] = []
             for chosen in attacks:
                 there = self._kept(chosen).points.get(model.point)
-                if there is not None and there.model == whom and (self.folder.path / there.records).is_file():
+                if there is not None and there.model == whom and self._has_records(there):
                     self.voice.say(f"{chosen.name}: the model {model.point} is already finished")
                     continue
                 self.voice.say(f"{chosen.name}: attacking the model {model.point}")
                 began = time.perf_counter()
                 records = watched(chosen, {model.point: active}, partial(self._records, chosen, model), snapshots)
                 self._write(chosen, model.point, whom, records, time.perf_counter() - began)
+
+    def _has_records(self, attacked: Attacked) -> bool:
+        """Whether the records of a finished attack are as they were written."""
+        file = self.folder.path / attacked.records
+        return file.is_file() and attacked.records_sha256 in ("", file_digest(file))
 
     def finished(self, chosen: Chosen[Attack]) -> Audit:
         """The stored results of an attack, in the order of the models."""
@@ -167,10 +169,10 @@ class _Auditor:
         for split in (str(s) for s in SPLITS if s in self.examples):
             measures += attack_measures([r for r in records if r.split == split], split)
         file = self.folder.attack_records(chosen.name, point)
-        self.folder.write_records(file, records)
+        written = self.folder.write_records(file, records)
         kept = file.relative_to(self.folder.path).as_posix()
         audit = self._kept(chosen)
-        found = Attacked(model=whom, records=kept, measures=tuple(measures), seconds=seconds)
+        found = Attacked(model=whom, records=kept, records_sha256=written, measures=tuple(measures), seconds=seconds)
         replace(audit, points={**audit.points, point: found}).save(self.folder.audit_file(chosen.name))
 
 

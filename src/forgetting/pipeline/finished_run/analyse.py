@@ -12,7 +12,6 @@ from forgetting.analysis import ANALYSES, Compared, Findings
 from forgetting.analysis.compared import Against
 from forgetting.core.digest import digest, examples_digest
 from forgetting.core.errors import RunError
-from forgetting.core.locks import LOCK, locked
 from forgetting.core.progress import SILENT, Voice
 from forgetting.models.unchanged import Snapshot
 from forgetting.models.view import View
@@ -65,7 +64,7 @@ def analyse(
             raise RunError(
                 f"{folder}: the run has no oracle; name a model with --oracle, or compare with the one before"
             )
-        with locked(folder):
+        with RunFolder(folder).held():
             models = {model.point: model for model in models_of(folder, recipe, oracle=name, voice=voice)}
             compared = Compared(
                 before=models["before"].view,
@@ -81,9 +80,7 @@ def analyse(
             whom = [(point, _fingerprint(view)) for point, view in views.items()]
             shown = [(role, examples_digest(members)) for role, members in examples.items()]
             snapshots: list[Snapshot] = []
-            found = [_analysed(one, compared, views, (whom, shown), RunFolder(folder), snapshots) for one in asked]
-        (folder / LOCK).unlink(missing_ok=True)
-        return found
+            return [_analysed(one, compared, views, (whom, shown), RunFolder(folder), snapshots) for one in asked]
 
 
 def _analysed(

@@ -11,13 +11,14 @@ Files are unlinked, not overwritten. Every step can be interrupted and repeated;
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from forgetting.core.digest import file_digest
 from forgetting.core.errors import RunError
+from forgetting.core.folder import remove
 from forgetting.core.locks import LOCK, is_held, locked
 from forgetting.core.progress import SILENT, Voice
 from forgetting.core.record import read_records
@@ -93,7 +94,7 @@ def plan_purge(run: Path) -> Plan:
 def _plan(run: Path) -> Plan:
     folder = RunFolder(run)
     results = Results.load(run)
-    items = [*_weights(folder), *_texts(folder), *_left_over(folder)]
+    items = [*_weights(folder), *_texts(folder, results), *_left_over(folder)]
     if not (results.redacted or results.purged) and folder.report_file.exists():
         items.append(Item(folder.report_file, "report with texts", _size(folder.report_file), rewritten=True))
     known = _of_cache(folder.output)
@@ -120,7 +121,6 @@ def purge(run: Path, *, voice: Voice = SILENT) -> Plan:
             raise RunError(
                 f"{error.filename or run}: cannot be removed or written ({error.strerror}); fix it and purge again"
             ) from error
-    (run / LOCK).unlink(missing_ok=True)
     return plan
 
 
@@ -137,7 +137,7 @@ def _remove_all(plan: Plan, voice: Voice) -> None:
         if item.rewritten:
             _rewrite(folder, item.path)
         else:
-            _remove(item.path)
+            remove(item.path)
             voice.say(f"removed: {item.path}")
     _mark(folder)
     build_report([folder.path], folder.report_file)
@@ -165,7 +165,9 @@ def _mark(folder: RunFolder) -> None:
     if not results.redacted:
         _hide_questions(folder)
     evaluations = tuple(
-        e if e.records is not None and (folder.path / e.records).is_file() else replace(e, records=None)
+        replace(e, records_sha256=file_digest(folder.path / e.records))
+        if e.records is not None and (folder.path / e.records).is_file()
+        else replace(e, records=None, records_sha256="")
         for e in results.evaluations
     )
     now = results.purged or datetime.now(UTC).isoformat(timespec="seconds")
@@ -176,7 +178,12 @@ def _hide_questions(folder: RunFolder) -> None:
     """Removes the keys of audits and analyses, which are digests of examples too."""
     for file in sorted(folder.audits_folder.glob("*.json")):
         if (audit := Audit.load(file)) is not None:
-            replace(audit, asked=folder.keyed("audit", audit.asked)).save(file)
+            points = {
+                point: replace(found, records_sha256=file_digest(folder.path / found.records))
+                for point, found in audit.points.items()
+                if (folder.path / found.records).is_file()
+            }
+            replace(audit, asked=folder.keyed("audit", audit.asked), points=points).save(file)
     for file in sorted(folder.analyses_folder.glob("*.json")):
         if (analysed := Analysed.load(file)) is not None:
             replace(analysed, key=folder.keyed("analysis", analysed.key)).save(file)
@@ -206,12 +213,16 @@ def _weights(folder: RunFolder) -> Iterator[Item]:
         yield Item(folder.data_file, "digests of the data", _size(folder.data_file))
 
 
-def _texts(folder: RunFolder) -> Iterator[Item]:
-    """Records and selections; those that cannot be read are removed."""
+def _texts(folder: RunFolder, results: Results) -> Iterator[Item]:
+    """Records and selections; those that cannot be read, or are not as they were written, are removed."""
+    written = {folder.path / e.records: e.records_sha256 for e in results.evaluations if e.records is not None}
     for file in [*_inside(folder.records_folder), *sorted(folder.audits_folder.glob("*/*.jsonl"))]:
         try:
             if file.suffix == ".jsonl" and all(r.redacted is not None for r in read_records(file)):
                 continue
+            known = written.get(file, "")
+            if known and file_digest(file) != known:
+                raise RunError(f"{file}: is damaged")
             yield Item(file, "records with texts", _size(file), rewritten=file.suffix == ".jsonl")
         except (RunError, UnicodeDecodeError):
             yield Item(file, "records that cannot be read", _size(file))
@@ -276,13 +287,6 @@ def _inside(folder: Path) -> Sequence[Path]:
 
 def _is_there(path: Path) -> bool:
     return path.exists() or path.is_symlink()
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def _size(path: Path) -> int:

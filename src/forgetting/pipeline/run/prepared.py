@@ -62,7 +62,7 @@ def check_recipe(recipe: Recipe) -> None:
     Raises:
         ForgettingError: the folder holds another run, a tracker is not installed, or token scores are missing.
     """
-    RunFolder(recipe.folder).check_takes(recipe.to_yaml())
+    RunFolder(recipe.folder).check_takes(recipe.to_yaml(), Recipe.rewritten)
     check_trackers(recipe)
     check_selects(recipe)
     check_references(recipe)

@@ -10,7 +10,8 @@ from peft.utils import SAFETENSORS_WEIGHTS_NAME
 from transformers import PreTrainedModel
 
 from forgetting.core.digest import digest
-from forgetting.core.folder import is_complete, write_text
+from forgetting.core.errors import RunError
+from forgetting.core.folder import damage, is_complete, write_text
 from forgetting.core.processes import on_first
 from forgetting.models.adapters import active_adapters, without
 from forgetting.pipeline.run.context import StageContext
@@ -67,10 +68,17 @@ def _copy(shared: StagePaths, own: StagePaths) -> None:
     shutil.copytree(shared.model, own.model)
 
 
-def _is_whole(folder: StagePaths) -> bool:
-    """Whether the run has all files of the trained reference."""
+def _is_whole(folder: StageFolder) -> bool:
+    """Whether the run has all files of the trained reference, as they were written."""
     files = [*_numbers(folder), folder.model / SAFETENSORS_WEIGHTS_NAME]
-    return is_complete(folder.model) and all(file.is_file() for file in files)
+    if not (is_complete(folder.model) and all(file.is_file() for file in files)) or damage(folder.model):
+        return False
+    try:
+        folder.prepared_seconds()
+        folder.history(folder.result().history_sha256)
+    except RunError:
+        return False
+    return True
 
 
 def _key(context: StageContext, model: PreTrainedModel) -> str:

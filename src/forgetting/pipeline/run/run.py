@@ -17,6 +17,7 @@ from forgetting.pipeline.run.load import device_of
 from forgetting.pipeline.run.prepare import load_data
 from forgetting.pipeline.run.prepared import check_recipe, digests_of, prepared
 from forgetting.pipeline.run.records import cached, of_oracle
+from forgetting.pipeline.run.sound import keep_sound
 from forgetting.pipeline.run.stage_runner import StageRunner
 from forgetting.pipeline.run.write_results import write_results
 from forgetting.recipe import Recipe
@@ -57,6 +58,7 @@ def _run(recipe: Recipe, voice: Voice, report: bool) -> Path:
         voice.say(f"the chat template of {recipe.model} writes a date: {day}, here and when the run is resumed")
     with folder.opened(recipe.to_yaml(), ready.digests, ran_on, redact=recipe.redact) as opened:
         voice.say(f"run {recipe.name}")
+        by_first(lambda: keep_sound(opened, recipe, voice))
         if recipe.quantise:
             voice.say(quantised_words(ready.loaded.model))
         before = cached(ready.loaded.model, ready.loaded.tokenizer, ready.suite, ready.recipe, voice)

@@ -16,6 +16,7 @@ import torch
 
 from forgetting.core.declaration import Declaration
 from forgetting.core.errors import ForgettingError
+from forgetting.core.folder import remove_partial
 from forgetting.core.locks import locked
 from forgetting.core.measure import Measure
 from forgetting.core.progress import SILENT, Voice
@@ -55,9 +56,10 @@ def run_sweep(
         RunError: the folder cannot be written, another process is using it, or it holds runs of other recipes.
     """
     for planned in sweep.runs:
-        RunFolder(planned.recipe.folder).check_takes(planned.recipe.to_yaml())
+        RunFolder(planned.recipe.folder).check_takes(planned.recipe.to_yaml(), Recipe.rewritten)
         check_trackers(planned.recipe)
     with locked(sweep.folder):
+        remove_partial(sweep.folder, deep=False)  # every run's folder is cleared when the run is opened
         failures = {} if retry else failures_of(sweep)
         status = {planned.name: status_of(planned, failures) for planned in sweep.runs}
         left = [planned for planned in sweep.runs if status[planned.name] == "not run"]
@@ -82,7 +84,7 @@ def status_of(
     """The status of a run; `not run` includes interrupted ones. Another recipe's run in its folder is not its own."""
     folder = RunFolder(planned.recipe.folder)
     if folder.is_finished:
-        return "finished" if folder.holds(planned.recipe.to_yaml()) else "holds another run"
+        return "finished" if folder.holds(planned.recipe.to_yaml(), Recipe.rewritten) else "holds another run"
     return "failed" if planned.name in failures else "not run"
 
 

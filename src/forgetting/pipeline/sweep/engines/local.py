@@ -16,10 +16,11 @@ from multiprocessing.connection import Connection, wait
 from typing import Any, Protocol
 
 from forgetting.core.errors import ForgettingError, RunError
+from forgetting.core.interruption import SIGNALS, Interrupted, listening
 from forgetting.core.text import one_line
 
-PATIENCE = 5.0
-"""Seconds that a worker has to exit by itself."""
+PATIENCE = 30.0
+"""Seconds that a worker has to finish its step, to save, and to exit by itself."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,8 @@ class Processes:
                         workers.remove(worker)
         finally:
             for worker in workers:
+                worker.ask_to_end()
+            for worker in workers:
                 worker.end()
 
 
@@ -100,9 +103,13 @@ class _Worker:
             self.process.join()
             return Outcome(self.task, _death(self.process.exitcode))
 
-    def end(self) -> None:
-        """Ends the process, also in the middle of a task."""
+    def ask_to_end(self) -> None:
+        """Asks the process to save and to end, also in the middle of a task."""
         self.process.terminate()
+
+    def end(self) -> None:
+        """Ends the process, in the middle of a task if it does not end by itself in time."""
+        self.ask_to_end()
         self.process.join(PATIENCE)
         self.process.kill()
         self.process.join()
@@ -119,18 +126,22 @@ def _death(code: int | None) -> str:
 
 def _serve(pipe: Connection, work: Callable[[Any], None]) -> None:
     """The main loop of a worker: task after task until its parent closes the pipe."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides.
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    for number in SIGNALS:  # Ctrl-C and a closed terminal reach the whole group; the parent decides.
+        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    while True:
-        try:
-            task = pipe.recv()
-        except EOFError:
-            return
-        error = _attempt(work, task)
-        del task
-        gc.collect()  # A model has reference cycles, and the next task's model needs the memory.
-        pipe.send(error)
+    try:
+        with listening():
+            while True:
+                task = pipe.recv()
+                error = _attempt(work, task)
+                del task
+                gc.collect()  # A model has reference cycles, and the next task's model needs the memory.
+                pipe.send(error)
+    except EOFError:
+        return
+    except Interrupted as asked:
+        sys.exit(asked.exit_code)
 
 
 def _attempt(work: Callable[[Any], None], task: Any) -> str | None:
