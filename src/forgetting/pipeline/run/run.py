@@ -50,6 +50,7 @@ def run(recipe: Recipe, *, voice: Voice = SILENT, report: bool = True) -> Path:
     ran_on = environment(device_of(ready.recipe))
     with folder.opened(recipe.to_yaml(), digests_of(ready.data, ready.suite), ran_on, redact=recipe.redact) as opened:
         voice.say(f"run {recipe.name}")
+        opened.write_skipped(next(iter(ready.data.values())).skipped)
         if recipe.quantise:
             voice.say(quantised_words(ready.loaded.model))
         before = cached(ready.loaded.model, ready.loaded.tokenizer, ready.suite, ready.recipe, voice)
