@@ -47,3 +47,7 @@ SUMMING = "[{{ messages[-1].content | first }}]{% for m in messages %}<{{ m.role
 
 LAST_ONLY_END = "{% for m in messages %}{{ m.role }}: {{ m.content }}{{ '<eos>' if loop.last else '\\n' }}{% endfor %}"
 """Closes only the last turn."""
+
+NO_SYSTEM = """{% for m in messages if m.role != 'system' %}{{ m.role + ': ' + m.content + '<eos>\\n' }}{% endfor %}\
+{% if add_generation_prompt %}{{ 'assistant: ' }}{% endif %}"""
+"""Says nothing of a system message, and does not refuse it."""

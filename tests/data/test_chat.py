@@ -153,3 +153,14 @@ def test_an_answer_is_found_where_it_also_stands_in_the_question() -> None:
     example = Example(id="q", prompt="Ada or Bob?", response="Ada")
     rendered = render(example, tokenizer, Formatting())
     assert rendered.response == "Ada" and rendered.before.endswith("<|start|>assistant\n")
+
+
+def test_a_template_that_leaves_a_message_out_is_refused() -> None:
+    tokenizer = tokenizer_with(templates.NO_SYSTEM)
+    assert render(talk(), tokenizer, Formatting()).response == "In London."
+    for example, formatting in (
+        (talk(context=(Message("system", "Be brief."), *CONTEXT)), Formatting()),
+        (talk(), Formatting(system="Be brief.")),
+    ):
+        with pytest.raises(DataError, match=r"talks\.jsonl:3: the chat template does not write its system message"):
+            render(example, tokenizer, formatting)

@@ -200,7 +200,7 @@ def test_the_weights_of_a_row_s_tokens_are_read_with_the_ids_they_stand_for() ->
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        ({"token_weights": "[1, 2]"}, "the token_weights are .*, not a list of numbers"),
+        ({"token_weights": "[1, x]"}, "the token_weights are .*, a list as text that cannot be read"),
         ({"token_weights": []}, r"the token_weights are \[\] \(list\), not a list of numbers"),
         ({"token_weights": [1, None]}, "not a list of numbers"),
         ({"token_weights": [True]}, "not a list of numbers"),

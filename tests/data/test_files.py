@@ -99,7 +99,7 @@ def test_a_damaged_archive_is_named(tmp_path: Path) -> None:
 
 def test_text_in_another_encoding_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_bytes('{"a": "é"}'.encode("latin-1"))
-    with pytest.raises(DataError, match=r"a\.jsonl: not UTF-8 text \(byte 7\)"):
+    with pytest.raises(DataError, match=r"a\.jsonl:1: not UTF-8 text \(byte 7 of the line\)"):
         rows_of(tmp_path / "a.jsonl")
 
 
@@ -202,3 +202,57 @@ def test_a_marked_column_of_texts_is_read_as_json(tmp_path: Path) -> None:
     pq.write_table(table, tmp_path / "a.parquet")
     rows = [row for _, row in rows_of(tmp_path / "a.parquet")]
     assert rows == [{"noise": [[0, 3, "x"]], "said": "[1]"}, {"noise": None, "said": None}]
+
+
+def test_a_cell_may_be_longer_than_csv_allows_by_itself(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("text\n" + "long " * 40_000 + "\nshort\n")
+    assert [len(str(row["text"])) for _, row in rows_of(tmp_path / "a.csv")] == [200_000, 5]
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t", "|", ","])
+def test_a_csv_is_parted_by_what_parts_its_header(tmp_path: Path, delimiter: str) -> None:
+    lines = ["question , answer", 'Where?,"Brno, Oak; 12|\t."', "What?,310"]
+    content = [lines[0].replace(",", delimiter), lines[1].replace(",", delimiter, 1), lines[2].replace(",", delimiter)]
+    (tmp_path / "a.csv").write_text("\n".join(content))
+    rows = [{"question": "Where?", "answer": "Brno, Oak; 12|\t."}, {"question": "What?", "answer": "310"}]
+    assert [row for _, row in rows_of(tmp_path / "a.csv")] == rows
+
+
+def test_a_column_alone_is_parted_by_nothing(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("text\nOne; two\n")
+    assert [row for _, row in rows_of(tmp_path / "a.csv")] == [{"text": "One; two"}]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.csv", b"answer,answer\n1,2\n", r"a\.csv:1: the column 'answer' stands twice"),
+        ("a.csv", b'p,r\nx, "y"\n', r"a\.csv:2: a quote stands behind a space in the column 'r'"),
+        ("a.csv", "p,r\nx,y\nx,é\n".encode("latin-1"), r"a\.csv:3: the column 'r' is not UTF-8 text"),
+        ("a.jsonl", b'{"a": 1, "a": 2}', r"a\.jsonl:1: not JSON \(the key 'a' stands twice"),
+        ("a.jsonl", b'{"b": {"a": 1, "a": 2}}', r"a\.jsonl:1: not JSON \(the key 'a' stands twice"),
+        ("a.json", b'[{"a": 1, "a": 2}]', r"a\.json: not JSON \(the key 'a' stands twice"),
+        ("a.jsonl", b'{"a": 1' + b"0" * 5000 + b"}", r"a\.jsonl:1: not JSON \(Exceeds the limit"),
+        ("a.json", '[{"a": "é"}]'.encode("latin-1"), r"a\.json: not UTF-8 text \(byte 8\)"),
+    ],
+)
+def test_what_would_be_read_wrongly_is_refused(tmp_path: Path, name: str, content: bytes, message: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=message) as raised:
+        rows_of(tmp_path / name)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-8-sig"])
+@pytest.mark.parametrize("ending", list(CONTENT))
+def test_a_file_that_names_its_encoding_is_read_in_it(tmp_path: Path, ending: str, encoding: str) -> None:
+    for packed in (False, True):
+        content = CONTENT[ending].encode(encoding)
+        file = tmp_path / f"a{ending}{'.gz' if packed else ''}"
+        file.write_bytes(gzip.compress(content) if packed else content)
+        assert [row for _, row in rows_of(file)] == ROWS
+
+
+def test_line_ends_of_windows_within_a_cell_are_line_ends(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(b'p,r\r\nq,"1st\r\n2nd"\r\n')
+    assert [row for _, row in rows_of(tmp_path / "a.csv")] == [{"p": "q", "r": "1st\n2nd"}]

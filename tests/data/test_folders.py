@@ -11,6 +11,7 @@ import pytest
 from forgetting.core.errors import DataError
 from forgetting.data.examples import load_examples
 from forgetting.data.folders import holds_documents
+from forgetting.data.reading import Heard
 from forgetting.data.source import Source
 
 
@@ -76,15 +77,15 @@ def test_a_limit_counts_documents(tmp_path: Path) -> None:
 
 BAD: dict[str, tuple[dict[str, str | bytes], str]] = {
     "nothing": ({}, "holds no files; put documents or data into it"),
-    "hidden files alone": ({".a.txt": "x"}, "holds no files"),
+    "hidden files alone": ({".a.txt": "x"}, r"holds no files \(1 hidden file was left out\)"),
     "another encoding": ({"a.txt": "ok", "b.txt": "caf\xe9!".encode("latin-1")}, r"b\.txt: not UTF-8 text \(byte 3\)"),
-    "utf-16": ({"a.txt": "text".encode("utf-16")}, r"a\.txt: not UTF-8 text \(byte 0\)"),
+    "utf-16 cut off": ({"a.txt": "text".encode("utf-16")[:-1]}, r"a\.txt: begins as UTF-16 and goes on otherwise"),
     "cut inside a character": ({"a.txt": "caf\xe9".encode()[:-1]}, r"a\.txt: not UTF-8 text \(byte 3\)"),
     "a zero byte": ({"a.txt": b"ab\0c"}, r"a\.txt: holds a zero byte \(byte 2\)"),
-    "an empty document": ({"a.txt": "x", "b.md": " \n"}, r"b\.md: is empty; write something into it, or remove it"),
+    "empty documents alone": ({"a.txt": "", "b.md": " \n"}, r"holds no files \(2 empty files were left out\); put"),
     "documents and data": ({"a.txt": "x", "b.jsonl": "{}"}, r"holds \.jsonl and documents \(b\.jsonl, a\.txt\)"),
     "data of two kinds": ({"a.csv": "x", "b.jsonl": "{}"}, r"holds \.csv and \.jsonl \(a\.csv, b\.jsonl\)"),
-    "a kind that is not read": ({"a.txt": "x", "b.pdf": "%PDF"}, r"b\.pdf: a folder of documents holds \.txt and \.md"),
+    "a kind that is not read": ({"a.txt": "x", "b.xls": "?"}, r"b\.xls: a folder of documents holds \.txt, \.md,"),
     "a broken archive": ({"a.txt": "x"}, ""),
     "a bad row in a shard": ({"a.jsonl": '{"text": "x"}\n', "b.jsonl": "\n{"}, r"b\.jsonl:2: not JSON"),
     "ids that stand in two shards": (
@@ -114,8 +115,11 @@ def test_a_document_in_a_broken_archive_is_one_line(tmp_path: Path) -> None:
 def test_the_byte_that_is_no_text_is_counted_through_the_whole_file(tmp_path: Path) -> None:
     good = '{"text": "é"}\n'.encode() * 200_000
     (tmp_path / "a.jsonl").write_bytes(good + b'{"text": "\xff"}\n')
-    with pytest.raises(DataError, match=rf"a\.jsonl: not UTF-8 text \(byte {len(good) + 10}\)"):
+    with pytest.raises(DataError, match=r"a\.jsonl:200001: not UTF-8 text \(byte 10 of the line\)"):
         load_examples(Source(path=str(tmp_path / "a.jsonl")))
+    (tmp_path / "a.txt").write_bytes(good + b"\xff")
+    with pytest.raises(DataError, match=rf"a\.txt: not UTF-8 text \(byte {len(good)}\)"):
+        load_examples(Source(path=str(tmp_path / "a.txt")))
 
 
 def test_a_name_that_is_not_utf8_is_one_line(tmp_path: Path) -> None:
@@ -123,3 +127,25 @@ def test_a_name_that_is_not_utf8_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"the name of this file is not UTF-8; rename it") as raised:
         load_examples(Source(path=str(tmp_path)))
     str(raised.value).encode()
+
+
+def test_what_is_left_out_of_a_folder_is_counted(tmp_path: Path) -> None:
+    outside = put(tmp_path, "outside/secret.txt", "Not of this folder.")
+    folder = tmp_path / "docs"
+    for name, content in (("a.txt", "One."), ("sub/b.md", "Two."), (".x", "?"), (".git/config", "?"), ("c.txt", " \n")):
+        put(folder, name, content)
+    (folder / "d.txt").symlink_to(outside)
+    (folder / "more").symlink_to(outside.parent, target_is_directory=True)
+    (folder / "loop").symlink_to(folder, target_is_directory=True)
+    (folder / "e.txt").symlink_to(folder / "a.txt")
+    said: list[str] = []
+    found = load_examples(Source(path=str(folder)), Heard(said.append))
+    assert [e.id for e in found] == ["a.txt", "e.txt", "sub/b.md"]
+    assert said == [f"{folder}: 2 hidden, 1 empty and 3 linked files were left out"]
+
+
+def test_a_document_in_utf_16_is_read(tmp_path: Path) -> None:
+    put(tmp_path, "a.txt", "Zürich\r\n東京".encode("utf-16"))
+    put(tmp_path, "b.txt.gz", "Grün".encode("utf-16"))
+    put(tmp_path, "c.txt", "Ok".encode("utf-32"))
+    assert [e.response for e in load_examples(Source(path=str(tmp_path)))] == ["Zürich\n東京", "Grün", "Ok"]

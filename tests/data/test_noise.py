@@ -276,3 +276,8 @@ def test_a_chinese_answer_is_shuffled_and_replaced_like_any_other() -> None:
     noisy = only("他是医生。他住在东京。", "wrong_answer", "她是老师。她住在巴黎。")
     assert noisy.response == "他是医生。她住在巴黎。"
     assert marked(noisy) == ["她住在巴黎"]
+
+
+def test_spans_that_a_table_program_wrote_as_text_are_spans() -> None:
+    for text in ("[[0, 3, 'shuffled']]", '[[0, 3, "shuffled"]]'):
+        assert [tuple(s) for s in noise_spans(qa(0, "abcdef", fields={"noise": text}))] == [(0, 3, "shuffled")]

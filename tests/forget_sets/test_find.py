@@ -59,7 +59,7 @@ def test_rows_are_not_held(world: Path, tmp_path: Path, monkeypatch: pytest.Monk
     class Row(dict):  # type: ignore[type-arg]
         pass
 
-    def rows(source: object):  # type: ignore[no-untyped-def]
+    def rows(source: object, reading: object):  # type: ignore[no-untyped-def]
         nonlocal most
         for number in range(50):
             row = Row(text=f"row {number}")

@@ -147,5 +147,7 @@ def _print(found: dict[str, Any], as_json: bool) -> None:
         print_line(f"{what.replace('_', ' ')}: {number:,}" if isinstance(number, int) else f"{what}: {number:.4g}")
     for one in found["overlaps"]:
         print_line(f"forget ∩ {one['with']} ({one['source']}): {one['exact']} exact, {one['near']} near")
+    for line in found["left_out"]:
+        print_line(line)
     for file in found["files"]:
         print_line(f"written: {file}")

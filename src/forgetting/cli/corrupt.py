@@ -29,15 +29,20 @@ def corrupt(
     from forgetting.core.folder import write_text
     from forgetting.data.examples import load_examples
     from forgetting.data.noise import KINDS, as_row, corrupted, noise_counts
-    from forgetting.data.source import Source
+    from forgetting.data.reading import Heard
+    from forgetting.data.source import given_source
 
     if out.suffix != ".jsonl" or out == Path(data):
         raise DataError(f"{out}: name another file, ending in .jsonl, to write to")
-    noisy = corrupted(load_examples(Source.model_validate(data)), share=share, kinds=kind or KINDS, seed=seed)
+    heard = Heard()
+    noisy = corrupted(load_examples(given_source(data), heard), share=share, kinds=kind or KINDS, seed=seed)
     write_text(out, "".join(json.dumps(as_row(e), ensure_ascii=False, default=str) + "\n" for e in noisy))
+    heard.write_beside(out)
     counts = noise_counts(noisy)
     if as_json:
         print_json({"out": str(out), "examples": len(noisy), "noise": counts})
         return
+    for line in heard.lines:
+        print(line)
     ways = ", ".join(f"{number} {name}" for name, number in counts.items())
     print_line(f"{out}: {sum(counts.values())} of {len(noisy)} answers corrupted{f' ({ways})' if ways else ''}")

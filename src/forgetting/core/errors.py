@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from traceback import extract_tb
 
-from forgetting.core.text import one_line, unquoted
+from forgetting.core.text import one_line, shown, unquoted
 
 _LISTED = 40
 """Names that a message lists."""
@@ -26,6 +26,33 @@ class ForgettingError(Exception):
 
 class DataError(ForgettingError):
     """A data file, a row in it, or a set of examples that cannot be used."""
+
+
+class RowError(DataError):
+    """A row that cannot be used, while the others of its file may be.
+
+    Args:
+        where: its place: `facts.jsonl:17`.
+        reason: what is wrong and what to do, with `{}` where the message shows the value.
+        value: what the message shows of the row.
+    """
+
+    def __init__(self, where: str, reason: str, value: object = None) -> None:
+        self.where, self.reason, self.value = where, reason, value
+        super().__init__(f"{where}: {self.said}")
+
+    @property
+    def said(self) -> str:
+        """The reason with an excerpt of the value."""
+        return self.reason.replace("{}", shown(self.value))
+
+    @property
+    def without_text(self) -> str:
+        """The reason with nothing of the row but a value's type."""
+        return self.reason.replace("{}", f"({type(self.value).__name__})")
+
+    def __reduce__(self) -> tuple[type[RowError], tuple[str, str, object]]:
+        return RowError, (self.where, self.reason, self.value)
 
 
 class RecipeError(ForgettingError):

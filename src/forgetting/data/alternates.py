@@ -14,6 +14,7 @@ import numpy as np
 from forgetting.core.errors import DataError
 from forgetting.core.example import Example, Role, content_id
 from forgetting.data.examples import load_examples
+from forgetting.data.reading import Heard
 from forgetting.data.source import Source
 from forgetting.data.words import folded
 
@@ -50,16 +51,19 @@ def refusals(texts: Sequence[str] = REFUSALS, wheres: Sequence[str] | None = Non
     return list({e.id: e for e in made}.values())
 
 
-def load_alternates(source: Source) -> list[Example]:
+def load_alternates(source: Source, heard: Heard | None = None) -> list[Example]:
     """Questions with another answer each, or answers alone; also a list of answers, one a line.
 
-    Such a list is a file that ends in .txt, or one in .jsonl that holds no JSON (as TOFU's list of refusals does).
+    Such a list is a file that ends in .txt, or one in .jsonl that holds no JSON (as TOFU's list of refusals does). What
+    is left out is told `heard`, as by `load_examples`.
 
     Raises:
         DataError: the source is empty, or a row or file that cannot be used.
     """
     if source.path is None or not _is_list(Path(source.path)):
-        return load_examples(source.model_copy(update={"form": source.form or "text"}))  # a question may be absent
+        return load_examples(
+            source.model_copy(update={"form": source.form or "text"}), heard
+        )  # a question may be absent
     path = Path(source.path)
     lines = [(f"{path}:{n}", line.strip()) for n, line in enumerate(_text(path).splitlines(), 1) if line.strip()]
     if not lines:

@@ -62,7 +62,16 @@ class Template:
             DataError: the template refuses the conversation, marks nothing of it, or writes it so that the answers
                 cannot be told from the rest.
         """
-        return self._by_marks(turns, every) if _MARK.search(self._source()) else self._by_parts(turns, every)
+        found = self._by_marks(turns, every) if _MARK.search(self._source()) else self._by_parts(turns, every)
+        lost = next(
+            (t for t in turns[:-1] if t["role"] != "assistant" and t["content"].strip() not in found.text), None
+        )
+        if lost is not None:
+            raise DataError(
+                f"{self.where}: {self.name} does not write its {lost['role']} message, or writes it otherwise; leave "
+                "that message out, or give the template a place for it"
+            )
+        return found
 
     def opened(self, turns: Turns) -> str:
         """The conversation up to where the assistant begins to write.

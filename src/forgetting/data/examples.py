@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import islice
-from typing import Any, Literal
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 
-from forgetting.core.errors import DataError, nearest
+from forgetting.core.errors import DataError, RowError, nearest
 from forgetting.core.example import Example, Form, Message, content_id
-from forgetting.core.text import hides, names, quoted, shown
-from forgetting.data.files import Row, read_rows
+from forgetting.core.text import hides, names, quoted
+from forgetting.data import cells
+from forgetting.data.conversation import conversation, earlier_turns
+from forgetting.data.files import Row, each_row, strict
+from forgetting.data.reading import Heard, Reading
 from forgetting.data.source import COLUMNS, Source
 from forgetting.data.tokens import token_ids
 from forgetting.data.words import folded
+
+_NOT_READ = {
+    "reasoning_content": "write it into the response as the model's template does (<think>…</think> before the answer)",
+    **dict.fromkeys(("tools", "tool_calls", "functions", "function_call"), "write what is called as text"),
+    **dict.fromkeys(("image", "images", "audio", "audios", "video", "videos"), "give rows of text alone"),
+}
+"""Columns that belong to what a model sees, and what to do instead of having them read."""
+_OURS = frozenset(("noise", "derived", "source", "url", ""))
+"""Columns that this package writes and reads beside an example's own, and those that say where a row is from."""
+_ONE_EXAMPLE = frozenset(("where", "fields"))
 
 
 @dataclass(frozen=True)
@@ -27,24 +37,34 @@ class Loaded:
     """How many rows are left out because all their token weights are 0: nothing of them would be trained on."""
 
 
-def load_examples(source: Source) -> list[Example]:
+def load_examples(source: Source, heard: Heard | None = None) -> list[Example]:
     """All examples of a source. Identical rows are one; an example whose token weights are all 0 is left out.
 
-    Raises:
-        DataError: the source is empty, a row lacks a column or holds the wrong thing, or two rows share an id.
-    """
-    return distinct(read_examples(source).examples, source)
-
-
-def read_examples(source: Source) -> Loaded:
-    """Every row of a source as an example, copies too: what a corpus is drawn from.
+    Args:
+        source: where they are.
+        heard: takes what was left out; without one no bad row is, whatever the source says.
 
     Raises:
-        DataError: the source is empty, all its token weights are 0, or a row lacks a column or holds the wrong thing.
+        DataError: the source is empty, a row lacks a column or holds the wrong thing, or two rows share an id or say
+            the same and differ in what they are for.
     """
-    rows = islice(read_rows(source), source.limit)
-    found = [to_example(row, where, source) for where, row in rows]
+    return distinct(read_examples(source, heard).examples, source, heard)
+
+
+def read_examples(source: Source, heard: Heard | None = None) -> Loaded:
+    """Every row of a source as an example, copies too: what a corpus is drawn from; `heard` as in `load_examples`.
+
+    Raises:
+        DataError: the source is empty, all its token weights are 0, or rows lack a column or hold the wrong thing and
+            are not to be skipped.
+    """
+    reading = Reading()
+    found = list(each_example(source if heard is not None else strict(source), reading))
+    if heard is not None:
+        heard.take(source, reading)
     if not found:
+        if reading.bad:
+            raise DataError(f"{source}: none of its {reading.rows:,} rows can be used; {reading.bad[0]}")
         raise DataError(f"{source}: holds no examples; give at least one")
     examples = tuple(e for e in found if not e.token_weights or any(e.token_weights))
     if not examples:
@@ -54,24 +74,48 @@ def read_examples(source: Source) -> Loaded:
     return Loaded(examples, len(found) - len(examples))
 
 
-def distinct(examples: Sequence[Example], source: Source) -> list[Example]:
-    """The examples without exact repetitions of an earlier one.
+def each_example(source: Source, reading: Reading) -> Iterator[Example]:
+    """The examples of a source one by one, copies too; what else is found goes into `reading`.
 
     Raises:
-        DataError: two rows share an id that they bring.
+        DataError: rows that cannot be used and are not to be skipped, the first ten of them; then no more is yielded.
+    """
+    yield from each_row(source, reading, lambda row, where: to_example(row, where, source, reading))
+    reading.check_lists(source)
+
+
+def distinct(examples: Sequence[Example], source: Source, heard: Heard | None = None) -> list[Example]:
+    """The examples without exact repetitions of an earlier one; how many those are is told.
+
+    Raises:
+        DataError: two rows share an id that they bring, or say the same and differ in a weight, the wrong answers or
+            anything else that is trained on or measured.
     """
     examples = list(examples)
     repeated = [(i, n) for i, n in Counter(e.id for e in examples).items() if n > 1]
     if not repeated:
         return examples
-    if any("id" in e.fields or "id" in source.columns for e in examples):
+    if any(e.fields.get("id") is not None for e in examples) or "id" in source.columns:
         raise DataError(f"{source}: the id {quoted(repeated[0][0])} is that of {repeated[0][1]} rows; make ids unique")
-    return _drop_copies(examples)
+    first: dict[str, Example] = {}
+    for example in examples:
+        other = first.setdefault(example.id, example)
+        differing = _difference(other, example)
+        if differing:
+            raise DataError(
+                f"{example.where or source}: repeats {other.where or 'an earlier row'} with another {differing}; "
+                "remove one of them, or give each an id"
+            )
+    if heard is not None:
+        copies = len(examples) - len(first)
+        heard.tell(f"{source}: {copies:,} of {len(examples):,} rows repeat an earlier one and are left out")
+    return list(first.values())
 
 
-def _drop_copies(examples: Sequence[Example]) -> list[Example]:
-    """Identical rows are one example: their id is their content."""
-    return list({e.id: e for e in examples}.values())
+def _difference(first: Example, second: Example) -> str:
+    """The first part of two examples that say the same in which they differ; empty: they are one."""
+    own = (f.name for f in fields(Example) if f.name not in _ONE_EXAMPLE)
+    return next((name for name in own if getattr(first, name) != getattr(second, name)), "")
 
 
 def own_ids(examples: Sequence[Example]) -> list[str]:
@@ -90,57 +134,112 @@ def own_ids(examples: Sequence[Example]) -> list[str]:
     return ids
 
 
-def to_example(row: Row, where: str, source: Source) -> Example:
-    """One row as an example; its form follows from the columns unless the source states it."""
+def to_example(row: Row, where: str, source: Source, reading: Reading | None = None) -> Example:
+    """One row as an example; its form follows from the columns unless the source states it.
+
+    Raises:
+        RowError: a column is missing or holds something else than it should, or one that a model would see is not read.
+    """
+    row = {name: None if isinstance(value, float) and value != value else value for name, value in row.items()}
     columns = {what: _column(row, what, where, source) for what in COLUMNS}
     text = {what: row.get(name) for what, name in columns.items() if name is not None}
+    _check_read(row, columns, where)
+    given = {what for what, value in text.items() if cells.is_given(value) or isinstance(value, list)}
     context: tuple[Message, ...] = ()
     ids: tuple[int, ...] = ()
     form: Form
-    given = {what for what, value in text.items() if value is not None}
     if source.form == "tokens" or (source.form is None and _only_ids(given)):
-        ids = token_ids(text.get("token_ids"), where)
+        ids = token_ids(cells.listed(text.get("token_ids"), "token_ids", where), where)
         prompt, response, form = "", " ".join(map(str, ids)), "tokens"
+        read = {"token_ids"}
     elif "messages" in given or ("messages" in text and not given & {"prompt", "response", "text"}):
-        context, prompt, response = _conversation(text["messages"], where)
+        context, prompt, response = conversation(text["messages"], where)
+        context = _with_system(context, text.get("system"), where)
         form = source.form or "qa"
+        read = {"messages", "system"}
     elif source.form == "text" or (source.form is None and _only_text(text, given)):
         body = "text" if "text" in given or "response" not in given else "response"
-        prompt = _string(text.get("prompt", ""), "prompt", where) if "response" in given else ""
-        response = _string(text.get(body), "text", where, columns, row)
+        prompt = cells.string(text.get("prompt") or "", "prompt", where) if "response" in given else ""
+        response = _needed(body, "text", row, columns, where)
         form = "text"
+        read = {body, "prompt" if prompt else body}
     else:
-        prompt = _string(text.get("prompt"), "prompt", where, columns, row)
-        prompt = "\n\n".join(part for part in (prompt, _input(text, columns, where, source)) if part)
-        response = _string(text.get("response"), "response", where, columns, row)
+        asked = _needed("prompt", "prompt", row, columns, where)
+        about = _input(text, columns, where, source)
+        prompt = cells.joined((asked, about))
+        response = _needed("response", "response", row, columns, where)
+        context = _with_system(earlier_turns(text.get("history"), where), text.get("system"), where)
         form = "qa"
-    if not response.strip():
-        raise DataError(
-            f"{where}: the response is empty, so there is nothing to learn or forget; fill or remove the row"
-        )
-    if form == "qa" and source.max_tokens is not None:
-        raise DataError(f"{where}: is a question with its answer, and max_tokens cuts texts; leave it out")
-    weights, targets = _token_weights(text.get("token_weights"), text.get("target_ids"), where)
+        read = {"prompt", "response", "history", "system"} | ({"input"} if about else set())
+    _check_texts(prompt, response, form, context, source, where)
+    weights, targets = cells.token_weights(text.get("token_weights"), text.get("target_ids"), where)
+    if reading is not None:
+        _look(row, columns, read, reading)
     return Example(
-        id=_name(text.get("id")) or content_id("".join(f"{m.role}: {m.content}\n" for m in context) + prompt, response),
+        id=cells.name(text.get("id"))
+        or content_id("".join(f"{m.role}: {m.content}\n" for m in context) + prompt, response),
         prompt=prompt,
         response=response,
         form=form,
         context=context,
-        paraphrased_prompt=_optional(text.get("paraphrased_prompt"), "paraphrased_prompt", where),
-        paraphrased=_optional(text.get("paraphrased"), "paraphrased", where),
-        perturbed=_strings(text.get("perturbed"), where),
-        popularity=_number(text.get("popularity"), "popularity", where),
-        weight=_weight(text.get("weight"), where),
+        paraphrased_prompt=cells.optional(text.get("paraphrased_prompt"), "paraphrased_prompt", where),
+        paraphrased=cells.optional(text.get("paraphrased"), "paraphrased", where),
+        perturbed=cells.strings(text.get("perturbed"), "perturbed answers", where),
+        popularity=cells.number(text.get("popularity"), "popularity", where),
+        weight=cells.weight(text.get("weight"), where),
         token_weights=weights,
         target_ids=targets,
         token_ids=ids,
         max_tokens=source.max_tokens,
-        group=_name(text.get("group")),
-        kind=_name(text.get("kind")),
+        group=cells.name(text.get("group")),
+        kind=cells.name(text.get("kind")),
         where=where,
         fields={k: v for k, v in row.items() if k not in columns.values() or k == columns["id"]},
     )
+
+
+def _check_read(row: Row, columns: Mapping[str, str | None], where: str) -> None:
+    """Refuses what a model would see of a row and nothing here reads."""
+    for name, remedy in _NOT_READ.items():
+        if name not in columns.values() and cells.is_given(row.get(name)):
+            raise RowError(where, f"the column '{name}' is not read; {remedy}, or remove the column")
+
+
+def _check_texts(
+    prompt: str, response: str, form: Form, context: Sequence[Message], source: Source, where: str
+) -> None:
+    if not response.strip():
+        raise RowError(where, "the response is empty, so there is nothing to learn or forget; fill or remove the row")
+    if form == "qa" and not prompt.strip():
+        raise RowError(where, "the prompt is empty; fill it, or give the response alone as text")
+    if form == "qa" and source.max_tokens is not None:
+        raise RowError(where, "is a question with its answer, and max_tokens cuts texts; leave it out")
+    if form == "text" and context:
+        raise RowError(where, "is a conversation, whose earlier turns the form text does not write; leave form out")
+
+
+def _look(row: Row, columns: Mapping[str, str | None], read: set[str], reading: Reading) -> None:
+    """Counts the columns that nothing reads, and those whose text is a list."""
+    seen = ("prompt", "response", "text", "messages", "input", "history", "system", "token_ids")
+    names = {columns[what] for what in COLUMNS if what in read or what not in seen}
+    for name, value in row.items():
+        if name not in names and name not in _OURS and cells.is_given(value):
+            reading.unused[name] += 1
+    for what in read & {"prompt", "response", "text"}:
+        column = columns[what]
+        value = row.get(column) if column is not None else None
+        if column is not None and isinstance(value, str) and cells.is_python(value):
+            reading.lists[column] += 1
+
+
+def _with_system(turns: tuple[Message, ...], system: object, where: str) -> tuple[Message, ...]:
+    """The turns behind the system message of a column of its own."""
+    said = cells.optional(system, "system message", where)
+    if said is None:
+        return turns
+    if turns and turns[0].role == "system" and turns[0].content.strip() != said.strip():
+        raise RowError(where, "has two system messages, one among its messages and one in a column; leave one of them")
+    return turns if turns and turns[0].role == "system" else (Message("system", said), *turns)
 
 
 def _only_ids(given: set[str]) -> bool:
@@ -148,17 +247,17 @@ def _only_ids(given: set[str]) -> bool:
 
 
 def _only_text(text: Row, given: set[str]) -> bool:
-    """Whether a row is a document. A column that is null there belongs to the other rows of its file."""
+    """Whether a row is a document. A column that is null or blank there belongs to the other rows of its file."""
     if "text" in given:
         return "response" not in given
     return "text" in text and not given & {"prompt", "response"}
 
 
-def _input(text: Row, columns: dict[str, str | None], where: str, source: Source) -> str | None:
+def _input(text: Row, columns: Mapping[str, str | None], where: str, source: Source) -> str | None:
     """The input of an instruction, if it is in a column of its own (`input`, as in Alpaca)."""
     if columns["prompt"] == columns["input"] or not ("input" in source.columns or columns["prompt"] == "instruction"):
         return None
-    return _optional(text.get("input"), "input", where)
+    return cells.optional(text.get("input"), "input", where)
 
 
 def _column(row: Row, what: str, where: str, source: Source) -> str | None:
@@ -167,105 +266,22 @@ def _column(row: Row, what: str, where: str, source: Source) -> str | None:
         name = source.columns[what]
         if name not in row:
             there = f"the row has {names(row)}" if hides() else nearest(name, map(str, row))
-            raise DataError(f"{where}: no column '{name}' (mapped to {what}); {there}")
+            raise RowError(where, f"no column '{name}' (mapped to {what}); {there}")
         return name
-    return next((name for name in COLUMNS[what] if name in row), None)
+    there_are = [name for name in COLUMNS[what] if name in row]
+    return next((name for name in there_are if cells.is_given(row[name])), there_are[0] if there_are else None)
 
 
-def _string(
-    value: object, what: str, where: str, columns: dict[str, str | None] | None = None, row: Row | None = None
-) -> str:
-    if value is None and columns is not None and columns.get(what) is None:
-        raise DataError(
-            f"{where}: no column for the {what} (looked for {', '.join(COLUMNS[what])}; the row has "
-            f"{names(row or {})}); map it with columns: {{{what}: …}}"
+def _needed(what: str, called: str, row: Row, columns: Mapping[str, str | None], where: str) -> str:
+    """The text of a column that has to be there."""
+    name = columns[what]
+    if name is None:
+        raise RowError(
+            where,
+            f"no column for the {called} (looked for {', '.join(COLUMNS[what])}; the row has "
+            f"{names(row)}); map it with columns: {{{what}: …}}",
         )
-    if not isinstance(value, str):
-        raise DataError(f"{where}: the {what} is {shown(value)}, not text")
-    if any("\ud800" <= c <= "\udfff" for c in value):
-        raise DataError(f"{where}: the {what} holds half of a character (a lone surrogate); fix its encoding")
-    return value
-
-
-def _optional(value: object, what: str, where: str) -> str | None:
-    return None if value is None or value == "" else _string(value, what, where)
-
-
-def _name(value: object) -> str:
-    """An id, group or kind as text; a number is fine, 0 too."""
-    return "" if value is None else str(value)
-
-
-def _strings(value: object, where: str) -> tuple[str, ...]:
-    if value is None or value == "":
-        return ()
-    values = [value] if isinstance(value, str) else value
-    if not isinstance(values, list) or not all(isinstance(v, str) for v in values):
-        raise DataError(f'{where}: the perturbed answers are {shown(value)}, not a list of texts; write ["…", …]')
-    return tuple(values)
-
-
-def _number(value: object, what: str, where: str) -> float | None:
-    if value is None or value == "" or (isinstance(value, float) and math.isnan(value)):
-        return None
-    try:
-        return float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
-        raise DataError(f"{where}: the {what} is {shown(value)}, not a number") from None
-
-
-def _weight(value: object, where: str) -> float:
-    number = _number(value, "weight", where)
-    if number is not None and (number == 0 or not math.isfinite(number)):
-        raise DataError(f"{where}: the weight is {number:g}; leave the row out, or give a finite weight other than 0")
-    return 1.0 if number is None else number
-
-
-def _token_weights(weights: object, ids: object, where: str) -> tuple[tuple[float, ...], tuple[int, ...]]:
-    """(weights, their token ids) of a row's supervised tokens, each empty where the row has none."""
-    if weights is None:
-        return (), ()
-    if not isinstance(weights, list) or not weights or any(type(w) not in (int, float) for w in weights):
-        raise DataError(f"{where}: the token_weights are {shown(weights)}, not a list of numbers; write [1.0, -1.0, …]")
-    if not all(map(math.isfinite, weights)):
-        raise DataError(f"{where}: a token weight is not finite; write a number, 0 for a token that is not trained on")
-    if ids is None:
-        return tuple(map(float, weights)), ()
-    if not isinstance(ids, list) or any(type(i) is not int for i in ids):
-        raise DataError(f"{where}: the target_ids are {shown(ids)}, not a list of whole numbers; write [1, 2, …]")
-    if len(ids) != len(weights):
-        raise DataError(f"{where}: has {len(weights)} token_weights and {len(ids)} target_ids; give as many")
-    return tuple(map(float, weights)), tuple(ids)
-
-
-def _conversation(value: object, where: str) -> tuple[tuple[Message, ...], str, str]:
-    """(earlier turns, last user turn, last assistant turn) of a list of {role, content}."""
-    try:
-        turns = [_turn(t) for t in value]  # type: ignore[attr-defined]
-    except (TypeError, KeyError):
-        raise DataError(f"{where}: messages are not a list of objects with role and content") from None
-    roles = [t.role for t in turns]
-    if any(r not in ("system", "user", "assistant") for r in roles):
-        raise DataError(f"{where}: a message's role must be system, user or assistant, not {shown(roles)}")
-    if roles[-2:] != ["user", "assistant"]:
-        raise DataError(f"{where}: the last two messages must be user and assistant; they are {shown(roles[-2:])}")
-    if not all(isinstance(t.content, str) for t in turns):
-        raise DataError(f"{where}: a message's content is not text; fix the row")
-    return tuple(turns[:-2]), turns[-2].content, turns[-1].content
-
-
-_SPEAKERS: dict[object, Literal["system", "user", "assistant"]] = {
-    "human": "user",
-    "gpt": "assistant",
-    "system": "system",
-}
-"""Roles of conversations whose turns are written as `from` and `value`."""
-
-
-def _turn(turn: Mapping[str, Any]) -> Message:
-    if "role" not in turn and "from" in turn:
-        return Message(_SPEAKERS.get(turn["from"], turn["from"]), turn["value"])
-    return Message(turn["role"], turn["content"])
+    return cells.string(row[name], called, where)
 
 
 def overlap(first: Iterable[Example], second: Iterable[Example]) -> list[Example]:

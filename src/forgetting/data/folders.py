@@ -5,24 +5,31 @@ from __future__ import annotations
 import codecs
 import gzip
 import zlib
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from forgetting.core.errors import DataError, nearest
+from forgetting.core.errors import DataError, RowError, nearest
+from forgetting.data.converted import CONVERTED, converted
+from forgetting.data.reading import files_left_out
 
-DOCUMENTS = (".txt", ".md")
+TEXTS = (".txt", ".md")
+"""Endings of documents that are text as they are."""
+DOCUMENTS = (*TEXTS, *CONVERTED)
 """Endings of files that hold one document each."""
 ROWS = (".jsonl", ".json", ".csv", ".parquet", ".npy")
 """Endings of files that hold a row for each example."""
 SAVED = ("dataset_dict.json", "state.json")
 """The files at the top of a folder that `datasets` wrote (`save_to_disk`): of several splits, of one."""
 _CARD = "readme.md"
+_BLANK = 1 << 20
+"""Bytes above which a file is not looked through for being blank."""
 
 
 def ending(path: Path) -> str:
-    """The kind of a file by its name, compressed (.gz) or not."""
-    return path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix
+    """The kind of a file by its name in any case, compressed (.gz) or not."""
+    return (path.with_suffix("") if path.suffix == ".gz" else path).suffix.lower()
 
 
 def is_saved(path: Path) -> bool:
@@ -40,34 +47,58 @@ def holds_documents(path: Path) -> bool:
     return ending(path) in DOCUMENTS and path.is_file()
 
 
-def files_below(folder: Path) -> list[Path]:
+def files_below(folder: Path, left_out: Counter[str] | None = None) -> list[Path]:
     """All files of a folder and the folders below it, in the order of their names: documents, or rows of one kind.
 
-    What begins with a point is passed over, and so is the card of a dataset (README.md) beside its data.
+    Left out, and counted in `left_out` by why: hidden files (below a name that begins with a point), links that lead
+    out of the folder, and empty documents. The card of a dataset (README.md) beside its data is passed over.
 
     Raises:
         DataError: there is none, one of a kind that is not read, or files of several kinds.
     """
+    left_out = Counter() if left_out is None else left_out
     try:
-        inside = [(p, p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()]
+        inside = [(p, p.relative_to(folder)) for p in folder.rglob("*") if p.is_symlink() or p.is_file()]
+        home = folder.resolve()
+        names = {p: name for p, name in inside if not _is_hidden(name)}
+        linked = [p for p in names if not p.is_file() or not p.resolve().is_relative_to(home)]
+        files = sorted(names.keys() - set(linked), key=lambda p: names[p].parts)
+        if any(ending(p) in ROWS for p in files):
+            files = [p for p in files if p.name.lower() != _CARD]
+        _check_kinds(folder, files)
+        empty = [p for p in files if ending(p) in TEXTS and _is_empty(p)]
     except OSError as error:
         raise DataError(f"{folder}: cannot be read ({error.strerror}); change its permissions") from error
-    names = {p: name for p, name in inside if not any(part.startswith(".") for part in name.parts)}
-    files = sorted(names, key=lambda p: names[p].parts)
-    if any(ending(p) in ROWS for p in files):
-        files = [p for p in files if p.name.lower() != _CARD]
+    counts = {"hidden": len(inside) - len(names), "empty": len(empty), "linked": len(linked)}
+    left_out.update({why: count for why, count in counts.items() if count})
+    files = [p for p in files if p not in empty]
     if not files:
         known = ", ".join((*DOCUMENTS, *ROWS))
-        raise DataError(f"{folder}: holds no files; put documents or data into it ({known}; .gz allowed)")
-    _check_kinds(folder, files)
+        rest = f" ({files_left_out(left_out)})" if left_out else ""
+        raise DataError(f"{folder}: holds no files{rest}; put documents or data into it ({known}; .gz allowed)")
     return files
+
+
+def _is_hidden(name: Path) -> bool:
+    return any(part.startswith(".") for part in name.parts)
+
+
+def _is_empty(path: Path) -> bool:
+    """Whether a text holds nothing but spaces; one that cannot be read is not said to be empty."""
+    if path.suffix != ".gz" and path.stat().st_size > _BLANK:
+        return False
+    try:
+        with opened(path) as file:
+            return not file.read().decode(encoding_of(path)).strip()
+    except (UnicodeDecodeError, OSError, EOFError, zlib.error):
+        return False
 
 
 def _check_kinds(folder: Path, files: Sequence[Path]) -> None:
     strange = next((p for p in files if ending(p) not in (*DOCUMENTS, *ROWS)), None)
     if strange is not None:
         raise DataError(
-            f"{strange}: a folder of documents holds {' and '.join(DOCUMENTS)} files, one of data {', '.join(ROWS)}; "
+            f"{strange}: a folder of documents holds {', '.join(DOCUMENTS)} files, one of data {', '.join(ROWS)}; "
             "turn it into one of them, or move it out"
         )
     kinds = {"documents" if ending(p) in DOCUMENTS else ending(p): p for p in reversed(files)}
@@ -82,23 +113,27 @@ def document(path: Path, name: str) -> dict[str, object]:
     """A document as a row: its text without spaces around it, and its name as its id and its group.
 
     Raises:
-        DataError: it is not UTF-8, holds a zero byte, cannot be read, or is empty.
+        RowError: it is not in its encoding, holds a zero byte, cannot be read, or is empty.
+        DataError: of a kind for which a further package has to be installed.
     """
+    where = str(path)
     if any("\ud800" <= c <= "\udfff" for c in name):
-        raise DataError(f"{name!r}: the name of this file is not UTF-8; rename it")
+        raise RowError(repr(name), "the name of this file is not UTF-8; rename it")
+    if ending(path) not in TEXTS:
+        return {"id": name, "group": name, "text": converted(path)}
     try:
         with opened(path) as file:
             content = file.read()
-        text = content.decode("utf-8-sig")
+        text = content.decode(encoding_of(path))
     except UnicodeDecodeError as error:
-        raise not_utf8(path) from error
+        raise not_text(path) from error
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: cannot be read ({error}); repair it or give another file") from error
+        raise RowError(where, f"cannot be read ({error}); repair it or give another file") from error
     if "\0" in text:
-        raise DataError(f"{path}: holds a zero byte (byte {content.index(0)}), so it is no text; save it as UTF-8 text")
+        raise RowError(where, f"holds a zero byte (byte {content.index(0)}), so it is no text; save it as UTF-8 text")
     text = text.replace("\r\n", "\n").strip()
     if not text:
-        raise DataError(f"{path}: is empty; write something into it, or remove it")
+        raise RowError(where, "is empty; write something into it, or remove it")
     return {"id": name, "group": name, "text": text}
 
 
@@ -107,8 +142,20 @@ def opened(path: Path) -> BinaryIO:
     return cast(BinaryIO, gzip.open(path) if path.suffix == ".gz" else path.open("rb"))
 
 
-def not_utf8(path: Path) -> DataError:
-    """The error of a file that is not UTF-8: which of its bytes, counted from 0 (of the unpacked file)."""
+def encoding_of(path: Path) -> str:
+    """How the text of a file is encoded: as its first bytes say, or in UTF-8."""
+    with opened(path) as file:
+        start = file.read(4)
+    if start.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        return "utf-32"
+    return "utf-16" if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+
+
+def not_text(path: Path) -> RowError:
+    """The error of a file that is not in its encoding: which of its bytes, counted from 0 (of the unpacked file)."""
+    encoding = encoding_of(path)
+    if encoding != "utf-8-sig":
+        return RowError(str(path), f"begins as {encoding.upper()} and goes on otherwise; save it as UTF-8")
     decoder, read = codecs.getincrementaldecoder("utf-8")(), 0
     try:
         with opened(path) as file:
@@ -120,12 +167,12 @@ def not_utf8(path: Path) -> DataError:
                     return _not_utf8(path, read + error.start - pending)
                 read += len(chunk)
     except (OSError, EOFError, zlib.error) as error:
-        return DataError(f"{path}: cannot be read ({error}); repair it or give another file")
+        return RowError(str(path), f"cannot be read ({error}); repair it or give another file")
     return _not_utf8(path, read - len(decoder.getstate()[0]))
 
 
-def _not_utf8(path: Path, byte: int) -> DataError:
-    return DataError(f"{path}: not UTF-8 text (byte {byte}); save it as UTF-8")
+def _not_utf8(path: Path, byte: int) -> RowError:
+    return RowError(str(path), f"not UTF-8 text (byte {byte}); save it as UTF-8")
 
 
 def no_such(path: Path) -> DataError:

@@ -21,6 +21,7 @@ from transformers import PreTrainedTokenizerBase
 from forgetting.core.errors import DataError, nearest
 from forgetting.core.example import Example, Message
 from forgetting.core.text import shown
+from forgetting.data.cells import listed
 from forgetting.data.encode import Encoded, Formatting, render
 from forgetting.data.words import PART, PIECE
 
@@ -117,7 +118,7 @@ def noise_spans(example: Example) -> list[Span]:
     if value is None or value == "":
         return []
     try:
-        spans = [Span(*part) for part in value]  # type: ignore[attr-defined]
+        spans = [Span(*part) for part in listed(value, "noise spans", example.where)]  # type: ignore[attr-defined]
         sound = all(
             (type(s.start), type(s.stop), type(s.kind)) == (int, int, str)
             and 0 <= s.start < s.stop <= len(example.response)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Literal, Self
 
-from pydantic import ConfigDict, Field, model_validator
+import yaml
+from pydantic import ConfigDict, Field, ValidationError, model_validator
 
+from forgetting.core.errors import RecipeError, nearest
 from forgetting.core.example import Form
 from forgetting.core.strict import Strict
+from forgetting.core.written import read_yaml
 
 COLUMNS: dict[str, tuple[str, ...]] = {
     "prompt": ("prompt", "question", "instruction", "query", "input"),
@@ -15,6 +18,8 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "response": ("response", "answer", "output", "completion"),
     "text": ("text", "content", "document", "passage", "page"),
     "token_ids": ("token_ids",),
+    "system": ("system", "system_prompt"),
+    "history": ("history",),
     "messages": ("messages", "conversation", "conversations"),
     "id": ("id",),
     "group": ("group",),
@@ -38,7 +43,8 @@ class Source(Strict):
     path: str | None = Field(
         None,
         min_length=1,
-        description="A JSONL, JSON, CSV or Parquet file, a document (.txt, .md) or an array of token ids (.npy); .gz "
+        description="A JSONL, JSON, CSV or Parquet file, a document (.txt, .md; with the extra documents .pdf, .docx, "
+        ".html) or an array of token ids (.npy); .gz "
         "allowed but for Parquet. Or a folder: of documents, of data files of one kind, or one that datasets saved. "
         "From the working folder.",
     )
@@ -61,6 +67,11 @@ class Source(Strict):
         "scaled to a sum of 1 unless sources with neither share nor count take the rest.",
     )
     count: int | None = Field(None, gt=0, description="Of a corpus: so many examples are drawn from here.")
+    on_bad_row: Literal["stop", "skip"] = Field(
+        "stop",
+        description="What becomes of rows that cannot be used: stop names the first ten of them and reads no further; "
+        "skip leaves them out, says how many, and writes down which and why.",
+    )
     max_tokens: int | None = Field(
         None, gt=1, description="Of each text only its first so many tokens, without an end token (tdec measures 200)."
     )
@@ -108,6 +119,27 @@ def place(text: str) -> dict[str, str]:
         return {"hub": "/".join(parts[:2]), **dict(zip(("name", "split"), parts[2:], strict=False))}
     first, plus, second = text.partition(".npy+")
     return {"path": f"{first}.npy", "suffix": second} if plus and _is_array(second) else {"path": text}
+
+
+def given_source(place: str | Source) -> Source:
+    """A source as a command takes it: a file, hub:ORG/NAME, or one of a recipe, `{path: …, columns: …}`.
+
+    Raises:
+        RecipeError: it is none, or a key of it has no meaning.
+    """
+    if isinstance(place, Source):
+        return place
+    try:
+        return Source.model_validate(read_yaml(place) if place.lstrip().startswith("{") else place)
+    except yaml.YAMLError:
+        raise RecipeError(f"{place}: not a source; write a file, or {{path: FILE, columns: {{prompt: …}}}}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        why = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "extra_forbidden":
+            why = f"unknown key; {nearest(key, Source.model_fields)}"
+        raise RecipeError(f"{place}: {f'{key}: ' if key else ''}{why}") from error
 
 
 def text_source(text: str, *, limit: int | None = None, max_tokens: int | None = None) -> Source:

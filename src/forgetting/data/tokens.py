@@ -14,9 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
-from forgetting.core.errors import DataError
+from forgetting.core.errors import DataError, RowError
 from forgetting.core.example import Example
-from forgetting.core.text import shown
 
 COLUMN = "token_ids"
 _LIMIT = "_ids_of_the_model"
@@ -66,12 +65,12 @@ def token_ids(value: object, where: str) -> tuple[int, ...]:
     """The ids of a row.
 
     Raises:
-        DataError: not a list of whole numbers, or an empty one.
+        RowError: not a list of whole numbers, or an empty one.
     """
     if value is None:
-        raise DataError(f"{where}: no column '{COLUMN}'; give one with a list of token ids, or map it with columns")
+        raise RowError(where, f"no column '{COLUMN}'; give one with a list of token ids, or map it with columns")
     if not isinstance(value, list) or not value or not all(type(i) is int for i in value):
-        raise DataError(f"{where}: the {COLUMN} are {shown(value)}, not a list of whole numbers; write [1, 2, …]")
+        raise RowError(where, f"the {COLUMN} are {{}}, not a list of whole numbers; write [1, 2, …]", value)
     return tuple(value)
 
 

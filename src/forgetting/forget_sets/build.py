@@ -120,7 +120,7 @@ def build_select(
         ForgettingError: bad input, nothing kept, or an edited review that would be overwritten.
     """
     built = Built.begin("select", sides, out, kept=(review.edited, review.out))
-    texts, others = load_examples(built.general), built.domain_examples
+    texts, others = load_examples(built.general, built.heard), built.domain_examples
     placed = None if embedding is None else _placed(embedding, texts, others, voice)
     proposed = select.select(
         texts, others, most_words=rule.most_words, distances=placed, least_distance=rule.least_distance
@@ -182,7 +182,7 @@ def build_mixed(sides: Sides, out: Path, *, count: int, domain_count: int, seed:
         ForgettingError: bad input, or fewer examples than are asked for.
     """
     built = Built.begin("mixed", sides, out)
-    texts, others = load_examples(built.general), built.domain_examples
+    texts, others = load_examples(built.general, built.heard), built.domain_examples
     found = mixed(texts, others, count=count, domain_count=domain_count, seed=seed)
     words = compare_words([text_of(e) for e in texts], [text_of(e) for e in others])
     shares = dict(zip(map(said, [*texts, *others]), [*words.general, *words.domain], strict=True))
@@ -222,7 +222,7 @@ def build_cosine(
     others = built.domain_examples
     centre, far = _domain_side(embedding, others, voice)
     everything = Tally()
-    blocks = embedding.blocks("general", streamed(built.general), voice)
+    blocks = embedding.blocks("general", streamed(built.general, built.heard), voice)
     placed = cosine.ranked(blocks, centre, count, nearest=nearest, tally=everything)
     cut = placed[-1].distance
     mine = np.array([one.distance for one in placed])

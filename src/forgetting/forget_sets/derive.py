@@ -30,6 +30,7 @@ from forgetting.data.derived import (
 )
 from forgetting.data.examples import load_examples
 from forgetting.data.pieces import in_pieces
+from forgetting.data.reading import Heard, skipped_rows
 from forgetting.data.source import Source
 from forgetting.forget_sets.files import source_of
 from forgetting.forget_sets.writer import Writer
@@ -105,9 +106,10 @@ def derive(
     if out.exists() and not is_complete(out) and (not out.is_dir() or any(out.iterdir())):
         raise RunError(f"{out}: holds other files, which would be lost; choose an empty or a new folder")
     source = source_of(forget)
-    examples = load_examples(source)
+    heard = Heard(voice.say)
+    examples = load_examples(source, heard)
     _check_texts(examples)
-    openings = OPENINGS if wanted.prompts is None else openings_of(load_examples(source_of(wanted.prompts)))
+    openings = OPENINGS if wanted.prompts is None else openings_of(load_examples(source_of(wanted.prompts), heard))
     loaded = load_model(suite_model(model), dtype=dtype, device=device_named(device))
     writer = Writer(loaded, wanted.tokens, wanted.seed)
     pieces = in_pieces(examples, loaded.tokenizer, writer.room)
@@ -130,7 +132,7 @@ def derive(
         "made": {name: {"kept": len(kept.rows), "dropped": kept.dropped} for name, kept in made.items()},
         "forgetting": version("forgetting"),
     }
-    _write(out, made, provenance)
+    _write(out, made, provenance, heard)
     return provenance | {"files": [str(out / f"{name}.jsonl") for name, kept in made.items() if kept.rows]}
 
 
@@ -145,8 +147,10 @@ def _of_pieces(writer: Writer, pieces: Sequence[Example], wanted: Wanted, model:
     return made
 
 
-def _write(out: Path, made: Mapping[str, Kept], provenance: Mapping[str, Any]) -> None:
+def _write(out: Path, made: Mapping[str, Kept], provenance: Mapping[str, Any], heard: Heard) -> None:
     with written_whole(out) as folder:
+        if heard.skipped:
+            write_text(folder / "skipped.jsonl", skipped_rows(heard.skipped))
         for name, kept in made.items():
             if kept.rows:
                 lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in kept.rows)

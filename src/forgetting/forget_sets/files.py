@@ -9,21 +9,16 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import yaml
-from pydantic import ValidationError
-
 from forgetting.core.digest import file_digest
-from forgetting.core.errors import RecipeError, RunError, nearest
+from forgetting.core.errors import RecipeError, RunError
 from forgetting.core.example import Example
 from forgetting.core.folder import write_text
-from forgetting.core.written import read_yaml
-from forgetting.data.examples import read_examples, said, to_example
-from forgetting.data.files import read_rows
-from forgetting.data.source import Source
+from forgetting.data.examples import each_example, read_examples, said
+from forgetting.data.reading import Heard, Reading
+from forgetting.data.source import Source, given_source
 from forgetting.forget_sets.builders.overlap import NEAR, overlap_with
 from forgetting.forget_sets.builders.separation import Separation
 from forgetting.forget_sets.builders.texts import own_names, row_of
@@ -70,6 +65,8 @@ class Built:
     evaluation: tuple[Source, ...]
     out: Path
     domain_examples: list[Example]
+    heard: Heard
+    """What was left out of the sources."""
 
     @classmethod
     def begin(cls, builder: str, sides: Sides, out: Path, kept: Sequence[Path | None] = ()) -> Built:
@@ -87,8 +84,9 @@ class Built:
         if out.suffix != ".jsonl" or out.resolve() in [path.resolve() for path in taken]:
             raise RunError(f"{out}: name another file, ending in .jsonl, to write to")
         mine = tuple(sources[1 : 1 + size])
-        examples = own_names([e for source in mine for e in read_examples(source).examples])
-        return cls(builder, sources[0], mine, tuple(sources[1 + size :]), out, examples)
+        heard = Heard()
+        examples = own_names([e for source in mine for e in read_examples(source, heard).examples])
+        return cls(builder, sources[0], mine, tuple(sources[1 + size :]), out, examples, heard)
 
 
 def source_of(place: str | Source) -> Source:
@@ -97,22 +95,7 @@ def source_of(place: str | Source) -> Source:
     Raises:
         RecipeError: it is not a source, or it sets a key that has no meaning for a builder.
     """
-    if isinstance(place, Source):
-        source = place
-    else:
-        try:
-            source = Source.model_validate(read_yaml(place) if place.lstrip().startswith("{") else place)
-        except yaml.YAMLError:
-            raise RecipeError(
-                f"{place}: not a source; write a file, or {{path: FILE, columns: {{prompt: …}}}}"
-            ) from None
-        except ValidationError as error:
-            first = error.errors()[0]
-            key = ".".join(map(str, first["loc"]))
-            why = first["msg"].removeprefix("Value error, ")
-            if first["type"] == "extra_forbidden":
-                why = f"unknown key; {nearest(key, Source.model_fields)}"
-            raise RecipeError(f"{place}: {f'{key}: ' if key else ''}{why}") from error
+    source = given_source(place)
     if source.suite is not None:
         raise RecipeError(f"{source}: builders read files and hub datasets; name one")
     extra = next((name for name in ("share", "count", "max_tokens") if getattr(source, name) is not None), None)
@@ -121,14 +104,16 @@ def source_of(place: str | Source) -> Source:
     return source
 
 
-def streamed(source: Source) -> Iterator[Example]:
-    """The examples of a source one by one, duplicates included.
+def streamed(source: Source, heard: Heard | None = None) -> Iterator[Example]:
+    """The examples of a source one by one, duplicates included; what is left out is told at the end.
 
     Raises:
-        DataError: a row that cannot be used.
+        DataError: rows that cannot be used.
     """
-    for where, row in islice(read_rows(source), source.limit):
-        yield to_example(row, where, source)
+    reading = Reading()
+    yield from each_example(source, reading)
+    if heard is not None:
+        heard.take(source, reading)
 
 
 def write_built(
@@ -151,7 +136,7 @@ def write_built(
     rows = "".join(json.dumps(row_of(e, about), ensure_ascii=False, default=str) + "\n" for e, about in chosen)
     examples = [e for e, _ in chosen]
     others = [("domain", "+".join(map(str, built.domain)), built.domain_examples)]
-    others += [("evaluation", str(s), list(read_examples(s).examples)) for s in built.evaluation]
+    others += [("evaluation", str(s), list(read_examples(s, built.heard).examples)) for s in built.evaluation]
     page = built.out.with_suffix(".html")
     provenance: dict[str, Any] = {
         "builder": built.builder,
@@ -173,6 +158,7 @@ def write_built(
             "sha256": hashlib.sha256(rows.encode("utf-8")).hexdigest(),
             "examples": len(chosen),
         },
+        "left_out": built.heard.lines,
         "forgetting": version("forgetting"),
     }
     written = {
@@ -183,7 +169,8 @@ def write_built(
     }
     for path, text in written.items():
         write_text(path, text)
-    return provenance | {"files": [str(path) for path in written]}
+    skipped = built.heard.write_beside(built.out)
+    return provenance | {"files": [*map(str, written), *([str(skipped)] if skipped else [])]}
 
 
 def review_file(path: Path, rows: Sequence[Mapping[str, object]]) -> dict[Path, str]:

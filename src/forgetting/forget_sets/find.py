@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -17,6 +16,7 @@ from forgetting.core.progress import SILENT, Voice
 from forgetting.data.examples import load_examples
 from forgetting.data.files import read_rows
 from forgetting.data.mentions import KINDS, Finder, Found
+from forgetting.data.reading import Heard, Reading
 from forgetting.data.row_words import row_body, row_counts, row_text
 from forgetting.data.source import Source
 from forgetting.forget_sets.files import source_of
@@ -78,9 +78,10 @@ def find(
         raise DataError("nothing to search is given; name at least one file or folder")
     if out is not None and (out.suffix != ".jsonl" or out.resolve() in _files([own, *searched])):
         raise RunError(f"{out}: name another file, ending in .jsonl, to write to")
-    examples = load_examples(own)
+    heard = Heard(voice.say)
+    examples = load_examples(own, heard)
     vocabulary = Finder(examples).vocabulary
-    counts = row_counts((row_text(row) for _, _, row in _rows(searched, "counting words", voice)), vocabulary)
+    counts = row_counts((row_text(row) for _, _, row in _rows(searched, "counting words", voice, heard)), vocabulary)
     finder = Finder(examples, counts)
     names = tuple(dict.fromkeys(map(str, searched)))
     result = Findings(names, Counter(), Counter(), Counter(), len(examples), set(), finder.without_mentions, [])
@@ -97,6 +98,8 @@ def find(
                     result.first.append(line)
                 if file is not None:
                     file.write(json.dumps(line, ensure_ascii=False) + "\n")
+    if out is not None:
+        heard.write_beside(out)
     return result
 
 
@@ -104,14 +107,17 @@ def _files(sources: Sequence[Source]) -> list[Path]:
     return [Path(s.path).resolve() for s in sources if s.path]
 
 
-def _rows(sources: Sequence[Source], what: str, voice: Voice) -> Iterator[tuple[str, str, dict[str, object]]]:
-    """(source, place, row) of all sources."""
+def _rows(
+    sources: Sequence[Source], what: str, voice: Voice, heard: Heard | None = None
+) -> Iterator[tuple[str, str, dict[str, object]]]:
+    """(source, place, row) of all sources; `heard` takes what is left out."""
     done = 0
     for source in sources:
         if source.is_array:
             raise DataError(f"{source}: token ids have no words; search the texts that they were made of")
         empty = True
-        for where, row in islice(read_rows(source), source.limit):
+        reading = Reading()
+        for where, row in read_rows(source, reading):
             empty = False
             yield str(source), where, row
             done += 1
@@ -119,6 +125,8 @@ def _rows(sources: Sequence[Source], what: str, voice: Voice) -> Iterator[tuple[
                 voice.progress(done, done, f"{what}: {where}")
         if empty:
             raise DataError(f"{source}: holds no rows; leave it out")
+        if heard is not None:
+            heard.take(source, reading)
 
 
 def _line(source: str, where: str, one: Found) -> dict[str, Any]:

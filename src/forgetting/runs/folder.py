@@ -16,12 +16,13 @@ import yaml
 from pydantic import TypeAdapter
 
 from forgetting.core.digest import file_digest
-from forgetting.core.errors import RunError, redacted
+from forgetting.core.errors import RowError, RunError, redacted
 from forgetting.core.folder import PARTIAL, is_complete, remove, remove_partial, write_text
 from forgetting.core.locks import LOCK, locked
 from forgetting.core.measure import Measure
 from forgetting.core.processes import by_first, first_holds, on_first
 from forgetting.core.record import Record, write_records
+from forgetting.data.reading import skipped_rows
 from forgetting.runs.evaluation import Evaluation
 from forgetting.runs.output import OutputFolder
 from forgetting.runs.paths import RunPaths
@@ -219,6 +220,11 @@ class RunFolder(RunPaths):
     def write_recipe(self, recipe: str) -> None:
         """Writes the recipe, as YAML."""
         by_first(lambda: write_text(self.recipe_file, recipe))
+
+    def write_skipped(self, rows: Sequence[RowError]) -> None:
+        """Writes which rows of the data were left out, and why; no file where none was."""
+        if rows:
+            by_first(lambda: write_text(self.skipped_file, skipped_rows(rows)))
 
     @property
     def began_in(self) -> str | None:

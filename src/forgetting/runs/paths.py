@@ -102,6 +102,11 @@ class RunPaths:
         return self.path / "data.json"
 
     @property
+    def skipped_file(self) -> Path:
+        """The rows of the data that were left out: where each stood, and why."""
+        return self.path / "skipped.jsonl"
+
+    @property
     def environment_file(self) -> Path:
         """Versions, threads, device."""
         return self.path / "environment.json"

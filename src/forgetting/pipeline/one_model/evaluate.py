@@ -15,7 +15,8 @@ from forgetting.core.processes import is_first, on_first, together
 from forgetting.core.progress import SILENT, Voice
 from forgetting.core.record import Record, write_records
 from forgetting.data.examples import load_examples
-from forgetting.data.source import Source
+from forgetting.data.reading import Heard
+from forgetting.data.source import Source, given_source
 from forgetting.models.precision import Precision
 from forgetting.pipeline.run.documents import fitting
 from forgetting.pipeline.run.load import load_measured, own_settings
@@ -41,7 +42,7 @@ def evaluate(
     model: str,
     *,
     suite: str | None = None,
-    data: Mapping[str, str] | None = None,
+    data: Mapping[str, str | Source] | None = None,
     oracle: str | None = None,
     settings: Mapping[str, object] | None = None,
     records: Path | None = None,
@@ -55,10 +56,10 @@ def evaluate(
         model: folder, hub id, run folder, the name of a suite's model, or a combination, which adds up logits:
             `lab + 0.5*runs/gd - 0.5*lab`. See `forgetting.models.expression`.
         suite: a suite's name; its shipped oracle is used unless `oracle` names another.
-        data: files by role (`forget`, `retain`, `holdout`), instead of a suite.
+        data: files by role (`forget`, `retain`, `holdout`), instead of a suite, or sources as a recipe writes them.
         oracle: a model that never saw the forget set, or its records.
         settings: further keys of a recipe that matter here: `format`, `dtype`, `device`, `max_new_tokens`.
-        records: where to write the records (.jsonl).
+        records: where to write the records (.jsonl); beside it, which rows were left out.
 
     Raises:
         ForgettingError: bad input.
@@ -71,11 +72,13 @@ def evaluate(
         on_first(lambda: check_writable(file))
     recipe = _recipe(model, suite, oracle, settings or {})
     loaded, recipe = load_measured(recipe, voice)
-    asked = _suite(recipe, data or {}, voice)
+    heard = Heard(voice.say)
+    asked = _suite(recipe, data or {}, voice, heard)
     check_passages(asked, loaded.tokenizer)
     found = take(loaded.model, loaded.tokenizer, asked, recipe, voice)
     if records is not None:
         on_first(lambda: write_records(file, found.records))
+        on_first(lambda: heard.write_beside(file))
     measures = found.measures(asked, of_oracle(recipe, asked, voice))
     return Evaluated(asked.name, list(found.records), measures, loaded.precision)
 
@@ -96,9 +99,9 @@ def _recipe(model: str, suite: str | None, oracle: str | None, settings: Mapping
     return recipe_from({**values, "stages": [{"method": "sft"}]}, "settings")
 
 
-def _suite(recipe: Recipe, data: Mapping[str, str], voice: Voice) -> Suite:
+def _suite(recipe: Recipe, data: Mapping[str, str | Source], voice: Voice, heard: Heard) -> Suite:
     examples: dict[str, list[Example]] = {
-        role: fitting(load_examples(source), source, recipe, voice)
-        for role, source in ((role, Source.model_validate(path)) for role, path in data.items())
+        role: fitting(load_examples(source, heard), source, recipe, voice)
+        for role, source in ((role, given_source(place)) for role, place in data.items())
     }
-    return suite_of(recipe, {"": StageData(examples, dict(data))})
+    return suite_of(recipe, {"": StageData(examples, {role: str(place) for role, place in data.items()})})

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 
 from forgetting.benchmarks.registry import suite_model
@@ -15,9 +14,9 @@ from forgetting.core.folder import write_text
 from forgetting.core.locks import locked
 from forgetting.core.progress import SILENT, Voice
 from forgetting.data.encode import Encoded, Formatting, dated, encode_all
-from forgetting.data.examples import read_examples, to_example
-from forgetting.data.files import read_rows
-from forgetting.data.source import Source
+from forgetting.data.examples import each_example, read_examples
+from forgetting.data.reading import Heard, Reading
+from forgetting.data.source import Source, given_source
 from forgetting.data.weights import write_weighted
 from forgetting.models.loading import LoadedModel, load_model
 from forgetting.pipeline.run.select_tokens import Shown, summary, token_selection, views, weigh
@@ -47,7 +46,7 @@ class ScoreOptions:
 
 def score(
     model: str,
-    data: Sequence[str],
+    data: Sequence[str | Source],
     *,
     reference: str,
     folder: Path,
@@ -73,17 +72,18 @@ def score(
     """
     options = options or ScoreOptions()
     asked, formatting, out = options.selection or Selection(reference=reference), options.formatting, options.out
-    sources = [Source.model_validate(place) for place in data]
+    sources = [given_source(place) for place in data]
     if not sources:
         raise RecipeError("no data are given; name at least one file")
     if out is not None and out.suffix != ".parquet":
         raise RecipeError(f"{out}: weighted data are written as Parquet; choose a name that ends in .parquet")
     loaded = load_model(suite_model(model), dtype=options.dtype)
     formatting = dated(formatting, loaded.tokenizer)
-    held = [e for source in sources for e in read_examples(source).examples] if out is not None else None
+    heard = Heard(voice.say)
+    held = [e for source in sources for e in read_examples(source, heard).examples] if out is not None else None
 
     def rows() -> Iterator[tuple[Example, Encoded]]:
-        return _encoded(held if held is not None else _streamed(sources), loaded, formatting)
+        return _encoded(held if held is not None else _streamed(sources, heard), loaded, formatting)
 
     scores = _scores(loaded, reference, rows, folder, voice)
     selected = select(scores, asked, seed=options.seed)
@@ -91,6 +91,7 @@ def score(
     weighed = weigh(rows(), scores, selected, shown)
     if out is not None and held is not None:
         write_weighted(out, held, ((row, _signs(row, signed)) for row, signed in weighed))
+        heard.write_beside(out)
     else:
         deque(weighed, maxlen=0)
     found = token_selection(scores, selected, shown)
@@ -102,9 +103,13 @@ def score(
     return found
 
 
-def _streamed(sources: Sequence[Source]) -> Iterator[Example]:
+def _streamed(sources: Sequence[Source], heard: Heard) -> Iterator[Example]:
+    """The examples of every source; what is left out is told once, however often they are read."""
     for source in sources:
-        yield from (to_example(row, where, source) for where, row in islice(read_rows(source), source.limit))
+        reading = Reading()
+        yield from each_example(source, reading)
+        if not any(one.where == bad.where for one in heard.skipped for bad in reading.bad[:1]):
+            heard.take(source, reading)
 
 
 def _encoded(

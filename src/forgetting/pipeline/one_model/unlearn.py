@@ -18,6 +18,7 @@ from forgetting.data.alternates import load_alternates
 from forgetting.data.encode import Formatting, dated
 from forgetting.data.examples import load_examples, to_example
 from forgetting.data.pieces import in_pieces
+from forgetting.data.reading import Heard, Reading
 from forgetting.data.source import Source
 from forgetting.data.tokens import limit_ids
 from forgetting.metrics.movement import movement
@@ -96,9 +97,10 @@ def unlearn(
     recipe = _recipe({"method": method, **stage}, formatting, seed)
     given = {Role.FORGET: forget} if retain is None else {Role.FORGET: forget, Role.RETAIN: retain}
     longest = min(max_length, longest_row(model) or max_length)
-    examples = {str(role): in_pieces(_examples(some, role), tokenizer, longest) for role, some in given.items()}
+    heard = Heard(voice.say)
+    examples = {str(role): in_pieces(_examples(some, role, heard), tokenizer, longest) for role, some in given.items()}
     if alternate is not None:
-        examples[Role.ALTERNATE] = _alternates(alternate)
+        examples[Role.ALTERNATE] = _alternates(alternate, heard)
     data = load_data(recipe, voice, given=examples)[recipe.stages[0].name]
     suite = suite_of(recipe, {recipe.stages[0].name: data})
     spoken = encode_roles(data, list(recipe.stages[0].roles), tokenizer, recipe.format, voice)
@@ -148,26 +150,29 @@ def _recipe(stage: Mapping[str, object], formatting: Formatting, seed: int) -> R
     return recipe_from({**values, "stages": [{**given, "learning_rate": own["learning_rate"]}]}, "unlearn")
 
 
-def _alternates(given: Examples) -> list[Example]:
+def _alternates(given: Examples, heard: Heard) -> list[Example]:
     if isinstance(given, str | Path):
-        return load_alternates(Source(path=str(given)))
-    return _examples(given, Role.ALTERNATE)
+        return load_alternates(Source(path=str(given)), heard)
+    return _examples(given, Role.ALTERNATE, heard)
 
 
-def _examples(given: Examples, role: str) -> list[Example]:
+def _examples(given: Examples, role: str, heard: Heard) -> list[Example]:
     if isinstance(given, str | Path):
-        return load_examples(Source(path=str(given)))
+        return load_examples(Source(path=str(given)), heard)
     rows = list(given)
     if not rows:
         raise DataError(f"the {role} set is empty; give at least one example")
-    return [_example(row, f"{role}[{i}]") for i, row in enumerate(rows)]
+    reading = Reading()
+    examples = [_example(row, f"{role}[{i}]", reading) for i, row in enumerate(rows)]
+    heard.take(f"the {role} set", reading)
+    return examples
 
 
-def _example(row: object, where: str) -> Example:
+def _example(row: object, where: str, reading: Reading) -> Example:
     if isinstance(row, Example):
         return row
     if not isinstance(row, str | Mapping):
         raise DataError(
             f"{where}: a {type(row).__name__}; give an Example, a mapping with question and answer, or a text"
         )
-    return to_example({"text": row} if isinstance(row, str) else dict(row), where, Source(path=where))
+    return to_example({"text": row} if isinstance(row, str) else dict(row), where, Source(path=where), reading)

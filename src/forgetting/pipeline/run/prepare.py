@@ -9,13 +9,14 @@ from transformers import PreTrainedTokenizerBase
 
 from forgetting.benchmarks.registry import get_suite
 from forgetting.core.digest import examples_digest
-from forgetting.core.errors import DataError, RecipeError, said_of
+from forgetting.core.errors import DataError, RecipeError, RowError, said_of
 from forgetting.core.example import Example, Role
 from forgetting.core.progress import Voice
 from forgetting.data.alternates import load_alternates, paired, refusals
 from forgetting.data.corpus import Corpus, Parts, build_corpus
 from forgetting.data.encode import Encoded, Formatting, encode_all
 from forgetting.data.examples import distinct, overlap, read_examples
+from forgetting.data.reading import Heard
 from forgetting.data.source import Source
 from forgetting.pipeline.run.documents import fitting
 from forgetting.recipe import Recipe, Stage
@@ -29,6 +30,8 @@ class StageData:
     sources: Mapping[str, str]
     corpus: Parts | None = None
     """The corpus that the train examples are a part of."""
+    skipped: Sequence[RowError] = ()
+    """The rows of the run's sources that are left out, since they cannot be used (`on_bad_row: skip`)."""
 
     def summary(self) -> dict[str, dict[str, object]]:
         """Counts, sources and hashes by role, for the results."""
@@ -48,13 +51,14 @@ def load_data(
         DataError: a file or row that cannot be used.
     """
     loaded: dict[str, list[Example]] = {}
+    heard = Heard(voice.say)
 
     def examples_of(source: Source, role: str) -> list[Example]:
         own = source.suite or role == Role.ALTERNATE
         key = f"{role} {source.model_dump_json()}" if own else source.model_dump_json()
         if key not in loaded:
             with said_of(f"data.{role}"):
-                loaded[key] = _examples(source, role, recipe, voice)
+                loaded[key] = _examples(source, role, recipe, voice, heard)
         return loaded[key]
 
     corpora: dict[str, Parts] = {}
@@ -62,7 +66,7 @@ def load_data(
     def corpus_of(sources: Sequence[Source]) -> Parts:
         key = repr(sources)
         if key not in corpora:
-            drawn = [(str(source), source, _with_copies(source, recipe, voice)) for source in sources]
+            drawn = [(str(source), source, _with_copies(source, recipe, voice, heard)) for source in sources]
             corpora[key] = build_corpus(recipe.corpus or Corpus(), drawn, recipe.seed)
             voice.say(_said(corpora[key]))
         return corpora[key]
@@ -88,19 +92,21 @@ def load_data(
         missing = [role for role in stage.roles if role not in examples]
         if missing:
             raise RecipeError(_missing_role(stage, missing[0]))
-        prepared[stage.name] = StageData(examples, named, corpus)
+        prepared[stage.name] = StageData(examples, named, corpus, heard.skipped)
         _check_overlap(stage, examples, voice)
     return prepared
 
 
-def _with_copies(source: Source, recipe: Recipe, voice: Voice) -> Sequence[Example]:
+def _with_copies(source: Source, recipe: Recipe, voice: Voice, heard: Heard) -> Sequence[Example]:
     """All rows of a source of the corpus; the corpus removes duplicates itself."""
-    return _read(source, recipe, voice) if source.suite is None else _examples(source, Role.TRAIN, recipe, voice)
+    if source.suite is not None:
+        return _examples(source, Role.TRAIN, recipe, voice, heard)
+    return _read(source, recipe, voice, heard)
 
 
-def _read(source: Source, recipe: Recipe, voice: Voice) -> list[Example]:
+def _read(source: Source, recipe: Recipe, voice: Voice, heard: Heard) -> list[Example]:
     """All rows of a source that are trained on; reports the others, and documents."""
-    found = read_examples(source)
+    found = read_examples(source, heard)
     if found.unsupervised:
         rows = found.unsupervised + len(found.examples)
         voice.say(f"{source}: {found.unsupervised:,} of {rows:,} rows are left out: all their token weights are 0")
@@ -146,9 +152,11 @@ def _missing_role(stage: Stage, role: str) -> str:
     return f"stage '{stage.name}': '{stage.what}' needs {role} data; write data.{role}=…{hint}"
 
 
-def _examples(source: Source, role: str, recipe: Recipe, voice: Voice) -> list[Example]:
+def _examples(source: Source, role: str, recipe: Recipe, voice: Voice, heard: Heard) -> list[Example]:
     if source.suite is None:
-        return load_alternates(source) if role == Role.ALTERNATE else distinct(_read(source, recipe, voice), source)
+        if role == Role.ALTERNATE:
+            return load_alternates(source, heard)
+        return distinct(_read(source, recipe, voice, heard), source, heard)
     suite = get_suite(source.suite)
     if role not in suite.data:
         known = ", ".join(suite.data) or "none"

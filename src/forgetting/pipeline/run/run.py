@@ -59,6 +59,7 @@ def _run(recipe: Recipe, voice: Voice, report: bool) -> Path:
     with folder.opened(recipe.to_yaml(), ready.digests, ran_on, redact=recipe.redact) as opened:
         voice.say(f"run {recipe.name}")
         by_first(lambda: keep_sound(opened, recipe, voice))
+        opened.write_skipped(next(iter(ready.data.values())).skipped)
         if recipe.quantise:
             voice.say(quantised_words(ready.loaded.model))
         before = cached(ready.loaded.model, ready.loaded.tokenizer, ready.suite, ready.recipe, voice)
