@@ -20,7 +20,7 @@ from forgetting.pipeline.run.teacher import check_references
 from forgetting.recipe import Recipe
 from forgetting.recipe.stage import EXTRACTION
 from forgetting.runs.folder import MEASURED, MODEL, WEIGHTS, RunFolder
-from forgetting.training.stored_reference import fingerprint
+from forgetting.training.stored_reference import weights_fingerprint
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ class Prepared:
     """By stage and role."""
     suite: Suite
     """The suite that is measured before, between and after the stages."""
-    weights: str
-    """The fingerprint of the initial model."""
+    weights: str | None
+    """The fingerprint of the initial model's weights; None if they are in 4 bits."""
 
     @property
     def oracle(self) -> str | None:
@@ -77,7 +77,7 @@ def prepared(recipe: Recipe, voice: Voice) -> Prepared:
         if stage.trains:
             decoder_blocks(loaded.model, stage.objective().layers)
     check_passages(suite, loaded.tokenizer)
-    weights = fingerprint(loaded.model)
+    weights = weights_fingerprint(loaded.model)
     RunFolder(recipe.folder).check_data(digests_of(data, suite, weights))
     return Prepared(fitted, loaded, data, encoded, suite, weights)
 
