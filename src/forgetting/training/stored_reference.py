@@ -29,6 +29,7 @@ from forgetting.data.encode import Encoded
 from forgetting.models.head import Head, causal_model, head_of, hidden_size, supervised_hidden, vocabulary_size
 from forgetting.models.hidden_states import states_kept
 from forgetting.models.modes import in_evaluation_mode
+from forgetting.models.quantised import has_quantised
 from forgetting.models.vocabulary import statistics
 from forgetting.objectives.objective import Objective
 from forgetting.training.learner import ReferenceSignals
@@ -102,9 +103,17 @@ def fingerprint(model: nn.Module) -> str:
     return fingerprint_of(causal_model(model).config, model.state_dict().items())
 
 
-def fingerprint_of(config: PreTrainedConfig, weights: Iterable[tuple[str, Tensor]]) -> str:
+def weights_fingerprint(model: nn.Module) -> str | None:
+    """16 hex digits of every weight's name and bytes alone, whichever version wrote the config; None for 4 bits.
+
+    Weights in 4 bits are computed from whole ones on each device, not read.
+    """
+    return None if has_quantised(model) else fingerprint_of(None, model.state_dict().items())
+
+
+def fingerprint_of(config: PreTrainedConfig | None, weights: Iterable[tuple[str, Tensor]]) -> str:
     """The same of a config and named weights."""
-    said = sorted((k, v) for k, v in config.to_dict().items() if k not in _NOT_THE_MODEL)
+    said = [] if config is None else sorted((k, v) for k, v in config.to_dict().items() if k not in _NOT_THE_MODEL)
     found = hashlib.sha256(repr(said).encode())
     for name, tensor in sorted(weights, key=lambda named: named[0]):
         found.update(name.encode())

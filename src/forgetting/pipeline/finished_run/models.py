@@ -21,7 +21,8 @@ from forgetting.pipeline.run.source import recipe_of_run
 from forgetting.pipeline.run.stage import with_trained
 from forgetting.pipeline.run.suites import suite_of
 from forgetting.recipe import Recipe
-from forgetting.runs.folder import RunFolder
+from forgetting.runs.folder import MODEL, WEIGHTS, RunFolder
+from forgetting.training.stored_reference import weights_fingerprint
 
 _AFTER = "saved-after"
 """The name of the run's adapter on the base."""
@@ -82,11 +83,13 @@ def models_of(
         voice: receives reports of stages that were not kept.
 
     Raises:
-        RunError: the initial model or the oracle cannot be loaded.
+        RunError: the initial model or the oracle cannot be loaded, or the initial model has other weights now.
     """
     run = RunFolder(folder)
     base = _loaded(recipe.model, recipe, f"{folder}: the initial model of the run no longer exists")
     tokenizer = base.tokenizer
+    if (weights := weights_fingerprint(base.model)) is not None:
+        run.check_data({MODEL: {WEIGHTS: weights}})
     model: PreTrainedModel | PeftModel = base.model
     del base
     yield RunModel("before", View(model, active_adapters(model)), tokenizer)

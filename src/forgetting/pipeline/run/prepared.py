@@ -21,7 +21,7 @@ from forgetting.pipeline.run.teacher import check_references
 from forgetting.recipe import Recipe
 from forgetting.recipe.stage import EXTRACTION
 from forgetting.runs.folder import MEASURED, MODEL, READ, WEIGHTS, RunFolder
-from forgetting.training.stored_reference import fingerprint
+from forgetting.training.stored_reference import weights_fingerprint
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ class Prepared:
     """By stage and role."""
     suite: Suite
     """The suite that is measured before, between and after the stages."""
-    weights: str
-    """The fingerprint of the initial model."""
+    weights: str | None
+    """The fingerprint of the initial model's weights; None if they are in 4 bits."""
     read: Mapping[str, str]
     """By split of the suite, the digest of what a model reads of it."""
 
@@ -88,7 +88,7 @@ def prepared(recipe: Recipe, voice: Voice) -> Prepared:
         if stage.trains:
             decoder_blocks(loaded.model, stage.objective().layers)
     check_passages(suite, loaded.tokenizer)
-    weights, read = fingerprint(loaded.model), read_digests(suite, loaded.tokenizer, fitted.format)
+    weights, read = weights_fingerprint(loaded.model), read_digests(suite, loaded.tokenizer, fitted.format)
     ready = Prepared(fitted, loaded, data, encoded, suite, weights, read)
     RunFolder(recipe.folder).check_data(ready.digests)
     return ready
