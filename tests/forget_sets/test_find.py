@@ -26,7 +26,7 @@ def test_every_finding_has_its_place_and_kind(world: Path, searched: Path) -> No
     lines = [json.loads(line) for line in out.read_text().splitlines()]
     assert [(line["where"], line["kind"]) for line in lines][-1] == (f"{searched / 'log.csv'}:2", "copy")
     assert lines[-1]["forget_where"] == f"{world / 'forget.jsonl'}:8"
-    assert lines == result.first and result.rows[str(searched / "log.csv")] == 2
+    assert lines == result.first and result.sources[str(searched / "log.csv")].rows == 2
     assert result.to_json()["sources"][1]["rows_hit"] == 1
 
 
@@ -41,7 +41,7 @@ def test_the_command_prints_a_table_and_ends_well(
         return capsys.readouterr().out
 
     said = command(world / "forget.jsonl", searched / "log.csv")
-    assert "log.csv:2" in said and "1 of 2 rows (1 copy, 0 near, 0 passage, 0 mention)" in said
+    assert "log.csv:2" in said and "1 of 2 rows (1 copy, 0 near, 0 passage, 0 mention, 0 name, 0 beside)" in said
     assert "1 of 12 forget examples occur there" in said
     found = json.loads(command(world / "forget.jsonl", world / "retain.jsonl", "--json"))
     assert found["forget_found"] == 0 and found["first"] == [] and found["sources"][0]["rows"] == 16
@@ -51,7 +51,7 @@ def test_rows_are_not_held(world: Path, tmp_path: Path, monkeypatch: pytest.Monk
     """No more than one row of the searched data is alive at a time."""
     import weakref
 
-    from forgetting.forget_sets import find as module
+    from forgetting.data import stretches as module
 
     alive: set[int] = set()
     most = 0
