@@ -22,6 +22,7 @@ PHRASING = 2
 """Words in a row of more groups of texts are their phrasing, and no evidence."""
 _PHRASE, _OWN = 4, 6
 """A passage needs 6 words outside of phrases: of 4 words in a row that many groups of texts, or many rows, hold."""
+_FACTOR = np.uint64(0x9E3779B97F4A7C15)
 _LEAST_COPY = 4
 """A text of fewer words is no copy of anything."""
 
@@ -43,9 +44,7 @@ class Copies:
         self._sizes = sorted({len(opening) for opening in self._openings})
         self._first_words = {opening[0] for opening in self._openings}
         numbers = {group: number for number, group in enumerate(dict.fromkeys(groups))}
-        self._passages = _Postings(
-            (index, gram) for index, (_, response) in enumerate(texts) for gram in set(_hashes(response, PASSAGE))
-        )
+        self._passages = _Postings(np.unique(_hashes(response, PASSAGE)) for _, response in texts)
         self._phrases = _shared_by_groups(texts, [numbers[group] for group in groups])
         self._near = _Near(texts)
 
@@ -86,7 +85,7 @@ class Copies:
 
     def phrases(self, words: Phrase) -> list[int]:
         """The phrases of the texts that a row holds, as hashes, each once: to be counted over a source."""
-        hashes = np.array(_hashes(words, _PHRASE), dtype=np.int64)
+        hashes = _hashes(words, _PHRASE)
         return np.unique(hashes[_are_in(hashes, self._phrases.hashes)]).tolist()
 
     def is_phrasing(self, passage: Phrase, is_usual: Callable[[int], bool]) -> bool:
@@ -96,19 +95,27 @@ class Copies:
             is_usual: whether a phrase, by its hash, is.
         """
         covered = [False] * len(passage)
-        for start, phrase in enumerate(_hashes(passage, _PHRASE)):
+        for start, phrase in enumerate(_hashes(passage, _PHRASE).tolist()):
             if self._phrases.is_shared(phrase) or is_usual(phrase):
                 covered[start : start + _PHRASE] = [True] * _PHRASE
         return len(passage) - sum(covered) < _OWN
 
 
-def _hashes(words: Phrase, length: int) -> list[int]:
-    return [hash(words[i : i + length]) for i in range(len(words) - length + 1)]
+def _hashes(words: Phrase, length: int) -> NDArray[np.int64]:
+    """A hash of each so many words in a row: a polynomial of the words' own hashes, modulo 2^64."""
+    own = np.fromiter(map(hash, words), dtype=np.int64, count=len(words)).view(np.uint64)
+    places = len(words) - length + 1
+    if places < 1:
+        return np.zeros(0, dtype=np.int64)
+    found = np.zeros(places, dtype=np.uint64)
+    for place in range(length):
+        found = (found ^ (found >> np.uint64(29))) * _FACTOR + own[place : place + places]
+    return found.view(np.int64)
 
 
 def _shingles(words: Phrase) -> NDArray[np.int64]:
     """Their hashes, each once; a text of fewer words is one."""
-    return np.unique(np.array(_hashes(words, SHINGLE) or [hash(words)], dtype=np.int64))
+    return np.unique(_hashes(words, min(SHINGLE, len(words))))
 
 
 def _are_in(asked: NDArray[np.int64], known: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -132,12 +139,11 @@ class _Phrases:
 
 
 def _shared_by_groups(texts: Sequence[tuple[Phrase, Phrase]], groups: Sequence[int]) -> _Phrases:
-    pairs = np.fromiter(
-        ((groups[index], phrase) for index, (_, r) in enumerate(texts) for phrase in set(_hashes(r, _PHRASE))),
-        dtype=np.dtype([("group", np.int32), ("hash", np.int64)]),
-    )
-    order = np.lexsort((pairs["group"], pairs["hash"]))
-    hashes, owners = pairs["hash"][order], pairs["group"][order]
+    every = [np.unique(_hashes(response, _PHRASE)) for _, response in texts]
+    hashes = np.concatenate([np.zeros(0, np.int64), *every])
+    owners = np.repeat(np.array(groups, dtype=np.int32), [len(own) for own in every])
+    order = np.lexsort((owners, hashes))
+    hashes, owners = hashes[order], owners[order]
     first = np.r_[True, (hashes[1:] != hashes[:-1]) | (owners[1:] != owners[:-1])][: len(hashes)]
     unique, counts = np.unique(hashes[first], return_counts=True)
     return _Phrases(unique, counts > PHRASING)
@@ -146,38 +152,31 @@ def _shared_by_groups(texts: Sequence[tuple[Phrase, Phrase]], groups: Sequence[i
 class _Postings:
     """Which texts hold a hash: sorted hashes with the number of a text beside each."""
 
-    def __init__(self, found: Iterable[tuple[int, int]]) -> None:
-        pairs = np.fromiter(found, dtype=np.dtype([("text", np.int32), ("hash", np.int64)]))
-        order = np.argsort(pairs["hash"], kind="stable")
-        self._hashes, self._texts = pairs["hash"][order].copy(), pairs["text"][order].copy()
+    def __init__(self, found: Iterable[NDArray[np.int64]]) -> None:
+        every = list(found)
+        hashes = np.concatenate([np.zeros(0, np.int64), *every])
+        texts = np.repeat(np.arange(len(every), dtype=np.int32), [len(own) for own in every])
+        order = np.argsort(hashes, kind="stable")
+        self._hashes, self._texts = hashes[order], texts[order]
 
-    def find(self, hashes: Sequence[int]) -> Iterator[tuple[int, int]]:
-        """(place in `hashes`, text) of each that is held."""
-        if not len(self._hashes) or not hashes:
-            return
-        asked = np.array(hashes, dtype=np.int64)
-        begins = np.searchsorted(self._hashes, asked)
-        there = self._hashes[np.minimum(begins, len(self._hashes) - 1)] == asked
-        for place in np.flatnonzero(there):
-            begin = begins[place]
-            while begin < len(self._hashes) and self._hashes[begin] == asked[place]:
-                yield int(place), int(self._texts[begin])
-                begin += 1
+    def find(self, asked: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+        """(place in `asked`, text) of each hash that is held."""
+        for place in np.flatnonzero(_are_in(asked, self._hashes)).tolist():
+            begin, end = (int(np.searchsorted(self._hashes, asked[place], side)) for side in ("left", "right"))
+            for text in self._texts[begin:end].tolist():
+                yield place, text
 
 
 class _Near:
     def __init__(self, texts: Sequence[tuple[Phrase, Phrase]]) -> None:
         self._texts = texts
-        every = [_shingles(p + r) for p, r in texts if p or r]
-        self._known, self._counts = np.unique(np.concatenate(every or [np.zeros(0, np.int64)]), return_counts=True)
-        owners = [index for index, (p, r) in enumerate(texts) if p or r]
-        self._postings = _Postings(
-            (index, shingle) for index, own in zip(owners, every, strict=True) for shingle in self._prefix(own).tolist()
-        )
+        every = [_shingles(p + r) for p, r in texts]
+        self._known, self._counts = np.unique(np.concatenate([np.zeros(0, np.int64), *every]), return_counts=True)
+        self._postings = _Postings(map(self._prefix, every))
 
     def _prefix(self, shingles: NDArray[np.int64]) -> NDArray[np.int64]:
         """The members of which one is shared with any set that is near: the rarest; those of no text come first."""
-        if not len(self._known):
+        if not len(self._known) or not len(shingles):
             return shingles[:0]
         places = np.minimum(np.searchsorted(self._known, shingles), len(self._known) - 1)
         counts = np.where(self._known[places] == shingles, self._counts[places], 0)
@@ -189,7 +188,7 @@ class _Near:
         if not words:
             return
         own = _shingles(words)
-        for index in dict.fromkeys(index for _, index in self._postings.find(self._prefix(own).tolist())):
+        for index in dict.fromkeys(index for _, index in self._postings.find(self._prefix(own))):
             prompt, response = self._texts[index]
             theirs = _shingles(prompt + response)
             shared = len(np.intersect1d(own, theirs, assume_unique=True))

@@ -18,7 +18,8 @@ from forgetting.data.row_words import Words, plain_word
 
 Span = tuple[int, int]
 """The first word of a place and the one behind it."""
-_MIXED = re.compile(r"[^\W\d_]\d|\d[^\W\d_]|[a-zß-ÿ][A-ZÀ-Þ]")
+_MIXED = re.compile(r"[\dA-ZÀ-Þ](?:(?<=[a-zß-ÿ][A-ZÀ-Þ])|(?<=[^\W\d_]\d)|(?<=\d)(?=[^\W\d_]))")
+"""A small letter before a capital, or a letter beside a digit. One set begins it, which the search is fast for."""
 _PARTS = re.compile(r"\d+|[^\W\d_][^\d_]*")
 _DIGITS = re.compile(r"\d(?:[\s().\-/–\u2011+]{0,3}\d)*")
 _HEAD, _LONG_HEAD = 3, 6
@@ -59,9 +60,8 @@ class IdentifierIndex:
     def _written(self, words: Words) -> Iterator[tuple[int, Span]]:
         plain, raw, owners = _parts(words)
         heads, size = self._heads, len(plain)
-        for start, first in enumerate(plain):
-            if first[:_HEAD] not in heads:
-                continue
+        for start in [place for place, part in enumerate(plain) if part[:_HEAD] in heads]:
+            first = plain[start]
             runs, stop = [(first, len(first) == 1)], start + 1
             while runs:
                 for run, short in runs:
@@ -70,13 +70,14 @@ class IdentifierIndex:
                         yield number, span
                     if short:
                         for number in self._initials.get(run, ()):
-                            if _is_initial(raw[start]) or _is_initial(raw[stop - 1]):
+                            there = raw or words.raw
+                            if _is_initial(there[start]) or _is_initial(there[stop - 1]):
                                 yield number, span
                 if stop == size:
                     break
                 last = plain[stop]
                 longer = [(run + last, short or len(last) == 1) for run, short in runs]
-                if _is_initial(raw[stop]) and len(runs) == 1:
+                if len(last) == 1 and len(runs) == 1 and _is_initial((raw or words.raw)[stop]):
                     longer.append(runs[0])  # a middle initial that the name lacks
                 runs = [one for one in longer if len(one[0]) <= self._longest and self._may_go_on(one[0])]
                 stop += 1
@@ -114,10 +115,13 @@ def _is_initial(raw: str) -> bool:
     return len(raw) == 1 and raw.isupper()
 
 
-def _parts(words: Words) -> tuple[Sequence[str], Sequence[str], Sequence[int]]:
-    """The parts of the words, as they are compared and as they stand there, and the number of each one's word."""
+def _parts(words: Words) -> tuple[Sequence[str], Sequence[str] | None, Sequence[int]]:
+    """The parts of the words, as they are compared and as they stand there, and the number of each one's word.
+
+    What stands there is None where the parts are the words.
+    """
     if not _MIXED.search(words.text):
-        return words.plain, words.raw, range(len(words.plain))
+        return words.plain, None, range(len(words.plain))
     plain: list[str] = []
     raw: list[str] = []
     owners: list[int] = []

@@ -70,17 +70,22 @@ def _is_left_out(code: int) -> bool:
 
 @dataclass(frozen=True)
 class Words:
-    """The words of a text: as they stand there (`raw`), and as they are compared (`plain`)."""
+    """The words of a text, as they are compared (`plain`)."""
 
     text: str
-    raw: tuple[str, ...]
     plain: tuple[str, ...]
 
     @classmethod
     def of(cls, text: str) -> Words:
         """The words of a text. One that a hyphen divides at the end of a line is one word."""
-        raw = tuple(_pattern(text).findall(text))
-        return cls(text, raw, tuple(map(plain_word, raw)))
+        if text.isascii() and not _BREAK.search(text):
+            return cls(text, tuple(_ASCII_WORD.findall(text.lower())))
+        return cls(text, tuple(map(plain_word, _pattern(text).findall(text))))
+
+    @cached_property
+    def raw(self) -> tuple[str, ...]:
+        """The words as they stand there."""
+        return tuple(_pattern(self.text).findall(self.text))
 
     @cached_property
     def spans(self) -> tuple[tuple[int, int], ...]:
