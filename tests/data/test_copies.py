@@ -17,13 +17,13 @@ def test_near_duplicates_are_exactly_those_of_all_pairs() -> None:
     texts = [tuple(rng.choice("abcdefg") * 2 for _ in range(rng.randint(1, 30))) for _ in range(60)]
     rows = [tuple(w if rng.random() < 0.97 else "zz" for w in rng.choice(texts)) for _ in range(200)]
     copies = Copies([((), text) for text in texts], [str(i) for i in range(len(texts))])
-    found = [{index: score for index, score in copies.near(row)} for row in rows]
+    found = [dict(copies.near(row)) for row in rows]
     right = [{i: _jaccard(row, text) for i, text in enumerate(texts) if _jaccard(row, text) >= 0.8} for row in rows]
     assert found == right and sum(map(len, right)) > 50
 
 
 def test_the_longest_passage_of_each_text_is_found() -> None:
-    own = tuple("one two three four five six seven eight nine ten".split())
+    own = tuple(["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"])
     copies = Copies([((), own), ((), ("x",) * 3)], ["a", "b"])
     row = ("so", *own[:9], "then", *own, "end")
     assert list(copies.passages(row)) == [(0, 11, 21)]
@@ -31,11 +31,11 @@ def test_the_longest_passage_of_each_text_is_found() -> None:
 
 
 def test_a_passage_of_phrases_that_many_groups_share_is_phrasing() -> None:
-    frame = tuple("was seen by the doctor and was then discharged home to".split())
+    frame = tuple(["was", "seen", "by", "the", "doctor", "and", "was", "then", "discharged", "home", "to"])
     texts = [((), (*frame, f"place{i}", "after", f"day{i}", "with", f"pill{i}")) for i in range(4)]
     copies = Copies(texts, list("abcd"))
     assert copies.is_phrasing((*frame, "place1"), lambda phrase: False)
-    other = tuple("she wrote nine strange letters to her aunt".split())
+    other = tuple(["she", "wrote", "nine", "strange", "letters", "to", "her", "aunt"])
     assert not copies.is_phrasing(other, lambda phrase: False) and copies.is_phrasing(other, lambda phrase: True)
 
 

@@ -53,6 +53,12 @@ def test_addresses_of_other_countries(text: str, said: str) -> None:
     assert ("address", said) in found(text)[0]
 
 
+def test_a_number_that_ends_in_zeros_is_no_amount_if_it_is_a_phone_number_or_a_code() -> None:
+    assert found("Call +30 200 700000 or 0542 427 000 about C-500000.") == [
+        {("number", "30 200 700000"), ("number", "0542 427 000"), ("number", "C-500000")}
+    ]
+
+
 def test_a_doctor_of_many_patients_is_not_whom_a_note_is_about() -> None:
     notes = [
         "Dr. Colm Farrow saw Miriam Hale today.",

@@ -24,8 +24,10 @@ _MAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _DATE = re.compile(r"(?<!\d)(?:\d{1,2}([./-])\d{1,2}\1\d{2,4}|\d{4}([./-])\d{1,2}\2\d{1,2})(?!\d)")
 _YEARS = re.compile(r"(?<!\d)(?:1\d|20)\d\d ?[-–/] ?(?:1\d|20)\d\d(?!\d)")
 _AMOUNT = re.compile(
-    r"(?<![\d.,])\d{1,3}(?:[.,]\d{3})+(?:[.,]\d{1,2})?(?!\d)|(?<!\d)\d{1,3}(?:[ \u00a0]\d{3})*[ \u00a0]?000(?!\d)"
+    r"(?<![\d.,])\d{1,3}(?:[.,]\d{3})+(?:[.,]\d{1,2})?(?!\d)"
+    r"|(?<![\w+-])(?<!\d[ \u00a0])(?:[1-9]\d{0,2}(?:[ \u00a0]\d{3})*[ \u00a0]000|[1-9]\d*000)(?!\d|[ -]\d)"
 )
+"""Thousands with separators; a number of thousands that does not stand among other groups of digits."""
 _RUN = re.compile(r"\d(?:(?: ?[-./–] ?|[ \u00a0]|\)[ -]?| ?\()?\d)*")
 _CODE = re.compile(r"(?<![^\W_])(?:([A-Z]{2,5})[ .:]{1,2})?((?:[^\W_]+[-/_.#])*[^\W_]*\d[^\W_]*(?:[-/_.][^\W_]+)*)")
 _WITH_UNIT = re.compile(r"\d+[^\W\d_]{1,3}")
@@ -124,7 +126,7 @@ def _numbers(text: str) -> Iterator[Identifier]:
             continue
         keys = {_key(code)} if any(c.isalpha() for c in code) else set()
         piece = max(re.findall(r"\d+", code), key=len)
-        if len(piece) >= _LEAST_PIECE:
+        if len(piece) >= _LEAST_PIECE and not piece.endswith("000"):
             keys.add(_key(piece))
         if letters and not (size == _LEAST_CODE and code[:2] in ("19", "20")):
             keys.add(_key(letters + code))
