@@ -23,7 +23,7 @@ def test_near_duplicates_are_exactly_those_of_all_pairs() -> None:
 
 
 def test_the_longest_passage_of_each_text_is_found() -> None:
-    own = tuple(["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"])
+    own = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
     copies = Copies([((), own), ((), ("x",) * 3)], ["a", "b"])
     row = ("so", *own[:9], "then", *own, "end")
     assert list(copies.passages(row)) == [(0, 11, 21)]
@@ -31,11 +31,11 @@ def test_the_longest_passage_of_each_text_is_found() -> None:
 
 
 def test_a_passage_of_phrases_that_many_groups_share_is_phrasing() -> None:
-    frame = tuple(["was", "seen", "by", "the", "doctor", "and", "was", "then", "discharged", "home", "to"])
+    frame = ("was", "seen", "by", "the", "doctor", "and", "was", "then", "discharged", "home", "to")
     texts = [((), (*frame, f"place{i}", "after", f"day{i}", "with", f"pill{i}")) for i in range(4)]
     copies = Copies(texts, list("abcd"))
     assert copies.is_phrasing((*frame, "place1"), lambda phrase: False)
-    other = tuple(["she", "wrote", "nine", "strange", "letters", "to", "her", "aunt"])
+    other = ("she", "wrote", "nine", "strange", "letters", "to", "her", "aunt")
     assert not copies.is_phrasing(other, lambda phrase: False) and copies.is_phrasing(other, lambda phrase: True)
 
 
