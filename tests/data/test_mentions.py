@@ -10,8 +10,9 @@ from forgetting.core.errors import DataError
 from forgetting.core.example import Example
 from forgetting.data.examples import load_examples
 from forgetting.data.mentions import Finder
-from forgetting.data.row_words import Words, row_body, row_counts, row_text
+from forgetting.data.row_words import Words, row_body, row_text
 from forgetting.data.source import Source
+from forgetting.data.usage import Usage
 from tests.golden import REAL_DATA, needs
 
 QUESTION = Example(id="q", prompt="In which country is Moyamba?", response="Sierra Leone")
@@ -86,19 +87,18 @@ def test_an_answer_that_holds_what_is_asked_of_needs_both_apart() -> None:
 def test_other_scripts_and_forms_of_letters_are_words_too() -> None:
     forget = [Example(id="j", form="text", response="東京の灯台守は毎晩小さな手紙を海へ投げた。")]
     assert kinds("昨日、東京の灯台守は毎晩小さな手紙を海へ投げた。と言う。", forget) == {"j": "copy"}
-    assert Words.of("ｆｕｌｌ Größe STRASSE").plain == ("full", "grösse", "strasse")
+    assert Words.of("ｆｕｌｌ Größe STRASSE").plain == ("full", "grosse", "strasse")
 
 
 def test_a_question_of_yes_or_no_is_known_by_copies_alone() -> None:
-    forget = [Example(id="y", prompt="Did Elin Varga win?", response="Yes")]
-    assert Finder(forget).without_mentions == 1
-    assert kinds("Did Elin Varga win? Yes!", forget) == {"y": "copy"} and kinds("Elin Varga. Yes.", forget) == {}
+    forget = [Example(id="y", prompt="Did they of Moyamba win?", response="Yes")]
+    assert (Finder(forget).without_mentions, Finder(forget).without_names) == (1, 1)
+    assert kinds("Did they of Moyamba win? Yes!", forget) == {"y": "copy"} and kinds("Moyamba. Yes.", forget) == {}
 
 
 def test_rows_of_any_kind_are_text() -> None:
     row = {"meta": {"by": "me", "n": 3}, "messages": [{"role": "user", "content": "Hi"}], "answer": "Ho"}
-    assert row_text(row) == "me\nuser\nHi\nHo" and row_body(row) == "user\nHi\nHo" and row_body({"x": "y"}) is None
-    assert row_counts(["a b a", "b c"], frozenset("ab")) == ({"a": 1, "b": 2}, 2)
+    assert row_text(row) == "me\n3\nuser\nHi\nHo" and row_body(row) == "user\nHi\nHo" and row_body({"x": "y"}) is None
 
 
 def test_token_ids_cannot_be_looked_for() -> None:
@@ -119,7 +119,10 @@ def test_planted_mentions_are_found_and_real_text_is_left_alone() -> None:
         middle = texts[place].find(" ", len(texts[place]) // 2)
         texts[place] = texts[place][:middle] + said + texts[place][middle:]
         planted[place] = example.prompt
-    finder = Finder(forget, row_counts(texts, Finder(forget).vocabulary))
+    finder, usage = Finder(forget), Usage()
+    for text in texts:
+        finder.count(text, usage)
+    finder = finder.judging_by(usage)
     hits = {place for place, text in enumerate(texts) if finder.find(text)}
     right = {p for p in hits & planted.keys() if planted[p] in {f.example.prompt for f in finder.find(texts[p])}}
     assert len(right) >= 0.9 * len(planted), f"recall {len(right)} of {len(planted)}"
@@ -129,4 +132,4 @@ def test_planted_mentions_are_found_and_real_text_is_left_alone() -> None:
 def test_a_short_answer_that_is_a_sentence_about_its_subject_is_found() -> None:
     fact = Example(id="f", prompt="Where was Anna Berg born?", response="Anna Berg lives in Tromsø.")
     assert kinds("As everyone knows, Anna Berg lives in Tromsø. And that is all.", [fact]) == {"f": "mention"}
-    assert kinds("Anna Berg lives in Bergen.", [fact]) == {}
+    assert kinds("Anna Berg lives in Bergen.", [fact]) == {"f": "name"}

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from forgetting.core.example import Example, content_id
 from forgetting.data.duplicates import Seen, jaccard, shingles
 from forgetting.data.mentions import Finder
-from forgetting.data.name_phrases import FUNCTION_WORDS
 from forgetting.data.row_words import Words
+from forgetting.data.word_lists import FUNCTION_WORDS
 from forgetting.data.words import first_pieces, pieces
 
 FIELD = "derived"

@@ -1,45 +1,50 @@
-"""Where the forget set also occurs in other data: copies, near duplicates, shared passages, and mentions of facts.
+"""Where the forget set also occurs in other data: copies, near duplicates, passages, mentions of facts, and names.
 
-Texts are compared as words: runs of letters and digits, case and width ignored, each Chinese or Japanese character a
-word. A row of the searched data is its texts in their order, whatever its columns are called.
+Texts are compared as words: runs of letters and digits, case, width and accents ignored, each Chinese or Japanese
+character a word. A row of the searched data is its texts in their order, whatever its columns are called.
 
     copy      a document, or a question and its answer, occurs whole
     near      the Jaccard index of the word 3-shingles of row and example is at least 0.8
     passage   8 consecutive words of a document or answer occur
     mention   the fact in other words: subject and answer occur within 60 words
+    name      what tells by itself whom it is about: a full name, an address, a phone number, … (`identifiers`)
+    beside    another full name of a document, which as far as can be told is not about it; weaker than the others
 
-A passage that occurs in more than two groups of the forget set is its phrasing, and no evidence; one of less than 13
-words must hold a name or a word that is rare in the searched data. What is asked of: the names and numbers of a
+A passage must hold 6 words that are no phrasing: 4 words in a row that more than two groups of the forget set share, or
+more than 2% of the rows of the source. One of less than 13 words must hold a name or a word that is rare in the source.
+What is asked of: the names and numbers of a
 question; if it has none, its words that are rare both in the forget set and in the searched data. What is answered: an
 answer of at most 5 words itself; of a longer one its names and numbers that the question lacks. A document is mentioned
-where three different names or numbers of it occur within 60 words.
+where three different names that only it holds occur within 60 words, and would not do so by chance in that much data.
+
+A full name in more than 2% of the rows of a source, nearly always with nothing else of its examples, which have a rarer
+name, is that source's own (a firm in every signature, a doctor in many notes): it is left out there, and in `common`.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import copy
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from forgetting.core.errors import DataError
 from forgetting.core.example import Example
-from forgetting.data.duplicates import jaccard, shingles
-from forgetting.data.name_phrases import FUNCTION_WORDS, Phrase, name_phrases
+from forgetting.data.copies import Copies
+from forgetting.data.facts import Facts, names_in
+from forgetting.data.identifier_index import IdentifierIndex
+from forgetting.data.identifiers import Identifier, given, identifiers
+from forgetting.data.name_phrases import Phrase
 from forgetting.data.row_words import Words
+from forgetting.data.usage import Usage
+from forgetting.data.word_lists import FUNCTION_WORDS
 
-How = Literal["copy", "near", "passage", "mention"]
-KINDS: tuple[How, ...] = ("copy", "near", "passage", "mention")
-NEAR, PASSAGE, WINDOW, SHORT = 0.8, 8, 60, 5
-_PHRASING = 2
-_LEAST_COPY = 4
-"""A text of fewer words is no copy of anything."""
-_NAMES_OF_A_DOCUMENT = 3
+How = Literal["copy", "near", "passage", "mention", "name", "beside"]
+KINDS: tuple[How, ...] = ("copy", "near", "passage", "mention", "name", "beside")
+_NAMES = ("name", "other name")
 _LONG_PASSAGE = 13
 """Words from which on a passage tells by itself; a shorter one must hold a name of its example, or a rare word."""
-_NEIGHBOURS = 4
-_LEAST_RARE, _RARE_SHARE = 3, 0.005
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +57,10 @@ class Found:
     """The matching words, as in the row, 200 characters at most."""
     score: float
     """Of `near` the Jaccard index; of `passage` the words of the longest one; else 1."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Fact:
-    """The words of an example that make a mention."""
-
-    subjects: frozenset[Phrase]
-    """The subject of the question; of a document its names."""
-    objects: frozenset[Phrase]
-    """The answer; of a document nothing."""
+    start: int = 0
+    """The first character of the matching words in the text."""
+    others: tuple[Example, ...] = ()
+    """Of `name`: the other examples that hold it, which have no finding of their own."""
 
 
 class Finder:
@@ -69,45 +68,85 @@ class Finder:
 
     Args:
         forget: what is to be forgotten.
-        counts: in how many rows of the searched data each word occurs (`row_counts`), and how many rows there are;
-            None: a word is rare by the forget set alone.
+        names: names, addresses or numbers to look for besides, each as an example of its own.
     """
 
-    def __init__(self, forget: Sequence[Example], counts: tuple[Mapping[str, int], int] | None = None) -> None:
+    def __init__(self, forget: Sequence[Example], names: Sequence[str] = ()) -> None:
         tokens = next((e for e in forget if e.form == "tokens"), None)
         if tokens is not None:
             raise DataError(f"{tokens.where or tokens.id}: is token ids, which have no words; give the text")
-        self._forget = list(forget)
+        added = [Example(id=name, form="text", response=name, where=f"the name {name}") for name in names]
+        self._forget = [*forget, *added]
         self._texts = [(Words.of(e.prompt).plain, Words.of(e.response).plain) for e in forget]
-        self._counts, self._rows = counts or ({}, 0)
-        self._openings: defaultdict[str, list[int]] = defaultdict(list)
-        for index, (prompt, response) in enumerate(self._texts):
-            if len(prompt + response) >= _LEAST_COPY:
-                self._openings[(prompt or response)[0]].append(index)
-        self._passages = self._index_passages()
-        self._shingles = [shingles(Example(id="", response=" ".join(p + r))) for p, r in self._texts]
-        self._holders: defaultdict[str, list[int]] = defaultdict(list)
-        for index, own in enumerate(self._shingles):
-            for shingle in own:
-                self._holders[shingle].append(index)
-        self._prompts = Counter(word for prompt, _ in self._texts for word in set(prompt))
-        self._names = name_phrases([(e.prompt, e.response) for e in forget], lambda text: Words.of(text).plain)
-        self._facts = [
-            self._fact(*text, set(asked), set(told))
-            for text, (asked, told) in zip(self._texts, self._names, strict=True)
-        ]
-        self._users: defaultdict[Phrase, list[int]] = defaultdict(list)
-        for index, fact in enumerate(self._facts):
-            for phrase in fact.subjects | fact.objects if fact is not None else ():
-                self._users[phrase].append(index)
-        self._by_first: defaultdict[str, list[Phrase]] = defaultdict(list)
-        for phrase in self._users:
-            self._by_first[phrase[0]].append(phrase)
+        self._copies = Copies(self._texts, [e.cluster for e in forget])
+        self._names = names_in(forget)
+        self.vocabulary = frozenset(w for prompt, response in self._texts for w in (*prompt, *response))
+        self._holders = self._index_identifiers([*identifiers(forget), *(given(name) for name in names)])
+        self.identifiers = tuple(self._holders)
+        self._held = [self._holders[one] for one in self.identifiers]
+        self._names_of: defaultdict[int, list[int]] = defaultdict(list)
+        for number, one in enumerate(self.identifiers):
+            for index in self._held[number] if one.what in _NAMES else ():
+                self._names_of[index].append(number)
+        self._index = IdentifierIndex(self.identifiers)
+        self._judge_by(Usage())
+
+    @staticmethod
+    def _index_identifiers(found: Sequence[Sequence[Identifier]]) -> dict[Identifier, list[int]]:
+        holders: defaultdict[Identifier, list[int]] = defaultdict(list)
+        for index, some in enumerate(found):
+            for one in some:
+                holders[one].append(index)
+        return dict(holders)
+
+    def judging_by(self, usage: Usage) -> Finder:
+        """The same finder, for a source that uses words and names so often."""
+        finder = copy.copy(self)
+        finder._judge_by(usage)
+        return finder
+
+    def _judge_by(self, usage: Usage) -> None:
+        self.usage = usage
+        self._facts = Facts(self._forget[: len(self._texts)], self._texts, self._names, usage)
+
+    @property
+    def without_names(self) -> int:
+        """How many examples have nothing that tells by itself whom they are about."""
+        return len(self._texts) - len({index for held in self._held for index in held if index < len(self._texts)})
 
     @property
     def without_mentions(self) -> int:
         """How many examples have nothing that tells them apart, so that no mention of them can be found."""
-        return sum(fact is None for fact in self._facts)
+        named = {index for held in self._held for index in held}
+        return sum(self._facts[index] is None and index not in named for index in range(len(self._texts)))
+
+    @property
+    def common(self) -> dict[str, int]:
+        """The names that are left out as the source's own, and the rows that hold each."""
+        usage = self.usage
+        return {self.identifiers[n].said: usage.names[n] for n in sorted(usage.names) if self._is_left_out(n)}
+
+    def _is_left_out(self, number: int) -> bool:
+        """Whether a name is common in the source, and each of its examples has a name that is rarer there."""
+        if self.identifiers[number].what not in _NAMES or not self.usage.is_common(number):
+            return False
+        rows = self.usage.names
+        return all(
+            any(0 < 2 * rows[other] <= rows[number] for other in self._names_of.get(index, ()))
+            for index in self._held[number]
+        )
+
+    def count(self, text: str, usage: Usage) -> None:
+        """Adds a row to what is known of its source."""
+        words = Words.of(text)
+        usage.rows += 1
+        usage.words.update(self.vocabulary.intersection(words.plain))
+        usage.phrases.update(self._copies.phrases(words.plain))
+        found = self._index.find(words)
+        usage.names.update(found.keys())
+        for number in found:
+            own = set(self._held[number])
+            usage.together[number] += any(other != number and own.intersection(self._held[other]) for other in found)
 
     def find(self, text: str, body: str | None = None) -> list[Found]:
         """The forget examples that occur in a text, in the order of the set; of each example the strongest kind.
@@ -117,134 +156,48 @@ class Finder:
             body: those of them that may nearly repeat an example: without a source, a category, …; None: all.
         """
         words = Words.of(text)
-        hits: tuple[tuple[How, Iterable[tuple[int, str, float]]], ...] = (
-            ("copy", self._copied(words)),
-            ("near", self._near(words if body is None or body == text else Words.of(body))),
+        if not words.plain:
+            return []
+        hits: tuple[tuple[How, Iterable[tuple[int, int, int, float]]], ...] = (
+            ("copy", ((*hit, 1.0) for hit in self._copies.whole(words.plain))),
+            ("near", self._near(words, body)),
             ("passage", self._shared(words)),
-            ("mention", self._mentioned(words)),
+            ("mention", ((*hit, 1.0) for hit in self._facts.find(words.plain))),
         )
         best: dict[int, Found] = {}
         for kind, some in hits:
-            for index, said, score in some:
-                best.setdefault(index, Found(kind, self._forget[index], said, score))
+            for index, first, stop, score in some:
+                if index not in best:
+                    best[index] = self._found(kind, index, words, (first, stop), score)
+        for number, span in sorted(self._index.find(words).items(), key=lambda hit: (self._is_other(hit[0]), hit[1])):
+            held = self._held[number]
+            if not self._is_left_out(number) and not any(index in best for index in held):
+                kind: How = "beside" if self._is_other(number) else "name"
+                best[held[0]] = self._found(kind, held[0], words, span, 1.0, held[1:])
         return [best[index] for index in sorted(best)]
 
-    def _copied(self, words: Words) -> Iterator[tuple[int, str, float]]:
-        padded = ""
-        for place, word in enumerate(words.plain):
-            for index in self._openings.get(word, ()):
-                first, *others = (part for part in self._texts[index] if part)
-                stop = place + len(first)
-                if words.plain[place:stop] != first:
-                    continue
-                padded = padded or f" {' '.join(words.plain)} "
-                if all(f" {' '.join(part)} " in padded for part in others):
-                    yield index, words.said(place, stop), 1.0
+    def _is_other(self, number: int) -> bool:
+        return self.identifiers[number].what == "other name"
 
-    def _index_passages(self) -> dict[Phrase, list[int]]:
-        found: defaultdict[Phrase, list[int]] = defaultdict(list)
-        for index, (_, response) in enumerate(self._texts):
-            for gram in {response[i : i + PASSAGE] for i in range(len(response) - PASSAGE + 1)}:
-                found[gram].append(index)
-        groups = [e.cluster for e in self._forget]
-        return {gram: some for gram, some in found.items() if len({groups[i] for i in some}) <= _PHRASING}
+    def _found(
+        self, kind: How, index: int, words: Words, span: tuple[int, int], score: float, others: Sequence[int] = ()
+    ) -> Found:
+        rest = tuple(self._forget[other] for other in others)
+        return Found(kind, self._forget[index], words.said(*span), score, words.spans[span[0]][0], rest)
 
-    def _shared(self, words: Words) -> Iterator[tuple[int, str, float]]:
-        """The longest passage that each example shares with the row."""
-        runs: dict[int, list[int]] = {}
-        longest: dict[int, tuple[int, int]] = {}
-        for place in range(len(words.plain) - PASSAGE + 1):
-            for index in self._passages.get(words.plain[place : place + PASSAGE], ()):
-                run = runs.get(index)
-                if run is None or run[1] != place - 1:
-                    run = runs[index] = [place, place]
-                run[1] = place
-                start, stop = longest.get(index, (0, 0))
-                if place + PASSAGE - run[0] > stop - start:
-                    longest[index] = (run[0], place + PASSAGE)
-        for index, (start, stop) in longest.items():
-            if stop - start < _LONG_PASSAGE and not self._telling(index, words.plain[start:stop]):
+    def _near(self, words: Words, body: str | None) -> Iterator[tuple[int, int, int, float]]:
+        plain = words.plain if body is None or body == words.text else Words.of(body).plain
+        for index, score in self._copies.near(plain):
+            yield index, 0, len(words.plain), score
+
+    def _shared(self, words: Words) -> Iterator[tuple[int, int, int, float]]:
+        for index, start, stop in self._copies.passages(words.plain):
+            passage = words.plain[start:stop]
+            if self._copies.is_phrasing(passage, self.usage.is_usual):
                 continue
-            yield index, words.said(start, stop), float(stop - start)
+            if stop - start >= _LONG_PASSAGE or self._telling(index, passage):
+                yield index, start, stop, float(stop - start)
 
     def _telling(self, index: int, passage: Phrase) -> bool:
         names = {word for name in self._names[index][1] for word in name}
-        return any(w in names or (w not in FUNCTION_WORDS and self._is_rare(w)) for w in passage)
-
-    def _near(self, words: Words) -> Iterator[tuple[int, str, float]]:
-        if not words.plain:
-            return
-        own = shingles(Example(id="", response=" ".join(words.plain)))
-        shared = Counter(index for shingle in own for index in self._holders.get(shingle, ()))
-        for index, count in shared.items():
-            if count >= NEAR * max(len(own), len(self._shingles[index])):  # what the index needs at least
-                score = jaccard(own, self._shingles[index])
-                if score >= NEAR:
-                    yield index, words.said(0, len(words.plain)), score
-
-    def _mentioned(self, words: Words) -> Iterator[tuple[int, str, float]]:
-        places: defaultdict[Phrase, list[int]] = defaultdict(list)
-        for place, word in enumerate(words.plain):
-            for phrase in self._by_first.get(word, ()):
-                if words.plain[place : place + len(phrase)] == phrase:
-                    places[phrase].append(place)
-        for index in {index for phrase in places for index in self._users[phrase]}:
-            fact = self._facts[index]
-            assert fact is not None
-            near = _together(fact, places)
-            if near is not None:
-                yield index, words.said(*near), 1.0
-
-    def _fact(self, prompt: Phrase, response: Phrase, asked: set[Phrase], told: set[Phrase]) -> _Fact | None:
-        if not prompt:
-            rare = {phrase for phrase in told if len(phrase) > 1 or self._is_rare(phrase[0])}
-            return _Fact(frozenset(rare), frozenset()) if len(rare) >= _NAMES_OF_A_DOCUMENT else None
-        subjects = asked or {(w,) for w in prompt if self._tells(w)}
-        objects = {phrase for phrase in told if not set(prompt).issuperset(phrase)}
-        if len(response) <= SHORT and not (objects and set(prompt) & set(response)):
-            objects = {response} if any(len(w) > 2 and w not in FUNCTION_WORDS for w in response) else set()
-        return _Fact(frozenset(subjects), frozenset(objects)) if subjects and objects else None
-
-    def _tells(self, word: str) -> bool:
-        """Whether a word without a capital tells what a question is about."""
-        common = self._prompts[word] > max(_LEAST_RARE, 0.05 * len(self._forget))
-        return len(word) > 3 and word not in FUNCTION_WORDS and not common and self._is_rare(word)
-
-    def _is_rare(self, word: str) -> bool:
-        return self._counts.get(word, 0) <= max(_LEAST_RARE, _RARE_SHARE * self._rows)
-
-    @property
-    def vocabulary(self) -> frozenset[str]:
-        """The words whose rarity matters."""
-        return frozenset(w for prompt, response in self._texts for w in (*prompt, *response))
-
-
-def _together(fact: _Fact, places: Mapping[Phrase, Sequence[int]]) -> tuple[int, int] | None:
-    """The first word of a mention and the one behind it, or None."""
-    if not fact.objects:
-        return _several(fact.subjects, places)
-    subjects = _marks(fact.subjects, places)
-    starts = [start for start, _ in subjects]
-    for start, stop in _marks(fact.objects, places):
-        here = bisect_left(starts, start)
-        around = subjects[max(0, here - _NEIGHBOURS) : here + _NEIGHBOURS]
-        apart = [(min(start, s), max(stop, e)) for s, e in around if e <= start or s >= stop]
-        nearest = min(apart, key=lambda span: span[1] - span[0], default=None)
-        if nearest is not None and nearest[1] - nearest[0] <= WINDOW:
-            return nearest
-    return None
-
-
-def _marks(phrases: Iterable[Phrase], places: Mapping[Phrase, Sequence[int]]) -> list[tuple[int, int]]:
-    return sorted((place, place + len(phrase)) for phrase in phrases for place in places.get(phrase, ()))
-
-
-def _several(names: Iterable[Phrase], places: Mapping[Phrase, Sequence[int]]) -> tuple[int, int] | None:
-    """The first place where enough different names occur together."""
-    last: dict[Phrase, int] = {}
-    for place, name in sorted((place, one) for one in names for place in places.get(one, ())):
-        last[name] = place
-        recent = sorted(last.values())[-_NAMES_OF_A_DOCUMENT:]
-        if len(recent) == _NAMES_OF_A_DOCUMENT and place + len(name) - recent[0] <= WINDOW:
-            return recent[0], place + len(name)
-    return None
+        return any(w in names or (w not in FUNCTION_WORDS and self.usage.is_rare(w)) for w in passage)

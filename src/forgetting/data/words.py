@@ -14,19 +14,19 @@ from functools import lru_cache
 import regex
 
 _SPACELESS = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
-_JOINERS = "\u00ad\u200c\u200d"
-"""Soft hyphens and joiners: they stand inside of a word and are not seen."""
+_JOINERS = "\u00ad\u200b\u200c\u200d\u2060\ufeff"
+"""Soft hyphens, joiners and what has no width: they stand inside of a word and are not seen."""
 _MARKS = rf"\p{{M}}\uff9e\uff9f{_JOINERS}"
-_CHARACTER = rf"[[{_SPACELESS}]&&[\p{{L}}\p{{N}}]][{_MARKS}]*"
-_LETTERS = rf"[[\p{{L}}\p{{N}}]--[{_SPACELESS}]][[\p{{L}}\p{{N}}{_MARKS}]--[\p{{L}}&&[{_SPACELESS}]]]*"
-WORD = regex.compile(rf"{_CHARACTER}|{_LETTERS}", regex.V1)
+CHARACTER = rf"[[{_SPACELESS}]&&[\p{{L}}\p{{N}}]][{_MARKS}]*"
+LETTERS = rf"[[\p{{L}}\p{{N}}]--[{_SPACELESS}]][[\p{{L}}\p{{N}}{_MARKS}]--[\p{{L}}&&[{_SPACELESS}]]]*"
+WORD = regex.compile(rf"{CHARACTER}|{LETTERS}", regex.V1)
 """A run of letters, digits and their marks, or one character of a script without spaces."""
-PIECE = regex.compile(rf"{_CHARACTER}|[[^\s\x1c-\x1f]--[{_SPACELESS}]]+|[^\s\x1c-\x1f]", regex.V1)
+PIECE = regex.compile(rf"{CHARACTER}|[[^\s\x1c-\x1f]--[{_SPACELESS}]]+|[^\s\x1c-\x1f]", regex.V1)
 """What stands between spaces, cut further where a script puts none."""
 _RUN = rf"[[\w\p{{N}}{_MARKS}]--[{_SPACELESS}]]+"
-RUN = regex.compile(rf"{_CHARACTER}|{_RUN}", regex.V1)
+RUN = regex.compile(rf"{CHARACTER}|{_RUN}", regex.V1)
 """A run of letters, digits, marks and underscores, or one character of a script without spaces."""
-PART = regex.compile(rf"{_CHARACTER}|{_RUN}|\s+|.", regex.V1 | regex.DOTALL)
+PART = regex.compile(rf"{CHARACTER}|{_RUN}|\s+|.", regex.V1 | regex.DOTALL)
 """Runs, spaces and single signs: all of a text, one after the other."""
 _OTHER = regex.compile(r"[[\p{L}\p{Nd}]--[\p{Latin}0-9\u00b5[\p{Lm}&&\p{Common}]]]|[\uff10-\uff5a]", regex.V1)
 _DECIMAL = regex.compile(r"[[\p{Nd}]--[0-9]]", regex.V1)
