@@ -16,6 +16,7 @@ from forgetting.models.adapters import AdapterSpec, attach, linear_layers
 from forgetting.models.adapters.lora import effective_weight
 from forgetting.models.view import View
 from tests.models.adapters.stages import stir
+from tests.models.adapters.test_targets import mixture
 from tests.models.tiny import tiny_model, tiny_tokenizer
 
 
@@ -106,3 +107,22 @@ def test_a_change_of_rank_one_has_stable_rank_one_and_kinds_are_summed_over_laye
 def test_models_of_other_shapes_are_refused() -> None:
     with pytest.raises(ModelError, match="have different matrices"):
         list(movements(compared(View(tiny_model("llama")), View(tiny_model("gpt2")))))
+
+
+@pytest.mark.parametrize("family", ["mixtral", "qwen3_moe"])
+def test_experts_that_are_fused_move_too(family: str) -> None:
+    before = mixture(family)
+    after = copy.deepcopy(before)
+    experts = dict(after.named_parameters())["model.layers.1.mlp.experts.down_proj"]
+    with torch.no_grad():
+        experts[2].add_(0.1 * torch.outer(torch.randn(experts.shape[1]), torch.randn(experts.shape[2])))
+    moved = {m.name: m for m in movements(compared(View(before), View(after)))}
+    changed = {name for name, m in moved.items() if m.change}
+    assert changed == {"model.layers.1.mlp.experts.down_proj[2]"}
+    (one,) = (moved[name] for name in changed)
+    own = dict(before.named_parameters())["model.layers.1.mlp.experts.down_proj"][2]
+    assert one.relative == pytest.approx(float((experts[2] - own).norm() / own.norm()), rel=1e-4)
+    assert one.stable_rank == pytest.approx(1.0, rel=1e-3) and one.layer == 1 and one.kind == "experts.down_proj"
+    matrices = sum(m.size for m in moved.values())
+    whole = sum(float(p.detach().square().sum()) for p in before.parameters() if p.dim() > 1)
+    assert matrices == pytest.approx(whole, rel=1e-5)

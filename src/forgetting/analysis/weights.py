@@ -20,7 +20,7 @@ from forgetting.core.measure import Measure
 from forgetting.core.series import Series
 from forgetting.models.adapters.decompose import top_singular
 from forgetting.models.adapters.factors import Factors, added_factors, side_by_side
-from forgetting.models.adapters.targets import linear_layers, out_in, plain_model
+from forgetting.models.adapters.targets import linear_layers, other_matrices, out_in, plain_model
 from forgetting.models.quantised import whole_weight
 from forgetting.models.view import View
 
@@ -43,7 +43,7 @@ class Moved:
     @property
     def kind(self) -> str:
         """The end of its name, the same in every layer: `self_attn.q_proj`."""
-        return ".".join(self.name.split(".")[-2:])
+        return ".".join(self.name.split("[")[0].split(".")[-2:])
 
     @property
     def layer(self) -> int | None:
@@ -66,11 +66,11 @@ class Moved:
 def weights() -> Analysis:
     """Relative change and stable rank of the change, by layer and by kind of matrix.
 
-    For every matrix of the decoder, the embeddings and an untied head: ‖D‖_F / ‖W‖_F, with W the weight that the change
-    is relative to, and the stable rank ‖D‖²_F / σ₁(D)² (Rudelson and Vershynin 2007,
-    https://arxiv.org/abs/math/0503442, section 1.1), between 1 and the rank of D. Over several matrices, the
-    relative change is that of all of them together, the stable rank a mean. Norms and biases are left out. There is no
-    sampling, so there are no intervals.
+    For every matrix of the decoder (each expert's of a mixture), the embeddings and an untied head: ‖D‖_F / ‖W‖_F, with
+    W the weight that the change is relative to, and the stable rank ‖D‖²_F / σ₁(D)² (Rudelson and Vershynin 2007,
+    https://arxiv.org/abs/math/0503442, section 1.1), between 1 and the rank of D. Over several matrices, the relative
+    change is that of all of them together, the stable rank a mean. Norms and biases are left out. There is no sampling,
+    so there are no intervals.
 
     With adapters on one set of weights, D is a product of thin factors and is never formed.
     """
@@ -137,10 +137,27 @@ def _matrices(view: View) -> dict[str, _Matrix]:
     embeddings, head = plain.get_input_embeddings(), plain.get_output_embeddings()
     ends = [embeddings] if head is None or head.weight is embeddings.weight else [embeddings, head]
     modules = {**{names[id(end)]: end for end in ends}, **linear_layers(model)}
+    modules |= {part: one for name, p in other_matrices(model).items() for part, one in _parts(name, p)}
     return {
         name: _Matrix(module, {adapter: some[name] for adapter, some in added.items() if name in some})
         for name, module in modules.items()
     }
+
+
+class _Part(nn.Module):
+    """A matrix that is no layer of its own."""
+
+    def __init__(self, weight: Tensor) -> None:
+        super().__init__()
+        self.weight = weight
+
+
+def _parts(name: str, tensor: Tensor) -> Iterator[tuple[str, nn.Module]]:
+    """A matrix, or each expert's of a stack of them: `name[e]`."""
+    if tensor.dim() == 2 or tensor.shape[1] == 1:  # the kernel of a convolution is a row for each channel
+        yield name, _Part(tensor.flatten(1))
+    else:
+        yield from ((f"{name}[{e}]", _Part(one.flatten(1))) for e, one in enumerate(tensor))
 
 
 def _moved(name: str, start: _Matrix, after: _Matrix) -> Moved:

@@ -128,7 +128,8 @@ def longest_row(model: nn.Module) -> int | None:
 
 def longest_of(config: PreTrainedConfig) -> int | None:
     """The same by its config."""
-    return getattr(text_part(config), "max_position_embeddings", None)
+    part = text_part(config)
+    return getattr(part, "max_position_embeddings", None) or getattr(part, "max_seq_len", None)  # MPT's name for it
 
 
 def vocabulary_size(model: nn.Module) -> int:

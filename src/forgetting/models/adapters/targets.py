@@ -92,23 +92,28 @@ class Coverage:
 
 def coverage(model: PreTrainedModel | PeftModel, modules: Sequence[str]) -> Coverage:
     """How much of the decoder's matrices these modules are: experts of a mixture may be fused tensors, not layers."""
-    plain = plain_model(model)
-    head: Any = plain.get_output_embeddings()
-    apart = {id(p) for m in plain.modules() if isinstance(m, nn.Embedding) for p in m.parameters()}
-    apart |= set() if head is None else {id(p) for p in head.parameters()}
-    layers = linear_layers(model)
-    weights = {name: _base(layer).weight for name, layer in layers.items()}
-    known = {id(weight) for weight in weights.values()}
-    adapters = {id(p) for m in plain.modules() if isinstance(m, BaseTunerLayer) for p in m.parameters()}
-    beyond = {
-        name.removesuffix(".weight"): p
-        for name, p in plain.get_decoder().named_parameters()
-        if p.dim() > 1 and not name.endswith("bias") and id(p) not in apart | known | adapters
-    }
+    weights = {name: _base(layer).weight for name, layer in linear_layers(model).items()}
+    beyond = other_matrices(model)
     adapted = sum(entries(weights[name]) for name in modules)
     left = sum(map(entries, beyond.values()))
     total = sum(map(entries, weights.values())) + left
     return Coverage(adapted, total, tuple(_endings(beyond).split(", ")) if beyond else (), left)
+
+
+def other_matrices(model: PreTrainedModel | PeftModel) -> dict[str, nn.Parameter]:
+    """The matrices of the text decoder that are no layers of their own, by name: fused experts `[E, …]`, routers, …"""
+    plain = plain_model(model)
+    head: Any = plain.get_output_embeddings()
+    apart = {id(p) for m in plain.modules() if isinstance(m, nn.Embedding) for p in m.parameters()}
+    apart |= set() if head is None else {id(p) for p in head.parameters()}
+    apart |= {id(p) for layer in linear_layers(model).values() for p in layer.parameters()}
+    apart |= {id(p) for m in plain.modules() if isinstance(m, BaseTunerLayer) for p in m.parameters()}
+    inside = {id(p) for p in plain.get_decoder().parameters()}
+    return {
+        name.removesuffix(".weight"): p
+        for name, p in plain.named_parameters()
+        if p.dim() > 1 and id(p) in inside and id(p) not in apart and not name.endswith("bias")
+    }
 
 
 def _base(layer: Any) -> Any:
