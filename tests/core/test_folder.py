@@ -1,11 +1,15 @@
 """A folder is whole or absent, wherever the writing was cut off."""
 
+import subprocess
 from pathlib import Path
+from socket import gethostname
 
 import pytest
 
+from forgetting.core import folder as folder_module
 from forgetting.core.errors import RunError
-from forgetting.core.folder import is_complete, recover, write_text, written_whole
+from forgetting.core.folder import MARK, damage, is_complete, recover, remove_partial, write_text, written_whole
+from forgetting.core.record import Record, write_records
 
 
 class Killed(BaseException):
@@ -114,3 +118,52 @@ def test_a_failure_leaves_what_was_there_and_nothing_beside_it(tmp_path: Path) -
         raise KeyError
     assert (folder / "file").read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_folder_knows_what_was_damaged_after_it_was_written(tmp_path: Path) -> None:
+    folder = tmp_path / "last"
+    with written_whole(folder) as partial:
+        (partial / "file").write_text("one")
+        (partial / "in").mkdir()
+        (partial / "in" / "other").write_text("two")
+    assert damage(folder) == ""
+    (folder / "added later").write_text("is not looked at")
+    assert damage(folder) == ""
+    (folder / "in" / "other").write_text("twO")
+    assert damage(folder) == f"{folder}: in/other is damaged"
+    (folder / "file").unlink()
+    assert damage(folder) == f"{folder}: file is missing"
+    mark = (folder / MARK).read_text()
+    (folder / MARK).write_text(mark[:-5])
+    assert damage(folder) == f"{folder}: {MARK} is damaged"
+    (folder / MARK).write_text("")  # of a version without digests
+    assert damage(folder) == ""
+
+
+def test_a_file_that_could_not_be_written_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "file"
+    write_text(file, "one")
+
+    def full(path: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(folder_module, "sync", full)
+    with pytest.raises(RunError, match=r"file: cannot be written \(No space left on device\); free space"):
+        write_text(file, "two")
+    with pytest.raises(RunError, match="cannot be written"):
+        write_records(tmp_path / "records", [Record(id="q", split="forget", prompt="", answer="")])
+    assert [path.name for path in tmp_path.iterdir()] == ["file"] and file.read_text() == "one"
+
+
+def test_what_a_killed_process_left_of_a_file_is_removed_when_it_is_written_again(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    done = subprocess.Popen(["true"])
+    done.wait()
+    dead = tmp_path / f".file.{gethostname()}.{done.pid}.partial"
+    elsewhere, alive = tmp_path / ".file.another-host.1.partial", tmp_path / f".file.{gethostname()}.1.partial"
+    for path in (dead, elsewhere, alive):
+        path.touch()
+    write_text(file, "one")
+    assert not dead.exists() and elsewhere.exists() and alive.exists()
+    remove_partial(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

@@ -17,6 +17,7 @@ from forgetting.core.errors import RunError
 from forgetting.core.locks import is_held
 from forgetting.core.measure import Measure
 from forgetting.core.record import Record, Score, read_records
+from forgetting.core.sealed import unsealed
 from forgetting.metrics.extraction import Thresholds
 from forgetting.runs.evaluation import Evaluation
 from forgetting.runs.folder import MEASURED, REDACTED, RunFolder
@@ -204,6 +205,93 @@ def test_what_a_run_that_never_trained_left_is_cleared_when_it_is_opened(tmp_pat
         folder.write_evaluation(Evaluation(point="before"), [record()])
     with folder.opened("name: other", DIGESTS, {}, redact=False):
         assert len(folder.evaluations()) == 1
+
+
+def test_what_a_kill_in_the_first_moments_left_is_taken_and_cleared(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    folder.path.mkdir()
+    for left in (".lock", ".recipe.yaml.host.7.partial", ".data.json.host.7.partial"):
+        (folder.path / left).write_text("na")
+    folder.check_takes("name: run")
+    with folder.opened("name: run", DIGESTS, {}, redact=False):
+        pass
+    assert sorted(file.name for file in folder.path.iterdir()) == ["data.json", "environment.json", "recipe.yaml"]
+
+
+def test_of_another_recipe_the_first_key_that_differs_is_named(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    folder.write_recipe("name: run\nseed: 0\nstages:\n- {name: unlearn, learning_rate: 0.0001}\n")
+    train(folder)
+    for recipe, said in (
+        ("seed: 1\nname: run\nstages:\n- {name: unlearn, learning_rate: 0.0001}\n", "seed was 0, now it is 1"),
+        (
+            "name: run\nseed: 0\nstages: [{name: unlearn, learning_rate: 0.001}]",
+            "stages.unlearn.learning_rate was 0.0001, now it is 0.001",
+        ),
+        ("name: run\nseed: 0\nstages: []\n", "stages.unlearn.name was 'unlearn', now it is \"not written\""),
+    ):
+        with pytest.raises(RunError, match="holds a run of another recipe: ") as error:
+            folder.check_takes(recipe)
+        assert said.replace('"not written"', "'not written'") in str(error.value)
+    folder.check_takes("stages: [{learning_rate: 1.0e-4, name: unlearn}]\nname: run\nseed: 0\n")
+    folder.check_takes("seed: 1", lambda text: text.replace("name: run\n", "").replace("0", "1").split("stages")[0])
+
+
+@pytest.mark.parametrize("text", [b"x: [", b"\xff\xfe"])
+def test_a_recipe_that_cannot_be_read_is_named(tmp_path: Path, text: bytes) -> None:
+    folder = RunFolder(tmp_path / "run")
+    folder.write_recipe("name: run")
+    train(folder)
+    folder.recipe_file.write_bytes(text)
+    with pytest.raises(RunError, match=r"recipe\.yaml: cannot be read .*; bring it back, or remove") as error:
+        folder.check_takes("name: run")
+    assert "\n" not in str(error.value)
+    folder.recipe_file.unlink()
+    with pytest.raises(RunError, match=r"its recipe\.yaml is missing; bring it back, or remove"):
+        folder.check_takes("name: run")
+
+
+def test_a_value_that_was_changed_after_it_was_written_is_refused(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    at = folder.write_evaluation(Evaluation(point="after", stage="unlearn", measures=(measure(),)), [record()] * 8)
+    stage = folder.stage("unlearn")
+    stage.path.mkdir(parents=True)
+    for n in (1, 2):
+        stage.append_step(Step(step=n, loss=1.5))
+    stage.write_result(StageResult(name="unlearn", method="npo", steps=2))
+    folder.write_results(
+        Results(folder=tmp_path, name="run", status="complete", evaluations=(at,), stages=(stage.result(),))
+    )
+    results = Results.load(tmp_path)
+    assert len(results.records(at)) == 8 and len(results.history("unlearn")) == 2
+
+    def changed(file: Path, one: bytes, other: bytes) -> None:
+        content = file.read_bytes()
+        assert one in content
+        file.write_bytes(content.replace(one, other, 1))
+
+    lines = folder.records_file(at).read_bytes().splitlines(keepends=True)
+    folder.records_file(at).write_bytes(lines[0])
+    with pytest.raises(RunError, match=r"records/unlearn-after\.jsonl: is damaged"):
+        results.records(at)
+    assert folder.fault_of(folder.evaluation_file("unlearn")) == f"{folder.records_file(at)}: is damaged or missing"
+    changed(stage.history_file, b"1.5", b"2.5")
+    with pytest.raises(RunError, match=r"history\.jsonl: is damaged or missing"):
+        results.history("unlearn")
+    changed(folder.evaluation_file("unlearn"), b"0.25", b"0.75")
+    with pytest.raises(RunError, match=r"unlearn-after\.json: is damaged"):
+        folder.evaluations()
+    changed(folder.results_file, b"0.25", b"0.75")
+    with pytest.raises(RunError, match=r"results\.json: is damaged.*; remove the file and start the run again"):
+        Results.load(tmp_path)
+
+
+def test_files_without_digests_are_those_of_an_earlier_version(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.write_results(Results(folder=tmp_path, name="run", status="complete"))
+    values = unsealed(json.loads(folder.results_file.read_text()))
+    folder.results_file.write_text(json.dumps({**values, "name": "renamed"}))
+    assert Results.load(tmp_path).name == "renamed"
 
 
 def test_a_folder_of_something_else_is_not_taken(tmp_path: Path) -> None:

@@ -28,6 +28,8 @@ class Ending:
     kept_step: int = 0
     supervised_tokens: int = 0
     train_seconds: float = 0.0
+    evaluated: tuple[int, ...] = ()
+    """The steps at which it was evaluated; empty too if an earlier version wrote it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -139,6 +139,7 @@ class Trainer:
             kept_step=kept_step,
             supervised_tokens=self.state.tokens,
             train_seconds=self.state.seconds,
+            evaluated=tuple(self.state.evaluated),
         )
 
     def _step(self, step: int) -> None:

@@ -1,61 +1,21 @@
 """Killed anywhere (SIGKILL) and started again, a run ends with the same bits."""
 
 import hashlib
-import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 import yaml
 
+from tests.pipeline.run.dying import code_of, start
+
 pytestmark = pytest.mark.slow
-
-DRIVER = '''
-import os, signal, sys
-from forgetting.pipeline.run import records
-from forgetting.pipeline.run.run import run
-from forgetting.recipe import load_recipe
-from forgetting.training import checkpoint, loop
-
-def dying(function, call, after):
-    """`function`, but the process is killed at its `call`-th call, before or after it did its work."""
-    calls = 0
-    def wrapper(*args, **kwargs):
-        nonlocal calls
-        calls += 1
-        if calls == call and not after:
-            os.kill(os.getpid(), signal.SIGKILL)
-        result = function(*args, **kwargs)
-        if calls == call:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return result
-    return wrapper
-
-where, call = sys.argv[3], int(sys.argv[4])
-if where == "step":  # gradients are there, the optimiser has not moved
-    import torch
-    torch.nn.utils.clip_grad_norm_ = dying(torch.nn.utils.clip_grad_norm_, call, True)
-elif where == "evaluation":
-    records.answer = dying(records.answer, call, False)
-elif where == "checkpoint":  # weights are written, optimiser state is not
-    checkpoint.save_file = dying(checkpoint.save_file, call, True)
-run(load_recipe(sys.argv[1], ["output=" + sys.argv[2]]))
-'''
-
-
-def start(recipe: Path, output: Path, where: str = "nowhere", call: int = 0) -> subprocess.Popen:
-    command = [sys.executable, "-c", DRIVER, str(recipe), str(output), where, str(call)]
-    return subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, stderr=subprocess.PIPE)
 
 
 def finish(recipe: Path, output: Path) -> str:
-    process = start(recipe, output)
-    _, errors = process.communicate(timeout=300)
-    assert process.returncode == 0, errors.decode()
+    assert code_of(start(recipe, output)) == 0
     return weights(output)
 
 
@@ -76,9 +36,7 @@ def history(output: Path) -> list[str]:
 )
 def test_killed_at_a_known_place(recipe_file: Path, tmp_path: Path, where: str, call: int) -> None:
     expected = finish(recipe_file, tmp_path / "whole")
-    process = start(recipe_file, tmp_path / "killed", where, call)
-    process.communicate(timeout=300)
-    assert process.returncode == -signal.SIGKILL
+    assert code_of(start(recipe_file, tmp_path / "killed", where, call)) == -signal.SIGKILL
     assert finish(recipe_file, tmp_path / "killed") == expected
     assert history(tmp_path / "killed") == history(tmp_path / "whole")
 

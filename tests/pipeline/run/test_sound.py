@@ -102,6 +102,7 @@ FILES = [
     "stages/one/model/config.json",
     "stages/one/result.json",
     "stages/one/history.jsonl",
+    "evaluations/one-epoch-000004.json",
     "evaluations/one-after.json",
     "records/one-after.jsonl",
     "evaluations/before.json",

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,6 +24,7 @@ from forgetting.pipeline.finished_run.ask import ask
 from forgetting.pipeline.run.plan import planned
 from forgetting.pipeline.run.run import run
 from forgetting.recipe import load_recipe
+from tests.pipeline.run.dying import code_of, start
 from tests.training.several import Several
 
 NOISE = {"name": "perturb", "transform": {"name": "noise", "alpha": 0.3, "beta": 0.1}}
@@ -148,57 +146,15 @@ def test_two_processes_transform_as_one(two: Several, recipe_file: Path, tmp_pat
     assert all((mine[name] - its[name]).abs().max() < 1e-4 for name in mine)
 
 
-DRIVER = """
-import os, signal, sys
-from forgetting.models import loading
-from forgetting.pipeline.run import export, records, stage, transform
-from forgetting.pipeline.run.run import run
-from forgetting.recipe import load_recipe
-from forgetting.runs.stage_folder import StageFolder
-
-def dying(function, call, after):
-    calls = 0
-    def wrapper(*args, **kwargs):
-        nonlocal calls
-        calls += 1
-        if calls == call and not after:
-            os.kill(os.getpid(), signal.SIGKILL)
-        result = function(*args, **kwargs)
-        if calls == call:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return result
-    return wrapper
-
-where, call = sys.argv[3], int(sys.argv[4])
-if where == "transformed":
-    transform.forward_cost = dying(transform.forward_cost, call, False)
-elif where == "result":
-    StageFolder.write_result = dying(StageFolder.write_result, call, True)
-elif where == "evaluation":
-    records.answer = dying(records.answer, call, False)
-elif where == "handing over":
-    stage.save_model = dying(stage.save_model, call, False)
-elif where == "handed over":
-    stage.save_model = dying(stage.save_model, call, True)
-run(load_recipe(sys.argv[1], {"output": sys.argv[2]}), report=False)
-"""
-
-
 @pytest.mark.slow
 def test_killed_five_times_on_its_way_a_run_ends_with_the_same_bits(recipe_file: Path, tmp_path: Path) -> None:
     file = written(recipe_file, "three", {**LORA, "between": "stack"}, NOISE, DISTIL | {"reference": "stage:perturb"})
 
-    def start(output: Path, where: str, call: int) -> int:
-        command = [sys.executable, "-c", DRIVER, str(file), str(output), where, str(call)]
-        process = subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, timeout=300)
-        assert process.returncode in (0, -signal.SIGKILL), process.stderr.decode()
-        return process.returncode
-
-    assert start(tmp_path / "whole", "nowhere", 0) == 0
+    assert code_of(start(file, tmp_path / "whole")) == 0
     kills = [("transformed", 1), ("result", 1), ("evaluation", 1), ("handing over", 1), ("handed over", 1)]
-    codes = [start(tmp_path / "killed", where, call) for where, call in kills]
+    codes = [code_of(start(file, tmp_path / "killed", where, call)) for where, call in kills]
     assert codes == [-signal.SIGKILL] * 5
-    assert start(tmp_path / "killed", "nowhere", 0) == 0
+    assert code_of(start(file, tmp_path / "killed")) == 0
     whole, killed = tmp_path / "whole" / "run", tmp_path / "killed" / "run"
     assert weights(killed) == weights(whole) and weights(whole)
     for name in ("perturb-after.jsonl", "distil-after.jsonl"):

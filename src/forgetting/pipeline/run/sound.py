@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from forgetting.core.errors import RunError
-from forgetting.core.folder import damage, is_complete, recover
+from forgetting.core.folder import damage, is_complete, recover, remove
 from forgetting.core.progress import Voice
 from forgetting.recipe import Recipe, Stage
 from forgetting.runs.folder import RunFolder
@@ -39,11 +39,11 @@ def keep_sound(folder: RunFolder, recipe: Recipe, voice: Voice) -> None:
             folder.discard(stage.name)
         elif found.own.handed_over_file.exists() and (why := next(found.not_as_written(), "")):
             voice.say(f"{why}; stage {stage.name} is ended again")
-            found.own.handed_over_file.unlink()
+            remove(found.own.handed_over_file)
     for file, why in faults.items():
         if file.exists():
             voice.say(f"{why}; it is measured again")
-            file.unlink()
+            remove(file)
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,8 @@ class _Found:
         yield from self._unread(own.prepared_seconds)
         yield from self._unread(own.result)
         yield from self._unread(own.selection)
-        yield from self._evaluation_lost(self.folder.evaluation_file(self.stage.name))
+        for step in (*own.result().evaluated, None):
+            yield from self._evaluation_lost(self.folder.evaluation_file(self.stage.name, step))
         if self.stage.leaves_a_whole_model:
             why = damage(own.model) if is_complete(own.model) else f"{own.model}: is missing"
             yield from [why] if why else []
