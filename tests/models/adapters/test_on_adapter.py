@@ -100,6 +100,19 @@ def test_a_plain_lora_and_what_is_trained_on_it_become_one(base: Path, tmp_path:
     assert torch.equal(logits(joined(trained)), logits(load_model(tmp_path / "second").model))
 
 
+def test_curlora_adapters_of_more_columns_than_the_matrix_has_are_one(base: Path, tmp_path: Path) -> None:
+    spec = AdapterSpec(kind="curlora", rank=20, targets="qv")
+    further(base, spec, tmp_path / "one")
+    trained = further(tmp_path / "one", spec, tmp_path / "two", name="more")
+    assert in_three_ways(base, tmp_path / "two") == pytest.approx([logp(trained)] * 3, abs=1e-5)
+    assert torch.equal(logits(joined(trained)), logits(load_model(tmp_path / "two").model))
+
+
+def test_weights_that_were_loaded_in_16_bits_and_widened_are_those_stored(base: Path, tmp_path: Path) -> None:
+    model = attach(load_model(base, dtype="bfloat16").model.float(), SPECS["lora"], name="x", seed=0)
+    save_adapter(model, tiny_tokenizer(), tmp_path / "out")
+
+
 @pytest.mark.parametrize("kind", ["lora", "curlora"])
 def test_three_in_a_row_are_one_adapter_of_the_base(base: Path, tmp_path: Path, kind: str) -> None:
     spec = AdapterSpec(rank=2, targets="qv") if kind == "lora" else AdapterSpec(kind="curlora", rank=2, targets="qv")

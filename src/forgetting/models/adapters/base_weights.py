@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import cast
 
 import torch
 from peft import PeftModel
@@ -17,6 +18,7 @@ from forgetting.core.errors import ModelError
 from forgetting.models.adapters.targets import linear_layers, plain_model
 from forgetting.models.quantised import is_quantised
 
+_HALVES = (torch.bfloat16, torch.float16)
 _ROWS = 3
 """Rows of each matrix that are compared: first, middle and last. Training and merging change them all."""
 
@@ -47,12 +49,14 @@ def check_as_stored(model: PreTrainedModel | PeftModel, what: str | Path) -> Non
     stored = dict(_files(place, revision))
     for name, layer in linear_layers(model).items():
         own = layer.get_base_layer() if isinstance(layer, BaseTunerLayer) else layer
-        there = None if is_quantised(own) else _rows(stored, f"{name}.weight", tuple(own.weight.shape))
+        weight = cast(Tensor, own.weight)
+        there = None if is_quantised(own) else _rows(stored, f"{name}.weight", tuple(weight.shape))
         if there is None:
             continue
         rows, values = there
-        mine = own.weight[rows].cpu()
-        if not torch.equal(mine, values.to(mine.dtype)):
+        mine = weight[rows].cpu()
+        # Weights may have been loaded in 16 bits and widened since.
+        if not any(torch.equal(mine, values.to(once).to(mine.dtype)) for once in (mine.dtype, *_HALVES)):
             raise ModelError(
                 f"{what}: an adapter of {place} would not give this model back, whose own weights are others "
                 f"({name}): they were trained or merged since it was loaded; save the merged model (merge=True)"

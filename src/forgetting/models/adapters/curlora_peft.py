@@ -97,9 +97,16 @@ class CurLoraLinear(nn.Module, BaseTunerLayer):
         self.add(name, config, module)
 
     def add(self, name: str, config: CurLoraConfig, module: str) -> None:
-        """Adds an adapter, from the base's current weight."""
+        """Adds an adapter, from the base's current weight; one that will be loaded needs no drawing.
+
+        Several adapters as one may have more columns than the matrix.
+        """
         weight = out_in(self, self.get_base_layer().weight)
-        columns, rows = draw(weight, config.r, seed=seed_of(config.seed, module), drawing=config.drawing, where=module)
+        if config.inference_mode:
+            columns = rows = torch.zeros(config.r, dtype=torch.long)
+        else:
+            seed = seed_of(config.seed, module)
+            columns, rows = draw(weight, config.r, seed=seed, drawing=config.drawing, where=module)
         self.curlora_factors[name] = Factors(weight, columns, rows)
         cast(Any, self)._move_adapter_to_device_of_base_layer(name)
         self.set_adapter(self.active_adapters, inference_mode=config.inference_mode)

@@ -71,6 +71,7 @@ def joined(model: PreTrainedModel | PeftModel) -> PreTrainedModel | PeftModel:
     if not isinstance(model, PeftModel) or (len(names) < 2 and not _has_patterns(model, names)):
         return model
     state, config = _as_one(model, names, "the adapters")
+    config.inference_mode = True
     name = "joined"
     while name in model.peft_config:
         name += "-"

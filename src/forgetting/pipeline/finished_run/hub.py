@@ -154,14 +154,18 @@ def push(
 
 
 def hub_base(run: Results) -> str | None:
-    """The hub's name of the run's initial model; None if it is a folder or a suite's own."""
-    if run.model in shipped_models() or Path(run.model).expanduser().exists():
+    """The hub's name of the whole model that the run's lies on or began as; None if it is a folder or a suite's own."""
+    config = RunPaths(run.folder).model / "adapter_config.json"
+    name = run.model
+    if config.is_file():  # the run may have begun with an adapter, and its own lies on the whole model below
+        name = str(json.loads(config.read_text(encoding="utf-8")).get("base_model_name_or_path") or name)
+    if name in shipped_models() or Path(name).expanduser().exists():
         return None
     try:
-        validate_repo_id(run.model)
+        validate_repo_id(name)
     except HFValidationError:
         return None
-    return run.model
+    return name
 
 
 def _check_name(name: str, what: str = "the name") -> None:
