@@ -14,7 +14,7 @@ from tests.data.tokenizers import CHATML
 from tests.pipeline.run.test_bad_input import forget, output
 
 FOLDERS: dict[str, tuple[dict[str, bytes], str]] = {
-    "empty": ({}, "holds no files; put documents or data into it (.txt, .md, .jsonl"),
+    "empty": ({}, "holds no files; put documents or data into it (.txt, .md, .pdf"),
     "hidden": ({".DS_Store": b"x"}, "holds no files"),
     "latin-1": ({"a.txt": "na\xefve".encode("latin-1")}, "a.txt: not UTF-8 text (byte 2); save it as UTF-8"),
     "utf-16": (
