@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import json
 from pathlib import Path
@@ -218,6 +219,15 @@ def test_a_csv_is_parted_by_what_parts_its_header(tmp_path: Path, delimiter: str
     assert [row for _, row in rows_of(tmp_path / "a.csv")] == rows
 
 
+def test_a_text_that_begins_with_a_space_and_a_quote_is_a_text(tmp_path: Path) -> None:
+    rows = [{"p": ' "Hi", he said, "now". ', "r": 'a, ""'}, {"p": "x, ", "r": ' "y"'}]
+    with (tmp_path / "a.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, ["p", "r"])
+        writer.writeheader()
+        writer.writerows(rows)
+    assert [row for _, row in rows_of(tmp_path / "a.csv")] == rows
+
+
 def test_a_column_alone_is_parted_by_nothing(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("text\nOne; two\n")
     assert [row for _, row in rows_of(tmp_path / "a.csv")] == [{"text": "One; two"}]
@@ -227,7 +237,7 @@ def test_a_column_alone_is_parted_by_nothing(tmp_path: Path) -> None:
     ("name", "content", "message"),
     [
         ("a.csv", b"answer,answer\n1,2\n", r"a\.csv:1: the column 'answer' stands twice"),
-        ("a.csv", b'p,r\nx, "y"\n', r"a\.csv:2: a quote stands behind a space in the column 'r'"),
+        ("a.csv", b'p,r\nx, "y"\n', r"a\.csv:2: a cell's quote stands behind a space"),
         ("a.csv", "p,r\nx,y\nx,é\n".encode("latin-1"), r"a\.csv:3: the column 'r' is not UTF-8 text"),
         ("a.jsonl", b'{"a": 1, "a": 2}', r"a\.jsonl:1: not JSON \(the key 'a' stands twice"),
         ("a.jsonl", b'{"b": {"a": 1, "a": 2}}', r"a\.jsonl:1: not JSON \(the key 'a' stands twice"),

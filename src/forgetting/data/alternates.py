@@ -65,7 +65,7 @@ def load_alternates(source: Source, heard: Heard | None = None) -> list[Example]
             source.model_copy(update={"form": source.form or "text"}), heard
         )  # a question may be absent
     path = Path(source.path)
-    lines = [(f"{path}:{n}", line.strip()) for n, line in enumerate(_text(path).splitlines(), 1) if line.strip()]
+    lines = [(f"{path}:{n}", line.strip()) for n, line in enumerate(_text(path).split("\n"), 1) if line.strip()]
     if not lines:
         raise DataError(f"{source}: holds no examples; give at least one")
     wheres, texts = zip(*islice(lines, source.limit), strict=True)

@@ -93,8 +93,8 @@ def _refuse(key: str, value: object, what: str, where: str) -> None:
     if key in _THOUGHT:
         raise RowError(
             where,
-            f"{what} holds '{key}', which is not read; write it into the content as the model's template does "
-            "(<think>…</think> before the answer), or remove it",
+            f"{what} holds '{key}', which is not read; write it into the content if the model's template takes it from "
+            "there (<think>…</think> before the answer), or remove it",
         )
     if key in _SWITCHES:
         if bool(value) is not _SWITCHES[key]:

@@ -18,7 +18,7 @@ from forgetting.data.tokens import token_ids
 from forgetting.data.words import folded
 
 _NOT_READ = {
-    "reasoning_content": "write it into the response as the model's template does (<think>…</think> before the answer)",
+    "reasoning_content": "write it into the response, before the answer (<think>…</think>)",
     **dict.fromkeys(("tools", "tool_calls", "functions", "function_call"), "write what is called as text"),
     **dict.fromkeys(("image", "images", "audio", "audios", "video", "videos"), "give rows of text alone"),
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import re
 import sys
 import zlib
 from collections import Counter
@@ -37,6 +38,7 @@ Placed = tuple[str, Row | RowError]
 """A row, or why it is none, and where it stands."""
 JSON_TEXT = {b"forgetting": b"json"}
 """The mark of a Parquet column of texts that are JSON, which are read as values."""
+_ASTRAY = "a cell's quote stands behind a space, so that it quotes nothing; take that space out"
 _DELIMITERS = ",;\t|"
 _LONGEST_CELL = min(sys.maxsize, 2**31 - 1)
 """csv refuses cells of more than 131,072 characters unless it is told otherwise; documents are longer."""
@@ -222,7 +224,12 @@ def _json(path: Path, file: TextIO) -> Iterator[Placed]:
 def _csv(path: Path, file: TextIO) -> Iterator[Placed]:
     csv.field_size_limit(_LONGEST_CELL)
     first = next(file, "")
-    reader = csv.DictReader(chain([first], file), strict=True, delimiter=_delimiter(first))
+    delimiter = _delimiter(first)
+    astray = re.compile(rf"{re.escape(delimiter)} +\"[^\"\r\n{re.escape(delimiter)}]")
+    lines: list[str] = []  # those of the row that is read
+    reader = csv.DictReader(
+        (lines.append(line) or line for line in chain([first], file)), strict=True, delimiter=delimiter
+    )
     try:
         names = reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
         twice = next((name for name, count in Counter(names).items() if count > 1), None)
@@ -230,7 +237,10 @@ def _csv(path: Path, file: TextIO) -> Iterator[Placed]:
             raise DataError(f"{path}:{reader.line_num}: the column '{twice}' stands twice; remove one of them")
         for row in reader:
             where = f"{path}:{reader.line_num}"
-            yield where, _csv_row(row, where)
+            # Within quotes a quote is doubled, or the cell ends there; this one is meant to begin a cell and does not.
+            strayed = any(map(astray.search, lines))
+            lines.clear()
+            yield where, RowError(where, _ASTRAY) if strayed else _csv_row(row, where)
     except csv.Error as error:
         raise DataError(f"{path}:{reader.reader.line_num}: not CSV ({error})") from error
 
@@ -251,8 +261,6 @@ def _csv_row(row: Mapping[str, str | None], where: str) -> Row | RowError:
             return RowError(where, "has not as many cells as the header; quote cells that hold commas")
         if _no_text(cell) is not None:
             return RowError(where, f"the column '{name}' is not UTF-8 text; save the file as UTF-8")
-        if cell[:1] == " " and cell.lstrip()[:1] == '"':
-            return RowError(where, f"a quote stands behind a space in the column '{name}'; take that space out")
         found[name] = cell.replace("\r\n", "\n")
     return found
 

@@ -43,10 +43,9 @@ class Source(Strict):
     path: str | None = Field(
         None,
         min_length=1,
-        description="A JSONL, JSON, CSV or Parquet file, a document (.txt, .md; with the extra documents .pdf, .docx, "
-        ".html) or an array of token ids (.npy); .gz "
-        "allowed but for Parquet. Or a folder: of documents, of data files of one kind, or one that datasets saved. "
-        "From the working folder.",
+        description="A JSONL, JSON, CSV or Parquet file, a document (.txt, .md; with the extra `documents` .pdf, "
+        ".docx, .html) or an array of token ids (.npy); .gz allowed but for Parquet. Or a folder: of documents, of "
+        "data files of one kind, or one that datasets saved. From the working folder.",
     )
     suffix: str | None = Field(None, description="A second .npy file: each of its rows continues that of `path`.")
     hub: str | None = Field(None, min_length=1, description="A dataset of the Hugging Face hub.")

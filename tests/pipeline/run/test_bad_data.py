@@ -14,19 +14,25 @@ from tests.data.tokenizers import CHATML
 from tests.pipeline.run.test_bad_input import forget, output
 
 FOLDERS: dict[str, tuple[dict[str, bytes], str]] = {
-    "empty": ({}, "holds no files; put documents or data into it (.txt, .md, .jsonl"),
+    "empty": ({}, "holds no files; put documents or data into it (.txt, .md, .pdf"),
     "hidden": ({".DS_Store": b"x"}, "holds no files"),
     "latin-1": ({"a.txt": "na\xefve".encode("latin-1")}, "a.txt: not UTF-8 text (byte 2); save it as UTF-8"),
-    "utf-16": ({"a.md": "text".encode("utf-16")}, "a.md: not UTF-8 text (byte 0)"),
+    "utf-16": (
+        {"a.md": "text".encode("utf-16")[:-1]},
+        "a.md: begins as UTF-16 and goes on otherwise; save it as UTF-8",
+    ),
     "binary": ({"a.txt": b"a\0b"}, "a.txt: holds a zero byte (byte 1), so it is no text"),
-    "blank": ({"a.txt": b"\n \n"}, "a.txt: is empty; write something into it, or remove it"),
-    "pdf": ({"a.txt": b"x", "b.pdf": b"%PDF-1.7"}, "b.pdf: a folder of documents holds .txt and .md files"),
+    "blank": ({"a.txt": b"\n \n"}, "holds no files (1 empty file was left out); put documents"),
+    "odt": (
+        {"a.txt": b"x", "b.odt": b"PK"},
+        "b.odt: a folder of documents holds .txt, .md, .pdf, .docx, .html, .htm files",
+    ),
     "mixed": ({"a.txt": b"x", "b.jsonl": b'{"text": "y"}'}, "holds .jsonl and documents (b.jsonl, a.txt); give each"),
     "two kinds": ({"a.csv": b"text\nx\n", "b.jsonl": b'{"text": "y"}'}, "holds .csv and .jsonl (a.csv, b.jsonl)"),
     "cut archive": ({"a.txt.gz": gzip.compress(b"words " * 99)[:-8]}, "a.txt.gz: cannot be read"),
     "no archive": ({"a.md.gz": b"plain"}, "a.md.gz: cannot be read (Not a gzipped file"),
     "bad shard": ({"a.jsonl": b'{"text": "x"}\n', "b.jsonl": b"[1]\n"}, "b.jsonl:1: is a list, not an object"),
-    "shard bytes": ({"a.jsonl": b'{"text": "x"}\n\xff'}, "a.jsonl: not UTF-8 text (byte 14)"),
+    "shard bytes": ({"a.jsonl": b'{"text": "x"}\n\xff'}, "a.jsonl:2: not UTF-8 text (byte 0 of the line)"),
     "torn parquet": ({"a.parquet": b"PAR1"}, "a.parquet: not a whole Parquet file"),
     "torn save": ({"state.json": b"{}", "dataset_info.json": b"{}"}, "cannot be loaded (KeyError"),
 }
