@@ -75,14 +75,23 @@ def write_records(path: Path, records: Iterable[Record]) -> None:
     write_lines(path, (json.dumps(asdict(record), ensure_ascii=False) for record in records))
 
 
+def check_record_file(path: Path) -> None:
+    """Checks that a file of records exists.
+
+    Raises:
+        RunError: it does not.
+    """
+    if not path.is_file():
+        raise RunError(f"{path}: no such record file; evaluate the model again")
+
+
 def read_records(path: Path) -> list[Record]:
     """The records of a file that `write_records` wrote.
 
     Raises:
         RunError: the file is missing, or a line is not a record.
     """
-    if not path.is_file():
-        raise RunError(f"{path}: no such record file; evaluate the model again")
+    check_record_file(path)
     return list(_parse(path))
 
 

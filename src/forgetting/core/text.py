@@ -18,7 +18,7 @@ _BREAKS = re.compile("\\s*[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]\\s*")
 _LONG_WORD = re.compile(r"\S{401,}")
 _KEPT = 120
 """Characters of the start and of the end of a very long word that a message shows."""
-_MOST = 2000
+_MOST = 800
 """Characters of a message."""
 _hidden: ContextVar[bool] = ContextVar("hidden", default=False)
 

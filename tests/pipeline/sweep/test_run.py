@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import yaml
 from forgetting.core.errors import DataError, ForgettingError
 from forgetting.core.folder import MARK, write_text
 from forgetting.core.progress import Voice
+from forgetting.pipeline.run import prepare
 from forgetting.pipeline.sweep import run as sweep_module
 from forgetting.pipeline.sweep.engines.local import Outcome
 from forgetting.pipeline.sweep.run import OTHER, Task, failures_of, run_sweep, status_of
@@ -273,3 +275,42 @@ def test_two_processes_killed_and_interrupted_half_way_end_with_the_same_weights
             sorted((run.recipe.folder / "model").glob("*model.safetensors"))[0].read_bytes() for run in (one, other)
         ]
         assert files[0] == files[1], one.name
+
+
+def test_of_a_redacted_sweep_no_file_quotes_what_is_to_be_forgotten(
+    recipe_file: Path, tmp_path: Path, world: Path
+) -> None:
+    secret = "Ada lives in Fowey"
+    rows = {
+        "list": [{"question": secret, "answer": [secret]}],
+        "id": [{"question": "a", "answer": "b", "id": secret}, {"question": "c", "answer": "d", "id": secret}],
+        "column": [{secret: "x"}],
+    }
+    points = {name: {"data.forget": str(write_rows(tmp_path / f"{name}.jsonl", some))} for name, some in rows.items()}
+    model = shutil.copytree(world / "model", tmp_path / "model")
+    (model / "chat_template.jinja").write_text(f"{{{{ raise_exception('{secret}') }}}}")
+    points["template"] = {"model": str(model)}
+    path = write(tmp_path, set={**QUICK, "redact": True}, grid={"case": points})
+    folder = run_sweep(load_sweep(str(path)), engine=Here())
+    failures = json.loads((folder / "failures.json").read_text())
+    assert failures.keys() == points.keys()
+    assert "list.jsonl:1: the response is of type list, not text" in failures["list"]
+    written = [file for file in folder.rglob("*") if file.is_file()]
+    assert {"failures.json", "sweep.json", "sweep.csv", "report.html", "list.log"} <= {file.name for file in written}
+    assert [file for file in written if secret in file.read_text(errors="replace")] == []
+
+
+def test_the_log_of_a_redacted_run_says_where_other_code_failed_and_not_what_it_said(
+    recipe_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = "Ada lives in Fowey"
+
+    def fails(*arguments: object, **keywords: object) -> None:
+        raise KeyError(secret)
+
+    monkeypatch.setattr(prepare, "read_examples", fails)
+    path = write(tmp_path, set={**QUICK, "redact": True}, grid={"seed": [0]})
+    folder = run_sweep(load_sweep(str(path)), engine=Here())
+    failure = json.loads((folder / "failures.json").read_text())["seed0"]
+    assert failure.startswith("KeyError at test_run.py:")
+    assert [f for f in folder.rglob("*") if f.is_file() and secret in f.read_text(errors="replace")] == []

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from forgetting.benchmarks.suite import Suite
 from forgetting.core.digest import examples_digest
 from forgetting.core.progress import Voice
+from forgetting.core.record import check_record_file
 from forgetting.data.encode import Encoded, encoded_digest
 from forgetting.models.hidden_states import decoder_blocks
 from forgetting.models.loading import LoadedModel
@@ -66,6 +68,8 @@ def check_recipe(recipe: Recipe) -> None:
     check_trackers(recipe)
     check_selects(recipe)
     check_references(recipe)
+    if recipe.oracle is not None and recipe.oracle.endswith(".jsonl"):
+        check_record_file(Path(recipe.oracle))
 
 
 def prepared(recipe: Recipe, voice: Voice) -> Prepared:
