@@ -161,7 +161,7 @@ def test_what_a_run_does_not_have_is_said(tmp_path: Path) -> None:
         "No model was measured on both the forget and the retain set.",
         "Nothing was measured during training.",
         "No records were kept.",
-        "Nothing was searched: the settings are those of the recipe.",
+        "The run itself searched nothing: the settings are those of the recipe.",
     ):
         assert words in page.text
 
