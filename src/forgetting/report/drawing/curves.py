@@ -56,7 +56,7 @@ def legend_mark(one: Series) -> Markup:
 def curves(runs: Sequence[Results]) -> list[Panel]:
     """One panel per measure in front, one line per run over its training; the oracle's level dashed.
 
-    Those in front that were measured on the way; where none was, the first of the table's columns that were.
+    Those in front that were measured on the way; where that are not even two, the table's first columns that were.
     """
     if not any(e.point == "epoch" for run in runs for e in run.evaluations):
         return []
@@ -69,8 +69,9 @@ def curves(runs: Sequence[Results]) -> list[Panel]:
         headline_measures.utility_key(runs),
     ]
     found = [key for key in dict.fromkeys(key for key in keys if key) if _on_the_way(runs, key)]
-    if not found:
-        found = [key for key in headline_measures.headline_keys(runs) if _on_the_way(runs, key)][:_MOST_PANELS]
+    if len(found) < 2:
+        columns = [key for key in headline_measures.headline_keys(runs) if _on_the_way(runs, key)]
+        found = list(dict.fromkeys([*found, *columns]))[:_MOST_PANELS]
     width = 460.0 if len(found) in {2, 4} else 340.0
     panels = [_curve(runs, key, width) for key in found]
     return [panel for panel in panels if panel]
