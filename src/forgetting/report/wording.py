@@ -61,7 +61,10 @@ def interval_text(measure: Measure | None) -> str:
     """The 95% interval, `0.812–0.934`; empty where there is none."""
     if measure is None or measure.value is None or measure.low is None or measure.high is None:
         return ""
-    return f"{_on_scale(measure, measure.low)}–{_on_scale(measure, measure.high)}"
+    ends = [_on_scale(measure, end) for end in (measure.low, measure.high)]
+    if ends[0] == ends[1] and measure.low < measure.high:
+        ends = [number(end) for end in (measure.low, measure.high)]
+    return "–".join(ends)
 
 
 def with_interval(measure: Measure) -> str:

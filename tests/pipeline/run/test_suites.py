@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from forgetting.benchmarks.suite import Suite
 from forgetting.core.declaration import Balance
 from forgetting.core.errors import DataError, RecipeError
 from forgetting.core.example import Example
 from forgetting.core.record import Record, Score
+from forgetting.metrics.likelihood import probability
+from forgetting.metrics.per_example import mean
 from forgetting.metrics.score import score
+from forgetting.metrics.standard import standard_declaration
+from forgetting.metrics.text import exact_match
 from forgetting.pipeline.run.prepare import StageData
-from forgetting.pipeline.run.suites import fast_suite_of, stop_splits, suite_of
+from forgetting.pipeline.run.suites import _named_measures, fast_suite_of, stop_splits, suite_of
 from forgetting.recipe import Recipe, recipe_from
 
 
@@ -76,6 +83,12 @@ def test_a_stop_rule_without_unseen_text_is_refused() -> None:
 def test_passages_need_something_to_forget() -> None:
     with pytest.raises(RecipeError, match=r"write data\.forget="):
         suite_of(recipe(evaluate="extraction"), {"unlearn": data(train=passages("t", 2))})
+
+
+def test_plain_fine_tuning_has_probability_and_exact_match_in_the_table() -> None:
+    suite = suite_of(recipe(), {"unlearn": data(train=passages("t", 2))})
+    columns = [column[0] for column in suite.declares.headline.columns]
+    assert columns == ["all/model_utility", "train/probability", "train/exact_match"]
 
 
 def test_each_stages_own_set_is_measured_under_its_name() -> None:
@@ -193,3 +206,12 @@ def test_metrics_that_a_recipe_asks_for_are_measured_beside_those_of_its_suites(
 def test_a_metric_that_cannot_be_asked_for_is_named(metric: object, said: str) -> None:
     with pytest.raises(RecipeError, match=said):
         suite_of(recipe(evaluate="lab", metrics=[metric]), {})
+
+
+def test_a_suite_that_declares_no_columns_has_all_of_its_measures_in_the_table() -> None:
+    own = Suite(
+        name="own", splits=(), metrics=(mean(exact_match, ("asked",), "up"), mean(probability, ("told",), "up"))
+    )
+    assert _named_measures(own).declares.asked == ("asked/exact_match", "told/probability")
+    declared = replace(own, declares=standard_declaration())
+    assert _named_measures(declared) is declared

@@ -71,6 +71,17 @@ def test_a_short_log_scale_has_ticks_between_the_powers() -> None:
     assert svg.Scale(1e-12, 1, 0, 100, log=True).ticks()[-1] == 1.0
 
 
+@pytest.mark.parametrize(("low", "high"), [(0.9990, 0.9999), (0.12341, 0.12349), (1000.1, 1000.9), (0.0, 1.0)])
+def test_no_two_ticks_have_one_text(low: float, high: float) -> None:
+    said = [text for _, text in svg.tick_texts(svg.Scale(low, high, 0, 100).ticks())]
+    assert len(said) > 2
+    assert len(set(said)) == len(said)
+
+
+def test_of_ticks_that_no_digit_tells_apart_one_is_named() -> None:
+    assert svg.tick_texts([9.6, 9.8, 10.0, 12.0], lambda value: f"{value:.0f} s") == [(9.6, "10 s"), (12.0, "12 s")]
+
+
 def test_ticks_are_short() -> None:
     assert [svg.tick_text(v) for v in (0.0, -0.2, 1_500.0, 20_000.0, 1e-4)] == ["0", "−0.2", "1500", "20k", "10⁻⁴"]
     assert svg.tick_text(2e-5) == "2·10⁻⁵"

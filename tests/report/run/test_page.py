@@ -161,9 +161,25 @@ def test_what_a_run_does_not_have_is_said(tmp_path: Path) -> None:
         "No model was measured on both the forget and the retain set.",
         "Nothing was measured during training.",
         "No records were kept.",
-        "Nothing was searched: the settings are those of the recipe.",
+        "The run itself searched nothing: the settings are those of the recipe.",
     ):
         assert words in page.text
+
+
+def test_nothing_is_said_of_an_oracle_where_there_is_none(tmp_path: Path) -> None:
+    levels = {k: v for k, v in IHL.items() if not k.endswith("quality")}
+    page, _ = page_of(tmp_path, replace(IHL_RUN, oracle=None, after=levels, before=BEFORE))
+    assert "The whole way" in page.text
+    for words in ("Dashed: the oracle", "falls below the oracle’s level", "The shaded field"):
+        assert words not in page.text
+    page, _ = page_of(tmp_path / "with", replace(IHL_RUN, after=levels))
+    assert "Dashed: the oracle’s level." in page.text
+    assert "falls below the oracle’s level" in page.text
+
+
+def test_what_was_measured_on_the_way_is_not_called_unmeasured(tmp_path: Path) -> None:
+    page, _ = page_of(tmp_path, replace(IHL_RUN, epochs=(5,), path={5: {"forget/truth_ratio": 0.5}}))
+    assert "Nothing was measured during training." not in page.text
 
 
 def test_match_is_said_in_words_and_not_by_colour_alone(tmp_path: Path) -> None:

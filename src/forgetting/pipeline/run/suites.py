@@ -101,7 +101,9 @@ def _with_asked(recipe: Recipe, suite: Suite) -> Suite:
         keys += shown or [m.key for m in own]
         found.append(metric)
     return replace(
-        suite, metrics=(*suite.metrics, *found), declares=replace(suite.declares, asked=tuple(dict.fromkeys(keys)))
+        suite,
+        metrics=(*suite.metrics, *found),
+        declares=replace(suite.declares, asked=tuple(dict.fromkeys([*suite.declares.asked, *keys]))),
     )
 
 
@@ -111,7 +113,17 @@ def _parts(recipe: Recipe, data: Mapping[str, StageData], *, fast: bool) -> list
         return _own_parts(recipe, data, fast)
     named = recipe.evaluate.items() if isinstance(recipe.evaluate, dict) else [("", name) for name in recipe.evaluate]
     found = [(label, _named_suite(name, data, fast)) for label, name in named]
-    return [(label, labelled(suite, label) if label else suite) for label, suite in found]
+    return [
+        (label, labelled(_named_measures(suite), label) if label else _named_measures(suite)) for label, suite in found
+    ]
+
+
+def _named_measures(suite: Suite) -> Suite:
+    """The suite; of one that declares no columns, every measure that its metrics name is one: it was asked for."""
+    if suite.declares.headline.columns or suite.declares.asked or not suite.metrics:
+        return suite
+    keys = tuple(dict.fromkeys(m.key for m in score(suite.metrics, [])))
+    return replace(suite, declares=replace(suite.declares, asked=keys))
 
 
 def _named_suite(name: str, data: Mapping[str, StageData], fast: bool) -> Suite:
@@ -217,7 +229,10 @@ def _own_declared(recipe: Recipe, roles: Mapping[str, Sequence[Example]]) -> Dec
     learns = Role.HOLDOUT in roles and any(Role.TRAIN in stage.objective().roles for stage in recipe.stages)
     learned = keys_of(Role.HOLDOUT, KNOWING) if learns else ()
     balance = declared.balance and replace(declared.balance, utility=overall[0])
-    return replace(declared, headline=replace(declared.headline, overall=overall, learned=learned), balance=balance)
+    shown = [role for role in (Role.HOLDOUT, Role.TRAIN) if role in roles and not (learned and role == Role.HOLDOUT)]
+    columns = [(f"{role}/{name}",) for role in shown for name in ("probability", "exact_match")]
+    headline = replace(declared.headline, overall=overall, learned=learned, others=tuple(columns))
+    return replace(declared, headline=headline, balance=balance)
 
 
 def _own_split(role: str, examples: Sequence[Example], max_new_tokens: int | None) -> Split:

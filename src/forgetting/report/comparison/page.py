@@ -60,6 +60,7 @@ def render(found: Compared) -> str:
         recipes=_rows(found.recipes),
         data=_rows(found.data),
         without_recipe=[n for n, run in zip(found.names, runs, strict=True) if not run.recipe],
+        untold="digests of a redacted run cannot be compared" if any(run.redacted for run in runs) else "",
         suites=list(dict.fromkeys(run.suite for run in runs if run.suite)),
     )
 
@@ -184,10 +185,10 @@ def _forest(found: Compared, shared: Shared) -> Panel | None:
     room, height = 12 + svg.LETTER * max(map(len, names)), _LINE * len(known) + 66
     scale, bottom = svg.Scale(low - margin, high + margin, room, _WIDTH - 20), height - 44
     parts = []
-    for tick in scale.ticks(4):
+    for tick, words in svg.tick_texts(scale.ticks(4)):
         x = scale(tick)
         parts.append(svg.element("line", class_="grid", x1=x, x2=x, y1=18.0, y2=bottom))
-        parts.append(svg.element("text", svg.tick_text(tick), class_="tick", x=x, y=bottom + 17, text_anchor="middle"))
+        parts.append(svg.element("text", words, class_="tick", x=x, y=bottom + 17, text_anchor="middle"))
     parts.append(svg.element("line", class_="level", x1=scale(0.0), x2=scale(0.0), y1=12.0, y2=bottom))
     for place, ((run, one), name) in enumerate(zip(known, names, strict=True)):
         y, colour = 18 + _LINE * (place + 0.5), f"s{run % COLOURS}"

@@ -18,6 +18,7 @@ from forgetting.runs.stage_result import Step
 COLOURS = 8
 _MOST_POINTS = 240
 """Points of a training curve; longer histories are averaged in windows."""
+_MOST_PANELS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,10 @@ def legend_mark(one: Series) -> Markup:
 
 
 def curves(runs: Sequence[Results]) -> list[Panel]:
-    """One panel per measure in front, one line per run over its training; the oracle's level dashed."""
+    """One panel per measure in front, one line per run over its training; the oracle's level dashed.
+
+    Those in front that were measured on the way; where that are not even two, the table's first columns that were.
+    """
     if not any(e.point == "epoch" for run in runs for e in run.evaluations):
         return []
     forms = headline_measures.other_forms_keys(runs)[:1]
@@ -61,12 +65,20 @@ def curves(runs: Sequence[Results]) -> list[Panel]:
         headline_measures.forgetting_key(runs),
         *forms,
         headline_measures.retention_key(runs),
+        headline_measures.learning_key(runs),
         headline_measures.utility_key(runs),
     ]
-    found = list(dict.fromkeys(key for key in keys if key))
+    found = [key for key in dict.fromkeys(key for key in keys if key) if _on_the_way(runs, key)]
+    if len(found) < 2:
+        columns = [key for key in headline_measures.headline_keys(runs) if _on_the_way(runs, key)]
+        found = list(dict.fromkeys([*found, *columns]))[:_MOST_PANELS]
     width = 460.0 if len(found) in {2, 4} else 340.0
     panels = [_curve(runs, key, width) for key in found]
     return [panel for panel in panels if panel]
+
+
+def _on_the_way(runs: Sequence[Results], key: str) -> bool:
+    return any(value_at(e, key) for run in runs for e in run.evaluations if e.point == "epoch")
 
 
 def _curve(runs: Sequence[Results], key: str, width: float) -> Panel | None:

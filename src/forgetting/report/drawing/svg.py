@@ -76,6 +76,16 @@ def tick_text(value: float) -> str:
     return text.replace("-", "−")
 
 
+def tick_texts(ticks: Sequence[float], text: Callable[[float], str] = tick_text) -> list[tuple[float, str]]:
+    """Each tick with its text, no text twice: shares of a thousandth get more digits, and what no digit tells apart
+    (seconds, FLOPs) is left out."""
+    said = [text(tick) for tick in ticks]
+    if text is tick_text and len(set(said)) < len(said):
+        digits = next(d for d in range(3, 18) if len({f"{tick:.{d}g}" for tick in ticks}) == len(ticks))
+        said = [f"{tick:.{digits}g}".replace("-", "−") for tick in ticks]
+    return [(tick, words) for i, (tick, words) in enumerate(zip(ticks, said, strict=True)) if words not in said[:i]]
+
+
 @dataclass(frozen=True, slots=True)
 class Frame:
     """A plot area with its scales; `parts` inside it are drawn by the caller."""
@@ -106,14 +116,14 @@ class Frame:
         """Grid lines, tick labels and titles."""
         left, right, bottom, top = self.x.start, self.x.end, self.y.start, self.y.end
         parts = []
-        for tick in self.y.ticks():
+        for tick, words in tick_texts(self.y.ticks()):
             y = self.y(tick)
             parts.append(element("line", class_="grid", x1=left, x2=right, y1=y, y2=y))
-            parts.append(element("text", tick_text(tick), class_="tick", x=left - 7, y=y + 4, text_anchor="end"))
-        for tick in self.x.ticks(x_ticks):
+            parts.append(element("text", words, class_="tick", x=left - 7, y=y + 4, text_anchor="end"))
+        for tick, words in tick_texts(self.x.ticks(x_ticks), x_text):
             x = self.x(tick)
             parts.append(element("line", class_="mark", x1=x, x2=x, y1=bottom, y2=bottom + 4))
-            parts.append(element("text", x_text(tick), class_="tick", x=x, y=bottom + 17, text_anchor="middle"))
+            parts.append(element("text", words, class_="tick", x=x, y=bottom + 17, text_anchor="middle"))
         parts.append(element("line", class_="axis", x1=left, x2=right, y1=bottom, y2=bottom))
         middle = (left + right) / 2
         parts.append(element("text", x_title, class_="title", x=middle, y=self.height - 6, text_anchor="middle"))

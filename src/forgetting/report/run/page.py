@@ -74,6 +74,8 @@ def _context(runs: Sequence[Results], title: str | None) -> dict[str, Any]:
         "bills": bills(runs),
         "cost_figure": cost_figure(runs),
         "curves": curves.curves(runs),
+        "oracles": sum(run.oracle_evaluation is not None for run in runs),
+        "measured": any(e.point == "epoch" and e.measures for run in runs for e in run.evaluations),
         "losses": curves.losses(runs),
         "qualities": qualities(runs),
         "answers": compare_answers(runs),

@@ -68,10 +68,10 @@ def _dots(table: SweepTable, place: int) -> Panel | None:
     low, high, log = _range(values, rows[0][1].p_value)
     scale = svg.Scale(low, high, room, _WIDTH - 40, log)
     parts = []
-    for tick in scale.ticks(4):
+    for tick, words in svg.tick_texts(scale.ticks(4)):
         x = scale(tick)
         parts.append(svg.element("line", class_="grid", x1=x, x2=x, y1=18.0, y2=bottom))
-        parts.append(svg.element("text", svg.tick_text(tick), class_="tick", x=x, y=bottom + 17, text_anchor="middle"))
+        parts.append(svg.element("text", words, class_="tick", x=x, y=bottom + 17, text_anchor="middle"))
     for name, value in levels:
         x = scale(value)
         parts.append(svg.element("line", class_="level", x1=x, x2=x, y1=18.0, y2=bottom))
