@@ -20,7 +20,7 @@ RISEN = 0.1
 
 def requests(run: Results) -> list[Finding]:
     """A line for each request without a goal (`stop_rule.goals` says the others), and one for each that rose again."""
-    sets = {stage: keys for keys in run.declared.headline.sets if (stage := _stage_of(run, keys)) is not None}
+    sets = {name: keys for keys in run.declared.headline.sets if (name := _stage_of(run, keys)) is not None}
     if len(sets) < 2:
         return []
     found = []
