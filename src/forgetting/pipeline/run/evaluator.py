@@ -94,7 +94,9 @@ class Measurer:
 
     def _rule(self, stage: Stage, frame: _Frame) -> StopRule | None:
         goal = self._goals[stage.name]
-        return goal and StopRule(goal, frame.suite.declared(stage.name), self._starts(stage, frame))
+        if goal is None:
+            return None
+        return StopRule(goal, frame.suite.declared(stage.name), self._starts(stage, frame))
 
     def movement(self, stage: Stage, after: Evaluation) -> Movement | None:
         """How far the stage moved what it was to forget."""

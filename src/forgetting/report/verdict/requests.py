@@ -24,7 +24,7 @@ def requests(run: Results) -> list[Finding]:
 
     `stop_rule.goals` says those with a goal, and `forgotten.requests` how far each went.
     """
-    sets = {stage: keys for keys in run.declared.headline.sets if (stage := _stage_of(run, keys)) is not None}
+    sets = {name: keys for keys in run.declared.headline.sets if (name := _stage_of(run, keys)) is not None}
     if len(sets) < 2:
         return []
     found = []
