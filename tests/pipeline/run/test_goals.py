@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
+import yaml
 
 from forgetting.cli.printing import print_goals
 from forgetting.pipeline.run.run import run
 from forgetting.recipe import load_recipe
+from forgetting.report.verdict.requests import requests
 from forgetting.report.verdict.verdict import verdict
 from forgetting.runs.results import Results
 from tests.conftest import write_rows
@@ -85,3 +88,24 @@ def test_a_control_that_forgets_nothing_is_no_failure(recipe_file: Path) -> None
         "stages.unlearn.evaluate_every=null",
     )
     assert found.stages[0].moved is None
+
+
+def test_every_request_of_a_run_has_its_line(recipe_file: Path, world: Path) -> None:
+    recipe = yaml.safe_load(recipe_file.read_text())
+    rows = [json.loads(line) for line in (world / "forget.jsonl").read_text().splitlines()]
+    stage = recipe["stages"][0] | {"duration": "2 steps", "evaluate_every": None, "learning_rate": 0.02}
+    recipe["stages"] = [
+        stage | {"name": name, "data": {"forget": str(write_rows(world / f"{name}.jsonl", rows[i::2]))}}
+        for i, name in enumerate(("march", "april"))
+    ]
+    del recipe["data"]["forget"]
+    file = recipe_file.with_name("two.yaml")
+    file.write_text(yaml.safe_dump(recipe))
+    found = Results.load(run(load_recipe(str(file)), report=False))
+    lines = [f.text for f in requests(found)]
+    for name in ("march", "april"):
+        assert sum(line.startswith(f"Request {name}: {name}-forget · probability went from ") for line in lines) == 1
+    moved = {s.name: s.moved for s in found.stages}
+    assert moved["april"] is not None and moved["april"].key == "april-forget/probability"
+    after_march = next(e for e in found.afters if e.stage == "march").measure("april-forget/probability")
+    assert after_march is not None and moved["april"].start == after_march.value  # from the model before the stage

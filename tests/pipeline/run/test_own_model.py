@@ -56,7 +56,7 @@ def test_one_command_to_a_model_that_plain_libraries_load(
     arguments = (
         "run unlearn model=qwen3 dtype=float32 data.forget=mine.jsonl data.retain=keep.jsonl batch_size=3 "
         "data.forget.columns={prompt: frage, response: antwort} "
-        "learning_rate=1e-3 max_new_tokens=3"
+        "learning_rate=1e-3 max_new_tokens=3 duration=10steps"
     )
     words = arguments.replace("{prompt: frage, response: antwort}", "@").split()
     monkeypatch.setattr("sys.argv", ["forget", *(w.replace("@", "{prompt: frage, response: antwort}") for w in words)])
