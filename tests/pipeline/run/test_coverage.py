@@ -40,4 +40,5 @@ def test_it_says_so_while_it_runs_in_its_results_and_in_its_report(tmp_path: Pat
     assert any(line.startswith(f"warning: stage unlearn: {right}") for line in said)
     (stage,) = Results.load(folder).stages
     assert stage.coverage.startswith(right)
+    assert stage.adapter.endswith(", all linear layers") and not any("all targets" in line for line in said)
     assert "experts.gate_up_proj" in (folder / "report.html").read_text()

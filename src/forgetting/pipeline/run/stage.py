@@ -46,14 +46,20 @@ class StageOutcome:
     result: StageResult
 
 
-def adapter_words(adapter: Adapter) -> str:
-    """Its name in messages and reports."""
+def adapter_words(adapter: Adapter, *, whole: bool = True) -> str:
+    """Its name in messages and reports.
+
+    Args:
+        whole: whether it can be put on every matrix of the model's decoder.
+    """
     if adapter.kind == "full":
         return "full"
     kind = {"lora": "LoRA", "qlora": "QLoRA", "curlora": "CURLoRA"}[adapter.kind]
     start = f" + {adapter.title}" if adapter.title else ""
-    targets = adapter.targets if isinstance(adapter.targets, str) else "named"
-    return f"{kind}{start}, rank {adapter.rank}, {targets} targets"
+    targets = f"{adapter.targets if isinstance(adapter.targets, str) else 'named'} targets"
+    if not whole and adapter.targets == "all":
+        targets = "all linear layers"
+    return f"{kind}{start}, rank {adapter.rank}, {targets}"
 
 
 def run_stage(context: StageContext, model: PreTrainedModel, hooks: Hooks) -> StageOutcome:
@@ -73,6 +79,7 @@ def run_stage(context: StageContext, model: PreTrainedModel, hooks: Hooks) -> St
     init = adapter.initialisation if context.adapter is None else Initialisation()
     targets = resolve_targets(model, adapter.targets) if init.roles else ()
     covered = _coverage(context, model)
+    words = adapter_words(adapter, whole=not covered)
     importance = preparation_cost(model, init, targets)
     reference = None
     teacher = teacher_of(stage, model, context.tokenizer, context.earlier)
@@ -99,7 +106,7 @@ def run_stage(context: StageContext, model: PreTrainedModel, hooks: Hooks) -> St
         hooks=hooks,
     )
     voice.say(
-        f"stage {stage.name}: {stage.method['name']}, {adapter_words(adapter)} "
+        f"stage {stage.name}: {stage.method['name']}, {words} "
         f"({trainable:,} trainable, model of {total:,} weights), {trainer.total} steps"
     )
     if covered:
@@ -113,7 +120,7 @@ def run_stage(context: StageContext, model: PreTrainedModel, hooks: Hooks) -> St
         **asdict(ending),
         name=stage.name,
         method=stage.method["name"],
-        adapter=adapter_words(adapter),
+        adapter=words,
         coverage=covered,
         learning_rate=stage.learning_rate,
         trainable=trainable,

@@ -62,9 +62,8 @@ def _stage(folder: RunFolder, stage: Stage) -> StageResult:
     result = replace(folder.stage(stage.name).result(), name=stage.name, method=stage.what)
     if not stage.trains:
         return replace(result, transform=stage.transform)
-    return replace(
-        result, adapter=adapter_words(stage.adapter_or_full), learning_rate=stage.learning_rate, goal=stage.until or ""
-    )
+    words = adapter_words(stage.adapter_or_full, whole=not result.coverage)
+    return replace(result, adapter=words, learning_rate=stage.learning_rate, goal=stage.until or "")
 
 
 def _evaluations(folder: RunFolder, recipe: Recipe) -> list[Evaluation]:
