@@ -1,6 +1,7 @@
 """Runs are ranked only by what was measured alike, and what stands against it is said."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from forgetting.report.verdict.several_runs import comparison
@@ -45,6 +46,19 @@ def test_another_set_to_forget_crowns_no_run(tmp_path: Path) -> None:
 def test_another_oracle_crowns_no_run(tmp_path: Path) -> None:
     runs = [run(tmp_path / "a", 0.25), run(tmp_path / "b", 0.6, oracle=0.5)]
     assert "since a and b are measured by oracles that have different values" in comparison(runs).headline
+
+
+def test_a_run_alone_with_a_measure_is_not_crowned(tmp_path: Path) -> None:
+    alone, bare = run(tmp_path / "a", 0.25), run(tmp_path / "b", 0.6)
+    bare = replace(bare, evaluations=tuple(replace(e, measures=e.measures[-1:]) for e in bare.evaluations))
+    headline = comparison([alone, bare]).headline
+    assert "only a has this measure" in headline
+    assert "nothing says which run keeps most" in headline
+
+
+def test_fine_tuning_is_not_ranked_by_what_it_forgot(tmp_path: Path) -> None:
+    runs = [run(tmp_path / name, forget, data={"train": {}}) for name, forget in (("a", 0.25), ("b", 0.6))]
+    assert comparison(runs).headline.startswith("None of the runs was to forget anything; ")
 
 
 def test_another_start_crowns_no_keeper(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from forgetting.report.verdict import comparable, kept
 from forgetting.report.verdict.distance import Distance, distance_to_oracle, farther
 from forgetting.report.verdict.finding import Finding
 from forgetting.report.verdict.intervals import Relation, amount, contrast
-from forgetting.report.verdict.models import Models, capital
+from forgetting.report.verdict.models import Models, asked_to_forget, capital
 from forgetting.report.verdict.verdict import Verdict, limits, verdict
 from forgetting.runs.results import Results, labels
 
@@ -66,6 +66,8 @@ def _headline(
         keeps = f"{wording.join([names[i] for i in keepers])} keep the most of the retain set, their order is not shown"
     else:
         keeps = f"{names[keepers[0]]} keeps the most of the retain set"
+    if all(asked_to_forget(models.run) is False for models in every):
+        return f"None of the runs was to forget anything; {keeps}."
     if not closest:
         return f"Nothing says which run forgets rightly, {_why(first)}; {keeps}."
     if len(closest) > 1:
@@ -89,20 +91,25 @@ def _closest(every: Sequence[Models], names: Sequence[str]) -> tuple[list[int], 
     found = [
         (i, d)
         for i, m in enumerate(every)
-        if key and (d := distance_to_oracle(names[i], m.after, m.oracle, key)) is not None
+        if key and asked_to_forget(m.run) is not False
+        if (d := distance_to_oracle(names[i], m.after, m.oracle, key)) is not None
     ]
     topic = "Closest to the oracle"
     if not found or key is None:
         return [], [Finding(topic, "open", "No run has both a forget measure and an oracle's value of it.")]
     found.sort(key=lambda pair: pair[1].value)
     (place, best), others = found[0], found[1:]
-    why = comparable.forgetting([every[i] for i, _ in found], [names[i] for i, _ in found], key)
     listed = wording.join([f"{d.label} is {wording.amount_text(d.value)} away" for _, d in found])
     text = f"{capital(wording.title(best.measure))}: {listed}."
+    if not others:
+        alone = f"of the runs that were to forget only {best.label} has this measure and an oracle's value of it"
+        text = f"{text} No order of forgetting is said."
+        return [], [Finding(_APART, "open", alone), Finding(topic, "open", text)]
+    why = comparable.forgetting([every[i] for i, _ in found], [names[i] for i, _ in found], key)
     if why:
         return [], [Finding(_APART, "open", f"{why}: no order of forgetting is said"), Finding(topic, "open", text)]
     tied = [(i, d) for i, d in others if not _apart(key, every, (i, d), (place, best))]
-    text += _tied(best.label, [d.label for _, d in tied], bool(others))
+    text += _tied(best.label, [d.label for _, d in tied])
     return [place, *(i for i, _ in tied)], [Finding(topic, "note", text)]
 
 
@@ -112,9 +119,7 @@ def _apart(key: str, every: Sequence[Models], one: tuple[int, Distance], best: t
     return one[1].low > best[1].high if shown is None else shown
 
 
-def _tied(best: str, tied: Sequence[str], others: bool) -> str:
-    if not others:
-        return ""
+def _tied(best: str, tied: Sequence[str]) -> str:
     if not tied:
         return f" That sets {best} apart from the others."
     return f" The numbers of {wording.join([best, *tied])} allow the same distance: their order is not shown."
@@ -134,6 +139,8 @@ def _most(
     starts = {wording.value_text(v) for m in every if (v := m.before.value(key))}
     origin = f" (start {next(iter(starts))})" if len(starts) == 1 else ""
     text = f"{capital(wording.title(best))}{origin}: {listed}."
+    if len(found) < 2:
+        return [], [Finding(topic, "open", f"{text} No other run has it, so no order of keeping is said.")]
     why = comparable.keeping([every[i] for i, _ in found], [names[i] for i, _ in found], key)
     if why:
         return [], [Finding(topic, "open", f"{text} {why}: no order of keeping is said.")]
@@ -144,7 +151,7 @@ def _most(
         unknown = any(how[i] == "unclear" for i in tied)
         why = "have nothing to tell a difference from noise by" if unknown else "are not told apart"
         text += f" {said} {why}: their order is not shown."
-    elif len(found) > 1:
+    else:
         text += f" {names[index]} is told apart from the others."
     return [index, *tied], [Finding(topic, "note", text)]
 
