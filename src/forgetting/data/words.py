@@ -23,6 +23,7 @@ WORD = regex.compile(rf"{_CHARACTER}|{_LETTERS}", regex.V1)
 """A run of letters, digits and their marks, or one character of a script without spaces."""
 PIECE = regex.compile(rf"{_CHARACTER}|[[^\s\x1c-\x1f]--[{_SPACELESS}]]+|[^\s\x1c-\x1f]", regex.V1)
 """What stands between spaces, cut further where a script puts none."""
+_UNSPACED = regex.compile(rf"[{_SPACELESS}]", regex.V1)
 _RUN = rf"[[\w\p{{N}}{_MARKS}]--[{_SPACELESS}]]+"
 RUN = regex.compile(rf"{_CHARACTER}|{_RUN}", regex.V1)
 """A run of letters, digits, marks and underscores, or one character of a script without spaces."""
@@ -58,7 +59,7 @@ def words(text: str) -> list[str]:
 
 def pieces(text: str) -> list[str]:
     """The text between spaces, cut further where a script puts none; `text.split()` for any other text."""
-    return text.split() if text.isascii() else PIECE.findall(text)
+    return PIECE.findall(text) if _UNSPACED.search(text) else text.split()
 
 
 def piece_spans(text: str) -> Iterator[tuple[int, int]]:
