@@ -13,7 +13,7 @@ from functools import lru_cache
 
 import regex
 
-_SPACELESS = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
+_SPACELESS = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]--[\p{Nd}]"
 _JOINERS = "\u00ad\u200c\u200d"
 """Soft hyphens and joiners: they stand inside of a word and are not seen."""
 _MARKS = rf"\p{{M}}\uff9e\uff9f{_JOINERS}"
