@@ -19,3 +19,16 @@ def test_tokens_are_scored_and_selected(
     assert (tmp_path / "scores" / "selection.json").is_file()
     code, out, _ = command(capsys, *asked, "--scores", tmp_path / "scores", "--out", tmp_path / "signed.parquet")
     assert code == 0 and f"written: {tmp_path / 'signed.parquet'}" in out
+
+
+def test_rows_that_are_left_out_are_told_once_and_written_down(
+    world: Path, finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torn = tmp_path / "torn.jsonl"
+    torn.write_text((world / "retain.jsonl").read_text() + '{"question": "x", "answer": null}\n')
+    asked = ("score", world / "model", f"{{path: {torn}, on_bad_row: skip}}", "--reference", finished / "model")
+    for extra, skipped in (((), "scores/scored.skipped.jsonl"), (("--out", tmp_path / "o.parquet"), "o.skipped.jsonl")):
+        code, out, err = command(capsys, *asked, "--scores", tmp_path / "scores", *extra)
+        assert code == 0 and (out + err).count("1 of 17 rows are left out") == 1
+        (line,) = (tmp_path / skipped).read_text().splitlines()
+        assert json.loads(line) == {"where": f"{torn}:17", "reason": "the response is null, not text"}

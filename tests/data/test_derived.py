@@ -72,3 +72,10 @@ def test_a_text_without_spaces_has_as_many_words_as_characters() -> None:
     retained = Retained(FORGET)
     retained.add("昨天", "下了一场大雨，孩子们都留在家里。", True, {})
     assert [row["text"] for row in retained.kept.rows] == ["昨天下了一场大雨，孩子们都留在家里。"]
+
+
+def test_sentences_end_in_every_script() -> None:
+    assert question_in("أين يعيش العمدة اليوم؟ في القاهرة.") == "أين يعيش العمدة اليوم؟"
+    retained = Retained(FORGET)
+    retained.add("", "昨天下了一场大雨。孩子们都留在家里。他们", False, {})
+    assert [row["text"] for row in retained.kept.rows] == ["昨天下了一场大雨。孩子们都留在家里。"]

@@ -51,13 +51,12 @@ def test_skipped_rows_are_counted_and_written_down_without_their_texts(tmp_path:
     source = Source(path=mixed(tmp_path), on_bad_row="skip")
     assert [e.prompt for e in load_examples(source, heard)] == ["q1", "q2", "q3"]
     assert said == [
-        f"{source}: 5 of 8 rows are left out, since they cannot be used (the first: 2: the response is (NoneType), "
-        "not text)"
+        f"{source}: 5 of 8 rows are left out, since they cannot be used (the first: 2: the response is null, not text)"
     ]
     assert heard.write_beside(tmp_path / "out.jsonl") == tmp_path / "out.skipped.jsonl"
     rows = [json.loads(line) for line in (tmp_path / "out.skipped.jsonl").read_text().splitlines()]
     assert [row["where"] for row in rows] == [f"{source}:{n}" for n in (2, 3, 4, 5, 7)]
-    assert rows[3]["reason"] == "the response is (int), not text"
+    assert rows[3]["reason"] == "the response is a number, not text"
     assert "secret" not in (tmp_path / "out.skipped.jsonl").read_text()
     assert Heard().write_beside(tmp_path / "out.jsonl") is None
     assert not (tmp_path / "out.skipped.jsonl").exists()
@@ -116,4 +115,4 @@ def test_copies_are_counted_and_copies_that_differ_in_anything_are_refused(tmp_p
 def test_the_error_of_a_row_travels_between_processes() -> None:
     error = pickle.loads(pickle.dumps(RowError("x:1", "the answer is {}, not text", 3)))
     assert str(error) == "x:1: the answer is 3 (int), not text"
-    assert error.without_text == "the answer is (int), not text"
+    assert error.without_text == "the answer is a number, not text"

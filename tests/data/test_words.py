@@ -21,6 +21,7 @@ from forgetting.data.words import PART, RUN, first_pieces, folded, has_other_scr
         ("رقم ١٢٣", "رقم 123"),
         ("کتاب\u200cها", "کتابها"),
         ("ﾊﾞｽ", "バ ス"),
+        ("๒๕๑๒ ปี ၁၉၆၉", "2512 ปี 1969"),
         ("서울 도시", "서울 도시"),
         ("İstanbul ISPARTA", "istanbul isparta"),
     ],

@@ -243,3 +243,16 @@ def test_a_mixture_with_humaneval_holds_what_humaneval_measures(tmp_path: Path) 
     novels = f"{{path: {REAL_DATA / 'text/lambada_bookcorpus.jsonl.gz'}, limit: 200}}"
     said = build_mixed(Sides(novels, [code], [code]), tmp_path / "f.jsonl", count=80, domain_count=20)
     assert [(o["with"], o["exact"]) for o in said["overlaps"]] == [("domain", 20), ("evaluation", 20)]
+
+
+def test_rows_that_a_builder_leaves_out_are_in_its_provenance_and_beside_its_output(tmp_path: Path) -> None:
+    for name in ("general", "domain"):
+        rows = [{"question": f"What is {name} {i}?", "answer": f"It is {name} number {i}."} for i in range(6)]
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows) + '{"question": "x"}\n')
+    general, domain = (f"{{path: {tmp_path / name}.jsonl, on_bad_row: skip}}" for name in ("general", "domain"))
+    found = build_mixed(Sides(general, [domain]), tmp_path / "out.jsonl", count=2, domain_count=1)
+    assert sum("1 of 7 rows are left out" in line for line in found["left_out"]) == 2
+    skipped = [json.loads(line)["where"] for line in (tmp_path / "out.skipped.jsonl").read_text().splitlines()]
+    assert skipped == [f"{tmp_path / 'domain'}.jsonl:7", f"{tmp_path / 'general'}.jsonl:7"]
+    with pytest.raises(DataError, match=r"general\.jsonl:7: no column for the response"):
+        build_mixed(Sides(str(tmp_path / "general.jsonl"), [domain]), tmp_path / "b.jsonl", count=2, domain_count=1)

@@ -32,10 +32,11 @@ def corrupt(
     from forgetting.data.reading import Heard
     from forgetting.data.source import given_source
 
-    if out.suffix != ".jsonl" or out == Path(data):
+    source = given_source(data)
+    if out.suffix != ".jsonl" or (source.path is not None and out.resolve() == Path(source.path).resolve()):
         raise DataError(f"{out}: name another file, ending in .jsonl, to write to")
     heard = Heard()
-    noisy = corrupted(load_examples(given_source(data), heard), share=share, kinds=kind or KINDS, seed=seed)
+    noisy = corrupted(load_examples(source, heard), share=share, kinds=kind or KINDS, seed=seed)
     write_text(out, "".join(json.dumps(as_row(e), ensure_ascii=False, default=str) + "\n" for e in noisy))
     heard.write_beside(out)
     counts = noise_counts(noisy)

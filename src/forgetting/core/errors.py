@@ -13,6 +13,16 @@ from forgetting.core.text import one_line, shown, unquoted
 _LISTED = 40
 """Names that a message lists."""
 
+_KINDS = {
+    "NoneType": "null",
+    "bool": "true or false",
+    "int": "a number",
+    "float": "a number",
+    "str": "a text",
+    "list": "a list",
+    "dict": "an object",
+}
+
 
 class ForgettingError(Exception):
     """The base of every error meant for the user: the command prints it as one line and exits with code 2.
@@ -49,7 +59,8 @@ class RowError(DataError):
     @property
     def without_text(self) -> str:
         """The reason with nothing of the row but a value's type."""
-        return self.reason.replace("{}", f"({type(self.value).__name__})")
+        kind = type(self.value).__name__
+        return self.reason.replace("{}", _KINDS.get(kind, kind))
 
     def __reduce__(self) -> tuple[type[RowError], tuple[str, str, object]]:
         return RowError, (self.where, self.reason, self.value)

@@ -7,6 +7,7 @@ import io
 import json
 import math
 import tokenize
+import unicodedata
 from collections.abc import Sequence
 
 from forgetting.core.errors import RowError
@@ -17,7 +18,12 @@ _VALUES = (tokenize.STRING, tokenize.NUMBER, tokenize.NAME)
 
 def is_given(value: object) -> bool:
     """Whether a cell holds anything: not null, not blank, not an empty list."""
-    return not (value is None or value == [] or value == {} or (isinstance(value, str) and not value.strip()))
+    return not (value is None or value == [] or value == {} or (isinstance(value, str) and is_blank(value)))
+
+
+def is_blank(text: str) -> bool:
+    """Whether a text has nothing to see: no characters but spaces and those without a shape, such as U+200B."""
+    return all(c.isspace() or unicodedata.category(c) in ("Cc", "Cf") for c in text)
 
 
 def string(value: object, what: str, where: str) -> str:
@@ -60,10 +66,14 @@ def strings(value: object, what: str, where: str) -> tuple[str, ...]:
     """
     if not is_given(value):
         return ()
+    if value in ("nan", "NaN", "None", "null"):
+        raise RowError(
+            where, f'the {what} are {{}}, which may be a missing value; leave it empty, or write ["…"]', value
+        )
     values = [value] if isinstance(value, str) and not _is_listlike(value) else listed(value, what, where)
     if not isinstance(values, list) or not all(isinstance(v, str) for v in values):
         raise RowError(where, f'the {what} are {{}}, not a list of texts; write ["…", …]', value)
-    if not all(v.strip() for v in values):
+    if any(is_blank(v) for v in values):
         raise RowError(where, f"one of the {what} is empty; fill it or leave it out")
     return tuple(string(v, what, where) for v in values)
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from forgetting.core.errors import RowError
 from forgetting.core.example import Message
-from forgetting.data.cells import is_given, listed
+from forgetting.data.cells import is_blank, is_given, listed
 
 Conversation = tuple[tuple[Message, ...], str, str]
 """Earlier turns, the last user turn and the last assistant turn."""
@@ -45,7 +45,7 @@ def conversation(value: object, where: str) -> Conversation:
         raise RowError(
             where, "the last two messages must be user and assistant; they are {}: cut the conversation", roles[-2:]
         )
-    if not turns[-2].content.strip():
+    if is_blank(turns[-2].content):
         raise RowError(where, "the last user message is empty; fill it, or give the answer alone as text")
     return tuple(turns[:-2]), turns[-2].content, turns[-1].content
 

@@ -44,6 +44,8 @@ OPENINGS = (
 """How general text begins; the empty one leaves everything to the model."""
 LEAST_WORDS = 8
 OPENING_WORDS = 12
+_END = re.compile(r"[.!?…؟।][\"'”’»)\]]*(?=\s|$)|[。！？][”’」』）]*")
+"""The end of a sentence."""
 SUPPORTED, KEPT = 0.5, 0.3
 NEAR = 0.8
 
@@ -90,7 +92,7 @@ class Retained:
 
 
 def _whole_sentences(text: str) -> str:
-    ends = [m.end() for m in re.finditer(r"[.!?…。！？][\"'”’»)\]]*(?=\s|$)", text)]
+    ends = [m.end() for m in _END.finditer(text)]
     return text[: ends[-1]] if ends and 2 * ends[-1] >= len(text) else text
 
 
@@ -117,7 +119,7 @@ def saying_again(text: str) -> tuple[str, str]:
 
 def question_in(answer: str) -> str | None:
     """The question that a model wrote: its first sentence that ends so; None: there is none of three words or more."""
-    found = re.search(r"[^\n.!?。！？]*[?？]", answer)
+    found = re.search(r"[^\n.!?。！？؟।]*[?？؟]", answer)
     question = found.group().strip(" \"'*-:") if found else ""
     return question if len(Words.of(question).plain) >= 3 else None
 

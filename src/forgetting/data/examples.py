@@ -200,6 +200,8 @@ def to_example(row: Row, where: str, source: Source, reading: Reading | None = N
 
 def _check_read(row: Row, columns: Mapping[str, str | None], where: str) -> None:
     """Refuses what a model would see of a row and nothing here reads."""
+    if columns["text"] == "content" and cells.is_given(row.get("role")) and cells.is_given(row["content"]):
+        raise RowError(where, "is one message of a conversation; write all its messages in one row (messages: […])")
     for name, remedy in _NOT_READ.items():
         if name not in columns.values() and cells.is_given(row.get(name)):
             raise RowError(where, f"the column '{name}' is not read; {remedy}, or remove the column")
@@ -208,9 +210,9 @@ def _check_read(row: Row, columns: Mapping[str, str | None], where: str) -> None
 def _check_texts(
     prompt: str, response: str, form: Form, context: Sequence[Message], source: Source, where: str
 ) -> None:
-    if not response.strip():
+    if cells.is_blank(response):
         raise RowError(where, "the response is empty, so there is nothing to learn or forget; fill or remove the row")
-    if form == "qa" and not prompt.strip():
+    if form == "qa" and cells.is_blank(prompt):
         raise RowError(where, "the prompt is empty; fill it, or give the response alone as text")
     if form == "qa" and source.max_tokens is not None:
         raise RowError(where, "is a question with its answer, and max_tokens cuts texts; leave it out")

@@ -227,9 +227,7 @@ def _csv(path: Path, file: TextIO) -> Iterator[Placed]:
     delimiter = _delimiter(first)
     astray = re.compile(rf"{re.escape(delimiter)} +\"[^\"\r\n{re.escape(delimiter)}]")
     lines: list[str] = []  # those of the row that is read
-    reader = csv.DictReader(
-        (lines.append(line) or line for line in chain([first], file)), strict=True, delimiter=delimiter
-    )
+    reader = csv.DictReader(_noting(chain([first], file), lines), strict=True, delimiter=delimiter)
     try:
         names = reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
         twice = next((name for name, count in Counter(names).items() if count > 1), None)
@@ -243,6 +241,12 @@ def _csv(path: Path, file: TextIO) -> Iterator[Placed]:
             yield where, RowError(where, _ASTRAY) if strayed else _csv_row(row, where)
     except csv.Error as error:
         raise DataError(f"{path}:{reader.reader.line_num}: not CSV ({error})") from error
+
+
+def _noting(lines: Iterable[str], noted: list[str]) -> Iterator[str]:
+    for line in lines:
+        noted.append(line)
+        yield line
 
 
 def _delimiter(header: str) -> str:

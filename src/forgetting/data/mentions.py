@@ -1,7 +1,8 @@
 """Where the forget set also occurs in other data: copies, near duplicates, passages, mentions of facts, and names.
 
-Texts are compared as words: runs of letters and digits, case, width and accents ignored, each Chinese or Japanese
-character a word. A row of the searched data is its texts in their order, whatever its columns are called.
+Texts are compared as words: runs of letters and digits, case, width and accents ignored; in a script without spaces,
+such as Chinese or Thai, each character (`forgetting.data.row_words`). A row of the searched data is its texts in their
+order, whatever its columns are called.
 
     copy      a document, or a question and its answer, occurs whole
     near      the Jaccard index of the word 3-shingles of row and example is at least 0.8

@@ -13,7 +13,7 @@ from forgetting.core.example import Example
 
 _BORDERS = (
     re.compile(r"\n[^\S\n]*\n\s*"),
-    re.compile(r"[.!?…][\"'”’»)\]]*\s+|[。！？][”’」』）]*\s*|\n+"),
+    re.compile(r"[.!?…؟।۔][\"'”’»)\]]*\s+|[。！？][”’」』）]*\s*|\n+"),
     re.compile(r"\s+"),
 )
 """Ends of paragraphs, of sentences and lines, of words."""

@@ -13,7 +13,7 @@ from functools import lru_cache
 
 import regex
 
-_SPACELESS = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
+_SPACELESS = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]--[\p{Nd}]"
 _JOINERS = "\u00ad\u200b\u200c\u200d\u2060\ufeff"
 """Soft hyphens, joiners and what has no width: they stand inside of a word and are not seen."""
 _MARKS = rf"\p{{M}}\uff9e\uff9f{_JOINERS}"
@@ -23,6 +23,7 @@ WORD = regex.compile(rf"{CHARACTER}|{LETTERS}", regex.V1)
 """A run of letters, digits and their marks, or one character of a script without spaces."""
 PIECE = regex.compile(rf"{CHARACTER}|[[^\s\x1c-\x1f]--[{_SPACELESS}]]+|[^\s\x1c-\x1f]", regex.V1)
 """What stands between spaces, cut further where a script puts none."""
+_UNSPACED = regex.compile(rf"[{_SPACELESS}]", regex.V1)
 _RUN = rf"[[\w\p{{N}}{_MARKS}]--[{_SPACELESS}]]+"
 RUN = regex.compile(rf"{CHARACTER}|{_RUN}", regex.V1)
 """A run of letters, digits, marks and underscores, or one character of a script without spaces."""
@@ -58,7 +59,7 @@ def words(text: str) -> list[str]:
 
 def pieces(text: str) -> list[str]:
     """The text between spaces, cut further where a script puts none; `text.split()` for any other text."""
-    return text.split() if text.isascii() else PIECE.findall(text)
+    return PIECE.findall(text) if _UNSPACED.search(text) else text.split()
 
 
 def piece_spans(text: str) -> Iterator[tuple[int, int]]:

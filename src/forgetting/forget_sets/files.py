@@ -158,7 +158,7 @@ def write_built(
             "sha256": hashlib.sha256(rows.encode("utf-8")).hexdigest(),
             "examples": len(chosen),
         },
-        "left_out": built.heard.lines,
+        "left_out": list(built.heard.lines),
         "forgetting": version("forgetting"),
     }
     written = {
@@ -169,8 +169,8 @@ def write_built(
     }
     for path, text in written.items():
         write_text(path, text)
-    skipped = built.heard.write_beside(built.out)
-    return provenance | {"files": [*map(str, written), *([str(skipped)] if skipped else [])]}
+    built.heard.write_beside(built.out)
+    return provenance | {"files": [str(path) for path in written], "left_out": built.heard.lines}
 
 
 def review_file(path: Path, rows: Sequence[Mapping[str, object]]) -> dict[Path, str]:

@@ -31,7 +31,8 @@ def test_a_run_says_what_it_leaves_out_and_writes_it_down(recipe_file: Path, tor
     keys = [f"data.forget={{path: {torn}, on_bad_row: skip}}", "duration=1 steps", f"redact={redact}".lower()]
     folder = run(load_recipe(str(recipe_file), keys), voice=Voice(say=said.append), report=False)
     assert [line for line in said if "left out" in line] == [
-        f"{torn}: 3 of 15 rows are left out, since they cannot be used (the first: 3: the response is (int), not text)"
+        f"{torn}: 3 of 15 rows are left out, since they cannot be used (the first: 3: the response is a number, "
+        "not text)"
     ]
     text = (folder / "skipped.jsonl").read_text()
     assert [json.loads(line)["where"] for line in text.splitlines()] == [f"{torn}:{n}" for n in (3, 4, 5)]

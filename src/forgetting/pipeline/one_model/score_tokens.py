@@ -91,9 +91,9 @@ def score(
     weighed = weigh(rows(), scores, selected, shown)
     if out is not None and held is not None:
         write_weighted(out, held, ((row, _signs(row, signed)) for row, signed in weighed))
-        heard.write_beside(out)
     else:
         deque(weighed, maxlen=0)
+    heard.write_beside(out or folder / "scored")
     found = token_selection(scores, selected, shown)
     for line in (*found.notes, summary(selected)):
         voice.say(line)
