@@ -16,6 +16,7 @@ from forgetting.benchmarks.registry import shipped_models
 from forgetting.core.errors import RunError
 from forgetting.core.progress import SILENT, Voice
 from forgetting.models.adapters import is_adapter
+from forgetting.models.weights import check_as_written
 from forgetting.pipeline.finished_run.model_card import model_card
 from forgetting.runs.paths import RunPaths
 from forgetting.runs.results import Results
@@ -63,6 +64,7 @@ def prepare(run: Path, name: str, folder: Path, *, base: str | None = None, lice
         license_name: for the card.
 
     Raises:
+        ModelError: a file of the model was damaged.
         RunError: no finished run, no model in it, weights in another format, a name that the hub does not accept, or a
             folder that is not empty or cannot be written.
     """
@@ -77,6 +79,7 @@ def prepare(run: Path, name: str, folder: Path, *, base: str | None = None, lice
     if pickled is not None or not any(model.glob("*.safetensors")):
         what = f"{pickled} is not a safetensors file" if pickled else f"{model}: has no *.safetensors"
         raise RunError(f"{what}; only safetensors are pushed, so save the model again")
+    check_as_written(model)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise RunError(f"{folder}: is not empty; choose a new folder")
     base = base or hub_base(results)
