@@ -5,6 +5,7 @@ from pathlib import Path
 from socket import gethostname
 
 import pytest
+from safetensors import SafetensorError
 
 from forgetting.core import folder as folder_module
 from forgetting.core.errors import RunError
@@ -167,3 +168,13 @@ def test_what_a_killed_process_left_of_a_file_is_removed_when_it_is_written_agai
     assert not dead.exists() and elsewhere.exists() and alive.exists()
     remove_partial(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), SafetensorError("No space left on device")])
+def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path, error: Exception) -> None:
+    with (
+        pytest.raises(RunError, match=r"model: cannot be written \(No space left on device\); free space"),
+        written_whole(tmp_path / "model"),
+    ):
+        raise error
+    assert not list(tmp_path.iterdir())

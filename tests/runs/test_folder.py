@@ -237,7 +237,7 @@ def test_of_another_recipe_the_first_key_that_differs_is_named(tmp_path: Path) -
     folder.check_takes("seed: 1", lambda text: text.replace("name: run\n", "").replace("0", "1").split("stages")[0])
 
 
-@pytest.mark.parametrize("text", [b"x: [", b"\xff\xfe"])
+@pytest.mark.parametrize("text", [b"x: [", b"\xff\xfe", b""])
 def test_a_recipe_that_cannot_be_read_is_named(tmp_path: Path, text: bytes) -> None:
     folder = RunFolder(tmp_path / "run")
     folder.write_recipe("name: run")

@@ -14,6 +14,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from socket import gethostname
 
+from safetensors import SafetensorError
+
 from forgetting.core.digest import file_digest
 from forgetting.core.errors import RunError
 from forgetting.core.sealed import sealed, unsealed
@@ -54,9 +56,9 @@ def written_whole(folder: Path) -> Iterator[Path]:
         shutil.rmtree(old, ignore_errors=True)
     except Exception as error:
         shutil.rmtree(partial, ignore_errors=True)
-        if not isinstance(error, OSError):
-            raise
-        raise unwritable(folder, error) from error
+        if isinstance(error, OSError | SafetensorError):  # the latter from weights on a full disk
+            raise unwritable(folder, error) from error
+        raise
 
 
 def is_complete(folder: Path) -> bool:
@@ -197,11 +199,10 @@ def write_lines(path: Path, lines: Iterable[str]) -> None:
             file.write(line + "\n")
 
 
-def unwritable(path: Path, error: OSError) -> RunError:
+def unwritable(path: Path, error: OSError | SafetensorError) -> RunError:
     """What to say if `path` cannot be written."""
-    return RunError(
-        f"{path}: cannot be written ({error.strerror or error}); free space, make it writable or choose another output"
-    )
+    why = getattr(error, "strerror", None) or error
+    return RunError(f"{path}: cannot be written ({why}); free space, make it writable or choose another output")
 
 
 def _aside(folder: Path) -> tuple[Path, Path]:

@@ -126,7 +126,7 @@ class RunFolder(RunPaths):
             there = self.recipe_file.read_text(encoding="utf-8")
             if there == recipe:
                 return ""
-            there_values = dict(leaves(yaml.safe_load(rewritten(there))))
+            there_values = dict(leaves(_mapping(yaml.safe_load(rewritten(there)))))
         except (OSError, ValueError, yaml.YAMLError) as error:
             raise RunError(
                 f"{self.recipe_file}: cannot be read ({' '.join(str(error).split())}); bring it back, or remove the "
@@ -376,6 +376,12 @@ class RunFolder(RunPaths):
 def _is_left_over(path: Path) -> bool:
     """Whether it is a lock or a half-written file, which a run leaves that is killed in its first moments."""
     return path.name == LOCK or path.match(PARTIAL)
+
+
+def _mapping(value: object) -> object:
+    if not isinstance(value, Mapping):
+        raise ValueError("it holds no recipe")
+    return value
 
 
 def _short(value: object) -> str:

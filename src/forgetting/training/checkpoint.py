@@ -43,7 +43,7 @@ def save_checkpoint(
             if optimizer is not None:
                 torch.save(dict(optimizer), partial / "optimizer.pt")
             (partial / "state.json").write_text(json.dumps(dict(state), indent=1))
-    except (SafetensorError, RuntimeError) as error:  # raised by the two writers on a full disk
+    except RuntimeError as error:  # of the optimiser's writer on a full disk
         raise RunError(f"{folder}: cannot be written ({error}); free space or choose another output") from error
 
 

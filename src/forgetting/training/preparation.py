@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 
 from forgetting.core.cache import Cache
 from forgetting.core.digest import digest
-from forgetting.core.errors import DataError, ModelError, RunError
+from forgetting.core.errors import DataError, ModelError
 from forgetting.core.folder import is_complete, recover, written_whole
 from forgetting.data.encode import Encoded
 from forgetting.models.adapters.active import active_adapters
@@ -118,10 +118,5 @@ def _stored(folder: Path, say: Callable[[str], None]) -> dict[str, Tensor]:
 
 def _store(folder: Path, tensors: Mapping[str, Tensor]) -> None:
     kept = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    try:
-        with written_whole(folder) as partial:
-            save_file(kept, str(partial / _TENSORS))
-    except SafetensorError as error:  # raised on a full disk
-        raise RunError(
-            f"{folder}: the initialisation's results cannot be written ({error}); free space or choose another output"
-        ) from error
+    with written_whole(folder) as partial:
+        save_file(kept, str(partial / _TENSORS))

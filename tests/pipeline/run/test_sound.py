@@ -135,6 +135,20 @@ def test_what_is_damaged_is_made_again_with_the_same_numbers(
     assert (folder / weights).read_bytes() == (whole / "runs" / "run" / weights).read_bytes()
 
 
+def test_killed_while_it_wrote_the_report_a_run_leaves_nothing_behind(
+    made: tuple[Path, Path], world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = shutil.copytree(made[0] / "runs", tmp_path / "runs") / "run"
+    for left in (".lock", ".report.html.host.7.partial"):
+        (folder / left).touch()
+    run(recipe_of(world))
+    assert (folder / "report.html").is_file() and not list(folder.glob(".*"))
+    (folder / ".lock").touch()
+    run(recipe_of(world))
+    assert not list(folder.glob(".*"))
+
+
 def test_a_sound_run_goes_on_without_a_word_of_it(
     made: tuple[Path, Path], world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,6 +16,7 @@ from forgetting.benchmarks.registry import shipped_models
 from forgetting.core.errors import RunError
 from forgetting.core.progress import SILENT, Voice
 from forgetting.models.adapters import is_adapter
+from forgetting.models.weights import check_as_written
 from forgetting.pipeline.finished_run.model_card import model_card
 from forgetting.report.verdict.verdict import verdict
 from forgetting.runs.paths import RunPaths
@@ -73,6 +74,7 @@ def prepare(
         despite_failure: also a run that collapsed, missed its goal, moved nothing, or did not forget; the card says so.
 
     Raises:
+        ModelError: a file of the model was damaged.
         RunError: no finished run, one that failed, no model in it, weights in another format, a name that the hub does
             not accept, or a folder that is not empty or cannot be written.
     """
@@ -90,6 +92,7 @@ def prepare(
     if pickled is not None or not any(model.glob("*.safetensors")):
         what = f"{pickled} is not a safetensors file" if pickled else f"{model}: has no *.safetensors"
         raise RunError(f"{what}; only safetensors are pushed, so save the model again")
+    check_as_written(model)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise RunError(f"{folder}: is not empty; choose a new folder")
     base = base or hub_base(results)

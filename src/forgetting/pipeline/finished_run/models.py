@@ -51,6 +51,12 @@ def recipe_of(folder: Path) -> Recipe:
         raise RunError(f"{folder}: has no {run.recipe_file.name}, so it is not a run; name a run's folder")
     if not _holds_model(run.model):
         raise RunError(f"{folder}: holds no model (not finished, or purged); finish the run, or name another")
+    made_with = run.results().recipe_yaml if run.is_finished else ""
+    if made_with and run.recipe_file.read_bytes() != made_with.encode():
+        raise RunError(
+            f"{run.recipe_file}: is not the recipe that the run was made with, which {run.results_file.name} holds; "
+            "bring it back"
+        )
     return recipe_of_run(run)
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import torch
 
-from forgetting.core.errors import DataError, redacted
+from forgetting.core.errors import DataError, RunError, redacted
+from forgetting.core.locks import LOCK
 from forgetting.core.processes import by_first, is_first, together
 from forgetting.core.progress import SILENT, Voice
 from forgetting.models.quantised import quantised_words
@@ -46,8 +47,8 @@ def _run(recipe: Recipe, voice: Voice, report: bool) -> Path:
     check_recipe(recipe)
     if folder.is_finished:
         _say_finished(folder, recipe, voice)
-        if report and is_first() and not folder.report_file.is_file():
-            build_report([folder.path], folder.report_file)
+        if is_first():
+            _end(folder, report=report)
         return folder.path
     if recipe.threads is not None:
         torch.set_num_threads(recipe.threads)
@@ -71,6 +72,16 @@ def _run(recipe: Recipe, voice: Voice, report: bool) -> Path:
         if report:
             by_first(lambda: build_report([folder.path], folder.report_file))
     return folder.path
+
+
+def _end(folder: RunFolder, *, report: bool) -> None:
+    """Ends what a process was killed at after it had written the results: the report, and its lock."""
+    if report and not folder.report_file.is_file():
+        with folder.held():
+            build_report([folder.path], folder.report_file)
+    elif (folder.path / LOCK).exists():
+        with suppress(RunError), folder.held():
+            pass
 
 
 def _say_finished(folder: RunFolder, recipe: Recipe, voice: Voice) -> None:
