@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
 from typing import Any, Literal
 
@@ -15,6 +17,8 @@ from forgetting.core.example import Example, Form, Message, content_id
 from forgetting.data.files import Row, read_rows
 from forgetting.data.source import COLUMNS, Source
 from forgetting.data.tokens import token_ids
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -91,7 +95,7 @@ def own_ids(examples: Sequence[Example]) -> list[str]:
 
 def to_example(row: Row, where: str, source: Source) -> Example:
     """One row as an example; its form follows from the columns unless the source states it."""
-    columns = {what: _column(row, what, where, source) for what in COLUMNS}
+    columns = _columns(row, where, source)
     text = {what: row.get(name) for what, name in columns.items() if name is not None}
     context: tuple[Message, ...] = ()
     ids: tuple[int, ...] = ()
@@ -160,14 +164,18 @@ def _input(text: Row, columns: dict[str, str | None], where: str, source: Source
     return _optional(text.get("input"), "input", where)
 
 
-def _column(row: Row, what: str, where: str, source: Source) -> str | None:
-    """The name of the column that holds `what`, or None."""
-    if what in source.columns:
-        name = source.columns[what]
+def _columns(row: Row, where: str, source: Source) -> dict[str, str | None]:
+    """The name of the column that holds each field of an example, or None."""
+    for what, name in source.columns.items():
         if name not in row:
             raise DataError(f"{where}: no column '{name}' (mapped to {what}); {nearest(name, map(str, row))}")
-        return name
-    return next((name for name in COLUMNS[what] if name in row), None)
+    return dict(_tried(tuple(row))) | source.columns
+
+
+@lru_cache(maxsize=256)
+def _tried(names: tuple[str, ...]) -> tuple[tuple[str, str | None], ...]:
+    """(field, column) where a recipe maps none; the rows of a file mostly have the same names."""
+    return tuple((what, next((name for name in tried if name in names), None)) for what, tried in COLUMNS.items())
 
 
 def _string(
@@ -181,7 +189,7 @@ def _string(
         )
     if not isinstance(value, str):
         raise DataError(f"{where}: the {what} is {_shown(value)}, not text")
-    if any("\ud800" <= c <= "\udfff" for c in value):
+    if _SURROGATE.search(value):
         raise DataError(f"{where}: the {what} holds half of a character (a lone surrogate); fix its encoding")
     return value
 

@@ -14,6 +14,7 @@ from typing import TextIO, cast
 from forgetting.core.errors import DataError
 from forgetting.data import hub
 from forgetting.data.folders import DOCUMENTS, ROWS, document, ending, files_below, is_saved, no_such, not_utf8
+from forgetting.data.json_items import NotAListError, json_items
 from forgetting.data.source import Source
 from forgetting.data.tokens import array_rows
 
@@ -94,16 +95,15 @@ def _jsonl(path: Path, file: TextIO) -> Iterator[tuple[str, Row]]:
 
 def _json(path: Path, file: TextIO) -> Iterator[tuple[str, Row]]:
     try:
-        rows = json.load(file)
+        for number, row in enumerate(json_items(file), 1):
+            where = f"{path}, item {number}"
+            yield where, _as_row(row, where)
     except json.JSONDecodeError as error:
         raise DataError(
             f"{path}:{error.lineno}: not JSON ({error.msg}); one object a line goes into a .jsonl file"
         ) from error
-    if not isinstance(rows, list):
-        raise DataError(f"{path}: holds a {type(rows).__name__}, not a list of objects")
-    for number, row in enumerate(rows, 1):
-        where = f"{path}, item {number}"
-        yield where, _as_row(row, where)
+    except NotAListError as other:
+        raise DataError(f"{path}: holds a {type(other.value).__name__}, not a list of objects") from other
 
 
 def _csv(path: Path, file: TextIO) -> Iterator[tuple[str, Row]]:
