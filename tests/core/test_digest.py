@@ -1,6 +1,7 @@
 """Digests change with what is trained on or measured, and with nothing else."""
 
-from dataclasses import replace
+import hashlib
+from dataclasses import fields, replace
 
 import pytest
 
@@ -27,3 +28,10 @@ def test_what_is_trained_on_or_measured_matters(changed: dict[str, object]) -> N
 def test_the_order_of_examples_matters() -> None:
     other = replace(ONE, id="2")
     assert examples_digest([ONE, other]) != examples_digest([other, ONE])
+
+
+def test_a_digest_taken_piece_by_piece_is_that_of_the_whole() -> None:
+    examples = [ONE, replace(ONE, id="é", perturbed=("x", "y"))]
+    said = [[getattr(e, f.name) for f in fields(e) if f.name not in ("where", "fields")] for e in examples]
+    assert examples_digest(examples) == hashlib.sha256(repr(said).encode()).hexdigest()[:16]
+    assert examples_digest([]) == hashlib.sha256(b"[]").hexdigest()[:16]

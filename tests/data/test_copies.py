@@ -43,3 +43,8 @@ def test_a_question_and_its_answer_may_stand_apart_in_a_row() -> None:
     copies = Copies([(("where", "is", "it"), ("in", "rome"))], ["a"])
     assert list(copies.whole(("q", "where", "is", "it", "a", "in", "rome"))) == [(0, 1, 4)]
     assert list(copies.whole(("where", "is", "it", "in", "paris"))) == []
+
+
+def test_texts_without_words_are_near_to_nothing() -> None:
+    copies = Copies([((), ()), ((), ("a", "b"))], ["x", "y"])
+    assert (list(copies.near(())), list(copies.near(("a", "b")))) == ([], [(1, 1.0)])

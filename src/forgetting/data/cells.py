@@ -6,12 +6,14 @@ import ast
 import io
 import json
 import math
+import re
 import tokenize
 import unicodedata
 from collections.abc import Sequence
 
 from forgetting.core.errors import RowError
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _BRACKETS = {"[": "]", "(": ")"}
 _VALUES = (tokenize.STRING, tokenize.NUMBER, tokenize.NAME)
 
@@ -34,7 +36,7 @@ def string(value: object, what: str, where: str) -> str:
     """
     if not isinstance(value, str):
         raise RowError(where, f"the {what} is {{}}, not text", value)
-    if any("\ud800" <= c <= "\udfff" for c in value):
+    if _SURROGATE.search(value):
         raise RowError(where, f"the {what} holds half of a character (a lone surrogate); fix its encoding")
     return value
 

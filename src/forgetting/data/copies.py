@@ -46,7 +46,7 @@ class Copies:
         numbers = {group: number for number, group in enumerate(dict.fromkeys(groups))}
         self._passages = _Postings(np.unique(_hashes(response, PASSAGE)) for _, response in texts)
         self._phrases = _shared_by_groups(texts, [numbers[group] for group in groups])
-        self._near = _Near(texts)
+        self._near = NearSets(len(texts), lambda index: _shingles(texts[index][0] + texts[index][1]))
 
     def whole(self, words: Phrase) -> Iterator[tuple[int, int, int]]:
         """(text, first word, the one behind) of each text that occurs whole; prompt and response may stand apart."""
@@ -65,7 +65,7 @@ class Copies:
 
     def near(self, words: Phrase) -> Iterator[tuple[int, float]]:
         """(text, Jaccard index of the word 3-shingles) of each text that a row nearly repeats."""
-        return self._near.find(words)
+        return self._near.find(_shingles(words))
 
     def passages(self, words: Phrase) -> Iterator[tuple[int, int, int]]:
         """(text, first word, the one behind) of the longest passage of 8 words or more that each text shares."""
@@ -114,8 +114,8 @@ def _hashes(words: Phrase, length: int) -> NDArray[np.int64]:
 
 
 def _shingles(words: Phrase) -> NDArray[np.int64]:
-    """Their hashes, each once; a text of fewer words is one."""
-    return np.unique(_hashes(words, min(SHINGLE, len(words))))
+    """Their hashes, each once; a text of fewer words is one, and one without words has none."""
+    return np.unique(_hashes(words, min(SHINGLE, max(1, len(words)))))
 
 
 def _are_in(asked: NDArray[np.int64], known: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -167,31 +167,36 @@ class _Postings:
                 yield place, text
 
 
-class _Near:
-    def __init__(self, texts: Sequence[tuple[Phrase, Phrase]]) -> None:
-        self._texts = texts
-        every = [_shingles(p + r) for p, r in texts]
-        self._known, self._counts = np.unique(np.concatenate([np.zeros(0, np.int64), *every]), return_counts=True)
-        self._postings = _Postings(map(self._prefix, every))
+class NearSets:
+    """Finds which of many sets of hashes another one nearly equals.
 
-    def _prefix(self, shingles: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The members of which one is shared with any set that is near: the rarest; those of no text come first."""
-        if not len(self._known) or not len(shingles):
-            return shingles[:0]
-        places = np.minimum(np.searchsorted(self._known, shingles), len(self._known) - 1)
-        counts = np.where(self._known[places] == shingles, self._counts[places], 0)
-        size = len(shingles) - math.ceil(NEAR * len(shingles)) + 1
-        first = np.lexsort((shingles, counts))[:size]
-        return shingles[first[counts[first] > 0]]
+    Args:
+        count: how many sets there are.
+        set_of: the sorted members of one of them; asked for again where it is compared, so that none is held.
+        bound: the Jaccard index from which on two sets are near.
+    """
 
-    def find(self, words: Phrase) -> Iterator[tuple[int, float]]:
-        if not words:
-            return
-        own = _shingles(words)
+    def __init__(self, count: int, set_of: Callable[[int], NDArray[np.int64]], bound: float = NEAR) -> None:
+        self._set_of, self._bound = set_of, bound
+        every = [np.zeros(0, np.int64), *map(set_of, range(count))]
+        self._known, self._counts = np.unique(np.concatenate(every), return_counts=True)
+        self._postings = _Postings(map(self._prefix, every[1:]))
+
+    def _prefix(self, members: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The members of which one is shared with any set that is near: the rarest; those of no set come first."""
+        if not len(self._known) or not len(members):
+            return members[:0]
+        places = np.minimum(np.searchsorted(self._known, members), len(self._known) - 1)
+        counts = np.where(self._known[places] == members, self._counts[places], 0)
+        size = len(members) - math.ceil(self._bound * len(members) - 1e-9) + 1
+        first = np.lexsort((members, counts))[:size]
+        return members[first[counts[first] > 0]]
+
+    def find(self, own: NDArray[np.int64]) -> Iterator[tuple[int, float]]:
+        """(number, Jaccard index) of each set that is near."""
         for index in dict.fromkeys(index for _, index in self._postings.find(self._prefix(own))):
-            prompt, response = self._texts[index]
-            theirs = _shingles(prompt + response)
+            theirs = self._set_of(index)
             shared = len(np.intersect1d(own, theirs, assume_unique=True))
             score = shared / (len(own) + len(theirs) - shared)
-            if score >= NEAR:
+            if score >= self._bound:
                 yield index, score

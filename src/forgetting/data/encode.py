@@ -211,14 +211,16 @@ def _tokens(rendered: Rendered, tokenizer: PreTrainedTokenizerBase, weight: floa
     if not tokenizer.is_fast:
         return _tokens_by_prefix(rendered, tokenizer, weight)
     encoding = tokenizer(rendered.text, add_special_tokens=rendered.special, return_offsets_mapping=True)
-    last = len(rendered.text)
-
-    def supervised(first: int, stop: int) -> bool:
+    places, last = encoding["offset_mapping"], len(rendered.text)
+    weights = [0.0] * len(places)
+    for start, end in rendered.spans:
         # At the text's end by `stop` alone: some tokenizers give a token of mere spaces an empty span there. What they
         # add has (0, 0).
-        return any(stop > start and (first < end or end == last) for start, end in rendered.spans)
-
-    return list(encoding["input_ids"]), [weight if supervised(*place) else 0.0 for place in encoding["offset_mapping"]]
+        upto = end if end < last else last + 1
+        for index, (first, stop) in enumerate(places):
+            if stop > start and first < upto:
+                weights[index] = weight
+    return list(encoding["input_ids"]), weights
 
 
 def _tokens_by_prefix(

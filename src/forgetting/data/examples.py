@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import lru_cache
 
 from forgetting.core.errors import DataError, RowError, nearest
 from forgetting.core.example import Example, Form, Message, content_id
@@ -141,7 +142,7 @@ def to_example(row: Row, where: str, source: Source, reading: Reading | None = N
         RowError: a column is missing or holds something else than it should, or one that a model would see is not read.
     """
     row = {name: None if isinstance(value, float) and value != value else value for name, value in row.items()}
-    columns = {what: _column(row, what, where, source) for what in COLUMNS}
+    columns = _columns(row, where, source)
     text = {what: row.get(name) for what, name in columns.items() if name is not None}
     _check_read(row, columns, where)
     given = {what for what, value in text.items() if cells.is_given(value) or isinstance(value, list)}
@@ -262,16 +263,23 @@ def _input(text: Row, columns: Mapping[str, str | None], where: str, source: Sou
     return cells.optional(text.get("input"), "input", where)
 
 
-def _column(row: Row, what: str, where: str, source: Source) -> str | None:
-    """The name of the column that holds `what`, or None."""
-    if what in source.columns:
-        name = source.columns[what]
+def _columns(row: Row, where: str, source: Source) -> dict[str, str | None]:
+    """The name of the column that holds each field of an example, or None."""
+    for what, name in source.columns.items():
         if name not in row:
             there = f"the row has {names(row)}" if hides() else nearest(name, map(str, row))
             raise RowError(where, f"no column '{name}' (mapped to {what}); {there}")
-        return name
-    there_are = [name for name in COLUMNS[what] if name in row]
-    return next((name for name in there_are if cells.is_given(row[name])), there_are[0] if there_are else None)
+    found: dict[str, str | None] = dict(source.columns)
+    for what, there_are in _tried(tuple(row)):
+        if what not in found:
+            found[what] = next((name for name in there_are if cells.is_given(row[name])), next(iter(there_are), None))
+    return found
+
+
+@lru_cache(maxsize=256)
+def _tried(columns: tuple[str, ...]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """The columns that may hold each field; the rows of a file mostly have the same names."""
+    return tuple((what, tuple(name for name in tried if name in columns)) for what, tried in COLUMNS.items())
 
 
 def _needed(what: str, called: str, row: Row, columns: Mapping[str, str | None], where: str) -> str:

@@ -29,6 +29,7 @@ from forgetting.data.folders import (
     no_such,
     not_text,
 )
+from forgetting.data.json_items import NotAListError, json_items
 from forgetting.data.reading import FIRST, Reading, bad_rows
 from forgetting.data.source import Source
 from forgetting.data.tokens import array_rows
@@ -205,20 +206,19 @@ def _reason(error: Exception) -> str:
 
 def _json(path: Path, file: TextIO) -> Iterator[Placed]:
     try:
-        rows = json.load(file, object_pairs_hook=_once)
+        for number, row in enumerate(json_items(file, made=_once), 1):
+            where = f"{path}, item {number}"
+            yield where, _as_row(row, where)
     except json.JSONDecodeError as error:
         raise DataError(
             f"{path}:{error.lineno}: not JSON ({error.msg}); one object a line goes into a .jsonl file"
         ) from error
+    except NotAListError as other:
+        raise DataError(f"{path}: holds a {type(other.value).__name__}, not a list of objects") from other
     except UnicodeDecodeError:
         raise
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: not JSON ({_reason(error)}); fix it") from error
-    if not isinstance(rows, list):
-        raise DataError(f"{path}: holds a {type(rows).__name__}, not a list of objects")
-    for number, row in enumerate(rows, 1):
-        where = f"{path}, item {number}"
-        yield where, _as_row(row, where)
 
 
 def _csv(path: Path, file: TextIO) -> Iterator[Placed]:

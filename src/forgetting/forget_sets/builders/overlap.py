@@ -6,11 +6,14 @@ BC-Mixed, which mixes in HumanEval's test items, does so.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from forgetting.core.example import Example
+from forgetting.data.copies import NearSets
 from forgetting.data.duplicates import shingles
 from forgetting.data.examples import overlap
 
@@ -31,21 +34,15 @@ class Overlap:
 def overlap_with(forget: Sequence[Example], other: Sequence[Example], near: float = NEAR) -> Overlap:
     """The examples of `forget` that occur in `other`, exactly or nearly.
 
-    Both are exact: the Jaccard index |A ∩ B| / |A ∪ B| is computed for every pair that shares a shingle. Memory: the
-    shingles of `forget`.
+    Both are exact: the Jaccard index |A ∩ B| / |A ∪ B| is computed for every pair that can reach the bound. Memory: a
+    hash for each shingle of `forget`.
     """
     exact = [e.id for e in overlap(forget, other)]
     found = set(exact)
-    holders: defaultdict[str, list[int]] = defaultdict(list)
-    sizes = []
-    for index, example in enumerate(forget):
-        own = shingles(example)
-        sizes.append(len(own))
-        for shingle in own:
-            holders[shingle].append(index)
-    close: set[int] = set()
-    for example in other:
-        theirs = shingles(example)
-        shared = Counter(index for shingle in theirs for index in holders.get(shingle, ()))
-        close |= {i for i, n in shared.items() if n / (sizes[i] + len(theirs) - n) >= near}
+    sets = NearSets(len(forget), lambda index: _hashes(forget[index]), near)
+    close = {index for example in other for index, _ in sets.find(_hashes(example))}
     return Overlap(tuple(exact), tuple(e.id for i, e in enumerate(forget) if i in close and e.id not in found))
+
+
+def _hashes(example: Example) -> NDArray[np.int64]:
+    return np.unique(np.fromiter(map(hash, shingles(example)), dtype=np.int64))
