@@ -24,7 +24,7 @@ class Optimisation(BaseModel):
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
-    learning_rate: float = Field(1e-5, gt=0, le=1e9)
+    learning_rate: float = Field(1e-5, gt=0, le=1e30)
     batch_size: int = Field(
         16, gt=0, description="Examples of the first role per optimiser step, for any micro-batch size."
     )
