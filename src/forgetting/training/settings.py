@@ -25,7 +25,7 @@ class Optimisation(Strict):
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
-    learning_rate: float = Field(1e-5, gt=0, le=1e9)
+    learning_rate: float = Field(1e-5, gt=0, le=1e30)
     batch_size: int = Field(
         16,
         gt=0,
