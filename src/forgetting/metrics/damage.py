@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from forgetting.core.declaration import Declaration
 from forgetting.core.measure import Measure
-from forgetting.metrics.likelihood import memorization_accuracy
+from forgetting.metrics.likelihood import probability
 
 TOLERATED = 0.1
 """The share of a measure that may be lost."""
@@ -16,7 +16,9 @@ def damaged(declared: Declaration, start: Sequence[Measure], now: Sequence[Measu
     """The keys of the measures that show damage; empty: none does.
 
     Looked at are the measures that the suite declares as alarm and, in its balance, as retained knowledge and utility;
-    and MA of unseen text, which unlearning should leave alone. One shows damage if more than a tenth of it is lost,
+    and the probability of unseen text, which unlearning should leave alone. (Not its MA: unlearning a form that both
+    texts share changes first choices and leaves probabilities; and the goal compares MA itself.) One shows damage if
+    more than a tenth of it is lost,
 
         now < 0.9 · start      where higher is better
         now > start / 0.9      where lower is better (direction `down`, such as perplexity)
@@ -32,7 +34,7 @@ def damaged(declared: Declaration, start: Sequence[Measure], now: Sequence[Measu
     balance = declared.balance
     keys = dict.fromkeys((*declared.alarm, *((balance.retain, balance.utility) if balance else ())))
     if declared.extraction is not None:
-        keys[f"{declared.extraction.unseen}/{memorization_accuracy.name}"] = None
+        keys[f"{declared.extraction.unseen}/{probability.name}"] = None
     begun, found = ({m.key: m for m in measures} for measures in (start, now))
     return tuple(key for key in keys if key in begun and key in found and _lost(begun[key], found[key]))
 

@@ -29,6 +29,7 @@ def evaluation(point: str, forget: tuple[float, float], unseen: tuple[float, flo
         "unseen/el_10": unseen[0],
         "unseen/memorization_accuracy": unseen[1],
         "retain/probability": retain,
+        "unseen/probability": 0.2 if retain > 0.5 else 0.1,
     }
     measures = [Measure(name=k.split("/")[1], split=k.split("/")[0], value=v, count=1) for k, v in values.items()]
     return Evaluation(point=point, stage="unlearn" if point == "after" else None, measures=tuple(measures))  # type: ignore[arg-type]
@@ -57,14 +58,14 @@ def test_a_goal_that_a_damaged_model_missed_names_the_damage_and_a_lower_rate() 
         stopped="duration",
         steps=20,
         learning_rate=1e-3,
-        damaged=("retain/probability", "unseen/memorization_accuracy"),
+        damaged=("retain/probability", "unseen/probability"),
     )
     [finding] = goals(found)
     assert finding.tone == "bad"
     assert finding.text == (
         "Stage unlearn did not reach its goal within 10 epochs: forget has EL_10 0 (unseen: 0.0100 before, 0 now) and "
         "MA 0.525 (unseen: 0.550 before, 0.427 now). The model is damaged, and a damaged model reaches no goal: "
-        "retain · probability (0.940 before, 0.410 now) and unseen · memorization accuracy (0.550 before, 0.427 now). "
+        "retain · probability (0.940 before, 0.410 now) and unseen · probability (0.200 before, 0.100 now). "
         "Try stages.unlearn.learning_rate=0.0003, or more retain data."
     )
 
