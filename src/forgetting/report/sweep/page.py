@@ -52,7 +52,14 @@ def render_sweep(results: SweepResults) -> str:
         cautions=cautions(results),
         panels=[panel for place in range(len(table.keys)) if (panel := _dots(table, place))],
         tradeoff=_tradeoff(table, results.splits),
+        legend=[(_legend_mark(row), row.label) for row in table.rows if row.over == "all"],
     )
+
+
+def _legend_mark(row: Row) -> Markup:
+    shape = svg.SHAPES[row.series % len(svg.SHAPES)]
+    mark = svg.marker(shape, 8, 8, f"point s{row.series % COLOURS}")
+    return svg.element("svg", mark, class_="key", viewBox="0 0 16 16", width="16", height="16", aria_hidden="true")
 
 
 def _dots(table: SweepTable, place: int) -> Panel | None:
@@ -75,7 +82,8 @@ def _dots(table: SweepTable, place: int) -> Panel | None:
     for name, value in levels:
         x = scale(value)
         parts.append(svg.element("line", class_="level", x1=x, x2=x, y1=18.0, y2=bottom))
-        parts.append(svg.element("text", name, class_="hint", x=x, y=12.0, text_anchor="middle"))
+        near = any(abs(scale(other) - x) < svg.LETTER * 7 for before, other in levels if before < name)
+        parts.append(svg.element("text", name, class_="hint", x=x, y=1.0 if near else 12.0, text_anchor="middle"))
     for number, (row, cell) in enumerate(rows):
         parts += _line(scale, _name(row, table), row, cell, 18 + _LINE * (number + 0.5), _WIDTH - 34)
     title = table.titles[place] + (" (log scale)" if scale.log else "")
