@@ -112,3 +112,14 @@ def test_rows_are_known_by_key_ids_and_what_is_scored() -> None:
     ]
     assert rows_fingerprint(iter([row])) == rows_fingerprint([same])
     assert len({rows_fingerprint(rows) for rows in ([], [row], [row, row], *([o] for o in others))}) == 6
+
+
+def test_one_bit_of_a_stored_score_that_changed_is_noticed(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).normal(size=256).astype(np.float32)
+    scores = written(tmp_path, [values.tolist()])
+    file = part_file(tmp_path, 0)
+    content = bytearray(file.read_bytes())
+    content[content.index(values[100].tobytes())] ^= 1
+    file.write_bytes(bytes(content))
+    with pytest.raises(RunError, match=r"part-000000\.parquet: cannot be read .*; remove it and score again"):
+        list(scores)
