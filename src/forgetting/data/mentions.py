@@ -173,8 +173,8 @@ class Finder:
         for number, span in sorted(self._index.find(words).items(), key=lambda hit: (self._is_other(hit[0]), hit[1])):
             held = self._held[number]
             if not self._is_left_out(number) and not any(index in best for index in held):
-                kind: How = "beside" if self._is_other(number) else "name"
-                best[held[0]] = self._found(kind, held[0], words, span, 1.0, held[1:])
+                how: How = "beside" if self._is_other(number) else "name"
+                best[held[0]] = self._found(how, held[0], words, span, 1.0, held[1:])
         return [best[index] for index in sorted(best)]
 
     def _is_other(self, number: int) -> bool:
