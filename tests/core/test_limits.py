@@ -1,5 +1,6 @@
 """What never ends is ended, and the limit leaves no trace."""
 
+import contextlib
 import re
 import signal
 import time
@@ -20,6 +21,19 @@ def test_what_does_not_end_is_ended(endless) -> None:
         endless()
     assert time.monotonic() - began < 5
     assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
+
+
+def swallows() -> None:
+    with contextlib.suppress(Exception):
+        time.sleep(5)
+
+
+def test_what_catches_the_end_of_its_time_is_ended_too() -> None:
+    with pytest.raises(TimeoutError), within(0.1):
+        swallows()
+    with pytest.raises(TimeoutError), within(0.1):
+        swallows()
+        re.fullmatch("(a+)+b", "a" * 40)
 
 
 def test_an_outer_limit_goes_on() -> None:

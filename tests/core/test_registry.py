@@ -38,7 +38,7 @@ def test_what_does_not_fit_is_named(parameters: dict, message: str) -> None:
 
 def test_of_a_function_without_parameters_none_is_listed() -> None:
     TYPED.register("point")(lambda: None)
-    with pytest.raises(RecipeError, match="shape 'point' takes no parameters; remove 'side'"):
+    with pytest.raises(RecipeError, match="shape 'point' has no parameter 'side'; it takes none"):
         TYPED.build("point", {"side": 1})
 
 

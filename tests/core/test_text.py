@@ -18,6 +18,7 @@ def test_what_a_terminal_obeys_is_spelled_out_and_reads_back_as_json() -> None:
 
 
 def test_a_page_shows_a_mark_for_each() -> None:
+    assert marked("\ud800") == "\ud800"  # what writes the page spells it out
     assert marked("a\x1b[0m\u202eb\n") == "a\N{REPLACEMENT CHARACTER}[0m\N{REPLACEMENT CHARACTER}b\n"
 
 

@@ -7,6 +7,7 @@ from transformers import PreTrainedTokenizerBase
 
 from forgetting.core.errors import DataError
 from forgetting.core.example import Example, Message
+from forgetting.data import chat
 from forgetting.data.encode import Encoded, Formatting, encode, encode_all, render
 from tests.data import chat_templates as templates
 from tests.data.tokenizers import BARE, CHATML, Slow, byte_level, characters, with_template
@@ -164,3 +165,18 @@ def test_a_template_that_leaves_a_message_out_is_refused() -> None:
     ):
         with pytest.raises(DataError, match=r"talks\.jsonl:3: the chat template does not write its system message"):
             render(example, tokenizer, formatting)
+
+
+@pytest.mark.parametrize(
+    ("template", "why"),
+    [
+        ("{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}", r"takes longer than 0\.2 s"),
+        ("{{ 9**(9**9) }}", r"takes longer than 0\.2 s"),
+        ("{{ 'a' * 10**7 }}", "writes 10,000,000 characters; write format.template=plain"),
+        ("{{ raise_exception('\x1b]0;t\x07') }}", r"refuses it \(\\u001b\]0;t\\u0007\)"),
+    ],
+)
+def test_a_template_has_an_end(template: str, why: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chat, "SECONDS", 0.2 if "takes" in why else 20)
+    with pytest.raises(DataError, match=why):
+        encode(talk(), tokenizer_with(template), Formatting())

@@ -110,6 +110,13 @@ def test_another_models_tokenizer_is_refused_and_a_few_added_tokens_are_not(fold
         foreign.check_runs("x", model, tokenizer)
 
 
+def test_a_tokenizer_that_cannot_be_used_is_refused(folder: Path) -> None:
+    tokenizer = tiny_tokenizer()
+    tokenizer.model_max_length = {"rope_type": "x"}
+    with pytest.raises(ModelError, match="x: the tokenizer cannot be used"):
+        foreign.check_runs("x", tiny_model("llama"), tokenizer)
+
+
 def test_an_adapter_as_it_is_meant(folder: Path, tmp_path: Path) -> None:
     assert load_model(adapter(tmp_path / "named", folder)).merged_base == str(folder)
     assert load_model(adapter(tmp_path / "pattern", folder, target_modules=r".*\.q_pr[o]j")).merged_base == str(folder)

@@ -8,6 +8,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+_AGAIN = 0.5
+"""Seconds until the limit is enforced again where the code inside went on."""
+
 
 @contextmanager
 def within(seconds: float) -> Iterator[None]:
@@ -22,12 +25,17 @@ def within(seconds: float) -> Iterator[None]:
         yield
         return
 
+    said = f"it takes longer than {seconds:g} s"
+    fired = False
+
     def late(number: int, frame: object) -> None:
-        raise TimeoutError(f"it takes longer than {seconds:g} s")
+        nonlocal fired
+        fired = True
+        raise TimeoutError(said)
 
     began = time.monotonic()
     handler = signal.signal(signal.SIGALRM, late)
-    left, interval = signal.setitimer(signal.ITIMER_REAL, seconds)
+    left, interval = signal.setitimer(signal.ITIMER_REAL, seconds, _AGAIN)
     try:
         yield
     finally:
@@ -35,3 +43,5 @@ def within(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, handler)
         if left:  # an outer limit goes on
             signal.setitimer(signal.ITIMER_REAL, max(left - (time.monotonic() - began), 1e-3), interval)
+    if fired:  # the code inside caught it
+        raise TimeoutError(said)

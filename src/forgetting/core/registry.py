@@ -138,7 +138,7 @@ class Registry(Generic[T]):
         entry, given = self.get(name), dict(parameters or {})
         for key in given:
             if not entry.parameters:
-                raise RecipeError(f"{self.noun} '{name}' takes no parameters; remove '{key}'")
+                raise RecipeError(f"{self.noun} '{name}' has no parameter '{key}'; it takes none")
             if key not in entry.parameters:
                 raise RecipeError(f"{self.noun} '{name}' has no parameter '{key}'; {nearest(key, entry.parameters)}")
         wrong: RecipeError | None = None

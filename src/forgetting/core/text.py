@@ -29,8 +29,10 @@ def plain(text: str) -> str:
 
 
 def marked(text: str) -> str:
-    """The text with a replacement character for each that a terminal or a page would obey."""
-    return _COMMANDS.sub("\N{REPLACEMENT CHARACTER}", text)
+    """The text with a replacement character for each that a page would obey; halves of characters stay."""
+    return _COMMANDS.sub(
+        lambda found: found.group() if found.group() >= "\ud800" else "\N{REPLACEMENT CHARACTER}", text
+    )
 
 
 def one_line(text: str) -> str:

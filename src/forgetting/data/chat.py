@@ -29,6 +29,8 @@ _CLOCK = re.compile(r"""strftime_now\(\s*(["'])(.*?)\1\s*\)""")
 """A template's call of transformers' clock, with its format."""
 SECONDS = 10.0
 """How long a template may take for one conversation."""
+LONGEST = 2**20
+"""Characters that a template may add to a conversation."""
 _LAST, _EARLIER = "\u2402response\u2403", "\u2402earlier\u2403"
 
 
@@ -182,6 +184,10 @@ class Template:
                 )
         except Exception as error:  # jinja's and the templates' own errors share no base
             raise DataError(f"{self.where}: {self.name} refuses it ({said(error)}){_remedy(turns)}") from error
+        if len(texts[0]) > LONGEST + 10 * sum(len(turn["content"]) for turn in turns):
+            raise DataError(
+                f"{self.where}: {self.name} writes {len(texts[0]):,} characters; write format.template=plain"
+            )
         return texts[0], marks[0] if marks else []
 
 

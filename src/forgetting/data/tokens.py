@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -46,7 +45,7 @@ def _array(path: Path) -> NDArray[np.integer]:
     try:
         with cast(BinaryIO, gzip.open(path) if path.suffix == ".gz" else path.open("rb")) as file:
             values = np.load(file, allow_pickle=False)
-    except (ValueError, OSError, EOFError, zlib.error) as error:
+    except Exception as error:  # numpy reads a header as Python, and a broken one may raise anything
         ragged = "Object arrays" in str(error)
         why = "rows of unequal length" if ragged else "not an array"
         remedy = "save whole numbers as one array [passages, tokens] with numpy.save"

@@ -86,6 +86,10 @@ def check_runs(name: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizer
             f"{name}: the tokenizer has {tokenizer.vocab_size:,} tokens and the model {rows:,} embeddings; give the "
             "model its own tokenizer"
         )
+    try:
+        tokenizer("A question?")
+    except Exception as error:  # whatever a wrong configuration leads to
+        raise ModelError(f"{name}: the tokenizer cannot be used ({said(error)}); give the model its own") from error
     ids = torch.zeros(1, 2, dtype=torch.long, device=model.device)
     try:
         with torch.no_grad():

@@ -36,11 +36,11 @@ def refused(recipe_file: Path, suite: str, message: str) -> None:
 @pytest.mark.parametrize(
     ("suite", "message"),
     [
-        ("harness:pica", r"^harness: there is no task 'pica'; did you mean 'piqa'\?$"),
-        ("harness:piqa+codings", r"^harness: there is no task 'codings'; did you mean 'coding'\?$"),
+        ("harness:pica", r"^evaluate: harness: there is no task 'pica'; did you mean 'piqa'\?$"),
+        ("harness:piqa+codings", r"^evaluate: harness: there is no task 'codings'; did you mean 'coding'\?$"),
         (
             "harness:coding,limit=5",
-            "^harness: task 'humaneval' runs code that the model writes; run_code=yes allows it",
+            "^evaluate: harness: task 'humaneval' runs code that the model writes; run_code=yes allows it",
         ),
     ],
 )
