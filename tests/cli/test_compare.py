@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from forgetting.core.sealed import unsealed
+from forgetting.runs.reading import write_object
 from tests.cli.command import command
 
 
@@ -13,8 +15,8 @@ def test_runs_are_compared(
     finished: Path, run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     two = shutil.copytree(finished, tmp_path / "runs" / "two")
-    results = json.loads((two / "results.json").read_text())
-    (two / "results.json").write_text(json.dumps({**results, "name": "two"}))
+    results = unsealed(json.loads((two / "results.json").read_text()))
+    write_object(two / "results.json", {**results, "name": "two"})
     code, out, _ = command(capsys, "compare", run_folder, two)
     assert code == 0
     assert (run_folder.parent / "one+two.compare.html").is_file()

@@ -44,6 +44,6 @@ def corrupt(
         print_json({"out": str(out), "examples": len(noisy), "noise": counts})
         return
     for line in heard.lines:
-        print(line)
+        print_line(line)
     ways = ", ".join(f"{number} {name}" for name, number in counts.items())
     print_line(f"{out}: {sum(counts.values())} of {len(noisy)} answers corrupted{f' ({ways})' if ways else ''}")

@@ -50,10 +50,8 @@ def test_requests_without_goals_are_compared_with_unseen_text() -> None:
     assert april.text.startswith("After its stage, request april is still easier to extract than unseen text: ")
 
 
-def test_requests_measured_as_answers_say_their_numbers() -> None:
-    march, april = requests(run(OWN, later=0.1))
-    assert (march.tone, april.tone) == ("note", "note")
-    assert march.text == "Request march: march-forget · probability went from 0.900 to 0.100; no goal was set."
+def test_requests_measured_as_answers_are_not_compared_with_unseen_text() -> None:
+    assert requests(run(OWN, later=0.1)) == []
 
 
 @pytest.mark.parametrize(("later", "rose"), [(0.1, False), (0.17, False), (0.19, True), (0.05, False)])

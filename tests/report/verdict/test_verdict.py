@@ -261,7 +261,7 @@ def test_a_request_that_later_stages_brought_back_says_so() -> None:
     stages = tuple(replace(run.stages[0], name=name) for name in ("one", "two"))
     again = (run.evaluations[0], first, replace(run.evaluations[1], stage="two"))
     judged = verdict(replace(run, stages=stages, evaluations=again))
-    assert "it rose again while later stages trained" in judged.requests[0].text
+    assert judged.headline.startswith("Request one rose again after stage two: one-forget · probability 0.100 ")
 
 
 def test_another_programs_accuracy_counts_as_what_should_stay() -> None:

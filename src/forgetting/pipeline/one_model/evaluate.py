@@ -71,9 +71,9 @@ def evaluate(
         file = records
         on_first(lambda: check_writable(file))
     recipe = _recipe(model, suite, oracle, settings or {})
-    loaded, recipe = load_measured(recipe, voice)
     heard = Heard(voice.say)
     asked = _suite(recipe, data or {}, voice, heard)
+    loaded, recipe = load_measured(recipe, voice)
     check_passages(asked, loaded.tokenizer)
     found = take(loaded.model, loaded.tokenizer, asked, recipe, voice)
     if records is not None:

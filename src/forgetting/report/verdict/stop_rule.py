@@ -31,7 +31,9 @@ def missed(run: Results) -> list[str]:
     for stage in run.stages:
         if stage.success is False:
             harm = " The model is damaged, and a damaged model reaches no goal." if stage.damaged else ""
-            said.append(f"Stage {stage.name} did not reach its goal within {_epochs(stage)}.{harm}")
+            said.append(
+                f"Stage {stage.name} did not reach its goal within {_epochs(stage)}{_numbers(stage, None)}.{harm}"
+            )
         elif stage.moved is not None and stage.moved.little and not stage.success:
             said.append(f"Stage {stage.name} {_movement(stage)}")
     return said
