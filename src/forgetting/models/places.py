@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import constants, get_session, is_offline_mode, try_to_load_from_cache
+from huggingface_hub import is_offline_mode, model_info, try_to_load_from_cache
+from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 
 from forgetting.core.errors import ModelError, nearest
 
@@ -52,10 +53,14 @@ def _not_on_the_hub(name: str, revision: str | None) -> str | None:
     if is_offline_mode():
         return "it is not asked, and nothing of that name was loaded before"
     try:
-        status = get_session().head(f"{constants.ENDPOINT}/api/models/{name}", timeout=_PATIENCE).status_code
+        model_info(name, revision=revision, timeout=_PATIENCE)  # with the user's token, for a private model
+    except GatedRepoError:
+        return None  # its client says how to ask for access
+    except (RepositoryNotFoundError, RevisionNotFoundError):
+        return "it has no model of that name and revision that can be seen from here"
     except Exception as error:  # its client does not wrap the errors of its HTTP library
         return f"it cannot be reached: {' '.join(str(error).split())[:100] or type(error).__name__}"
-    return "it has no public model of that name" if status == 404 else None
+    return None
 
 
 def attempt(name: str, what: str, load: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
