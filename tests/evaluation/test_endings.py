@@ -15,6 +15,7 @@ from forgetting.evaluation.endings import Ending
 from forgetting.evaluation.sampling import Sampling, sample_answers
 from forgetting.forget_sets.writer import Writer
 from forgetting.models.loading import LoadedModel
+from forgetting.models.precision import Precision
 from forgetting.pipeline.one_model.ask import Asking, answers_of
 from tests.data.tokenizers import byte_level
 from tests.models.tiny import tiny_model
@@ -78,7 +79,9 @@ def test_answers_that_were_learned_with_their_closing_are_exact_whoever_asks(kin
     assert [r.generation for r in drawn] == right
     asked = answers_of(model, tokenizer, [e.prompt for e in EXAMPLES], Formatting(), Asking(max_new_tokens=60))
     assert [a.text for a in asked] == right
-    loaded = LoadedModel(model=model, tokenizer=tokenizer, source="", revision=None, pad_id=0)
+    loaded = LoadedModel(
+        model=model, tokenizer=tokenizer, source="", revision=None, pad_id=0, precision=Precision("float32", "as asked")
+    )
     writer = Writer(loaded, tokens=60, seed=0)
     assert writer.answers([(e.prompt, "") for e in EXAMPLES], temperature=0.0, what="", voice=SILENT) == right
 

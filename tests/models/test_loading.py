@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from forgetting.core.errors import ModelError
+from forgetting.core.folder import MARK
 from forgetting.models.adapters import AdapterSpec, attach, save_adapter
 from forgetting.models.loading import load_model, save_model
 from tests.models.adapters.stages import logits, stir, worst
@@ -70,6 +71,7 @@ def test_pickled_weights_are_not_read(folder: Path) -> None:
 
 
 def test_a_cut_off_weight_file_is_told(folder: Path) -> None:
+    (folder / MARK).unlink()
     whole = (folder / "model.safetensors").read_bytes()
     (folder / "model.safetensors").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ModelError, match="my-model: the model cannot be loaded: "):
@@ -77,6 +79,7 @@ def test_a_cut_off_weight_file_is_told(folder: Path) -> None:
 
 
 def test_weights_that_are_missing_are_not_made_up(folder: Path) -> None:
+    (folder / MARK).unlink()
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "num_hidden_layers": 3}))
     with pytest.raises(ModelError, match=r"weights are missing, the first is model\.layers\.2\."):
@@ -84,12 +87,14 @@ def test_weights_that_are_missing_are_not_made_up(folder: Path) -> None:
 
 
 def test_a_broken_config_is_told(folder: Path) -> None:
+    (folder / MARK).unlink()
     (folder / "config.json").write_text("{")
     with pytest.raises(ModelError, match="my-model: the model cannot be loaded: "):
         load_model(folder)
 
 
 def test_a_missing_tokenizer_is_told(folder: Path) -> None:
+    (folder / MARK).unlink()
     for path in folder.glob("tokenizer*"):
         path.unlink()
     with pytest.raises(ModelError, match="my-model: the tokenizer cannot be loaded: "):

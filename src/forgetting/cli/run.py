@@ -34,9 +34,9 @@ def run(
     """Run a recipe; an existing run is resumed. Several processes: torchrun … -m forgetting run …"""
     from forgetting.pipeline.run.run import run
     from forgetting.recipe import load_recipe
-    from forgetting.recipe.changes import parsed
+    from forgetting.recipe.changes import parsed_of_one
 
-    changes = {**parsed(overrides or []), **({"redact": True} if redact else {})}
+    changes = {**parsed_of_one(overrides or []), **({"redact": True} if redact else {})}
     if dry_run:
         _print_plan(load_recipe(recipe, changes), as_json)
         return

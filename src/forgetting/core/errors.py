@@ -91,6 +91,8 @@ def said_of(key: str) -> Iterator[None]:
     """Inside, an error in what a user wrote names the key under which it was written."""
     try:
         yield
+    except RowError as error:
+        raise RowError(f"{key}: {error.where}", error.reason, error.value) from error
     except (DataError, RecipeError) as error:
         said = str(error)
         if said.startswith((f"{key}:", f"'{key}")):

@@ -19,10 +19,20 @@ def parsed(overrides: Sequence[str]) -> dict[str, Any]:
     """The changes given by `key=value` arguments of a command line; values are YAML.
 
     Raises:
-        RecipeError: an argument without a key or `=`, a value that is not YAML, or a key of a stage that another
-            argument leaves out.
+        RecipeError: an argument without a key or `=`, or a value that is not YAML.
     """
-    found = combined(*(_parsed(override) for override in overrides))
+    return combined(*(_parsed(override) for override in overrides))
+
+
+def parsed_of_one(overrides: Sequence[str]) -> dict[str, Any]:
+    """The changes that one user gives in one command, who means all of them.
+
+    Where several sources are combined (a table's rows, a sweep's axes), one may leave a stage out that another changes.
+
+    Raises:
+        RecipeError: as `parsed`, or a key of a stage that another argument leaves out.
+    """
+    found = parsed(overrides)
     for key in found:
         stage = ".".join(key.split(".")[:2])
         if key != stage and key.startswith("stages.") and found.get(stage, "") is None:

@@ -1,6 +1,7 @@
 """FLOPs of a stage, of an evaluation and of a run: the cost of a row, times the rows.
 
-Only rows that were trained on or measured are counted, at their own lengths, without padding.
+Only rows that were trained on or measured are counted, at their own lengths, without padding. Not
+counted: the forward that judges an update which no further step looks at (one for each evaluation, and one at the end).
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 
 import forgetting.data.encode as encoding
 from forgetting.core.errors import RunError
+from forgetting.core.folder import MARK
 from forgetting.core.progress import Voice
 from forgetting.models.loading import load_model, save_model
 from forgetting.pipeline.finished_run.models import recipe_of
@@ -81,15 +82,15 @@ def today(monkeypatch: pytest.MonkeyPatch):
 
 
 def _interrupted(recipe, monkeypatch: pytest.MonkeyPatch) -> None:
-    after = Trainer._after
+    train = Trainer._step
 
     def stop(self: Trainer, step: int) -> None:
-        after(self, step)
         if step == 2:
             raise KeyboardInterrupt
+        train(self, step)
 
     with monkeypatch.context() as patched:
-        patched.setattr(Trainer, "_after", stop)
+        patched.setattr(Trainer, "_step", stop)
         with pytest.raises(KeyboardInterrupt):
             run(recipe, report=False)
 
@@ -143,6 +144,7 @@ def test_text_that_reads_otherwise_when_a_run_goes_on_is_refused(
     if change == "another template":
         file = tmp_path / "model" / "chat_template.jinja"
         file.write_text(file.read_text().replace("Today is", "It is"))
+        (tmp_path / "model" / MARK).unlink()
     else:
         today(OTHER)
     with pytest.raises(
