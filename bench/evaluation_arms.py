@@ -173,15 +173,22 @@ def _generations(
 ) -> list[str]:
     """The greedy answer to each question."""
     found: dict[int, str] = {}
+    ends = model.generation_config.eos_token_id or []
     config = GenerationConfig(do_sample=False, max_new_tokens=shape.new_tokens, pad_token_id=0, use_cache=True)
     for members in by_length([len(p) + shape.new_tokens for p in prompts], BATCH_TOKENS):
         longest = max(len(prompts[i]) for i in members)
         ids_BT = torch.tensor([[0] * (longest - len(prompts[i])) + list(prompts[i]) for i in members])
         mask_BT = torch.tensor([[0] * (longest - len(prompts[i])) + [1] * len(prompts[i]) for i in members])
         output_BT = model.generate(input_ids=ids_BT, attention_mask=mask_BT, generation_config=config)
-        texts = tokenizer.batch_decode(output_BT[:, longest:], skip_special_tokens=True)
+        rows = [_until(row, ends) for row in output_BT[:, longest:].tolist()]
+        texts = tokenizer.batch_decode(rows, skip_special_tokens=True, clean_up_tokenization_spaces=False)
         found |= zip(members, (t.strip() for t in texts), strict=True)
     return [found[i] for i in range(len(prompts))]
+
+
+def _until(ids: Sequence[int], ends: Sequence[int]) -> list[int]:
+    """The ids before the first end, which is no part of an answer."""
+    return list(ids[: next((k for k, i in enumerate(ids) if i in ends), len(ids))])
 
 
 def _model(shape: Shape) -> PreTrainedModel:

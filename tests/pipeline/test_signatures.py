@@ -7,7 +7,7 @@ from pathlib import Path
 import forgetting
 
 MOST = 7
-OF_USERS = {"unlearn", "generate"}
+OF_USERS = {"unlearn", "generate", "push"}
 """Calls whose keywords are settings that a user writes."""
 
 

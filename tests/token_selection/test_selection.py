@@ -242,13 +242,15 @@ def test_a_rate_above_the_negative_share_is_refused(tmp_path: Path) -> None:
         select(scores, Selection(positives="auto", forget_rate=0.6), seed=0)
 
 
-@pytest.mark.parametrize("value", [0, 1, 1.5, -0.1, True, math.nan])
+@pytest.mark.parametrize("value", [0, 1, 1.5, -0.1, math.nan])
 def test_a_share_outside_0_and_1_says_what_to_write(value: Any) -> None:
     with pytest.raises(ValidationError, match=r"write a share between 0 and 1, such as 0\.7, or auto, or zero"):
         Selection(positives=value)
 
 
-@pytest.mark.parametrize("keys", [{"positives": "all"}, {"level": "word"}, {"forget_rate": 1.0}, {"quantile": 0.5}])
+@pytest.mark.parametrize(
+    "keys", [{"positives": "all"}, {"level": "word"}, {"forget_rate": 1.0}, {"quantile": 0.5}, {"positives": True}]
+)
 def test_what_is_not_a_setting_is_refused(keys: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         Selection(**keys)

@@ -17,7 +17,7 @@ from forgetting.core.errors import ModelError
 from forgetting.core.limits import within
 from forgetting.core.text import said
 from forgetting.core.written import read_json
-from forgetting.models.head import longest_row
+from forgetting.models.head import text_config
 
 SECONDS = 5.0
 """How long the patterns of an adapter may take on all names of a model's modules."""
@@ -77,8 +77,8 @@ def check_runs(name: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizer
     Raises:
         ModelError: its configuration does not fit its weights, or the tokenizer is another model's.
     """
-    positions = longest_row(model)
-    if positions is not None and positions < 2:
+    positions = getattr(text_config(model), "max_position_embeddings", None)
+    if positions in (0, 1):
         raise ModelError(f"{name}/config.json: the model has {positions} positions; write its own number")
     rows = model.get_input_embeddings().weight.shape[0]
     if tokenizer.vocab_size > rows:

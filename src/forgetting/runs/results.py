@@ -75,6 +75,8 @@ class Results:
     created: str = ""
     recipe: Mapping[str, Any] = field(default_factory=dict)
     recipe_yaml: str = ""
+    recipe_sha256: str = ""
+    """Of the file that the run was made with: `recipe.yaml`."""
     question: str = ""
     model: str = ""
     oracle: str | None = None

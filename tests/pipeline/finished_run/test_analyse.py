@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 import pytest
-import yaml
 
 from forgetting.analysis import ANALYSES, Compared, Findings
 from forgetting.core.errors import RecipeError, RunError
@@ -14,6 +13,7 @@ from forgetting.models.loading import load_model
 from forgetting.pipeline.finished_run.analyse import analyse
 from forgetting.pipeline.finished_run.purge import purge
 from forgetting.runs.audits import Analysed
+from tests.pipeline.finished_run.edited import with_model
 from tests.pipeline.finished_run.test_ask import made
 
 STAGE = [{"method": "graddiff", "adapter": {"rank": 2}}]
@@ -96,7 +96,11 @@ def test_no_text_is_written_and_a_purged_run_can_still_be_analysed(folder: Path)
 
 
 def test_a_run_without_a_model_is_one_line(folder: Path) -> None:
-    recipe = yaml.safe_load((folder / "recipe.yaml").read_text())
-    (folder / "recipe.yaml").write_text(yaml.safe_dump({**recipe, "model": str(folder / "gone")}, sort_keys=False))
+    whole = (folder / "recipe.yaml").read_text()
+    (folder / "recipe.yaml").write_text(whole + "# edited\n")
+    with pytest.raises(RunError, match=r"recipe\.yaml: is not the recipe that the run was made with"):
+        analyse(folder)
+    (folder / "recipe.yaml").write_text(whole)
+    with_model(folder, folder / "gone")
     with pytest.raises(RunError, match="the initial model of the run no longer exists"):
         analyse(folder)

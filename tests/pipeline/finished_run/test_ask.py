@@ -5,7 +5,6 @@ import shutil
 from pathlib import Path
 
 import pytest
-import yaml
 
 from forgetting.core.errors import DataError, RunError
 from forgetting.core.record import read_records
@@ -13,6 +12,7 @@ from forgetting.pipeline.finished_run.ask import ask, read_questions
 from forgetting.pipeline.one_model.ask import Asking
 from forgetting.pipeline.run.run import run
 from forgetting.recipe import load_recipe, recipe_from
+from tests.pipeline.finished_run.edited import with_model
 
 
 def made(world: Path, folder: Path, name: str, stages: list[dict], **keys) -> Path:
@@ -121,8 +121,7 @@ def test_what_is_not_there_is_one_line(runs, tmp_path):
         with pytest.raises(DataError, match="empty question"):
             ask(runs["lora"], questions)
     folder = shutil.copytree(runs["lora"], tmp_path / "moved")
-    recipe = yaml.safe_load((folder / "recipe.yaml").read_text())
-    (folder / "recipe.yaml").write_text(yaml.safe_dump({**recipe, "model": str(tmp_path / "gone")}))
+    with_model(folder, tmp_path / "gone")
     with pytest.raises(RunError, match=r"the initial model of the run no longer exists: .*gone") as told:
         ask(folder, ["x"])
     assert "\n" not in str(told.value)

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from forgetting import cli
+from forgetting.core.folder import MARK
 from forgetting.pipeline.run import evaluator as measuring
 from forgetting.pipeline.run.run import run
 from forgetting.recipe import load_recipe
@@ -118,6 +119,7 @@ def test_tokenizer_without_pad_token_works(recipe_file: Path, world: Path, tmp_p
     config = json.loads((model / "tokenizer_config.json").read_text())
     config.pop("pad_token")
     (model / "tokenizer_config.json").write_text(json.dumps(config))
+    (model / MARK).unlink()
     folder = run(load_recipe(str(recipe_file), [f"model={model}", "duration=1 steps"]))
     assert json.loads((folder / "results.json").read_text())["status"] == "complete"
 
@@ -157,7 +159,6 @@ def test_a_stale_half_written_checkpoint_is_discarded(recipe_file: Path) -> None
     (output(recipe_file) / "recipe.yaml").write_text(recipe.to_yaml())
     run(recipe, voice=measuring.Voice(say=lines.append))
     assert not half.exists()
-    assert any("half-written checkpoint was discarded" in line for line in lines)
     assert (output(recipe_file) / "report.html").is_file()
 
 

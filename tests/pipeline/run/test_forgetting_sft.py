@@ -15,6 +15,7 @@ from transformers import AutoTokenizer
 
 from forgetting.core.errors import DataError, RecipeError, RunError
 from forgetting.core.example import Role
+from forgetting.core.folder import MARK
 from forgetting.core.progress import SILENT, Voice
 from forgetting.data.encode import Formatting, encode
 from forgetting.data.examples import to_example
@@ -195,6 +196,7 @@ def test_a_reference_that_changed_under_a_run_is_refused(
         run(recipe, report=False)
     weights = load_file(own / "adapter_model.safetensors")
     save_file({name: -3 * tensor for name, tensor in weights.items()}, own / "adapter_model.safetensors")
+    (own / MARK).unlink()
     with pytest.raises(RunError, match="reference of its token scores changed since it began"):
         run(recipe, report=False)
 

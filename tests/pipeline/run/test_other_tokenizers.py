@@ -9,6 +9,7 @@ import pytest
 
 from forgetting.core.errors import ModelError
 from forgetting.core.example import Example
+from forgetting.core.folder import MARK
 from forgetting.data.encode import Formatting
 from forgetting.evaluation.answers import answer, padding_id
 from forgetting.models.loading import load_model, save_model
@@ -26,6 +27,7 @@ def _swapped(folder: Path) -> Path:
     vocabulary = said["model"]["vocab"]
     vocabulary["cat"], vocabulary["dog"] = vocabulary["dog"], vocabulary["cat"]
     file.write_text(json.dumps(said))
+    (folder / MARK).unlink()
     return folder
 
 

@@ -25,6 +25,7 @@ from forgetting.pipeline.sweep.engines.local import Outcome
 from forgetting.pipeline.sweep.run import OTHER, Task, failures_of, run_sweep, status_of
 from forgetting.recipe import Recipe
 from forgetting.recipe.sweep import Sweep, load_sweep
+from forgetting.runs.sweep import SweepFolder
 from tests.conftest import write_rows
 
 QUICK = {"threads": 1, "duration": "2 steps", "evaluate_every": None, "adapter.dropout": 0.0}
@@ -149,10 +150,10 @@ def test_a_failed_run_is_named_and_left_alone_until_it_is_asked_for_again(
     sweep = load_sweep(str(write(tmp_path, grid={"data": data, "seed": [0, 1]})))
     said: list[str] = []
     folder = run_sweep(sweep, engine=Here(), voice=Voice(say=said.append))
-    failures = json.loads((folder / "failures.json").read_text())
+    failures = SweepFolder(folder).failures()
     assert list(failures) == ["bad-seed0", "bad-seed1"]
     assert "mine.jsonl" in failures["bad-seed0"]
-    assert "Traceback" in (folder / "logs" / "bad-seed0.log").read_text()
+    assert (folder / "logs" / "bad-seed0.log").read_text().endswith("mine.jsonl: no such file\n")
     assert said[-1].startswith("4/4, 2 failed, 0 running: bad-seed1 failed: ")
     statuses = {run["name"]: (run["status"], run.get("error")) for run in results_of(folder)["runs"]}
     assert statuses["good-seed0"] == ("complete", "")
@@ -292,7 +293,7 @@ def test_of_a_redacted_sweep_no_file_quotes_what_is_to_be_forgotten(
     points["template"] = {"model": str(model)}
     path = write(tmp_path, set={**QUICK, "redact": True}, grid={"case": points})
     folder = run_sweep(load_sweep(str(path)), engine=Here())
-    failures = json.loads((folder / "failures.json").read_text())
+    failures = SweepFolder(folder).failures()
     assert failures.keys() == points.keys()
     assert "list.jsonl:1: the response is of type list, not text" in failures["list"]
     written = [file for file in folder.rglob("*") if file.is_file()]

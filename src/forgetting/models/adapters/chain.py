@@ -130,4 +130,5 @@ def is_plain_config(config: PeftConfig) -> bool:
     if not isinstance(config, LoraConfig) or config.init_lora_weights not in _KEEPS_THE_BASE:
         return False
     default = LoraConfig()
-    return all(getattr(config, f.name) == getattr(default, f.name) for f in fields(config) if f.name not in _ANY_VALUE)
+    pairs = [(getattr(config, f.name), getattr(default, f.name)) for f in fields(config) if f.name not in _ANY_VALUE]
+    return all(value == other or not (value or other) for value, other in pairs)  # PEFT writes an empty set for none

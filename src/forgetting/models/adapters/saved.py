@@ -110,8 +110,14 @@ def _strays(model: PeftModel, link: Link, missing: Sequence[str], unexpected: Se
     state = load_peft_weights(
         link.place, device="cpu", **({} if link.revision is None else {"revision": link.revision})
     )
-    taken = [value for name, value in state.items() if name not in unexpected]
-    return lacking + [name for name in unexpected if not any(torch.equal(state[name], value) for value in taken)]
+    taken = [value for key, value in state.items() if key not in unexpected and _is_copied(key)]
+    copies = [key for key in unexpected if _is_copied(key) and any(torch.equal(state[key], value) for value in taken)]
+    return lacking + [key for key in unexpected if key not in copies]
+
+
+def _is_copied(key: str) -> bool:
+    """Whether PEFT may save a tensor under two names: an embedding or a head, whole."""
+    return key.endswith("weight") and ".lora_" not in key
 
 
 def _tensors(model: PeftModel, name: str) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 from peft import PeftModel
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from forgetting.core.digest import file_digest
 from forgetting.core.errors import ModelError, RunError
 from forgetting.core.folder import is_complete
 from forgetting.core.progress import SILENT, Voice
@@ -51,12 +52,9 @@ def recipe_of(folder: Path) -> Recipe:
         raise RunError(f"{folder}: has no {run.recipe_file.name}, so it is not a run; name a run's folder")
     if not _holds_model(run.model):
         raise RunError(f"{folder}: holds no model (not finished, or purged); finish the run, or name another")
-    made_with = run.results().recipe_yaml if run.is_finished else ""
-    if made_with and run.recipe_file.read_bytes() != made_with.encode():
-        raise RunError(
-            f"{run.recipe_file}: is not the recipe that the run was made with, which {run.results_file.name} holds; "
-            "bring it back"
-        )
+    made_with = run.results().recipe_sha256 if run.is_finished else ""
+    if made_with and file_digest(run.recipe_file) != made_with:
+        raise RunError(f"{run.recipe_file}: is not the recipe that the run was made with; bring it back")
     return recipe_of_run(run)
 
 

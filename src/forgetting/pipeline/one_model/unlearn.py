@@ -92,9 +92,10 @@ def unlearn(
     Raises:
         ForgettingError: bad input, in one line.
     """
+    recipe = _recipe({"method": method, **stage}, Formatting(system=system, max_length=max_length), seed)
     limit_ids(tokenizer, embedding_rows(model))
-    formatting = dated(Formatting(system=system, max_length=max_length), tokenizer)
-    recipe = _recipe({"method": method, **stage}, formatting, seed)
+    day = dated(recipe.format, tokenizer).date
+    recipe = recipe if day is None else recipe.with_values({"format.date": str(day)})
     given = {Role.FORGET: forget} if retain is None else {Role.FORGET: forget, Role.RETAIN: retain}
     longest = min(max_length, longest_row(model) or max_length)
     heard = Heard(voice.say)

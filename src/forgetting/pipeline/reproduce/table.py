@@ -105,7 +105,7 @@ def _reproduced(
     ended: list[Ended] = []
     try:
         for planned in table.runs(row):
-            recipe = row_recipe(row, planned, model=models.get(row.model, ""), oracle=oracle)
+            recipe = row_recipe(row, planned, model=models.get(row.model, row.model), oracle=oracle)
             recipe = recipe.with_values({"output": str(folder)})
             recipe = localised(recipe, Path(data)) if data is not None else recipe
             found = run_row(recipe, row, voice=voice) if row.model in models else found_row(recipe, row)

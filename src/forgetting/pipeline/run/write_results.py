@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from forgetting.core.digest import file_digest
 from forgetting.pipeline.run.prepare import StageData
 from forgetting.pipeline.run.prepared import Prepared
 from forgetting.pipeline.run.stage import adapter_words
@@ -36,6 +37,7 @@ def write_results(folder: RunFolder, prepared: Prepared) -> None:
         declaration=prepared.suite.declares,
         recipe=recipe.model_dump(mode="json"),
         recipe_yaml=recipe.to_yaml(),
+        recipe_sha256=file_digest(folder.recipe_file),
         environment=folder.environment(),
         data=_data(prepared.data),
         corpus=None if corpus is None else corpus.to_json(),

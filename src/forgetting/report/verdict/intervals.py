@@ -46,6 +46,8 @@ def contrast(key: str, one: Side, other: Side) -> Contrast:
     estimate = paired(key, one, other)
     if estimate.low is None or estimate.high is None:
         return Contrast(relation(first, second))
+    if is_share(first) and is_share(second) and abs(estimate.value or 0.0) < LEAST:
+        return Contrast("overlap", estimate)
     how: Relation = "lower" if estimate.high < 0 else "higher" if estimate.low > 0 else "overlap"
     return Contrast(how, estimate)
 

@@ -66,8 +66,9 @@ def verdict(run: Results) -> Verdict:
         headline = " ".join([*ended, *([words] if not _unmoved(models) else [])])
         return Verdict(headline, "bad" if ended else tone, findings, tuple(ended))
     judgement = judge(models)
-    failed = [*ended, *_failed(models, judgement)] if not _unmoved(models) else ended
-    rest = [] if _unmoved(models) else _rest(models, judgement)
+    unmoved = bool(_unmoved(models)) or _little(run)
+    failed = ended if unmoved else [*ended, *_failed(models, judgement)]
+    rest = [] if unmoved else _rest(models, judgement)
     tones: list[Tone] = [kept.WORDS[judgement.keeping][0]]
     tones += [forgotten.WORDS[state][0] for state in _states(judgement)]
     tones.append("mixed" if judgement.leaks or judgement.told_apart else "good")
@@ -170,6 +171,12 @@ def _unmoved(models: Models) -> list[str]:
         return []  # where the stages know how far they moved, they say it
     moved = any(value_at(run.before, key).value != value_at(run.after, key).value for key in same)  # type: ignore[union-attr]
     return [] if moved else [f"Nothing moved: {_every(len(same))} at the end exactly what it was at the start."]
+
+
+def _little(run: Results) -> bool:
+    """Whether every stage that was to forget moved almost nothing: then small changes are no findings."""
+    moved = [stage.moved for stage in run.stages if stage.moved is not None]
+    return bool(moved) and all(one.little for one in moved)
 
 
 def _every(count: int) -> str:
