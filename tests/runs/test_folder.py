@@ -19,8 +19,9 @@ from forgetting.core.measure import Measure
 from forgetting.core.record import Record, Score, read_records
 from forgetting.core.sealed import unsealed
 from forgetting.metrics.extraction import Thresholds
+from forgetting.runs.began import MEASURED, REDACTED
 from forgetting.runs.evaluation import Evaluation
-from forgetting.runs.folder import MEASURED, REDACTED, RunFolder
+from forgetting.runs.folder import RunFolder
 from forgetting.runs.output import OutputFolder
 from forgetting.runs.redact import Redactor
 from forgetting.runs.results import Cost, Results

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import json
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,7 +11,6 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import TypeAdapter
 
 from forgetting.core.digest import file_digest
@@ -23,26 +21,15 @@ from forgetting.core.measure import Measure
 from forgetting.core.processes import by_first, first_holds, on_first
 from forgetting.core.record import Record, write_records
 from forgetting.data.reading import skipped_rows
+from forgetting.runs.began import DAY, REDACTED, Digests, check_digests, difference, hashed
 from forgetting.runs.evaluation import Evaluation
 from forgetting.runs.output import OutputFolder
 from forgetting.runs.paths import RunPaths
-from forgetting.runs.reading import as_typed, leaves, read_object, write_object
+from forgetting.runs.reading import as_typed, read_object, write_object
 from forgetting.runs.redact import Redactor, known_redactor, redactor_of
 from forgetting.runs.results import FORMAT, Results, read_results
 from forgetting.runs.stage_folder import StageFolder
 
-MEASURED = "/measured"
-"""The key next to the stages in the file of digests; no stage can have this name."""
-MODEL, WEIGHTS = "/model", "weights"
-"""Likewise, the key of the initial model, and of its fingerprint below."""
-READ = "/read"
-"""Likewise: digests of the token ids that a model reads of these data, by `stage/role` and `measured/split`."""
-DAY = "date"
-"""In the environment: the day that the chat template writes, if it writes one."""
-REDACTED = "/redacted"
-"""In the same file: the key with which the digests of a redacted run were hashed."""
-Digests = Mapping[str, Mapping[str, str]]
-"""Digests of the training data, by stage and role; under `MEASURED`, of the measured data, by split."""
 _AGAIN = "remove the file and start the run again"
 _EVALUATION = TypeAdapter(Evaluation)
 _MEASURES = TypeAdapter(dict[str, list[Measure]])
@@ -92,7 +79,7 @@ class RunFolder(RunPaths):
 
     def holds(self, recipe: str, rewritten: Callable[[str], str] = lambda text: text) -> bool:
         """Whether the run in it is of this recipe; see `check_takes`."""
-        return self.is_run and not self._difference(recipe, rewritten)
+        return self.is_run and not difference(self.recipe_file, recipe, rewritten)
 
     def check_takes(self, recipe: str, rewritten: Callable[[str], str] = lambda text: text) -> None:
         """Checks that the folder is new, holds this recipe, or holds a run that never trained.
@@ -107,7 +94,7 @@ class RunFolder(RunPaths):
             RunError: it holds something else; of another recipe, the first value that differs is named.
         """
         if self.is_run:
-            other = self._difference(recipe, rewritten) if self.has_trained else ""
+            other = difference(self.recipe_file, recipe, rewritten) if self.has_trained else ""
             if other:
                 raise RunError(
                     f"{self.path}: holds a run of another recipe: {other}; write another name=… or remove the folder"
@@ -119,25 +106,6 @@ class RunFolder(RunPaths):
                     "start the run again"
                 )
             raise RunError(f"{self.path}: is not empty and not a run; write another name=… or output=…")
-
-    def _difference(self, recipe: str, rewritten: Callable[[str], str]) -> str:
-        """The first key whose value differs from that of the folder's recipe, with both values; empty if none does."""
-        try:
-            there = self.recipe_file.read_text(encoding="utf-8")
-            if there == recipe:
-                return ""
-            there_values = dict(leaves(_mapping(yaml.safe_load(rewritten(there)))))
-        except (OSError, ValueError, yaml.YAMLError) as error:
-            raise RunError(
-                f"{self.recipe_file}: cannot be read ({' '.join(str(error).split())}); bring it back, or remove the "
-                "run's folder to start it again"
-            ) from error
-        here_values = dict(leaves(yaml.safe_load(recipe)))
-        for key in (*there_values, *here_values):
-            was, now = there_values.get(key, "not written"), here_values.get(key, "not written")
-            if was != now:
-                return f"{key} was {_short(was)}, now it is {_short(now)}"
-        return ""
 
     def check_data(self, now: Digests) -> None:
         """Checks that a run that has trained resumes with its original data and model.
@@ -152,24 +120,8 @@ class RunFolder(RunPaths):
             redactor = known_redactor(self.path.parent)
             if redactor is None or redactor.name != began[REDACTED]["key"]:
                 return  # the digests cannot be compared without the key that they were hashed by
-            now = _hashed(now, redactor)
-        for stage, parts in began.items():
-            for part, began_with in parts.items():
-                if stage == READ and stage in now and now[stage].get(part) != began_with:
-                    raise RunError(
-                        f"{self.path}: the tokens of {part} are not those that it began with: the tokenizer, its chat "
-                        "template or what the template reads has changed; put it back, or write another name=…"
-                    )
-                if stage in now and now[stage].get(part) != began_with:
-                    if stage == MODEL:
-                        raise RunError(
-                            f"{self.path}: the model it began with has other weights now; put it back, or write "
-                            "another name=…"
-                        )
-                    what = f"{part} split that it measures has" if stage == MEASURED else f"{part} data have"
-                    raise RunError(
-                        f"{self.path}: its {what} changed since it began; put it back, or write another name=…"
-                    )
+            now = hashed(now, redactor)
+        check_digests(self.path, began, now)
 
     @contextmanager
     def opened(
@@ -200,7 +152,7 @@ class RunFolder(RunPaths):
                 shutil.rmtree(self.evaluations_folder, ignore_errors=True)
                 shutil.rmtree(self.records_folder, ignore_errors=True)
             redactor = redactor_of(self.path.parent) if redact else None
-            kept = digests if redactor is None else _hashed(digests, redactor)
+            kept = digests if redactor is None else hashed(digests, redactor)
             self.write_recipe(recipe)
             write_object(self.data_file, kept, indent=1)
             write_object(self.environment_file, environment, indent=1)
@@ -376,22 +328,6 @@ class RunFolder(RunPaths):
 def _is_left_over(path: Path) -> bool:
     """Whether it is a lock or a half-written file, which a run leaves that is killed in its first moments."""
     return path.name == LOCK or path.match(PARTIAL)
-
-
-def _mapping(value: object) -> object:
-    if not isinstance(value, Mapping):
-        raise ValueError("it holds no recipe")
-    return value
-
-
-def _short(value: object) -> str:
-    said = repr(value) if isinstance(value, str) else json.dumps(value)
-    return said if len(said) <= 80 else said[:79] + "…"
-
-
-def _hashed(digests: Digests, redactor: Redactor) -> dict[str, dict[str, str]]:
-    keyed = {name: {part: redactor.hash("data", d) for part, d in parts.items()} for name, parts in digests.items()}
-    return {**keyed, REDACTED: {"key": redactor.name}}
 
 
 def _read_evaluation(file: Path) -> Evaluation:

@@ -22,7 +22,8 @@ from forgetting.pipeline.run.source import recipe_of_run
 from forgetting.pipeline.run.stage import with_trained
 from forgetting.pipeline.run.suites import suite_of
 from forgetting.recipe import Recipe
-from forgetting.runs.folder import MODEL, WEIGHTS, RunFolder
+from forgetting.runs.began import MODEL, WEIGHTS
+from forgetting.runs.folder import RunFolder
 from forgetting.training.stored_reference import weights_fingerprint
 
 _AFTER = "saved-after"

@@ -22,7 +22,8 @@ from forgetting.pipeline.run.suites import check_measured, check_passages, fast_
 from forgetting.pipeline.run.teacher import check_references
 from forgetting.recipe import Recipe
 from forgetting.recipe.stage import EXTRACTION
-from forgetting.runs.folder import MEASURED, MODEL, READ, WEIGHTS, RunFolder
+from forgetting.runs.began import MEASURED, MODEL, READ, WEIGHTS
+from forgetting.runs.folder import RunFolder
 from forgetting.training.stored_reference import weights_fingerprint
 
 

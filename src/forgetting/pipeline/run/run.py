@@ -23,7 +23,8 @@ from forgetting.pipeline.run.stage_runner import StageRunner
 from forgetting.pipeline.run.write_results import write_results
 from forgetting.recipe import Recipe
 from forgetting.report.run.page import build_report
-from forgetting.runs.folder import DAY, RunFolder
+from forgetting.runs.began import DAY
+from forgetting.runs.folder import RunFolder
 
 
 @together()
