@@ -32,7 +32,7 @@ def test_a_small_loss_of_every_example_is_a_loss_although_the_intervals_overlap(
     assert before is not None and after is not None
     assert before.low is not None and after.high is not None
     assert before.low < after.high  # separate intervals would say that no loss is shown
-    assert "what should stay is damaged" in verdict(run).headline
+    assert "a loss of what should stay is shown" in verdict(run).headline
     assert "paired on 78 examples: −0.040" in finding(verdict(run), "Retain")
 
 

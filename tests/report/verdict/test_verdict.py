@@ -45,7 +45,7 @@ def test_a_test_that_tells_the_run_from_the_oracle_is_in_the_headline(tmp_path: 
 
 def test_below_the_oracle_is_over_forgetting_and_damage_is_said(tmp_path: Path) -> None:
     judged = of(tmp_path, NPO_RUN)
-    assert "below the oracle's level (over-forgetting); what should stay is damaged" in judged.headline
+    assert "below the oracle's level (over-forgetting); a loss of what should stay is shown" in judged.headline
     assert "That is below the oracle (over-forgetting)" in finding(judged, "Forgetting")
     assert "The intervals do not overlap: this is a loss" in finding(judged, "Retain")
     assert judged.tone == "mixed"
@@ -271,7 +271,7 @@ def test_another_programs_accuracy_counts_as_what_should_stay() -> None:
         [share("forget/probability", 0.1), share("quiz/acc", 0.6)],
         declaration=declared,
     )
-    assert "what should stay is damaged" in verdict(run).headline
+    assert "a loss of what should stay is shown" in verdict(run).headline
     assert "Quiz · acc went from 0.800" in finding(verdict(run), "Kept besides")
 
 

@@ -14,7 +14,7 @@ Keeping = Literal["kept", "damaged", "destroyed", "little", "open", "unmeasured"
 
 WORDS: dict[Keeping, tuple[Tone, str]] = {
     "kept": ("good", "no loss of what should stay is shown"),
-    "damaged": ("mixed", "what should stay is damaged"),
+    "damaged": ("mixed", "a loss of what should stay is shown"),
     "destroyed": ("bad", "most of what should stay is gone"),
     "little": ("open", "there was hardly anything to lose of what should stay"),
     "open": ("open", "what it cost elsewhere is open"),

@@ -212,6 +212,6 @@ def _quality(models: Models, key: str | None, keeping: kept.Keeping) -> list[Fin
     else:
         text += "The test does not tell the run's truth ratios from the oracle's; that does not show they are alike."
         if keeping in {"damaged", "destroyed"}:
-            text += " As what should stay is damaged, do not count it as success."
+            text += " As a loss of what should stay is shown, do not count it as success."
     text += " A p-value alone means nothing: a ruined model can reach a high one. Read it with retain and utility."
     return [Finding("Forget quality", "mixed" if measure.value < 0.05 else "note", text)]
