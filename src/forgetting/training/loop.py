@@ -119,8 +119,7 @@ class Trainer:
                         self._judge(self.state.step)
                     if self._is_saved(self.state.step) or asked_to_end():
                         self._save()
-                if self._is_evaluated(self.state.step):
-                    self._evaluate(self.state.step)  # a kill here loses only the evaluation
+                self._after(self.state.step)
         except CollapseError as error:
             stopped, message = "collapse", str(error)
             self.hooks.say(message)
@@ -182,6 +181,11 @@ class Trainer:
             and term.average != "sequence_sum"
             and term.sign != "negative"
         }
+
+    def _after(self, step: int) -> None:
+        """Evaluates, if due; the step is saved already, so that a kill here loses only the evaluation."""
+        if self._is_evaluated(step):
+            self._evaluate(step)
 
     def _is_saved(self, step: int) -> bool:
         """Whether a checkpoint is due; one comes before every evaluation."""
