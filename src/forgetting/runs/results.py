@@ -85,6 +85,8 @@ class Results:
     """What the suites declared about their measures; None in files older than declarations."""
     redacted: bool = False
     """Whether its files have keyed hashes instead of texts."""
+    earlier: tuple[str, ...] = ()
+    """Runs that the model comes from, whose forget sets this one does not measure."""
     purged: str = ""
     """When texts and earlier weights were removed; empty if they were not."""
     environment: Mapping[str, Any] = field(default_factory=dict)

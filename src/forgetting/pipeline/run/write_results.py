@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from forgetting.core.digest import file_digest
+from forgetting.pipeline.run.earlier import unmeasured_requests
 from forgetting.pipeline.run.prepare import StageData
 from forgetting.pipeline.run.prepared import Prepared
 from forgetting.pipeline.run.stage import adapter_words
@@ -33,6 +34,7 @@ def write_results(folder: RunFolder, prepared: Prepared) -> None:
         question=recipe.question,
         model=recipe.model,
         oracle=prepared.oracle,
+        earlier=unmeasured_requests(recipe.model, {e.id for s in prepared.suite.splits for e in s.examples}),
         suite=prepared.suite.name,
         declaration=prepared.suite.declares,
         recipe=recipe.model_dump(mode="json"),

@@ -96,6 +96,7 @@ def judge(models: Models) -> Judgement:
         *goals(run),
         *(request.finding for request in asked),
         *requests(run),
+        *_earlier(run),
         *([] if key in headline_measures.sets_keys([run]) and asked else [first]),
         *forms,
         *costs,
@@ -160,6 +161,17 @@ def _rest(models: Models, judgement: Judgement) -> list[str]:
 
 def _unfinished(run: Results) -> list[str]:
     return {"collapsed": ["Training collapsed."], "stopped": ["Stopped before its end."]}.get(run.status, [])
+
+
+def _earlier(run: Results) -> list[Finding]:
+    """What runs before this one forgot, where it is not measured here."""
+    if not run.earlier:
+        return []
+    text = (
+        f"The model comes from {wording.join(run.earlier)}. What was forgotten there is not measured here and may have "
+        "come back: give its data once more beside the new (data.forget=[…, …])."
+    )
+    return [Finding("Earlier requests", "open", text)]
 
 
 def _unmoved(models: Models) -> list[str]:

@@ -1,0 +1,45 @@
+"""A run on the result of an earlier one says that it does not measure what was forgotten there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from forgetting.pipeline.run.earlier import unmeasured_requests
+from forgetting.pipeline.run.run import run
+from forgetting.recipe import load_recipe
+from forgetting.report.verdict.verdict import verdict
+from forgetting.runs.results import Results
+from tests.conftest import write_rows
+
+
+def _run(recipe_file: Path, *changes: str) -> Results:
+    given = ["duration=1 steps", "evaluate_every=null", *changes]
+    return Results.load(run(load_recipe(str(recipe_file), given), report=False))
+
+
+def _said(found: Results) -> list[str]:
+    return [finding.text for finding in verdict(found).findings if finding.topic == "Earlier requests"]
+
+
+def test_what_an_earlier_run_forgot_is_named_where_it_is_not_measured(recipe_file: Path, world: Path) -> None:
+    first = _run(recipe_file, "name=first")
+    assert first.earlier == () and _said(first) == []
+    rows = [{"question": f"What does guest {n} like?", "answer": "the cat"} for n in range(4)]
+    data = [f"data.forget={write_rows(world / 'new.jsonl', rows)}"]
+    for model in (first.folder, first.folder / "model"):
+        second = _run(recipe_file, f"name=second-{model.name}", f"model={model}", *data)
+        assert second.earlier == ("first",)
+        assert _said(second)[0].startswith("The model comes from first. What was forgotten there is not measured here")
+    third = _run(recipe_file, "name=third", f"model={second.folder}", *data)
+    assert third.earlier == ("first",)  # what the second forgot is measured
+
+
+def test_what_is_measured_again_is_not_missed(recipe_file: Path) -> None:
+    first = _run(recipe_file, "name=first")
+    again = _run(recipe_file, "name=again", f"model={first.folder}")
+    assert again.earlier == () and _said(again) == []
+
+
+def test_other_models_come_from_no_run(world: Path) -> None:
+    assert unmeasured_requests("org/name", set()) == unmeasured_requests(str(world / "model"), set()) == ()
+    assert unmeasured_requests("lab + 0.5*lab", set()) == ()
