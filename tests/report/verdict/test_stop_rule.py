@@ -124,6 +124,13 @@ def test_a_stage_that_moved_nothing_says_what_to_raise(steps: int, advice: str) 
     )
 
 
+def test_the_rate_of_a_stage_is_said_as_it_was_and_nothing_only_of_what_did_not_move() -> None:
+    [finding] = goals(run(moved=replace(STUCK, now=0.836), steps=20, learning_rate=2.5e-5, stopped="duration"))
+    assert finding.text.startswith(
+        "Stage unlearn moved almost nothing in 20 steps at 2.5e-05 (forget/probability 0.838 → 0.836, "
+    )
+
+
 def test_a_stage_that_moved_says_nothing_of_it() -> None:
     assert goals(run(moved=replace(STUCK, now=0.5), steps=5, learning_rate=1e-4)) == []
     assert goals(run()) == []

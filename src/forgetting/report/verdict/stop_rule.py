@@ -150,12 +150,13 @@ def _movement(stage: StageResult) -> str:
     moved = stage.moved
     assert moved is not None
     what = f"{moved.key} {wording.number(moved.start)} → {wording.number(moved.now)}"
-    how = "moved nothing" if round(moved.share, 2) <= 0 else f"moved only {moved.share:.0%} of the way"
+    still = "moved nothing" if wording.number(moved.start) == wording.number(moved.now) else "moved almost nothing"
+    how = still if round(moved.share, 2) <= 0 else f"moved only {moved.share:.0%} of the way"
     if moved.share <= -0.1:
         how = "made the forget set better known"
     to = f", {moved.goal_of} has {wording.number(moved.goal)}" if moved.goal_of else ""
     steps = f"{stage.steps} step{'s' if stage.steps != 1 else ''}"
-    return f"{how} in {steps} at {_rate(stage.learning_rate)} ({what}{to})."
+    return f"{how} in {steps} at {_exact(stage.learning_rate)} ({what}{to})."
 
 
 def _advice(stage: StageResult, place: str) -> str:
@@ -169,5 +170,11 @@ def _advice(stage: StageResult, place: str) -> str:
     return f" Try {steps}; if that is not enough, {rate}." if stage.steps < FEW_STEPS else f" Try {rate}, or {steps}."
 
 
-def _rate(rate: float | None) -> str:
-    return "an unknown rate" if rate is None else f"{rate:.1g}"
+def _exact(rate: float | None) -> str:
+    """The rate that a stage had, digit for digit."""
+    return "an unknown rate" if rate is None else f"{rate:g}"
+
+
+def _rate(rate: float) -> str:
+    """A rate to try, rounded."""
+    return f"{rate:.1g}"
