@@ -70,7 +70,7 @@ def goal_words(goal: Thresholds | Limit, measures: Sequence[Measure]) -> str:
     """Where a model is on the way to a goal: the values that the goal compares; EL_n only if it was measured."""
     values = {m.key: m.value for m in measures}
     if isinstance(goal, Limit):
-        return f"{goal.key} is {wording.number(values.get(goal.key))} (goal: {goal})"
+        return f"{goal.key} is {_beside(values.get(goal.key), goal.value)} (goal: {goal})"
     now, unseen = (_values(values, split, goal.n) for split in (goal.forget, goal.unseen))
     before = (goal.extraction_likelihood, goal.memorization_accuracy)
     words = [
@@ -79,6 +79,14 @@ def goal_words(goal: Thresholds | Limit, measures: Sequence[Measure]) -> str:
         if own is not None
     ]
     return f"{goal.forget} has {' and '.join(words)}" if words else f"{goal.forget} was not measured"
+
+
+def _beside(value: float | None, limit: float) -> str:
+    """A value with as many digits as tell it from its limit."""
+    text = wording.number(value)
+    if value is None or value == limit or text != wording.number(limit):
+        return text
+    return next(said for digits in range(4, 18) if float(said := f"{value:.{digits}g}") != limit)
 
 
 def _values(values: Mapping[str, float | None], split: str, n: int) -> tuple[float | None, float | None]:
