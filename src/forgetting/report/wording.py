@@ -55,7 +55,7 @@ def value_text(measure: Measure | None) -> str:
     if measure is None or measure.value is None:
         return ABSENT
     text = _on_scale(measure, measure.value)
-    return number(measure.value) if _is_fine(measure) and not text.startswith("<") else text
+    return _finely(measure, measure.value) if _is_fine(measure) and not text.startswith("<") else text
 
 
 def interval_text(measure: Measure | None) -> str:
@@ -63,7 +63,7 @@ def interval_text(measure: Measure | None) -> str:
     if measure is None or measure.value is None or measure.low is None or measure.high is None:
         return ""
     fine = _is_fine(measure)
-    return "–".join(number(end) if fine else _on_scale(measure, end) for end in (measure.low, measure.high))
+    return "–".join(_finely(measure, end) if fine else _on_scale(measure, end) for end in (measure.low, measure.high))
 
 
 def with_interval(measure: Measure) -> str:
@@ -156,6 +156,14 @@ def _is_fine(measure: Measure) -> bool:
     if measure.low is None or measure.high is None:
         return False
     return measure.low < measure.high and _on_scale(measure, measure.low) == _on_scale(measure, measure.high)
+
+
+def _finely(measure: Measure, value: float) -> str:
+    """A value, or an end, of a measure whose interval needs more than three decimals: as many digits as tell them."""
+    low, high = measure.low or 0.0, measure.high or 0.0
+    if number(low) != number(high):
+        return number(value)
+    return _minus(f"{value:.{next((d for d in range(4, 17) if f'{low:.{d}g}' != f'{high:.{d}g}'), 17)}g}")
 
 
 def _on_scale(measure: Measure, value: float) -> str:
