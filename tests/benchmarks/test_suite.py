@@ -1,5 +1,7 @@
 """Several suites measured as one, told apart by labels."""
 
+from dataclasses import replace
+
 import pytest
 
 from forgetting.benchmarks.suite import Split, Suite, joined, labelled
@@ -8,6 +10,7 @@ from forgetting.core.example import Example
 from forgetting.core.measure import Measure
 from forgetting.core.record import Record, Score
 from forgetting.metrics.likelihood import probability
+from forgetting.metrics.metric import Splits
 from forgetting.metrics.per_example import mean, toward_oracle
 from forgetting.metrics.score import score
 
@@ -44,6 +47,16 @@ def test_joined_suites_measure_what_each_measures() -> None:
     found = score(both.metrics, [record("forget", -1.0), record("retain", -2.0)])
     assert both.name == "one + two"
     assert [m.key for m in found] == ["forget/probability", "retain/probability"]
+
+
+def test_a_metric_of_every_split_sees_those_of_its_own_suite_alone() -> None:
+    def counted(records: Splits, oracle: Splits | None) -> list[Measure]:
+        return [Measure(name="records", split=name, value=len(found), count=1) for name, found in records.items()]
+
+    every = replace(suite(), metrics=(counted,))
+    both = joined([labelled(every, "task"), labelled(every, "task-1")])
+    records = [record("task-forget", -1.0), record("task-1-forget", -3.0)]
+    assert [m.key for m in score(both.metrics, records)] == ["task-forget/records", "task-1-forget/records"]
 
 
 def test_two_splits_of_one_name_need_labels() -> None:

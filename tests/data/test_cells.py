@@ -45,6 +45,15 @@ def test_a_list_that_cannot_be_read_is_refused_and_not_one_answer(text: str) -> 
         strings(text if text.endswith("]") or text.startswith("array") else text + "]x]", "perturbed answers", "x:1")
 
 
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [("['a' ... 'z']", "it was shortened when it was written"), ("['it''s', 'b']", "without a space or comma between")],
+)
+def test_a_list_that_lost_its_values_is_refused_with_its_own_reason(text: str, why: str) -> None:
+    with pytest.raises(RowError, match=why):
+        strings(text, "perturbed answers", "x:1")
+
+
 def test_a_list_column_comes_back_whoever_wrote_the_csv(tmp_path: Path) -> None:
     import pandas as pd
     from datasets import Dataset

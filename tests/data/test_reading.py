@@ -116,3 +116,14 @@ def test_the_error_of_a_row_travels_between_processes() -> None:
     error = pickle.loads(pickle.dumps(RowError("x:1", "the answer is {}, not text", 3)))
     assert str(error) == "x:1: the answer is 3 (int), not text"
     assert error.without_text == "the answer is a number, not text"
+
+
+def test_a_right_answer_among_the_wrong_ones_is_said(tmp_path: Path) -> None:
+    heard = Heard()
+    row = {"question": "q", "answer": "In Paris", "perturbed_answer": ["In Rome", "in  paris"]}
+    [example] = load_examples(Source(path=put(tmp_path, [json.dumps(row)])), heard)
+    assert example.perturbed == ("In Rome", "in  paris")
+    assert heard.lines == [
+        f"{tmp_path}/a.jsonl: the right answer is among the wrong ones of 1 row (the first: 1), so that their truth "
+        "ratio says less; remove it there"
+    ]

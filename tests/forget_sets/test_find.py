@@ -141,7 +141,7 @@ def test_nothing_found_is_said_of_what_was_searched_and_no_more(customers: Path)
     said = find(str(customers / "forget.jsonl"), [str(customers / "keep.jsonl")]).sentences()
     assert said[0].startswith("nothing was found in 2 rows or documents, 23 characters; that is no proof")
     assert said[1].endswith("by themselves 8 addresses, 8 e-mail addresses, 8 names, 16 numbers")
-    assert said[-1].startswith("not looked for: first names, surnames or nicknames alone, misspellings, pronouns")
+    assert said[-1].startswith("not looked for: first names, surnames or nicknames alone, names in another")
 
 
 def test_names_that_cannot_be_known_are_said_and_can_be_given(tmp_path: Path) -> None:

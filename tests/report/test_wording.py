@@ -99,3 +99,12 @@ def test_a_long_name_is_cut_with_a_mark() -> None:
 
 def test_any_value_is_one_line() -> None:
     assert [wording.one_line(v) for v in (None, "a", {"b": [1, None]})] == ["—", "a", '{"b": [1, null]}']
+
+
+def test_a_value_has_the_digits_of_its_interval_and_so_lies_within_it() -> None:
+    start = Measure(name="probability", split="forget", value=0.002887, count=12, low=0.002838, high=0.002933)
+    assert wording.with_interval(start) == "0.00289 (0.00284–0.00293)"
+    hidden = Measure(name="probability", split="forget", value=0.00029, count=12, low=0.00027, high=0.00031)
+    assert wording.with_interval(hidden) == "<0.001 (2.7·10⁻⁴–3.1·10⁻⁴)"
+    near = Measure(name="probability", split="retain", value=0.99973, count=12, low=0.9996, high=0.99986)
+    assert wording.with_interval(near) == "0.9997 (0.9996–0.9999)"

@@ -73,9 +73,10 @@ class Suite:
 def labelled(suite: Suite, label: str) -> Suite:
     """The suite with `label-` before the name of every split and in every measure: `task1-forget/probability`."""
     start = f"{label}-"
+    names = [split.name for split in suite.splits]
 
     def own(records: Splits) -> Splits:
-        return {name.removeprefix(start): members for name, members in records.items() if name.startswith(start)}
+        return {name: records[start + name] for name in names if start + name in records}
 
     def wrapped(metric: Metric) -> Metric:
         def measures(records: Splits, oracle: Splits | None) -> list[Measure]:

@@ -18,6 +18,10 @@ _BRACKETS = {"[": "]", "(": ")"}
 _VALUES = (tokenize.STRING, tokenize.NUMBER, tokenize.NAME)
 
 
+class _LostError(ValueError):
+    """A text that no longer says which values it was written from."""
+
+
 def is_given(value: object) -> bool:
     """Whether a cell holds anything: not null, not blank, not an empty list."""
     return not (value is None or value == [] or value == {} or (isinstance(value, str) and is_blank(value)))
@@ -134,6 +138,8 @@ def parsed(text: str) -> object:
         pass
     try:
         return ast.literal_eval(_with_commas(text.strip()))
+    except _LostError:
+        raise
     except (ValueError, SyntaxError, TypeError, tokenize.TokenError, RecursionError, MemoryError):
         raise ValueError("write it as JSON") from None
 
@@ -144,14 +150,18 @@ def _with_commas(text: str) -> str:
     for line in io.StringIO(text):
         starts.append(starts[-1] + len(line))
     parts: list[str] = []
-    done, after_value = 0, False
+    done, after_value, text_ends = 0, False, -1
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type in (tokenize.NL, tokenize.NEWLINE, tokenize.ENDMARKER):
             continue
         if token.string == "...":
-            raise ValueError("it was shortened when it was written; write it again whole")
+            raise _LostError("it was shortened when it was written; write it again whole")
         begins = token.type in _VALUES or token.string in ("[", "{", "(", "-")
         at = starts[token.start[0] - 1] + token.start[1]
+        if token.type == tokenize.STRING:
+            if at == text_ends:
+                raise _LostError("two texts stand in it without a space or comma between; write it as JSON")
+            text_ends = starts[token.end[0] - 1] + token.end[1]
         if begins and after_value:
             parts.append(text[done:at] + ", ")
             done = at

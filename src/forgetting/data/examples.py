@@ -174,8 +174,11 @@ def to_example(row: Row, where: str, source: Source, reading: Reading | None = N
         read = {"prompt", "response", "history", "system"} | ({"input"} if about else set())
     _check_texts(prompt, response, form, context, source, where)
     weights, targets = cells.token_weights(text.get("token_weights"), text.get("target_ids"), where)
+    wrong = cells.strings(text.get("perturbed"), "perturbed answers", where)
     if reading is not None:
         _look(row, columns, read, reading)
+        if _plain(response) in map(_plain, wrong):
+            reading.right.append(where)
     return Example(
         id=cells.name(text.get("id"))
         or content_id("".join(f"{m.role}: {m.content}\n" for m in context) + prompt, response),
@@ -185,7 +188,7 @@ def to_example(row: Row, where: str, source: Source, reading: Reading | None = N
         context=context,
         paraphrased_prompt=cells.optional(text.get("paraphrased_prompt"), "paraphrased_prompt", where),
         paraphrased=cells.optional(text.get("paraphrased"), "paraphrased", where),
-        perturbed=cells.strings(text.get("perturbed"), "perturbed answers", where),
+        perturbed=wrong,
         popularity=cells.number(text.get("popularity"), "popularity", where),
         weight=cells.weight(text.get("weight"), where),
         token_weights=weights,
@@ -303,4 +306,9 @@ def overlap(first: Iterable[Example], second: Iterable[Example]) -> list[Example
 def said(example: Example) -> str:
     """The text of an example without case and spacing: a line for each earlier turn, the prompt and the response."""
     parts = (*(m.content for m in example.context), example.prompt, example.response)
-    return "\n".join(" ".join(folded(part).split()) for part in parts)
+    return "\n".join(map(_plain, parts))
+
+
+def _plain(text: str) -> str:
+    """A text without case and spacing."""
+    return " ".join(folded(text).split())

@@ -32,6 +32,8 @@ class Reading:
     """Columns that hold something and that nothing reads, by the number of such rows."""
     lists: Counter[str] = field(default_factory=Counter)
     """Columns of texts whose value is a list as Python writes it, by the number of such rows."""
+    right: list[str] = field(default_factory=list)
+    """Rows whose wrong answers hold the right one, by where they stand."""
 
     def lines(self, source: object) -> list[str]:
         """What a user has to know of it, a line each."""
@@ -50,6 +52,12 @@ class Reading:
             names = ", ".join(named) + (f" and {more} more" if more else "")
             what = "column" if len(self.unused) == 1 else "columns"
             said.append(f"{source}: nothing reads the {what} {names}; if it matters, map it (columns: {{input: …}})")
+        if self.right:
+            rows = "1 row" if len(self.right) == 1 else f"{len(self.right):,} rows"
+            said.append(
+                f"{source}: the right answer is among the wrong ones of {rows} (the first: "
+                f"{place(self.right[0], source)}), so that their truth ratio says less; remove it there"
+            )
         return said
 
     def check_lists(self, source: object) -> None:

@@ -19,8 +19,8 @@ _PLURAL = {
     "number": "numbers",
 }
 _UNSEEN = (
-    "first names, surnames or nicknames alone, misspellings, pronouns, what is told in other words without a name or "
-    "number, translations and other alphabets, column names, pictures"
+    "first names, surnames or nicknames alone, names in another grammatical case, misspellings, pronouns, what is told "
+    "in other words without a name or number, translations and other alphabets, column names, pictures"
 )
 
 

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
+from forgetting.core.errors import RecipeError
 from forgetting.core.measure import Direction
 from forgetting.core.strict import Strict
 from forgetting.metrics.metric import Metric
@@ -45,3 +46,22 @@ class AskedMetric(Strict):
             RecipeError: unknown name or parameter, or a value that it refuses.
         """
         return build_metric(self.name, self.parameters)
+
+    def check_direction(self, known: Mapping[str, Direction]) -> None:
+        """Refuses a direction that would do nothing, since a suite measures the same with another.
+
+        Args:
+            known: by key, the direction of those measures of the metric that suites bring. Closer to the oracle is what
+                they say themselves where there is one.
+
+        Raises:
+            RecipeError: there is such a measure.
+        """
+        if self.direction in (None, "oracle"):
+            return
+        for key, other in known.items():
+            if other != self.direction:
+                raise RecipeError(
+                    f"metrics: '{self.name}': {key} is measured already, with direction {other}, and keeps it; leave "
+                    f"direction: {self.direction} out, or name other splits"
+                )

@@ -51,20 +51,19 @@ def amount_text(value: float) -> str:
 
 
 def value_text(measure: Measure | None) -> str:
-    """The value of a measure, or a dash."""
+    """The value of a measure, or a dash; with as many digits as its interval where fewer would lie outside of it."""
     if measure is None or measure.value is None:
         return ABSENT
-    return _on_scale(measure, measure.value)
+    text = _on_scale(measure, measure.value)
+    return _finely(measure, measure.value) if _is_fine(measure) and not text.startswith("<") else text
 
 
 def interval_text(measure: Measure | None) -> str:
     """The 95% interval, `0.812–0.934`; empty where there is none."""
     if measure is None or measure.value is None or measure.low is None or measure.high is None:
         return ""
-    ends = [_on_scale(measure, end) for end in (measure.low, measure.high)]
-    if ends[0] == ends[1] and measure.low < measure.high:
-        ends = [number(end) for end in (measure.low, measure.high)]
-    return "–".join(ends)
+    fine = _is_fine(measure)
+    return "–".join(_finely(measure, end) if fine else _on_scale(measure, end) for end in (measure.low, measure.high))
 
 
 def with_interval(measure: Measure) -> str:
@@ -150,6 +149,21 @@ def shortened(text: str, most: int) -> str:
 def join(words: list[str]) -> str:
     """`a`, `a and b`, `a, b and c`."""
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def _is_fine(measure: Measure) -> bool:
+    """Whether three decimals would print both ends of the interval alike, though they differ."""
+    if measure.low is None or measure.high is None:
+        return False
+    return measure.low < measure.high and _on_scale(measure, measure.low) == _on_scale(measure, measure.high)
+
+
+def _finely(measure: Measure, value: float) -> str:
+    """A value, or an end, of a measure whose interval needs more than three decimals: as many digits as tell them."""
+    low, high = measure.low or 0.0, measure.high or 0.0
+    if number(low) != number(high):
+        return number(value)
+    return _minus(f"{value:.{next((d for d in range(4, 17) if f'{low:.{d}g}' != f'{high:.{d}g}'), 17)}g}")
 
 
 def _on_scale(measure: Measure, value: float) -> str:

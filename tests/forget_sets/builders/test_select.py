@@ -32,6 +32,12 @@ def test_a_text_that_speaks_of_the_domain_is_not_kept(found: Selected) -> None:
     assert found.domain_kept == 0
 
 
+def test_a_copy_of_a_domain_text_is_not_kept_whatever_its_words() -> None:
+    copied = Example(id="copy", prompt="did they  recover?", response=MEDICAL[0])
+    found = select([*GENERAL, copied], DOMAIN, most_words=1.0)
+    assert [one.example.id for one in found.judged if not one.keep] == ["copy"]
+
+
 def test_the_share_allowed_decides(found: Selected) -> None:
     share = found.judged[60].words
     assert all(one.keep for one in select(GENERAL, DOMAIN, most_words=share).judged)

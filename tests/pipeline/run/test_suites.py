@@ -200,6 +200,10 @@ def test_metrics_that_a_recipe_asks_for_are_measured_beside_those_of_its_suites(
         ("probabillity", "unknown metric 'probabillity'; did you mean 'probability'"),
         ({"name": "extraction_likelihood", "n": 0}, "n is 0: input should be greater than 0"),
         ({"name": "perplexity", "m": 1}, "metric 'perplexity' has no parameter 'm'"),
+        (
+            {"name": "probability", "splits": ["forget"], "direction": "up"},
+            "forget/probability is measured already, with",
+        ),
         ({"name": "perplexity", "splits": ["forgot"]}, "metrics: 'perplexity': no split is called 'forgot'"),
     ],
 )

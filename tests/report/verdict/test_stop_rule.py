@@ -7,8 +7,9 @@ import pytest
 
 from forgetting.core.measure import Measure
 from forgetting.metrics.extraction import Thresholds
+from forgetting.metrics.limit import Limit
 from forgetting.metrics.movement import Movement
-from forgetting.report.verdict.stop_rule import goals
+from forgetting.report.verdict.stop_rule import goal_words, goals
 from forgetting.runs.evaluation import Evaluation
 from forgetting.runs.results import Results
 from forgetting.runs.stage_result import StageResult
@@ -124,6 +125,20 @@ def test_a_stage_that_moved_nothing_says_what_to_raise(steps: int, advice: str) 
     )
 
 
+def test_the_rate_of_a_stage_is_said_as_it_was_and_nothing_only_of_what_did_not_move() -> None:
+    [finding] = goals(run(moved=replace(STUCK, now=0.836), steps=20, learning_rate=2.5e-5, stopped="duration"))
+    assert finding.text.startswith(
+        "Stage unlearn moved almost nothing in 20 steps at 2.5e-05 (forget/probability 0.838 → 0.836, "
+    )
+
+
 def test_a_stage_that_moved_says_nothing_of_it() -> None:
     assert goals(run(moved=replace(STUCK, now=0.5), steps=5, learning_rate=1e-4)) == []
     assert goals(run()) == []
+
+
+@pytest.mark.parametrize(("value", "said"), [(0.1000004, "0.1000004"), (0.1, "0.100"), (0.12, "0.120")])
+def test_a_value_that_misses_its_limit_by_little_is_not_printed_as_the_limit(value: float, said: str) -> None:
+    measure = Measure(name="exact_match", split="forget", value=value, count=100)
+    words = goal_words(Limit.parse("forget/exact_match <= 0.1"), [measure])
+    assert words == f"forget/exact_match is {said} (goal: forget/exact_match <= 0.1)"

@@ -217,6 +217,15 @@ def test_where_hardly_anything_was_there_nothing_was_kept_or_forgotten() -> None
     assert "good" not in {finding.tone for finding in judged.findings}
 
 
+def test_of_a_value_below_0_no_half_is_said_to_be_left() -> None:
+    front = Headline(forgotten=("forget/probability",), kept=("retain/log_probability",))
+    before = [share("forget/probability", 0.9), share("retain/log_probability", -1.0)]
+    after_ = [share("forget/probability", 0.1), share("retain/log_probability", -1.1)]
+    judged = verdict(run_of(before, after_, declaration=Declaration(headline=front, forget_splits=("forget",))))
+    assert judged.headline.endswith("what should stay is damaged.") and not judged.failed
+    assert "That is a loss, not noise" in finding(judged, "Retain") or "this is a loss" in finding(judged, "Retain")
+
+
 def test_plain_fine_tuning_is_not_judged_by_a_forget_set_that_its_suite_measures() -> None:
     before = [share("forget/probability", 0.3), share("retain/probability", 0.3)]
     after_ = [share("forget/probability", 0.9), share("retain/probability", 0.9)]

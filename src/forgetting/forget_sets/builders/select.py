@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from forgetting.core.errors import DataError, nearest
 from forgetting.core.example import Example
+from forgetting.data.examples import said
 from forgetting.forget_sets.builders.texts import text_of
 from forgetting.forget_sets.builders.words import Words, compare_words
 
@@ -67,7 +68,8 @@ def select(
     least_distance: float | None = None,
 ) -> Selected:
     """Judges every general text: it is kept if its share of domain words is at most `most_words`, and, where distances
-    are given, it lies farther than `least_distance` from the domain's centroid.
+    are given, it lies farther than `least_distance` from the domain's centroid. A copy of a domain text (but for case
+    and spaces) is not kept, whatever its words.
 
     Args:
         distances: the cosine distance of each general and of each domain text to the centroid.
@@ -81,7 +83,9 @@ def select(
     if distances is None and least_distance is not None:
         raise DataError("a least distance needs an embedder or stored embeddings; name one or leave it out")
     found = compare_words([text_of(e) for e in general], [text_of(e) for e in domain])
-    kept, domain_kept = found.general <= most_words, found.domain <= most_words
+    there = {said(e) for e in domain}
+    kept = (found.general <= most_words) & np.array([said(e) not in there for e in general], dtype=bool)
+    domain_kept = found.domain <= most_words
     if distances is not None:
         if least_distance is None:
             least_distance = float(np.quantile(distances[1], 1 - TAIL))

@@ -89,14 +89,15 @@ def _with_asked(recipe: Recipe, suite: Suite) -> Suite:
     if not recipe.metrics:
         return suite
     there = [split.name for split in suite.splits]
-    taken = frozenset(m.key for m in score(suite.metrics, []))
+    known = {m.key: m.direction for m in score(suite.metrics, [])}
     front = {key.split("/")[0] for column in suite.declares.headline.columns for key in column}
     found: list[Metric] = []
     keys: list[str] = []
     for asked in recipe.metrics:
         splits = [s for s in there if s in (asked.splits or there)]
-        metric = on_splits(asked.build(), splits, direction=asked.direction, without=taken)
+        metric = on_splits(asked.build(), splits, direction=asked.direction, without=frozenset(known))
         own = on_splits(asked.build(), splits)({}, None)
+        asked.check_direction({m.key: known[m.key] for m in own if m.key in known})
         shown = [m.key for m in own if asked.splits or m.split in front or m.split not in there]
         keys += shown or [m.key for m in own]
         found.append(metric)

@@ -65,7 +65,8 @@ def _state(before: Measure, after: Measure, change: Contrast) -> Keeping:
         return "open"
     if change.relation != ("higher" if after.direction == "down" else "lower"):
         return "kept"
-    halved = after.direction != "down" and amount(after) < amount(before) / 2
+    # Of a value below 0, such as a log probability, there is no half.
+    halved = after.direction != "down" and amount(before) > 0 and amount(after) < amount(before) / 2
     return "destroyed" if halved else "damaged"
 
 

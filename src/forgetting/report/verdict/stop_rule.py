@@ -70,7 +70,7 @@ def goal_words(goal: Thresholds | Limit, measures: Sequence[Measure]) -> str:
     """Where a model is on the way to a goal: the values that the goal compares; EL_n only if it was measured."""
     values = {m.key: m.value for m in measures}
     if isinstance(goal, Limit):
-        return f"{goal.key} is {wording.number(values.get(goal.key))} (goal: {goal})"
+        return f"{goal.key} is {_beside(values.get(goal.key), goal.value)} (goal: {goal})"
     now, unseen = (_values(values, split, goal.n) for split in (goal.forget, goal.unseen))
     before = (goal.extraction_likelihood, goal.memorization_accuracy)
     words = [
@@ -79,6 +79,14 @@ def goal_words(goal: Thresholds | Limit, measures: Sequence[Measure]) -> str:
         if own is not None
     ]
     return f"{goal.forget} has {' and '.join(words)}" if words else f"{goal.forget} was not measured"
+
+
+def _beside(value: float | None, limit: float) -> str:
+    """A value with as many digits as tell it from its limit."""
+    text = wording.number(value)
+    if value is None or value == limit or text != wording.number(limit):
+        return text
+    return next(said for digits in range(4, 18) if float(said := f"{value:.{digits}g}") != limit)
 
 
 def _values(values: Mapping[str, float | None], split: str, n: int) -> tuple[float | None, float | None]:
@@ -150,12 +158,13 @@ def _movement(stage: StageResult) -> str:
     moved = stage.moved
     assert moved is not None
     what = f"{moved.key} {wording.number(moved.start)} → {wording.number(moved.now)}"
-    how = "moved nothing" if round(moved.share, 2) <= 0 else f"moved only {moved.share:.0%} of the way"
+    still = "moved nothing" if wording.number(moved.start) == wording.number(moved.now) else "moved almost nothing"
+    how = still if round(moved.share, 2) <= 0 else f"moved only {moved.share:.0%} of the way"
     if moved.share <= -0.1:
         how = "made the forget set better known"
     to = f", {moved.goal_of} has {wording.number(moved.goal)}" if moved.goal_of else ""
     steps = f"{stage.steps} step{'s' if stage.steps != 1 else ''}"
-    return f"{how} in {steps} at {_rate(stage.learning_rate)} ({what}{to})."
+    return f"{how} in {steps} at {_exact(stage.learning_rate)} ({what}{to})."
 
 
 def _advice(stage: StageResult, place: str) -> str:
@@ -169,5 +178,11 @@ def _advice(stage: StageResult, place: str) -> str:
     return f" Try {steps}; if that is not enough, {rate}." if stage.steps < FEW_STEPS else f" Try {rate}, or {steps}."
 
 
-def _rate(rate: float | None) -> str:
-    return "an unknown rate" if rate is None else f"{rate:.1g}"
+def _exact(rate: float | None) -> str:
+    """The rate that a stage had, digit for digit."""
+    return "an unknown rate" if rate is None else f"{rate:g}"
+
+
+def _rate(rate: float) -> str:
+    """A rate to try, rounded."""
+    return f"{rate:.1g}"
