@@ -222,7 +222,7 @@ def test_of_a_value_below_0_no_half_is_said_to_be_left() -> None:
     before = [share("forget/probability", 0.9), share("retain/log_probability", -1.0)]
     after_ = [share("forget/probability", 0.1), share("retain/log_probability", -1.1)]
     judged = verdict(run_of(before, after_, declaration=Declaration(headline=front, forget_splits=("forget",))))
-    assert judged.headline.endswith("what should stay is damaged.") and not judged.failed
+    assert judged.headline.endswith("a loss of what should stay is shown.") and not judged.failed
     assert "That is a loss, not noise" in finding(judged, "Retain") or "this is a loss" in finding(judged, "Retain")
 
 
