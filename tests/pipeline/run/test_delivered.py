@@ -89,7 +89,9 @@ def test_every_command_gives_the_number_of_the_run(
 def test_a_second_request_on_the_first_s_result_keeps_both(world: Path, tmp_path: Path) -> None:
     loku = {"method": "loku", "adapter": {"rank": 2}}
     one = made(world, tmp_path, "one", world / "model", loku)
-    two = made(world, tmp_path, "two", one, {"method": "npo", "adapter": LORA})
+    said: list[str] = []
+    two = made(world, tmp_path, "two", one, {"method": "npo", "adapter": LORA}, said)
+    assert [line for line in said if "is an earlier run" in line and "not measured" in line]
     three = made(world, tmp_path, "three", two / "model", loku)
     tokenizer = AutoTokenizer.from_pretrained(three / "model")
     for folder in (two, three):

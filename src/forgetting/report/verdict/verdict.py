@@ -13,6 +13,7 @@ from forgetting.report.verdict.intervals import reason_at, value_at
 from forgetting.report.verdict.models import Models, capital
 from forgetting.report.verdict.requests import requests
 from forgetting.report.verdict.stop_rule import goals, missed
+from forgetting.runs.folder import START
 from forgetting.runs.results import Results
 
 _LEARNT: dict[Tone, str] = {
@@ -108,7 +109,22 @@ def judge(models: Models) -> Judgement:
 
 
 def limits(runs: Sequence[Results]) -> list[Finding]:
-    """What the intervals do not cover; nothing where there are none."""
+    """What the intervals do not cover, and what earlier runs were to forget; nothing where there is neither."""
+    return [*_intervals(runs), *_earlier(runs)]
+
+
+def _earlier(runs: Sequence[Results]) -> list[Finding]:
+    names = [run.name for run in runs if run.environment.get(START) in ("run", "adapter")]
+    if not names:
+        return []
+    text = (
+        f"{wording.join(names)} began with a model that had been trained before (an adapter, or the result of an "
+        "earlier run). What was to be forgotten then may have come back: it is not measured here."
+    )
+    return [Finding("Earlier requests", "note", text)]
+
+
+def _intervals(runs: Sequence[Results]) -> list[Finding]:
     if not any(m.low is not None for run in runs if run.after for m in run.after.measures):
         return []
     counts = {m.count for run in runs if (m := value_at(run.after, headline_measures.forgetting_key(runs)))}
