@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from forgetting.cli.ask import _first
+from forgetting.pipeline.one_model.ask import Answer, Choice
 from tests.cli.command import command
 
 
@@ -21,3 +23,9 @@ def test_a_run_is_asked(finished: Path, tmp_path: Path, capsys: pytest.CaptureFi
 def test_no_question_is_one_line_and_code_2(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = command(capsys, "ask", finished)
     assert (code, out, err.count("\n")) == (2, "", 1) and "empty question" in err
+
+
+def test_a_small_probability_is_not_shown_as_none() -> None:
+    """`0.000` would say that the model cannot write what it writes once in a few thousand times."""
+    rare, likely = Choice(" b", 4e-4), Choice(" a", 0.9996)
+    assert _first(Answer("", "", (likely,), ((likely, rare),)), 1) == ["' a' 1.000  ' b' <0.001"]

@@ -10,6 +10,7 @@ import typer
 
 from forgetting.cli.app import MODEL, Json, app
 from forgetting.cli.printing import print_json, print_line, print_table, speaking
+from forgetting.report import wording
 
 if TYPE_CHECKING:
     from forgetting.pipeline.one_model.ask import Answer
@@ -55,5 +56,5 @@ def _first(answer: Answer, tokens: int) -> list[str]:
     cells = []
     for written, likely in zip(answer.first, answer.alternatives, strict=True):
         others = [c for c in likely if c != written]
-        cells.append("  ".join(f"{c.text!r} {c.probability:.3f}" for c in (written, *others)))
+        cells.append("  ".join(f"{c.text!r} {wording.share(c.probability)}" for c in (written, *others)))
     return cells + [""] * (tokens - len(cells))

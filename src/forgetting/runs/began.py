@@ -21,6 +21,8 @@ READ = "/read"
 """Likewise: digests of the token ids that a model reads of these data, by `stage/role` and `measured/split`."""
 DAY = "date"
 """In the environment: the day that the chat template writes, if it writes one."""
+START = "start"
+"""In the environment: what the recipe's model was (`start_of`), as a path says only where it is read from."""
 REDACTED = "/redacted"
 """In the same file: the key with which the digests of a redacted run were hashed."""
 Digests = Mapping[str, Mapping[str, str]]

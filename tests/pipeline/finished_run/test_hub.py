@@ -182,7 +182,30 @@ def test_the_base_on_the_hub_is_the_recipes_model_only_where_it_is_no_local_one(
     from dataclasses import replace
 
     assert hub_base(replace(run, model="lab")) is None
-    assert hub_base(replace(run, model="org/base")) == "org/base"
+    on_the_hub = {**run.environment, "start": "hub"}
+    assert hub_base(replace(run, model="org/base", environment=on_the_hub)) == "org/base"
+    assert hub_base(replace(run, model="org/base", environment={})) == "org/base"  # of an earlier version
+
+
+def test_a_local_model_is_no_hubs_when_pushed_from_another_folder(runs, world, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(world / "model", "models/base")
+    keys = ["model=models/base", f"data.forget={world / 'forget.jsonl'}", f"data.retain={world / 'retain.jsonl'}"]
+    keys += ["method=graddiff", "adapter={kind: full}", "duration=1 steps", "evaluate_every=null", "keep=last"]
+    folder = run(load_recipe("unlearn", [*keys, "dtype=float32", "max_new_tokens=4"]), report=False).absolute()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert hub_base(Results.load(folder)) is None
+    assert "models/base" not in (prepare(folder, "me/mine", tmp_path / "out") / "README.md").read_text()
+
+
+@pytest.mark.parametrize(("start", "said"), [("run", True), ("adapter", True), ("folder", False), ("hub", False)])
+def test_the_card_says_that_a_run_began_with_the_result_of_an_earlier_one(start, said, runs, tmp_path, monkeypatch):
+    results = Results.load(runs["lora"])
+    began = replace(results, earlier=("first",), environment={**results.environment, "start": start})
+    monkeypatch.setattr(publishing.Results, "load", staticmethod(lambda run: began))
+    card = (prepare(runs["lora"], "me/mine", tmp_path / "out") / "README.md").read_text()
+    assert ("What earlier runs were to forget was not measured again" in card) is said
 
 
 @pytest.mark.parametrize(

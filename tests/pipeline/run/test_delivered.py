@@ -126,6 +126,17 @@ def test_an_initial_adapter_that_is_merged_is_saved_as_a_whole_model_and_it_is_s
     assert after(two) == logps(evaluate(str(two), data=data).records)
 
 
+def test_full_tuning_on_an_earlier_run_in_bf16_is_in_fp32_too(
+    world: Path, low: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    able(monkeypatch, "avx512_bf16")
+    one = made(world, tmp_path, "one", low, {"method": "graddiff", "adapter": LORA})
+    assert json.loads((one / "environment.json").read_text())["dtype"] == "bfloat16"
+    two = made(world, tmp_path, "two", one, {"method": "graddiff", "adapter": {"kind": "full"}, "learning_rate": 1e-5})
+    assert json.loads((two / "environment.json").read_text())["dtype"] == "float32"
+    assert AutoModelForCausalLM.from_pretrained(two / "model").dtype == torch.float32
+
+
 def test_full_tuning_of_bf16_weights_moves_them_all_and_is_saved_as_it_was_measured(
     world: Path, low: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

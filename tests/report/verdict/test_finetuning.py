@@ -44,7 +44,7 @@ def test_better_worse_and_not_told_apart_by_direction() -> None:
     assert judged.tone == "mixed"
     texts = {finding.topic: finding.text for finding in judged.findings}
     assert texts["Better"].startswith("tasks · exact match 0.200 → 0.700")
-    assert texts["Worse"].startswith("text · perplexity 9.00 → 20.0")
+    assert texts["Worse"].startswith("text · perplexity 9.00 → 20")
     assert texts["Not told apart"].startswith("old · acc")
 
 

@@ -289,3 +289,15 @@ def test_no_part_is_hidden_where_the_plain_form_is_not_forgotten(tmp_path: Path)
     text = finding(of(tmp_path, story), "Another form")
     assert "still knows more than the oracle." in text
     assert "hidden" not in text
+
+
+@pytest.mark.parametrize(
+    ("start", "earlier", "said"),
+    [("run", ("first",), True), ("run", (), False), ("adapter", (), True), ("folder", (), False), ("suite", (), False)],
+)
+def test_what_an_earlier_run_forgot_is_said_not_to_be_measured(
+    start: str, earlier: tuple[str, ...], said: bool, tmp_path: Path
+) -> None:
+    (run,) = load(tmp_path, IHL_RUN)
+    judged = verdict(replace(run, earlier=earlier, environment={**run.environment, "start": start}))
+    assert ("Earlier requests" in [f.topic for f in judged.findings]) is said

@@ -19,6 +19,7 @@ from forgetting.models.adapters import is_adapter
 from forgetting.models.weights import check_as_written
 from forgetting.pipeline.finished_run.model_card import model_card
 from forgetting.report.verdict.verdict import verdict
+from forgetting.runs.began import START
 from forgetting.runs.paths import RunPaths
 from forgetting.runs.results import Results
 
@@ -162,7 +163,8 @@ def hub_base(run: Results) -> str | None:
     name = run.model
     if config.is_file():  # the run may have begun with an adapter, and its own lies on the whole model below
         name = str(json.loads(config.read_text(encoding="utf-8")).get("base_model_name_or_path") or name)
-    if name in shipped_models() or Path(name).expanduser().exists():
+    local = name == run.model and run.environment.get(START, "hub") != "hub"  # whatever folder we are in now
+    if local or name in shipped_models() or Path(name).expanduser().exists():
         return None
     try:
         validate_repo_id(name)

@@ -13,6 +13,7 @@ from forgetting.report import wording
 from forgetting.report.table import main_table
 from forgetting.report.verdict.finetuning import forgets_nothing
 from forgetting.report.verdict.verdict import Verdict
+from forgetting.runs.began import START
 from forgetting.runs.results import Results
 from forgetting.runs.stage_result import StageResult
 
@@ -59,6 +60,7 @@ def model_card(
         f"# {name.rpartition('/')[2]}",
         *_verdict(judged),
         _opening(run, base, adapter),
+        *_earlier(run),
         *(["## What was to be forgotten"] if forgets else ["## What was learned"]),
         _data(run, forgets),
         "## How",
@@ -113,6 +115,18 @@ def _opening(run: Results, base: str | None, adapter: bool) -> str:
     of = f"of [{base}](https://huggingface.co/{base})" if base else "of a model that is not on the hub"
     by = f"[`forgetting`](https://pypi.org/project/forgetting) {version('forgetting')}"
     return f"{what} {of}, trained with {by}."
+
+
+def _earlier(run: Results) -> list[str]:
+    """What is true of a run that began with the result of an earlier one: the table and the settings show the last."""
+    if run.environment.get(START) not in ("run", "adapter"):
+        return []
+    again = run.environment.get(START) == "run" and not run.earlier
+    return [
+        "It began with a model that had been trained before (an adapter, or the result of an earlier run), and what "
+        'is published here holds that too. Data, settings and measures below are those of the last run; "before" is '
+        f"the model that it began with.{'' if again else ' What earlier runs were to forget was not measured again.'}"
+    ]
 
 
 def _verdict(judged: Verdict) -> list[str]:

@@ -120,10 +120,13 @@ def device_of(recipe: Recipe) -> str:
 
 
 def _load(name: str, recipe: Recipe, *, quantise: Quantise | None, trains_all: bool = False) -> LoadedModel:
+    of_runs = _of_runs(name)
+    if trains_all and of_runs in ("bfloat16", "float16"):
+        of_runs = "auto"  # an earlier run's precision was asked for by nobody, and small steps would be lost in it
     return load_expression(
         name,
         source=model_source,
-        dtype=recipe.dtype if recipe.dtype != "auto" else _of_runs(name),
+        dtype=recipe.dtype if recipe.dtype != "auto" else of_runs,
         revision=recipe.revision,
         device=device_of(recipe),
         quantise=quantise,

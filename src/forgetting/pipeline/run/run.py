@@ -19,11 +19,12 @@ from forgetting.pipeline.run.prepare import load_data
 from forgetting.pipeline.run.prepared import check_recipe, digests_of, prepared
 from forgetting.pipeline.run.records import cached, of_oracle
 from forgetting.pipeline.run.sound import keep_sound
+from forgetting.pipeline.run.source import start_of
 from forgetting.pipeline.run.stage_runner import StageRunner
 from forgetting.pipeline.run.write_results import write_results
 from forgetting.recipe import Recipe
 from forgetting.report.run.page import build_report
-from forgetting.runs.began import DAY
+from forgetting.runs.began import DAY, START
 from forgetting.runs.folder import RunFolder
 
 
@@ -55,6 +56,7 @@ def _run(recipe: Recipe, voice: Voice, report: bool) -> Path:
         torch.set_num_threads(recipe.threads)
     ready = prepared(recipe, voice)
     ran_on = environment(device_of(ready.recipe), ready.recipe.dtype)
+    ran_on[START] = start_of(recipe.model)
     if (day := ready.recipe.format.date) is not None:
         ran_on[DAY] = str(day)
         voice.say(f"the chat template of {recipe.model} writes a date: {day}, here and when the run is resumed")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from forgetting.benchmarks.registry import shipped_models
 from forgetting.core.errors import RunError
+from forgetting.models.adapters import is_adapter
 from forgetting.recipe import Recipe, load_recipe
 from forgetting.runs.folder import RunFolder
 from forgetting.runs.paths import RunPaths
@@ -14,6 +15,22 @@ from forgetting.runs.paths import RunPaths
 def is_run(name: str | Path) -> bool:
     """Whether a folder holds a run."""
     return RunPaths(Path(name)).is_run
+
+
+def start_of(name: str) -> str:
+    """What a model's name stands for now: "suite", "run", "adapter", "folder", or "hub".
+
+    A relative path looks like a hub's name from every other folder, so a run notes this when it begins.
+    """
+    if name in shipped_models():
+        return "suite"
+    path = Path(name).expanduser()
+    above = path.absolute().parent
+    if is_run(name) or (is_run(above) and path.absolute() == RunPaths(above).model):
+        return "run"
+    if path.is_dir():
+        return "adapter" if is_adapter(path) else "folder"
+    return "hub"
 
 
 def recipe_of_run(folder: RunFolder) -> Recipe:

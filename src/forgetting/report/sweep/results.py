@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from forgetting.core.errors import nearest
 from forgetting.report import wording
+from forgetting.runs.began import START
 from forgetting.runs.sweep import SweepResults
 
 
@@ -23,7 +24,7 @@ def cautions(results: SweepResults) -> list[str]:
         if known and key not in known:
             said.append(f"column '{key}' is measured by no run; {nearest(key, known)}")
     environments = [run.environment for run in results.runs if run.environment]
-    for name in dict.fromkeys(name for environment in environments for name in environment):
+    for name in dict.fromkeys(name for environment in environments for name in environment if name != START):
         values = list(dict.fromkeys(str(environment.get(name)) for environment in environments))
         if len(values) > 1:
             said.append(f"runs differ in their {name}: {wording.join(values)}")

@@ -13,6 +13,7 @@ from forgetting.report.verdict.intervals import reason_at, value_at
 from forgetting.report.verdict.models import Models, capital
 from forgetting.report.verdict.requests import requests
 from forgetting.report.verdict.stop_rule import goals, missed
+from forgetting.runs.began import START
 from forgetting.runs.results import Results
 
 _LEARNT: dict[Tone, str] = {
@@ -164,12 +165,13 @@ def _unfinished(run: Results) -> list[str]:
 
 
 def _earlier(run: Results) -> list[Finding]:
-    """What runs before this one forgot, where it is not measured here."""
-    if not run.earlier:
+    """What was forgotten before this run, where it is not measured here."""
+    if not run.earlier and run.environment.get(START) != "adapter":
         return []
+    whence = wording.join(run.earlier) if run.earlier else "an adapter that had been trained before"
     text = (
-        f"The model comes from {wording.join(run.earlier)}. What was forgotten there is not measured here and may have "
-        "come back: give its data once more beside the new (data.forget=[…, …])."
+        f"The model comes from {whence}. What was forgotten there is not measured here and may have come back: give "
+        "its data once more beside the new (data.forget=[…, …])."
     )
     return [Finding("Earlier requests", "open", text)]
 
