@@ -116,8 +116,8 @@ def _strays(model: PeftModel, link: Link, missing: Sequence[str], unexpected: Se
 
 
 def _is_copied(key: str) -> bool:
-    """Whether PEFT may save a tensor under two names: an embedding or a head, whole."""
-    return key.endswith("weight") and ".lora_" not in key
+    """Whether PEFT may save a tensor under two names: an embedding or a head, whole or its trained tokens."""
+    return key.endswith(("weight", "trainable_tokens_delta")) and ".lora_" not in key
 
 
 def _tensors(model: PeftModel, name: str) -> int:
