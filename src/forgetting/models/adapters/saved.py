@@ -79,7 +79,7 @@ def add_link(model: PreTrainedModel | PeftModel, link: Link, *, name: str) -> Pe
             config.inference_mode = True
             model = get_peft_model(model, config, adapter_name=name)
         result = model.load_adapter(link.place, adapter_name=name, is_trainable=False, **at)
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
+    except Exception as error:  # whatever a wrong configuration leads to
         reason = " ".join(str(error).split())[:200]
         raise ModelError(
             f"{link.place}: this adapter cannot be put on the model ({reason}); give one of its own"
