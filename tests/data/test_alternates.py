@@ -118,6 +118,7 @@ def test_rows_with_and_without_a_question(tmp_path: Path) -> None:
         ("a.txt", b" \n\n", r"a\.txt: holds no examples"),
         ("a.jsonl", b"\n", r"a\.jsonl: holds no examples"),
         ("a.jsonl", b'{"answer": "No."}\nI do not know\n', r"a\.jsonl:2: not JSON"),
+        ("a.jsonl", b': {"answer": "No."}\n{"answer": "Never."}\n', r"a\.jsonl:1: not JSON"),
         ("a.jsonl", b'"No."\n', r"a\.jsonl:1: is a str, not an object"),
         ("a.jsonl", b'{"reply": "No."}\n', r"a\.jsonl:1: no column for the text"),
         ("a.txt", b"caf\xe9\n", r"a\.txt: not UTF-8 text \(byte 3\)"),

@@ -16,6 +16,14 @@ def test_there_is_exactly_one_place(places: dict) -> None:
         Source(**places)
 
 
+@pytest.mark.parametrize("key", ["name", "revision"])
+@pytest.mark.parametrize("place", [{"path": "a.jsonl"}, {"suite": "lab"}])
+def test_what_only_a_dataset_of_the_hub_has_is_refused_elsewhere(place: dict[str, str], key: str) -> None:
+    with pytest.raises(ValidationError, match=f"{key}: is of a dataset of the hub, and this is none; leave it out"):
+        Source.model_validate({**place, key: "x"})
+    assert getattr(Source.model_validate({"hub": "org/name", key: "x"}), key) == "x"
+
+
 def test_a_column_maps_to_something_an_example_holds() -> None:
     with pytest.raises(ValidationError, match="columns: 'promt' is nothing an example holds; known: prompt, input"):
         Source(path="a", columns={"promt": "q"})

@@ -104,6 +104,24 @@ def test_a_model_that_cannot_be_run_is_refused_when_it_is_loaded(folder: Path, m
         foreign.check_runs("x", model, tokenizer)
 
 
+@pytest.mark.parametrize("value", [-1, 1, 1e12])
+def test_a_dropout_that_cannot_be_trained_with_is_refused_when_it_is_loaded(folder: Path, value: float) -> None:
+    changed(folder / "config.json", attention_dropout=value)
+    with pytest.raises(ModelError, match=r"config\.json: attention_dropout is .*; write a part from 0 to below 1"):
+        load_model(folder)
+    changed(folder / "config.json", attention_dropout=0.1)
+    load_model(folder)
+
+
+@pytest.mark.parametrize("text", ['{"eos_token_id": 2,', "[2]", "", "\ufffe", "[" * 100_000])
+def test_settings_of_generation_that_cannot_be_read_are_not_left_out(folder: Path, text: str) -> None:
+    (folder / "generation_config.json").write_text(text)
+    with pytest.raises(ModelError, match=r"generation_config\.json: not (JSON|the settings)"):
+        load_model(folder)
+    (folder / "generation_config.json").unlink()
+    load_model(folder)
+
+
 def test_another_models_tokenizer_is_refused_and_a_few_added_tokens_are_not(folder: Path) -> None:
     model, tokenizer = tiny_model("llama"), tiny_tokenizer()
     tokenizer.add_tokens([f"added{i}" for i in range(len(model.get_input_embeddings().weight))])
@@ -149,6 +167,16 @@ def test_a_pattern_that_does_not_end_is_ended(
 def test_what_is_no_pattern_is_told(folder: Path, tmp_path: Path, pattern: str) -> None:
     with pytest.raises(ModelError, match=r"adapter_config\.json: target_modules is not a pattern"):
         load_model(adapter(tmp_path / "adapter", folder, target_modules=pattern))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"trainable_token_indices": "x"}, {"trainable_token_indices": 3}, {"rank_pattern": 3}, {"alpha_pattern": [1]}],
+)
+def test_a_value_of_another_kind_is_told_in_one_line(folder: Path, tmp_path: Path, values: dict[str, object]) -> None:
+    made = adapter(tmp_path / "made", folder, **values)
+    with pytest.raises(ModelError, match=r"made: (the adapter cannot be loaded|this adapter cannot be put on)"):
+        load_model(made)
 
 
 def test_of_an_adapter_nothing_is_missing_and_nothing_left_out(folder: Path, tmp_path: Path) -> None:

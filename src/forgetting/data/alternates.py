@@ -75,7 +75,14 @@ def load_alternates(source: Source, heard: Heard | None = None) -> list[Example]
 def _is_list(path: Path) -> bool:
     if path.suffix == ".txt":
         return True
-    return path.suffix == ".jsonl" and path.is_file() and _text(path).lstrip()[:1] not in ("", "{", "[", '"')
+    if path.suffix != ".jsonl" or not path.is_file():
+        return False
+    text = _text(path)
+    return text.lstrip()[:1] not in ("", "{", "[", '"') and not any(map(_is_row, text.split("\n")))
+
+
+def _is_row(line: str) -> bool:
+    return line.lstrip().startswith("{") and line.rstrip().endswith("}")
 
 
 def _text(path: Path) -> str:

@@ -88,6 +88,10 @@ class Source(Strict):
             raise ValueError("give exactly one of path, hub and suite")
         if self.share is not None and self.count is not None:
             raise ValueError("share and count: give one of them")
+        if self.hub is None:
+            given = {"name": self.name, "revision": self.revision}
+            if unread := [key for key, value in given.items() if value is not None]:
+                raise ValueError(f"{unread[0]}: is of a dataset of the hub, and this is none; leave it out")
         unknown = sorted(set(self.columns) - set(COLUMNS))
         if unknown:
             raise ValueError(f"columns: '{unknown[0]}' is nothing an example holds; known: {', '.join(COLUMNS)}")

@@ -40,6 +40,20 @@ def check_index(file: Path) -> None:
             )
 
 
+def check_generation(file: Path) -> None:
+    """Checks that settings of generation can be read; transformers goes on without them, and so without their ends.
+
+    Raises:
+        ModelError: they are no JSON object.
+    """
+    try:
+        settings = read_json(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelError(f"{file}: not JSON ({said(error)}); download the model again") from error
+    if not isinstance(settings, dict):
+        raise ModelError(f"{file}: not the settings of a model's generation; download the model again")
+
+
 def check_layers(name: str, layers: object, files: Iterable[Path]) -> None:
     """Checks that a configuration asks for no more layers than its weights can fill, before they are built.
 
@@ -80,6 +94,10 @@ def check_runs(name: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizer
     positions = getattr(text_config(model), "max_position_embeddings", None)
     if positions in (0, 1):
         raise ModelError(f"{name}/config.json: the model has {positions} positions; write its own number")
+    for key, value in text_config(model).to_dict().items():
+        is_part = isinstance(value, int | float) and not isinstance(value, bool)
+        if key.endswith(("dropout", "drop")) and is_part and not 0 <= value < 1:
+            raise ModelError(f"{name}/config.json: {key} is {value}; write a part from 0 to below 1")
     rows = model.get_input_embeddings().weight.shape[0]
     if tokenizer.vocab_size > rows:
         raise ModelError(

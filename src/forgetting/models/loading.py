@@ -9,7 +9,7 @@ import torch
 from peft import PeftModel
 from peft.utils import load_peft_weights
 from transformers import AutoConfig, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
-from transformers.utils import SAFE_WEIGHTS_INDEX_NAME
+from transformers.utils import GENERATION_CONFIG_NAME, SAFE_WEIGHTS_INDEX_NAME
 
 from forgetting.core.errors import ModelError
 from forgetting.core.folder import written_whole
@@ -19,7 +19,7 @@ from forgetting.models.adapters.chain import Chain, Link, chain_of, optional_fil
 from forgetting.models.adapters.export import merged
 from forgetting.models.adapters.saved import add_link
 from forgetting.models.adapters.tied import rows_of_tokens, saved_rows
-from forgetting.models.foreign import check_index, check_layers, check_runs
+from forgetting.models.foreign import check_generation, check_index, check_layers, check_runs
 from forgetting.models.head import embedding_rows, text_config, text_part
 from forgetting.models.places import attempt, check_place
 from forgetting.models.precision import Precision, settled, stored_dtype
@@ -136,10 +136,13 @@ def _whole(
 
 
 def _check_files(name: str, revision: str | None) -> None:
-    """Checks a whole model's index and configuration before its weights are read."""
+    """Checks a whole model's index and configurations before its weights are read."""
     index = optional_file(name, SAFE_WEIGHTS_INDEX_NAME, revision)
     if index is not None:
         check_index(Path(index))
+    generation = optional_file(name, GENERATION_CONFIG_NAME, revision)
+    if generation is not None:
+        check_generation(Path(generation))
     if Path(name).is_dir():
         config = attempt(name, "model", AutoConfig.from_pretrained, name, trust_remote_code=False)
         layers = getattr(text_part(config), "num_hidden_layers", 1)
@@ -149,7 +152,9 @@ def _check_files(name: str, revision: str | None) -> None:
 def _add_rows(model: PreTrainedModel, link: Link, tokens: int) -> None:
     """Gives a model the rows of tokens that were added before an adapter was trained on it."""
     state = attempt(link.place, "adapter", load_peft_weights, link.place, device="cpu", revision=link.revision)
-    rows = attempt(link.place, "adapter", saved_rows, state, model) or rows_of_tokens(link.config, model, tokens)
+    rows = attempt(link.place, "adapter", saved_rows, state, model) or attempt(
+        link.place, "adapter", rows_of_tokens, link.config, model, tokens
+    )
     if rows is not None:
         model.resize_token_embeddings(rows, mean_resizing=False)
 

@@ -53,6 +53,7 @@ def save_adapter(model: PeftModel, tokenizer: PreTrainedTokenizerBase, folder: s
     state, config = _as_one(model, names, folder)
     state = {name: value.cpu().contiguous() for name, value in state.items()}
     config.inference_mode = True
+    config.target_modules = sorted(config.target_modules)  # a set's order changes from process to process
     config.base_model_name_or_path, config.revision = base_place(model)
     with written_whole(Path(folder)) as partial:
         save_file(state, partial / SAFETENSORS_WEIGHTS_NAME, metadata={"format": "pt"})

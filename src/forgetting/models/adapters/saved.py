@@ -79,7 +79,7 @@ def add_link(model: PreTrainedModel | PeftModel, link: Link, *, name: str) -> Pe
             config.inference_mode = True
             model = get_peft_model(model, config, adapter_name=name)
         result = model.load_adapter(link.place, adapter_name=name, is_trainable=False, **at)
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
+    except Exception as error:  # whatever a wrong configuration leads to
         reason = " ".join(str(error).split())[:200]
         raise ModelError(
             f"{link.place}: this adapter cannot be put on the model ({reason}); give one of its own"
@@ -116,8 +116,8 @@ def _strays(model: PeftModel, link: Link, missing: Sequence[str], unexpected: Se
 
 
 def _is_copied(key: str) -> bool:
-    """Whether PEFT may save a tensor under two names: an embedding or a head, whole."""
-    return key.endswith("weight") and ".lora_" not in key
+    """Whether PEFT may save a tensor under two names: an embedding or a head, whole or its trained tokens."""
+    return key.endswith(("weight", "trainable_tokens_delta")) and ".lora_" not in key
 
 
 def _tensors(model: PeftModel, name: str) -> int:
