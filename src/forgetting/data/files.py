@@ -40,6 +40,7 @@ Placed = tuple[str, Row | RowError]
 JSON_TEXT = {b"forgetting": b"json"}
 """The mark of a Parquet column of texts that are JSON, which are read as values."""
 _ASTRAY = "a cell's quote stands behind a space, so that it quotes nothing; take that space out"
+_ONE_SPLIT = Source.model_fields["split"].default
 _DELIMITERS = ",;\t|"
 _LONGEST_CELL = min(sys.maxsize, 2**31 - 1)
 """csv refuses cells of more than 131,072 characters unless it is told otherwise; documents are longer."""
@@ -108,6 +109,8 @@ def _placed_rows(source: Source, reading: Reading) -> Iterator[Placed]:
         yield from _numbered(source, hub.downloaded(source))
     elif is_saved(path):
         yield from _numbered(source, hub.saved(path, source))
+    elif source.split != _ONE_SPLIT:
+        raise DataError(f"{source}: 'split' is {source.split}, but only datasets of the hub have splits; leave it out")
     elif path.is_dir():
         for file in files_below(path, reading.files):
             yield from _file_rows(file, file.relative_to(path).as_posix())

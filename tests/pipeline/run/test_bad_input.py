@@ -229,3 +229,17 @@ def test_what_cannot_be_meant_is_refused_before_anything_is_written(
 ) -> None:
     assert said in forget(capsys, "run", recipe_file, override)
     assert not output(recipe_file).exists()
+
+
+def test_keys_that_would_do_nothing_are_refused(
+    recipe_file: Path, world: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = world / "model"
+    line = forget(capsys, "run", recipe_file, f"model={model}", "revision=main", "--dry-run")
+    assert line == f"forget: 'revision' is main, but {model} is not on the hub; leave it out"
+    line = forget(
+        capsys, "run", recipe_file, f"data.forget={{path: {world / 'forget.jsonl'}, split: test}}", "--dry-run"
+    )
+    assert "'split' is test, but only datasets of the hub have splits; leave it out" in line
+    line = forget(capsys, "run", recipe_file, f"oracle={world / 'orakle'}", "--dry-run")
+    assert "orakle: no such model folder" in line

@@ -8,16 +8,20 @@ from pathlib import Path
 
 from forgetting.benchmarks.suite import Suite
 from forgetting.core.digest import examples_digest
+from forgetting.core.errors import RecipeError
 from forgetting.core.progress import Voice
 from forgetting.core.record import check_record_file
 from forgetting.data.encode import Encoded, encoded_digest
+from forgetting.models.expression import terms_of
 from forgetting.models.hidden_states import decoder_blocks
 from forgetting.models.loading import LoadedModel
+from forgetting.models.places import check_place
 from forgetting.pipeline.run.environment import check_trackers
 from forgetting.pipeline.run.load import dated_recipe, loaded_for
 from forgetting.pipeline.run.prepare import StageData, encode_stage, load_data
 from forgetting.pipeline.run.records import read_digests
 from forgetting.pipeline.run.select_tokens import check_selects
+from forgetting.pipeline.run.source import model_source, start_of
 from forgetting.pipeline.run.suites import check_measured, check_passages, fast_suite_of, stop_splits, suite_of
 from forgetting.pipeline.run.teacher import check_references
 from forgetting.recipe import Recipe
@@ -63,14 +67,20 @@ def check_recipe(recipe: Recipe) -> None:
     """Checks what can be checked without data and model.
 
     Raises:
-        ForgettingError: the folder holds another run, a tracker is not installed, or token scores are missing.
+        ForgettingError: the folder holds another run, a tracker is not installed, token scores or the oracle are
+            missing, or a revision is given for a model that is not on the hub.
     """
     RunFolder(recipe.folder).check_takes(recipe.to_yaml(), Recipe.rewritten)
     check_trackers(recipe)
     check_selects(recipe)
     check_references(recipe)
+    if recipe.revision is not None and start_of(recipe.model) != "hub":
+        raise RecipeError(f"'revision' is {recipe.revision}, but {recipe.model} is not on the hub; leave it out")
     if recipe.oracle is not None and recipe.oracle.endswith(".jsonl"):
         check_record_file(Path(recipe.oracle))
+    elif recipe.oracle is not None:
+        for term in terms_of(recipe.oracle):
+            check_place(model_source(term.model))
 
 
 def prepared(recipe: Recipe, voice: Voice) -> Prepared:
