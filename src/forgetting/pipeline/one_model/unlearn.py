@@ -110,10 +110,7 @@ def unlearn(
         return take(model, tokenizer, suite, recipe, voice).measures(suite, None) if measure else []
 
     if recipe.stages[0].adapter_or_full.kind == "full":
-        precision = settled("auto", model.dtype, device=model.device, trains_all=True)
-        if precision.dtype != dtype_name(model):
-            voice.say(str(precision))
-            model.float()
+        _widen(model, voice)
     before = measures()
     with tempfile.TemporaryDirectory() as folder:
         context = StageContext(
@@ -132,6 +129,14 @@ def unlearn(
     for line in said(result, Evaluation(point="after", measures=tuple(after)), keys=""):
         warnings.warn(line, stacklevel=2)
     return Unlearned(model, result, history, before, after)
+
+
+def _widen(model: PreTrainedModel, voice: Voice) -> None:
+    """Keeps weights that are all trained in a precision that does not lose small steps."""
+    precision = settled("auto", model.dtype, device=model.device, trains_all=True)
+    if precision.dtype != dtype_name(model):
+        voice.say(str(precision))
+        model.float()
 
 
 _DEFAULTS = ("batch_size", "duration", "schedule", "warmup", "checkpoint_every")

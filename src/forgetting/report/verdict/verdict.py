@@ -168,7 +168,7 @@ def _earlier(run: Results) -> list[Finding]:
     """What was forgotten before this run, where it is not measured here."""
     if not run.earlier and run.environment.get(START) != "adapter":
         return []
-    whence = wording.join(run.earlier) if run.earlier else "an adapter that had been trained before"
+    whence = wording.join(list(run.earlier)) if run.earlier else "an adapter that had been trained before"
     text = (
         f"The model comes from {whence}. What was forgotten there is not measured here and may have come back: give "
         "its data once more beside the new (data.forget=[…, …])."
