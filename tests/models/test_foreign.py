@@ -15,6 +15,7 @@ from forgetting.core.folder import MARK
 from forgetting.models import foreign
 from forgetting.models.adapters import add_saved
 from forgetting.models.loading import load_model, save_model
+from forgetting.models.precision import settled
 from tests.models.tiny import tiny_model, tiny_tokenizer
 
 
@@ -201,3 +202,16 @@ def test_adapters_that_stand_on_each_other_are_told_in_one_line(tmp_path: Path) 
         with pytest.raises(ModelError, match="it is its own base") as error:
             load_model(path)
         assert len(str(error.value)) < 1000
+
+
+@pytest.mark.parametrize("dtype", [1000000, "nn", "float7"])
+def test_a_precision_that_is_none_is_told(folder: Path, dtype: object) -> None:
+    changed(folder / "config.json", dtype=dtype)
+    with pytest.raises(ModelError, match=r"config\.json: the dtype is |cannot be loaded"):
+        load_model(folder)
+
+
+def test_weights_in_8_bits_ask_for_a_precision() -> None:
+    with pytest.raises(ModelError, match="stored in float8_e4m3fn, which is not computed in; write dtype: float32"):
+        settled("auto", torch.float8_e4m3fn)
+    assert settled("float32", torch.float8_e4m3fn).dtype == "float32"

@@ -71,6 +71,8 @@ def settled(
         lossy = trains_all and asked in ("bfloat16", "float16")
         loss = "; all weights train, and their small steps are lost: write dtype: float32" if lossy else ""
         return Precision(asked, f"as asked{loss}", there)
+    if name not in DTYPES:
+        raise ModelError(f"the weights are stored in {name}, which is not computed in; write dtype: float32")
     if own not in _UNITS:
         return Precision(name, "as stored", there)
     if trains_all:
@@ -84,11 +86,14 @@ def stored_dtype(name: str, revision: str | None = None) -> torch.dtype | None:
     """The precision in which a folder or hub id says that its weights are stored; None if it does not say.
 
     Raises:
-        ModelError: its config cannot be read.
+        ModelError: its config cannot be read, or names something else than a precision.
     """
     config: Any = attempt(name, "model", AutoConfig.from_pretrained, name, revision=revision, trust_remote_code=False)
     said = config.dtype or config.get_text_config(decoder=True).dtype or _of_weights(name)
-    return getattr(torch, said, None) if isinstance(said, str) else said
+    found = getattr(torch, said, None) if isinstance(said, str) else said
+    if said is not None and not isinstance(found, torch.dtype):
+        raise ModelError(f"{name}/config.json: the dtype is {said!r}; write the one that the weights are stored in")
+    return found
 
 
 def _of_weights(name: str) -> str | None:
