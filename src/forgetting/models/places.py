@@ -1,4 +1,4 @@
-"""Where a model is: a folder, or the hub's; what is nowhere is said at once, before anything is asked for it."""
+"""Where a model is: a folder, or the hub's; a name that is nowhere is an error at once, before anything is loaded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The precision that a model is loaded in: as asked, or by one rule that every command follows; it is said why."""
+"""The precision that a model is loaded in: as asked, or by one rule that every command follows; with the reason."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def load(name: str, recipe: Recipe, *, quantise: Quantise | None = None) -> Load
 def load_measured(recipe: Recipe, voice: Voice = SILENT) -> tuple[LoadedModel, Recipe]:
     """The recipe's model to be measured as it is, and the recipe with what the model settles.
 
-    That is its precision and the day that its chat template writes, both of which are said, and rows no longer than
+    That is its precision and the day that its chat template writes, both of which are reported, and rows no longer than
     the model has positions. The model of a run that trained on matrices in 4 bits has them again.
 
     Raises:
@@ -63,7 +63,7 @@ def load_measured(recipe: Recipe, voice: Voice = SILENT) -> tuple[LoadedModel, R
 def loaded_for(recipe: Recipe, voice: Voice = SILENT) -> tuple[LoadedModel, Recipe]:
     """The model to be trained, checked for the adapters' targets, and the recipe with what the model settles.
 
-    That is its precision, which is the run's own if it began earlier and is said, and rows no longer than the model
+    That is its precision, which is reported, and the run's own if it began earlier, and rows no longer than the model
     has positions. An adapter that the stages' adapters cannot be added to is merged.
 
     Raises:
