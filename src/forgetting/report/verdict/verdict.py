@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from forgetting.report import headline_measures, wording
-from forgetting.report.verdict import forgotten, kept
+from forgetting.report.verdict import below_unseen, forgotten, kept
 from forgetting.report.verdict.finding import Finding, Tone
 from forgetting.report.verdict.finetuning import domain, forgets_nothing, learned
 from forgetting.report.verdict.intervals import reason_at, value_at
@@ -52,6 +52,8 @@ class Judgement:
     """Another form of the question still finds what was to be forgotten."""
     told_apart: bool
     """The test of forget quality distinguishes the run from the oracle."""
+    below: bool
+    """Forget text ends up clearly less likely than unseen text."""
     findings: tuple[Finding, ...]
     requests: tuple[forgotten.Request, ...] = ()
     learnt: tuple[Finding, ...] = ()
@@ -72,7 +74,7 @@ def verdict(run: Results) -> Verdict:
     rest = [] if unmoved else _rest(models, judgement)
     tones: list[Tone] = [kept.WORDS[judgement.keeping][0]]
     tones += [forgotten.WORDS[state][0] for state in _states(judgement)]
-    tones.append("mixed" if judgement.leaks or judgement.told_apart else "good")
+    tones.append("mixed" if judgement.leaks or judgement.told_apart or judgement.below else "good")
     tone = "bad" if failed else min(tones, key=_TONES.index)
     lines = tuple(request.finding for request in judgement.requests)
     return Verdict(" ".join([*failed, *rest]), tone, judgement.findings, tuple(failed), lines)
@@ -92,6 +94,7 @@ def judge(models: Models) -> Judgement:
     state_of_rest, costs = kept.keeping(models)
     quality = _quality(models, headline_measures.quality_key([run]), state_of_rest)
     learnt = domain(models)
+    below = below_unseen.below_unseen(models)
     findings = [
         *_ending(run),
         *goals(run),
@@ -99,6 +102,7 @@ def judge(models: Models) -> Judgement:
         *requests(run),
         *_earlier(run),
         *([] if key in headline_measures.sets_keys([run]) and asked else [first]),
+        *below,
         *forms,
         *costs,
         *learnt,
@@ -106,7 +110,7 @@ def judge(models: Models) -> Judgement:
         *limits([run]),
     ]
     leaks, told_apart = (any(f.tone == "mixed" for f in found) for found in (forms, quality))
-    return Judgement(state, state_of_rest, leaks, told_apart, tuple(findings), tuple(asked), tuple(learnt))
+    return Judgement(state, state_of_rest, leaks, told_apart, bool(below), tuple(findings), tuple(asked), tuple(learnt))
 
 
 def limits(runs: Sequence[Results]) -> list[Finding]:
@@ -147,11 +151,13 @@ def _rest(models: Models, judgement: Judgement) -> list[str]:
     state, parts = judgement.forgetting, []
     if judgement.requests:
         parts.append(forgotten.counted(_states(judgement)))
+        parts += [below_unseen.HEADLINE] if judgement.below else []
     elif state not in forgotten.FAILED:
         key = headline_measures.forgetting_key([models.run])
         apart = state == "oracle" and judgement.told_apart
         test = ", though truth ratios still tell it from the oracle" if apart else ""
-        parts.append(f"{forgotten.headline_of(models, key, state)}{test}")
+        lowered = judgement.below and state == "lower"
+        parts.append(below_unseen.LOWERED if lowered else f"{forgotten.headline_of(models, key, state)}{test}")
     if judgement.leaks:
         parts.append("asked in another form, more is left")
     if judgement.keeping != "destroyed":
