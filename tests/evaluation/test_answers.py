@@ -9,6 +9,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from forgetting.core.example import Example
 from forgetting.data.encode import Formatting, encode
 from forgetting.evaluation.answers import answer
+from forgetting.metrics.per_example import mean
+from forgetting.metrics.text import exact_match
 from forgetting.models.adapters import AdapterSpec, attach
 from tests.conftest import write_rows
 
@@ -125,3 +127,18 @@ def test_an_adapter_takes_part(loaded) -> None:
             torch.nn.init.normal_(parameter, std=0.5)
     changed = answer(adapted, tokenizer, examples()[:3], split="s", formatting=FORMATTING, max_new_tokens=3)
     assert all(a.score != b.score for a, b in zip(plain, changed, strict=True))
+
+
+def test_a_document_among_questions_has_no_greedy_answer_and_questions_keep_theirs(loaded) -> None:
+    model, tokenizer = loaded
+    document = Example(
+        id="d", response="In box 1, under the very old map of the house, the street and the town.", form="text"
+    )
+    alone = answer(model, tokenizer, examples(), split="forget", formatting=FORMATTING, max_new_tokens=None)
+    mixed = answer(
+        model, tokenizer, [document, *examples()], split="forget", formatting=FORMATTING, max_new_tokens=None
+    )
+    assert mixed[0].generation is None and mixed[0].score is not None
+    assert [r.generation for r in mixed[1:]] == [r.generation for r in alone]
+    [found] = mean(exact_match, ["forget"], "down")({"forget": mixed}, None)
+    assert found.count == len(examples())

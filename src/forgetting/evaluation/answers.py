@@ -84,9 +84,9 @@ def answer(
 
     The score is that of the example's own prompt and response; the paraphrase and the perturbed answers are scored
     after the paraphrased prompt, if there is one. The end-of-answer token counts as part of an answer. Greedy answers
-    are decoded without special tokens; an answer is missing if its question fills all of the model's positions. The
-    model's mode and the random state stay as they are. Several processes divide the batches of one process among them,
-    so no bit depends on their number; all of them return all records.
+    are decoded without special tokens; an answer is missing if its question fills all of the model's positions, and
+    that of a document, which asks nothing. The model's mode and the random state stay as they are. Several processes
+    divide the batches of one process among them, so no bit depends on their number; all of them return all records.
 
     Args:
         max_new_tokens: of a greedy answer; None: as many as the longest answer here has; 0: no answers are generated.
@@ -97,18 +97,20 @@ def answer(
     asked = Asked.of(
         [[encode(e, tokenizer, formatting) for e in (example, *variants(example))] for example in examples]
     )
-    longest = max((asked.rows[i].supervised for i in asked.owned), default=1)
+    owned = [asked.rows[own] for e, (own, *_) in zip(examples, asked.places, strict=True) if not e.is_document]
+    longest = max((row.supervised for row in owned), default=1)
     limit = longest if max_new_tokens is None else max_new_tokens
+    room = {row.prompt_ids: tokens for row in owned if (tokens := room_after(model, row.prompt_ids, limit)) > 0}
     ending = Ending.of(model, tokenizer)
     with in_evaluation_mode(model):
-        scores, written = _results(model, padding_id(tokenizer), ending.ids, asked, limit, progress)
+        scores, written = _results(model, padding_id(tokenizer), ending.ids, asked, room, progress)
     texts = {p: ending.words(tokenizer, ids) for p, ids in written.items()}
     return [
         record_of(
             example,
             split,
             tokenizer,
-            generation=texts.get(asked.rows[own].prompt_ids),
+            generation=None if example.is_document else texts.get(asked.rows[own].prompt_ids),
             score=scores[own],
             paraphrase=_without_ranks(scores[others[0]]) if others else None,
             perturbed=tuple(_without_ranks(scores[i]) for i in others[1:]),
@@ -137,11 +139,9 @@ def _without_ranks(score: Score) -> Score:
 
 
 def _results(
-    model: nn.Module, pad_id: int, ends: Sequence[int], asked: Asked, limit: int, progress: Progress
+    model: nn.Module, pad_id: int, ends: Sequence[int], asked: Asked, room: Mapping[Ids, int], progress: Progress
 ) -> tuple[dict[int, Score], dict[Ids, Ids]]:
-    """The score of each row, and the greedy tokens after each prompt that has room for some."""
-    prompts = dict.fromkeys(asked.rows[i].prompt_ids for i in sorted(asked.owned))
-    room = {p: tokens for p in prompts if (tokens := room_after(model, p, limit)) > 0}
+    """The score of each row, and the greedy tokens after each prompt, as many as it has room for."""
     longest = max((len(e.ids) for e in asked.rows), default=0)
     shares = shares_cache(model, max([longest, *(len(p) + tokens for p, tokens in room.items())]))
     goes_on = shares and not _greedy_is_changed(model)
