@@ -94,3 +94,33 @@ def test_the_words_give_the_paired_difference_with_its_interval(tmp_path: Path) 
     assert contrast("forget/probability", models.after, models.before).words == (
         "paired on 78 examples: −0.040 (−0.042 … −0.038)"
     )
+
+
+@pytest.mark.parametrize(
+    ("end", "expected"),
+    [
+        ([0.1, 0.2, 0.1], "The forget set was lowered in 3 of 3 examples, too few for an interval; without an oracle"),
+        ([0.1, 0.2, 0.95], "The forget set was lowered in 2 of 3 examples, too few for an interval; without an oracle"),
+        ([0.1], "The forget set was lowered in 1 of 1 example, too few for an interval; without an oracle"),
+        ([0.9, 0.8999, 0.9], "No forgetting is shown."),
+        ([0.95, 0.95, 0.85], "No forgetting is shown."),
+    ],
+)
+def test_a_request_of_few_documents_that_fell_is_no_failure(tmp_path: Path, end: list[float], expected: str) -> None:
+    kept = {"retain": spread(0.9)}
+    run = recorded(tmp_path / "a", before={"forget": [0.9] * len(end), **kept}, after={"forget": end, **kept})
+    judged = verdict(run)
+    assert judged.headline.startswith(expected)
+    assert bool(judged.failed) == (expected == "No forgetting is shown.")
+    if not judged.failed:
+        assert "It fell in " in finding(judged, "Forgetting")
+        assert "paired on" not in finding(judged, "Forgetting")
+
+
+def test_few_documents_beside_an_oracle_are_still_compared_with_it(tmp_path: Path) -> None:
+    sides = [{"forget": [p] * 3, "retain": spread(0.9)} for p in (0.9, 0.1, 0.2)]
+    run = recorded(tmp_path / "a", before=sides[0], after=sides[1], oracle=sides[2])
+    judged = verdict(run)
+    assert judged.headline.startswith("The forget set was lowered in 3 of 3 examples, too few for an interval; no loss")
+    assert "the oracle, which never saw these examples, has 0.200" in finding(judged, "Forgetting")
+    assert not judged.failed

@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from forgetting.metrics.statistics import FEWEST
 from forgetting.report import headline_measures, wording
 from forgetting.report.verdict.finding import Finding, Tone
-from forgetting.report.verdict.intervals import Contrast, amount, contrast, hardly_there, reason_at
+from forgetting.report.verdict.intervals import LEAST, Contrast, amount, contrast, hardly_there, reason_at
 from forgetting.report.verdict.models import Models, capital, path
+from forgetting.report.verdict.paired import matched
 
 State = Literal[
-    "rose", "none", "partial", "beyond", "oracle", "lower", "between", "nothing", "unknown", "open", "unmeasured"
+    "rose", "none", "partial", "beyond", "oracle", "lower", "few", "between", "nothing", "unknown", "open", "unmeasured"
 ]
 
 WORDS: dict[State, tuple[Tone, str]] = {
@@ -21,6 +23,7 @@ WORDS: dict[State, tuple[Tone, str]] = {
     "beyond": ("mixed", "The forget set is below the oracle's level (over-forgetting)"),
     "oracle": ("good", "The forget set is down to the oracle's level"),
     "lower": ("open", "The forget set was lowered; without an oracle nothing says whether far enough or too far"),
+    "few": ("open", "The forget set was lowered"),
     "between": ("open", "The forget set is told apart neither from its start nor from the oracle"),
     "nothing": (
         "open",
@@ -37,6 +40,7 @@ _OF_REQUESTS: dict[State, str] = {
     "beyond": "below the oracle's level (over-forgetting)",
     "oracle": "down to the oracle's level",
     "lower": "lowered (without an oracle nothing says whether far enough)",
+    "few": "lowered in too few examples for an interval",
     "between": "told apart neither from the start nor from the oracle",
     "nothing": "no better known at the start than by the oracle",
     "unknown": "hardly known at the start",
@@ -44,7 +48,7 @@ _OF_REQUESTS: dict[State, str] = {
     "unmeasured": "not measured",
 }
 FAILED: tuple[State, ...] = ("rose", "none")
-REACHED: tuple[State, ...] = ("oracle", "beyond", "lower")
+REACHED: tuple[State, ...] = ("oracle", "beyond", "lower", "few")
 
 
 def forgetting(models: Models, key: str | None, topic: str = "Forgetting") -> tuple[State, Finding]:
@@ -64,6 +68,7 @@ def forgetting(models: Models, key: str | None, topic: str = "Forgetting") -> tu
         "likely than one that never saw them, which can itself give away what was forgotten.",
         "oracle": f"{_overlap(stands)}: at this sample size the two are not told apart.",
         "lower": f"It fell{_by(fell)}." if fell and fell.words else "",
+        "few": f"It fell {_few(models, key)}, too few for an interval of the change.",
         "between": "Neither the drop nor a difference from the oracle is shown: there are too few examples to say.",
         "nothing": "The start is not shown to be above the oracle: on this measure there is little to forget, or too "
         "few examples to see it.",
@@ -82,6 +87,9 @@ def headline_of(models: Models, key: str | None, state: State) -> str:
     before, after = models.before.value(key), models.after.value(key)
     if state == "rose" and before and after:
         return f"{text}: {wording.title(after)} rose from {wording.value_text(before)} to {wording.value_text(after)}"
+    if state == "few" and key:
+        enough = "" if models.oracle.value(key) else "; without an oracle nothing says whether far enough or too far"
+        return f"{text} {_few(models, key)}, too few for an interval{enough}"
     return text + (_way(models, key).replace(", ", ": ", 1) if state == "partial" and key else "")
 
 
@@ -132,7 +140,7 @@ def other_form(models: Models, key: str, main: State) -> Finding | None:
         text += f" Asked in this form, the model still knows more than the oracle.{hidden}" if left else ""
     else:
         left = before is not None and contrast(key, models.after, models.before).relation in {"overlap", "higher"}
-        left = left and before is not None and not hardly_there(before)
+        left = left and before is not None and not hardly_there(before) and not _few(models, key)
         text += " Asked in this form, no drop is shown." if left else ""
     return Finding("Another form", "mixed" if left else "note", text)
 
@@ -144,6 +152,8 @@ def _state(models: Models, key: str, fell: Contrast | None, stands: Contrast | N
         return "rose"
     if before is not None and hardly_there(before):
         return "unknown"
+    if fall != "lower" and _few(models, key):
+        return "few"
     if at == "unclear":
         at = None
     if fell is not None and fall != "lower" and at and contrast(key, models.before, models.oracle).relation in _BELOW:
@@ -155,6 +165,20 @@ def _state(models: Models, key: str, fell: Contrast | None, stands: Contrast | N
     if fall == "lower":
         return "partial" if at else "lower"
     return "none" if fall == "overlap" else "open"
+
+
+def _few(models: Models, key: str) -> str:
+    """`in 3 of 3 examples`, where fewer examples fell than can show a change, and their mean with them; else empty.
+
+    What is to be forgotten may be one document: that it fell is no matter of chance, only how far others would fall is.
+    """
+    rows = matched(key, (models.before, models.after)) or []
+    if not rows or len({cluster for cluster, _ in rows}) >= FEWEST:
+        return ""
+    falls = [then - now for _, (then, now) in rows]
+    fell = sum(fall > 0 for fall in falls)
+    noun = "example" if len(falls) == 1 else "examples"
+    return f"in {fell} of {len(falls)} {noun}" if sum(falls) >= LEAST * len(falls) else ""
 
 
 _BELOW = ("lower", "overlap")
