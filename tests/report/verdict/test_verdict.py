@@ -301,3 +301,19 @@ def test_what_an_earlier_run_forgot_is_said_not_to_be_measured(
     (run,) = load(tmp_path, IHL_RUN)
     judged = verdict(replace(run, earlier=earlier, environment={**run.environment, "start": start}))
     assert ("Earlier requests" in [f.topic for f in judged.findings]) is said
+
+
+@pytest.mark.parametrize("end", [0.1, 0.05])
+def test_a_goal_that_was_reached_is_in_the_headline_and_says_how_far_was_far_enough(end: float) -> None:
+    limit = "forget/probability <= 0.1"
+    run = run_of([share("forget/probability", 0.9)], [share("forget/probability", end)])
+    reached = replace(run.stages[0], success=True, goal=limit)
+    judged = verdict(replace(run, stages=(reached,)))
+    assert judged.headline.startswith("The forget set was lowered; stage unlearn reached its goal; ")
+    assert "without an oracle" not in judged.headline and not judged.failed
+
+
+def test_a_goal_that_the_model_was_at_before_is_not_in_the_headline() -> None:
+    run = run_of([share("forget/probability", 0.3)], [share("forget/probability", 0.1)])
+    reached = replace(run.stages[0], success=True, goal="forget/probability <= 0.4")
+    assert "goal" not in verdict(replace(run, stages=(reached,))).headline

@@ -15,8 +15,6 @@ from forgetting.report.verdict.paired import Side, matched
 
 HEADLINE = "forget text ends up clearly less likely than unseen text"
 """For the headline of a verdict."""
-LOWERED = f"The forget set was lowered; {HEADLINE}"
-"""In place of a headline by which nothing says whether it was lowered too far."""
 
 
 def below_unseen(models: Models) -> list[Finding]:

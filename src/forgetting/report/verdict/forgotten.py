@@ -22,7 +22,7 @@ WORDS: dict[State, tuple[Tone, str]] = {
     "partial": ("mixed", "The forget set is forgotten in part"),
     "beyond": ("mixed", "The forget set is below the oracle's level (over-forgetting)"),
     "oracle": ("good", "The forget set is down to the oracle's level"),
-    "lower": ("open", "The forget set was lowered; without an oracle nothing says whether far enough or too far"),
+    "lower": ("open", "The forget set was lowered"),
     "few": ("open", "The forget set was lowered"),
     "between": ("open", "The forget set is told apart neither from its start nor from the oracle"),
     "nothing": (
@@ -81,15 +81,20 @@ def forgetting(models: Models, key: str | None, topic: str = "Forgetting") -> tu
     return state, Finding(topic, WORDS[state][0], text)
 
 
-def headline_of(models: Models, key: str | None, state: State) -> str:
-    """The words of a state for a headline, with the numbers of a failure."""
+def headline_of(models: Models, key: str | None, state: State, *, compared: bool = False) -> str:
+    """The words of a state for a headline, with the numbers of a failure.
+
+    Args:
+        compared: whether the headline says otherwise how far the set is to fall: a goal, or unseen text.
+    """
     text = WORDS[state][1]
     before, after = models.before.value(key), models.after.value(key)
     if state == "rose" and before and after:
         return f"{text}: {wording.title(after)} rose from {wording.value_text(before)} to {wording.value_text(after)}"
     if state == "few" and key:
-        enough = "" if models.oracle.value(key) else "; without an oracle nothing says whether far enough or too far"
-        return f"{text} {_few(models, key)}, too few for an interval{enough}"
+        text += f" {_few(models, key)}, too few for an interval"
+    if state in ("lower", "few") and not compared and models.oracle.value(key) is None:
+        text += "; without an oracle nothing says whether far enough or too far"
     return text + (_way(models, key).replace(", ", ": ", 1) if state == "partial" and key else "")
 
 

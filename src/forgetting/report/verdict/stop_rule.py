@@ -39,6 +39,11 @@ def missed(run: Results) -> list[str]:
     return said
 
 
+def reached(run: Results) -> list[str]:
+    """The names of the stages that reached a goal which the model before the run was not at."""
+    return [stage.name for stage in run.stages if stage.success and not _was_there(stage, run.before)]
+
+
 def said(
     stage: StageResult, after: Evaluation, before: Evaluation | None = None, *, keys: str | None = None
 ) -> list[str]:

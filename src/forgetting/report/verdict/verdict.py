@@ -12,7 +12,7 @@ from forgetting.report.verdict.finetuning import domain, forgets_nothing, learne
 from forgetting.report.verdict.intervals import reason_at, value_at
 from forgetting.report.verdict.models import Models, capital
 from forgetting.report.verdict.requests import requests
-from forgetting.report.verdict.stop_rule import goals, missed
+from forgetting.report.verdict.stop_rule import goals, missed, reached
 from forgetting.runs.began import START
 from forgetting.runs.results import Results
 
@@ -149,15 +149,16 @@ def _failed(models: Models, judgement: Judgement) -> list[str]:
 def _rest(models: Models, judgement: Judgement) -> list[str]:
     """The sentence on everything that did not fail."""
     state, parts = judgement.forgetting, []
+    met = [f"stage {name} reached its goal" for name in reached(models.run)]
     if judgement.requests:
         parts.append(forgotten.counted(_states(judgement)))
-        parts += [below_unseen.HEADLINE] if judgement.below else []
     elif state not in forgotten.FAILED:
         key = headline_measures.forgetting_key([models.run])
         apart = state == "oracle" and judgement.told_apart
         test = ", though truth ratios still tell it from the oracle" if apart else ""
-        lowered = judgement.below and state == "lower"
-        parts.append(below_unseen.LOWERED if lowered else f"{forgotten.headline_of(models, key, state)}{test}")
+        found = forgotten.headline_of(models, key, state, compared=bool(met) or judgement.below)
+        parts.append(f"{found}{test}")
+    parts += [*met, *([below_unseen.HEADLINE] if judgement.below else [])]
     if judgement.leaks:
         parts.append("asked in another form, more is left")
     if judgement.keeping != "destroyed":
