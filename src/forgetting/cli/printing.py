@@ -95,12 +95,14 @@ def print_runs(runs: list[Path]) -> None:
 
 def print_goals(folder: Path) -> None:
     """What the report says of the run's goals and requests, and of stages that moved almost nothing."""
+    from forgetting.report.verdict.finetuning import few_steps
+    from forgetting.report.verdict.models import Models
     from forgetting.report.verdict.requests import requests
     from forgetting.report.verdict.stop_rule import goals
     from forgetting.runs.results import Results
 
     results = Results.load(folder)
-    for finding in (*goals(results), *requests(results)):
+    for finding in (*goals(results), *requests(results), *few_steps(Models.of(results))):
         print_line(finding.text)
 
 

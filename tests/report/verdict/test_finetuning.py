@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from forgetting.core.measure import Direction, Measure
 from forgetting.report.verdict.finetuning import forgets_nothing
 from forgetting.report.verdict.verdict import Verdict, verdict
 from forgetting.runs.evaluation import Evaluation
 from forgetting.runs.results import Results
+from forgetting.runs.stage_result import StageResult
 
 
 def measure(split: str, name: str, value: float, direction: Direction = "up", width: float = 0.02) -> Measure:
@@ -83,3 +86,30 @@ def test_no_warning_where_even_the_lower_end_lies_above_the_start() -> None:
     ends = [[measure("forget", "probability", 0.5), measure("retain", "probability", x)] for x in (0.2, 0.6)]
     retain = next(f for f in verdict(run_of(*ends)).findings if f.topic == "Retain")
     assert "reaches down" not in retain.text
+
+
+@pytest.mark.parametrize(
+    ("steps", "end", "said"),
+    [
+        (
+            1,
+            0.21,
+            "Stage train took 1 step, and no measure is told apart from the start. Try stages.train.duration='60 "
+            "steps'; if that is not enough, stages.train.learning_rate=0.0003.",
+        ),
+        (
+            59,
+            0.21,
+            "Stage train took 59 steps, and no measure is told apart from the start. Try "
+            "stages.train.duration='177 steps'; if that is not enough, stages.train.learning_rate=0.0003.",
+        ),
+        (60, 0.21, None),
+        (1, 0.7, None),
+        (1, 0.1, None),
+    ],
+)
+def test_a_run_that_learned_nothing_in_few_steps_says_what_to_raise(steps: int, end: float, said: str | None) -> None:
+    stage = StageResult(name="train", method="sft", steps=steps, stopped="duration", learning_rate=1e-4)
+    run = run_of([measure("holdout", "probability", 0.2)], [measure("holdout", "probability", end)])
+    judged = verdict(replace(run, stages=(stage,)))
+    assert [f.text for f in judged.findings if f.topic == "Movement"] == ([said] if said else [])

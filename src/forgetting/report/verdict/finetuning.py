@@ -7,6 +7,7 @@ from forgetting.report import headline_measures, wording
 from forgetting.report.verdict.finding import Finding, Tone
 from forgetting.report.verdict.intervals import LEAST, amount, contrast, is_share
 from forgetting.report.verdict.models import Models, asked_to_forget
+from forgetting.report.verdict.stop_rule import FEW_STEPS, advice
 from forgetting.runs.results import Results
 
 Change = tuple[str, Measure, Measure]
@@ -30,10 +31,7 @@ def forgets_nothing(run: Results) -> bool:
 
 def learned(models: Models) -> tuple[str, Tone, list[Finding]]:
     """A headline with its tone, and one finding for each of better, worse and not told apart."""
-    better, worse, unclear = list[Change](), list[Change](), list[Change]()
-    for key, change in _changes(models).items():
-        how = _gain(models, key, change)
-        (better if how == "higher" else worse if how == "lower" else unclear).append(change)
+    better, worse, unclear = _sorted(models)
     groups: list[tuple[str, Tone, list[Change]]] = [
         ("Better", "good", better),
         ("Worse", "bad", worse),
@@ -44,6 +42,7 @@ def learned(models: Models) -> tuple[str, Tone, list[Finding]]:
         for topic, tone, found in groups
         if found
     ]
+    findings += few_steps(models)
     count = len(better) + len(worse) + len(unclear)
     if not count:
         return "No measure was taken both at the start and at the end, so what training changed is open.", "open", []
@@ -53,6 +52,23 @@ def learned(models: Models) -> tuple[str, Tone, list[Finding]]:
         f"better than at the start, {len(worse)} worse, {len(unclear)} not told apart."
     )
     return words, tone, findings
+
+
+def few_steps(models: Models) -> list[Finding]:
+    """Of a run that only learns, where no measure is told apart from the start: its short stages, and what to raise."""
+    better, worse, unclear = _sorted(models) if forgets_nothing(models.run) else ([], [], [])
+    if better or worse or not unclear:
+        return []
+    return [
+        Finding(
+            "Movement",
+            "open",
+            f"Stage {stage.name} took {stage.steps} step{'s' if stage.steps != 1 else ''}, and no measure is told "
+            f"apart from the start.{advice(stage, f'stages.{stage.name}.')}",
+        )
+        for stage in models.run.stages
+        if 0 < stage.steps < FEW_STEPS and stage.stopped == "duration"
+    ]
 
 
 def domain(models: Models) -> list[Finding]:
@@ -66,6 +82,15 @@ def domain(models: Models) -> list[Finding]:
         f"{wording.title(after)} went from {wording.with_interval(before)} to {wording.with_interval(after)}: {words}."
     )
     return [Finding("Learning", tone, text)]
+
+
+def _sorted(models: Models) -> tuple[list[Change], list[Change], list[Change]]:
+    """What is better than at the start, what is worse, and what is not told apart."""
+    better, worse, unclear = list[Change](), list[Change](), list[Change]()
+    for key, change in _changes(models).items():
+        how = _gain(models, key, change)
+        (better if how == "higher" else worse if how == "lower" else unclear).append(change)
+    return better, worse, unclear
 
 
 def _gain(models: Models, key: str, change: Change) -> str:

@@ -67,7 +67,7 @@ def findings(
     if stage.success is not None:
         found.append(_goal(stage, after, before, place))
     if stage.moved is not None and stage.moved.little and not stage.success:
-        found.append(Finding("Movement", "bad", f"Stage {stage.name} {_movement(stage)}{_advice(stage, place)}"))
+        found.append(Finding("Movement", "bad", f"Stage {stage.name} {_movement(stage)}{advice(stage, place)}"))
     return found
 
 
@@ -112,7 +112,7 @@ def _goal(stage: StageResult, after: Evaluation | None, before: Evaluation | Non
         harm = f" The evaluation that stopped it was of fewer examples, and that of all does not confirm it.{harm}"
     text = f"Stage {stage.name} did not reach its goal within {epochs}{numbers}.{harm}"
     moved = stage.moved is None or not stage.moved.little
-    return Finding("Goal", "bad", text + (_advice(stage, place) if moved else ""))
+    return Finding("Goal", "bad", text + (advice(stage, place) if moved else ""))
 
 
 def _epochs(stage: StageResult) -> str:
@@ -172,7 +172,7 @@ def _movement(stage: StageResult) -> str:
     return f"{how} in {steps} at {_exact(stage.learning_rate)} ({what}{to})."
 
 
-def _advice(stage: StageResult, place: str) -> str:
+def advice(stage: StageResult, place: str) -> str:
     """Which keys to change, with values to try; nothing after a collapse, whose message says it."""
     if stage.stopped == "collapse" or not stage.steps or stage.learning_rate is None:
         return ""
