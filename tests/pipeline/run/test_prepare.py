@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 
 from forgetting import cli
 from forgetting.core.errors import DataError, RecipeError
@@ -84,6 +85,40 @@ def test_a_method_that_trains_on_alternates_alone_asks_for_them(
     recipe = load_recipe(str(recipe_file), ["method=refuse", "adapter={kind: full}"])
     with pytest.raises(RecipeError, match=r"needs alternate data; write data\.alternate=…"):
         load_data(recipe, SILENT)
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        (
+            ["method=loku"],
+            "'loku' needs retain data; write data.retain=… (or stages.unlearn.method.retain=none "
+            "stages.unlearn.adapter.init=default to do without)",
+        ),
+        (
+            ["method={name: loku, retain: none}"],
+            "the adapter's init 'fila' needs retain data; write data.retain=… (or "
+            "stages.unlearn.adapter.init=default to do without)",
+        ),
+        (
+            ["method=npo", "adapter={rank: 8}"],
+            "'npo' needs retain data; write data.retain=… (or stages.unlearn.method.retain=none to do without)",
+        ),
+        (["method=pdu", "adapter={rank: 8}"], "'pdu' needs retain data; write data.retain=…"),
+    ],
+)
+def test_what_to_change_to_do_without_retain_data_is_all_that_needs_it(
+    keys: list[str], expected: str, recipe_file: Path
+) -> None:
+    written = yaml.safe_load(recipe_file.read_text())
+    del written["data"]["retain"]
+    recipe_file.write_text(yaml.safe_dump(written))
+    with pytest.raises(RecipeError) as error:
+        load_data(load_recipe(str(recipe_file), keys), SILENT)
+    assert str(error.value) == f"stage 'unlearn': {expected}"
+    advised = expected.partition("(or ")[2].removesuffix(" to do without)").split()
+    if advised:  # what is advised is enough
+        assert "retain" not in load_data(load_recipe(str(recipe_file), [*keys, *advised]), SILENT)["unlearn"].examples
 
 
 def test_what_is_to_be_forgotten_is_no_alternate(recipe_file: Path, world: Path) -> None:

@@ -148,8 +148,26 @@ def _pair(stage: Stage, examples: dict[str, list[Example]], named: dict[str, str
 
 
 def _missing_role(stage: Stage, role: str) -> str:
-    hint = " (or method.retain=none to do without)" if role == Role.RETAIN else ""
-    return f"stage '{stage.name}': '{stage.what}' needs {role} data; write data.{role}=…{hint}"
+    """Who needs the data of a role, and all that must be changed to do without: a method and an initialisation."""
+    if not stage.trains:
+        return f"stage '{stage.name}': '{stage.what}' needs {role} data; write data.{role}=…"
+    adapter = stage.adapter_or_full
+    by_method, by_start = role in stage.objective().roles, role in adapter.initialisation.roles
+    who = f"'{stage.what}'" if by_method else f"the adapter's init '{adapter.init['name']}'"
+    without = [] if not by_method else ["method.retain=none"] if role == Role.RETAIN and _goes_without(stage) else None
+    if without is not None and by_start:
+        without.append("adapter.init=default")
+    hint = f" (or {' '.join(f'stages.{stage.name}.{key}' for key in without)} to do without)" if without else ""
+    return f"stage '{stage.name}': {who} needs {role} data; write data.{role}=…{hint}"
+
+
+def _goes_without(stage: Stage) -> bool:
+    """Whether the stage's method can do without a retain term."""
+    try:
+        objective = stage.model_copy(update={"method": {**stage.method, "retain": "none"}}).objective()
+    except RecipeError:
+        return False
+    return Role.RETAIN not in objective.roles
 
 
 def _examples(source: Source, role: str, recipe: Recipe, voice: Voice, heard: Heard) -> list[Example]:
