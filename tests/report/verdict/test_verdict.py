@@ -317,3 +317,19 @@ def test_a_goal_that_the_model_was_at_before_is_not_in_the_headline() -> None:
     run = run_of([share("forget/probability", 0.3)], [share("forget/probability", 0.1)])
     reached = replace(run.stages[0], success=True, goal="forget/probability <= 0.4")
     assert "goal" not in verdict(replace(run, stages=(reached,))).headline
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (
+            {"forget": {}},
+            "Retain was not measured: no retain data were given, so nothing held the rest of the model in place. Give "
+            "some (data.retain=…).",
+        ),
+        ({"forget": {}, "retain stage b": {}}, "Retain was not measured: no suite declares such a measure."),
+    ],
+)
+def test_a_run_without_retain_data_says_what_that_means(data: dict[str, object], expected: str) -> None:
+    run = run_of([share("forget/probability", 0.9)], [share("forget/probability", 0.1)], data=data)
+    assert finding(verdict(run), "Retain") == expected

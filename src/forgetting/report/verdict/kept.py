@@ -39,7 +39,8 @@ def keeping(models: Models) -> tuple[Keeping, list[Finding]]:
 def _of(models: Models, key: str | None, topic: str) -> tuple[Keeping, Finding]:
     before, after = models.before.value(key), models.after.value(key)
     if after is None or key is None:
-        reason = reason_at(models.after.evaluation, key)
+        reason = _given_none(models) if topic == "Retain" else ""
+        reason = reason or reason_at(models.after.evaluation, key)
         return "unmeasured", Finding(topic, "open", f"{topic} was not measured: {reason}.")
     if before is None:
         return "open", Finding(topic, "open", f"{path(models, key)}. What was lost is unknown.")
@@ -56,6 +57,14 @@ def _of(models: Models, key: str | None, topic: str) -> tuple[Keeping, Finding]:
         "open": "Without intervals, a difference is not distinguishable from noise.",
     }[state]
     return state, Finding(topic, WORDS[state][0], f"{path(models, key)}. {reading}")
+
+
+def _given_none(models: Models) -> str:
+    """What it means that a run was given data to forget and none to retain; empty if it was given some."""
+    roles = {name.split(" ")[0] for name in models.run.data}
+    if "forget" not in roles or "retain" in roles:
+        return ""
+    return "no retain data were given, so nothing held the rest of the model in place. Give some (data.retain=…)"
 
 
 def _state(before: Measure, after: Measure, change: Contrast) -> Keeping:
