@@ -107,7 +107,8 @@ def run_stage(context: StageContext, model: PreTrainedModel, hooks: Hooks) -> St
     )
     voice.say(
         f"stage {stage.name}: {stage.method['name']}, {words} "
-        f"({trainable:,} trainable, model of {total:,} weights), {trainer.total} steps"
+        f"({trainable:,} trainable, model of {total:,} weights), {trainer.total} step"
+        f"{'s' if trainer.total != 1 else ''}"
     )
     if covered:
         voice.say(f"warning: stage {stage.name}: {covered}")

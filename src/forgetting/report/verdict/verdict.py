@@ -208,7 +208,7 @@ def _ending(run: Results) -> list[Finding]:
     if run.status == "complete":
         return []
     stage = run.stages[-1] if run.stages else None
-    where = f" in stage {stage.name} after {stage.steps} steps" if stage else ""
+    where = f" in stage {stage.name} after {stage.steps} step{'s' if stage.steps != 1 else ''}" if stage else ""
     why = f": {stage.message.rstrip('.')}" if stage and stage.message else ""
     left = (
         f" What is measured below is the checkpoint that was kept: {stage.kept.rstrip('.')}."
