@@ -92,6 +92,8 @@ class Declaration:
     """Splits of examples to forget, in any form."""
     retain_splits: tuple[str, ...] = ()
     """Splits of examples to keep."""
+    unseen_splits: tuple[str, ...] = ()
+    """Splits of text that no model of the run is meant to know: nothing of it can be lost, and none of it is to stay."""
 
     def labelled(self, start: str) -> Declaration:
         """A copy with the prefix `start` before every split."""
@@ -138,6 +140,7 @@ def _merged(declarations: Sequence[Declaration]) -> Declaration:
         asked=tuple(dict.fromkeys(key for d in declarations for key in d.asked)),
         forget_splits=tuple(dict.fromkeys(s for d in declarations for s in d.forget_splits)),
         retain_splits=tuple(dict.fromkeys(s for d in declarations for s in d.retain_splits)),
+        unseen_splits=tuple(dict.fromkeys(s for d in declarations for s in d.unseen_splits)),
     )
 
 

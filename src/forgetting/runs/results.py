@@ -14,6 +14,7 @@ from forgetting.core.digest import file_digest
 from forgetting.core.errors import RunError
 from forgetting.core.measure import Measure
 from forgetting.core.record import Record, read_records
+from forgetting.core.subset import Subset
 from forgetting.runs.evaluation import Evaluation
 from forgetting.runs.paths import RunPaths, contents
 from forgetting.runs.reading import as_typed, read_object
@@ -83,6 +84,8 @@ class Results:
     suite: str = ""
     declaration: Declaration | None = None
     """What the suites declared about their measures; None in files older than declarations."""
+    subsets: Mapping[str, Subset] = field(default_factory=dict)
+    """Splits that are measured and whose records are among those of another; empty in files older than this."""
     redacted: bool = False
     """Whether its files have keyed hashes instead of texts."""
     earlier: tuple[str, ...] = ()

@@ -37,6 +37,7 @@ def write_results(folder: RunFolder, prepared: Prepared) -> None:
         earlier=unmeasured_requests(recipe.model, {e.id for s in prepared.suite.splits for e in s.examples}),
         suite=prepared.suite.name,
         declaration=prepared.suite.declares,
+        subsets=prepared.suite.subsets,
         recipe=recipe.model_dump(mode="json"),
         recipe_yaml=recipe.to_yaml(),
         recipe_sha256=file_digest(folder.recipe_file),

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from forgetting.metrics.share import hardly_there
 from forgetting.report import headline_measures, wording
 from forgetting.report.verdict.finding import Finding, Tone
-from forgetting.report.verdict.intervals import Contrast, amount, contrast, hardly_there, reason_at
+from forgetting.report.verdict.intervals import Contrast, amount, contrast, reason_at
 from forgetting.report.verdict.models import Models, capital, path
 
 State = Literal[

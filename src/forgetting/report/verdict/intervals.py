@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from forgetting.core.measure import Measure
-from forgetting.metrics.statistics import FEWEST, Estimate, Interval, wilson
+from forgetting.metrics.share import LEAST, ends, is_share
+from forgetting.metrics.statistics import FEWEST, Estimate
 from forgetting.report import wording
 from forgetting.report.verdict.paired import Side, paired
 from forgetting.runs.evaluation import Evaluation, Point
@@ -15,10 +16,6 @@ from forgetting.runs.results import Results
 
 Relation = Literal["lower", "higher", "overlap", "unclear"]
 """`overlap`: not told apart. `unclear`: there is nothing to tell a difference from noise by."""
-LEAST = 0.001
-"""Of a share: less is not told from nothing by any sentence, as it is not in print."""
-_WITHOUT_TOP = ("loss", "perplexity", "bits_per_byte")
-"""Names, or ends of them, of measures that may be 0 or 1 and are no shares."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,26 +61,6 @@ def relation(one: Measure, other: Measure) -> Relation:
     if first[1] < second[0]:
         return "lower"
     return "higher" if first[0] > second[1] else "overlap"
-
-
-def ends(measure: Measure) -> Interval | None:
-    """The 95% interval; Wilson's for a share of exactly 0 or 1 that was stored without one."""
-    if measure.low is not None and measure.high is not None:
-        return measure.low, measure.high
-    return wilson(measure.value, measure.count) if is_share(measure) and measure.value in (0, 1) else None
-
-
-def is_share(measure: Measure) -> bool:
-    """Whether the value lies between 0 and 1, as far as its name says by nature."""
-    if measure.value is None or measure.count < 1 or wording.is_p_value(measure):
-        return False
-    return 0 <= measure.value <= 1 and not measure.name.split("[")[0].endswith(_WITHOUT_TOP)
-
-
-def hardly_there(measure: Measure) -> bool:
-    """Whether a share is not told apart from nothing."""
-    known = ends(measure)
-    return is_share(measure) and (amount(measure) if known is None else known[0]) < LEAST
 
 
 def signed(value: float | None) -> str:

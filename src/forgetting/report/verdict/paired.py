@@ -22,7 +22,7 @@ from forgetting.metrics.likelihood import (
 )
 from forgetting.metrics.per_example import PerExample
 from forgetting.metrics.score import by_split
-from forgetting.metrics.statistics import Estimate, difference
+from forgetting.metrics.statistics import Estimate, difference, mean_change
 from forgetting.metrics.text import exact_match, rouge_l_f1, rouge_l_recall
 from forgetting.metrics.truth_ratio import truth_ratio_forget, truth_ratio_utility
 from forgetting.runs.evaluation import Evaluation
@@ -88,6 +88,19 @@ def paired(key: str, one: Side, other: Side) -> Estimate:
         return Estimate(None, 0, reason=str(error))
 
 
+def below(key: str, one: Side, other: Side, part: float) -> bool | None:
+    """Whether `one` is shown to have less than `part` of what `other` has, on the examples that both measured.
+
+    The bootstrap over clusters of one - part * other. None where they cannot be paired.
+    """
+    rows = matched(key, (one, other))
+    if rows is None:
+        return None
+    excess = [now - part * then for _, (now, then) in rows]
+    found = mean_change(excess, [cluster for cluster, _ in rows], key=key.partition("/")[2])
+    return found.high is not None and found.high < 0
+
+
 def matched(key: str, sides: Sequence[Side]) -> list[tuple[str, tuple[float, ...]]] | None:
     """Cluster and values of every example that all sides scored; None where one of them gives no values."""
     tables = []
@@ -103,10 +116,16 @@ def matched(key: str, sides: Sequence[Side]) -> list[tuple[str, tuple[float, ...
 
 
 def members(key: str, side: Side) -> list[Record]:
-    """The records that a measure of a split, or of one kind of it, rests on; none where none were kept."""
+    """The records that a measure of a split, or of one kind of it, rests on; none where none were kept.
+
+    Those of a subset are among the records of the split that it is of.
+    """
     split, _, name = key.partition("/")
     _, bracket, kind = name.removesuffix("]").partition("[")
-    return [record for record in side.records.get(split, ()) if not bracket or record.kind == kind]
+    subset = side.run.subsets.get(split)
+    ids = None if subset is None else {*subset.ids}
+    found = side.records.get(split if subset is None else subset.of, ())
+    return [r for r in found if (ids is None or r.id in ids) and (not bracket or r.kind == kind)]
 
 
 def same_question(one: Record, other: Record) -> bool:

@@ -11,7 +11,7 @@ from forgetting.report.verdict import comparable, kept
 from forgetting.report.verdict.distance import Distance, distance_to_oracle, farther
 from forgetting.report.verdict.finding import Finding
 from forgetting.report.verdict.intervals import Relation, amount, contrast
-from forgetting.report.verdict.models import Models, asked_to_forget, capital
+from forgetting.report.verdict.models import Models, asked_to_forget
 from forgetting.report.verdict.verdict import Verdict, limits, verdict
 from forgetting.runs.results import Results, labels
 
@@ -100,7 +100,7 @@ def _closest(every: Sequence[Models], names: Sequence[str]) -> tuple[list[int], 
     found.sort(key=lambda pair: pair[1].value)
     (place, best), others = found[0], found[1:]
     listed = wording.join([f"{d.label} is {wording.amount_text(d.value)} away" for _, d in found])
-    text = f"{capital(wording.title(best.measure))}: {listed}."
+    text = f"{wording.title(best.measure)}: {listed}."
     if not others:
         alone = f"of the runs that were to forget only {best.label} has this measure and an oracle's value of it"
         text = f"{text} No order of forgetting is said."
@@ -138,7 +138,7 @@ def _most(
     listed = wording.join([f"{names[i]} {wording.with_interval(m)}" for i, m in found])
     starts = {wording.value_text(v) for m in every if (v := m.before.value(key))}
     origin = f" (start {next(iter(starts))})" if len(starts) == 1 else ""
-    text = f"{capital(wording.title(best))}{origin}: {listed}."
+    text = f"{wording.title(best)}{origin}: {listed}."
     if len(found) < 2:
         return [], [Finding(topic, "open", f"{text} No other run has it, so no order of keeping is said.")]
     why = comparable.keeping([every[i] for i, _ in found], [names[i] for i, _ in found], key)
