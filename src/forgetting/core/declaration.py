@@ -93,7 +93,7 @@ class Declaration:
     retain_splits: tuple[str, ...] = ()
     """Splits of examples to keep."""
     unseen_splits: tuple[str, ...] = ()
-    """Splits of text that no model of the run is meant to know: nothing of it can be lost, and none of it is to stay."""
+    """Splits of text that no model of the run is meant to know: none of it is to stay, so nothing of it is lost."""
 
     def labelled(self, start: str) -> Declaration:
         """A copy with the prefix `start` before every split."""

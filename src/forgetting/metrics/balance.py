@@ -39,8 +39,8 @@ def balance(
     So the oracle itself has 1, the untouched model 0, and going as far below the oracle as the model was above it is 0
     again. Without an oracle (or without its measure) the goal is 0, and forgetting too much goes unseen. A `retain` or
     `utility` that is not declared, absent on either side, or was nearly nothing before (`nothing_to_lose`), is left
-    out: what is kept of it says nothing. The meaning says which parts were used and what the goal was. There is no value if `forget` is absent, if the model before was at the
-    goal already, or if nothing is declared.
+    out: what is kept of it says nothing. The meaning says which parts were used and what the goal was. There is no
+    value if `forget` is absent, if the model before was at the goal already, or if nothing is declared.
 
     Args:
         now: measures of the checkpoint.

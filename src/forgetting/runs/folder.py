@@ -311,8 +311,11 @@ class RunFolder(RunPaths):
                 role: {**facts, "sha256": self.redactor.hash("data", str(facts.get("sha256")))}
                 for role, facts in results.data.items()
             }
-            subsets = {name: self.redactor.subset(subset) for name, subset in results.subsets.items()}
-            results = replace(results, data=data, subsets=subsets, redacted=True)
+            subsets, earlier = (
+                {name: self.redactor.subset(subset) for name, subset in sets.items()}
+                for sets in (results.subsets, results.earlier_sets)
+            )
+            results = replace(results, data=data, subsets=subsets, earlier_sets=earlier, redacted=True)
         values = {"format": FORMAT, **asdict(results)}
         del values["folder"]
         by_first(lambda: write_object(self.results_file, values, indent=1))

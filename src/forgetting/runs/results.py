@@ -89,7 +89,9 @@ class Results:
     redacted: bool = False
     """Whether its files have keyed hashes instead of texts."""
     earlier: tuple[str, ...] = ()
-    """Runs that the model comes from, whose forget sets this one does not measure."""
+    """Runs that the model comes from, whose forget sets this one does not measure, or not whole."""
+    earlier_sets: Mapping[str, Subset] = field(default_factory=dict)
+    """By such a run, what this one measures of its forget sets, where that is not a whole split."""
     purged: str = ""
     """When texts and earlier weights were removed; empty if they were not."""
     environment: Mapping[str, Any] = field(default_factory=dict)

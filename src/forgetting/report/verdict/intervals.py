@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,6 +16,8 @@ from forgetting.runs.results import Results
 
 Relation = Literal["lower", "higher", "overlap", "unclear"]
 """`overlap`: not told apart. `unclear`: there is nothing to tell a difference from noise by."""
+
+_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +37,17 @@ class Contrast:
         return f"paired on {wording.count(e.count)} examples: {signed(e.value)} ({signed(e.low)} … {signed(e.high)})"
 
 
-def contrast(key: str, one: Side, other: Side) -> Contrast:
-    """How `one` compares with `other`: by the paired difference where both kept records, else by their intervals."""
+def contrast(key: str, one: Side, other: Side, *, only: Collection[str] | None = None) -> Contrast:
+    """How `one` compares with `other`: by the paired difference where both kept records, else by their intervals.
+
+    `only`: on the examples with these ids, whose intervals are not known.
+    """
     first, second = one.value(key), other.value(key)
     if first is None or second is None:
         return Contrast("unclear")
-    estimate = paired(key, one, other)
+    estimate = paired(key, one, other, only)
     if estimate.low is None or estimate.high is None:
-        return Contrast(relation(first, second))
+        return Contrast(relation(first, second) if only is None else "unclear")
     if is_share(first) and is_share(second) and abs(estimate.value or 0.0) < LEAST:
         return Contrast("overlap", estimate)
     how: Relation = "lower" if estimate.high < 0 else "higher" if estimate.low > 0 else "overlap"
@@ -64,7 +69,9 @@ def relation(one: Measure, other: Measure) -> Relation:
 
 
 def signed(value: float | None) -> str:
-    """`+0.120`; three decimals below 1, as values have."""
+    """`+0.120`; three decimals below 1, as values have; what differs by rounding alone is 0."""
+    if value is not None and abs(value) < _ROUNDING:
+        return "0.000"
     if value is None or abs(value) > 1 or 0 < abs(value) < LEAST / 2:
         return ("+" if value is not None and value > 0 else "") + wording.number(value)
     return f"{value:+.3f}".replace("-", "\N{MINUS SIGN}") if round(value, 3) else "0.000"

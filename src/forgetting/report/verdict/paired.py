@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -22,7 +22,7 @@ from forgetting.metrics.likelihood import (
 )
 from forgetting.metrics.per_example import PerExample
 from forgetting.metrics.score import by_split
-from forgetting.metrics.statistics import Estimate, difference, mean_change
+from forgetting.metrics.statistics import Estimate, difference, estimate_mean, mean_change
 from forgetting.metrics.text import exact_match, rouge_l_f1, rouge_l_recall
 from forgetting.metrics.truth_ratio import truth_ratio_forget, truth_ratio_utility
 from forgetting.runs.evaluation import Evaluation
@@ -49,6 +49,8 @@ _PER_EXAMPLE = {
 }
 """Measures that are means over examples, by name."""
 
+_UNTOLD = "the run does not say which of its records are of this set"
+
 
 class Side:
     """One model of a run: its measures and, read once and only where they are needed, its records."""
@@ -70,13 +72,17 @@ class Side:
         return measure if measure and measure.value is not None else None
 
 
-def paired(key: str, one: Side, other: Side) -> Estimate:
-    """The measure of `one` less that of `other` on the examples that both measured; else the reason for none."""
+def paired(key: str, one: Side, other: Side, only: Collection[str] | None = None) -> Estimate:
+    """The measure of `one` less that of `other` on the examples that both measured; else the reason for none.
+
+    `only`: on the examples with these ids.
+    """
     (what, after), (_, before) = found = _values_of(key, one), _values_of(key, other)
     absent = next((reason for _, reason in found if isinstance(reason, str)), None)
     if absent is not None or what is None or isinstance(after, str) or isinstance(before, str):
         return Estimate(None, 0, reason=absent or "not a mean over examples")
     earlier = {record.id: record for record in before}
+    after = [record for record in after if only is None or record.id in only]
     same = [record for record in after if record.id in earlier and same_question(record, earlier[record.id])]
     if not same:
         asked = any(record.id in earlier for record in after)
@@ -128,6 +134,16 @@ def members(key: str, side: Side) -> list[Record]:
     return [r for r in found if (ids is None or r.id in ids) and (not bracket or r.kind == kind)]
 
 
+def mean_of(key: str, side: Side, only: Collection[str]) -> Estimate:
+    """The measure on the examples with these ids; else the reason for none."""
+    what, found = _values_of(key, side)
+    if what is None or isinstance(found, str):
+        return Estimate(None, 0, reason=found if isinstance(found, str) else "not a mean over examples")
+    those, value_of = [record for record in found if record.id in only], _value(what)
+    clusters = [record.cluster for record in those]
+    return estimate_mean([value_of(r) for r in those], clusters, key=what.name, unit=what.unit)
+
+
 def same_question(one: Record, other: Record) -> bool:
     """Whether two records are of one example."""
     return (one.prompt, one.answer) == (other.prompt, other.answer)
@@ -146,7 +162,7 @@ def _values_of(key: str, side: Side) -> tuple[PerExample | None, Sequence[Record
         return None, "not a mean over examples"
     found = members(key, side)
     if not found:
-        return what, "no records were kept"
+        return what, _UNTOLD if side.records else "no records were kept"
     if measure.value is None:
         return what, measure.reason or "no value"
     value_of = _value(what)
