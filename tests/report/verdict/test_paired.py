@@ -143,7 +143,7 @@ def test_each_request_is_paired_with_its_start_where_its_examples_are_known(tmp_
     assert [f.topic for f in judged.requests] == ["Request one", "Request two"]
     assert judged.requests[0].text.count("paired on 39 examples: ") == 1
     assert "the oracle" in judged.requests[0].text
-    assert judged.headline.startswith("Request two: No forgetting is shown: two-forget · probability")
+    assert judged.headline.startswith("Request two: No forgetting is shown. Of 2 requests 1 is forgotten in part and 1")
     assert "separate intervals" not in " ".join(judged.sentences)
     # and all three models of one set can be matched, for its distance to the oracle
     rows = matched("one-forget/probability", (models.before, models.after, models.oracle))
@@ -157,7 +157,14 @@ def test_a_request_of_an_earlier_version_is_judged_by_separate_intervals_and_say
     assert "paired on" not in judged.requests[0].text
 
 
-@pytest.mark.parametrize(("move", "said", "failed"), [(0.04, "it rose again", True), (0.0, "No rise is shown", False)])
+@pytest.mark.parametrize(
+    ("move", "said", "failed"),
+    [
+        (0.04, "it rose again", True),
+        (0.004, "That is a rise, and one of less than 0.01", False),
+        (0.0, "No rise is shown", False),
+    ],
+)
 def test_what_an_earlier_run_forgot_may_rise_again(tmp_path: Path, move: float, said: str, failed: bool) -> None:
     old = tuple(f"q{i}" for i in range(30))
     run = recorded(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from forgetting.core.measure import Measure
 from forgetting.core.subset import Subset
+from forgetting.metrics.share import NEARLY_NOTHING, is_share
 from forgetting.metrics.statistics import Estimate
 from forgetting.report import wording
 from forgetting.report.verdict.finding import Finding
-from forgetting.report.verdict.intervals import contrast
+from forgetting.report.verdict.intervals import amount, contrast
 from forgetting.report.verdict.models import Models
 from forgetting.report.verdict.paired import Side, mean_of
 from forgetting.runs.began import START
@@ -36,8 +37,12 @@ def _of_set(models: Models, key: str, name: str, subset: Subset) -> Finding | No
         return None
     change = contrast(key, models.after, models.before, only=ids)
     by = f" ({change.words})" if change.words else ""
+    rose = change.relation == "higher"
+    small = rose and is_share(start) and amount(end) - amount(start) < NEARLY_NOTHING
     reading = {
-        "higher": f"That is known better than at the start{by}: it rose again.",
+        "higher": f"That is a rise, and one of less than {NEARLY_NOTHING:g}{by}."
+        if small
+        else f"That is known better than at the start{by}: it rose again.",
         "lower": f"It fell further{by}.",
         "overlap": f"No rise is shown{by}.",
         "unclear": "There is nothing to tell a difference from noise by.",
@@ -46,7 +51,7 @@ def _of_set(models: Models, key: str, name: str, subset: Subset) -> Finding | No
         f"Of {wording.count(end.count)} examples that run {name} was to forget, {wording.title(end)} went from "
         f"{wording.with_interval(start)} to {wording.with_interval(end)}. {reading}"
     )
-    return Finding(TOPIC, "bad" if change.relation == "higher" else "note", text)
+    return Finding(TOPIC, "bad" if rose and not small else "note", text)
 
 
 def _measure(key: str, side: Side, estimate: Estimate) -> Measure | None:
