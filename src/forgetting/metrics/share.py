@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from forgetting.core.measure import Measure
 from forgetting.metrics.forget_quality import names_p_value
-from forgetting.metrics.statistics import Interval, wilson
+from forgetting.metrics.proportions import Interval, wilson
 
 LEAST = 0.001
 """Less is not told from nothing by any sentence, as it is not in print."""
