@@ -28,11 +28,12 @@ def report(
     own = RunPaths(runs[0]).report_file if len(runs) == 1 else beside(runs, "report")
     path = build_report(runs, out or own, title=title)
     if as_json:
+        from forgetting.report.aligned import aligned
         from forgetting.report.headline_measures import in_front_first
         from forgetting.report.table import main_table
         from forgetting.runs.results import Results
 
-        found = [Results.load(run) for run in runs]
+        found = aligned([Results.load(run) for run in runs])
         print_json({"report": str(path), **main_table(found, in_front_first(found)).as_json()})
     else:
         print_runs(runs)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -98,6 +98,15 @@ class Declaration:
     def labelled(self, start: str) -> Declaration:
         """A copy with the prefix `start` before every split."""
         return _renamed(self, lambda name: start + name if name else name)
+
+    def with_names(self, splits: Mapping[str, str]) -> Declaration:
+        """A copy in which the splits bear other names; `splits` maps old to new ones."""
+
+        def rename(name: str) -> str:
+            split, slash, rest = name.partition("/")
+            return splits.get(split, split) + slash + rest
+
+        return _renamed(self, rename)
 
     def over(self, other: Declaration) -> Declaration:
         """What this one declares, completed by `other`."""

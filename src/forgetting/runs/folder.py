@@ -317,7 +317,7 @@ class RunFolder(RunPaths):
             )
             results = replace(results, data=data, subsets=subsets, earlier_sets=earlier, redacted=True)
         values = {"format": FORMAT, **asdict(results)}
-        del values["folder"]
+        del values["folder"], values["read_as"]
         by_first(lambda: write_object(self.results_file, values, indent=1))
 
     def results(self) -> Results:

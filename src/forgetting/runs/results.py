@@ -102,6 +102,28 @@ class Results:
     stages: tuple[StageResult, ...] = ()
     cost: Cost = field(default_factory=Cost)
     selection: Selection | None = None
+    read_as: Mapping[str, str] = field(default_factory=dict)
+    """Splits of its records that are read under another name (`with_names`); in no file."""
+
+    def with_names(self, splits: Mapping[str, str]) -> Results:
+        """A copy in which splits bear other names, in measures, records and declaration."""
+        evaluations = tuple(
+            replace(e, measures=tuple(replace(m, split=splits.get(m.split, m.split)) for m in e.measures))
+            for e in self.evaluations
+        )
+        subsets = {
+            splits.get(name, name): replace(subset, of=splits.get(subset.of, subset.of))
+            for name, subset in self.subsets.items()
+        }
+        earlier = {n: replace(s, of=splits.get(s.of, s.of)) for n, s in self.earlier_sets.items()}
+        return replace(
+            self,
+            evaluations=evaluations,
+            declaration=self.declared.with_names(splits),
+            subsets=subsets,
+            earlier_sets=earlier,
+            read_as={**self.read_as, **splits},
+        )
 
     @classmethod
     def load(cls, folder: Path) -> Results:
@@ -169,7 +191,8 @@ class Results:
                 f"{path}: is damaged: it does not have the SHA-256 that the run wrote down; bring it back, or remove "
                 "the run's folder and start it again"
             )
-        return read_records(path)
+        records = read_records(path)
+        return [replace(r, split=self.read_as.get(r.split, r.split)) for r in records] if self.read_as else records
 
     def history(self, stage: str) -> list[Step]:
         """The optimiser steps of a stage; empty if it wrote none.

@@ -51,6 +51,8 @@ _PER_EXAMPLE = {
 
 _UNTOLD = "the run does not say which of its records are of this set"
 
+_HIDDEN = "texts are redacted, and hashes of another split or folder do not show that the same ids are one question"
+
 
 class Side:
     """One model of a run: its measures and, read once and only where they are needed, its records."""
@@ -85,13 +87,21 @@ def paired(key: str, one: Side, other: Side, only: Collection[str] | None = None
     after = [record for record in after if only is None or record.id in only]
     same = [record for record in after if record.id in earlier and same_question(record, earlier[record.id])]
     if not same:
-        asked = any(record.id in earlier for record in after)
-        return Estimate(None, 0, reason="the same ids are other questions" if asked else "no example in common")
+        return Estimate(None, 0, reason=_unlike(after, earlier))
     try:
         # The seed is the measure's name: a label before a split changes names and no number.
         return difference(same, [earlier[r.id] for r in same], _value(what), key=what.name, unit=what.unit)
     except DataError as error:
         return Estimate(None, 0, reason=str(error))
+
+
+def _unlike(after: Sequence[Record], earlier: Mapping[str, Record]) -> str:
+    """Why none of the records is of an example that both sides have."""
+    met = [record for record in after if record.id in earlier]
+    if not met:
+        return "no example in common"
+    hidden = any(record.redacted is not None for record in met)
+    return _HIDDEN if hidden else "the same ids are other questions"
 
 
 def below(key: str, one: Side, other: Side, part: float) -> bool | None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from forgetting.core.measure import Measure
 from forgetting.report import headline_measures, wording
+from forgetting.report.aligned import aligned, renamed
 from forgetting.report.verdict import comparable, kept
 from forgetting.report.verdict.distance import Distance, distance_to_oracle, farther
 from forgetting.report.verdict.finding import Finding
@@ -28,8 +29,10 @@ def comparison(runs: Sequence[Results]) -> Verdict:
     if len(runs) == 1:
         return verdict(runs[0])
     names = labels(runs)
-    every = [Models.of(run) for run in runs]
     verdicts = [verdict(run) for run in runs]
+    names_said = [Finding("Labels", "note", text) for text in renamed(runs)]
+    runs = aligned(runs)
+    every = [Models.of(run) for run in runs]
     closest, first = _closest(every, names)
     asked = [
         (headline_measures.retention_key(runs), "Keeps most (retain)"),
@@ -38,7 +41,7 @@ def comparison(runs: Sequence[Results]) -> Verdict:
     (keepers, second), (_, third) = (_most(every, names, key, topic) for key, topic in asked)
     caution = _caution(runs, names)
     each = [Finding(name, v.tone, v.headline) for name, v in zip(names, verdicts, strict=True)]
-    findings = [*_failed(names, verdicts), *first, *second, *third, *each, *caution, *limits(runs)]
+    findings = [*_failed(names, verdicts), *first, *second, *third, *each, *caution, *names_said, *limits(runs)]
     failures = [f"{name} failed: {_first(v)}" for name, v in zip(names, verdicts, strict=True) if v.failed]
     words = _headline(every, names, closest, keepers, first)
     return Verdict(" ".join([*failures, words]), "mixed" if caution or failures else "open", tuple(findings))
