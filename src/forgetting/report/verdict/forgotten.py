@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
+from forgetting.metrics.share import LEAST, hardly_there
 from forgetting.metrics.statistics import FEWEST
 from forgetting.report import headline_measures, wording
 from forgetting.report.verdict.finding import Finding, Tone
-from forgetting.report.verdict.intervals import LEAST, Contrast, amount, contrast, hardly_there, reason_at
+from forgetting.report.verdict.intervals import Contrast, amount, contrast, reason_at
 from forgetting.report.verdict.models import Models, capital, path
-from forgetting.report.verdict.paired import matched
+from forgetting.report.verdict.paired import matched, members
 
 State = Literal[
     "rose", "none", "partial", "beyond", "oracle", "lower", "few", "between", "nothing", "unknown", "open", "unmeasured"
@@ -47,6 +48,10 @@ _OF_REQUESTS: dict[State, str] = {
     "open": "open",
     "unmeasured": "not measured",
 }
+_UNPAIRED = (
+    "Its values before and after are compared by their separate intervals, since this run, of an earlier version, does "
+    "not say which examples are its own."
+)
 FAILED: tuple[State, ...] = ("rose", "none")
 REACHED: tuple[State, ...] = ("oracle", "beyond", "lower", "few")
 
@@ -117,6 +122,8 @@ def requests(models: Models) -> list[Request]:
     for key in keys:
         name = key.split("/")[0].removesuffix("-forget")
         state, finding = forgetting(models, key, f"Request {name}")
+        if models.after.records and not members(key, models.after):
+            finding = replace(finding, text=f"{finding.text} {_UNPAIRED}")
         found.append(Request(name, key, state, finding))
     return found
 
