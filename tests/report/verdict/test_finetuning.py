@@ -110,6 +110,6 @@ def test_no_warning_where_even_the_lower_end_lies_above_the_start() -> None:
 )
 def test_a_run_that_learned_nothing_in_few_steps_says_what_to_raise(steps: int, end: float, said: str | None) -> None:
     stage = StageResult(name="train", method="sft", steps=steps, stopped="duration", learning_rate=1e-4)
-    run = run_of([measure("holdout", "probability", 0.2)], [measure("holdout", "probability", end)])
+    run = run_of([measure("tasks", "exact_match", 0.2)], [measure("tasks", "exact_match", end)])
     judged = verdict(replace(run, stages=(stage,)))
     assert [f.text for f in judged.findings if f.topic == "Movement"] == ([said] if said else [])
