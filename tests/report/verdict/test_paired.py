@@ -182,7 +182,7 @@ def test_each_request_is_paired_with_its_start_where_its_examples_are_known(tmp_
 
 def test_a_request_of_an_earlier_version_is_judged_by_separate_intervals_and_says_so(tmp_path: Path) -> None:
     judged = verdict(_two_requests(tmp_path / "run", told=False))
-    said = "compared by their separate intervals, since this run, of an earlier version"
+    said = "compared by their separate intervals: the run does not say which of its records are of this request"
     assert all(said in finding.text for finding in judged.requests)
     assert "paired on" not in judged.requests[0].text
 

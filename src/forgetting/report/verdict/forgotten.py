@@ -49,8 +49,8 @@ _OF_REQUESTS: dict[State, str] = {
     "unmeasured": "not measured",
 }
 _UNPAIRED = (
-    "Its values before and after are compared by their separate intervals, since this run, of an earlier version, does "
-    "not say which examples are its own."
+    "Its values before and after are compared by their separate intervals: the run does not say which of its records "
+    "are of this request (those of earlier versions do not)."
 )
 FAILED: tuple[State, ...] = ("rose", "none")
 REACHED: tuple[State, ...] = ("oracle", "beyond", "lower", "few")
