@@ -1,6 +1,9 @@
 """Foreign texts that are shown: nothing that a terminal obeys, and no data where they are hidden."""
 
 import json
+from pathlib import Path
+
+import pytest
 
 from forgetting.core.progress import Voice
 from forgetting.core.text import marked, names, one_line, plain, quoted, said, shown, unquoted
@@ -48,3 +51,12 @@ def test_hidden_data_are_told_by_their_type_and_number_alone() -> None:
             assert quoted("Ada") == "(redacted)"  # an inner part cannot show what the whole hides
     assert hidden == ("(redacted)", "of type list", "1 (redacted)", "ValueError")
     assert quoted("x" * 100) == "'" + "x" * 60 + "…'"
+
+
+def test_of_a_file_that_cannot_be_used_only_the_reason_is_said(tmp_path: Path) -> None:
+    with pytest.raises(OSError) as raised:
+        tmp_path.read_text()
+    assert said(raised.value) == "Is a directory"
+    assert said(OSError("the disk is gone. ")) == "the disk is gone"
+    with unquoted():
+        assert said(raised.value) == "IsADirectoryError"

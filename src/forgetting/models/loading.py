@@ -21,10 +21,10 @@ from forgetting.models.adapters.saved import add_link
 from forgetting.models.adapters.tied import rows_of_tokens, saved_rows
 from forgetting.models.foreign import check_generation, check_index, check_layers, check_runs
 from forgetting.models.head import embedding_rows, text_config, text_part
-from forgetting.models.places import attempt, check_place
+from forgetting.models.places import attempt, check_as_written, check_place
 from forgetting.models.precision import Precision, settled, stored_dtype
 from forgetting.models.quantised import Quantise, has_quantised
-from forgetting.models.weights import check_as_written, check_finite, load_weights
+from forgetting.models.weights import check_finite, load_weights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +139,7 @@ def _check_files(name: str, revision: str | None) -> None:
     """Checks a whole model's index and configurations before its weights are read."""
     index = optional_file(name, SAFE_WEIGHTS_INDEX_NAME, revision)
     if index is not None:
-        check_index(Path(index))
+        check_index(Path(index), whole=Path(name).is_dir())
     generation = optional_file(name, GENERATION_CONFIG_NAME, revision)
     if generation is not None:
         check_generation(Path(generation))

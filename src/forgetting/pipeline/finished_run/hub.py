@@ -16,7 +16,7 @@ from forgetting.benchmarks.registry import shipped_models
 from forgetting.core.errors import RunError
 from forgetting.core.progress import SILENT, Voice
 from forgetting.models.adapters import is_adapter
-from forgetting.models.weights import check_as_written
+from forgetting.models.places import check_as_written
 from forgetting.pipeline.finished_run.model_card import model_card
 from forgetting.report.verdict.verdict import verdict
 from forgetting.runs.began import START
