@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from forgetting.core.progress import Voice
 from forgetting.core.text import marked, names, one_line, plain, quoted, said, shown, unquoted
 
 ESCAPES = "\x1b[31mred\x1b]0;t\x07\x9b2J\x08\x7f\r\u202e\u2066\u2028\ud800"
@@ -29,14 +28,6 @@ def test_a_line_is_one_line_and_no_longer_than_can_be_read() -> None:
     assert one_line(" a\r\n\x0b b\n\nc ") == "a b c"
     assert one_line("two  spaces stay") == "two  spaces stay"
     assert len(one_line("word " * 100_000)) < 820
-
-
-def test_a_voice_says_plain_text_only() -> None:
-    lines: list[str] = []
-    voice = Voice(say=lines.append, progress=lambda done, total, note: lines.append(note))
-    voice.say("\x1b[2J")
-    voice.progress(1, 2, "\x1b[2J")
-    assert lines == ["\\u001b[2J"] * 2
 
 
 def test_hidden_data_are_told_by_their_type_and_number_alone() -> None:
