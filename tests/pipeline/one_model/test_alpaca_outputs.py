@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import torch
 
-from forgetting import cli
 from forgetting.core.errors import DataError, RecipeError, RunError
 from forgetting.core.progress import Voice
 from forgetting.models.loading import load_model
@@ -159,25 +158,3 @@ def test_what_is_there_already_is_kept(ask: Callable[..., Generated], tmp_path: 
         ask(out=tmp_path / "out.csv")
     with pytest.raises(RecipeError, match="max_new_tokens"):
         ask(out=tmp_path / "new.json", max_new_tokens=0)
-
-
-def forget(*arguments: str) -> int:
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as ended:
-        patch.setattr("sys.argv", ["forget", *arguments])
-        cli.main()
-    return int(ended.value.code or 0)
-
-
-def test_the_command_says_what_it_wrote_and_ends_bad_input_in_one_line(
-    world: Path, prompts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    out = tmp_path / "out.json"
-    asked = ["generate", str(world / "model"), str(prompts), "--out", str(out), "--max-new-tokens", "4"]
-    assert forget(*asked, "--generator", "ours", "--limit", "2", "--json") == 0
-    said = json.loads(capsys.readouterr().out)
-    assert (said["file"], said["generator"], said["count"]) == (str(out), "ours", 2)
-    assert forget(*asked) == 2
-    assert capsys.readouterr().err == f"forget: {out}: already exists; remove it or choose another file\n"
-    out.unlink()
-    assert forget(*asked) == 0
-    assert f"alpaca_eval --model_outputs {out}" in capsys.readouterr().out
