@@ -35,8 +35,7 @@ def written_whole(folder: Path) -> Iterator[Path]:
         RunError: the disk cannot be written, or `folder` holds other files.
     """
     partial, old = _aside(folder)
-    if folder.exists() and not is_complete(folder) and (not folder.is_dir() or any(folder.iterdir())):
-        raise RunError(f"{folder}: holds other files, which would be lost; choose an empty or a new folder")
+    check_replaceable(folder)
     try:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
@@ -59,6 +58,16 @@ def written_whole(folder: Path) -> Iterator[Path]:
         if isinstance(error, OSError | SafetensorError):  # the latter from weights on a full disk
             raise unwritable(folder, error) from error
         raise
+
+
+def check_replaceable(folder: Path) -> None:
+    """Checks that `written_whole` would lose nothing there.
+
+    Raises:
+        RunError: it holds files that were not written in that way, or is a file.
+    """
+    if folder.exists() and not is_complete(folder) and (not folder.is_dir() or any(folder.iterdir())):
+        raise RunError(f"{folder}: holds other files, which would be lost; choose an empty or a new folder")
 
 
 def is_complete(folder: Path) -> bool:

@@ -78,10 +78,7 @@ def load_model(
     Raises:
         ModelError: the model, its weights, its tokenizer or its base are missing or cannot be used.
     """
-    try:
-        name = str(Path(source).expanduser() if str(source).startswith("~") else source)
-    except RuntimeError as error:
-        raise ModelError(f"{source}: there is no such home folder; give a model folder or a hub id") from error
+    name = _expanded(source)
     check_place(name, revision)
     chain = chain_of(name, revision)
     model, precision = _whole(chain, dtype, device, quantise, trains_all=trains_all)
@@ -110,6 +107,13 @@ def load_model(
         base=chain.base if chain.links else None,
         merged=merges,
     )
+
+
+def _expanded(source: str | Path) -> str:
+    try:
+        return str(Path(source).expanduser() if str(source).startswith("~") else source)
+    except RuntimeError as error:
+        raise ModelError(f"{source}: there is no such home folder; give a model folder or a hub id") from error
 
 
 def _whole(
