@@ -27,9 +27,7 @@ class Content:
     ids: tuple[int, ...] = ()
 
 
-def content_of(
-    text: Mapping[str, object], row: Row, columns: Mapping[str, str | None], source: Source, where: str
-) -> Content:
+def content_of(text: Row, row: Row, columns: Mapping[str, str | None], source: Source, where: str) -> Content:
     """What a row says, in the form that the source states, or else the columns show.
 
     Args:

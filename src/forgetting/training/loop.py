@@ -164,18 +164,18 @@ class Trainer:
         self.state.tokens += tokens
         self.state.seconds += seconds
         labels = self.objective.labels
-        self._log(
-            Step(
-                step=step + 1,
-                epoch=(step + 1) / self.plan.steps_per_epoch,
-                loss=loss,
-                terms=dict(zip(labels, values, strict=True)),
-                weights=dict(zip(labels, weights, strict=True)),
-                gradient_norm=norm,
-                learning_rate=rate,
-                seconds=round(seconds, 4),
-            )
+        terms = dict(zip(labels, values, strict=True))
+        taken = Step(
+            step=step + 1,
+            epoch=(step + 1) / self.plan.steps_per_epoch,
+            loss=loss,
+            terms=terms,
+            weights=dict(zip(labels, weights, strict=True)),
+            gradient_norm=norm,
+            learning_rate=rate,
+            seconds=round(seconds, 4),
         )
+        self._log(taken, {"loss": loss, "gradient_norm": norm, "learning_rate": rate, **terms})
 
     def _can_pack(self) -> bool:
         why = why_padded(self.model)
@@ -237,10 +237,9 @@ class Trainer:
         reached = collapsed is None and self.hooks.reached is not None and self.hooks.reached(measures)
         return reached, self.hooks.score(measures), collapsed
 
-    def _log(self, taken: Step) -> None:
+    def _log(self, taken: Step, tracked: Mapping[str, float]) -> None:
         self.folder.append_step(taken)
-        numbers = {"loss": taken.loss, "gradient_norm": taken.gradient_norm, "learning_rate": taken.learning_rate}
-        self.hooks.track({**numbers, **taken.terms}, taken.step)
+        self.hooks.track(tracked, taken.step)
         self.hooks.progress(taken.step, self.total, " ".join(f"{k} {v:.3g}" for k, v in taken.terms.items()))
 
     def _save(self) -> None:

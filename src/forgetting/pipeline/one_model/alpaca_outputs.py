@@ -92,11 +92,12 @@ def generate(
     recipe = recipe_from(values, "settings")
     loaded, recipe = load_measured(recipe, voice)
     formatting = _formatting(asked, loaded, recipe.format)
-    texts = _texts(asked, loaded, formatting, recipe.max_new_tokens, file, voice)
+    tokens = recipe.max_new_tokens or MAX_NEW_TOKENS
+    texts = _texts(asked, loaded, formatting, tokens, file, voice)
     name = generator or _name(model)
     write_text(file, json.dumps(as_outputs(asked, texts, name), ensure_ascii=False, indent=1))
     _begun(file).unlink(missing_ok=True)
-    decoding = f"greedy, at most {recipe.max_new_tokens:,} tokens, {_words(loaded, formatting)}"
+    decoding = f"greedy, at most {tokens:,} tokens, {_words(loaded, formatting)}"
     return Generated(file, name, len(texts), texts.count(""), decoding)
 
 
