@@ -237,7 +237,7 @@ class Trainer:
         reached = collapsed is None and self.hooks.reached is not None and self.hooks.reached(measures)
         return reached, self.hooks.score(measures), collapsed
 
-    def _log(self, taken: Step, tracked: Mapping[str, float]) -> None:
+    def _log(self, taken: Step, tracked: dict[str, float]) -> None:
         self.folder.append_step(taken)
         self.hooks.track(tracked, taken.step)
         self.hooks.progress(taken.step, self.total, " ".join(f"{k} {v:.3g}" for k, v in taken.terms.items()))
