@@ -25,8 +25,8 @@ def damaged(declared: Declaration, start: Sequence[Measure], now: Sequence[Measu
         now > start / 0.9      where lower is better (direction `down`, such as perplexity)
 
     and the loss is beyond noise: the 95% intervals do not meet, or one of them is absent. So does one that had a value
-    at the start and has none now. A start that is not above 0, or a share that is not told from nothing (`hardly_there`),
-    shows nothing.
+    at the start and has none now. A start that is not above 0, or a share not told from nothing (`hardly_there`), shows
+    nothing.
 
     Args:
         declared: what the suite declares.
