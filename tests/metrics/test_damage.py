@@ -47,9 +47,11 @@ def test_what_is_damage(key: str, start: float | None, now: float | None, lost: 
     assert damaged(DECLARED, [measure(key, start)], [measure(key, now)]) == ((key,) if lost else ())
 
 
-def test_a_loss_of_nearly_nothing_is_none_however_sure_it_is() -> None:
-    start, now = (measure("retain/probability", value, 0.0001) for value in (0.008, 0.0004))
+def test_a_loss_of_what_is_not_told_from_nothing_is_none() -> None:
+    start, now = (measure("retain/probability", value, 0.0001) for value in (0.0009, 0.0004))
     assert damaged(DECLARED, [start], [now]) == ()
+    start, now = (measure("retain/probability", value, 0.0001) for value in (0.0025, 0.0004))  # an untrained model's
+    assert damaged(DECLARED, [start], [now]) == ("retain/probability",)
     start, now = (measure("text/perplexity", value, 0.0001) for value in (0.008, 0.02))  # no share, no floor
     assert damaged(DECLARED, [start], [now]) == ("text/perplexity",)
 
