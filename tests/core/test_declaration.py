@@ -69,11 +69,3 @@ def test_of_stages_with_suites_of_their_own_the_last_is_in_front_and_each_set_ha
 
 def test_a_stage_s_own_stands_over_the_rest() -> None:
     assert PASSAGES.over(QUESTIONS).balance == Balance(forget="p/p", retain="r/p", utility="u/e")
-
-
-def test_a_balance_compares_with_unseen_text_of_the_suite_that_its_forget_set_is_of() -> None:
-    first, second = Balance(forget="a/p"), Balance(forget="b/p", retain="c/p", unseen="d/p")
-    assert joined([Declaration(balance=first), Declaration(balance=second)]).balance == Balance(
-        forget="a/p", retain="c/p"
-    )
-    assert joined([Declaration(balance=second), Declaration(balance=first)]).balance == second

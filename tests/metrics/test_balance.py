@@ -1,4 +1,3 @@
-from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -118,29 +117,3 @@ def test_what_is_not_declared_is_left_out_and_nothing_declared_has_a_reason():
     assert "Not used" not in found.meaning
     nothing = balance(measures(0.3, 0.6, 0.4), BEFORE, ORACLE, of=None)
     assert (nothing.value, nothing.reason) == (None, "no suite declares measures to compare checkpoints by")
-
-
-@pytest.mark.parametrize(
-    ("now", "forgotten"),
-    [
-        (0.1, 1.0),  # where unseen text was before
-        (0.5, 0.5),
-        (0.05, 1 - 0.05 / 0.8),  # below it is too far
-        (0.0, 1 - 0.1 / 0.8),
-    ],
-)
-def test_without_an_oracle_the_goal_is_what_unseen_text_had_before(now, forgotten):
-    of = Balance(forget="forget/probability", unseen="holdout/probability")
-    unseen = Measure(name="probability", split="holdout", value=0.1, count=30)
-    before = [*measures(0.9), unseen]
-    found = module.balance([*measures(now), replace(unseen, value=0.02)], before, of=of)
-    assert found.value == pytest.approx(forgotten)
-    assert "on the way from 0.9 to 0.1, which holdout/probability had before" in found.meaning
-    # an oracle is the better goal
-    assert module.balance(measures(0.3), before, measures(0.3), of=of).value == pytest.approx(1.0)
-
-
-def test_unseen_text_of_another_kind_that_was_likelier_than_the_forget_set_is_no_goal():
-    of = Balance(forget="forget/probability", unseen="holdout/probability")
-    unseen = Measure(name="probability", split="holdout", value=0.95, count=30)
-    assert module.balance(measures(0.3), [*measures(0.9), unseen], of=of).value == pytest.approx(1 - 0.3 / 0.9)

@@ -64,8 +64,6 @@ class Balance:
     forget: str
     retain: str = ""
     utility: str = ""
-    unseen: str = ""
-    """`forget`'s measure of unseen text: where there is no oracle, its value before is the goal."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,9 +154,8 @@ def _merged(declarations: Sequence[Declaration]) -> Declaration:
 
 
 def _parts(balances: Sequence[Balance]) -> Balance:
-    """Takes each part from the first that has it; unseen text from where the forget set is, for the two compare."""
-    parts = {f.name: next((v for b in balances if (v := getattr(b, f.name))), "") for f in fields(Balance)}
-    return Balance(**{**parts, "unseen": balances[0].unseen})
+    """Takes each part from the first that has it."""
+    return Balance(**{f.name: next((v for b in balances if (v := getattr(b, f.name))), "") for f in fields(Balance)})
 
 
 def _renamed(value: Any, rename: Callable[[str], str]) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from scipy.stats import hmean
@@ -37,11 +37,10 @@ def balance(
         kept      = min(1, now / before)                     of `retain`, and of `utility`
 
     So the oracle itself has 1, the untouched model 0, and going as far below the oracle as the model was above it is 0
-    again. Without an oracle (or without its measure) the goal is the value that unseen text had before, if that was
-    below the forget set's; without unseen text it is 0, and forgetting too much goes unseen. A `retain` or `utility`
-    that is not declared, absent on either side, or was nearly nothing before (`nothing_to_lose`), is left out: what is
-    kept of it says nothing. The meaning says which parts were used and what the goal was. There is no value if
-    `forget` is absent, if the model before was at the goal already, or if nothing is declared.
+    again. Without an oracle (or without its measure) the goal is 0, and forgetting too much goes unseen. A `retain` or
+    `utility` that is not declared, absent on either side, or was nearly nothing before (`nothing_to_lose`), is left
+    out: what is kept of it says nothing. The meaning says which parts were used and what the goal was. There is no
+    value if `forget` is absent, if the model before was at the goal already, or if nothing is declared.
 
     Args:
         now: measures of the checkpoint.
@@ -49,14 +48,13 @@ def balance(
         oracle: measures of a model that never saw the forget set.
         of: what the suite declares: the keys (`split/name`) of a value `forget` that is high where the forget set is
             known, of a value `retain`, at least 0, that is high where retained knowledge is kept, and of the same for
-            general ability, `utility`; `unseen` is the measure of unseen text.
+            general ability, `utility`.
     """
     after, start, goal = (_by_key(measures) for measures in (now, before, oracle or ()))
     if of is None:
         forgotten: _Share | str = "no suite declares measures to compare checkpoints by"
     else:
-        aim = _goal(start, goal, of)
-        forgotten = _forgotten(after.get(of.forget), start.get(of.forget), aim, of.forget)
+        forgotten = _forgotten(after.get(of.forget), start.get(of.forget), goal.get(of.forget), of.forget)
     if of is None or isinstance(forgotten, str):
         meaning = "Balance of forgetting and keeping, from 0 to 1."
         reason = str(forgotten)
@@ -82,23 +80,16 @@ def _by_key(measures: Sequence[Measure]) -> dict[str, Measure]:
     return {measure.key: measure for measure in measures if measure.value is not None}
 
 
-def _goal(start: Mapping[str, Measure], oracle: Mapping[str, Measure], of: Balance) -> tuple[float, str]:
-    """The value that the forget set is to have, and whose it is, in words."""
-    if (found := oracle.get(of.forget)) is not None and found.value is not None:
-        return found.value, f"the oracle's {found.value:.3g}"
-    before, unseen = start.get(of.forget), start.get(of.unseen)
-    if before and unseen and unseen.value is not None and before.value is not None and unseen.value < before.value:
-        return unseen.value, f"{unseen.value:.3g}, which {of.unseen} had before"
-    return 0.0, "no oracle: the goal is 0, so forgetting too much goes unseen"
-
-
-def _forgotten(now: Measure | None, before: Measure | None, aim: tuple[float, str], key: str) -> _Share | str:
+def _forgotten(now: Measure | None, before: Measure | None, oracle: Measure | None, key: str) -> _Share | str:
     """The share, or why there is none."""
-    goal, of = aim
     if now is None or now.value is None:
         return f"{key} was not measured now"
     if before is None or before.value is None:
         return f"{key} was not measured before"
+    goal = 0.0 if oracle is None or oracle.value is None else oracle.value
+    of = (
+        "no oracle: the goal is 0, so forgetting too much goes unseen" if oracle is None else f"the oracle's {goal:.3g}"
+    )
     way = abs(before.value - goal)
     if way == 0:
         return f"{key} was at its goal ({of}) before: there was nothing to forget"

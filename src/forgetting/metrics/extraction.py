@@ -116,11 +116,7 @@ def extraction_declaration(
             kept=(f"{retain}/{probability.name}",) if retain else (),
             kept_too=((f"{retain}/perplexity",),) if retain else (),
         ),
-        balance=Balance(
-            forget=f"{forget}/{probability.name}",
-            retain=f"{retain}/{probability.name}" if retain else "",
-            unseen=f"{unseen}/{probability.name}" if unseen else "",
-        ),
+        balance=Balance(forget=f"{forget}/{probability.name}", retain=f"{retain}/{probability.name}" if retain else ""),
         alarm=(f"{retain}/{probability.name}",) if retain else (),
         extraction=Extraction(forget=forget, unseen=unseen, n=n) if unseen else None,
         forget_splits=(forget,),

@@ -81,7 +81,6 @@ def standard_declaration(
         overall=overall,
     )
     rest = {"retain": f"{retain[0]}/probability" if retain else "", "utility": next(iter((*able, *overall)), "")}
-    rest["unseen"] = f"{unseen[0]}/probability" if unseen else ""
     return Declaration(
         headline=headline,
         balance=Balance(forget=f"{forget[0]}/probability", **rest) if forget else None,

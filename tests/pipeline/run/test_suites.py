@@ -123,10 +123,7 @@ def test_a_balance_rests_on_the_stages_own_splits_where_there_are_such() -> None
     two = recipe("one", "two", evaluate={"one": "tdec:lab", "text": "lab"})
     suite = suite_of(two, {})
     assert suite.declared("one").balance == Balance(
-        forget="one-forget/probability",
-        retain="one-retain/probability",
-        utility="text-utility/exact_match",
-        unseen="one-unseen/probability",
+        forget="one-forget/probability", retain="one-retain/probability", utility="text-utility/exact_match"
     )
     assert suite.declared("two").balance == Balance(
         forget="text-forget/probability", retain="text-retain/probability", utility="text-utility/exact_match"
