@@ -227,7 +227,7 @@ def _plain_answers(
         longest = max(map(len, prompts))
         ids_BT = torch.tensor([[pad_id] * (longest - len(p)) + list(p) for p in prompts])
         mask_BT = torch.tensor([[0] * (longest - len(p)) + [1] * len(p) for p in prompts])
-        written = model.generate(  # type: ignore[operator]
+        written = model.generate(
             input_ids=ids_BT,
             attention_mask=mask_BT,
             max_new_tokens=load.new_tokens,

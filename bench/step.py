@@ -39,7 +39,7 @@ def run(plan: Plan) -> Report:
     data = {
         "shape": asdict(shape),
         "machine": machine(),
-        "targets": {"time": TIME_TARGETS, "memorymib": MEMORY_TARGET_MIB},
+        "targets": {"time": TIME_TARGETS, "memory_mib": MEMORY_TARGET_MIB},
         "summary": rows,
         "samples": [asdict(s) for s in samples],
     }
@@ -56,7 +56,7 @@ def summary(method: str, samples: Sequence[Sample]) -> dict[str, Any]:
         "seconds": {arm: median(values) for arm, values in wall.items()},
         "ratio": {arm: ratio(wall[arm], wall["floor"]) for arm in ARMS[1:]},
         "cpu_ratio": {arm: ratio(cpu[arm], cpu["floor"]) for arm in ARMS[1:]},
-        "peakmib": {arm: _peak(runs) for arm, runs in mine.items()},
+        "peak_mib": {arm: _peak(runs) for arm, runs in mine.items()},
         "waiting": max(e.waiting for runs in mine.values() for s in runs for e in s.steps),
     }
 
@@ -69,12 +69,12 @@ def ratio(seconds: Sequence[float], floor: Sequence[float]) -> dict[str, float]:
 def _line(sample: Sample) -> str:
     wall, cpu = median(e.wall for e in sample.steps), median(e.cpu for e in sample.steps)
     waiting = max(e.waiting for e in sample.steps)
-    peak = mib(sample.peakmib)
+    peak = mib(sample.peak_mib)
     return f"{sample.method:9} {sample.arm:6} {wall:6.2f} s/step  {cpu:6.2f} cpu  {peak:>6} MiB  waiting {waiting:.0%}"
 
 
 def _peak(runs: Sequence[Sample]) -> float | None:
-    peaks = [s.peakmib for s in runs if s.peakmib is not None]
+    peaks = [s.peak_mib for s in runs if s.peak_mib is not None]
     return median(peaks) if peaks else None
 
 
@@ -111,7 +111,7 @@ def _table(rows: Sequence[dict[str, Any]], shape: Shape, rounds: int) -> Table:
             f"{TIME_TARGETS[row['method']]:.2f}",
             spread(row["cpu_ratio"]["ours"]),
             spread(row["ratio"]["plain"]),
-            *(mib(row["peakmib"][arm]) for arm in ARMS),
+            *(mib(row["peak_mib"][arm]) for arm in ARMS),
             mib(MEMORY_TARGET_MIB),
             f"{row['waiting']:.0%}",
         )

@@ -117,11 +117,11 @@ class MicroBatches:
 
     def _by_length(self, picks: Mapping[str, list[int]]) -> list[Rows]:
         """The step's examples, pairs as one, the shortest first."""
-        paired = {partner for role, partner in self.partners.items() if role in picks}
+        partners = {role: partner for role, partner in self.partners.items() if role in picks and partner in picks}
         rows = [
-            [(r, i) for r in (role, self.partners.get(role)) if r in picks]
+            [(r, i) for r in (role, *([partners[role]] if role in partners else ()))]
             for role, members in picks.items()
-            if role not in paired
+            if role not in partners.values()
             for i in members
         ]
         return sorted(rows, key=self._longest)
