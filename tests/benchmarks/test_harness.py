@@ -65,9 +65,8 @@ def ask(variant: str) -> dict[str, Measure]:
 
 
 def test_a_variant_names_tasks_and_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        suites, "check_tasks", lambda names, settings, lists: None
-    )  # reading built-in tasks takes seconds
+    # Reading built-in tasks takes seconds.
+    monkeypatch.setattr(suites, "check_tasks", lambda names, settings, lists: {name: {name: ()} for name in names})
     assert probe_of("arc_easy+piqa") == HarnessProbe(("arc_easy", "piqa"), HarnessSettings())
     assert probe_of("mine@./tasks,limit=100,shots=0,batch=2,seed=7,run_code=yes") == HarnessProbe(
         ("mine",), HarnessSettings(folder=Path("tasks"), limit=100, shots=0, batch_size=2, seed=7, run_code=True)
@@ -169,13 +168,67 @@ def test_the_interval_of_an_accuracy_stays_within_0_and_1(value: float, error: f
     assert (mean.low, mean.high) == pytest.approx((found[0].low, found[0].high))
 
 
-def test_a_named_task_is_in_front_of_the_report() -> None:
+@pytest.mark.slow
+def test_what_is_named_of_the_built_in_tasks_is_in_front_of_the_report() -> None:
+    """Reading all of them takes half a minute."""
     pytest.importorskip("lm_eval", reason="lm-evaluation-harness is not installed: pip install -e '.[harness]'")
-    columns = harness_variant("arc_easy+piqa").declares.headline.columns
+    columns = harness_variant("arc_easy+mmlu+mmlu_pro+ai2_arc+broad").declares.headline.columns
     assert [column[:2] for column in columns] == [
         ("arc_easy/acc_norm", "arc_easy/acc"),
-        ("piqa/acc_norm", "piqa/acc"),
+        ("mmlu/acc_norm", "mmlu/acc"),
+        ("mmlu_pro/acc_norm", "mmlu_pro/acc"),
+        ("arc_challenge/acc_norm", "arc_challenge/acc"),  # a tag, which has no number of its own
+        ("broad/mean_accuracy",),
     ]
+    assert columns[2][-1] == "mmlu_pro/exact_match,custom-extract"
+
+
+def test_a_group_or_tag_is_in_front_of_the_report_by_its_own_number_or_by_its_tasks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("lm_eval", reason="lm-evaluation-harness is not installed: pip install -e '.[harness]'")
+    _alone(monkeypatch)
+    tasks = tmp_path / "tasks"
+    for task in ("few", "many", "plain", "other"):
+        write_task(tasks, task, tag="both" if task in ("few", "many") else "rest")
+    mean = [{"metric": "acc", "weight_by_size": True}]
+    strict = {"metric": "acc", "filter_list": "none", "weight_by_size": False}
+    groups: dict[str, dict[str, Any]] = {
+        "all": {"task": ["few", "many"], "aggregate_metric_list": mean},
+        "bare": {"task": ["all", "plain"]},
+        "inside": {"task": [{"group": "sub", "task": ["few"], "aggregate_metric_list": strict}, {"task": "other"}]},
+        "round": {"task": ["round", "plain"]},
+    }
+    for name, config in groups.items():
+        (tasks / f"{name}.yaml").write_text(yaml.safe_dump({"group": name, **config}))
+    expected = {
+        "all": ["all"],
+        "both": ["few", "many"],
+        "bare": ["all", "plain"],
+        "inside": ["inside::sub", "other"],
+        "all+bare": ["all", "plain"],
+        "plain+other": ["plain", "other"],
+    }
+    for variant, splits in expected.items():
+        suite = harness_variant(f"{variant}@{tasks}")
+        columns = suite.declares.headline.columns
+        assert [{key.split("/")[0] for key in column} for column in columns] == [{split} for split in splits]
+        measured = ask(f"{variant}@{tasks}")
+        assert all(next(key for key in column if key in measured).endswith(("acc", "acc_norm")) for column in columns)
+    assert harness_variant(f"round@{tasks}").declares.headline.columns[0][0] == "plain/acc_norm"
+
+
+def test_a_metric_that_a_group_forms_by_a_filter_of_its_own_is_its_column(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("lm_eval", reason="lm-evaluation-harness is not installed: pip install -e '.[harness]'")
+    _alone(monkeypatch)
+    write_task(tmp_path / "tasks", "few")
+    own = {"metric": "score", "filter_list": ["custom", "none"]}
+    group = {"group": "all", "task": ["few"], "aggregate_metric_list": [own]}
+    (tmp_path / "tasks" / "all.yaml").write_text(yaml.safe_dump(group))
+    (column,) = harness_variant(f"all@{tmp_path / 'tasks'}").declares.headline.columns
+    assert column[0] == "all/acc_norm" and column[-2:] == ("all/score,custom", "all/score")
 
 
 def test_what_is_no_number_is_missing_with_a_reason() -> None:

@@ -68,3 +68,15 @@ def test_what_is_wrong_is_one_line_and_code_2(
     assert err.startswith("forget: ")
     assert len(err.strip().splitlines()) == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_what_the_system_refuses_is_said_in_words(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreadable(*_: object, **__: object) -> None:
+        (tmp_path / "gone").read_text()
+
+    monkeypatch.setattr("forgetting.report.run.page.build_report", unreadable)
+    code, out, err = command(capsys, "report", tmp_path)
+    reason = "cannot be read or written (No such file or directory); check the path and the disk"
+    assert (code, out, err) == (2, "", f"forget: {tmp_path / 'gone'}: {reason}\n")

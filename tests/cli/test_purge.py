@@ -98,7 +98,8 @@ def test_redact_is_a_yes_or_no(recipe_file: Path, capsys: pytest.CaptureFixture[
 
 def test_an_imported_log_is_no_run_to_purge(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "log").mkdir()
-    (tmp_path / "log" / "results.json").write_text("{}")
+    for file in ("results.json", "import.json"):
+        (tmp_path / "log" / file).write_text("{}")
     code, _, err = command(capsys, "purge", tmp_path / "log", "--yes")
     assert code == 2
     assert err.count("\n") == 1 and "imported log" in err

@@ -1,8 +1,10 @@
 """Foreign texts that are shown: nothing that a terminal obeys, and no data where they are hidden."""
 
 import json
+from pathlib import Path
 
-from forgetting.core.progress import Voice
+import pytest
+
 from forgetting.core.text import marked, names, one_line, plain, quoted, said, shown, unquoted
 
 ESCAPES = "\x1b[31mred\x1b]0;t\x07\x9b2J\x08\x7f\r\u202e\u2066\u2028\ud800"
@@ -28,14 +30,6 @@ def test_a_line_is_one_line_and_no_longer_than_can_be_read() -> None:
     assert len(one_line("word " * 100_000)) < 820
 
 
-def test_a_voice_says_plain_text_only() -> None:
-    lines: list[str] = []
-    voice = Voice(say=lines.append, progress=lambda done, total, note: lines.append(note))
-    voice.say("\x1b[2J")
-    voice.progress(1, 2, "\x1b[2J")
-    assert lines == ["\\u001b[2J"] * 2
-
-
 def test_hidden_data_are_told_by_their_type_and_number_alone() -> None:
     row = {"Ada": "Fowey"}
     told = (quoted("Ada"), shown(["Ada"]), names(row), said(ValueError("Ada")))
@@ -48,3 +42,12 @@ def test_hidden_data_are_told_by_their_type_and_number_alone() -> None:
             assert quoted("Ada") == "(redacted)"  # an inner part cannot show what the whole hides
     assert hidden == ("(redacted)", "of type list", "1 (redacted)", "ValueError")
     assert quoted("x" * 100) == "'" + "x" * 60 + "…'"
+
+
+def test_of_a_file_that_cannot_be_used_only_the_reason_is_said(tmp_path: Path) -> None:
+    with pytest.raises(OSError) as raised:
+        tmp_path.read_text()
+    assert said(raised.value) == "Is a directory"
+    assert said(OSError("the disk is gone. ")) == "the disk is gone"
+    with unquoted():
+        assert said(raised.value) == "IsADirectoryError"

@@ -70,6 +70,20 @@ def test_an_index_that_names_anything_but_safetensors_beside_it_is_refused(folde
     assert not trap.exists()
 
 
+def test_a_part_of_the_weights_that_an_index_names_and_is_missing_is_named(folder: Path) -> None:
+    names = load_file(folder / "model.safetensors")
+    parts = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]
+    (folder / "model.safetensors").rename(folder / parts[0])
+    (folder / MARK).unlink(missing_ok=True)
+    index = {"metadata": {}, "weight_map": dict(zip(names, [parts[0], *[parts[1]] * len(names)], strict=False))}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(ModelError) as error:
+        load_model(folder)
+    assert str(error.value) == (
+        f"{folder}: {parts[1]} is missing, which model.safetensors.index.json names; copy the model again"
+    )
+
+
 @pytest.mark.parametrize("text", ["{", "[]", '{"weight_map": 3}', "{}", "[" * 100_000])
 def test_an_index_that_is_none_is_refused(folder: Path, text: str) -> None:
     (folder / "model.safetensors.index.json").write_text(text)

@@ -65,6 +65,7 @@ def test_a_folder_without_a_model_is_told(folder: Path) -> None:
 
 def test_pickled_weights_are_not_read(folder: Path) -> None:
     (folder / "model.safetensors").unlink()
+    (folder / MARK).unlink()
     torch.save(tiny_model("llama").state_dict(), folder / "pytorch_model.bin")
     with pytest.raises(ModelError, match=r"no \*\.safetensors in this folder; pickled weights are not read"):
         load_model(folder)

@@ -24,7 +24,7 @@ from forgetting.core.errors import DataError, RecipeError
 from forgetting.core.evaluator import Progress
 from forgetting.core.measure import Direction, Measure
 from forgetting.evaluation.harness import evaluate_tasks
-from forgetting.evaluation.harness_tasks import HarnessSettings, check_tasks, load_task, task_files
+from forgetting.evaluation.harness_tasks import Aggregated, HarnessSettings, check_tasks, load_task, task_files
 from forgetting.metrics.standard import keys_of
 from forgetting.metrics.statistics import Interval, wilson
 
@@ -85,8 +85,10 @@ def harness_variant(variant: str, fast: bool = False) -> Suite:
     settings = replace(_settings(items), folder=Path(folder) if folder else None)
     if fast:
         settings = replace(settings, limit=min(settings.limit or FAST, FAST))
-    check_tasks(_asked(asked, None), settings, lists=LISTS)
-    front = tuple((f"{name}/{MEAN}",) if name in LISTS else keys_of(name, _FIRST) for name in asked)
+    standing = check_tasks(_asked(asked, None), settings, lists=LISTS)
+    front = tuple(
+        column for name in asked for column in ([(f"{name}/{MEAN}",)] if name in LISTS else _columns(standing[name]))
+    )
     return Suite(
         name=f"harness:{variant}",
         splits=(),
@@ -94,6 +96,11 @@ def harness_variant(variant: str, fast: bool = False) -> Suite:
         probes=(HarnessProbe(asked, settings),),
         declares=Declaration(headline=Headline(others=front)),
     )
+
+
+def _columns(standing: Aggregated) -> list[tuple[str, ...]]:
+    """The columns of a report for one name: a group's own number, or one for each of its tasks."""
+    return [keys_of(name, tuple(dict.fromkeys((*_FIRST, *metrics)))) for name, metrics in standing.items()]
 
 
 def _settings(items: Sequence[str]) -> HarnessSettings:

@@ -56,6 +56,13 @@ def main() -> NoReturn:
         raise SystemExit(2) from None
     except (ForgettingError, OSError) as error:
         if tells_errors():
-            print_line(f"forget: {one_line(str(error))}", to_error=True)
+            print_line(f"forget: {one_line(_words(error))}", to_error=True)
         raise SystemExit(2) from None
     raise SystemExit(0)
+
+
+def _words(error: Exception) -> str:
+    """What an error says, without the number that the system gives it."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: cannot be read or written ({error.strerror}); check the path and the disk"
+    return str(error)

@@ -34,8 +34,8 @@ def generate(
             prompts=prompts,
             out=out,
             generator=generator,
-            max_new_tokens=max_new_tokens,
             limit=limit,
+            settings={"max_new_tokens": max_new_tokens},
             voice=voice,
         )
     if as_json:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -28,11 +28,11 @@ def push(
     ] = None,
 ) -> None:
     """Put a run's model or adapter on the Hugging Face hub, with a card of what was measured."""
-    from forgetting.pipeline.finished_run.hub import prepare, push
+    from forgetting.pipeline.finished_run.hub import Publication, prepare, push
 
-    how: dict[str, Any] = {"base": base, "license_name": license_name, "despite_failure": despite_failure}
+    how = Publication(base=base, license_name=license_name, despite_failure=despite_failure)
     with speaking() as voice:
         if prepare_only is not None:
-            print_line(f"folder: {prepare(run, name, prepare_only, **how)}")
+            print_line(f"folder: {prepare(run, name, prepare_only, how)}")
         else:
-            print_line(push(run, name, private=private, voice=voice, **how))
+            print_line(push(run, name, how, private=private, voice=voice))

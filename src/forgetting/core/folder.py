@@ -35,8 +35,7 @@ def written_whole(folder: Path) -> Iterator[Path]:
         RunError: the disk cannot be written, or `folder` holds other files.
     """
     partial, old = _aside(folder)
-    if folder.exists() and not is_complete(folder) and (not folder.is_dir() or any(folder.iterdir())):
-        raise RunError(f"{folder}: holds other files, which would be lost; choose an empty or a new folder")
+    check_replaceable(folder)
     try:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
@@ -61,26 +60,40 @@ def written_whole(folder: Path) -> Iterator[Path]:
         raise
 
 
+def check_replaceable(folder: Path) -> None:
+    """Checks that `written_whole` would lose nothing there.
+
+    Raises:
+        RunError: it holds files that were not written in that way, or is a file.
+    """
+    if folder.exists() and not is_complete(folder) and (not folder.is_dir() or any(folder.iterdir())):
+        raise RunError(f"{folder}: holds other files, which would be lost; choose an empty or a new folder")
+
+
 def is_complete(folder: Path) -> bool:
     """Whether `folder` was written completely."""
     return (folder / MARK).is_file()
 
 
-def damage(folder: Path) -> str:
+def damage(folder: Path, *, read: bool = True) -> str:
     """What is wrong with a complete folder, its path first; empty if nothing is, or if an earlier version wrote it.
 
     Files that were added later are not looked at.
+
+    Args:
+        folder: with its mark.
+        read: whether files are read and compared; otherwise it is only checked that they are there.
     """
     mark = folder / MARK
     try:
         text = mark.read_text(encoding="utf-8")
-        why = damaged_file(folder, unsealed(json.loads(text))["files"]) if text else ""
+        why = damaged_file(folder, unsealed(json.loads(text))["files"], read=read) if text else ""
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         why = f"{MARK} is damaged"
     return f"{folder}: {why}" if why else ""
 
 
-def damaged_file(folder: Path, digests: Mapping[str, str]) -> str:
+def damaged_file(folder: Path, digests: Mapping[str, str], *, read: bool = True) -> str:
     """The first file that is missing or has another SHA-256, and which of both; empty if there is none.
 
     Raises:
@@ -89,7 +102,7 @@ def damaged_file(folder: Path, digests: Mapping[str, str]) -> str:
     for name, known in digests.items():
         if not (folder / name).is_file():
             return f"{name} is missing"
-        if file_digest(folder / name) != known:
+        if read and file_digest(folder / name) != known:
             return f"{name} is damaged"
     return ""
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from forgetting.core.errors import RunError
 from forgetting.core.folder import write_lines
+from forgetting.core.text import said
 from forgetting.core.written import read_json
 
 
@@ -82,7 +83,7 @@ def check_record_file(path: Path) -> None:
         RunError: it does not.
     """
     if not path.is_file():
-        raise RunError(f"{path}: no such record file; evaluate the model again")
+        raise RunError(f"{path}: no such record file; bring it back, or evaluate the model again")
 
 
 def read_records(path: Path) -> list[Record]:
@@ -100,7 +101,7 @@ def _parse(path: Path) -> Iterator[Record]:
     try:
         text = path.read_text(encoding="utf-8").removesuffix("\n")
     except (OSError, ValueError) as error:
-        raise RunError(f"{path}: cannot be read as text ({error}); evaluate the model again") from error
+        raise RunError(f"{path}: cannot be read as text ({said(error)}); evaluate the model again") from error
     for number, line in enumerate(text.split("\n") if text else (), 1):
         try:
             row = read_json(line)

@@ -129,6 +129,12 @@ class Registry(Generic[T]):
             raise RecipeError(f"unknown {self.noun} '{name}'; {nearest(name, self._entries)}")
         return self._entries[name]
 
+    def misfit(self, name: str, made: object, expected: str) -> RecipeError:
+        """The error where the function called `name` gave something else than `expected` ("an Objective")."""
+        return RecipeError(
+            f"{self.noun} '{name}' of {self.get(name).source} gives {type(made).__name__}, not {expected}"
+        )
+
     def build(self, name: str, parameters: Mapping[str, Any] | None = None) -> Any:
         """Calls the function registered under `name` with these parameters.
 

@@ -82,6 +82,10 @@ def names(found: Collection[object]) -> str:
 
 
 def said(error: BaseException) -> str:
-    """The start of what an error of other code says, which may quote data; its type if that is hidden or nothing."""
+    """The start of what an error of other code says, which may quote data; its type if that is hidden or nothing.
+
+    Of a file that cannot be used, only why: whoever reports it names the file.
+    """
     kind = type(error).__name__
-    return kind if _hidden.get() else " ".join(str(error).split())[:200].rstrip(" .:") or kind
+    words = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    return kind if _hidden.get() else " ".join(words.split())[:200].rstrip(" .:") or kind

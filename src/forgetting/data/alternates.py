@@ -13,6 +13,7 @@ import numpy as np
 
 from forgetting.core.errors import DataError
 from forgetting.core.example import Example, Role, content_id
+from forgetting.core.text import said
 from forgetting.data.examples import load_examples
 from forgetting.data.reading import Heard
 from forgetting.data.source import Source
@@ -91,7 +92,7 @@ def _text(path: Path) -> str:
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: not UTF-8 text (byte {error.start}); save it as UTF-8") from error
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error}); check the path") from error
+        raise DataError(f"{path}: cannot be read ({said(error)}); check the path") from error
 
 
 def paired(forget: Sequence[Example], alternates: Sequence[Example], seed: int) -> list[Example]:

@@ -11,11 +11,10 @@ from forgetting.core.errors import DataError, RowError, nearest
 from forgetting.core.example import Example, Form, Message, content_id
 from forgetting.core.text import hides, names, quoted
 from forgetting.data import cells
-from forgetting.data.conversation import conversation, earlier_turns
 from forgetting.data.files import Row, each_row, strict
 from forgetting.data.reading import Heard, Reading
+from forgetting.data.row_content import content_of
 from forgetting.data.source import COLUMNS, Source
-from forgetting.data.tokens import token_ids
 from forgetting.data.words import folded
 
 _NOT_READ = {
@@ -145,38 +144,13 @@ def to_example(row: Row, where: str, source: Source, reading: Reading | None = N
     columns = _columns(row, where, source)
     text = {what: row.get(name) for what, name in columns.items() if name is not None}
     _check_read(row, columns, where)
-    given = {what for what, value in text.items() if cells.is_given(value) or isinstance(value, list)}
-    context: tuple[Message, ...] = ()
-    ids: tuple[int, ...] = ()
-    form: Form
-    if source.form == "tokens" or (source.form is None and _only_ids(given)):
-        ids = token_ids(cells.listed(text.get("token_ids"), "token_ids", where), where)
-        prompt, response, form = "", " ".join(map(str, ids)), "tokens"
-        read = {"token_ids"}
-    elif "messages" in given or ("messages" in text and not given & {"prompt", "response", "text"}):
-        context, prompt, response = conversation(text["messages"], where)
-        context = _with_system(context, text.get("system"), where)
-        form = source.form or "qa"
-        read = {"messages", "system"}
-    elif source.form == "text" or (source.form is None and _only_text(text, given)):
-        body = "text" if "text" in given or "response" not in given else "response"
-        prompt = cells.string(text.get("prompt") or "", "prompt", where) if "response" in given else ""
-        response = _needed(body, "text", row, columns, where)
-        form = "text"
-        read = {body, "prompt" if prompt else body}
-    else:
-        asked = _needed("prompt", "prompt", row, columns, where)
-        about = _input(text, columns, where, source)
-        prompt = cells.joined((asked, about))
-        response = _needed("response", "response", row, columns, where)
-        context = _with_system(earlier_turns(text.get("history"), where), text.get("system"), where)
-        form = "qa"
-        read = {"prompt", "response", "history", "system"} | ({"input"} if about else set())
-    _check_texts(prompt, response, form, context, source, where)
+    body = content_of(text, row, columns, source, where)
+    prompt, response, context = body.prompt, body.response, body.context
+    _check_texts(prompt, response, body.form, context, source, where)
     weights, targets = cells.token_weights(text.get("token_weights"), text.get("target_ids"), where)
     wrong = cells.strings(text.get("perturbed"), "perturbed answers", where)
     if reading is not None:
-        _look(row, columns, read, reading)
+        _look(row, columns, body.read, reading)
         if _plain(response) in map(_plain, wrong):
             reading.right.append(where)
     return Example(
@@ -184,7 +158,7 @@ def to_example(row: Row, where: str, source: Source, reading: Reading | None = N
         or content_id("".join(f"{m.role}: {m.content}\n" for m in context) + prompt, response),
         prompt=prompt,
         response=response,
-        form=form,
+        form=body.form,
         context=context,
         paraphrased_prompt=cells.optional(text.get("paraphrased_prompt"), "paraphrased_prompt", where),
         paraphrased=cells.optional(text.get("paraphrased"), "paraphrased", where),
@@ -193,7 +167,7 @@ def to_example(row: Row, where: str, source: Source, reading: Reading | None = N
         weight=cells.weight(text.get("weight"), where),
         token_weights=weights,
         target_ids=targets,
-        token_ids=ids,
+        token_ids=body.ids,
         max_tokens=source.max_tokens,
         group=cells.name(text.get("group")),
         kind=cells.name(text.get("kind")),
@@ -238,34 +212,6 @@ def _look(row: Row, columns: Mapping[str, str | None], read: set[str], reading: 
             reading.lists[column] += 1
 
 
-def _with_system(turns: tuple[Message, ...], system: object, where: str) -> tuple[Message, ...]:
-    """The turns behind the system message of a column of its own."""
-    said = cells.optional(system, "system message", where)
-    if said is None:
-        return turns
-    if turns and turns[0].role == "system" and turns[0].content.strip() != said.strip():
-        raise RowError(where, "has two system messages, one among its messages and one in a column; leave one of them")
-    return turns if turns and turns[0].role == "system" else (Message("system", said), *turns)
-
-
-def _only_ids(given: set[str]) -> bool:
-    return "token_ids" in given and not {"messages", "prompt", "response", "text"} & given
-
-
-def _only_text(text: Row, given: set[str]) -> bool:
-    """Whether a row is a document. A column that is null or blank there belongs to the other rows of its file."""
-    if "text" in given:
-        return "response" not in given
-    return "text" in text and not given & {"prompt", "response"}
-
-
-def _input(text: Row, columns: Mapping[str, str | None], where: str, source: Source) -> str | None:
-    """The input of an instruction, if it is in a column of its own (`input`, as in Alpaca)."""
-    if columns["prompt"] == columns["input"] or not ("input" in source.columns or columns["prompt"] == "instruction"):
-        return None
-    return cells.optional(text.get("input"), "input", where)
-
-
 def _columns(row: Row, where: str, source: Source) -> dict[str, str | None]:
     """The name of the column that holds each field of an example, or None."""
     for what, name in source.columns.items():
@@ -283,18 +229,6 @@ def _columns(row: Row, where: str, source: Source) -> dict[str, str | None]:
 def _tried(columns: tuple[str, ...]) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """The columns that may hold each field; the rows of a file mostly have the same names."""
     return tuple((what, tuple(name for name in tried if name in columns)) for what, tried in COLUMNS.items())
-
-
-def _needed(what: str, called: str, row: Row, columns: Mapping[str, str | None], where: str) -> str:
-    """The text of a column that has to be there."""
-    name = columns[what]
-    if name is None:
-        raise RowError(
-            where,
-            f"no column for the {called} (looked for {', '.join(COLUMNS[what])}; the row has "
-            f"{names(row)}); map it with columns: {{{what}: …}}",
-        )
-    return cells.string(row[name], called, where)
 
 
 def overlap(first: Iterable[Example], second: Iterable[Example]) -> list[Example]:

@@ -147,7 +147,7 @@ def _file_rows(path: Path, name: str, suffix: Path | None = None) -> Iterator[Pl
     except UnicodeDecodeError as error:
         raise not_text(path) from error
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: cannot be read ({error}); repair it or give another file") from error
+        raise DataError(f"{path}: cannot be read ({said(error)}); repair it or give another file") from error
 
 
 def _document(path: Path, name: str) -> Row | RowError:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from forgetting.core.errors import DataError, RowError, nearest
+from forgetting.core.text import said
 from forgetting.data.converted import CONVERTED, converted
 from forgetting.data.reading import files_left_out
 
@@ -128,7 +129,7 @@ def document(path: Path, name: str) -> dict[str, object]:
     except UnicodeDecodeError as error:
         raise not_text(path) from error
     except (OSError, EOFError, zlib.error) as error:
-        raise RowError(where, f"cannot be read ({error}); repair it or give another file") from error
+        raise RowError(where, f"cannot be read ({said(error)}); repair it or give another file") from error
     if "\0" in text:
         raise RowError(where, f"holds a zero byte (byte {content.index(0)}), so it is no text; save it as UTF-8 text")
     text = text.replace("\r\n", "\n").strip()
@@ -167,7 +168,7 @@ def not_text(path: Path) -> RowError:
                     return _not_utf8(path, read + error.start - pending)
                 read += len(chunk)
     except (OSError, EOFError, zlib.error) as error:
-        return RowError(str(path), f"cannot be read ({error}); repair it or give another file")
+        return RowError(str(path), f"cannot be read ({said(error)}); repair it or give another file")
     return _not_utf8(path, read - len(decoder.getstate()[0]))
 
 

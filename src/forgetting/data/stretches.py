@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 
 from forgetting.core.errors import DataError
+from forgetting.core.text import said
 from forgetting.data.files import read_rows
 from forgetting.data.folders import TEXTS, document, encoding_of, ending, files_below, holds_documents, not_text, opened
 from forgetting.data.reading import Reading
@@ -128,7 +129,7 @@ def _document(path: Path, name: str, overlap: int) -> Iterator[Stretch]:
     except UnicodeDecodeError as error:
         raise not_text(path) from error
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: cannot be read ({error}); repair it or give another file") from error
+        raise DataError(f"{path}: cannot be read ({said(error)}); repair it or give another file") from error
     yield Stretch(str(path), text, text if whole else "", False, (), skipped, line)
 
 

@@ -40,7 +40,13 @@ LoadedTask = Mapping[str, Any]
 """What the harness's `TaskManager.load` gives for one name: `tasks` and `groups` by name. Good for one evaluation."""
 
 
-def check_tasks(names: Iterable[str], settings: HarnessSettings | None = None, *, lists: Iterable[str] = ()) -> None:
+Aggregated = Mapping[str, tuple[str, ...]]
+"""What the harness reports a number for, with the metrics that it forms of several tasks; none of a task."""
+
+
+def check_tasks(
+    names: Iterable[str], settings: HarnessSettings | None = None, *, lists: Iterable[str] = ()
+) -> dict[str, Aggregated]:
     """Refuses what `load_task` would refuse, but fetches no data and imports no task's file.
 
     Args:
@@ -48,12 +54,16 @@ def check_tasks(names: Iterable[str], settings: HarnessSettings | None = None, *
         settings: those they would be loaded with.
         lists: other names that may have been meant.
 
+    Returns:
+        What stands for each name in the harness's results: a task or a group that has a number of its own, itself; any
+        other group or tag, its members.
+
     Raises:
         RecipeError: the harness is not installed; there is no such task; one of its tasks runs code and may not.
         DataError: the folder has no task file.
     """
-    for name in names:
-        _checked(name, settings or HarnessSettings(), lists)
+    asked = settings or HarnessSettings()
+    return {name: dict(_standing(name, _checked(name, asked, lists).task_index, ())) for name in names}
 
 
 def load_task(name: str, settings: HarnessSettings | None = None) -> LoadedTask:
@@ -123,17 +133,46 @@ def _checked(name: str, settings: HarnessSettings, lists: Iterable[str] = ()) ->
 
 def _members(spec: Any, index: Mapping[str, Any], seen: set[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Name and configuration of everything that a name, or an entry of a group's `task:`, refers to."""
+    name, config, members = _referred(spec, index)
+    yield name, config
+    if name in seen:
+        return
+    seen.add(name)
+    for member in members:
+        yield from _members(member, index, seen)
+
+
+def _standing(spec: Any, index: Mapping[str, Any], above: Sequence[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """What the harness reports numbers for, instead of a name that has none; and the metrics of a group that has some.
+
+    A group or task that is written inside a group is reported under both names.
+    """
+    name, config, members = _referred(spec, index)
+    reported = name if name in index or not above else f"{above[-1]}::{name}"
+    metrics = tuple(_aggregated(config.get("aggregate_metric_list")))
+    if metrics or not members:
+        yield reported, metrics
+        return
+    for member in members if reported not in above else ():
+        yield from _standing(member, index, (*above, reported))
+
+
+def _referred(spec: Any, index: Mapping[str, Any]) -> tuple[str, Mapping[str, Any], Sequence[Any]]:
+    """Name, configuration and members of what a name, or an entry of a group's `task:`, refers to."""
     here: Mapping[str, Any] = spec if isinstance(spec, Mapping) else {}
     name = str(here.get("group") or here.get("task") or spec)
     entry = index.get(name)
     own: Mapping[str, Any] = (entry.cfg or {}) if entry is not None else {}
-    yield name, {**own, **here}
-    if name in seen:
-        return
-    seen.add(name)
     tagged = sorted(entry.tags) if entry is not None and not own else ()  # a tag has no file
-    for member in (*_listed(here), *_listed(own), *tagged):
-        yield from _members(member, index, seen)
+    return name, {**own, **here}, (*_listed(here), *_listed(own), *tagged)
+
+
+def _aggregated(metrics: Any) -> Iterator[str]:
+    """The metrics of a group's `aggregate_metric_list`, each named as its measure: with a filter that is not `none`."""
+    for one in metrics if isinstance(metrics, list) else [metrics] if metrics else []:
+        labels = one.get("filter_list") or ["none"]
+        for label in [labels] if isinstance(labels, str) else labels:
+            yield one["metric"] if label == "none" else f"{one['metric']},{label}"
 
 
 def _listed(config: Mapping[str, Any]) -> Sequence[Any]:

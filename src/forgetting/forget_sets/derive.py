@@ -11,9 +11,9 @@ from typing import Any
 
 from forgetting.benchmarks.registry import suite_model
 from forgetting.core.digest import examples_digest
-from forgetting.core.errors import DataError, RecipeError, RunError
+from forgetting.core.errors import DataError, RecipeError
 from forgetting.core.example import Example
-from forgetting.core.folder import is_complete, write_text, written_whole
+from forgetting.core.folder import check_replaceable, write_text, written_whole
 from forgetting.core.progress import SILENT, Voice
 from forgetting.data.derived import (
     FIELD,
@@ -103,8 +103,7 @@ def derive(
         ForgettingError: bad input, or nothing that the model wrote could be kept.
     """
     wanted.check()
-    if out.exists() and not is_complete(out) and (not out.is_dir() or any(out.iterdir())):
-        raise RunError(f"{out}: holds other files, which would be lost; choose an empty or a new folder")
+    check_replaceable(out)
     source = source_of(forget)
     heard = Heard(voice.say)
     examples = load_examples(source, heard)
@@ -119,15 +118,11 @@ def derive(
         raise DataError(
             f"{model}: nothing that it wrote can be used ({_why(made)}); give --model one that follows text"
         )
+    read = {"examples": len(examples), "pieces": len(pieces), "sha256": examples_digest(examples)}
     provenance = {
         "note": NOTE,
         "by": {"model": model, "weights": fingerprint(loaded.model), "dtype": str(loaded.model.dtype)},
-        "forget": {
-            "source": str(source),
-            "examples": len(examples),
-            "pieces": len(pieces),
-            "sha256": examples_digest(examples),
-        },
+        "forget": {"source": str(source), **read},
         "settings": asdict(replace(wanted, prompts=None if wanted.prompts is None else str(wanted.prompts))),
         "made": {name: {"kept": len(kept.rows), "dropped": kept.dropped} for name, kept in made.items()},
         "forgetting": version("forgetting"),

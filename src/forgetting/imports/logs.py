@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -16,7 +15,6 @@ from forgetting.core.errors import DataError
 from forgetting.core.folder import written_whole
 from forgetting.core.measure import Direction, Measure
 from forgetting.core.record import Record, write_records
-from forgetting.core.written import read_json
 from forgetting.imports.checks import Check, check_open_unlearning, check_tofu
 from forgetting.imports.open_unlearning import aggregates, by_index, is_evaluation, is_summary, read_records
 from forgetting.metrics.metric import Metric
@@ -25,7 +23,7 @@ from forgetting.metrics.score import score
 from forgetting.metrics.statistics import estimate_mean
 from forgetting.metrics.text import rouge_l_f1, rouge_l_recall
 from forgetting.metrics.tofu_log import SPLITS as TOFU_LOGS
-from forgetting.metrics.tofu_log import read_tofu_log
+from forgetting.metrics.tofu_log import read_log, read_tofu_log
 from forgetting.runs.evaluation import Evaluation, Point
 from forgetting.runs.folder import RunFolder
 from forgetting.runs.results import Results
@@ -100,12 +98,7 @@ def _write_records(out: Path, log: _Log, path: Path) -> None:
 
 
 def _read(path: Path) -> _Log:
-    try:
-        content = read_json(gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes())
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: no such evaluation log; give the path of a .json or .json.gz") from error
-    except (OSError, EOFError, ValueError) as error:
-        raise DataError(f"{path}: not a JSON evaluation log ({error}); give one") from error
+    content = read_log(path)
     if isinstance(content, dict) and any(name in content for name in TOFU_LOGS):
         return _Log("TOFU", read_tofu_log(path), tofu_metrics(), content)
     if is_evaluation(content):

@@ -9,6 +9,7 @@ from typing import Any
 
 from forgetting.core.errors import DataError
 from forgetting.core.record import Record, Score
+from forgetting.core.text import said
 from forgetting.core.written import read_json
 
 SPLITS = {
@@ -18,6 +19,20 @@ SPLITS = {
     "eval_log_forget.json": "forget",
 }
 """Name of a log inside the aggregated one -> split."""
+
+
+def read_log(path: Path) -> Any:
+    """What an evaluation log of another program holds, plain or gzipped.
+
+    Raises:
+        DataError: the file is missing or not JSON.
+    """
+    try:
+        return read_json(gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes())
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such evaluation log; give the path of a .json or .json.gz") from error
+    except (OSError, EOFError, ValueError) as error:
+        raise DataError(f"{path}: not a JSON evaluation log ({said(error)}); give one") from error
 
 
 def read_tofu_log(path: Path) -> list[Record]:
@@ -31,13 +46,7 @@ def read_tofu_log(path: Path) -> list[Record]:
     Raises:
         DataError: the file is missing or not JSON, holds none of the four logs, or a log lacks a column or a row.
     """
-    try:
-        text = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-        logs = read_json(text)
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: no such evaluation log") from error
-    except (OSError, EOFError, ValueError) as error:
-        raise DataError(f"{path}: not a JSON evaluation log ({error})") from error
+    logs = read_log(path)
     found = [name for name in SPLITS if isinstance(logs, dict) and name in logs]
     if not found:
         raise DataError(f"{path}: holds none of TOFU's logs ({', '.join(SPLITS)}); give its eval_log_aggregated.json")

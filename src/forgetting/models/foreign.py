@@ -23,11 +23,15 @@ SECONDS = 5.0
 """How long the patterns of an adapter may take on all names of a model's modules."""
 
 
-def check_index(file: Path) -> None:
+def check_index(file: Path, *, whole: bool = False) -> None:
     """Checks that an index of weights names safetensors files next to it, and nothing else.
 
+    Args:
+        file: the index.
+        whole: whether those files must be there already: they are in a folder, and not yet of a hub's model.
+
     Raises:
-        ModelError: it names another file, which would be unpickled or lies elsewhere; or it is no index.
+        ModelError: it names another file, which would be unpickled or lies elsewhere, or is missing; or it is no index.
     """
     try:
         parts = read_json(file.read_text(encoding="utf-8"))["weight_map"].values()
@@ -38,6 +42,8 @@ def check_index(file: Path) -> None:
             raise ModelError(
                 f"{file}: names '{part}'; only *.safetensors in the same folder are read, pickled weights are not"
             )
+        if whole and not (file.parent / part).is_file():
+            raise ModelError(f"{file.parent}: {part} is missing, which {file.name} names; copy the model again")
 
 
 def check_generation(file: Path) -> None:

@@ -21,10 +21,10 @@ from forgetting.models.adapters.saved import add_link
 from forgetting.models.adapters.tied import rows_of_tokens, saved_rows
 from forgetting.models.foreign import check_generation, check_index, check_layers, check_runs
 from forgetting.models.head import embedding_rows, text_config, text_part
-from forgetting.models.places import attempt, check_place
+from forgetting.models.places import attempt, check_as_written, check_place
 from forgetting.models.precision import Precision, settled, stored_dtype
 from forgetting.models.quantised import Quantise, has_quantised
-from forgetting.models.weights import check_as_written, check_finite, load_weights
+from forgetting.models.weights import check_finite, load_weights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,10 +78,7 @@ def load_model(
     Raises:
         ModelError: the model, its weights, its tokenizer or its base are missing or cannot be used.
     """
-    try:
-        name = str(Path(source).expanduser() if str(source).startswith("~") else source)
-    except RuntimeError as error:
-        raise ModelError(f"{source}: there is no such home folder; give a model folder or a hub id") from error
+    name = _expanded(source)
     check_place(name, revision)
     chain = chain_of(name, revision)
     model, precision = _whole(chain, dtype, device, quantise, trains_all=trains_all)
@@ -112,6 +109,13 @@ def load_model(
     )
 
 
+def _expanded(source: str | Path) -> str:
+    try:
+        return str(Path(source).expanduser() if str(source).startswith("~") else source)
+    except RuntimeError as error:
+        raise ModelError(f"{source}: there is no such home folder; give a model folder or a hub id") from error
+
+
 def _whole(
     chain: Chain, dtype: str, device: str | torch.device | None, quantise: Quantise | None, *, trains_all: bool
 ) -> tuple[PreTrainedModel | PeftModel, Precision]:
@@ -139,7 +143,7 @@ def _check_files(name: str, revision: str | None) -> None:
     """Checks a whole model's index and configurations before its weights are read."""
     index = optional_file(name, SAFE_WEIGHTS_INDEX_NAME, revision)
     if index is not None:
-        check_index(Path(index))
+        check_index(Path(index), whole=Path(name).is_dir())
     generation = optional_file(name, GENERATION_CONFIG_NAME, revision)
     if generation is not None:
         check_generation(Path(generation))

@@ -11,6 +11,8 @@ from huggingface_hub import is_offline_mode, model_info, try_to_load_from_cache
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 
 from forgetting.core.errors import ModelError, nearest
+from forgetting.core.folder import MARK, damage, is_complete
+from forgetting.runs.paths import RunPaths, of_runs
 
 _PATIENCE = 10.0
 """Seconds that the hub has for its first answer. Its client would try again for more than a minute."""
@@ -27,12 +29,7 @@ def check_place(name: str, revision: str | None = None) -> None:
     if len(os.fsencode(name)) > 4096 or any(len(os.fsencode(part)) > 255 for part in path.parts) or "\0" in name:
         raise ModelError(f"{name}: no file system has such a name; give a model folder or a hub id")
     if path.is_dir():
-        if not any((path / file).is_file() for file in _CONFIGS):
-            raise ModelError(f"{name}: no config.json in this folder; give a folder that holds a model")
-        if not any(path.glob("*.safetensors")):
-            raise ModelError(
-                f"{name}: no *.safetensors in this folder; pickled weights are not read, convert them first"
-            )
+        _check_folder(path)
         return
     if path.is_file():
         raise ModelError(f"{name}: a file, not a model folder; give the folder that it is in")
@@ -41,6 +38,40 @@ def check_place(name: str, revision: str | None = None) -> None:
     why = _not_on_the_hub(name, revision)
     if why is not None:
         raise ModelError(f"{name}: no such folder, and not available from the hub ({why}); {sibling(path)}")
+
+
+def check_as_written(folder: str | Path, *, read: bool = True) -> None:
+    """Checks a folder that was written by this library against the digests of its files; other folders pass.
+
+    Args:
+        folder: of a model.
+        read: whether the files are read; otherwise it is only checked that they are there.
+
+    Raises:
+        ModelError: a file is missing or was changed.
+    """
+    path = Path(folder)
+    if is_complete(path) and (why := damage(path, read=read)):
+        raise ModelError(f"{why}; bring it back, or remove {MARK} there if you changed it yourself")
+
+
+def _check_folder(path: Path) -> None:
+    """Checks that a folder holds a model, and says what it is instead."""
+    run = RunPaths(path)
+    if any((path / file).is_file() for file in _CONFIGS):
+        if any(path.glob("*.safetensors")):
+            return
+        check_as_written(path)
+        raise ModelError(f"{path}: no *.safetensors in this folder; pickled weights are not read, convert them first")
+    check_as_written(path)
+    if run.model.is_dir() and (run.is_run or run.is_finished):
+        said = "is a run's folder" if run.is_run else f"its {run.recipe_file.name} is missing; bring it back, or"
+        raise ModelError(f"{path}: {said}{';' if run.is_run else ''} name its model, {run.model}")
+    if run.is_run:
+        raise ModelError(f"{path}: the run has no model yet; finish it with forget run {run.recipe_file}")
+    if said := of_runs(path):
+        raise ModelError(f"{path}: {said}")
+    raise ModelError(f"{path}: no config.json in this folder; give a folder that holds a model")
 
 
 def _not_on_the_hub(name: str, revision: str | None) -> str | None:
@@ -64,12 +95,17 @@ def _not_on_the_hub(name: str, revision: str | None) -> str | None:
 
 
 def attempt(name: str, what: str, load: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
-    """Calls a loader of transformers or PEFT; any exception inside becomes one line that names the model."""
+    """Calls a loader of transformers or PEFT; any exception inside becomes one line that names the model.
+
+    Raises:
+        ModelError: the loader raised; of a folder that this library wrote, what is missing or damaged in it.
+    """
     try:
         return load(*arguments, **keywords)
     except Exception as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(" :.")
         if Path(name).is_dir():
+            check_as_written(name)
             raise ModelError(f"{name}: the {what} cannot be loaded: {reason}") from error
         raise ModelError(
             f"{name}: no such folder, and not available from the hub ({reason}); {sibling(Path(name))}"

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import torch
 from torch import nn
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from forgetting.core.errors import ModelError
-from forgetting.core.folder import MARK, damage, is_complete
 from forgetting.models.places import attempt
 from forgetting.models.precision import DTYPES
 from forgetting.models.quantised import Quantise, has_quantised, quantised_loading, settle
@@ -55,17 +52,6 @@ def load_weights(
     if quantise is not None or has_quantised(model):  # a folder may contain 4-bit weights, too
         settle(model, name)
     return model if device is None or quantise is not None else model.to(device)  # quantised, it is there already
-
-
-def check_as_written(folder: str | Path) -> None:
-    """Checks a folder that was written by this library against the digests of its files; other folders pass.
-
-    Raises:
-        ModelError: a file is missing or was changed.
-    """
-    path = Path(folder)
-    if is_complete(path) and (why := damage(path)):
-        raise ModelError(f"{why}; bring it back, or remove {MARK} there if you changed it yourself")
 
 
 @torch.no_grad()

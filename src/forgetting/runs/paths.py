@@ -198,6 +198,21 @@ class RunPaths:
         """Whether there are results."""
         return self.results_file.is_file()
 
+    def check_recipe(self) -> None:
+        """Checks that the folder is a run's.
+
+        Raises:
+            RunError: it is not; what it is instead, and what to do.
+        """
+        if self.is_run:
+            return
+        if self.is_finished:
+            raise RunError(f"{self.path}: its {self.recipe_file.name} is missing; bring it back")
+        said = of_runs(self.path) if self.path.is_dir() else ""
+        raise RunError(
+            f"{self.path}: {said or f'has no {self.recipe_file.name}, so it is not a run; name the folder of a run'}"
+        )
+
 
 @dataclass(frozen=True)
 class SweepPaths:
@@ -268,13 +283,20 @@ def check_page(out: Path, runs: Sequence[Path]) -> None:
         raise RunError(f"{out}: is the report of {whose} in that folder; name another file (--out)")
 
 
-def contents(folder: Path) -> str:
-    """What a folder without results is, and what to do, as the end of a message."""
+def of_runs(folder: Path) -> str:
+    """That a folder holds runs and is none itself, and what to do, as the end of a message; empty if it does not."""
     inside = sorted(path.name for path in folder.iterdir() if RunPaths(path).is_run or RunPaths(path).is_finished)
     if SweepPaths(folder).is_sweep:
         return f"is a sweep; its report is {SweepPaths(folder).report_file}; else name one of its runs: {_few(inside)}"
     if inside:
         return f"is a folder of {len(inside)} {'run' if len(inside) == 1 else 'runs'}; name one of them: {_few(inside)}"
+    return ""
+
+
+def contents(folder: Path) -> str:
+    """What a folder without results is, and what to do, as the end of a message."""
+    if said := of_runs(folder):
+        return said
     name = RunPaths(folder).results_file.name
     if RunPaths(folder).is_run:
         return f"has no {name}; the run has not finished, start it again to resume it"

@@ -12,6 +12,7 @@ from forgetting.core.digest import file_digest
 from forgetting.core.errors import RunError
 from forgetting.core.folder import is_complete, sync, unwritable, write_text, written_file
 from forgetting.core.processes import by_first, is_first, on_first
+from forgetting.core.text import said
 from forgetting.core.written import read_json
 from forgetting.metrics.extraction import Thresholds
 from forgetting.runs.paths import StagePaths
@@ -198,7 +199,9 @@ class StageFolder(StagePaths):
         try:
             return self.history_file.read_text(encoding="utf-8").splitlines()
         except (OSError, ValueError) as error:
-            raise RunError(f"{self.history_file}: cannot be read ({error}); remove it, or run it again") from error
+            raise RunError(
+                f"{self.history_file}: cannot be read ({said(error)}); remove it, or run it again"
+            ) from error
 
     def hand_over(self, key: str = "") -> None:
         """Marks the stage as finished; `key` says which reference it holds."""

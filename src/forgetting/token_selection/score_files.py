@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from forgetting.core.errors import RunError
 from forgetting.core.folder import written_file
+from forgetting.core.text import said
 from forgetting.core.written import read_json
 from forgetting.data.encode import Encoded
 
@@ -231,7 +232,7 @@ def _read_meta(folder: Path, *, begun: bool) -> dict[str, Any]:
         meta = read_json(file.read_text())
         missing = _KEYS - set(meta)
     except (OSError, ValueError, TypeError) as error:
-        raise RunError(f"{file}: cannot be read ({error}); remove the folder and score again") from error
+        raise RunError(f"{file}: cannot be read ({said(error)}); remove the folder and score again") from error
     if missing or meta.get("format") != FORMAT:
         what = f"lacks {', '.join(sorted(missing))}" if missing else f"has format {meta.get('format')!r}, not {FORMAT}"
         raise RunError(f"{file}: {what}; remove the folder and score again")

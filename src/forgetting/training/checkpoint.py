@@ -17,6 +17,7 @@ from torch import Tensor
 
 from forgetting.core.errors import RunError
 from forgetting.core.folder import damage, is_complete, written_whole
+from forgetting.core.text import said
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def load_checkpoint(folder: Path) -> Checkpoint | None:
         )
     except (OSError, ValueError, RuntimeError, EOFError, SafetensorError, UnpicklingError) as error:
         raise RunError(
-            f"{folder}: the checkpoint cannot be read ({error}); remove the folder to start the stage again"
+            f"{folder}: the checkpoint cannot be read ({said(error)}); remove the folder to start the stage again"
         ) from error
 
 

@@ -178,7 +178,19 @@ class Trainer:
         self.state.step = step + 1
         self.state.tokens += tokens
         self.state.seconds += seconds
-        self._log(step + 1, loss, values, norm, rate, weights, seconds)
+        labels = self.objective.labels
+        terms = dict(zip(labels, values, strict=True))
+        taken = Step(
+            step=step + 1,
+            epoch=(step + 1) / self.plan.steps_per_epoch,
+            loss=loss,
+            terms=terms,
+            weights=dict(zip(labels, weights, strict=True)),
+            gradient_norm=norm,
+            learning_rate=rate,
+            seconds=round(seconds, 4),
+        )
+        self._log(taken, {"loss": loss, "gradient_norm": norm, "learning_rate": rate, **terms})
 
     def _can_pack(self) -> bool:
         why = why_padded(self.model)
@@ -240,31 +252,10 @@ class Trainer:
         reached = collapsed is None and self.hooks.reached is not None and self.hooks.reached(measures)
         return reached, self.hooks.score(measures), collapsed
 
-    def _log(
-        self,
-        step: int,
-        loss: float,
-        values: Sequence[float],
-        norm: float,
-        rate: float,
-        weights: Sequence[float],
-        seconds: float,
-    ) -> None:
-        labels = self.objective.labels
-        terms = dict(zip(labels, values, strict=True))
-        taken = Step(
-            step=step,
-            epoch=step / self.plan.steps_per_epoch,
-            loss=loss,
-            terms=terms,
-            weights=dict(zip(labels, weights, strict=True)),
-            gradient_norm=norm,
-            learning_rate=rate,
-            seconds=round(seconds, 4),
-        )
+    def _log(self, taken: Step, tracked: dict[str, float]) -> None:
         self.folder.append_step(taken)
-        self.hooks.track({"loss": loss, "gradient_norm": norm, "learning_rate": rate, **terms}, step)
-        self.hooks.progress(step, self.total, " ".join(f"{k} {v:.3g}" for k, v in terms.items()))
+        self.hooks.track(tracked, taken.step)
+        self.hooks.progress(taken.step, self.total, " ".join(f"{k} {v:.3g}" for k, v in taken.terms.items()))
 
     def _save(self) -> None:
         if self.state.step:

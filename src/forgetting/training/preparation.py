@@ -16,6 +16,7 @@ from forgetting.core.cache import Cache
 from forgetting.core.digest import digest
 from forgetting.core.errors import DataError, ModelError
 from forgetting.core.folder import is_complete, recover, written_whole
+from forgetting.core.text import said
 from forgetting.data.encode import Encoded
 from forgetting.models.adapters.active import active_adapters
 from forgetting.models.adapters.initialisation import Initialisation, InitialisationData
@@ -112,7 +113,7 @@ def _stored(folder: Path, say: Callable[[str], None]) -> dict[str, Tensor]:
         with safe_open(str(folder / _TENSORS), framework="pt") as file:
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
-        say(f"{folder / _TENSORS}: cannot be read ({error}); computing it again")
+        say(f"{folder / _TENSORS}: cannot be read ({said(error)}); computing it again")
         return {}
 
 

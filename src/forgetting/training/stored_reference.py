@@ -23,6 +23,7 @@ from forgetting.core.cache import Cache
 from forgetting.core.digest import digest
 from forgetting.core.errors import RunError
 from forgetting.core.processes import by_first
+from forgetting.core.text import said
 from forgetting.core.written import read_json
 from forgetting.data.batches import collate
 from forgetting.data.encode import Encoded
@@ -56,7 +57,7 @@ class StoredReference:
         try:
             self._file = safe_open(str(file), framework="pt")
         except (OSError, SafetensorError) as error:
-            raise RunError(f"{file}: the stored reference cannot be read ({error}); remove the file") from error
+            raise RunError(f"{file}: the stored reference cannot be read ({said(error)}); remove the file") from error
         self._names = set(self._file.keys())
         meta = read_json(self._file.metadata()["head"])
         self._head: Head | None = None
@@ -194,7 +195,7 @@ def _store(
         save_file(tensors, str(file), metadata={"head": json.dumps(meta)})
     except (OSError, SafetensorError) as error:
         raise RunError(
-            f"{file.parent}: the reference cannot be written ({error}); free space or choose another output"
+            f"{file.parent}: the reference cannot be written ({said(error)}); free space or choose another output"
         ) from error
 
 

@@ -18,14 +18,15 @@ from forgetting.core.errors import RunError
 from forgetting.core.sealed import unsealed
 from forgetting.models.loading import load_model
 from forgetting.pipeline.finished_run import hub as publishing
-from forgetting.pipeline.finished_run.hub import hub_base
+from forgetting.pipeline.finished_run.hub import Publication, hub_base
 from forgetting.pipeline.run.run import run
 from forgetting.recipe import load_recipe
 from forgetting.runs.folder import RunFolder
 from forgetting.runs.results import Results
 
-prepare = partial(publishing.prepare, despite_failure=True)  # two steps forget nothing
-push = partial(publishing.push, despite_failure=True)
+ANYWAY = Publication(despite_failure=True)  # two steps forget nothing
+prepare = partial(publishing.prepare, how=ANYWAY)
+push = partial(publishing.push, how=ANYWAY)
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +64,8 @@ class Double:
 
 
 def test_the_card_holds_metadata_that_reads_back_with_every_measure(runs, tmp_path):
-    folder = prepare(runs["lora"], "me/mine", tmp_path / "out", base="org/base", license_name="mit")
+    how = replace(ANYWAY, base="org/base", license_name="mit")
+    folder = prepare(runs["lora"], "me/mine", tmp_path / "out", how=how)
     metadata = metadata_load(folder / "README.md")
     assert metadata["base_model"] == "org/base"
     assert metadata["library_name"] == "peft"
@@ -97,7 +99,7 @@ def test_neither_texts_nor_paths_of_this_machine_are_told(kind, runs, world, tmp
 
 
 def test_an_adapter_is_loaded_by_plain_peft(runs, world, tmp_path):
-    folder = prepare(runs["lora"], "me/mine", tmp_path / "out", base="org/base")
+    folder = prepare(runs["lora"], "me/mine", tmp_path / "out", how=replace(ANYWAY, base="org/base"))
     assert json.loads((folder / "adapter_config.json").read_text())["base_model_name_or_path"] == "org/base"
     base = AutoModelForCausalLM.from_pretrained(world / "model", dtype="float32")
     model = PeftModel.from_pretrained(base, folder).eval()

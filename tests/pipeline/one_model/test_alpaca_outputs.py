@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import torch
 
-from forgetting import cli
 from forgetting.core.errors import DataError, RecipeError, RunError
 from forgetting.core.progress import Voice
 from forgetting.models.loading import load_model
@@ -41,8 +40,9 @@ def ask(world: Path, prompts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(module, "TOGETHER", 3)
 
     def asked(**keys: Any) -> Generated:
-        values = {"prompts": str(prompts), "out": tmp_path / "out.json", "max_new_tokens": TOKENS, **keys}
-        values.setdefault("settings", {"format": {"plain": "{prompt}"}})
+        values = {"prompts": str(prompts), "out": tmp_path / "out.json", **keys}
+        settings = {"format": {"plain": "{prompt}"}, "max_new_tokens": TOKENS, **values.pop("settings", {})}
+        values["settings"] = {key: value for key, value in settings.items() if value is not None}
         return generate(str(values.pop("model", world / "model")), **values)
 
     return asked
@@ -92,7 +92,7 @@ def test_interrupted_it_goes_on_and_ends_with_the_same_file(
     assert (batches, said[1:]) == ([3, 3, 3, 1], ["resuming after 3 outputs"])
 
 
-@pytest.mark.parametrize("change", [{"max_new_tokens": 2}, {"limit": 5}, {"settings": {}}])
+@pytest.mark.parametrize("change", [{"settings": {"max_new_tokens": 2}}, {"limit": 5}, {"settings": {"format": None}}])
 def test_what_was_begun_otherwise_is_not_gone_on_with(
     ask: Callable[..., Generated], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: dict[str, Any]
 ) -> None:
@@ -122,7 +122,7 @@ def test_a_runs_model_is_asked_in_the_format_it_was_trained_with(
     with pytest.raises(RunError, match="mine: the run has no model yet; finish it"):
         ask(model=run)
     (run / "model").symlink_to(world / "model")
-    found = ask(model=run, out=None, settings={})
+    found = ask(model=run, out=None, settings={"format": None})
     assert (found.file, found.generator) == (run / "alpaca_eval" / "outputs.json", "mine")
     second = json.loads(found.file.read_text())[1]
     assert second["output"] == by_hand(world / "model", "Who? A:") != ""
@@ -136,7 +136,7 @@ def test_a_chat_template_is_used_where_there_is_one(world: Path, ask: Callable[.
     )
     loaded.model.save_pretrained(tmp_path / "chat")
     loaded.tokenizer.save_pretrained(tmp_path / "chat")
-    found = ask(model=tmp_path / "chat", limit=2, settings={})
+    found = ask(model=tmp_path / "chat", limit=2, settings={"format": None})
     assert found.decoding.endswith("chat template")
     assert json.loads(found.file.read_text())[1]["output"] == by_hand(tmp_path / "chat", "U Who?B:") != ""
 
@@ -158,26 +158,4 @@ def test_what_is_there_already_is_kept(ask: Callable[..., Generated], tmp_path: 
     with pytest.raises(RecipeError, match=r"out\.csv: AlpacaEval reads a list as JSON; choose a name"):
         ask(out=tmp_path / "out.csv")
     with pytest.raises(RecipeError, match="max_new_tokens"):
-        ask(out=tmp_path / "new.json", max_new_tokens=0)
-
-
-def forget(*arguments: str) -> int:
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as ended:
-        patch.setattr("sys.argv", ["forget", *arguments])
-        cli.main()
-    return int(ended.value.code or 0)
-
-
-def test_the_command_says_what_it_wrote_and_ends_bad_input_in_one_line(
-    world: Path, prompts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    out = tmp_path / "out.json"
-    asked = ["generate", str(world / "model"), str(prompts), "--out", str(out), "--max-new-tokens", "4"]
-    assert forget(*asked, "--generator", "ours", "--limit", "2", "--json") == 0
-    said = json.loads(capsys.readouterr().out)
-    assert (said["file"], said["generator"], said["count"]) == (str(out), "ours", 2)
-    assert forget(*asked) == 2
-    assert capsys.readouterr().err == f"forget: {out}: already exists; remove it or choose another file\n"
-    out.unlink()
-    assert forget(*asked) == 0
-    assert f"alpaca_eval --model_outputs {out}" in capsys.readouterr().out
+        ask(out=tmp_path / "new.json", settings={"max_new_tokens": 0})

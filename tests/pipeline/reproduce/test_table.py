@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from forgetting import cli
 from forgetting.benchmarks.published import Column, Ended, compared, published_table
 from forgetting.benchmarks.published.compared import absent, measured
 from forgetting.core.errors import RecipeError
 from forgetting.core.measure import Measure
 from forgetting.pipeline.reproduce.table import reproduce
+from tests.cli.command import command
 from tests.pipeline.reproduce.rehearsal import Rehearsal, write_data
 
 LOKU = "gpt-neo-125m-loku-ihl-fila-lora-fila-16"
@@ -198,21 +198,6 @@ def test_a_row_that_cannot_run_says_why_and_leaves_the_others(stage: Path, tmp_p
     assert len(found.rows) == 7 and all(row.message.startswith(gone) for row in found.rows)
 
 
-def command(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> str:
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as stopped:
-        patch.setattr("sys.argv", ["forget", *arguments])
-        cli.main()
-    assert stopped.value.code == code
-    return capsys.readouterr().out
-
-
-def test_without_a_table_the_command_lists_them(capsys: pytest.CaptureFixture[str]) -> None:
-    listed = json.loads(command(capsys, "reproduce", "--json"))
-    assert {f"loku-table{n}" for n in range(1, 10)} <= {table["table"] for table in listed}
-    printed = command(capsys, "reproduce")
-    assert "loku-table9" in printed and "forgetting-table11" in printed
-
-
 def test_the_command_prints_published_measured_interval_and_difference(
     capsys: pytest.CaptureFixture[str],
     stage: Path,
@@ -220,21 +205,8 @@ def test_the_command_prints_published_measured_interval_and_difference(
 ) -> None:
     names = [x for row in rows_that_ran.rows for x in ("--row", row.row.id)]
     asked = ("reproduce", "loku-table2", *names, "--output", str(stage / "runs"), "--data", str(stage / "data"))
-    document = json.loads(command(capsys, *asked, "--json"))
+    document = json.loads(command(capsys, *asked, "--json")[1])
     cell = document["rows"][1]["cells"]["retain_probability"]
     assert cell["published"] == 0.45 - 0.25 and document["rows"][1]["status"] == "ran"
-    printed = " ".join(command(capsys, *asked).split())
+    printed = " ".join(command(capsys, *asked)[1].split())
     assert f"{cell['measured']:.2f}" in printed and f"{cell['difference']:+.2f}" in printed
-
-
-def test_errata_are_footnotes(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    printed = command(capsys, "reproduce", "loku-table1", "--row", "gpt-neo-2.7b-ihl-lora", "--output", str(tmp_path))
-    assert "8.5 [1]" in printed and "[1] The change printed beside it" in printed
-    assert "not run" in printed and "--model gpt-neo-2.7b=PATH" in printed
-
-
-def test_a_printed_spread_is_shown(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    printed = command(
-        capsys, "reproduce", "forgetting-table3", "--row", "3b-forgetting-token", "--output", str(tmp_path)
-    )
-    assert "50.32 ± 0.96" in " ".join(printed.split())

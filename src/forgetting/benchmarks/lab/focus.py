@@ -71,6 +71,7 @@ def focus_variant(variant: str, fast: bool) -> Suite:
     rng.shuffle(train)
     general = [d for d in world.documents if d.kind in ("narrative", "story")]
     rng.shuffle(general)
+    half = MEASURED["general"] // 2
     splits = {
         "recall": rng.sample([_question(f, f.ailment // 2 % NEW_PHRASING) for f in unasked], MEASURED["recall"]),
         "phrasing": rng.sample([_question(f, NEW_PHRASING) for f in asked], MEASURED["phrasing"]),
@@ -78,28 +79,30 @@ def focus_variant(variant: str, fast: bool) -> Suite:
         "known": rng.sample([question_example(world, fact) for fact in world.facts], MEASURED["known"]),
         "skills": [e for skill in UTILITY_SKILLS for e in skill_examples(world, skill, MEASURED["skills"])],
         "story": list(skill_examples(world, "story", MEASURED["skills"])),
-        "general": [
-            _document(d) for d in (*general[: MEASURED["general"] // 2], *general[-MEASURED["general"] // 2 :])
-        ],
+        "general": [_document(d) for d in (*general[:half], *general[-half:])],
     }
     return Suite(
         name="lab-f2f",
         splits=tuple(_split(name, found[::2] if fast else found) for name, found in splits.items()),
-        metrics=(
-            mean(exact_match, (*DOMAIN, *BROAD), "up"),
-            mean(probability, (*DOMAIN, *BROAD), "up"),
-            by_kind(mean(exact_match, ("recall", "phrasing", "skills"), "up")),
-            perplexity(("story",), "down"),
-            perplexity(("general",), "none"),
-            _score("domain_score", DOMAIN, "How well the domain was learnt"),
-            _score("broad_score", BROAD, "How much of the broad skills was kept"),
-        ),
+        metrics=_metrics(),
         data={
             "train": tuple(_document(d) for d in clinic_text()) if variant else tuple(train),
             "retain": tuple(train[:RETAIN]),
             "forget": tuple(_document(d) for d in general[:FORGET]),
         },
         declares=Declaration(headline=Headline(others=_COLUMNS)),
+    )
+
+
+def _metrics() -> tuple[Metric, ...]:
+    return (
+        mean(exact_match, (*DOMAIN, *BROAD), "up"),
+        mean(probability, (*DOMAIN, *BROAD), "up"),
+        by_kind(mean(exact_match, ("recall", "phrasing", "skills"), "up")),
+        perplexity(("story",), "down"),
+        perplexity(("general",), "none"),
+        _score("domain_score", DOMAIN, "How well the domain was learnt"),
+        _score("broad_score", BROAD, "How much of the broad skills was kept"),
     )
 
 

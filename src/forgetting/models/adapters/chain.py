@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from transformers.utils import cached_file, find_adapter_config_file
 
 from forgetting.core.errors import ModelError
+from forgetting.core.text import said
 from forgetting.models.adapters.curlora_peft import CURLORA
 from forgetting.models.places import attempt, check_place
 
@@ -113,7 +114,7 @@ def _link(name: str, revision: str | None) -> Link:
         with safe_open(weights, framework="pt") as file:
             names = list(file.keys())
     except (OSError, SafetensorError) as error:
-        raise ModelError(f"{name}: {SAFETENSORS_WEIGHTS_NAME} cannot be read ({error}); copy it again") from error
+        raise ModelError(f"{name}: {SAFETENSORS_WEIGHTS_NAME} cannot be read ({said(error)}); copy it again") from error
     return Link(name, revision, config, _is_plain(config, names))
 
 

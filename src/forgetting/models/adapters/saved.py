@@ -17,7 +17,7 @@ from forgetting.models.adapters.active import activate, active_adapters, tuner_l
 from forgetting.models.adapters.chain import Chain, Link, chain_of
 from forgetting.models.adapters.lora import check_name
 from forgetting.models.foreign import check_patterns
-from forgetting.models.weights import check_as_written
+from forgetting.models.places import check_as_written
 
 
 def add_saved(

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from peft import PeftModel
 from transformers import PreTrainedModel
 
-from forgetting.core.errors import RecipeError
 from forgetting.core.registry import Registry
 from forgetting.data.encode import Encoded
 
@@ -63,7 +62,5 @@ def build_transform(name: str, parameters: Mapping[str, object] | None = None) -
     """
     transform = TRANSFORMS.build(name, parameters)
     if not isinstance(transform, Transform):
-        raise RecipeError(
-            f"transform '{name}' of {TRANSFORMS.get(name).source} gives {type(transform).__name__}, not a Transform"
-        )
+        raise TRANSFORMS.misfit(name, transform, "a Transform")
     return transform

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from forgetting.core.errors import RecipeError
 from forgetting.core.registry import Registry
 from forgetting.objectives.gradient_rules.rule import GradientRule, Sum
 
@@ -29,10 +28,7 @@ def build_gradient_rule(name: str, parameters: Mapping[str, object] | None = Non
     """
     rule = GRADIENT_RULES.build(name, parameters)
     if not all(callable(getattr(rule, part, None)) for part in ("parts", "combine", "state_dict", "load_state_dict")):
-        raise RecipeError(
-            f"gradient rule '{name}' of {GRADIENT_RULES.get(name).source} gives {type(rule).__name__}, not a "
-            "GradientRule"
-        )
+        raise GRADIENT_RULES.misfit(name, rule, "a GradientRule")
     return rule
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from forgetting.core.errors import RecipeError
 from forgetting.core.registry import Registry
 from forgetting.objectives.objective import Objective
 
@@ -32,7 +31,5 @@ def build_method(name: str, parameters: Mapping[str, object] | None = None) -> O
     """
     objective = METHODS.build(name, parameters)
     if not isinstance(objective, Objective):
-        raise RecipeError(
-            f"method '{name}' of {METHODS.get(name).source} gives {type(objective).__name__}, not an Objective"
-        )
+        raise METHODS.misfit(name, objective, "an Objective")
     return objective

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from forgetting.core.errors import DataError
 from forgetting.core.progress import SILENT, Voice
+from forgetting.core.text import said
 from forgetting.pipeline.finished_run.models import models_of, recipe_of
 from forgetting.pipeline.one_model.ask import Answer, Asking, answers_of, check_questions
 
@@ -56,7 +57,7 @@ def read_questions(file: Path) -> list[str]:
     except FileNotFoundError as error:
         raise DataError(f"{file}: no such file of questions; give a text file with one per line") from error
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{file}: cannot be read as UTF-8 text ({error}); save it as such") from error
+        raise DataError(f"{file}: cannot be read as UTF-8 text ({said(error)}); save it as such") from error
     questions = [line.strip() for line in lines if line.strip()]
     if not questions:
         raise DataError(f"{file}: holds no question; write one per line")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,7 +17,7 @@ from forgetting.benchmarks.registry import shipped_models
 from forgetting.core.errors import RunError
 from forgetting.core.progress import SILENT, Voice
 from forgetting.models.adapters import is_adapter
-from forgetting.models.weights import check_as_written
+from forgetting.models.places import check_as_written
 from forgetting.pipeline.finished_run.model_card import model_card
 from forgetting.report.verdict.verdict import verdict
 from forgetting.runs.began import START
@@ -53,15 +54,19 @@ class Hub(Protocol):
         ...
 
 
-def prepare(
-    run: Path,
-    name: str,
-    folder: Path,
-    *,
-    base: str | None = None,
-    license_name: str | None = None,
-    despite_failure: bool = False,
-) -> Path:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publication:
+    """What is said of a run's model on the hub, and whether one that failed is published."""
+
+    base: str | None = None
+    """The hub's name of the base; None: that of the recipe, if it is one."""
+    license_name: str | None = None
+    """For the card."""
+    despite_failure: bool = False
+    """Also a run that collapsed, missed its goal, moved nothing, or did not forget; the card says so."""
+
+
+def prepare(run: Path, name: str, folder: Path, how: Publication | None = None) -> Path:
     """Writes the files to publish into a new folder: weights (safetensors), tokenizer, configs, README.md.
 
     Local paths are removed from the configs.
@@ -70,33 +75,25 @@ def prepare(
         run: a finished run's folder.
         name: USER/NAME on the hub.
         folder: new or empty.
-        base: the hub's name of the base; default: that of the recipe, if it is one.
-        license_name: for the card.
-        despite_failure: also a run that collapsed, missed its goal, moved nothing, or did not forget; the card says so.
+        how: what is said of it; None: the defaults.
 
     Raises:
         ModelError: a file of the model was damaged.
         RunError: no finished run, one that failed, no model in it, weights in another format, a name that the hub does
             not accept, or a folder that is not empty or cannot be written.
     """
+    how = how or Publication()
     _check_name(name)
-    if base is not None:
-        _check_name(base, "--base")
+    if how.base is not None:
+        _check_name(how.base, "--base")
     results = Results.load(run)
     judged = verdict(results)
-    if judged.failed and not despite_failure:
+    if judged.failed and not how.despite_failure:
         raise RunError(f"{run}: {' '.join(judged.failed)} Add --despite-failure to push it with a card that says so")
-    model = RunPaths(run).model
-    if not any((model / file).is_file() for file in ("config.json", "adapter_config.json")):
-        raise RunError(f"{run}: holds no model (not finished, or purged), so there is nothing to push")
-    pickled = next((f for f in sorted(model.iterdir()) if f.suffix in _PICKLED), None)
-    if pickled is not None or not any(model.glob("*.safetensors")):
-        what = f"{pickled} is not a safetensors file" if pickled else f"{model}: has no *.safetensors"
-        raise RunError(f"{what}; only safetensors are pushed, so save the model again")
-    check_as_written(model)
+    model = _publishable(run)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise RunError(f"{folder}: is not empty; choose a new folder")
-    base = base or hub_base(results)
+    base = how.base or hub_base(results)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as partial:
@@ -108,7 +105,7 @@ def prepare(
                 base=base,
                 adapter=is_adapter(model),
                 curlora=_is_curlora(model),
-                license_name=license_name,
+                license_name=how.license_name,
             )
             (Path(partial) / "README.md").write_text(str(card), encoding="utf-8")
             shutil.copytree(partial, folder, dirs_exist_ok=True)
@@ -117,14 +114,25 @@ def prepare(
     return folder
 
 
+def _publishable(run: Path) -> Path:
+    """The folder of the run's model, all of whose weights are safetensors, as they were written."""
+    model = RunPaths(run).model
+    if not any((model / file).is_file() for file in ("config.json", "adapter_config.json")):
+        raise RunError(f"{run}: holds no model (not finished, or purged), so there is nothing to push")
+    pickled = next((f for f in sorted(model.iterdir()) if f.suffix in _PICKLED), None)
+    if pickled is not None or not any(model.glob("*.safetensors")):
+        what = f"{pickled} is not a safetensors file" if pickled else f"{model}: has no *.safetensors"
+        raise RunError(f"{what}; only safetensors are pushed, so save the model again")
+    check_as_written(model)
+    return model
+
+
 def push(
     run: Path,
     name: str,
+    how: Publication | None = None,
     *,
-    base: str | None = None,
     private: bool = False,
-    license_name: str | None = None,
-    despite_failure: bool = False,
     hub: Hub | None = None,
     voice: Voice = SILENT,
 ) -> str:
@@ -134,7 +142,7 @@ def push(
         RunError: see `prepare`; no token, no network, an adapter whose base is not on the hub, or a hub that refuses.
     """
     _check_name(name)
-    if base is None and is_adapter(RunPaths(run).model) and hub_base(Results.load(run)) is None:
+    if (how is None or how.base is None) and is_adapter(RunPaths(run).model) and hub_base(Results.load(run)) is None:
         raise RunError(
             f"{run}: an adapter of a local model, which others cannot load; give its name on the hub: --base ORG/NAME"
         )
@@ -144,7 +152,7 @@ def push(
         hub = HfApi()
     with tempfile.TemporaryDirectory() as folder:
         published = Path(folder) / "published"
-        prepared = prepare(run, name, published, base=base, license_name=license_name, despite_failure=despite_failure)
+        prepared = prepare(run, name, published, how)
         size = sum(file.stat().st_size for file in prepared.iterdir())
         voice.say(f"uploading {size / 2**20:,.1f} MiB to {name}")
         try:

@@ -15,6 +15,7 @@ from forgetting.core.folder import is_complete
 from forgetting.core.progress import SILENT, Voice
 from forgetting.models.adapters import active_adapters, add_saved, is_adapter
 from forgetting.models.loading import LoadedModel, load_model
+from forgetting.models.places import check_as_written
 from forgetting.models.view import View
 from forgetting.pipeline.run.load import device_of, load
 from forgetting.pipeline.run.prepare import StageData
@@ -49,8 +50,8 @@ def recipe_of(folder: Path) -> Recipe:
     if not folder.is_dir():
         raise RunError(f"{folder}: no such run folder; name the folder of a finished run")
     run = RunFolder(folder)
-    if not run.is_run:
-        raise RunError(f"{folder}: has no {run.recipe_file.name}, so it is not a run; name a run's folder")
+    run.check_recipe()
+    check_as_written(run.model, read=False)
     if not _holds_model(run.model):
         raise RunError(f"{folder}: holds no model (not finished, or purged); finish the run, or name another")
     made_with = run.results().recipe_sha256 if run.is_finished else ""

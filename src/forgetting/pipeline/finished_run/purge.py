@@ -140,7 +140,10 @@ def _remove_all(plan: Plan, voice: Voice) -> None:
             remove(item.path)
             voice.say(f"removed: {item.path}")
     _mark(folder)
-    build_report([folder.path], folder.report_file)
+    try:
+        build_report([folder.path], folder.report_file)
+    except RunError as error:
+        raise RunError(f"{folder.path}: is purged, but its report cannot be written again: {error}") from error
     if not any(_is_unpurged(other) for other in _others(folder)):
         output.key_file.unlink(missing_ok=True)
         (output.shared / LOCK).unlink(missing_ok=True)
@@ -198,9 +201,11 @@ def _check_free(run: Path) -> None:
         runs = (run, run.parent, *(other.path for other in _others(folder)))
         for held in (*(path for path in runs if is_held(path)), *folder.output.held_entries()):
             raise RunError(f"{held}: a process is using it; wait for it to end, then purge")
-        if folder.is_finished and not folder.is_run:
+        if folder.import_file.is_file() and not folder.is_run:
             raise RunError(f"{run}: holds an imported log and was never a run; remove the folder")
-        if folder.is_run and not folder.is_finished:
+        if folder.is_finished:
+            folder.check_recipe()
+        elif folder.is_run:
             raise RunError(f"{run}: the run has not finished; start it again to finish it, or remove the folder")
 
 

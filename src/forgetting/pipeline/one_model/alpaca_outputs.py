@@ -56,7 +56,6 @@ def generate(
     prompts: str | None = None,
     out: Path | None = None,
     generator: str | None = None,
-    max_new_tokens: int = MAX_NEW_TOKENS,
     limit: int | None = None,
     settings: Mapping[str, object] | None = None,
     voice: Voice = SILENT,
@@ -72,9 +71,9 @@ def generate(
         prompts: a file with an `instruction` in each row; None: AlpacaEval's 805, from the hub.
         out: a .json file; None: `alpaca_eval/outputs.json` in the run's folder, `outputs.json` for other models.
         generator: the model's name on AlpacaEval's leaderboard; None: that of its folder.
-        max_new_tokens: of each output; fewer if the model has fewer positions left.
         limit: number of prompts to use, from the first.
-        settings: further keys of a recipe that matter here: `format`, `dtype`, `device`.
+        settings: further keys of a recipe that matter here: `format`, `dtype`, `device`; `max_new_tokens` of each
+            output, 2,048 by default, fewer if the model has fewer positions left.
 
     Raises:
         ForgettingError: bad input, an instruction that leaves no room for an answer, or a file that already exists.
@@ -85,7 +84,7 @@ def generate(
     asked = load_prompts(prompts, limit=limit)
     values = {
         "model": model,
-        "max_new_tokens": max_new_tokens,
+        "max_new_tokens": MAX_NEW_TOKENS,
         **own,
         **(settings or {}),
         "stages": [{"method": "sft"}],
@@ -93,11 +92,12 @@ def generate(
     recipe = recipe_from(values, "settings")
     loaded, recipe = load_measured(recipe, voice)
     formatting = _formatting(asked, loaded, recipe.format)
-    texts = _texts(asked, loaded, formatting, max_new_tokens, file, voice)
+    tokens = recipe.max_new_tokens or MAX_NEW_TOKENS
+    texts = _texts(asked, loaded, formatting, tokens, file, voice)
     name = generator or _name(model)
     write_text(file, json.dumps(as_outputs(asked, texts, name), ensure_ascii=False, indent=1))
     _begun(file).unlink(missing_ok=True)
-    decoding = f"greedy, at most {max_new_tokens:,} tokens, {_words(loaded, formatting)}"
+    decoding = f"greedy, at most {tokens:,} tokens, {_words(loaded, formatting)}"
     return Generated(file, name, len(texts), texts.count(""), decoding)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,13 +85,22 @@ def evaluate(
 
 
 def check_writable(file: Path) -> None:
-    """Checks that a file can be written, before the work starts."""
+    """Checks that a file can be written, before the work starts; its folder is made later, with the file.
+
+    Raises:
+        RunError: it cannot be.
+    """
+    made = [folder for folder in file.parents if not folder.exists()]
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         partial_of(file).touch()
         partial_of(file).unlink()
     except OSError as error:
         raise RunError(f"{file}: cannot be written ({error.strerror}); choose another file") from error
+    finally:
+        for folder in made:
+            with suppress(OSError):
+                folder.rmdir()
 
 
 def _recipe(model: str, suite: str | None, oracle: str | None, settings: Mapping[str, object]) -> Recipe:

@@ -15,7 +15,7 @@ from forgetting.core.example import Example, Role
 from forgetting.core.measure import Measure
 from forgetting.core.progress import SILENT, Voice
 from forgetting.data.alternates import load_alternates
-from forgetting.data.encode import Formatting, dated
+from forgetting.data.encode import Encoded, Formatting, dated
 from forgetting.data.examples import load_examples, to_example
 from forgetting.data.pieces import in_pieces
 from forgetting.data.reading import Heard, Reading
@@ -25,9 +25,9 @@ from forgetting.metrics.movement import movement
 from forgetting.models.head import embedding_rows, longest_row
 from forgetting.models.precision import dtype_name, settled
 from forgetting.pipeline.run.context import StageContext
-from forgetting.pipeline.run.prepare import encode_roles, load_data
+from forgetting.pipeline.run.prepare import StageData, encode_roles, load_data
 from forgetting.pipeline.run.records import take
-from forgetting.pipeline.run.stage import run_stage
+from forgetting.pipeline.run.stage import StageOutcome, run_stage
 from forgetting.pipeline.run.suites import suite_of
 from forgetting.recipe import Recipe, load_recipe, recipe_from
 from forgetting.report.verdict.stop_rule import said
@@ -96,13 +96,8 @@ def unlearn(
     limit_ids(tokenizer, embedding_rows(model))
     day = dated(recipe.format, tokenizer).date
     recipe = recipe if day is None else recipe.with_values({"format.date": str(day)})
-    given = {Role.FORGET: forget} if retain is None else {Role.FORGET: forget, Role.RETAIN: retain}
-    longest = min(max_length, longest_row(model) or max_length)
-    heard = Heard(voice.say)
-    examples = {str(role): in_pieces(_examples(some, role, heard), tokenizer, longest) for role, some in given.items()}
-    if alternate is not None:
-        examples[Role.ALTERNATE] = _alternates(alternate, heard)
-    data = load_data(recipe, voice, given=examples)[recipe.stages[0].name]
+    given = {Role.FORGET: forget, Role.RETAIN: retain, Role.ALTERNATE: alternate}
+    data = _data(recipe, given, tokenizer, min(max_length, longest_row(model) or max_length), voice)
     suite = suite_of(recipe, {recipe.stages[0].name: data})
     spoken = encode_roles(data, list(recipe.stages[0].roles), tokenizer, recipe.format, voice)
 
@@ -112,23 +107,52 @@ def unlearn(
     if recipe.stages[0].adapter_or_full.kind == "full":
         _widen(model, voice)
     before = measures()
-    with tempfile.TemporaryDirectory() as folder:
-        context = StageContext(
-            stage=recipe.stages[0],
-            tokenizer=tokenizer,
-            data=spoken,
-            folder=RunFolder(Path(folder) / "run").stage(recipe.stages[0].name),
-            output=OutputFolder(Path(folder)),
-            seed=seed,
-            voice=voice,
-        )
-        outcome = run_stage(context, model, Hooks(progress=voice.progress, say=voice.say))
-        history = [asdict(step) for step in context.folder.history()]
+    outcome, history = _trained(recipe, model, tokenizer, spoken, voice)
     model, after = outcome.model, measures()
     result = replace(outcome.result, moved=movement(suite.declares, before, after))
     for line in said(result, Evaluation(point="after", measures=tuple(after)), keys=""):
         warnings.warn(line, stacklevel=2)
     return Unlearned(model, result, history, before, after)
+
+
+def _data(
+    recipe: Recipe,
+    given: Mapping[Role, Examples | None],
+    tokenizer: PreTrainedTokenizerBase,
+    longest: int,
+    voice: Voice,
+) -> StageData:
+    """The examples of the recipe's stage by role; long documents in pieces of at most `longest` tokens."""
+    heard = Heard(voice.say)
+    examples: dict[str, list[Example]] = {}
+    for role, some in given.items():
+        if some is not None and role is Role.ALTERNATE:
+            examples[role] = _alternates(some, heard)
+        elif some is not None:
+            examples[role] = in_pieces(_examples(some, role, heard), tokenizer, longest)
+    return load_data(recipe, voice, given=examples)[recipe.stages[0].name]
+
+
+def _trained(
+    recipe: Recipe,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    data: Mapping[str, list[Encoded]],
+    voice: Voice,
+) -> tuple[StageOutcome, list[dict]]:
+    """The recipe's stage, run in a folder that is removed afterwards, and its steps."""
+    with tempfile.TemporaryDirectory() as folder:
+        context = StageContext(
+            stage=recipe.stages[0],
+            tokenizer=tokenizer,
+            data=data,
+            folder=RunFolder(Path(folder) / "run").stage(recipe.stages[0].name),
+            output=OutputFolder(Path(folder)),
+            seed=recipe.seed,
+            voice=voice,
+        )
+        outcome = run_stage(context, model, Hooks(progress=voice.progress, say=voice.say))
+        return outcome, [asdict(step) for step in context.folder.history()]
 
 
 def _widen(model: PreTrainedModel, voice: Voice) -> None:

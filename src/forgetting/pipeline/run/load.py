@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ def load(name: str, recipe: Recipe, *, quantise: Quantise | None = None) -> Load
     Raises:
         ModelError: there is no such model, or it cannot be loaded.
     """
-    return _load(name, recipe, quantise=quantise or recipe.quantise)
+    return _load(name, recipe, _taken(name, recipe), quantise=quantise or recipe.quantise)
 
 
 def load_measured(recipe: Recipe, voice: Voice = SILENT) -> tuple[LoadedModel, Recipe]:
@@ -69,10 +69,8 @@ def loaded_for(recipe: Recipe, voice: Voice = SILENT) -> tuple[LoadedModel, Reci
     Raises:
         ModelError: there is no such model, or it has none of the targets.
     """
-    began = RunFolder(recipe.folder).began_in
-    if recipe.dtype == "auto" and began in DTYPES:
-        recipe = recipe.with_values({"dtype": began})
-    loaded = _load(recipe.model, recipe, quantise=recipe.quantise, trains_all=trains_all(recipe))
+    taken = _begun(recipe) or _taken(recipe.model, recipe, trains_all=trains_all(recipe))
+    loaded = _load(recipe.model, recipe, taken, quantise=recipe.quantise, trains_all=trains_all(recipe))
     voice.say(str(loaded.precision))
     if isinstance(loaded.model, ComposedModel):
         raise ModelError(f"{recipe.model}: a combination of models is measured, not trained; name one model")
@@ -119,19 +117,46 @@ def device_of(recipe: Recipe) -> str:
     return device_named(recipe.device)
 
 
-def _load(name: str, recipe: Recipe, *, quantise: Quantise | None, trains_all: bool = False) -> LoadedModel:
-    of_runs = _of_runs(name)
-    if trains_all and of_runs in ("bfloat16", "float16"):
-        of_runs = "auto"  # an earlier run's precision was asked for by nobody, and small steps would be lost in it
-    return load_expression(
+def _load(
+    name: str, recipe: Recipe, taken: _Taken, *, quantise: Quantise | None, trains_all: bool = False
+) -> LoadedModel:
+    loaded = load_expression(
         name,
         source=model_source,
-        dtype=recipe.dtype if recipe.dtype != "auto" else of_runs,
+        dtype=taken.dtype,
         revision=recipe.revision,
         device=device_of(recipe),
         quantise=quantise,
         trains_all=trains_all,
     )
+    return replace(loaded, precision=replace(loaded.precision, why=taken.why)) if taken.why else loaded
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """The precision to ask for, a key of `DTYPES`."""
+
+    dtype: str
+    why: str = ""
+    """Where it comes from, if not from the recipe or the weights."""
+
+
+def _begun(recipe: Recipe) -> _Taken | None:
+    """The precision in which the recipe's run began earlier; None if it did not, or the recipe names one."""
+    began = RunFolder(recipe.folder).began_in
+    return _Taken(began, "as the run began") if recipe.dtype == "auto" and began in DTYPES else None
+
+
+def _taken(name: str, recipe: Recipe, *, trains_all: bool = False) -> _Taken:
+    """The recipe's precision; if it leaves the choice, that of the runs that a model's name names.
+
+    Where all weights train, 16 bits of an earlier run are not taken over: nobody asked for them, and small steps would
+    be lost.
+    """
+    if recipe.dtype != "auto":
+        return _Taken(recipe.dtype)
+    of_runs = _of_runs(name)
+    return _Taken("auto") if trains_all and of_runs.dtype in ("bfloat16", "float16") else of_runs
 
 
 def _runs(model: str) -> list[RunFolder]:
@@ -140,10 +165,11 @@ def _runs(model: str) -> list[RunFolder]:
     return [run for run in named if run.model.is_dir()]
 
 
-def _of_runs(model: str) -> str:
+def _of_runs(model: str) -> _Taken:
     """The precision in which the runs of an expression measured their models, the widest if they differ."""
-    said = {run.began_in or load_recipe(str(run.recipe_file)).dtype for run in _runs(model)} - {"auto"}
-    return next((name for name in ("float64", "float32", "bfloat16", "float16") if name in said), "auto")
+    said = {run.began_in or load_recipe(str(run.recipe_file)).dtype: run for run in reversed(_runs(model))}
+    widest = next((name for name in ("float64", "float32", "bfloat16", "float16") if name in said), None)
+    return _Taken("auto") if widest is None else _Taken(widest, f"as in the run {said[widest].path}")
 
 
 def _quantised(model: str) -> Quantise | None:

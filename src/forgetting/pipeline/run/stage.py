@@ -81,30 +81,14 @@ def run_stage(context: StageContext, model: PreTrainedModel, hooks: Hooks) -> St
     covered = _coverage(context, model)
     words = adapter_words(adapter, whole=not covered)
     importance = preparation_cost(model, init, targets)
-    reference = None
-    teacher = teacher_of(stage, model, context.tokenizer, context.earlier)
-    stored = teacher is not None or adapter.kind == "full" or context.adapter is not None
-    if stored:
-        reference = _stored_reference(context, teacher or model, objective)
-    del teacher
+    stored, reference = _stored_reference(context, model, objective)
     if context.adapter is None:
         plain = model
         model = first_then_others(lambda: _with_adapter(context, plain))
     if reference is None:
         reference = LiveReference(model, objective, before) if objective.needs_reference else no_reference
-    trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    total = round(trainable / trainable_share(model)) if active_adapters(model) else trainable
-    trainer = Trainer(
-        model,
-        objective,
-        context.data,
-        stage,
-        folder=context.folder.path,
-        pad_id=context.pad_id,
-        seed=context.seed,
-        reference=reference,
-        hooks=hooks,
-    )
+    trainable, total = _counted(model)
+    trainer = _trainer(context, model, objective, reference, hooks)
     voice.say(
         f"stage {stage.name}: {stage.method['name']}, {words} "
         f"({trainable:,} trainable, model of {total:,} weights), {trainer.total} steps"
@@ -141,12 +125,42 @@ def _coverage(context: StageContext, model: PreTrainedModel) -> str:
     return str(covered) if covered.out_of_reach else ""
 
 
-def _stored_reference(context: StageContext, model: PreTrainedModel, objective: Objective) -> Reference | None:
-    """If training overwrites the reference's weights: the needed outputs of the reference, computed beforehand."""
-    if not objective.needs_reference:
-        return None
-    return store_reference(
+def _trainer(
+    context: StageContext, model: PreTrainedModel, objective: Objective, reference: Reference, hooks: Hooks
+) -> Trainer:
+    return Trainer(
         model,
+        objective,
+        context.data,
+        context.stage,
+        folder=context.folder.path,
+        pad_id=context.pad_id,
+        seed=context.seed,
+        reference=reference,
+        hooks=hooks,
+    )
+
+
+def _counted(model: PreTrainedModel) -> tuple[int, int]:
+    """How many weights are trained, and how many the model has without adapters."""
+    trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    return trainable, round(trainable / trainable_share(model)) if active_adapters(model) else trainable
+
+
+def _stored_reference(
+    context: StageContext, model: PreTrainedModel, objective: Objective
+) -> tuple[bool, Reference | None]:
+    """Whether the reference is another model or training overwrites its weights; then what it gives, computed before.
+
+    A teacher is freed before training.
+    """
+    stage = context.stage
+    teacher = teacher_of(stage, model, context.tokenizer, context.earlier)
+    stored = teacher is not None or stage.adapter_or_full.kind == "full" or context.adapter is not None
+    if not (stored and objective.needs_reference):
+        return stored, None
+    return True, store_reference(
+        teacher or model,
         objective,
         context.data,
         context.output.references,
