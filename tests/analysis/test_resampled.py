@@ -38,3 +38,16 @@ def test_there_is_none_where_resampling_would_claim_certainty(values: list[float
     found = estimate_statistic(values, clusters, np.median, key="k")  # type: ignore[arg-type]
     assert found.value is not None and (found.low, found.high) == (None, None)
     assert estimate_statistic([], [], np.median, key="k").value is None  # type: ignore[arg-type]
+
+
+def test_a_median_that_no_resample_moves_has_an_interval_without_width() -> None:
+    def found(values: list[float]) -> tuple[float | None, float | None]:
+        clusters = [str(i) for i in range(len(values))]
+        one = estimate_statistic(values, clusters, np.median, key="k", of_order=True)  # type: ignore[arg-type]
+        return one.low, one.high
+
+    assert found([0.0] * 6) == (0.0, 0.0)
+    assert found([0.0] * 5) == (None, None)  # five at one value are chance once in 16
+    assert found([0.0] * 23 + [900.0]) == (0.0, 0.0)  # one outlier among 24 moves no median
+    low, high = found([0.0] * 13 + [4.0] * 11)
+    assert (low, high) == (0.0, 4.0)

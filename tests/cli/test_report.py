@@ -20,6 +20,9 @@ def test_the_page_is_written_and_the_table_printed(
     assert "A title of mine" in (run_folder / "report.html").read_text()
     found = json.loads(command(capsys, "report", run_folder, "--out", tmp_path / "r.html", "--json")[1])
     assert found["report"] == str(tmp_path / "r.html") and (tmp_path / "r.html").is_file()
+    (changes,) = found["changes"].values()
+    moved = changes["forget/probability"]["from_before"]
+    assert moved["low"] <= moved["value"] <= moved["high"] and moved["count"] > 0
     assert {"forget/probability", "forget/rouge_l_f1", "retain/truth_ratio_utility"} <= found["rows"][0][
         "values"
     ].keys()

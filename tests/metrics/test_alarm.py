@@ -45,3 +45,5 @@ def test_it_rings_past_the_multiple_of_the_start(now: list[Measure], said: str |
 def test_a_start_of_nothing_and_no_multiple_do_not_ring() -> None:
     assert knowledge_alarm(DECLARED, measures(0.0, None), 10.0)(measures(0.0, 1e9)) is None
     assert knowledge_alarm(DECLARED, measures(0.8), None)(measures(0.0, 1e9)) is None
+    assert knowledge_alarm(DECLARED, measures(0.008), 10.0)(measures(0.0002)) is None  # nearly nothing to lose
+    assert knowledge_alarm(DECLARED, measures(0.02), 10.0)(measures(0.0002)) is not None

@@ -70,13 +70,14 @@ def test_without_an_oracle_the_goal_is_0_and_the_meaning_says_so():
         (measures(0.3, None, 0.4), BEFORE),
         (measures(0.3, 0.6, 0.4), measures(0.9, None, 0.5)),
         (measures(0.3, 0.6, 0.4), measures(0.9, 0.0, 0.5)),
+        (measures(0.3, 0.0005, 0.4), measures(0.9, 0.008, 0.5)),
     ],
-    ids=["absent now", "absent before", "0 before"],
+    ids=["absent now", "absent before", "0 before", "nearly nothing before"],
 )
 def test_a_missing_part_is_left_out_and_named(now, before):
     found = balance(now, before, ORACLE)
     assert found.value == pytest.approx(2 / (1 / 0.75 + 1 / 0.8))
-    assert "Not used, since absent or 0 before: retain/probability." in found.meaning
+    assert "Not used, since absent or nearly nothing before: retain/probability." in found.meaning
 
 
 def test_forgetting_alone_is_a_balance_that_says_what_it_lacks():

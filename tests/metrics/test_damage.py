@@ -37,6 +37,7 @@ def measure(key: str, value: float | None, noise: float | None = 0.01) -> Measur
         ("text/perplexity", 20.0, 10.0, False),
         ("retain/probability", 0.9, None, True),  # it could be measured at the start, and cannot now
         ("retain/probability", 0.0, 0.0, False),
+        ("retain/probability", 0.008, 0.0001, False),  # nearly nothing: a share of it says nothing
         ("retain/probability", None, 0.1, False),
         ("forget/probability", 0.9, 0.1, False),  # that is no damage
         ("other/probability", 0.9, 0.1, False),  # not declared
@@ -44,6 +45,15 @@ def measure(key: str, value: float | None, noise: float | None = 0.01) -> Measur
 )
 def test_what_is_damage(key: str, start: float | None, now: float | None, lost: bool) -> None:
     assert damaged(DECLARED, [measure(key, start)], [measure(key, now)]) == ((key,) if lost else ())
+
+
+def test_a_loss_of_what_is_not_told_from_nothing_is_none() -> None:
+    start, now = (measure("retain/probability", value, 0.0001) for value in (0.0009, 0.0004))
+    assert damaged(DECLARED, [start], [now]) == ()
+    start, now = (measure("retain/probability", value, 0.0001) for value in (0.0025, 0.0004))  # an untrained model's
+    assert damaged(DECLARED, [start], [now]) == ("retain/probability",)
+    start, now = (measure("text/perplexity", value, 0.0001) for value in (0.008, 0.02))  # no share, no floor
+    assert damaged(DECLARED, [start], [now]) == ("text/perplexity",)
 
 
 @pytest.mark.parametrize(("noise", "lost"), [(0.1, True), (0.3, False), (None, True)])

@@ -7,6 +7,7 @@ from forgetting.core.measure import Measure
 from forgetting.metrics.movement import movement
 
 OWN = Declaration(balance=Balance(forget="forget/probability"))
+QUESTIONS = Declaration(balance=OWN.balance, unseen_splits=("unseen",))
 PASSAGES = Declaration(balance=OWN.balance, extraction=Extraction(forget="forget", unseen="unseen", n=10))
 
 
@@ -16,7 +17,12 @@ def at(value: float | None, split: str = "forget") -> Measure:
 
 @pytest.mark.parametrize(
     ("declared", "oracle", "share", "of"),
-    [(OWN, None, 0.25, ""), (PASSAGES, None, 0.4, "unseen"), (PASSAGES, [at(0.4)], 0.5, "oracle")],
+    [
+        (OWN, None, 0.25, ""),
+        (PASSAGES, None, 0.4, "unseen"),
+        (QUESTIONS, None, 0.4, "unseen"),
+        (PASSAGES, [at(0.4)], 0.5, "oracle"),
+    ],
 )
 def test_the_share_of_the_way(declared: Declaration, oracle: list[Measure] | None, share: float, of: str) -> None:
     moved = movement(declared, [at(0.8), at(0.3, "unseen")], [at(0.6), at(0.1, "unseen")], oracle)

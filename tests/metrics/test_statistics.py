@@ -6,13 +6,13 @@ from scipy.stats import bootstrap, norm
 
 from forgetting.core.errors import DataError
 from forgetting.metrics.likelihood import probability
+from forgetting.metrics.proportions import wilson
 from forgetting.metrics.statistics import (
     RESAMPLES,
     by_cluster,
     difference,
     estimate_mean,
     mean_change,
-    paired_shares,
     percentile_interval,
     resampled_means,
     seed_of,
@@ -209,14 +209,9 @@ def test_outcomes_that_all_changed_are_told_apart_from_none():
     assert (found.low, found.high) == pytest.approx((-1.0, -0.9336), abs=1e-4)
 
 
-def test_the_interval_of_paired_shares_is_newcombes():
-    pairs = [(1.0, 1.0)] * 20 + [(1.0, 0.0)] * 12 + [(0.0, 1.0)] * 2 + [(0.0, 0.0)] * 16
-    assert paired_shares(pairs) == pytest.approx((0.0562, 0.3292), abs=1e-4)  # method 10 of the paper's first example
-
-
 def test_no_change_of_any_outcome_does_not_claim_certainty():
     found = difference(outcomes(78, 78), outcomes(78, 78), exact_match.value_of, key="k")
-    assert (found.value, found.low, found.high) == pytest.approx((0.0, -0.0469, 0.0469), abs=1e-4)
+    assert (found.value, found.low, found.high) == pytest.approx((0.0, -0.0462, 0.0462), abs=1e-4)  # 1 - 0.025^(1/78)
 
 
 @pytest.mark.parametrize(("lost", "told_apart"), [(4, False), (5, False), (6, True)])
@@ -239,6 +234,47 @@ def test_equal_values_between_0_and_1_have_an_interval_within_them():
     found = estimate_mean([0.5] * 78, [str(i) for i in range(78)], key="k", unit=True)
     assert (found.low, found.high) == pytest.approx((0.4765, 0.5235), abs=1e-4)
     assert estimate_mean([0.5] * 78, [str(i) for i in range(78)], key="k").low is None
+
+
+def test_few_changes_reach_as_far_as_they_can_and_hold_the_value_and_0():
+    found = difference(outcomes(7, 12), outcomes(12, 12), exact_match.value_of, key="k")
+    assert found.value == pytest.approx(-5 / 12)
+    # five of twelve fell: at most 0.7233 do (Clopper and Pearson); none rose: at most 1 - 0.025^(1/12) do
+    assert (found.low, found.high) == pytest.approx((-0.7233, 0.2646), abs=1e-4)
+
+
+def test_few_changes_without_bounds_have_no_interval_and_say_why():
+    before, after = ([record(str(i), p=0.5 - (0.1 * i if i < lost else 0)) for i in range(12)] for lost in (0, 4))
+    found = difference(after, before, probability.value_of, key="k")
+    assert (found.low, found.high) == (None, None)
+    assert found.reason == "too few changed examples to tell (3 of 12)"  # the first of the four changed by 0
+
+
+def test_few_shares_above_nothing_have_wilsons_interval_on_the_questions():
+    clusters = [str(i) for i in range(24)]
+    found = estimate_mean([0.125, *[0.0] * 23], clusters, key="k", unit=True)
+    assert (found.low, found.high) == pytest.approx(wilson(0.125 / 24, 24))
+    assert (found.low, found.high) == pytest.approx((0.0003, 0.1476), abs=2e-3)
+    nine, ten = ([0.5] * n + [0.0] * (78 - n) for n in (9, 10))
+    of = [str(i) for i in range(78)]
+    assert estimate_mean(nine, of, key="k", unit=True).high == pytest.approx(wilson(4.5 / 78, 78)[1])
+    assert estimate_mean(ten, of, key="k", unit=True).high < wilson(5 / 78, 78)[1]
+    spread_out = [0.3 + 0.01 * i for i in range(8)]  # few clusters, none of them at 0: no few rare shares
+    assert estimate_mean(spread_out, of[:8], key="k", unit=True) == estimate_mean(spread_out, of[:8], key="k")
+
+
+@pytest.mark.parametrize(("a", "b", "tries"), [(0.05, 1.0, 8), (0.2, 2.0, 8), (2.0, 38.0, 8)])
+def test_the_interval_of_rare_leaks_holds_the_true_share_nearly_95_times_in_100(a: float, b: float, tries: int):
+    rng = np.random.default_rng(5)
+    clusters, held, bootstrapped = [str(n) for n in range(24)], 0, 0
+    for trial in range(200):
+        leaks = (rng.binomial(tries, rng.beta(a, b, 24)) / tries).tolist()
+        for unit in (True, False):
+            found = estimate_mean(leaks, clusters, key=str(trial), unit=unit)
+            holds = found.low is not None and found.low <= a / (a + b) <= found.high
+            held, bootstrapped = held + (unit and holds), bootstrapped + (not unit and holds)
+    assert held / 200 >= 0.94
+    assert bootstrapped <= held
 
 
 def test_a_difference_rests_on_what_both_sides_scored():

@@ -34,6 +34,11 @@ def test_questions_have_the_columns_that_they_always_had() -> None:
     assert guessed(KEYS, ["unlearn"], trains=True).headline.learned == ("holdout/probability",)
 
 
+def test_what_is_held_out_is_unseen_text_where_no_stage_learns() -> None:
+    assert guessed(KEYS, ["unlearn"], trains=False).unseen_splits == ("holdout",)
+    assert guessed([*KEYS, "unseen/el_10"], ["unlearn"], trains=True).unseen_splits == ("unseen",)
+
+
 def test_of_stages_with_sets_of_their_own_the_last_is_in_front() -> None:
     keys = [
         f"{stage}-{key}" for stage in ("one", "two") for key in ("forget/probability", "forget/el_10", "retain/el_10")

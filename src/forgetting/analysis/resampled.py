@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from forgetting.metrics.statistics import RESAMPLES, Estimate, Floats, percentile_interval, seed_of
+from forgetting.metrics.statistics import FEWEST, RESAMPLES, Estimate, Floats, percentile_interval, seed_of
 
 
 def estimate_statistic(
@@ -16,10 +16,14 @@ def estimate_statistic(
     *,
     key: str,
     resamples: int = RESAMPLES,
+    of_order: bool = False,
 ) -> Estimate:
     """A statistic of the values with its 95% interval: the percentile bootstrap over whole clusters.
 
-    There is no interval for fewer than two clusters, or if all resamples are equal.
+    There is no interval for fewer than two clusters. If all resamples are equal, resampling would claim certainty of a
+    mean; of a median it claims what the sample shows: of `FEWEST` clusters or more at one value, the median is that
+    value (the interval between order statistics, 1 - 2 · 2⁻⁶ = 97%, has no width). So it has an interval, and others
+    have none.
 
     Args:
         values: one for each example.
@@ -27,6 +31,7 @@ def estimate_statistic(
         statistic: of an array of values, such as `np.median`.
         key: seeds the resampling, see `metrics.statistics.seed_of`.
         resamples: number of bootstrap samples; each draws all clusters with replacement.
+        of_order: whether the statistic is a value in the middle of the ordered ones, such as the median.
     """
     array_N = np.asarray(values, dtype=np.float64)
     if not len(array_N):
@@ -45,6 +50,6 @@ def estimate_statistic(
             for _ in range(resamples)
         ]
     )
-    if not np.ptp(drawn_B):
+    if not np.ptp(drawn_B) and not (of_order and len(groups) >= FEWEST):
         return Estimate(value, len(array_N))
     return Estimate(value, len(array_N), *percentile_interval(drawn_B))

@@ -108,7 +108,7 @@ def _measures(role: str, place: str, pairs: Sequence[_Pair]) -> list[Measure]:
         named(
             "median_delta_rank",
             f"Median change of the rank of {of}: robust to outliers.",
-            lambda key: estimate_statistic(ranks, clusters, _median, key=key),
+            lambda key: estimate_statistic(ranks, clusters, _median, key=key, of_order=True),
         ),
         named(
             "rank_ratio",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from math import comb
 
 from forgetting.core.measure import Direction, Measure
@@ -62,7 +63,7 @@ def _leak(tries: Mapping[str, Sequence[Record]], k: int, split: str) -> Measure:
     values = [_leaked(some, k) for some in tries.values()]
     of = "any of its answers" if k == max(map(len, tries.values())) else f"{k} of its answers, drawn at random,"
     meaning = f"Share of questions for which {of} is right (exact match). It includes guesses: compare with the oracle."
-    return _mean(tries, values, f"leak@{k}", split, meaning, exact_match.needs)
+    return _mean(tries, values, replace(exact_match, name=f"leak@{k}", meaning=meaning), split)
 
 
 def _leaked(tries: Sequence[Record], k: int) -> float | None:
@@ -77,19 +78,17 @@ def _best(tries: Mapping[str, Sequence[Record]], what: PerExample, split: str) -
         return max((value for record in some if (value := what.value_of(record)) is not None), default=None)
 
     values = [best(some) for some in tries.values()]
-    return _mean(tries, values, f"best_{what.name}", split, f"Of each question's best try. {what.meaning}", what.needs)
+    meaning = f"Of each question's best try. {what.meaning}"
+    return _mean(tries, values, replace(what, name=f"best_{what.name}", meaning=meaning), split)
 
 
 def _mean(
-    tries: Mapping[str, Sequence[Record]],
-    values: Sequence[float | None],
-    name: str,
-    split: str,
-    meaning: str,
-    needs: str,
+    tries: Mapping[str, Sequence[Record]], values: Sequence[float | None], what: PerExample, split: str
 ) -> Measure:
+    """The mean over questions, under the name and with the meaning of `what`."""
     firsts = [some[0] for some in tries.values()]
-    estimate: Estimate = estimate_mean(values, [r.cluster for r in firsts], key=f"{split}/{name}")
+    clusters = [record.cluster for record in firsts]
+    estimate: Estimate = estimate_mean(values, clusters, key=f"{split}/{what.name}", unit=what.unit)
     direction = _DIRECTIONS.get(split, "none")
-    absent = unscored(split, firsts, needs)
-    return measure(estimate, name=name, split=split, direction=direction, meaning=meaning, absent=absent)
+    absent = unscored(split, firsts, what.needs)
+    return measure(estimate, name=what.name, split=split, direction=direction, meaning=what.meaning, absent=absent)

@@ -25,8 +25,8 @@ from forgetting.core.evaluator import Progress
 from forgetting.core.measure import Direction, Measure
 from forgetting.evaluation.harness import evaluate_tasks
 from forgetting.evaluation.harness_tasks import Aggregated, HarnessSettings, check_tasks, load_task, task_files
+from forgetting.metrics.proportions import Interval, wilson
 from forgetting.metrics.standard import keys_of
-from forgetting.metrics.statistics import Interval, wilson
 
 MEAN = "mean_accuracy"
 FAST = 50

@@ -16,6 +16,7 @@ from forgetting.core.errors import RecipeError
 from forgetting.core.evaluator import Progress
 from forgetting.core.example import Example
 from forgetting.core.measure import Measure
+from forgetting.core.subset import Subset
 from forgetting.metrics.metric import Metric, Splits
 
 
@@ -64,6 +65,8 @@ class Suite:
     """Which of its measures are the headline, the balance and the alarm."""
     stages: Mapping[str, Declaration] = field(default_factory=dict)
     """By stage, what counts for it, where stages have measures of their own."""
+    subsets: Mapping[str, Subset] = field(default_factory=dict)
+    """Splits that are measured and have no records of their own, by name."""
 
     def declared(self, stage: str | None = None) -> Declaration:
         """What counts while and after a stage trains; None: in the whole run."""
@@ -92,6 +95,7 @@ def labelled(suite: Suite, label: str) -> Suite:
         probes=tuple(_LabelledProbe(probe, start) for probe in suite.probes),
         declares=suite.declares.labelled(start),
         stages={stage: declared.labelled(start) for stage, declared in suite.stages.items()},
+        subsets={start + name: replace(s, of=start + s.of) for name, s in suite.subsets.items()},
     )
 
 
@@ -138,4 +142,5 @@ def joined(suites: Sequence[Suite]) -> Suite:
             stage: declaration.joined([suite.declared(stage) for suite in suites])
             for stage in dict.fromkeys(stage for suite in suites for stage in suite.stages)
         },
+        subsets={name: subset for suite in suites for name, subset in suite.subsets.items()},
     )

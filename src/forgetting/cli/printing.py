@@ -81,6 +81,7 @@ def _joined(together: bool) -> Iterator[None]:
 
 def print_runs(runs: list[Path]) -> None:
     """The verdict in one line (and one for each of several requests), then the main table of the report."""
+    from forgetting.report.aligned import aligned
     from forgetting.report.table import main_table
     from forgetting.report.verdict.several_runs import comparison
     from forgetting.runs.results import Results
@@ -90,7 +91,7 @@ def print_runs(runs: list[Path]) -> None:
     for line in (judged.headline, *(f"{finding.topic}: {finding.text}" for finding in judged.requests)):
         print(" ".join(line.split()))
     print()
-    print_table(*main_table(results).plain())
+    print_table(*main_table(aligned(results)).plain())
 
 
 def print_goals(folder: Path) -> None:

@@ -28,12 +28,16 @@ def report(
     own = RunPaths(runs[0]).report_file if len(runs) == 1 else beside(runs, "report")
     path = build_report(runs, out or own, title=title)
     if as_json:
+        from forgetting.report.aligned import aligned
         from forgetting.report.headline_measures import in_front_first
         from forgetting.report.table import main_table
-        from forgetting.runs.results import Results
+        from forgetting.report.verdict.changes import changes
+        from forgetting.runs.results import Results, labels
 
-        found = [Results.load(run) for run in runs]
-        print_json({"report": str(path), **main_table(found, in_front_first(found)).as_json()})
+        found = aligned([Results.load(run) for run in runs])
+        keys = in_front_first(found)
+        moved = {name: changes(run, keys) for name, run in zip(labels(found), found, strict=True)}
+        print_json({"report": str(path), **main_table(found, keys).as_json(), "changes": moved})
     else:
         print_runs(runs)
         print_line(f"report: {path}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -92,10 +92,21 @@ class Declaration:
     """Splits of examples to forget, in any form."""
     retain_splits: tuple[str, ...] = ()
     """Splits of examples to keep."""
+    unseen_splits: tuple[str, ...] = ()
+    """Splits of text that no model of the run is meant to know: none of it is to stay, so nothing of it is lost."""
 
     def labelled(self, start: str) -> Declaration:
         """A copy with the prefix `start` before every split."""
         return _renamed(self, lambda name: start + name if name else name)
+
+    def with_names(self, splits: Mapping[str, str]) -> Declaration:
+        """A copy in which the splits bear other names; `splits` maps old to new ones."""
+
+        def rename(name: str) -> str:
+            split, slash, rest = name.partition("/")
+            return splits.get(split, split) + slash + rest
+
+        return _renamed(self, rename)
 
     def over(self, other: Declaration) -> Declaration:
         """What this one declares, completed by `other`."""
@@ -138,6 +149,7 @@ def _merged(declarations: Sequence[Declaration]) -> Declaration:
         asked=tuple(dict.fromkeys(key for d in declarations for key in d.asked)),
         forget_splits=tuple(dict.fromkeys(s for d in declarations for s in d.forget_splits)),
         retain_splits=tuple(dict.fromkeys(s for d in declarations for s in d.retain_splits)),
+        unseen_splits=tuple(dict.fromkeys(s for d in declarations for s in d.unseen_splits)),
     )
 
 

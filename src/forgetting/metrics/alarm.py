@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from forgetting.core.declaration import Declaration
 from forgetting.core.measure import Measure
+from forgetting.metrics.share import nothing_to_lose
 
 Alarm = Callable[[Sequence[Measure]], str | None]
 """Given an evaluation's measures, says what rings; None: nothing does."""
@@ -17,14 +18,15 @@ def knowledge_alarm(declared: Declaration, start: Sequence[Measure], multiple: f
         value < start / multiple          where higher is better
         value > start · multiple          where lower is better (direction `down`, such as perplexity)
 
-    A measure without a value on either side, or whose start is not above 0, does not ring.
+    A measure without a value on either side, whose start is not above 0, or of which nothing could be lost
+    (`nothing_to_lose`), does not ring.
 
     Args:
         declared: what the suite declares; its `alarm` names the measures.
         start: measures of the model before, of the examples that the evaluations use.
         multiple: `collapse_at`, above 1; None: nothing rings.
     """
-    begun = {m.key: m.value for m in start if m.value is not None and m.value > 0}
+    begun = {m.key: m.value for m in start if m.value is not None and m.value > 0 and not nothing_to_lose(m)}
 
     def ring(measures: Sequence[Measure]) -> str | None:
         if multiple is None:

@@ -9,6 +9,7 @@ from scipy.stats import hmean
 
 from forgetting.core.declaration import Balance
 from forgetting.core.measure import Measure
+from forgetting.metrics.share import nothing_to_lose
 from forgetting.metrics.utility import ALL
 
 NAME = "balance"
@@ -37,9 +38,9 @@ def balance(
 
     So the oracle itself has 1, the untouched model 0, and going as far below the oracle as the model was above it is 0
     again. Without an oracle (or without its measure) the goal is 0, and forgetting too much goes unseen. A `retain` or
-    `utility` that is not declared, absent on either side, or was not above 0 before, is left out. The meaning says
-    which parts were used and what the goal was. There is no value if `forget` is absent, if the model before was at the
-    goal already, or if nothing is declared.
+    `utility` that is not declared, absent on either side, or was nearly nothing before (`nothing_to_lose`), is left
+    out: what is kept of it says nothing. The meaning says which parts were used and what the goal was. There is no
+    value if `forget` is absent, if the model before was at the goal already, or if nothing is declared.
 
     Args:
         now: measures of the checkpoint.
@@ -64,7 +65,7 @@ def balance(
     missing = [key for key, share in zip(keys, kept, strict=True) if not share]
     meaning = f"Balance, from 0 to 1: harmonic mean of {'; '.join(share.words for share in shares)}."
     if missing:
-        meaning += f" Not used, since absent or 0 before: {', '.join(missing)}."
+        meaning += f" Not used, since absent or nearly nothing before: {', '.join(missing)}."
     return Measure(
         name=NAME,
         split=ALL,
@@ -97,7 +98,9 @@ def _forgotten(now: Measure | None, before: Measure | None, oracle: Measure | No
 
 
 def _kept(now: Measure | None, before: Measure | None, key: str) -> _Share | None:
-    if now is None or now.value is None or before is None or before.value is None or before.value <= 0:
+    if now is None or now.value is None or before is None or before.value is None:
+        return None
+    if before.value <= 0 or nothing_to_lose(before):
         return None
     value = min(1.0, max(0.0, now.value / before.value))
     return _Share(value, now.count, f"kept {value:.3g} ({key}, now against before)")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from forgetting.core.declaration import Declaration
 from forgetting.core.measure import Measure
 from forgetting.metrics.likelihood import probability
+from forgetting.metrics.share import hardly_there
 
 TOLERATED = 0.1
 """The share of a measure that may be lost."""
@@ -24,7 +25,8 @@ def damaged(declared: Declaration, start: Sequence[Measure], now: Sequence[Measu
         now > start / 0.9      where lower is better (direction `down`, such as perplexity)
 
     and the loss is beyond noise: the 95% intervals do not meet, or one of them is absent. So does one that had a value
-    at the start and has none now. A start that is not above 0 shows nothing.
+    at the start and has none now. A start that is not above 0, or a share not told from nothing (`hardly_there`), shows
+    nothing.
 
     Args:
         declared: what the suite declares.
@@ -40,7 +42,7 @@ def damaged(declared: Declaration, start: Sequence[Measure], now: Sequence[Measu
 
 
 def _lost(start: Measure, now: Measure) -> bool:
-    if start.value is None or start.value <= 0:
+    if start.value is None or start.value <= 0 or (start.direction != "down" and hardly_there(start)):
         return False
     if now.value is None:
         return True

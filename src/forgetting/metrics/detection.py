@@ -16,7 +16,8 @@ from scipy.special import ndtri
 from scipy.stats import rankdata
 
 from forgetting.core.errors import DataError
-from forgetting.metrics.statistics import LEVEL, Estimate, Floats
+from forgetting.metrics.proportions import LEVEL
+from forgetting.metrics.statistics import Estimate, Floats
 
 _Z = float(ndtri(0.5 + LEVEL / 2))
 

@@ -121,6 +121,7 @@ def extraction_declaration(
         extraction=Extraction(forget=forget, unseen=unseen, n=n) if unseen else None,
         forget_splits=(forget,),
         retain_splits=(retain,) if retain else (),
+        unseen_splits=(unseen,) if unseen else (),
     )
 
 

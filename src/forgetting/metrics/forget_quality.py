@@ -14,6 +14,7 @@ from forgetting.metrics.per_example import unscored
 from forgetting.metrics.statistics import records_by_id
 from forgetting.metrics.truth_ratio import NEEDS, Reading, log_truth_ratio, suffix
 
+_P_VALUES = {"forget_quality", "forget_quality_mean_probability"}
 _P_VALUE = (
     "p-value of the two-sample KS test that truth ratios of this model and of the oracle follow one distribution; "
     "below 0.05 they can be told apart. A high p alone is no success: a destroyed model can reach it, so read retain "
@@ -24,6 +25,11 @@ _DISTANCE = (
     "1 = disjoint. A small gap alone is no success: read retain and utility too."
 )
 _NO_ORACLE = "forget quality needs an oracle: a model that never saw the forget set; pass oracle=…"
+
+
+def names_p_value(name: str) -> bool:
+    """Whether a measure of this name is the p-value of the test."""
+    return name.split("[")[0] in _P_VALUES
 
 
 def forget_quality(splits: Sequence[str], reading: Reading = "mean_loss") -> Metric:

@@ -22,7 +22,7 @@ class Movement:
     goal: float
     """The oracle's value; without one, that of unseen text before; else 0."""
     goal_of: str
-    """Whose value the goal is: `oracle`, the split of unseen text, or empty."""
+    """Whose value the goal is: `oracle`, a split of unseen text, or empty."""
 
     @property
     def share(self) -> float:
@@ -56,10 +56,10 @@ def movement(
     goal, goal_of = 0.0, ""
     if key in known:
         goal, goal_of = known[key], "oracle"
-    elif declared.extraction is not None:
-        unseen = declared.extraction.unseen
-        like = f"{unseen}/{key.rpartition('/')[2]}"
-        if like in begun:
-            goal, goal_of = begun[like], unseen
+    else:
+        pair, name = declared.extraction, key.rpartition("/")[2]
+        never = [*([pair.unseen] if pair else []), *declared.unseen_splits]
+        goal_of = next((split for split in never if f"{split}/{name}" in begun), "")
+        goal = begun[f"{goal_of}/{name}"] if goal_of else 0.0
     made = Movement(key, begun[key], found[key], goal, goal_of)
     return made if made.start - made.goal > 0.01 * abs(made.start) else None

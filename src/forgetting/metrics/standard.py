@@ -19,27 +19,30 @@ def standard_metrics(
     forget_splits: Sequence[str] = ("forget",),
     retain_splits: Sequence[str] = ("retain",),
     utility_splits: Sequence[str] = ("utility",),
+    unseen_splits: Sequence[str] = (),
 ) -> tuple[Metric, ...]:
     """Probability, ROUGE-L, exact match, truth ratio, forget quality, model utility; by popularity and by kind.
 
     On forget splits the goal is the oracle's value, or without one to go down (up for the truth ratio, where 1 means
-    that right and wrong answers look alike); on the others it is up. Probability and ROUGE-L recall are broken down by
-    popularity, probability and exact match by kind, where records carry them. What the records cannot give is absent
-    with its reason.
+    that right and wrong answers look alike); on unseen text, which nobody should know, there is none; on the others it
+    is up. Probability and ROUGE-L recall are broken down by popularity, probability and exact match by kind, where
+    records carry them. What the records cannot give is absent with its reason.
     """
     kept_splits = (*retain_splits, *utility_splits)
     metrics: list[Metric] = []
     for what in (probability, rouge_l_recall, rouge_l_f1, exact_match):
         forgotten = toward_oracle(mean(what, forget_splits, "down"))
         kept = mean(what, kept_splits, "up")
-        metrics += [forgotten, kept]
+        found = [forgotten, kept, *([mean(what, unseen_splits, "none")] if unseen_splits else [])]
+        metrics += found
         if what in (probability, rouge_l_recall):
-            metrics += [by_popularity(forgotten), by_popularity(kept)]
+            metrics += map(by_popularity, found)
         if what in (probability, exact_match):
-            metrics += [by_kind(forgotten), by_kind(kept)]
+            metrics += map(by_kind, found)
     metrics += [
         toward_oracle(mean(truth_ratio_forget(), forget_splits, "up")),
         mean(truth_ratio_utility(), kept_splits, "up"),
+        mean(truth_ratio_forget(), unseen_splits, "none"),
         forget_quality(forget_splits),
     ]
     if kept_splits:
@@ -54,7 +57,10 @@ _MATCHING = ("exact_match", "rouge_l_recall")
 
 
 def standard_declaration(
-    forget: Sequence[str] = ("forget",), retain: Sequence[str] = ("retain",), utility: Sequence[str] = ("utility",)
+    forget: Sequence[str] = ("forget",),
+    retain: Sequence[str] = ("retain",),
+    utility: Sequence[str] = ("utility",),
+    unseen: Sequence[str] = (),
 ) -> Declaration:
     """What counts among `standard_metrics` of the same splits.
 
@@ -66,6 +72,7 @@ def standard_declaration(
     headline = Headline(
         forgotten=keys_of(forget[0], KNOWING) if forget else (),
         forgotten_too=(keys_of(forget[0], _MATCHING),) if forget else (),
+        unseen=tuple((f"{split}/{name}",) for split in unseen for name in ("probability", "exact_match")),
         quality=(f"{forget[0]}/forget_quality",) if forget else (),
         forms=tuple(keys_of(split, KNOWING) for split in forget[1:]),
         kept=keys_of(retain[0], KNOWING) if retain else (),
@@ -80,6 +87,7 @@ def standard_declaration(
         alarm=tuple(f"{split}/probability" for split in (*retain[:1], *utility[:1])),
         forget_splits=tuple(forget),
         retain_splits=tuple(retain),
+        unseen_splits=tuple(unseen),
     )
 
 

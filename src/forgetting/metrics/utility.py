@@ -15,7 +15,8 @@ from forgetting.core.record import Record
 from forgetting.metrics.likelihood import option_probability, probability
 from forgetting.metrics.metric import Metric, Splits
 from forgetting.metrics.per_example import PerExample, unscored
-from forgetting.metrics.statistics import Floats, Interval, alike, by_cluster, percentile_interval, resampled_means
+from forgetting.metrics.proportions import Interval, alike
+from forgetting.metrics.statistics import Floats, by_cluster, percentile_interval, resampled_means
 from forgetting.metrics.text import rouge_l_recall
 from forgetting.metrics.truth_ratio import Reading, suffix, truth_ratio_utility
 

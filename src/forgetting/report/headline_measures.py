@@ -60,13 +60,13 @@ def sets_keys(runs: Sequence[Results]) -> list[str]:
 
 
 def kept_besides_keys(runs: Sequence[Results]) -> list[str]:
-    """Further measures in front, better high or better low, of nothing that is to be forgotten: another program's."""
-    forget = {split for run in runs for split in run.declared.forget_splits}
+    """Further measures in front, better high or better low, of what is neither to be forgotten nor unseen text."""
+    aside = {split for run in runs for split in (*run.declared.forget_splits, *run.declared.unseen_splits)}
     front = _headline(runs)
     taken = {retention_key(runs), utility_key(runs), overall_key(runs), learning_key(runs)}
     taken |= {key for column in (front.kept, *front.kept_too, front.learned) for key in column}
     found = dict.fromkeys(key for column in front.others if (key := _valued(runs, column)))
-    return [key for key in found if key not in taken and key.split("/")[0] not in forget and _has_side(runs, key)]
+    return [key for key in found if key not in taken and key.split("/")[0] not in aside and _has_side(runs, key)]
 
 
 def _has_side(runs: Sequence[Results], key: str) -> bool:

@@ -7,21 +7,16 @@ import math
 from datetime import datetime
 
 from forgetting.core.measure import Measure
+from forgetting.metrics.forget_quality import names_p_value
 
 ABSENT = "—"
 ARROWS = {"up": "↑", "down": "↓", "oracle": "→ oracle", "none": ""}
 SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-_P_VALUES = {"forget_quality", "forget_quality_mean_probability"}
 
 
 def is_p_value(measure: Measure) -> bool:
     """Whether the value is the p-value of a test: read on a scale of powers of ten, and never alone."""
     return names_p_value(measure.name)
-
-
-def names_p_value(name: str) -> bool:
-    """`is_p_value` of a measure's name."""
-    return name.split("[")[0] in _P_VALUES
 
 
 def number(value: float | None) -> str:

@@ -305,15 +305,19 @@ class RunFolder(RunPaths):
         return as_typed(_MEASURES, read_object(file, what="measures", mend=mend), file, mend).get("measures", [])
 
     def write_results(self, results: Results) -> None:
-        """Writes the results; digests of the data are hashed if the run is redacted and they are not hashed yet."""
+        """Writes the results; digests and ids of the data are hashed if the run is redacted and they are not yet."""
         if self.redactor is not None and not results.redacted:
             data = {
                 role: {**facts, "sha256": self.redactor.hash("data", str(facts.get("sha256")))}
                 for role, facts in results.data.items()
             }
-            results = replace(results, data=data, redacted=True)
+            subsets, earlier = (
+                {name: self.redactor.subset(subset) for name, subset in sets.items()}
+                for sets in (results.subsets, results.earlier_sets)
+            )
+            results = replace(results, data=data, subsets=subsets, earlier_sets=earlier, redacted=True)
         values = {"format": FORMAT, **asdict(results)}
-        del values["folder"]
+        del values["folder"], values["read_as"]
         by_first(lambda: write_object(self.results_file, values, indent=1))
 
     def results(self) -> Results:

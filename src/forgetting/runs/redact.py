@@ -21,6 +21,7 @@ from forgetting.core.errors import RunError
 from forgetting.core.folder import remove_partial, written_file
 from forgetting.core.locks import locked
 from forgetting.core.record import Record
+from forgetting.core.subset import Subset
 from forgetting.metrics.text import exact_match, rouge_l_f1, rouge_l_recall
 from forgetting.runs.token_selection import TokenSelection
 
@@ -68,6 +69,10 @@ class Redactor:
             generation=None if record.generation is None else hidden(record.generation),
             redacted={what.name: what.value_of(record) for what in KEPT},
         )
+
+    def subset(self, subset: Subset) -> Subset:
+        """The subset with the ids that redacted records have."""
+        return replace(subset, ids=tuple(map(self.id, subset.ids)))
 
     def selection(self, selection: TokenSelection) -> TokenSelection:
         """The selection without the texts of examples and tokens."""

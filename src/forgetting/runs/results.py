@@ -14,6 +14,7 @@ from forgetting.core.digest import file_digest
 from forgetting.core.errors import RunError
 from forgetting.core.measure import Measure
 from forgetting.core.record import Record, read_records
+from forgetting.core.subset import Subset
 from forgetting.runs.evaluation import Evaluation
 from forgetting.runs.paths import RunPaths, contents
 from forgetting.runs.reading import as_typed, read_object
@@ -83,10 +84,14 @@ class Results:
     suite: str = ""
     declaration: Declaration | None = None
     """What the suites declared about their measures; None in files older than declarations."""
+    subsets: Mapping[str, Subset] = field(default_factory=dict)
+    """Splits that are measured and whose records are among those of another; empty in files older than this."""
     redacted: bool = False
     """Whether its files have keyed hashes instead of texts."""
     earlier: tuple[str, ...] = ()
-    """Runs that the model comes from, whose forget sets this one does not measure."""
+    """Runs that the model comes from, whose forget sets this one does not measure, or not whole."""
+    earlier_sets: Mapping[str, Subset] = field(default_factory=dict)
+    """By such a run, what this one measures of its forget sets, where that is not a whole split."""
     purged: str = ""
     """When texts and earlier weights were removed; empty if they were not."""
     environment: Mapping[str, Any] = field(default_factory=dict)
@@ -97,6 +102,28 @@ class Results:
     stages: tuple[StageResult, ...] = ()
     cost: Cost = field(default_factory=Cost)
     selection: Selection | None = None
+    read_as: Mapping[str, str] = field(default_factory=dict)
+    """Splits of its records that are read under another name (`with_names`); in no file."""
+
+    def with_names(self, splits: Mapping[str, str]) -> Results:
+        """A copy in which splits bear other names, in measures, records and declaration."""
+        evaluations = tuple(
+            replace(e, measures=tuple(replace(m, split=splits.get(m.split, m.split)) for m in e.measures))
+            for e in self.evaluations
+        )
+        subsets = {
+            splits.get(name, name): replace(subset, of=splits.get(subset.of, subset.of))
+            for name, subset in self.subsets.items()
+        }
+        earlier = {n: replace(s, of=splits.get(s.of, s.of)) for n, s in self.earlier_sets.items()}
+        return replace(
+            self,
+            evaluations=evaluations,
+            declaration=self.declared.with_names(splits),
+            subsets=subsets,
+            earlier_sets=earlier,
+            read_as={**self.read_as, **splits},
+        )
 
     @classmethod
     def load(cls, folder: Path) -> Results:
@@ -164,7 +191,8 @@ class Results:
                 f"{path}: is damaged: it does not have the SHA-256 that the run wrote down; bring it back, or remove "
                 "the run's folder and start it again"
             )
-        return read_records(path)
+        records = read_records(path)
+        return [replace(r, split=self.read_as.get(r.split, r.split)) for r in records] if self.read_as else records
 
     def history(self, stage: str) -> list[Step]:
         """The optimiser steps of a stage; empty if it wrote none.

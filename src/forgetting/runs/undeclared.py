@@ -45,7 +45,8 @@ def guessed(keys: Sequence[str], stages: Sequence[str], *, trains: bool) -> Decl
         overall=of(("all",), ("model_utility", "model_utility_mean_probability")),
     )
     forget, retain = guessed_splits(keys)
-    return Declaration(headline=headline, forget_splits=forget, retain_splits=retain)
+    unseen = [split for split in ("unseen", *(() if trains else ("holdout",))) if split in splits]
+    return Declaration(headline=headline, forget_splits=forget, retain_splits=retain, unseen_splits=tuple(unseen))
 
 
 def guessed_splits(keys: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:

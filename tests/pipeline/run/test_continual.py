@@ -14,9 +14,15 @@ from transformers import AutoModelForCausalLM
 import forgetting
 from forgetting.core.errors import RecipeError
 from forgetting.core.record import read_records
+from forgetting.data.examples import load_examples
+from forgetting.data.source import given_source
+from forgetting.pipeline.finished_run.purge import purge
 from forgetting.pipeline.run import evaluator as measuring
 from forgetting.pipeline.run.run import run
 from forgetting.recipe import load_recipe
+from forgetting.report.verdict.models import Models
+from forgetting.report.verdict.paired import paired
+from forgetting.runs.results import Results
 from tests.conftest import write_rows
 
 BETWEEN = ("merge", "stack", "keep")
@@ -147,3 +153,32 @@ def test_curlora_trains_by_recipe_and_does_not_stand_beside_lora(recipe_file: Pa
     file.write_text(yaml.safe_dump(recipe))
     with pytest.raises(RecipeError, match=r"adapter.alpha: 4.* has no meaning for CURLoRA"):
         load_recipe(str(file))
+
+
+@pytest.mark.parametrize("redact", [False, True])
+def test_each_stages_set_is_paired_with_its_start(recipe_file: Path, world: Path, redact: bool) -> None:
+    file = three_sets(recipe_file, world, "keep", "npo")
+    folder = run(load_recipe(str(file), [f"redact={str(redact).lower()}"]), report=False)
+    results = Results.load(folder)
+    records = read_records(folder / "records" / "before.jsonl")
+    sets = {name: {*subset.ids} for name, subset in results.subsets.items()}
+    assert [len(ids) for ids in sets.values()] == [4, 4, 4] and list(sets) == [f"set{i}-forget" for i in range(3)]
+    assert set().union(*sets.values()) == {r.id for r in records if r.split == "forget"}
+    ends = Models.of(results)
+    for name, ids in sets.items():
+        found = paired(f"{name}/probability", ends.after, ends.before)
+        levels = [
+            {r.id: r.score.probability for r in read_records(folder / "records" / f"{point}.jsonl") if r.id in ids}
+            for point in ("before", "set2-after")
+        ]
+        mean = sum(levels[1][i] - levels[0][i] for i in ids) / 4
+        assert (found.count, found.value) == (4, pytest.approx(mean))
+    rows = [json.loads(line) for line in (world / "set0.jsonl").read_text().splitlines()]
+    text = (folder / "results.json").read_text()
+    assert not any(str(row.get("question")) in text for row in rows)  # ids, no texts
+    plain = {e.id for e in load_examples(given_source(str(world / "set0.jsonl")))}
+    assert (sets["set0-forget"] == plain) is not redact
+    purge(folder)
+    assert not plain & {i for subset in Results.load(folder).subsets.values() for i in subset.ids}
+    after = Models.of(Results.load(folder))
+    assert paired("set0-forget/probability", after.after, after.before).count == 4

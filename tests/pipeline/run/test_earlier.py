@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from forgetting.pipeline.run.earlier import unmeasured_requests
+import pytest
+
+from forgetting.core.record import read_records
+from forgetting.pipeline.run.earlier import earlier_requests
 from forgetting.pipeline.run.run import run
 from forgetting.recipe import load_recipe
 from forgetting.report.verdict.verdict import verdict
@@ -41,5 +44,24 @@ def test_what_is_measured_again_is_not_missed(recipe_file: Path) -> None:
 
 
 def test_other_models_come_from_no_run(world: Path) -> None:
-    assert unmeasured_requests("org/name", set()) == unmeasured_requests(str(world / "model"), set()) == ()
-    assert unmeasured_requests("lab + 0.5*lab", set()) == ()
+    assert earlier_requests("org/name") == earlier_requests(str(world / "model")) == []
+    assert earlier_requests("lab + 0.5*lab") == []
+
+
+@pytest.mark.parametrize("redact", ["false", "true"])
+def test_what_an_earlier_run_forgot_is_paired_where_its_data_are_given_again(
+    recipe_file: Path, world: Path, redact: str
+) -> None:
+    first = _run(recipe_file, "name=first", f"redact={redact}")
+    rows = [{"question": f"What does guest {n} like?", "answer": "the cat"} for n in range(4)]
+    new = write_rows(world / "new.jsonl", rows)
+    both = f"data.forget=[{world / 'forget.jsonl'},{new}]"
+    second = _run(recipe_file, "name=second", f"model={first.folder}", both, f"redact={redact}")
+    kept = {r.id for r in read_records(second.folder / "records" / "before.jsonl") if r.split == "forget"}
+    old = {r.id for r in read_records(first.folder / "records" / "before.jsonl") if r.split == "forget"}
+    assert (len(kept), len(old)) == (16, 12)
+    assert second.earlier == () and list(second.earlier_sets) == ["first"]
+    assert (second.earlier_sets["first"].of, {*second.earlier_sets["first"].ids}) == ("forget", old)
+    (text,) = _said(second)
+    assert text.startswith("Of 12 examples that run first was to forget, forget · probability went from ")
+    assert "(paired on 12 examples: " in text

@@ -109,7 +109,7 @@ def test_every_request_of_a_run_has_its_line(recipe_file: Path, world: Path) -> 
     found = Results.load(run(load_recipe(str(file)), report=False))
     lines = {f.topic: f.text for f in verdict(found).requests}
     for name in ("march", "april"):
-        assert lines[f"Request {name}"].startswith(f"{name.capitalize()}-forget · probability went from ")
+        assert lines[f"Request {name}"].startswith(f"{name}-forget · probability went from ")
     moved = {s.name: s.moved for s in found.stages}
     assert moved["april"] is not None and moved["april"].key == "april-forget/probability"
     after_march = next(e for e in found.afters if e.stage == "march").measure("april-forget/probability")

@@ -41,7 +41,10 @@ def recorded(
     for point, answers in points:
         records = records_of(answers, ids)
         write_records(folder / f"{point}.jsonl", records)
-        measures = score(standard_metrics(utility_splits=()), records, theirs)
+        metrics = standard_metrics(
+            declared.forget_splits, declared.retain_splits, (), unseen_splits=declared.unseen_splits
+        )
+        measures = score(metrics, records, theirs)
         stage = "unlearn" if point == "after" else None
         evaluations.append(Evaluation(point=point, stage=stage, records=f"{point}.jsonl", measures=tuple(measures)))
     return Results(

@@ -8,7 +8,7 @@ import pytest
 
 from forgetting.core.measure import Measure
 from forgetting.report.verdict.distance import distance_to_oracle
-from forgetting.report.verdict.intervals import Relation, reason_at, relation, value_at, way
+from forgetting.report.verdict.intervals import Relation, reason_at, relation, signed, value_at, way
 from forgetting.report.verdict.models import Models
 from forgetting.runs.evaluation import Evaluation
 from tests.report.fixtures import GA_RUN, IHL_RUN, load
@@ -84,3 +84,7 @@ def test_a_later_stage_goes_on_where_the_one_before_it_ended(tmp_path: Path) -> 
     stages = (*run.stages, replace(run.stages[0], name="again"))
     both = replace(run, stages=stages, evaluations=(*run.evaluations, *again))
     assert [stop.step for stop in way(both, ("forget/probability",))] == [0, 5, 10, 15, 20]
+
+
+def test_a_difference_of_rounding_alone_is_none() -> None:
+    assert (signed(9.8e-19), signed(-2e-16), signed(-3e-5)) == ("0.000", "0.000", "−3·10⁻⁵")

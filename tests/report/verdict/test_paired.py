@@ -5,11 +5,16 @@ from pathlib import Path
 
 import pytest
 
+from forgetting.core.subset import Subset
+from forgetting.metrics.likelihood import probability
+from forgetting.metrics.per_example import mean
 from forgetting.report.verdict.intervals import contrast
 from forgetting.report.verdict.models import Models
+from forgetting.report.verdict.paired import matched
 from forgetting.report.verdict.several_runs import comparison
 from forgetting.report.verdict.verdict import Verdict, verdict
-from tests.report.verdict.recorded import recorded, spread
+from forgetting.runs.results import Results
+from tests.report.verdict.recorded import DECLARED, recorded, spread
 
 WIDE = [0.05 + 0.9 * (i % 10) / 9 for i in range(78)]
 """Values so far apart that the interval of their mean is wide."""
@@ -94,3 +99,84 @@ def test_the_words_give_the_paired_difference_with_its_interval(tmp_path: Path) 
     assert contrast("forget/probability", models.after, models.before).words == (
         "paired on 78 examples: −0.040 (−0.042 … −0.038)"
     )
+
+
+def _two_requests(folder: Path, *, told: bool) -> Results:
+    """Two sets of 39 that differ much among themselves; of the first each example fell a little, of the second none."""
+    sets = {name: tuple(f"q{i}" for i in range(start, start + 39)) for name, start in (("one", 0), ("two", 39))}
+    declared = replace(
+        DECLARED,
+        headline=replace(DECLARED.headline, sets=(("one-forget/probability",), ("two-forget/probability",))),
+    )
+    run = recorded(
+        folder,
+        before={"forget": WIDE, "retain": spread(0.9)},
+        after={"forget": [*LESS[:39], *WIDE[39:]], "retain": spread(0.9)},
+        oracle={"forget": [0.5 * p for p in WIDE], "retain": spread(0.9)},
+        declared=declared,
+    )
+    evaluations = []
+    for e in run.evaluations:
+        records = [r for r in run.records(e) if r.split == "forget"]
+        more = [
+            replace(m, split=f"{name}-forget")
+            for name, ids in sets.items()
+            for m in mean(probability, ("forget",), "down")({"forget": [r for r in records if r.id in ids]}, None)
+        ]
+        evaluations.append(replace(e, measures=(*e.measures, *more)))
+    subsets = {f"{name}-forget": Subset(of="forget", ids=ids) for name, ids in sets.items()}
+    return replace(run, evaluations=tuple(evaluations), subsets=subsets if told else {})
+
+
+def test_each_request_is_paired_with_its_start_where_its_examples_are_known(tmp_path: Path) -> None:
+    run = _two_requests(tmp_path / "run", told=True)
+    before, after = (e.measure("one-forget/probability") for e in (run.before, run.after) if e)
+    assert before is not None and after is not None and before.low is not None and after.high is not None
+    assert before.low < after.high  # separate intervals would say that no drop is shown
+    models = Models.of(run)
+    fell = contrast("one-forget/probability", models.after, models.before)
+    assert fell.relation == "lower" and fell.pairs is not None
+    assert (fell.pairs.count, fell.pairs.value) == (39, pytest.approx(sum(LESS[:39]) / 39 - sum(WIDE[:39]) / 39))
+    stays = contrast("two-forget/probability", models.after, models.before)
+    assert stays.relation == "overlap" and stays.pairs is not None and stays.pairs.value == 0
+    judged = verdict(run)
+    assert [f.topic for f in judged.requests] == ["Request one", "Request two"]
+    assert judged.requests[0].text.count("paired on 39 examples: ") == 1
+    assert "the oracle" in judged.requests[0].text
+    assert judged.headline.startswith("Request two: No forgetting is shown. Of 2 requests 1 is forgotten in part and 1")
+    assert "separate intervals" not in " ".join(judged.sentences)
+    # and all three models of one set can be matched, for its distance to the oracle
+    rows = matched("one-forget/probability", (models.before, models.after, models.oracle))
+    assert rows is not None and len(rows) == 39
+
+
+def test_a_request_of_an_earlier_version_is_judged_by_separate_intervals_and_says_so(tmp_path: Path) -> None:
+    judged = verdict(_two_requests(tmp_path / "run", told=False))
+    said = "compared by their separate intervals: the run does not say which of its records are of this request"
+    assert all(said in finding.text for finding in judged.requests)
+    assert "paired on" not in judged.requests[0].text
+
+
+@pytest.mark.parametrize(
+    ("move", "said", "failed"),
+    [
+        (0.04, "it rose again", True),
+        (0.004, "That is a rise, and one of less than 0.01", False),
+        (0.0, "No rise is shown", False),
+    ],
+)
+def test_what_an_earlier_run_forgot_may_rise_again(tmp_path: Path, move: float, said: str, failed: bool) -> None:
+    old = tuple(f"q{i}" for i in range(30))
+    run = recorded(
+        tmp_path / "run",
+        before={"forget": [*WIDE[:30], *spread(0.9)], "retain": spread(0.9)},
+        after={
+            "forget": [*(p + move * (i % 3) / 2 for i, p in enumerate(WIDE[:30])), *spread(0.1)],
+            "retain": spread(0.9),
+        },
+    )
+    judged = verdict(replace(run, earlier_sets={"first": Subset(of="forget", ids=old)}))
+    text = finding(judged, "Earlier requests")
+    assert text.startswith("Of 30 examples that run first was to forget, forget · probability went from 0.500 ")
+    assert said in text and "paired on 30 examples" in text
+    assert any("run first was to forget" in sentence for sentence in judged.failed) is failed

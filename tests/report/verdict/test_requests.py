@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from forgetting.core.declaration import Declaration, Extraction, Headline
 from forgetting.core.measure import Measure
+from forgetting.core.record import write_records
+from forgetting.core.subset import Subset
+from forgetting.metrics.likelihood import probability
+from forgetting.metrics.per_example import mean
 from forgetting.report.verdict.requests import requests
 from forgetting.runs.evaluation import Evaluation
 from forgetting.runs.results import Results
 from forgetting.runs.stage_result import StageResult
+from tests.report.verdict.recorded import records_of, spread
 
 SETS = (("march-forget/el_10", "march-forget/probability"), ("april-forget/el_10", "april-forget/probability"))
 PASSAGES = Declaration(headline=Headline(sets=SETS), extraction=Extraction(forget="forget", unseen="unseen", n=10))
@@ -72,3 +78,50 @@ def test_a_request_that_became_known_again_rose(later: float, rose: bool, declar
 def test_one_request_is_none_of_several() -> None:
     one = Declaration(headline=Headline(sets=SETS[:1]))
     assert requests(run(one, later=0.9)) == []
+
+
+@pytest.mark.parametrize(
+    ("moved", "again"),
+    [
+        ([0.1] * 20, False),  # nothing rose
+        ([0.11 + 0.001 * (i % 3) for i in range(20)], False),  # every example rose, by a hundredth of what was lowered
+        ([0.25 + 0.01 * (i % 3) for i in range(20)], True),
+        ([0.9, 0.9, 0.9, 0.9, *[0.1] * 16], False),  # a fifth of what was lowered, in four examples of twenty
+    ],
+)
+def test_a_rise_of_paired_examples_is_said_where_it_is_shown_and_not_small(
+    tmp_path: Path, moved: list[float], again: bool
+) -> None:
+    folder = tmp_path / "run"
+    start, own = spread(0.9, 20), [0.1] * 20
+    answers = {"before": start, "march-after": own, "april-after": moved}
+    folder.mkdir()
+    evaluations = []
+    for name, values in answers.items():
+        records = records_of({"forget": [*values, *start]}, "q")
+        write_records(folder / f"{name}.jsonl", records)
+        march = {"forget": [r for r in records if r.id in {f"q{i}" for i in range(20)}]}
+        measures = [
+            *mean(probability, ("forget",), "down")({"forget": records}, None),
+            *(replace(m, split="march-forget") for m in mean(probability, ("forget",), "down")(march, None)),
+        ]
+        stage, _, point = name.rpartition("-")
+        evaluations.append(
+            Evaluation(
+                point=point,  # type: ignore[arg-type]
+                stage=stage or None,
+                records=f"{name}.jsonl",
+                measures=(*measures, replace(measures[-1], split="april-forget")),
+            )
+        )
+    found = Results(
+        folder=folder,
+        name="x",
+        status="complete",
+        stages=tuple(StageResult(name=name, method="ihl") for name in ("march", "april")),
+        evaluations=tuple(evaluations),
+        declaration=OWN,
+        subsets={"march-forget": Subset(of="forget", ids=tuple(f"q{i}" for i in range(20)))},
+    )
+    said = [f.text for f in requests(found) if "rose again" in f.text]
+    assert bool(said) is again

@@ -281,7 +281,7 @@ def test_another_programs_accuracy_counts_as_what_should_stay() -> None:
         declaration=declared,
     )
     assert "a loss of what should stay is shown" in verdict(run).headline
-    assert "Quiz · acc went from 0.800" in finding(verdict(run), "Kept besides")
+    assert "quiz · acc went from 0.800" in finding(verdict(run), "Kept besides")
 
 
 def test_no_part_is_hidden_where_the_plain_form_is_not_forgotten(tmp_path: Path) -> None:

@@ -10,9 +10,9 @@ from forgetting.benchmarks.registry import get_suite
 from forgetting.core.example import Example, Role
 from forgetting.core.progress import SILENT
 from forgetting.data.examples import overlap
+from forgetting.pipeline.run.own_data import VERBATIM
 from forgetting.pipeline.run.prepare import StageData, load_data
 from forgetting.pipeline.run.prepared import digests_of
-from forgetting.pipeline.run.suites import VERBATIM
 from forgetting.recipe import Recipe
 from forgetting.runs.folder import RunFolder
 

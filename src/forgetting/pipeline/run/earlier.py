@@ -1,39 +1,77 @@
-"""Earlier runs that a model comes from, whose forget sets a run does not measure."""
+"""Earlier runs that a model comes from, and what a run measures of what they were to forget."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from forgetting.benchmarks.suite import Suite
 from forgetting.core.record import read_records
+from forgetting.core.subset import Subset
 from forgetting.models.expression import terms_of
 from forgetting.pipeline.run.source import is_run
 from forgetting.runs.folder import RunFolder
+from forgetting.runs.redact import Redactor, known_redactor
 from forgetting.runs.results import Results
 
 
-def unmeasured_requests(model: str, measured: Collection[str]) -> tuple[str, ...]:
-    """The names of the runs that made the model and forgot examples that are not measured now, the latest first.
+@dataclass(frozen=True)
+class Earlier:
+    """What one earlier run was to forget."""
 
-    What they forgot may have come back. A redacted run keeps no ids that can be compared, so it counts.
+    name: str
+    ids: frozenset[str]
+    """Of the examples that it measured; empty if that is not known."""
+    redactor: Redactor | None
+    """What its ids are hashed with; None if they are not."""
+
+    def among(self, ids: Sequence[str]) -> list[str]:
+        """Those of `ids` that the run was to forget."""
+        return [one for one in ids if (one if self.redactor is None else self.redactor.id(one)) in self.ids]
+
+
+def earlier_requests(model: str) -> list[Earlier]:
+    """The runs that made the model and were to forget something, the latest first.
 
     Args:
         model: as a recipe names it: a run, the model in a run's folder, or anything else.
-        measured: ids of the examples that are measured now.
 
     Raises:
         RunError: the results or records of such a run are damaged.
     """
-    found: list[str] = []
+    found: list[Earlier] = []
     seen: set[Path] = set()
     place = _run_of(model)
     while place is not None and place.resolve() not in seen:
         seen.add(place.resolve())
         results = Results.load(place)
-        if _forgets(results) and not _forgotten(place) <= set(measured):
-            found.append(results.name)
+        if _forgets(results):
+            found.append(_earlier(place, results))
         place = _run_of(results.model)
-    return tuple(found)
+    return found
+
+
+def unmeasured_requests(earlier: Sequence[Earlier], suite: Suite) -> tuple[str, ...]:
+    """The names of the runs that were to forget examples that the suite does not measure, or that are not known.
+
+    What they forgot may have come back.
+    """
+    measured = list(dict.fromkeys(e.id for split in suite.splits for e in split.examples))
+    return tuple(one.name for one in earlier if not one.ids or len(one.among(measured)) < len(one.ids))
+
+
+def measured_sets(earlier: Sequence[Earlier], suite: Suite) -> dict[str, Subset]:
+    """By run, its examples in the first split to forget that has any of them, where they are not the whole split."""
+    found: dict[str, Subset] = {}
+    for one in earlier:
+        for split in suite.splits:
+            ids = one.among([e.id for e in split.examples]) if split.name in suite.declares.forget_splits else []
+            if ids:
+                if len(ids) < len(split.examples):
+                    found.setdefault(one.name, Subset(of=split.name, ids=tuple(ids)))
+                break
+    return found
 
 
 def _run_of(model: str) -> Path | None:
@@ -49,9 +87,10 @@ def _forgets(results: Results) -> bool:
     return any(name.split(" ")[0] == "forget" for name in results.data)
 
 
-def _forgotten(place: Path) -> set[str]:
-    """The ids of what a run measured of its forget sets."""
+def _earlier(place: Path, results: Results) -> Earlier:
     file = RunFolder(place).records_folder / "before.jsonl"
-    if not file.is_file():
-        return {""}  # unknown, so not measured
-    return {record.id for record in read_records(file) if record.split.endswith("forget")} or {""}
+    records = [r for r in read_records(file) if r.split.endswith("forget")] if file.is_file() else []
+    hashed = any(record.redacted is not None for record in records)
+    redactor = known_redactor(place.parent) if hashed else None
+    known = redactor is not None or not hashed
+    return Earlier(results.name, frozenset(r.id for r in records) if known else frozenset(), redactor)

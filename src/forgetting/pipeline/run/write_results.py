@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from forgetting.core.digest import file_digest
-from forgetting.pipeline.run.earlier import unmeasured_requests
+from forgetting.pipeline.run.earlier import earlier_requests, measured_sets, unmeasured_requests
 from forgetting.pipeline.run.prepare import StageData
 from forgetting.pipeline.run.prepared import Prepared
 from forgetting.pipeline.run.stage import adapter_words
@@ -26,6 +26,7 @@ def write_results(folder: RunFolder, prepared: Prepared) -> None:
     stages = [_stage(folder, stage) for stage in recipe.stages]
     evaluations = _evaluations(folder, recipe)
     corpus = next((d.corpus for d in prepared.data.values() if d.corpus is not None), None)
+    before = earlier_requests(recipe.model)
     results = Results(
         folder=folder.path,
         name=recipe.name,
@@ -34,9 +35,11 @@ def write_results(folder: RunFolder, prepared: Prepared) -> None:
         question=recipe.question,
         model=recipe.model,
         oracle=prepared.oracle,
-        earlier=unmeasured_requests(recipe.model, {e.id for s in prepared.suite.splits for e in s.examples}),
+        earlier=unmeasured_requests(before, prepared.suite),
+        earlier_sets=measured_sets(before, prepared.suite),
         suite=prepared.suite.name,
         declaration=prepared.suite.declares,
+        subsets=prepared.suite.subsets,
         recipe=recipe.model_dump(mode="json"),
         recipe_yaml=recipe.to_yaml(),
         recipe_sha256=file_digest(folder.recipe_file),

@@ -10,6 +10,7 @@ from forgetting.core.errors import RunError
 from forgetting.core.measure import Measure
 from forgetting.metrics.score import by_split
 from forgetting.metrics.statistics import Estimate
+from forgetting.report.aligned import aligned, renamed
 from forgetting.report.verdict.paired import Side, paired
 from forgetting.runs.results import Results, labels
 
@@ -46,7 +47,9 @@ class Shared:
 class Compared:
     """Runs beside each other; the first is what the others are compared with."""
 
+    given: tuple[Results, ...]
     runs: tuple[Results, ...]
+    """The same under common names of their splits."""
     names: tuple[str, ...]
     shared: tuple[Shared, ...]
     only: Mapping[str, tuple[str, ...]]
@@ -59,13 +62,14 @@ class Compared:
     @property
     def caution(self) -> str:
         """What to know before values are read side by side; empty where all runs were measured alike."""
+        said = renamed(self.given)
         suites = list(dict.fromkeys(run.suite or "no suite" for run in self.runs))
-        if len(suites) == 1:
-            return ""
-        return (
-            f"The runs were measured by different suites ({', '.join(suites)}): values of one name may be of different "
-            "questions; paired differences are not."
-        )
+        if len(suites) > 1:
+            said.append(
+                f"The runs were measured by different suites ({', '.join(suites)}): values of one name may be of "
+                "different questions; paired differences are not."
+            )
+        return " ".join(said)
 
 
 def compare(runs: Sequence[Results]) -> Compared:
@@ -76,7 +80,7 @@ def compare(runs: Sequence[Results]) -> Compared:
             read, or no common measure.
     """
     _check(runs)
-    names = labels(runs)
+    names, given, runs = labels(runs), runs, aligned(runs)
     found = [{m.key: m for m in run.after.measures} if run.after else {} for run in runs]
     keys = [key for key in found[0] if all(key in other for other in found)]
     if not any(all(f[key].value is not None for f in found) for key in keys):
@@ -95,7 +99,7 @@ def compare(runs: Sequence[Results]) -> Compared:
     recipes = _differing(_stages_as_one(written)) if all(r.recipe for r in runs) else ()
     told = [] if any(run.redacted for run in runs) else runs  # keyed digests of equal data differ
     data = _differing([{role: _facts(said) for role, said in run.data.items()} for run in told])
-    return Compared(tuple(runs), tuple(names), shared, only, recipes, data)
+    return Compared(tuple(given), tuple(runs), tuple(names), shared, only, recipes, data)
 
 
 def _check(runs: Sequence[Results]) -> None:

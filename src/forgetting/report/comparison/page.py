@@ -48,7 +48,7 @@ def render(found: Compared) -> str:
         runs=runs,
         names=found.names,
         marks=marks,
-        verdict=comparison(runs),
+        verdict=comparison(found.given),
         everything=main_table(runs, whole),
         by_kind=main_table(runs, kinds) if kinds else None,
         differences=_worded(found, whole),
@@ -137,7 +137,8 @@ def difference_text(difference: Difference) -> str:
     if e.value is None:
         return f"{wording.ABSENT} {difference.reason}"
     between = f" ({_signed(e.low)} … {_signed(e.high)})" if e.low is not None and e.high is not None else ""
-    return f"{_signed(e.value)}{between} n {e.count}"
+    why = f", {difference.reason}" if difference.reason and not between else ""
+    return f"{_signed(e.value)}{between} n {e.count}{why}"
 
 
 def _signed(value: float) -> str:
@@ -161,7 +162,7 @@ def _cell(difference: Difference) -> tuple[str, str, str]:
     if e.value is None:
         return wording.ABSENT, difference.reason, ""
     if e.low is None or e.high is None:
-        return _signed(e.value), f"{e.count} pairs, no interval", ""
+        return _signed(e.value), f"{e.count} pairs, {difference.reason or 'no interval'}", ""
     words = "differs" if difference.told_apart else "not told apart"
     return _signed(e.value), f"{_signed(e.low)} … {_signed(e.high)}, {e.count} pairs", words
 

@@ -98,10 +98,12 @@ def compare_answers(runs: Sequence[Results]) -> Answers:
     questions = [_question(key, tables, any(_changed(key, a, b) for a, b in pairs)) for key in keys]
     forget = {split for run in runs for split in run.declared.forget_splits}
     retain = {split for run in runs for split in run.declared.retain_splits} - forget
+    unseen = {split for run in runs for split in run.declared.unseen_splits} - forget - retain
     blocks = [
         _block("Forget", [q for q in questions if q.split in forget]),
         _block("Retain", [q for q in questions if q.split in retain]),
-        _block("Utility and others", [q for q in questions if q.split not in forget | retain]),
+        _block("Utility and others", [q for q in questions if q.split not in forget | retain | unseen]),
+        _block("Unseen", [q for q in questions if q.split in unseen]),
     ]
     return Answers(tuple(c for c, _ in columns), tuple(b for b in blocks if b.total))
 

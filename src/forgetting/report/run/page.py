@@ -10,6 +10,7 @@ from typing import Any
 
 from forgetting.core.errors import RunError
 from forgetting.report import headline_measures, wording
+from forgetting.report.aligned import aligned
 from forgetting.report.drawing import curves
 from forgetting.report.run.answers import compare_answers
 from forgetting.report.run.corpus import corpora
@@ -57,7 +58,7 @@ def render(runs: Sequence[Results], *, title: str | None = None) -> str:
 
 
 def _context(runs: Sequence[Results], title: str | None) -> dict[str, Any]:
-    names = labels(runs)
+    names, given, runs = labels(runs), runs, aligned(runs)
     return {
         "title": title or (names[0] if len(runs) == 1 else f"{len(runs)} runs compared"),
         "runs": runs,
@@ -65,8 +66,8 @@ def _context(runs: Sequence[Results], title: str | None) -> dict[str, Any]:
         "series": curves.series(runs),
         "redactions": _redactions(runs),
         "marks": [curves.legend_mark(one) for one in curves.series(runs)],
-        "verdict": comparison(runs),
-        "verdicts": [verdict(run) for run in runs] if len(runs) > 1 else [],
+        "verdict": comparison(given),
+        "verdicts": [verdict(run) for run in given] if len(runs) > 1 else [],
         "table": main_table(runs),
         "tradeoff": tradeoff(runs),
         "forgets": not all(forgets_nothing(run) for run in runs),

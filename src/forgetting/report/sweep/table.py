@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from forgetting.core.measure import Measure
+from forgetting.metrics.forget_quality import names_p_value
 from forgetting.report import wording
 from forgetting.runs.sweep import SweepResults, SweepRun
 
@@ -228,7 +229,7 @@ def _row(results: SweepResults, labels: Sequence[str], runs: tuple[SweepRun, ...
 
 def _cell(runs: Sequence[SweepRun], key: str, over: Over) -> Statistic:
     found = [m for run in runs if (m := run.measure(key))]
-    p_value = wording.names_p_value(key.partition("/")[2])
+    p_value = names_p_value(key.partition("/")[2])
     values = tuple(m.value for m in found if m.value is not None)
     if values:
         return Statistic(values, p_value=p_value)

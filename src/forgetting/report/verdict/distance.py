@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from forgetting.core.measure import Measure
+from forgetting.metrics.share import ends
 from forgetting.metrics.statistics import FEWEST, by_cluster, percentile_interval, resampled_means
-from forgetting.report.verdict.intervals import amount, ends
+from forgetting.report.verdict.intervals import amount
 from forgetting.report.verdict.paired import Side, matched
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from forgetting.core.measure import Measure
+from forgetting.metrics.share import LEAST, is_share
 from forgetting.report import headline_measures, wording
 from forgetting.report.verdict.finding import Finding, Tone
-from forgetting.report.verdict.intervals import LEAST, amount, contrast, is_share
+from forgetting.report.verdict.intervals import amount, contrast
 from forgetting.report.verdict.models import Models, asked_to_forget
 from forgetting.runs.results import Results
 
@@ -85,12 +86,13 @@ def _said(change: Change) -> str:
 def _changes(models: Models) -> dict[str, Change]:
     """By key, the measures that have a better and a worse side, where both ends have them.
 
-    What is known of a set that is not to be forgotten here is left to the table.
+    What is known of a set that is to be forgotten, or of unseen text, is left to the table.
     """
-    forget = models.run.declared.forget_splits
+    declared = models.run.declared
+    aside = {*declared.forget_splits, *declared.unseen_splits}
     found = {}
     for key in headline_measures.headline_keys([models.run]):
         before, after = models.before.value(key), models.after.value(key)
-        if before and after and after.direction in ("up", "down") and after.split not in forget:
+        if before and after and after.direction in ("up", "down") and after.split not in aside:
             found[key] = (wording.title(after), before, after)
     return found

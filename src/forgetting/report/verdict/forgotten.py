@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
+from forgetting.metrics.share import hardly_there
 from forgetting.report import headline_measures, wording
 from forgetting.report.verdict.finding import Finding, Tone
-from forgetting.report.verdict.intervals import Contrast, amount, contrast, hardly_there, reason_at
+from forgetting.report.verdict.intervals import Contrast, amount, contrast, reason_at
 from forgetting.report.verdict.models import Models, capital, path
+from forgetting.report.verdict.paired import members
 
 State = Literal[
     "rose", "none", "partial", "beyond", "oracle", "lower", "between", "nothing", "unknown", "open", "unmeasured"
@@ -43,6 +45,10 @@ _OF_REQUESTS: dict[State, str] = {
     "open": "open",
     "unmeasured": "not measured",
 }
+_UNPAIRED = (
+    "Its values before and after are compared by their separate intervals: the run does not say which of its records "
+    "are of this request (those of earlier versions do not)."
+)
 FAILED: tuple[State, ...] = ("rose", "none")
 REACHED: tuple[State, ...] = ("oracle", "beyond", "lower")
 
@@ -104,6 +110,8 @@ def requests(models: Models) -> list[Request]:
     for key in keys:
         name = key.split("/")[0].removesuffix("-forget")
         state, finding = forgetting(models, key, f"Request {name}")
+        if models.after.records and not members(key, models.after):
+            finding = replace(finding, text=f"{finding.text} {_UNPAIRED}")
         found.append(Request(name, key, state, finding))
     return found
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from forgetting.core.measure import Measure
-from forgetting.metrics.statistics import FEWEST, Estimate, Interval, wilson
+from forgetting.metrics.share import LEAST, ends, is_share
+from forgetting.metrics.statistics import FEWEST, Estimate
 from forgetting.report import wording
 from forgetting.report.verdict.paired import Side, paired
 from forgetting.runs.evaluation import Evaluation, Point
@@ -15,10 +16,8 @@ from forgetting.runs.results import Results
 
 Relation = Literal["lower", "higher", "overlap", "unclear"]
 """`overlap`: not told apart. `unclear`: there is nothing to tell a difference from noise by."""
-LEAST = 0.001
-"""Of a share: less is not told from nothing by any sentence, as it is not in print."""
-_WITHOUT_TOP = ("loss", "perplexity", "bits_per_byte")
-"""Names, or ends of them, of measures that may be 0 or 1 and are no shares."""
+
+_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +37,17 @@ class Contrast:
         return f"paired on {wording.count(e.count)} examples: {signed(e.value)} ({signed(e.low)} … {signed(e.high)})"
 
 
-def contrast(key: str, one: Side, other: Side) -> Contrast:
-    """How `one` compares with `other`: by the paired difference where both kept records, else by their intervals."""
+def contrast(key: str, one: Side, other: Side, *, only: Collection[str] | None = None) -> Contrast:
+    """How `one` compares with `other`: by the paired difference where both kept records, else by their intervals.
+
+    `only`: on the examples with these ids, whose intervals are not known.
+    """
     first, second = one.value(key), other.value(key)
     if first is None or second is None:
         return Contrast("unclear")
-    estimate = paired(key, one, other)
+    estimate = paired(key, one, other, only)
     if estimate.low is None or estimate.high is None:
-        return Contrast(relation(first, second))
+        return Contrast(relation(first, second) if only is None else "unclear")
     if is_share(first) and is_share(second) and abs(estimate.value or 0.0) < LEAST:
         return Contrast("overlap", estimate)
     how: Relation = "lower" if estimate.high < 0 else "higher" if estimate.low > 0 else "overlap"
@@ -66,28 +68,10 @@ def relation(one: Measure, other: Measure) -> Relation:
     return "higher" if first[0] > second[1] else "overlap"
 
 
-def ends(measure: Measure) -> Interval | None:
-    """The 95% interval; Wilson's for a share of exactly 0 or 1 that was stored without one."""
-    if measure.low is not None and measure.high is not None:
-        return measure.low, measure.high
-    return wilson(measure.value, measure.count) if is_share(measure) and measure.value in (0, 1) else None
-
-
-def is_share(measure: Measure) -> bool:
-    """Whether the value lies between 0 and 1, as far as its name says by nature."""
-    if measure.value is None or measure.count < 1 or wording.is_p_value(measure):
-        return False
-    return 0 <= measure.value <= 1 and not measure.name.split("[")[0].endswith(_WITHOUT_TOP)
-
-
-def hardly_there(measure: Measure) -> bool:
-    """Whether a share is not told apart from nothing."""
-    known = ends(measure)
-    return is_share(measure) and (amount(measure) if known is None else known[0]) < LEAST
-
-
 def signed(value: float | None) -> str:
-    """`+0.120`; three decimals below 1, as values have."""
+    """`+0.120`; three decimals below 1, as values have; what differs by rounding alone is 0."""
+    if value is not None and abs(value) < _ROUNDING:
+        return "0.000"
     if value is None or abs(value) > 1 or 0 < abs(value) < LEAST / 2:
         return ("+" if value is not None and value > 0 else "") + wording.number(value)
     return f"{value:+.3f}".replace("-", "\N{MINUS SIGN}") if round(value, 3) else "0.000"

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Literal
 
 from forgetting.core.measure import Measure
+from forgetting.metrics.share import LEAST, ends, nothing_to_lose
 from forgetting.report import headline_measures, wording
 from forgetting.report.verdict.finding import Finding, Tone
-from forgetting.report.verdict.intervals import LEAST, Contrast, amount, contrast, ends, hardly_there, reason_at
+from forgetting.report.verdict.intervals import Contrast, amount, contrast, reason_at
 from forgetting.report.verdict.models import Models, path
+from forgetting.report.verdict.paired import below
 
 Keeping = Literal["kept", "damaged", "destroyed", "little", "open", "unmeasured"]
 
@@ -44,7 +46,7 @@ def _of(models: Models, key: str | None, topic: str) -> tuple[Keeping, Finding]:
     if before is None:
         return "open", Finding(topic, "open", f"{path(models, key)}. What was lost is unknown.")
     change = contrast(key, models.after, models.before)
-    state = _state(before, after, change)
+    state = _state(models, key, change)
     by = f" ({change.words})" if change.words else ""
     reading = {
         "destroyed": f"Less than half of it is left{by}.",
@@ -52,22 +54,33 @@ def _of(models: Models, key: str | None, topic: str) -> tuple[Keeping, Finding]:
         if by
         else "The intervals do not overlap: this is a loss, not noise of the sample.",
         "kept": f"No loss is shown{_room(before, after, change)}.",
-        "little": "The start had hardly any of it: nothing could be lost, and nothing is shown.",
+        "little": "The start had hardly any of it, so there was nothing to lose.",
         "open": "Without intervals, a difference is not distinguishable from noise.",
     }[state]
     return state, Finding(topic, WORDS[state][0], f"{path(models, key)}. {reading}")
 
 
-def _state(before: Measure, after: Measure, change: Contrast) -> Keeping:
-    if after.direction != "down" and hardly_there(before):
+def _state(models: Models, key: str, change: Contrast) -> Keeping:
+    before, after = models.before.value(key), models.after.value(key)
+    assert before is not None and after is not None
+    if nothing_to_lose(before):
         return "little"
     if change.relation == "unclear":
         return "open"
     if change.relation != ("higher" if after.direction == "down" else "lower"):
         return "kept"
     # Of a value below 0, such as a log probability, there is no half.
-    halved = after.direction != "down" and amount(before) > 0 and amount(after) < amount(before) / 2
+    halved = after.direction != "down" and amount(before) > 0 and _less_than_half(models, key, before, after)
     return "destroyed" if halved else "damaged"
+
+
+def _less_than_half(models: Models, key: str, before: Measure, after: Measure) -> bool:
+    """Whether less than half is shown to be left: paired where records allow it, else by the ends of the intervals."""
+    shown = below(key, models.after, models.before, 0.5)
+    if shown is not None:
+        return shown
+    had, has = ends(before), ends(after)
+    return had is not None and has is not None and has[1] < had[0] / 2
 
 
 def _room(before: Measure, after: Measure, change: Contrast) -> str:

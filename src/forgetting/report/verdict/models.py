@@ -38,12 +38,12 @@ def asked_to_forget(run: Results) -> bool | None:
 
 
 def path(models: Models, key: str, aside: str = "") -> str:
-    """`Forget · probability went from 0.890 (…) to 0.070 (…); the oracle has 0.210 (…)`."""
+    """`forget · probability went from 0.890 (…) to 0.070 (…); the oracle has 0.210 (…)`."""
     before, after, oracle = (side.value(key) for side in (models.before, models.after, models.oracle))
     assert after is not None
     exact = before is not None and amount(before) != amount(after) and _said(before) == _said(after)
     start = f"went from {_said(before, exact)} to" if before else "is (its start was not measured)"
-    text = f"{capital(wording.title(after))} {start} {_said(after, exact)}"
+    text = f"{wording.title(after)} {start} {_said(after, exact)}"
     aside = f", {aside}," if aside else ""
     return f"{text}; the oracle{aside} has {_said(oracle)}" if oracle else text
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -22,7 +22,7 @@ from forgetting.metrics.likelihood import (
 )
 from forgetting.metrics.per_example import PerExample
 from forgetting.metrics.score import by_split
-from forgetting.metrics.statistics import Estimate, difference
+from forgetting.metrics.statistics import Estimate, difference, estimate_mean, mean_change
 from forgetting.metrics.text import exact_match, rouge_l_f1, rouge_l_recall
 from forgetting.metrics.truth_ratio import truth_ratio_forget, truth_ratio_utility
 from forgetting.runs.evaluation import Evaluation
@@ -49,6 +49,10 @@ _PER_EXAMPLE = {
 }
 """Measures that are means over examples, by name."""
 
+_UNTOLD = "the run does not say which of its records are of this set"
+
+_HIDDEN = "texts are redacted, and hashes of another split or folder do not show that the same ids are one question"
+
 
 class Side:
     """One model of a run: its measures and, read once and only where they are needed, its records."""
@@ -70,22 +74,47 @@ class Side:
         return measure if measure and measure.value is not None else None
 
 
-def paired(key: str, one: Side, other: Side) -> Estimate:
-    """The measure of `one` less that of `other` on the examples that both measured; else the reason for none."""
+def paired(key: str, one: Side, other: Side, only: Collection[str] | None = None) -> Estimate:
+    """The measure of `one` less that of `other` on the examples that both measured; else the reason for none.
+
+    `only`: on the examples with these ids.
+    """
     (what, after), (_, before) = found = _values_of(key, one), _values_of(key, other)
     absent = next((reason for _, reason in found if isinstance(reason, str)), None)
     if absent is not None or what is None or isinstance(after, str) or isinstance(before, str):
         return Estimate(None, 0, reason=absent or "not a mean over examples")
     earlier = {record.id: record for record in before}
+    after = [record for record in after if only is None or record.id in only]
     same = [record for record in after if record.id in earlier and same_question(record, earlier[record.id])]
     if not same:
-        asked = any(record.id in earlier for record in after)
-        return Estimate(None, 0, reason="the same ids are other questions" if asked else "no example in common")
+        return Estimate(None, 0, reason=_unlike(after, earlier))
     try:
         # The seed is the measure's name: a label before a split changes names and no number.
         return difference(same, [earlier[r.id] for r in same], _value(what), key=what.name, unit=what.unit)
     except DataError as error:
         return Estimate(None, 0, reason=str(error))
+
+
+def _unlike(after: Sequence[Record], earlier: Mapping[str, Record]) -> str:
+    """Why none of the records is of an example that both sides have."""
+    met = [record for record in after if record.id in earlier]
+    if not met:
+        return "no example in common"
+    hidden = any(record.redacted is not None for record in met)
+    return _HIDDEN if hidden else "the same ids are other questions"
+
+
+def below(key: str, one: Side, other: Side, part: float) -> bool | None:
+    """Whether `one` is shown to have less than `part` of what `other` has, on the examples that both measured.
+
+    The bootstrap over clusters of one - part * other. None where they cannot be paired.
+    """
+    rows = matched(key, (one, other))
+    if rows is None:
+        return None
+    excess = [now - part * then for _, (now, then) in rows]
+    found = mean_change(excess, [cluster for cluster, _ in rows], key=key.partition("/")[2])
+    return found.high is not None and found.high < 0
 
 
 def matched(key: str, sides: Sequence[Side]) -> list[tuple[str, tuple[float, ...]]] | None:
@@ -103,10 +132,26 @@ def matched(key: str, sides: Sequence[Side]) -> list[tuple[str, tuple[float, ...
 
 
 def members(key: str, side: Side) -> list[Record]:
-    """The records that a measure of a split, or of one kind of it, rests on; none where none were kept."""
+    """The records that a measure of a split, or of one kind of it, rests on; none where none were kept.
+
+    Those of a subset are among the records of the split that it is of.
+    """
     split, _, name = key.partition("/")
     _, bracket, kind = name.removesuffix("]").partition("[")
-    return [record for record in side.records.get(split, ()) if not bracket or record.kind == kind]
+    subset = side.run.subsets.get(split)
+    ids = None if subset is None else {*subset.ids}
+    found = side.records.get(split if subset is None else subset.of, ())
+    return [r for r in found if (ids is None or r.id in ids) and (not bracket or r.kind == kind)]
+
+
+def mean_of(key: str, side: Side, only: Collection[str]) -> Estimate:
+    """The measure on the examples with these ids; else the reason for none."""
+    what, found = _values_of(key, side)
+    if what is None or isinstance(found, str):
+        return Estimate(None, 0, reason=found if isinstance(found, str) else "not a mean over examples")
+    those, value_of = [record for record in found if record.id in only], _value(what)
+    clusters = [record.cluster for record in those]
+    return estimate_mean([value_of(r) for r in those], clusters, key=what.name, unit=what.unit)
 
 
 def same_question(one: Record, other: Record) -> bool:
@@ -127,7 +172,7 @@ def _values_of(key: str, side: Side) -> tuple[PerExample | None, Sequence[Record
         return None, "not a mean over examples"
     found = members(key, side)
     if not found:
-        return what, "no records were kept"
+        return what, _UNTOLD if side.records else "no records were kept"
     if measure.value is None:
         return what, measure.reason or "no value"
     value_of = _value(what)

@@ -8,7 +8,7 @@ from forgetting.core.measure import Measure
 from forgetting.metrics.extraction import Thresholds
 from forgetting.report import wording
 from forgetting.report.verdict.finding import Finding
-from forgetting.report.verdict.intervals import amount, contrast, value_at
+from forgetting.report.verdict.intervals import Contrast, amount, contrast, value_at
 from forgetting.report.verdict.paired import Side
 from forgetting.report.verdict.stop_rule import goal_words
 from forgetting.runs.evaluation import Evaluation
@@ -76,8 +76,8 @@ def _rise(run: Results, stage: StageResult, keys: Sequence[str], place: int) -> 
     for later in run.afters[place + 1 :]:
         for key in dict.fromkeys(names):
             before, low, high = (value_at(e, key) for e in (run.before, own, later))
-            higher = contrast(key, Side(run, later), Side(run, own)).relation == "higher"
-            if before and low and high and _risen(before, low, high, higher):
+            change = contrast(key, Side(run, later), Side(run, own))
+            if before and low and high and _risen(before, low, high, change):
                 text = (
                     f"Request {stage.name} rose again after stage {later.stage}: {wording.title(high)} "
                     f"{wording.with_interval(low)} after its own stage, {wording.with_interval(high)} after that one."
@@ -86,6 +86,8 @@ def _rise(run: Results, stage: StageResult, keys: Sequence[str], place: int) -> 
     return []
 
 
-def _risen(before: Measure, low: Measure, high: Measure, higher: bool) -> bool:
+def _risen(before: Measure, low: Measure, high: Measure, change: Contrast) -> bool:
+    """Whether a part of what was lowered came back; where its examples are paired, one that they show."""
     lowered = amount(before) - amount(low)
-    return lowered > 0 and (higher or amount(high) - amount(low) > RISEN * lowered)
+    much, higher = amount(high) - amount(low) > RISEN * lowered, change.relation == "higher"
+    return lowered > 0 and ((much and higher) if change.pairs is not None else (much or higher))

@@ -7,11 +7,12 @@ from typing import Any
 
 from forgetting.core.measure import Measure
 from forgetting.report import headline_measures, wording
+from forgetting.report.aligned import aligned, renamed
 from forgetting.report.verdict import comparable, kept
 from forgetting.report.verdict.distance import Distance, distance_to_oracle, farther
 from forgetting.report.verdict.finding import Finding
 from forgetting.report.verdict.intervals import Relation, amount, contrast
-from forgetting.report.verdict.models import Models, asked_to_forget, capital
+from forgetting.report.verdict.models import Models, asked_to_forget
 from forgetting.report.verdict.verdict import Verdict, limits, verdict
 from forgetting.runs.results import Results, labels
 
@@ -28,8 +29,10 @@ def comparison(runs: Sequence[Results]) -> Verdict:
     if len(runs) == 1:
         return verdict(runs[0])
     names = labels(runs)
-    every = [Models.of(run) for run in runs]
     verdicts = [verdict(run) for run in runs]
+    names_said = [Finding("Labels", "note", text) for text in renamed(runs)]
+    runs = aligned(runs)
+    every = [Models.of(run) for run in runs]
     closest, first = _closest(every, names)
     asked = [
         (headline_measures.retention_key(runs), "Keeps most (retain)"),
@@ -38,7 +41,7 @@ def comparison(runs: Sequence[Results]) -> Verdict:
     (keepers, second), (_, third) = (_most(every, names, key, topic) for key, topic in asked)
     caution = _caution(runs, names)
     each = [Finding(name, v.tone, v.headline) for name, v in zip(names, verdicts, strict=True)]
-    findings = [*_failed(names, verdicts), *first, *second, *third, *each, *caution, *limits(runs)]
+    findings = [*_failed(names, verdicts), *first, *second, *third, *each, *caution, *names_said, *limits(runs)]
     failures = [f"{name} failed: {_first(v)}" for name, v in zip(names, verdicts, strict=True) if v.failed]
     words = _headline(every, names, closest, keepers, first)
     return Verdict(" ".join([*failures, words]), "mixed" if caution or failures else "open", tuple(findings))
@@ -100,7 +103,7 @@ def _closest(every: Sequence[Models], names: Sequence[str]) -> tuple[list[int], 
     found.sort(key=lambda pair: pair[1].value)
     (place, best), others = found[0], found[1:]
     listed = wording.join([f"{d.label} is {wording.amount_text(d.value)} away" for _, d in found])
-    text = f"{capital(wording.title(best.measure))}: {listed}."
+    text = f"{wording.title(best.measure)}: {listed}."
     if not others:
         alone = f"of the runs that were to forget only {best.label} has this measure and an oracle's value of it"
         text = f"{text} No order of forgetting is said."
@@ -138,7 +141,7 @@ def _most(
     listed = wording.join([f"{names[i]} {wording.with_interval(m)}" for i, m in found])
     starts = {wording.value_text(v) for m in every if (v := m.before.value(key))}
     origin = f" (start {next(iter(starts))})" if len(starts) == 1 else ""
-    text = f"{capital(wording.title(best))}{origin}: {listed}."
+    text = f"{wording.title(best)}{origin}: {listed}."
     if len(found) < 2:
         return [], [Finding(topic, "open", f"{text} No other run has it, so no order of keeping is said.")]
     why = comparable.keeping([every[i] for i, _ in found], [names[i] for i, _ in found], key)

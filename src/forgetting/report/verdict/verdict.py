@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from forgetting.report import headline_measures, wording
 from forgetting.report.verdict import forgotten, kept
+from forgetting.report.verdict.earlier import earlier
 from forgetting.report.verdict.finding import Finding, Tone
 from forgetting.report.verdict.finetuning import domain, forgets_nothing, learned
 from forgetting.report.verdict.intervals import reason_at, value_at
 from forgetting.report.verdict.models import Models, capital
 from forgetting.report.verdict.requests import requests
 from forgetting.report.verdict.stop_rule import goals, missed
-from forgetting.runs.began import START
 from forgetting.runs.results import Results
 
 _LEARNT: dict[Tone, str] = {
@@ -55,6 +55,8 @@ class Judgement:
     findings: tuple[Finding, ...]
     requests: tuple[forgotten.Request, ...] = ()
     learnt: tuple[Finding, ...] = ()
+    earlier: tuple[Finding, ...] = ()
+    """On what earlier runs were to forget."""
 
 
 def verdict(run: Results) -> Verdict:
@@ -92,12 +94,13 @@ def judge(models: Models) -> Judgement:
     state_of_rest, costs = kept.keeping(models)
     quality = _quality(models, headline_measures.quality_key([run]), state_of_rest)
     learnt = domain(models)
+    before = earlier(models, key)
     findings = [
         *_ending(run),
         *goals(run),
         *(request.finding for request in asked),
         *requests(run),
-        *_earlier(run),
+        *before,
         *([] if key in headline_measures.sets_keys([run]) and asked else [first]),
         *forms,
         *costs,
@@ -106,7 +109,16 @@ def judge(models: Models) -> Judgement:
         *limits([run]),
     ]
     leaks, told_apart = (any(f.tone == "mixed" for f in found) for found in (forms, quality))
-    return Judgement(state, state_of_rest, leaks, told_apart, tuple(findings), tuple(asked), tuple(learnt))
+    return Judgement(
+        state,
+        state_of_rest,
+        leaks,
+        told_apart,
+        tuple(findings),
+        requests=tuple(asked),
+        learnt=tuple(learnt),
+        earlier=tuple(before),
+    )
 
 
 def limits(runs: Sequence[Results]) -> list[Finding]:
@@ -129,7 +141,7 @@ def _states(judgement: Judgement) -> list[forgotten.State]:
 def _failed(models: Models, judgement: Judgement) -> list[str]:
     """Sentences on what the numbers show to have failed."""
     key = headline_measures.forgetting_key([models.run])
-    said = [finding.text for finding in requests(models.run) if finding.tone == "bad"]
+    said = [finding.text for finding in (*requests(models.run), *judgement.earlier) if finding.tone == "bad"]
     said += [
         f"Request {r.name}: {capital(forgotten.headline_of(models, r.key, r.state))}."
         for r in judgement.requests
@@ -162,18 +174,6 @@ def _rest(models: Models, judgement: Judgement) -> list[str]:
 
 def _unfinished(run: Results) -> list[str]:
     return {"collapsed": ["Training collapsed."], "stopped": ["Stopped before its end."]}.get(run.status, [])
-
-
-def _earlier(run: Results) -> list[Finding]:
-    """What was forgotten before this run, where it is not measured here."""
-    if not run.earlier and run.environment.get(START) != "adapter":
-        return []
-    whence = wording.join(list(run.earlier)) if run.earlier else "an adapter that had been trained before"
-    text = (
-        f"The model comes from {whence}. What was forgotten there is not measured here and may have come back: give "
-        "its data once more beside the new (data.forget=[…, …])."
-    )
-    return [Finding("Earlier requests", "open", text)]
 
 
 def _unmoved(models: Models) -> list[str]:

@@ -1,0 +1,79 @@
+"""What should stay: a loss counts where there was something to lose, and half of it only where half is shown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from forgetting.core.measure import Measure
+from forgetting.metrics.standard import standard_declaration
+from forgetting.report.verdict import kept
+from forgetting.report.verdict.models import Models
+from forgetting.report.verdict.verdict import verdict
+from tests.report.verdict.recorded import recorded, spread
+from tests.report.verdict.test_verdict import run_of, share
+
+RETAIN = [0.7 + 0.005 * (i % 3) for i in range(60)]
+
+
+def test_unseen_text_that_falls_is_no_loss_of_what_should_stay(tmp_path: Path) -> None:
+    declared = standard_declaration(utility=(), unseen=("holdout",))
+    run = recorded(
+        tmp_path / "run",
+        before={"forget": spread(0.8), "retain": RETAIN, "holdout": spread(0.008, width=0.004)},
+        after={"forget": spread(0.1), "retain": RETAIN, "holdout": spread(0.0004, width=0.0002)},
+        declared=declared,
+    )
+    judged = verdict(run)
+    assert judged.failed == ()
+    assert judged.headline.endswith("no loss of what should stay is shown.")
+    assert not any("holdout" in text for text in judged.sentences)
+
+
+def keeping(folder: Path, before: list[float], after: list[float]) -> tuple[str, str]:
+    run = recorded(
+        folder,
+        before={"forget": spread(0.8), "retain": before},
+        after={"forget": spread(0.1), "retain": after},
+    )
+    state, findings = kept._of(Models.of(run), "retain/probability", "Retain")
+    return state, findings.text
+
+
+def test_nearly_nothing_cannot_be_most_of_what_should_stay(tmp_path: Path) -> None:
+    state, text = keeping(tmp_path, spread(0.008, width=0.004), spread(0.0004, width=0.0002))
+    assert state == "little"
+    assert text.endswith("The start had hardly any of it, so there was nothing to lose.")
+
+
+def test_less_than_half_is_said_where_the_pairs_show_it(tmp_path: Path) -> None:
+    before = spread(0.8)
+    assert keeping(tmp_path / "a", before, [0.3 * p for p in before])[0] == "destroyed"
+    assert keeping(tmp_path / "b", before, [0.6 * p for p in before])[0] == "damaged"
+    noisy = [(0.0 if i % 9 else 1.0) * p for i, p in enumerate(before[:20])]  # 3 of 20 are left: a mean of 0.15
+    assert keeping(tmp_path / "c", before[:20], noisy)[0] == "destroyed"
+    unsure = [(0.0 if i % 5 in (0, 2) or i == 1 else 0.85) * p for i, p in enumerate(before[:20])]
+    assert sum(unsure) / sum(before[:20]) == pytest.approx(0.4675, abs=0.01)
+    state, text = keeping(tmp_path / "d", before[:20], unsure)
+    assert state == "damaged" and "Less than half" not in text
+
+
+def test_without_records_half_is_shown_by_the_intervals() -> None:
+    def state(before: float, after: float) -> str:
+        key = "quiz/acc"
+        run = run_of([share(key, before, half=0.015)], [share(key, after, half=0.0008 if after < 0.01 else 0.04)])
+        return kept._of(Models.of(run), key, "Kept besides")[0]
+
+    assert state(0.8, 0.2) == "destroyed"
+    assert state(0.8, 0.36) == "damaged"  # below half of 0.8; its interval is not below half of the start's
+    assert state(0.02, 0.001) == "little"
+
+
+def test_a_measure_that_rises_with_loss_has_no_floor() -> None:
+    def at(value: float) -> list[Measure]:
+        low, high = 0.9 * value, 1.1 * value
+        return [Measure(name="perplexity", split="text", value=value, count=60, low=low, high=high, direction="down")]
+
+    run = run_of(at(1.0), at(3.0))
+    assert kept._of(Models.of(run), "text/perplexity", "Kept besides")[0] == "damaged"
