@@ -20,7 +20,10 @@ from forgetting.core.text import plain
 
 @contextmanager
 def speaking(*, quiet: bool = False) -> Iterator[Voice]:
-    """A voice that shows a progress bar in a terminal, and elsewhere plain lines, one a minute on progress; `quiet`: nothing at all."""
+    """A voice that shows a progress bar in a terminal, and elsewhere plain lines, of progress one a minute.
+
+    `quiet`: nothing at all.
+    """
     _hush_libraries()
     with _voice(quiet) as voice:
         yield voice

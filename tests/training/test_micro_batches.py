@@ -117,22 +117,22 @@ def test_pairs_stay_together_and_are_as_long_as_their_longer_half() -> None:
         assert sorted(i for b in batches for i in held(b, "retain")) == [0, 1, 2]
 
 
-def test_processes_have_equally_many() -> None:
-    for count in (2, 3, 4):
-        batches = made(LENGTHS, pass_tokens=10_000, processes=count)
-        assert len(batches) == count
-        assert sorted((r, i) for b in batches for r in b.roles for i in held(b, r)) == [
-            (r, i) for r in ("forget", "retain") for i in range(8)
-        ]
-    assert len(made({"forget": [4]}, processes=2)) == 1
+def test_processes_have_equally_many_each_with_a_share_of_every_role() -> None:
+    for count, each in ((2, 10_000), (3, 10_000), (4, 10_000), (2, 0)):
+        batches = made(LENGTHS, pass_tokens=each, processes=count)
+        assert len(batches) % count == 0 and (each == 0 or len(batches) == count)
+        assert all(held(b, role) for b in batches for role in LENGTHS)
+        for role in LENGTHS:
+            assert sorted(i for b in batches for i in held(b, role)) == list(range(8))
     alike = {"forget": [4] * 8, "retain": [4] * 8}
 
     def sizes(size: int | None, processes: int, examples: int = 8) -> list[int]:
         some = {role: lengths[:examples] for role, lengths in alike.items()}
         return [len(held(b, "forget")) for b in made(some, size, processes=processes, pass_tokens=64)]
 
-    assert sizes(3, 2) == [2, 2, 2, 2] == sizes(2, 2) == sizes(2, 1) and sizes(1, 2, examples=3) == [1, 1, 1]
-    assert sizes(None, 1) == [8] and sizes(None, 2, examples=1) == [1, 0]  # forget, and retain
+    assert sizes(None, 1) == [8] and sizes(None, 2) == [4, 4] and sizes(3, 2) == [2, 2, 2, 2]
+    assert sizes(2, 2) == [2, 2, 2, 2] == sizes(2, 1) and sizes(None, 3) == [3, 3, 2]
+    assert sizes(None, 2, examples=1) == [1] and sizes(1, 2, examples=3) == [1, 1, 1]
 
 
 def test_parts_get_smaller_until_they_hold_one_example_of_a_role() -> None:

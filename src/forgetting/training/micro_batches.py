@@ -96,24 +96,26 @@ class MicroBatches:
 
     def _parts(self, picks: Mapping[str, list[int]]) -> list[Mapping[str, list[int]]]:
         most = max(map(len, picks.values()))
-        if self.size is None and not self.packed:
-            return self._cheapest(picks)
-        parts = -(-most // self.size) if self.size is not None else self._packed_parts(picks, most)
+        rows = self._by_length(picks)
+        if self.packed:
+            parts = self._packed_parts(picks, most) if self.size is None else -(-most // self.size)
+        elif self.size is not None:
+            parts = -(-most // self.size)
+        else:
+            bounds = self._cheapest(rows)
+            if self.processes == 1 and len(bounds) > 2:
+                return [_by_role(rows[a:b], picks) for a, b in pairwise(bounds)]
+            parts = len(bounds) - 1
         parts = min(-(-parts // self.processes) * self.processes, most)
         if parts == 1:
             return [picks]
-        return [*split(picks if self.packed else _by_role(self._by_length(picks), picks), parts)]
+        # Each part has a share of every role: where weights are sharded, all processes run the same forwards.
+        return [*split(picks if self.packed else _by_role(rows, picks), parts)]
 
-    def _cheapest(self, picks: Mapping[str, list[int]]) -> list[Mapping[str, list[int]]]:
-        """The parts with the least padding and the fewest passes, an equal number for each process if possible."""
-        rows = self._by_length(picks)
+    def _cheapest(self, rows: Sequence[Rows]) -> list[int]:
+        """The bounds of the parts with the least padding and the fewest passes."""
         longest, counts = [self._longest(r) for r in rows], [len(r) for r in rows]
-        bounds = [0, *cheapest_cuts(longest, counts, self.pass_tokens, self.tokens), len(rows)]
-        while (len(bounds) - 1) % self.processes and len(bounds) - 1 < len(rows):
-            cost = {(a, b): longest[b - 1] * sum(counts[a:b]) for a, b in pairwise(bounds) if b - a > 1}
-            a, b = max(cost, key=lambda part: cost[part])
-            bounds = sorted([*bounds, (a + b) // 2])
-        return [picks] if len(bounds) == 2 else [_by_role(rows[a:b], picks) for a, b in pairwise(bounds)]
+        return [0, *cheapest_cuts(longest, counts, self.pass_tokens, self.tokens), len(rows)]
 
     def _by_length(self, picks: Mapping[str, list[int]]) -> list[Rows]:
         """The step's examples, pairs as one, the shortest first."""
