@@ -38,7 +38,7 @@ def run(plan: Plan) -> Report:
     rows = [summary(method, samples) for method in METHODS]
     data = {
         "shape": asdict(shape),
-        "machine": _machine(),
+        "machine": machine(),
         "targets": {"time": TIME_TARGETS, "memory_mib": MEMORY_TARGET_MIB},
         "summary": rows,
         "samples": [asdict(s) for s in samples],
@@ -54,14 +54,14 @@ def summary(method: str, samples: Sequence[Sample]) -> dict[str, Any]:
     return {
         "method": method,
         "seconds": {arm: median(values) for arm, values in wall.items()},
-        "ratio": {arm: _ratio(wall[arm], wall["floor"]) for arm in ARMS[1:]},
-        "cpu_ratio": {arm: _ratio(cpu[arm], cpu["floor"]) for arm in ARMS[1:]},
+        "ratio": {arm: ratio(wall[arm], wall["floor"]) for arm in ARMS[1:]},
+        "cpu_ratio": {arm: ratio(cpu[arm], cpu["floor"]) for arm in ARMS[1:]},
         "peak_mib": {arm: _peak(runs) for arm, runs in mine.items()},
         "waiting": max(e.waiting for runs in mine.values() for s in runs for e in s.steps),
     }
 
 
-def _ratio(seconds: Sequence[float], floor: Sequence[float]) -> dict[str, float]:
+def ratio(seconds: Sequence[float], floor: Sequence[float]) -> dict[str, float]:
     ratios = [a / b for a, b in zip(seconds, floor, strict=True)]
     return {"median": median(ratios), "low": min(ratios), "high": max(ratios)}
 
@@ -69,7 +69,7 @@ def _ratio(seconds: Sequence[float], floor: Sequence[float]) -> dict[str, float]
 def _line(sample: Sample) -> str:
     wall, cpu = median(e.wall for e in sample.steps), median(e.cpu for e in sample.steps)
     waiting = max(e.waiting for e in sample.steps)
-    peak = _mib(sample.peak_mib)
+    peak = mib(sample.peak_mib)
     return f"{sample.method:9} {sample.arm:6} {wall:6.2f} s/step  {cpu:6.2f} cpu  {peak:>6} MiB  waiting {waiting:.0%}"
 
 
@@ -78,11 +78,11 @@ def _peak(runs: Sequence[Sample]) -> float | None:
     return median(peaks) if peaks else None
 
 
-def _mib(value: float | None) -> str:
+def mib(value: float | None) -> str:
     return "?" if value is None else f"{value:,.0f}"
 
 
-def _machine() -> dict[str, Any]:
+def machine() -> dict[str, Any]:
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.is_file() else []
     model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
@@ -107,16 +107,16 @@ def _table(rows: Sequence[dict[str, Any]], shape: Shape, rounds: int) -> Table:
         table.add_row(
             row["method"],
             *(f"{row['seconds'][arm]:.2f}" for arm in ARMS),
-            _spread(row["ratio"]["ours"]),
+            spread(row["ratio"]["ours"]),
             f"{TIME_TARGETS[row['method']]:.2f}",
-            _spread(row["cpu_ratio"]["ours"]),
-            _spread(row["ratio"]["plain"]),
-            *(_mib(row["peak_mib"][arm]) for arm in ARMS),
-            _mib(MEMORY_TARGET_MIB),
+            spread(row["cpu_ratio"]["ours"]),
+            spread(row["ratio"]["plain"]),
+            *(mib(row["peak_mib"][arm]) for arm in ARMS),
+            mib(MEMORY_TARGET_MIB),
             f"{row['waiting']:.0%}",
         )
     return table
 
 
-def _spread(ratio: dict[str, float]) -> str:
+def spread(ratio: dict[str, float]) -> str:
     return f"{ratio['median']:.2f} ({ratio['low']:.2f}–{ratio['high']:.2f})"

@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -40,6 +41,10 @@ METHODS: dict[str, dict[str, object]] = {
 }
 """What is measured: the methods by name, with their settings. All but `ga_kl` retain by next-token cross-entropy."""
 ROLES = ("forget", "retain")
+
+
+Forward = Callable[..., Any]
+"""A model, or a function that runs one: keyword arguments of its forward in, its output out."""
 
 
 @dataclass(frozen=True)
@@ -233,7 +238,7 @@ def plain(model: PreTrainedModel, data: dict[str, list[Encoded]], method: str) -
         reference = copy.deepcopy(model).eval() if build_method(method).needs_reference else model
 
         def step() -> float:
-            loss = _plain_loss(method, model, reference, forget, retain)
+            loss = plain_loss(method, model, reference, forget, retain)
             loss.backward()
             nn.utils.clip_grad_norm_(model.parameters(), limit)
             optimizer.step()
@@ -245,7 +250,7 @@ def plain(model: PreTrainedModel, data: dict[str, list[Encoded]], method: str) -
     return Prepared(optimizer, start)
 
 
-def _plain_loss(method: str, model: PreTrainedModel, reference: PreTrainedModel, forget: Rows, retain: Rows) -> Tensor:
+def plain_loss(method: str, model: Forward, reference: Forward, forget: Rows, retain: Rows) -> Tensor:
     """The method's loss on full logits, as its authors and open-unlearning write it."""
     match method:
         case "graddiff":
@@ -259,11 +264,11 @@ def _plain_loss(method: str, model: PreTrainedModel, reference: PreTrainedModel,
     raise ValueError(f"no plain implementation of '{method}'")
 
 
-def _logits(model: PreTrainedModel, rows: Rows) -> Tensor:
+def _logits(model: Forward, rows: Rows) -> Tensor:
     return model(input_ids=rows.input_ids_BT, use_cache=False).logits
 
 
-def _nll(model: PreTrainedModel, rows: Rows) -> Tensor:
+def _nll(model: Forward, rows: Rows) -> Tensor:
     return F.cross_entropy(_logits(model, rows).flatten(0, 1), rows.labels_BT.flatten())
 
 
@@ -271,7 +276,7 @@ def _mean(values_BT: Tensor, rows: Rows) -> Tensor:
     return (values_BT * rows.mask_BT).sum() / rows.mask_BT.sum()
 
 
-def _inverted_hinge(model: PreTrainedModel, rows: Rows) -> Tensor:
+def _inverted_hinge(model: Forward, rows: Rows) -> Tensor:
     """1 + p(y) − max_{v≠y} p(v)."""
     probabilities_BTV = _logits(model, rows).softmax(-1)
     targets_BT1 = rows.labels_BT.clamp(min=0)[..., None]
@@ -279,10 +284,10 @@ def _inverted_hinge(model: PreTrainedModel, rows: Rows) -> Tensor:
     return _mean(1 + probabilities_BTV.gather(-1, targets_BT1)[..., 0] - others_BT, rows)
 
 
-def _npo(model: PreTrainedModel, reference: PreTrainedModel, rows: Rows, beta: float) -> Tensor:
+def _npo(model: Forward, reference: Forward, rows: Rows, beta: float) -> Tensor:
     """−(2/β)·log σ(−β·log(π/π_ref)), mean over sequences."""
 
-    def log_likelihood(which: PreTrainedModel) -> Tensor:
+    def log_likelihood(which: Forward) -> Tensor:
         logits_NV = _logits(which, rows).flatten(0, 1)
         losses_N = F.cross_entropy(logits_NV, rows.labels_BT.flatten(), reduction="none")
         return -losses_N.view_as(rows.labels_BT).sum(-1)
@@ -292,7 +297,7 @@ def _npo(model: PreTrainedModel, reference: PreTrainedModel, rows: Rows, beta: f
     return -(2 / beta) * F.logsigmoid(-beta * (log_likelihood(model) - theirs_B)).mean()
 
 
-def _kl(model: PreTrainedModel, reference: PreTrainedModel, rows: Rows) -> Tensor:
+def _kl(model: Forward, reference: Forward, rows: Rows) -> Tensor:
     """KL(p_ref ‖ p), mean over supervised tokens."""
     with torch.no_grad():
         theirs_BTV = _logits(reference, rows).log_softmax(-1)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sys
+import threading
+import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -18,7 +20,10 @@ from forgetting.core.text import plain
 
 @contextmanager
 def speaking(*, quiet: bool = False) -> Iterator[Voice]:
-    """A voice that shows a progress bar in a terminal and plain lines elsewhere; `quiet`: nothing at all."""
+    """A voice that shows a progress bar in a terminal, and elsewhere plain lines, of progress one a minute.
+
+    `quiet`: nothing at all.
+    """
     _hush_libraries()
     with _voice(quiet) as voice:
         yield voice
@@ -31,7 +36,8 @@ def _voice(quiet: bool) -> Iterator[Voice]:
         return
     console = Console(stderr=True, highlight=False)
     if not console.is_terminal:
-        yield Voice(say=lambda line: print(line, file=sys.stderr, flush=True))
+        with _lines() as lines:
+            yield Voice(say=lines.say, progress=lines.progress)
         return
     columns = (BarColumn(20), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}", markup=False))
     with Progress(*columns, console=console, transient=True) as bar:
@@ -41,6 +47,76 @@ def _voice(quiet: bool) -> Iterator[Voice]:
             bar.update(task, completed=done, total=total, description=note[: max(20, console.width - 45)])
 
         yield Voice(say=lambda line: console.print(Text(line)), progress=progress)
+
+
+class Lines:
+    """Progress where there is no terminal: one line after every minute in which nothing else was said.
+
+    Args:
+        write: prints one line.
+        clock: seconds; any start.
+    """
+
+    EVERY = 60.0
+
+    def __init__(self, write: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
+        self._write, self._clock = write, clock
+        self._lock = threading.Lock()
+        self._spoken = clock()
+        self._begun: tuple[float, int] | None = None  # when the work at hand was first reported, and how far it was
+        self._done, self._total, self._note = 0, 0, ""
+
+    def say(self, line: str) -> None:
+        """Prints a line at once."""
+        with self._lock:
+            self._write(line)
+            self._spoken = self._clock()
+
+    def progress(self, done: int, total: int, note: str) -> None:
+        """Notes how far the work is; work whose total changes or that steps back is new work."""
+        with self._lock:
+            if self._begun is None or total != self._total or done < self._done:
+                self._begun = (self._clock(), done)
+            self._done, self._total, self._note = done, total, note
+
+    def tick(self) -> None:
+        """Prints how far the work is if a line is due."""
+        with self._lock:
+            now = self._clock()
+            if self._begun is None or now - self._spoken < self.EVERY:
+                return
+            self._spoken = now
+            self._write(f"{self._how_far(now)}{f': {self._note}' if self._note else ''}")
+
+    def _how_far(self, now: float) -> str:
+        began, first = self._begun or (now, 0)
+        if self._done >= self._total:  # all of what is known so far, or all
+            return f"{self._done:,} done"
+        far = f"{self._done:,} of {self._total:,}"
+        if self._done == first:
+            return far
+        left = (now - began) / (self._done - first) * (self._total - self._done)
+        return f"{far}, about {_minutes(left)} left"
+
+
+def _minutes(seconds: float) -> str:
+    minutes = max(1, round(seconds / 60))
+    return f"{minutes} min" if minutes < 100 else f"{minutes / 60:.0f} h"
+
+
+@contextmanager
+def _lines() -> Iterator[Lines]:
+    lines, ended = Lines(lambda line: print(line, file=sys.stderr, flush=True)), threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(1.0):
+            lines.tick()
+
+    threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield lines
+    finally:
+        ended.set()
 
 
 def _hush_libraries() -> None:

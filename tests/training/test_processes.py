@@ -24,7 +24,6 @@ from forgetting.runs.stage_result import Ending
 from forgetting.training import prepared_model as trained
 from forgetting.training import processes
 from forgetting.training.loop import Trainer
-from forgetting.training.micro_batches import micro_batches
 from forgetting.training.reference import LiveReference, Reference, no_reference
 from forgetting.training.stage import Hooks
 from forgetting.training.stored_reference import store_reference
@@ -292,20 +291,6 @@ def set_apart() -> list[float]:
 
 def test_weights_that_differ_become_the_first_process_s(two: Several) -> None:
     assert two.run(set_apart) == [[0.0, 5.0]] * 2
-
-
-def test_every_process_has_equally_many_micro_batches() -> None:
-    data = data_of("forget", "retain", count=8)
-    picks = {role: list(range(8)) for role in data}
-
-    def sizes(size: int | None, count: int, examples: int = 8) -> list[int]:
-        some = {role: members[:examples] for role, members in picks.items()}
-        made = micro_batches(some, data, size, pad_id=0, packed=False, processes=count)
-        return [len(b.keys_S) // 2 for b in made]
-
-    assert sizes(None, 1) == [8] and sizes(None, 2) == [4, 4] and sizes(3, 2) == [2, 2, 2, 2]
-    assert sizes(2, 2) == [2, 2, 2, 2] == sizes(2, 1) and sizes(None, 3) == [3, 3, 2]
-    assert sizes(None, 2, examples=1) == [1] and sizes(1, 2, examples=3) == [1, 1, 1]
 
 
 def test_weights_in_four_bits_are_not_sharded(monkeypatch: pytest.MonkeyPatch) -> None:

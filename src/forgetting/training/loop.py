@@ -17,7 +17,7 @@ from forgetting.core.example import Role
 from forgetting.core.folder import recover
 from forgetting.core.interruption import whole_if_alone
 from forgetting.core.measure import Measure
-from forgetting.core.processes import first_then_others, on_first
+from forgetting.core.processes import count, first_then_others, on_first
 from forgetting.data.encode import Encoded
 from forgetting.data.plan import StepPlan
 from forgetting.models.adapters import load_state
@@ -29,6 +29,7 @@ from forgetting.runs.stage_result import Ending, Step
 from forgetting.training.alarm import CollapseAlarm
 from forgetting.training.checkpoint import Checkpoint, keep_proven, load_checkpoint, save_checkpoint
 from forgetting.training.gradients import spread_state, whole_state
+from forgetting.training.micro_batches import MicroBatches, pass_tokens
 from forgetting.training.prepared_model import Trained, optimizer_of
 from forgetting.training.reference import Reference, no_reference
 from forgetting.training.settings import Optimisation, learning_rate_at
@@ -52,6 +53,8 @@ class _State:
     """SHA-256 of the history of its steps; empty: unknown."""
     evaluated: list[int] = field(default_factory=list)
     """The steps before this one that were evaluated."""
+    room: dict[str, int | None] = field(default_factory=dict)
+    """How much a micro-batch may hold, since memory ended with more; empty: as the recipe says."""
 
 
 class Trainer:
@@ -101,7 +104,19 @@ class Trainer:
         self.state = _State()
         self.goal_reached = False
         packed = settings.packing and self._can_pack()
-        self.gradients = StepGradients(self.trained, objective, self.plan, self.data, settings, pad_id, packed, seed)
+        self.micro_batches = MicroBatches(
+            self.data,
+            settings.micro_batch_size,
+            partners=objective.partners,
+            pad_id=pad_id,
+            packed=packed,
+            pass_tokens=pass_tokens(self.trained.device),
+            processes=count(),
+        )
+        dtype = torch.bfloat16 if settings.mixed_precision == "bf16" else None
+        self.gradients = StepGradients(
+            self.trained, objective, self.plan, self.micro_batches, dtype=dtype, seed=seed, say=hooks.say
+        )
         self.alarm = CollapseAlarm(settings.collapse_at)
 
     def run(self) -> Ending:
@@ -246,6 +261,7 @@ class Trainer:
         if self.state.step:
             on_first(lambda: keep_proven(self.folder.last, self.folder.proven))
         self.state.alarm, self.state.terms = self.alarm.state(), self.objective.state()
+        self.state.room = self.micro_batches.room()
         self.state.history = on_first(self.folder.history_digest)
         moments = whole_optimizer(self.optimizer)
         rule = whole_state(self.objective.gradients.state_dict())
@@ -276,6 +292,7 @@ class Trainer:
         self.alarm.restore(self.state.alarm)
         self.objective.gradients.load_state_dict(rule)
         self.objective.load_state(self.state.terms)
+        self.micro_batches.restore(self.state.room)
         self.folder.cut_history(self.state.step)
         if self.state.step:
             self.hooks.say(f"resuming from step {self.state.step} of {self.total}")

@@ -34,7 +34,7 @@ class Optimisation(Strict):
         "many; beside fewer examples than a batch they still fill one.",
     )
     micro_batch_size: int | None = Field(
-        None, gt=0, lt=2**31, description="Examples of a role per forward; default: by tokens."
+        None, gt=0, lt=2**31, description="Examples of a role per forward; null: by tokens, rows of similar length."
     )
     packing: bool = Field(
         False,

@@ -1,23 +1,22 @@
-"""The gradient of one optimiser step, part by part if a gradient rule needs it."""
+"""The gradient of one optimiser step, part by part if a gradient rule needs it, in parts that fit the memory."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
+from accelerate.utils.memory import should_reduce_batch_size
 from torch.distributed.tensor import DTensor
 
 from forgetting.core.batch import Batch
 from forgetting.core.processes import count, rank
-from forgetting.data.encode import Encoded
 from forgetting.data.plan import StepPlan
 from forgetting.objectives.objective import Objective
 from forgetting.training.gradients import put, take
-from forgetting.training.micro_batches import micro_batches
+from forgetting.training.micro_batches import MicroBatches
 from forgetting.training.prepared_model import Trained
 from forgetting.training.processes import sum_gradients, sums
-from forgetting.training.settings import Optimisation
 
 
 @dataclass(frozen=True)
@@ -28,21 +27,19 @@ class StepGradients:
         trained: the prepared model with its parameters.
         objective: what is minimised, and the rule that combines gradients.
         plan: which examples a step sees.
-        data: encoded examples by role.
-        settings: micro-batches and precision.
-        pad_id: the id that pads rows.
-        packed: examples of a role share rows.
+        micro_batches: cuts a step; made smaller where memory ends.
+        dtype: of autocast; None: without.
         seed: of the dropout.
+        say: prints a line for the user.
     """
 
     trained: Trained
     objective: Objective
     plan: StepPlan
-    data: Mapping[str, Sequence[Encoded]]
-    settings: Optimisation
-    pad_id: int
-    packed: bool
+    micro_batches: MicroBatches
+    dtype: torch.dtype | None
     seed: int
+    say: Callable[[str], None]
 
     def __call__(self, step: int, weights: Sequence[float]) -> tuple[float, list[float], int]:
         """Computes the gradient of a 0-based step into the parameters.
@@ -80,24 +77,42 @@ class StepGradients:
     def _part(
         self, picks: Mapping[str, list[int]], step: int, number: int, weights: Sequence[float]
     ) -> tuple[float, list[float], int]:
-        batches = micro_batches(
-            picks,
-            self.data,
-            self.settings.micro_batch_size,
-            pad_id=self.pad_id,
-            packed=self.packed,
-            processes=count(),
-        )
-        loss, values = differentiate(
+        batches = self.micro_batches.of(picks)
+        try:
+            loss, values = self._differentiated(batches, step, number, weights)
+        except (MemoryError, RuntimeError) as error:
+            if not self._smaller(error, batches):
+                raise
+        else:
+            return loss, values, sum(len(b.targets_N) for b in batches)
+        return self._part(picks, step, number, weights)  # the failed pass and what it held are gone by now
+
+    def _differentiated(
+        self, batches: Sequence[Batch], step: int, number: int, weights: Sequence[float]
+    ) -> tuple[float, list[float]]:
+        return differentiate(
             self.trained,
             batches,
             weights=weights,
             denominators=self.objective.denominators(batches),
             # Dropout is a function of the step and the part: a resume repeats it.
             seed=self.seed * 1_000_003 + step + number * 1_000_000_007,
-            dtype=torch.bfloat16 if self.settings.mixed_precision == "bf16" else None,
+            dtype=self.dtype,
         )
-        return loss, values, sum(len(b.targets_N) for b in batches)
+
+    def _smaller(self, error: Exception, batches: Sequence[Batch]) -> bool:
+        """Whether memory ended and the step can be taken again in smaller micro-batches, from gradients of None.
+
+        Not with several processes: those that had enough memory wait for this one in the middle of the step.
+        """
+        if not should_reduce_batch_size(error) or count() > 1 or not self.micro_batches.halve(batches):
+            return False
+        for parameter in self.trained.parameters:
+            parameter.grad = None
+        if self.trained.device.type == "cuda":
+            torch.cuda.empty_cache()
+        self.say(f"out of memory: the step is taken again in {self.micro_batches}")
+        return True
 
 
 def differentiate(

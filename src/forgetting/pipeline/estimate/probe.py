@@ -25,7 +25,7 @@ from forgetting.pipeline.run.environment import held_memory, peak_memory, reset_
 from forgetting.pipeline.run.records import take
 from forgetting.recipe import Recipe, Stage
 from forgetting.training.learner import Learner
-from forgetting.training.micro_batches import micro_batches
+from forgetting.training.micro_batches import MicroBatches, pass_tokens
 from forgetting.training.preparation import prepare
 from forgetting.training.reference import LiveReference
 
@@ -96,7 +96,7 @@ def probe_step(
 ) -> StepProbe:
     """Runs a step at learning rate 0, so that the model is unchanged; its adapter is removed again.
 
-    A large step is timed on its first micro-batch only.
+    A step is timed on its largest micro-batch only.
     """
     objective = stage.objective()
     data = {role: encoded[role] for role in objective.roles}
@@ -107,9 +107,18 @@ def probe_step(
         trainable_bytes = _bytes(p for p in fitted.parameters() if p.requires_grad)
         added_bytes = _bytes(fitted.parameters()) - base_bytes
         packed = stage.packing and why_padded(fitted) is None
-        batches = micro_batches(plan.at(0), data, stage.micro_batch_size, pad_id=pad_id, packed=packed)
+        cut = MicroBatches(
+            data,
+            stage.micro_batch_size,
+            partners=objective.partners,
+            pad_id=pad_id,
+            packed=packed,
+            pass_tokens=pass_tokens(model.device),
+        )
+        batches = sorted(cut.of(plan.at(0)), key=lambda batch: -batch.input_ids_BT.numel())
         taken = _take(fitted, stage, batches, before, total)
-    timed = _tokens(data, plan.at(0)) / len(batches)
+    cost = [batch.input_ids_BT.numel() + cut.pass_tokens for batch in batches]
+    timed = _tokens(data, plan.at(0)) * cost[0] / sum(cost)
     mean = sum(_tokens(data, plan.at(s)) for s in range(min(total, _STEPS))) / min(total, _STEPS)
     return StepProbe(
         seconds=taken.seconds * mean / timed + taken.update_seconds,
@@ -175,7 +184,7 @@ class _Taken:
 
 
 def _take(fitted: nn.Module, stage: Stage, batches: Sequence[Batch], before: Sequence[str], total: int) -> _Taken:
-    """Times the first micro-batch of a step and the optimiser's update, in training mode.
+    """Times the first of a step's micro-batches and the optimiser's update, in training mode.
 
     Args:
         fitted: the model with the stage's adapter.
