@@ -159,7 +159,7 @@ def test_a_pattern_that_does_not_end_is_ended(
 ) -> None:
     monkeypatch.setattr(foreign, "SECONDS", 0.5)
     path, began = adapter(tmp_path / "adapter", folder, **values), time.monotonic()
-    with pytest.raises(ModelError, match=r"adapter_config\.json: the pattern in \w+ takes longer than 0\.5 s"):
+    with pytest.raises(ModelError, match=r"adapter_config\.json: the pattern in \w+ does not end within 0\.5 s"):
         load_model(path)
     assert time.monotonic() - began < 20
 
