@@ -63,8 +63,8 @@ def within(seconds: float) -> Iterator[None]:
 def endless_pattern(patterns: Sequence[str], texts: Sequence[str], seconds: float) -> int | None:
     """The index of the first pattern that `re` cannot match with all texts before the time is over; None: all can.
 
-    Another process tries them, so the limit holds in every thread and on every system. The module `regex` has a limit of
-    its own, but ends at once on patterns that never end in `re`, which is what other programs match with.
+    Another process tries them, so the limit holds in every thread and on every system. The module `regex` has a limit
+    of its own, but ends at once on patterns that never end in `re`, which is what other programs match with.
     """
     if not patterns:
         return None

@@ -133,8 +133,9 @@ def check_patterns(name: str, config: PeftConfig, model: nn.Module) -> None:
     modules = [module for module, _ in model.named_modules()]
     late = endless_pattern([pattern for _, pattern in patterns], modules, SECONDS)
     if late is not None:
+        key = patterns[late][0]
         raise ModelError(
-            f"{name}/adapter_config.json: the pattern in {patterns[late][0]} does not end within {SECONDS:g} s; write names"
+            f"{name}/adapter_config.json: the pattern in {key} does not end within {SECONDS:g} s; write names"
         )
 
 
