@@ -56,6 +56,10 @@ def test_an_unknown_command_ends_with_code_2(capsys: pytest.CaptureFixture[str])
         ("push", "none", "me/mine"),
         ("push", "none", "mine"),
         ("lab", "new", "x", "none.jsonl"),
+        ("report", "none", "--out", ""),
+        ("sweep", "lab-ranks", "--output", "", "--dry-run"),
+        ("analyse", "none", "--oracle", "lab"),
+        ("eval", "lab", "--suite", "lab", "--records", "records.txt"),
     ],
     ids=" ".join,
 )
@@ -68,3 +72,8 @@ def test_what_is_wrong_is_one_line_and_code_2(
     assert err.startswith("forget: ")
     assert len(err.strip().splitlines()) == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_an_empty_argument_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = command(capsys, "report", "one", "--out", "")
+    assert (code, out, err) == (2, "", "forget: argument 4 is empty (after '--out'); write a value, or leave it out\n")

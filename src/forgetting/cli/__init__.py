@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import NoReturn
 
 # isort: off
@@ -48,6 +49,7 @@ def main() -> NoReturn:
 
     try:
         with listening():
+            _check_arguments(sys.argv[1:])
             app(standalone_mode=True)
     except Interrupted as asked:
         print_line(f"forget: {asked}", to_error=True)
@@ -59,3 +61,17 @@ def main() -> NoReturn:
             print_line(f"forget: {one_line(str(error))}", to_error=True)
         raise SystemExit(2) from None
     raise SystemExit(0)
+
+
+def _check_arguments(given: list[str]) -> None:
+    """Refuses an empty argument: a path of that name is the working folder, and mostly a variable was not set.
+
+    Raises:
+        RecipeError: it says which one it is.
+    """
+    from forgetting.core.errors import RecipeError
+
+    if "" in given:
+        before = given.index("")
+        after = f" (after '{given[before - 1]}')" if before else ""
+        raise RecipeError(f"argument {before + 1} is empty{after}; write a value, or leave it out")
