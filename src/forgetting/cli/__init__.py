@@ -42,7 +42,7 @@ def main() -> NoReturn:
 
     Asked to end by a signal, it saves what it can and ends with a line and 128 + the signal's number: 130 after Ctrl-C.
     """
-    from forgetting.core.errors import ElsewhereError, ForgettingError
+    from forgetting.core.errors import ElsewhereError, ForgettingError, is_panic
     from forgetting.core.interruption import Interrupted, listening
     from forgetting.core.launch import tells_errors
     from forgetting.core.text import one_line
@@ -59,6 +59,11 @@ def main() -> NoReturn:
     except (ForgettingError, OSError) as error:
         if tells_errors():
             print_line(f"forget: {one_line(str(error))}", to_error=True)
+        raise SystemExit(2) from None
+    except BaseException as error:
+        if not is_panic(error):
+            raise
+        print_line(f"forget: a tokenizer or a file of weights is damaged: {one_line(str(error))}", to_error=True)
         raise SystemExit(2) from None
     raise SystemExit(0)
 

@@ -11,16 +11,23 @@ import torch
 from peft import PeftConfig
 from safetensors import safe_open
 from torch import nn
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-from forgetting.core.errors import ModelError
+from forgetting.core.errors import ModelError, is_panic
 from forgetting.core.limits import endless_pattern
 from forgetting.core.text import said
 from forgetting.core.written import read_json
-from forgetting.models.head import text_config
+from forgetting.models.head import causal_model, text_config
 
 SECONDS = 5.0
 """How long the patterns of an adapter may take on all names of a model's modules."""
+
+
+_FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+_BEAMS = 64
+"""More than that are a slip."""
+_PROBES = ("A question?", "a" * 40 + "!", "1234567890 " * 4, "\n\n — ½ é 漢字")
+"""Texts that a tokenizer can be expected to take: its patterns may never end, or fail."""
 
 
 def check_index(file: Path) -> None:
@@ -86,10 +93,11 @@ def tensor_names(file: Path) -> list[str]:
 
 
 def check_runs(name: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Checks on two tokens that the model can be run, and that it knows its tokenizer's ids.
+    """Checks on two tokens that the model can be run and can write, and that it knows its tokenizer's ids.
 
     Raises:
-        ModelError: its configuration does not fit its weights, or the tokenizer is another model's.
+        ModelError: its configuration does not fit its weights, the tokenizer is another model's or fails, or it cannot
+            write with its settings of generation.
     """
     positions = getattr(text_config(model), "max_position_embeddings", None)
     if positions in (0, 1):
@@ -105,17 +113,47 @@ def check_runs(name: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizer
             "model its own tokenizer"
         )
     try:
-        tokenizer("A question?")
-    except Exception as error:  # whatever a wrong configuration leads to
+        for probe in _PROBES:
+            tokenizer(probe)
+    except BaseException as error:  # whatever a wrong configuration leads to, a panic in Rust too
+        if not (isinstance(error, Exception) or is_panic(error)):
+            raise
         raise ModelError(f"{name}: the tokenizer cannot be used ({said(error)}); give the model its own") from error
     ids = torch.zeros(1, 2, dtype=torch.long, device=model.device)
     try:
         with torch.no_grad():
-            model(input_ids=ids, attention_mask=torch.ones_like(ids))
+            logits_12V = model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits
     except Exception as error:  # whatever a wrong configuration leads to
         raise ModelError(
             f"{name}: the model cannot be run ({said(error)}); its config.json does not fit its weights"
         ) from error
+    computed = {**dict(model.named_buffers()), "scores": logits_12V}  # not every kernel of attention passes NaN on
+    known = {key: v for key, v in computed.items() if v.dtype in _FLOATS and v.device.type != "meta"}
+    wrong = next((key for key, values in known.items() if bool(torch.isnan(values).any())), None)
+    if wrong is not None:
+        raise ModelError(f"{name}: the model's {wrong} are not numbers; its weights or its config.json are damaged")
+    _check_writes(name, model)
+
+
+def _check_writes(name: str, model: PreTrainedModel) -> None:
+    """Writes one token with the model's own settings of generation, which are part of how it answers."""
+    file, settings = f"{name}/generation_config.json", causal_model(model).generation_config
+    ends = getattr(settings, "eos_token_id", None)
+    if not all(type(end) is int for end in (ends if isinstance(ends, list) else [] if ends is None else [ends])):
+        raise ModelError(f"{file}: eos_token_id is {ends!r}; write the id of a token, or a list of such")
+    beams = getattr(settings, "num_beams", None)
+    if beams is not None and (type(beams) is not int or not 1 <= beams <= _BEAMS):
+        raise ModelError(f"{file}: num_beams is {beams!r}; write a whole number from 1 to {_BEAMS}")
+    if getattr(settings, "max_time", None) is not None:
+        raise ModelError(f"{file}: max_time makes answers depend on how fast a machine is; remove it")
+    ids = torch.zeros(1, 1, dtype=torch.long, device=model.device)
+    config = GenerationConfig(
+        do_sample=False, max_new_tokens=1, pad_token_id=0, output_logits=True, return_dict_in_generate=True
+    )
+    try:
+        model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), generation_config=config)  # type: ignore[operator]
+    except Exception as error:  # whatever its settings lead to
+        raise ModelError(f"{file}: the model cannot write with it ({said(error)}); mend it, or remove it") from error
 
 
 def check_patterns(name: str, config: PeftConfig, model: nn.Module) -> None:
