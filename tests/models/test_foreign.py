@@ -265,3 +265,28 @@ def test_a_tokenizer_that_gives_up_is_refused(folder: Path) -> None:
     changed(folder / "tokenizer.json", post_processor=post)
     with pytest.raises(ModelError, match=r"the tokenizer cannot be used|cannot be loaded"):
         load_model(folder)
+
+
+@pytest.mark.parametrize("kind", [torch.int8, torch.bool, torch.int64])
+def test_weights_that_are_no_numbers_with_a_point_are_refused(folder: Path, kind: torch.dtype) -> None:
+    file = folder / "model.safetensors"
+    weights = load_file(file)
+    name = next(name for name in weights if "q_proj" in name)
+    save_file(weights | {name: weights[name].to(kind)}, file, metadata={"format": "pt"})
+    with pytest.raises(ModelError, match=rf"model\.safetensors: {name} is stored as (I8|BOOL|I64)"):
+        load_model(folder)
+    save_file(weights | {"model.layers.0.mask": torch.ones(2).to(kind)}, file, metadata={"format": "pt"})
+    load_model(folder)  # a mask or positions beside them are fine
+
+
+def test_a_tokenizer_that_makes_no_tokens_is_refused(folder: Path) -> None:
+    post = {"type": "TemplateProcessing", "single": [], "pair": [], "special_tokens": {}}
+    changed(folder / "tokenizer.json", post_processor=post)
+    with pytest.raises(ModelError, match=r"the tokenizer makes no tokens of 'A question\?'"):
+        load_model(folder)
+
+
+def test_a_scale_of_positions_that_is_nothing_is_refused(folder: Path) -> None:
+    changed(folder / "config.json", rope_parameters={"rope_type": "linear", "factor": 0.0, "rope_theta": 10000.0})
+    with pytest.raises(ModelError, match="not numbers"):
+        load_model(folder)

@@ -23,6 +23,8 @@ SECONDS = 5.0
 """How long the patterns of an adapter may take on all names of a model's modules."""
 
 
+_WHOLE = frozenset(("BOOL", "I8", "U8", "I16", "U16", "I32", "U32", "I64", "U64"))
+"""Kinds of tensors that are no weights, unless the model is quantised."""
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _BEAMS = 64
 """More than that are a slip."""
@@ -92,6 +94,25 @@ def tensor_names(file: Path) -> list[str]:
         raise ModelError(f"{file}: not a whole safetensors file ({error}); download it again") from error
 
 
+def check_kinds(files: Iterable[Path], weights: Iterable[str]) -> None:
+    """Checks that no weight is stored as whole numbers or truth values, which transformers would take for its values.
+
+    Args:
+        files: safetensors files.
+        weights: the names of the model's weights; files may leave out or add what stands before them.
+
+    Raises:
+        ModelError: one is.
+    """
+    known = [f".{weight}" for weight in weights]
+    for file in files:
+        with safe_open(file, framework="pt") as opened:
+            for name in opened.keys():  # noqa: SIM118 - it is no mapping
+                kind = str(opened.get_slice(name).get_dtype())
+                if kind in _WHOLE and any(f".{name}".endswith(end) or end.endswith(f".{name}") for end in known):
+                    raise ModelError(f"{file}: {name} is stored as {kind}, not as a number with a point; save it again")
+
+
 def check_runs(name: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
     """Checks on two tokens that the model can be run and can write, and that it knows its tokenizer's ids.
 
@@ -113,12 +134,13 @@ def check_runs(name: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizer
             "model its own tokenizer"
         )
     try:
-        for probe in _PROBES:
-            tokenizer(probe)
+        empty = [probe for probe in _PROBES if not tokenizer(probe)["input_ids"]]
     except BaseException as error:  # whatever a wrong configuration leads to, a panic in Rust too
         if not (isinstance(error, Exception) or is_panic(error)):
             raise
         raise ModelError(f"{name}: the tokenizer cannot be used ({said(error)}); give the model its own") from error
+    if empty:
+        raise ModelError(f"{name}: the tokenizer makes no tokens of {empty[0]!r}; give the model its own")
     ids = torch.zeros(1, 2, dtype=torch.long, device=model.device)
     try:
         with torch.no_grad():
@@ -129,10 +151,16 @@ def check_runs(name: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizer
         ) from error
     computed = {**dict(model.named_buffers()), "scores": logits_12V}  # not every kernel of attention passes NaN on
     known = {key: v for key, v in computed.items() if v.dtype in _FLOATS and v.device.type != "meta"}
-    wrong = next((key for key, values in known.items() if bool(torch.isnan(values).any())), None)
+    wrong = next((key for key, values in known.items() if _is_broken(key, values)), None)
     if wrong is not None:
         raise ModelError(f"{name}: the model's {wrong} are not numbers; its weights or its config.json are damaged")
     _check_writes(name, model)
+
+
+def _is_broken(key: str, values: torch.Tensor) -> bool:
+    """Whether values are no numbers; the frequencies of positions must be finite, where a mask need not."""
+    broken = ~torch.isfinite(values) if "inv_freq" in key else torch.isnan(values)
+    return bool(broken.any())
 
 
 def _check_writes(name: str, model: PreTrainedModel) -> None:
@@ -151,9 +179,11 @@ def _check_writes(name: str, model: PreTrainedModel) -> None:
         do_sample=False, max_new_tokens=1, pad_token_id=0, output_logits=True, return_dict_in_generate=True
     )
     try:
-        model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), generation_config=config)  # type: ignore[operator]
+        out = model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), generation_config=config)  # type: ignore[operator]
     except Exception as error:  # whatever its settings lead to
         raise ModelError(f"{file}: the model cannot write with it ({said(error)}); mend it, or remove it") from error
+    if bool(torch.isnan(out.logits[0]).any()):
+        raise ModelError(f"{name}: the model's scores are not numbers; its weights or its config.json are damaged")
 
 
 def check_patterns(name: str, config: PeftConfig, model: nn.Module) -> None:
