@@ -279,13 +279,6 @@ def test_weights_that_are_no_numbers_with_a_point_are_refused(folder: Path, kind
     load_model(folder)  # a mask or positions beside them are fine
 
 
-def test_a_tokenizer_that_makes_no_tokens_is_refused(folder: Path) -> None:
-    post = {"type": "TemplateProcessing", "single": [], "pair": [], "special_tokens": {}}
-    changed(folder / "tokenizer.json", post_processor=post)
-    with pytest.raises(ModelError, match=r"the tokenizer makes no tokens of 'A question\?'"):
-        load_model(folder)
-
-
 def test_a_scale_of_positions_that_is_nothing_is_refused(folder: Path) -> None:
     changed(folder / "config.json", rope_parameters={"rope_type": "linear", "factor": 0.0, "rope_theta": 10000.0})
     with pytest.raises(ModelError, match="not numbers"):
