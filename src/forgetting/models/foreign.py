@@ -178,7 +178,7 @@ def _check_writes(name: str, model: PreTrainedModel) -> None:
         do_sample=False, max_new_tokens=1, pad_token_id=0, output_logits=True, return_dict_in_generate=True
     )
     try:
-        out = model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), generation_config=config)  # type: ignore[operator]
+        out = model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), generation_config=config)
     except Exception as error:  # whatever its settings lead to
         raise ModelError(f"{file}: the model cannot write with it ({said(error)}); mend it, or remove it") from error
     if bool(torch.isnan(out.logits[0]).any()):
