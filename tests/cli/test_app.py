@@ -56,6 +56,10 @@ def test_an_unknown_command_ends_with_code_2(capsys: pytest.CaptureFixture[str])
         ("push", "none", "me/mine"),
         ("push", "none", "mine"),
         ("lab", "new", "x", "none.jsonl"),
+        ("report", "none", "--out", ""),
+        ("sweep", "lab-ranks", "--output", "", "--dry-run"),
+        ("analyse", "none", "--oracle", "lab"),
+        ("eval", "lab", "--suite", "lab", "--records", "records.txt"),
     ],
     ids=" ".join,
 )
@@ -80,3 +84,8 @@ def test_what_the_system_refuses_is_said_in_words(
     code, out, err = command(capsys, "report", tmp_path)
     reason = "cannot be read or written (No such file or directory); check the path and the disk"
     assert (code, out, err) == (2, "", f"forget: {tmp_path / 'gone'}: {reason}\n")
+
+
+def test_an_empty_argument_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = command(capsys, "report", "one", "--out", "")
+    assert (code, out, err) == (2, "", "forget: argument 4 is empty (after '--out'); write a value, or leave it out\n")

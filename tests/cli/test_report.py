@@ -49,3 +49,15 @@ def test_a_report_of_several_runs_never_replaces_that_of_one(
     assert (code, said.count("\n")) == (2, 1)
     assert "is the report of the run in that folder" in said
     assert (run_folder / "report.html").read_bytes() == own
+
+
+@pytest.mark.parametrize("verb", ["report", "compare"])
+@pytest.mark.parametrize("name", ["results.json", "records/before.jsonl", "model", "."])
+def test_a_page_replaces_no_other_kind_of_file(
+    run_folder: Path, verb: str, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {file: file.read_bytes() for file in run_folder.rglob("*") if file.is_file()}
+    code, _, said = command(capsys, verb, *[run_folder] * 2, "--out", run_folder / name)
+    assert (code, said.count("\n")) == (2, 1)
+    assert "choose a name that ends in .html or .htm" in said
+    assert {file: file.read_bytes() for file in run_folder.rglob("*") if file.is_file()} == before

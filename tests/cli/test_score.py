@@ -32,3 +32,14 @@ def test_rows_that_are_left_out_are_told_once_and_written_down(
         assert code == 0 and (out + err).count("1 of 17 rows are left out") == 1
         (line,) = (tmp_path / skipped).read_text().splitlines()
         assert json.loads(line) == {"where": f"{torn}:17", "reason": "the response is null, not text"}
+
+
+def test_every_file_is_looked_at_before_the_work(
+    world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, scores = world / "model", tmp_path / "scores"
+    data = (world / "retain.jsonl", tmp_path / "none.jsonl")
+    code, _, said = command(capsys, "score", model, *data, "--reference", model, "--scores", scores)
+    assert (code, said.count("\n")) == (2, 1)
+    assert said.startswith(f"forget: {tmp_path / 'none.jsonl'}: no such file")
+    assert not scores.exists()

@@ -9,7 +9,16 @@ from safetensors import SafetensorError
 
 from forgetting.core import folder as folder_module
 from forgetting.core.errors import RunError
-from forgetting.core.folder import MARK, damage, is_complete, recover, remove_partial, write_text, written_whole
+from forgetting.core.folder import (
+    MARK,
+    check_suffix,
+    damage,
+    is_complete,
+    recover,
+    remove_partial,
+    write_text,
+    written_whole,
+)
 from forgetting.core.record import Record, write_records
 
 
@@ -178,3 +187,18 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path, error: Excep
     ):
         raise error
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("path", [".", "", "..", "/"])
+def test_what_ends_in_no_name_is_no_place_to_write(path: str) -> None:
+    for write_to in (lambda: write_text(Path(path), "x"), lambda: write(Path(path), "x")):
+        with pytest.raises(RunError, match=f"'{Path(path)}' names no new file or folder"):
+            write_to()
+
+
+def test_a_file_of_another_kind_is_not_replaced() -> None:
+    check_suffix(Path("a.HTML"), ".html", ".htm")
+    with pytest.raises(
+        RunError, match=r"a/b\.json: would be written as \.html; choose a name that ends in \.html or \.htm"
+    ):
+        check_suffix(Path("a/b.json"), ".html", ".htm")

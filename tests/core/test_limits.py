@@ -3,11 +3,12 @@
 import contextlib
 import re
 import signal
+import threading
 import time
 
 import pytest
 
-from forgetting.core.limits import within
+from forgetting.core.limits import endless_pattern, within
 
 
 @pytest.mark.parametrize(
@@ -41,3 +42,23 @@ def test_an_outer_limit_goes_on() -> None:
         with within(60):
             pass
         time.sleep(2)
+
+
+ENDLESS = "(x+x+)+y"
+"""It never ends in `re`, and ends at once in `regex`."""
+
+
+@pytest.mark.parametrize(
+    ("patterns", "late"), [([], None), (["x+", ".*"], None), (["x+", ENDLESS], 1), ([ENDLESS, "x+"], 0)]
+)
+def test_the_first_endless_pattern_is_found_in_any_thread(patterns: list[str], late: int | None) -> None:
+    found: list[int | None] = []
+    thread = threading.Thread(target=lambda: found.append(endless_pattern(patterns, ["x" * 50, "y"], 2)))
+    thread.start()
+    thread.join(30)
+    assert found == [late]
+
+
+def test_as_many_texts_as_a_large_model_has_modules_are_handed_over() -> None:
+    texts = [f"model.layers.{layer}.mlp.experts.{expert}.down_proj" for layer in range(60) for expert in range(100)]
+    assert endless_pattern([r".*\.q_proj", ENDLESS], [*texts, "x" * 50], 3) == 1

@@ -25,6 +25,8 @@ def test_values_are_converted_to_the_parameters_types() -> None:
         ({"side": 1.5}, "shape 'square': side is 1.5: input should be a valid integer"),
         ({"side": "3"}, "shape 'square': side is '3': it is a text; write a number"),
         ({"side": True}, "shape 'square': side is True: true is not a number"),
+        ({"side": [3]}, r"shape 'square': side is \[3\]: write a single value"),
+        ({"side": 1, "filled": {}}, "shape 'square': filled is {}: write a single value"),
         ({"side": 1, "filled": 1}, "shape 'square': filled is 1: write true or false"),
         ({"side": 1, "filled": "true"}, "shape 'square': filled is 'true': write true or false"),
         ({"side": 1, "fill": 1}, "shape 'square' has no parameter 'fill'; did you mean 'filled'"),

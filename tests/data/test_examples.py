@@ -196,3 +196,23 @@ def test_overlap_looks_at_earlier_turns_too() -> None:
         return one({"messages": [{"role": r, "content": c} for r, c in turns]})
 
     assert overlap([after("one"), after("TWO")], [after("two")]) == [after("TWO")]
+
+
+@pytest.mark.parametrize("key", ["id", "group", "kind"])
+@pytest.mark.parametrize("value", [[], {}, ["a"], {"a": 1}])
+def test_a_name_is_no_list_or_object(key: str, value: object) -> None:
+    with pytest.raises(DataError, match=rf"facts\.jsonl:17: the {key} is .*, not a text or a number"):
+        one({"prompt": "q", "response": "a", key: value})
+
+
+@pytest.mark.parametrize(("what", "name"), [("token_ids", "prompt"), ("text", "title")])
+def test_a_mapped_column_that_no_row_reads_is_refused(what: str, name: str, tmp_path: Path) -> None:
+    file = tmp_path / "facts.jsonl"
+    file.write_text(json.dumps({"prompt": "q", "response": "a", "title": "t"}) + "\n")
+    with pytest.raises(DataError, match=f"columns: {what} is mapped, and nothing reads it"):
+        load_examples(Source(path=str(file), columns={what: name}))
+
+
+def test_a_mapped_column_that_some_row_reads_is_fine(tmp_path: Path) -> None:
+    rows = [{"q": "a question", "text": "a document"}, {"q": "a question", "response": "a"}]
+    assert [e.form for e in load(tmp_path, rows, columns={"prompt": "q"})] == ["text", "qa"]

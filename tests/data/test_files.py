@@ -266,3 +266,10 @@ def test_a_file_that_names_its_encoding_is_read_in_it(tmp_path: Path, ending: st
 def test_line_ends_of_windows_within_a_cell_are_line_ends(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_bytes(b'p,r\r\nq,"1st\r\n2nd"\r\n')
     assert [row for _, row in rows_of(tmp_path / "a.csv")] == [{"p": "q", "r": "1st\n2nd"}]
+
+
+def test_a_column_that_stands_twice_in_parquet_is_refused(tmp_path: Path) -> None:
+    columns = [pa.array(["q"]), pa.array(["a"]), pa.array(["b"])]
+    pq.write_table(pa.Table.from_arrays(columns, names=["question", "answer", "answer"]), tmp_path / "a.parquet")
+    with pytest.raises(DataError, match=r"a\.parquet: the column 'answer' stands twice; remove one of them"):
+        rows_of(tmp_path / "a.parquet")

@@ -173,7 +173,7 @@ def test_a_pattern_that_does_not_end_is_ended(
 ) -> None:
     monkeypatch.setattr(foreign, "SECONDS", 0.5)
     path, began = adapter(tmp_path / "adapter", folder, **values), time.monotonic()
-    with pytest.raises(ModelError, match=r"adapter_config\.json: the pattern in \w+ takes longer than 0\.5 s"):
+    with pytest.raises(ModelError, match=r"adapter_config\.json: the pattern in \w+ does not end within 0\.5 s"):
         load_model(path)
     assert time.monotonic() - began < 20
 
@@ -229,3 +229,71 @@ def test_weights_in_8_bits_ask_for_a_precision() -> None:
     with pytest.raises(ModelError, match="stored in float8_e4m3fn, which is not computed in; write dtype: float32"):
         settled("auto", torch.float8_e4m3fn)
     assert settled("float32", torch.float8_e4m3fn).dtype == "float32"
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("num_beams", 0),
+        ("num_beams", 10**6),
+        ("num_beams", 2.5),
+        ("eos_token_id", "x"),
+        ("eos_token_id", 1.5),
+        ("eos_token_id", [1, {}]),
+        ("max_time", 0.1),
+        ("repetition_penalty", 0),
+        ("bad_words_ids", "x"),
+        ("suppress_tokens", "x"),
+        ("sequence_bias", 3),
+        ("stop_strings", 3),
+        ("penalty_alpha", 0.6),
+        ("forced_eos_token_id", 99999),
+        ("min_length", "x"),
+        ("token_healing", True),
+    ],
+)
+def test_settings_that_no_answer_can_be_written_with_are_refused(folder: Path, key: str, value: object) -> None:
+    changed(folder / "generation_config.json", **{key: value, "top_k": 4})
+    with pytest.raises(ModelError, match=r"generation_config\.json: |cannot be loaded") as raised:
+        load_model(folder)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "settings", [{"num_beams": 4}, {"repetition_penalty": 1.05, "temperature": 0.7}, {"eos_token_id": [1, 2]}]
+)
+def test_settings_that_models_come_with_are_taken(folder: Path, settings: dict) -> None:
+    changed(folder / "generation_config.json", **settings)
+    load_model(folder)
+
+
+def test_a_model_whose_scores_are_no_numbers_is_refused(folder: Path) -> None:
+    changed(folder / "config.json", rope_parameters={"rope_theta": -5.0, "rope_type": "default"})
+    with pytest.raises(ModelError, match=r"the model's model\.rotary_emb\.inv_freq are not numbers"):
+        load_model(folder)
+
+
+def test_a_tokenizer_that_gives_up_is_refused(folder: Path) -> None:
+    single = [{"SpecialToken": {"id": "<nosuch>", "type_id": 0}}]
+    post = {"type": "TemplateProcessing", "single": single, "pair": [], "special_tokens": {}}
+    changed(folder / "tokenizer.json", post_processor=post)
+    with pytest.raises(ModelError, match=r"the tokenizer cannot be used|cannot be loaded"):
+        load_model(folder)
+
+
+@pytest.mark.parametrize("kind", [torch.int8, torch.bool, torch.int64])
+def test_weights_that_are_no_numbers_with_a_point_are_refused(folder: Path, kind: torch.dtype) -> None:
+    file = folder / "model.safetensors"
+    weights = load_file(file)
+    name = next(name for name in weights if "q_proj" in name)
+    save_file(weights | {name: weights[name].to(kind)}, file, metadata={"format": "pt"})
+    with pytest.raises(ModelError, match=rf"model\.safetensors: {name} is stored as (I8|BOOL|I64)"):
+        load_model(folder)
+    save_file(weights | {"model.layers.0.mask": torch.ones(2).to(kind)}, file, metadata={"format": "pt"})
+    load_model(folder)  # a mask or positions beside them are fine
+
+
+def test_a_scale_of_positions_that_is_nothing_is_refused(folder: Path) -> None:
+    changed(folder / "config.json", rope_parameters={"rope_type": "linear", "factor": 0.0, "rope_theta": 10000.0})
+    with pytest.raises(ModelError, match="not numbers"):
+        load_model(folder)

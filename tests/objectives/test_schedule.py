@@ -25,7 +25,7 @@ def test_the_linear_schedule_reaches_both_ends() -> None:
     [
         (2, 2.0),
         (0.5, 0.5),
-        ({"schedule": "linear", "start": 0, "end": "1"}, 0.5),
+        ({"schedule": "linear", "start": 0, "end": "1e0"}, 0.5),
         ({"schedule": "forgetting", "t_min": 0, "t_max": 1}, 2 / 5),
         (linear(3, 5), 4.0),
     ],
@@ -44,10 +44,29 @@ def test_a_weight_is_read_as_a_recipe_writes_it(written: object, at_half: float)
         ({"schedule": "linaer", "start": 0, "end": 1}, "unknown schedule 'linaer'; did you mean 'linear'"),
         ({"schedule": "linear", "start": 0}, "schedule 'linear': .*'end'"),
         ({"schedule": "linear", "start": 0, "end": 1, "stop": 2}, "schedule 'linear': .*'stop'"),
-        ({"schedule": "linear", "start": "low", "end": 1}, "schedule 'linear': could not convert"),
+        ({"schedule": "linear", "start": "low", "end": 1}, "schedule 'linear': start is 'low'; write a number"),
         ({"schedule": "forgetting", "t_min": None, "t_max": 1}, "schedule 'forgetting'"),
     ],
 )
 def test_what_is_no_weight_is_refused(written: object, message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        parse_weight(written)
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        (float("nan"), "nan is not a weight"),
+        (float("inf"), "inf is not a weight"),
+        (10**400, "is not a weight"),
+        (-0.5, "-0.5 is below 0"),
+        ({"schedule": "linear", "start": 1, "end": float("nan")}, "schedule 'linear': end is nan; write a number"),
+        ({"schedule": "linear", "start": 1, "end": True}, "schedule 'linear': end is True; write a number"),
+        ({"schedule": "linear", "start": -1, "end": 1}, "-1 is below 0"),
+        ({"schedule": "forgetting", "t_min": 0.5, "t_max": 0.1}, "t_max is below t_min"),
+        ({"schedule": ["linear"]}, "unknown schedule"),
+    ],
+)
+def test_a_weight_that_would_turn_its_term_round_is_refused(written: object, message: str) -> None:
     with pytest.raises(RecipeError, match=message):
         parse_weight(written)

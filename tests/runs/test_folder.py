@@ -23,6 +23,7 @@ from forgetting.runs.began import MEASURED, REDACTED
 from forgetting.runs.evaluation import Evaluation
 from forgetting.runs.folder import RunFolder
 from forgetting.runs.output import OutputFolder
+from forgetting.runs.reading import write_object
 from forgetting.runs.redact import Redactor
 from forgetting.runs.results import Cost, Results
 from forgetting.runs.stage_result import StageResult, Step, TokenScores
@@ -320,3 +321,13 @@ def test_an_output_folder_knows_its_runs_and_who_is_at_work_in_its_caches(tmp_pa
     assert output.held_entries() == []
     with output.scores.entry("key") as entry:
         assert output.held_entries() == [entry.folder]
+
+
+@pytest.mark.parametrize("other", [{"step": 3, "seconds": 1.5}, {"python": "3.11"}, {"another": {"forget": "aaaa"}}])
+def test_another_file_in_the_place_of_the_digests_is_refused(tmp_path: Path, other: dict) -> None:
+    folder = RunFolder(tmp_path / "run")
+    with folder.opened("name: run", DIGESTS, {}, redact=False):
+        train(folder)
+    write_object(folder.data_file, other)
+    with pytest.raises(RunError, match=r"data\.json: .*; remove the file and start the run again"):
+        folder.check_data(DIGESTS)

@@ -7,7 +7,6 @@ import math
 import pytest
 from pydantic import ValidationError
 
-from forgetting.core.errors import RecipeError
 from forgetting.training.settings import Optimisation, learning_rate_at
 
 
@@ -61,5 +60,9 @@ def test_durations_are_words_and_stay_words() -> None:
     written = settings.model_dump(mode="json")
     assert written["duration"] == "2 epochs" and written["evaluate_every"] is None
     assert Optimisation.model_validate(written) == settings
-    with pytest.raises(RecipeError, match="'soon' is not a duration"):
-        Optimisation(duration="soon")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("key", ["duration", "evaluate_every", "checkpoint_every"])
+def test_what_is_no_duration_is_told_with_its_key(key: str) -> None:
+    with pytest.raises(ValidationError, match=f"{key}\n.*'soon' is not a duration"):
+        Optimisation.model_validate({key: "soon"})

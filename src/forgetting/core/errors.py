@@ -86,6 +86,11 @@ class ElsewhereError(ForgettingError):
     """Another process of the same run failed and reports why; this one only has to exit."""
 
 
+def is_panic(error: BaseException) -> bool:
+    """Whether a library written in Rust (tokenizers, safetensors) gave up, which is no `Exception`."""
+    return type(error).__module__ == "pyo3_runtime"
+
+
 @contextmanager
 def said_of(key: str) -> Iterator[None]:
     """Inside, an error in what a user wrote names the key under which it was written."""

@@ -143,7 +143,12 @@ def remove_partial(folder: Path, *, deep: bool = True) -> None:
 
 
 def partial_of(path: Path) -> Path:
-    """Where this process writes a file before it is renamed; several may write one file at once."""
+    """Where this process writes a file before it is renamed; several may write one file at once.
+
+    Raises:
+        RunError: the path ends in no name.
+    """
+    check_named(path)
     return path.with_name(f".{path.name}.{gethostname()}.{os.getpid()}.partial")
 
 
@@ -218,7 +223,29 @@ def unwritable(path: Path, error: OSError | SafetensorError) -> RunError:
     return RunError(f"{path}: cannot be written ({why}); free space, make it writable or choose another output")
 
 
+def check_named(path: Path) -> None:
+    """Checks that a path ends in a name, as that of a new file or folder must.
+
+    Raises:
+        RunError: it is `.` or empty, or ends in `..` or `/`.
+    """
+    if path.name in ("", ".."):
+        raise RunError(f"'{path}' names no new file or folder; write its name")
+
+
+def check_suffix(path: Path, *suffixes: str) -> None:
+    """Checks that a file to write has one of these suffixes, so that it replaces none of another kind.
+
+    Raises:
+        RunError: it has another.
+    """
+    check_named(path)
+    if path.suffix.lower() not in suffixes:
+        raise RunError(f"{path}: would be written as {suffixes[0]}; choose a name that ends in {' or '.join(suffixes)}")
+
+
 def _aside(folder: Path) -> tuple[Path, Path]:
+    check_named(folder)
     return folder.with_name(f".{folder.name}.partial"), folder.with_name(f".{folder.name}.old")
 
 

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import signal
+import subprocess
+import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 _AGAIN = 0.5
 """Seconds until the limit is enforced again where the code inside went on."""
+_MATCHES = """
+import json, re, sys
+patterns, texts = json.load(sys.stdin)
+for pattern in patterns:
+    compiled = re.compile(pattern)
+    for text in texts:
+        compiled.fullmatch(text)
+    print(flush=True)
+"""
+"""The program of another process: a line for each pattern that came to its end."""
 
 
 @contextmanager
@@ -45,3 +58,24 @@ def within(seconds: float) -> Iterator[None]:
             signal.setitimer(signal.ITIMER_REAL, max(left - (time.monotonic() - began), 1e-3), interval)
     if fired:  # the code inside caught it
         raise TimeoutError(said)
+
+
+def endless_pattern(patterns: Sequence[str], texts: Sequence[str], seconds: float) -> int | None:
+    """The index of the first pattern that `re` cannot match with all texts before the time is over; None: all can.
+
+    Another process tries them, so the limit holds in every thread and on every system. The module `regex` has a limit
+    of its own, but ends at once on patterns that never end in `re`, which is what other programs match with.
+    """
+    if not patterns:
+        return None
+    try:
+        subprocess.run(
+            [sys.executable, "-I", "-S", "-c", _MATCHES],
+            input=json.dumps([patterns, texts]).encode(),
+            capture_output=True,
+            check=True,
+            timeout=seconds,
+        )
+    except (subprocess.TimeoutExpired, subprocess.CalledProcessError) as error:
+        return len((error.stdout or b"").splitlines())
+    return None

@@ -18,7 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 
 from forgetting.core.errors import RecipeError, nearest
-from forgetting.core.strict import of_kind
+from forgetting.core.strict import is_single, of_kind
 
 T = TypeVar("T", bound=Callable[..., Any])
 
@@ -177,8 +177,11 @@ class Registry(Generic[T]):
         return found
 
     def _of_kind(self, entry: Entry[T], key: str, value: Any) -> Any:
+        hint = entry.types.get(key, Any)
         try:
-            return of_kind(value, entry.types.get(key, Any))
+            if isinstance(value, list | dict) and is_single(hint):
+                raise ValueError("write a single value")
+            return of_kind(value, hint)
         except ValueError as error:
             raise RecipeError(f"{self.noun} '{entry.name}': {key} is {value!r}: {error}") from error
 

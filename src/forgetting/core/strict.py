@@ -70,6 +70,11 @@ def takes_none(hint: Any) -> bool:
     return types.NoneType in _kinds(hint)
 
 
+def is_single(hint: Any) -> bool:
+    """Whether only single values fit the type: numbers, texts, true, false and null."""
+    return _kinds(hint) <= {int, float, bool, str, types.NoneType}
+
+
 def _each(values: Any, hint: Any) -> Any:
     """The members of a list or tuple, each of its own kind."""
     if typing.get_origin(hint) is Annotated:

@@ -59,8 +59,14 @@ def optional(value: object, what: str, where: str) -> str | None:
     return text
 
 
-def name(value: object) -> str:
-    """An id, group or kind as text; a number is fine, 0 too."""
+def name(value: object, what: str, where: str) -> str:
+    """An id, group or kind as text; a number is fine, 0 too.
+
+    Raises:
+        RowError: it is a list or an object.
+    """
+    if isinstance(value, list | dict):
+        raise RowError(where, f"the {what} is {{}}, not a text or a number", value)
     return "" if value is None else str(value)
 
 

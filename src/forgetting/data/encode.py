@@ -18,6 +18,7 @@ from transformers import PreTrainedTokenizerBase
 from forgetting.core.errors import DataError
 from forgetting.core.example import Example
 from forgetting.core.strict import Strict
+from forgetting.core.text import quoted
 from forgetting.data.chat import Span, Template, reads_clock
 from forgetting.data.tokens import check_ids, sequence_ids
 
@@ -151,7 +152,7 @@ def encode(example: Example, tokenizer: PreTrainedTokenizerBase, formatting: For
     not supervised even where a BOS precedes it. So what is trained on is what is extracted, token for token.
 
     Raises:
-        DataError: no supervised token is left, or an id outside the vocabulary; the row is named.
+        DataError: no supervised token is left, or an id outside the vocabulary; the row is named. Or no token at all.
     """
     return _supervised(_cut(_whole(example, tokenizer, formatting), formatting.max_length), example)
 
@@ -196,6 +197,8 @@ def _supervised(encoded: Encoded, example: Example) -> Encoded:
 
 def _with_end(rendered: Rendered, tokenizer: PreTrainedTokenizerBase, weight: float) -> tuple[list[int], list[float]]:
     ids, weights = _tokens(rendered, tokenizer, weight)
+    if not ids:
+        raise DataError(f"{quoted(rendered.text)}: the tokenizer makes no tokens of it; give the model its own")
     eos = tokenizer.eos_token_id
     if rendered.end and eos is not None:
         if ids[-1] == eos:

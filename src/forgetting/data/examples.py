@@ -25,6 +25,8 @@ _NOT_READ = {
 """Columns that belong to what a model sees, and what to do instead of having them read."""
 _OURS = frozenset(("noise", "derived", "source", "url", ""))
 """Columns that this package writes and reads beside an example's own, and those that say where a row is from."""
+_SEEN = ("prompt", "response", "text", "messages", "input", "history", "system", "token_ids")
+"""What of an example a model may see."""
 _ONE_EXAMPLE = frozenset(("where", "fields"))
 
 
@@ -82,6 +84,11 @@ def each_example(source: Source, reading: Reading) -> Iterator[Example]:
     """
     yield from each_row(source, reading, lambda row, where: to_example(row, where, source, reading))
     reading.check_lists(source)
+    for what in source.columns:
+        if what in reading.passed and what not in reading.taken:
+            raise DataError(
+                f"{source}: columns: {what} is mapped, and nothing reads it; leave it out, or state the form"
+            )
 
 
 def distinct(examples: Sequence[Example], source: Source, heard: Heard | None = None) -> list[Example]:
@@ -154,7 +161,7 @@ def to_example(row: Row, where: str, source: Source, reading: Reading | None = N
         if _plain(response) in map(_plain, wrong):
             reading.right.append(where)
     return Example(
-        id=cells.name(text.get("id"))
+        id=cells.name(text.get("id"), "id", where)
         or content_id("".join(f"{m.role}: {m.content}\n" for m in context) + prompt, response),
         prompt=prompt,
         response=response,
@@ -169,8 +176,8 @@ def to_example(row: Row, where: str, source: Source, reading: Reading | None = N
         target_ids=targets,
         token_ids=body.ids,
         max_tokens=source.max_tokens,
-        group=cells.name(text.get("group")),
-        kind=cells.name(text.get("kind")),
+        group=cells.name(text.get("group"), "group", where),
+        kind=cells.name(text.get("kind"), "kind", where),
         where=where,
         fields={k: v for k, v in row.items() if k not in columns.values() or k == columns["id"]},
     )
@@ -200,8 +207,10 @@ def _check_texts(
 
 def _look(row: Row, columns: Mapping[str, str | None], read: set[str], reading: Reading) -> None:
     """Counts the columns that nothing reads, and those whose text is a list."""
-    seen = ("prompt", "response", "text", "messages", "input", "history", "system", "token_ids")
-    names = {columns[what] for what in COLUMNS if what in read or what not in seen}
+    names = {columns[what] for what in COLUMNS if what in read or what not in _SEEN}
+    there = {what for what in _SEEN if (name := columns.get(what)) is not None and cells.is_given(row[name])}
+    reading.taken |= there & read
+    reading.passed |= there - read
     for name, value in row.items():
         if name not in names and name not in _OURS and cells.is_given(value):
             reading.unused[name] += 1

@@ -233,9 +233,7 @@ def _csv(path: Path, file: TextIO) -> Iterator[Placed]:
     reader = csv.DictReader(_noting(chain([first], file), lines), strict=True, delimiter=delimiter)
     try:
         names = reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
-        twice = next((name for name, count in Counter(names).items() if count > 1), None)
-        if twice is not None:
-            raise DataError(f"{path}:{reader.line_num}: the column '{twice}' stands twice; remove one of them")
+        _check_once(names, f"{path}:{reader.line_num}")
         for row in reader:
             where = f"{path}:{reader.line_num}"
             # Within quotes a quote is doubled, or the cell ends there; this one is meant to begin a cell and does not.
@@ -244,6 +242,12 @@ def _csv(path: Path, file: TextIO) -> Iterator[Placed]:
             yield where, RowError(where, _ASTRAY) if strayed else _csv_row(row, where)
     except csv.Error as error:
         raise DataError(f"{path}:{reader.reader.line_num}: not CSV ({error})") from error
+
+
+def _check_once(columns: Iterable[str], where: str) -> None:
+    twice = next((name for name, count in Counter(columns).items() if count > 1), None)
+    if twice is not None:
+        raise DataError(f"{where}: the column '{twice}' stands twice; remove one of them")
 
 
 def _noting(lines: Iterable[str], noted: list[str]) -> Iterator[str]:
@@ -281,6 +285,7 @@ def _parquet(path: Path) -> Iterator[Placed]:
 
     try:
         with pq.ParquetFile(path) as file:
+            _check_once(file.schema_arrow.names, str(path))
             marked = [field.name for field in file.schema_arrow if _is_json_text(field.metadata)]
             groups = range(file.num_row_groups)
             batches = chain.from_iterable(file.iter_batches(batch_size=1024, row_groups=[group]) for group in groups)

@@ -30,6 +30,10 @@ class Reading:
     """Files of a folder that are left out, by why: `hidden`, `empty`, …"""
     unused: Counter[str] = field(default_factory=Counter)
     """Columns that hold something and that nothing reads, by the number of such rows."""
+    taken: set[str] = field(default_factory=set)
+    """What was read of rows, of all that a model may see: `prompt`, `history`, …"""
+    passed: set[str] = field(default_factory=set)
+    """What some row held of that and was not read."""
     lists: Counter[str] = field(default_factory=Counter)
     """Columns of texts whose value is a list as Python writes it, by the number of such rows."""
     right: list[str] = field(default_factory=list)

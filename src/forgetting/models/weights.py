@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 from torch import nn
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from forgetting.core.errors import ModelError
+from forgetting.models.foreign import check_kinds
 from forgetting.models.places import attempt
 from forgetting.models.precision import DTYPES
 from forgetting.models.quantised import Quantise, has_quantised, quantised_loading, settle
@@ -49,6 +52,8 @@ def load_weights(
             f"{name}: {len(missing)} weights are missing, the first is {missing[0]}; the folder is incomplete"
         )
     check_finite(model, name)
+    if not has_quantised(model):
+        check_kinds(sorted(Path(name).glob("*.safetensors")), (key for key, _ in model.named_parameters()))
     if quantise is not None or has_quantised(model):  # a folder may contain 4-bit weights, too
         settle(model, name)
     return model if device is None or quantise is not None else model.to(device)  # quantised, it is there already

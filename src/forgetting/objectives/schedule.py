@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from typing import Any
 
 from forgetting.core.errors import RecipeError, nearest
+from forgetting.core.strict import of_kind
 
 Schedule = Callable[[int, int], float]
 """`(step, total steps) -> weight`, step = 0 … total − 1."""
@@ -26,26 +29,54 @@ def weight_at(weight: Weight, step: int, total: int) -> float:
     return weight(step, total) if callable(weight) else weight
 
 
+_EXAMPLE = "{schedule: linear, start: 0, end: 1}"
 _SCHEDULES: dict[str, Callable[..., Schedule]] = {"linear": linear, "forgetting": forgetting}
+
+
+def takes_weight(name: str, hint: Any) -> bool:
+    """Whether a method's parameter of this name and type is the weight of a term."""
+    return bool(hint == Weight) or (hint is object and name.endswith("_weight"))
 
 
 def parse_weight(value: object) -> Weight:
     """A weight as written in a recipe: a number, or `{schedule: linear, start: 0, end: 1}`.
 
+    It is never negative, as a method's own formula says which terms ascend.
+
     Raises:
-        RecipeError: neither of these, an unknown schedule, or arguments that it does not take.
+        RecipeError: neither of these, an unknown schedule, arguments that it does not take, or values below 0.
     """
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
     if callable(value):
         return value
-    if isinstance(value, dict) and "schedule" in value:
-        arguments = dict(value)
-        name = arguments.pop("schedule")
-        if name not in _SCHEDULES:
-            raise RecipeError(f"unknown schedule '{name}'; {nearest(str(name), _SCHEDULES)}")
-        try:
-            return _SCHEDULES[name](**{key: float(v) for key, v in arguments.items()})
-        except (TypeError, ValueError) as error:
-            raise RecipeError(f"schedule '{name}': {error}") from error
-    raise RecipeError(f"{value!r} is not a weight; write a number or {{schedule: linear, start: 0, end: 1}}")
+    if not isinstance(value, dict) or "schedule" not in value:
+        return _not_negative(value, f"{value!r} is not a weight; write a number or {_EXAMPLE}")
+    arguments = dict(value)
+    name = str(arguments.pop("schedule"))
+    if name not in _SCHEDULES:
+        raise RecipeError(f"unknown schedule '{name}'; {nearest(name, _SCHEDULES)}")
+    wrong = f"schedule '{name}': {{}} is {{!r}}; write a number"
+    numbers = {key: _not_negative(v, wrong.format(key, v)) for key, v in arguments.items()}
+    try:
+        schedule = _SCHEDULES[name](**numbers)
+    except TypeError as error:
+        raise RecipeError(f"schedule '{name}': {error}") from error
+    if schedule(1, 2) < 0:
+        raise RecipeError(f"schedule '{name}': t_max is below t_min, so the weight falls below 0; exchange them")
+    return schedule
+
+
+def _not_negative(value: object, otherwise: str) -> float:
+    """The number as written.
+
+    Raises:
+        RecipeError: `otherwise`, if it is no finite number; or it is below 0.
+    """
+    try:
+        number = of_kind(value, float)
+        if not math.isfinite(number):
+            raise RecipeError(otherwise)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise RecipeError(otherwise) from error
+    if number < 0:
+        raise RecipeError(f"{value!r} is below 0, which turns its term round; the method itself knows what ascends")
+    return float(number)

@@ -19,7 +19,7 @@ from forgetting.models.adapters import INITIALISATIONS
 from forgetting.models.transforms import TRANSFORMS
 from forgetting.objectives.gradient_rules import GRADIENT_RULES
 from forgetting.objectives.methods import METHODS
-from forgetting.objectives.schedule import Weight
+from forgetting.objectives.schedule import takes_weight
 from forgetting.recipe.stage import NAME, TRANSFORM_KEYS, Stage
 from forgetting.recipe.values import Recipe
 
@@ -146,7 +146,7 @@ def _keys_of_initialisations() -> dict[str, Any]:
 
 def _of_type(name: str, hint: Any) -> dict[str, Any]:
     """A type as a schema; without a type, any value is valid."""
-    if hint == Weight or (hint is object and name.endswith("_weight")):
+    if takes_weight(name, hint):
         return dict(_WEIGHT)
     if hint is None or hint is object:
         return {}

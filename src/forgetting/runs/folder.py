@@ -31,6 +31,7 @@ from forgetting.runs.results import FORMAT, Results, read_results
 from forgetting.runs.stage_folder import StageFolder
 
 _AGAIN = "remove the file and start the run again"
+_DIGESTS = TypeAdapter(dict[str, dict[str, str]])
 _EVALUATION = TypeAdapter(Evaluation)
 _MEASURES = TypeAdapter(dict[str, list[Measure]])
 
@@ -115,7 +116,10 @@ class RunFolder(RunPaths):
         """
         if not (self.data_file.is_file() and self.has_trained):
             return
-        began = read_object(self.data_file, what="the digests of the data", mend=_AGAIN)
+        what = "the digests of the data"
+        began = as_typed(_DIGESTS, read_object(self.data_file, what=what, mend=_AGAIN), self.data_file, _AGAIN)
+        if not began.keys() & now.keys():
+            raise RunError(f"{self.data_file}: holds not {what} of this run; {_AGAIN}")
         if REDACTED in began:
             redactor = known_redactor(self.path.parent)
             if redactor is None or redactor.name != began[REDACTED]["key"]:

@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from forgetting.core.errors import RunError
+from forgetting.core.folder import check_suffix
 
+PAGE = (".html", ".htm")
+"""What the name of a page may end in."""
 _LONGEST = 80
 """Letters of the names of runs in a file's name."""
 
@@ -270,11 +273,12 @@ def beside(runs: Sequence[Path], what: str) -> Path:
 
 
 def check_page(out: Path, runs: Sequence[Path]) -> None:
-    """Checks that a page on `runs` does not replace the report of another run or of a sweep.
+    """Checks that a page on `runs` does not replace the report of another run or of a sweep, or another kind of file.
 
     Raises:
         RunError: it would.
     """
+    check_suffix(out, *PAGE)
     folder = out.resolve().parent
     of_run = RunPaths(folder).is_run or RunPaths(folder).is_finished
     own = [run.resolve() for run in runs] == [folder]

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, PlainSerializer
 
 from forgetting.core.duration import Duration
+from forgetting.core.errors import RecipeError
 from forgetting.core.strict import Strict
+
+
+def _duration(value: Any) -> Duration:
+    """A duration as written; pydantic adds the key to a ValueError alone."""
+    try:
+        return value if isinstance(value, Duration) else Duration.parse(value)
+    except RecipeError as error:
+        raise ValueError(str(error)) from error
+
 
 DurationField = Annotated[
     Duration,
-    BeforeValidator(lambda v: v if isinstance(v, Duration) else Duration.parse(v)),
+    BeforeValidator(_duration),
     PlainSerializer(str, return_type=str),
 ]
 

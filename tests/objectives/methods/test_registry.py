@@ -43,6 +43,9 @@ def test_the_package_s_methods_are_there() -> None:
         ("quantum", {}, "unknown method 'quantum'; known: ceu, distil, dpo, forgetting, ga"),
         ("npo", {"betta": 1}, "method 'npo' has no parameter 'betta'; did you mean 'beta'"),
         ("sft", {"zzz": 1}, "method 'sft' has no parameter 'zzz'; known: average"),
+        ("npo", {"retain_weight": -1}, "method 'npo': retain_weight: -1 is below 0"),
+        ("forgetting", {"forget_weight": "much"}, "method 'forgetting': forget_weight: 'much' is not a weight"),
+        ("npo", {"level": ["token"]}, r"method 'npo': level is \['token'\]: write a single value"),
     ],
 )
 def test_a_mistyped_name_is_answered_with_the_nearest(name: str, parameters: dict, message: str) -> None:

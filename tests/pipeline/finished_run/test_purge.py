@@ -24,6 +24,7 @@ from forgetting.runs import stage_folder
 from forgetting.runs.output import OutputFolder
 from forgetting.runs.redact import key_file
 from forgetting.runs.results import Results
+from forgetting.runs.sweep import SweepFolder
 from tests.pipeline.run.leaks import leaks
 from tests.runs.test_redact import Make, ids_of, maker, numbers, texts_of
 
@@ -241,3 +242,27 @@ def test_a_folder_given_as_a_dot(finished: Finished, monkeypatch: pytest.MonkeyP
     monkeypatch.chdir(folder)
     purge(Path())
     assert not (folder.parent / ".cache").exists()
+
+
+def test_what_a_sweep_wrote_of_the_run_goes_and_its_errors_are_named(finished: Finished, world: Path) -> None:
+    folder = finished()
+    text = texts_of(world)[0]
+    sweep = SweepFolder(folder.parent)
+    sweep.write_failures({"other": f"forget.jsonl:1: {text}"})
+    for name in ("run", "other"):
+        sweep.log(name).parent.mkdir(exist_ok=True)
+        sweep.log(name).write_text(text)
+    plan = purge(folder)
+    assert sweep.log("run") in [item.path for item in plan.items]
+    assert [Path(file).name for file, _ in leaks([folder.parent], [text])] == ["failures.json", "other.log"]
+    note = next(note for note in plan.notes if note.startswith(f"{sweep.failures_file}: "))
+    assert "(other)" in note
+    assert "logs/other.log" in note
+
+
+def test_a_sweep_whose_failed_runs_were_mended_needs_no_note(finished: Finished) -> None:
+    folder = finished()
+    sweep = SweepFolder(folder.parent)
+    for failures in ({"other": "no"}, {}):
+        sweep.write_failures(failures)
+    assert not [note for note in plan_purge(folder).notes if sweep.failures_file.name in note]

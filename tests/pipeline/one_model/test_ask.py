@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,15 @@ import torch
 import forgetting
 from forgetting import cli
 from forgetting.core.errors import DataError, ModelError, RunError
+from forgetting.core.folder import MARK
 from forgetting.models.loading import load_model
 from forgetting.pipeline.one_model.ask import Asking, ask_model
 from forgetting.pipeline.run.run import run
 from forgetting.recipe import load_recipe
 
 QUESTION = "Where does guest 1 live?"
+EMPTIES = {"type": "Replace", "pattern": {"Regex": "[\\s\\S]"}, "content": ""}
+"""A normalizer that leaves nothing of a text."""
 
 
 @pytest.fixture(scope="module")
@@ -105,3 +109,12 @@ def test_what_cannot_be_is_one_line(world: Path, recipe_file: Path, tmp_path: Pa
         ask_model(f"{base} + {tmp_path}", ["x"])
     with pytest.raises(ModelError, match="different vocabularies"):
         forgetting.evaluate(f"{base} + lab", suite="lab")
+
+
+def test_a_question_of_which_a_tokenizer_makes_no_tokens_is_named(world: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(world / "model", tmp_path / "model")
+    (folder / MARK).unlink(missing_ok=True)
+    file = folder / "tokenizer.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "normalizer": EMPTIES, "post_processor": None}))
+    with pytest.raises(DataError, match="the tokenizer makes no tokens of it"):
+        ask_model(str(folder), [QUESTION], how=Asking(text=True))

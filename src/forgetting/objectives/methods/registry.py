@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from forgetting.core.errors import said_of
 from forgetting.core.registry import Registry
 from forgetting.objectives.objective import Objective
+from forgetting.objectives.schedule import parse_weight, takes_weight
 
 METHODS: Registry[Callable[..., Objective]] = Registry("methods", "method", "a function that returns an Objective")
 
@@ -29,6 +31,11 @@ def build_method(name: str, parameters: Mapping[str, object] | None = None) -> O
     Raises:
         RecipeError: unknown method, a parameter that it does not take, or the result is not an `Objective`.
     """
+    types = METHODS.get(name).types
+    for key, value in (parameters or {}).items():
+        if takes_weight(key, types.get(key)):
+            with said_of(f"method '{name}': {key}"):
+                parse_weight(value)
     objective = METHODS.build(name, parameters)
     if not isinstance(objective, Objective):
         raise METHODS.misfit(name, objective, "an Objective")

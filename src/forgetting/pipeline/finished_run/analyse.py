@@ -43,17 +43,19 @@ def analyse(
         of: names of analyses; empty: all analyses.
         settings: parameters by the analysis' name.
         against: the model that changes are relative to.
-        oracle: a model that never saw the forget set; None: the run's own, if it has one. Loaded only if changes are
-            relative to it.
+        oracle: a model that never saw the forget set; None: the run's own, if it has one. Given only where changes
+            are relative to it.
         facts: maximum number of forget examples.
         voice: receives progress and notes.
 
     Raises:
         RecipeError: an unknown analysis, or a parameter that it does not take.
-        RunError: no finished run, changed data, no oracle where one is needed, or an analysis that fails or changes a
-            model.
+        RunError: no finished run, changed data, no oracle where one is needed or one where none is, or an analysis
+            that fails or changes a model.
         DataError: data that cannot be read.
     """
+    if oracle is not None and against != "oracle":
+        raise RunError("--oracle: changes are counted from the model before; add --against oracle, or leave it out")
     recipe = recipe_of(folder)
     with RunFolder(folder).quiet():
         asked = chosen(ANALYSES, of, settings or {})

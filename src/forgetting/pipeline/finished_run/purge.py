@@ -30,6 +30,7 @@ from forgetting.runs.paths import RunPaths, StagePaths, SweepPaths
 from forgetting.runs.redact import redactor_of
 from forgetting.runs.results import Results
 from forgetting.runs.stage_folder import StageFolder
+from forgetting.runs.sweep import SweepFolder
 
 
 def _of_stage(stage: StagePaths) -> dict[Path, str]:
@@ -95,6 +96,9 @@ def _plan(run: Path) -> Plan:
     folder = RunFolder(run)
     results = Results.load(run)
     items = [*_weights(folder), *_texts(folder, results), *_left_over(folder)]
+    log = SweepPaths(run.parent).log(run.name)
+    if log.is_file() and not results.redacted:
+        items.append(Item(log, "what the run printed in its sweep", _size(log)))
     if not (results.redacted or results.purged) and folder.report_file.exists():
         items.append(Item(folder.report_file, "report with texts", _size(folder.report_file), rewritten=True))
     known = _of_cache(folder.output)
@@ -260,7 +264,9 @@ def _notes(folder: RunFolder, results: Results) -> Iterator[str]:
     there = OutputFolder(Path(results.recipe.get("output", output.path))).shared
     if there.is_dir() and there.resolve() != output.shared.resolve():
         yield f"{there}: the run was made in another folder, and its caches there are kept; remove them yourself"
-    sweep = SweepPaths(output.path)
+    sweep = SweepFolder(output.path)
+    if not results.redacted:
+        yield from _failed(sweep)
     own = {folder.report_file, *([sweep.report_file] if sweep.is_sweep else [])}
     pages = {*run.glob("*.html"), *output.path.glob("*.html")} - own
     for page in sorted(pages):
@@ -268,6 +274,22 @@ def _notes(folder: RunFolder, results: Results) -> Iterator[str]:
     roots = [root for root in (run, output.shared) if root.is_dir()]
     for link in sorted(path for root in roots for path in root.rglob("*") if path.is_symlink()):
         yield f"{link}: is a link; its target is kept"
+
+
+def _failed(sweep: SweepFolder) -> Iterator[str]:
+    """Names the files of a sweep that hold the errors of its failed runs, as the sweep needs them to go on."""
+    try:
+        failed = [*sweep.failures()]
+    except RunError:
+        failed = ["unknown"]
+    if failed:
+        pages = (sweep.results_file, sweep.table_file, sweep.report_file, *map(sweep.log, failed))
+        also = ", ".join(str(path.relative_to(sweep.path)) for path in pages if path.is_file())
+        yield (
+            f"{sweep.failures_file}: is kept, and errors of failed runs may quote the data ({', '.join(failed)})"
+            + (f"; so may {also} beside it" if also else "")
+            + "; remove them, and the folders of those runs, yourself"
+        )
 
 
 def _others(folder: RunFolder) -> list[RunPaths]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from forgetting.benchmarks.suite import Suite
 from forgetting.core.errors import RecipeError, RunError
 from forgetting.core.example import Example
-from forgetting.core.folder import partial_of
+from forgetting.core.folder import check_suffix, partial_of
 from forgetting.core.measure import Measure
 from forgetting.core.processes import is_first, on_first, together
 from forgetting.core.progress import SILENT, Voice
@@ -70,6 +70,7 @@ def evaluate(
     voice = voice if is_first() else SILENT
     if records is not None:
         file = records
+        check_suffix(file, ".jsonl")
         on_first(lambda: check_writable(file))
     recipe = _recipe(model, suite, oracle, settings or {})
     heard = Heard(voice.say)

@@ -10,7 +10,7 @@ from pathlib import Path
 from forgetting.benchmarks.registry import suite_model
 from forgetting.core.errors import RecipeError
 from forgetting.core.example import Example
-from forgetting.core.folder import write_text
+from forgetting.core.folder import check_suffix, write_text
 from forgetting.core.locks import locked
 from forgetting.core.progress import SILENT, Voice
 from forgetting.data.encode import Encoded, Formatting, dated, encode_all
@@ -21,6 +21,7 @@ from forgetting.data.weights import write_weighted
 from forgetting.models.loading import LoadedModel, load_model
 from forgetting.pipeline.run.select_tokens import Shown, summary, token_selection, views, weigh
 from forgetting.report.tokens.section import quality_page
+from forgetting.runs.paths import PAGE
 from forgetting.runs.stage_folder import StageFolder
 from forgetting.runs.token_selection import TokenSelection
 from forgetting.token_selection.noise_detection import Truth
@@ -77,6 +78,10 @@ def score(
         raise RecipeError("no data are given; name at least one file")
     if out is not None and out.suffix != ".parquet":
         raise RecipeError(f"{out}: weighted data are written as Parquet; choose a name that ends in .parquet")
+    if options.page is not None:
+        check_suffix(options.page, *PAGE)
+    for source in sources:  # before hours of work on those before it
+        next(each_example(source, Reading()), None)
     loaded = load_model(suite_model(model), dtype=options.dtype)
     formatting = dated(formatting, loaded.tokenizer)
     heard = Heard(voice.say)

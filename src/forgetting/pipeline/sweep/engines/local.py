@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any, Protocol
 
-from forgetting.core.errors import ForgettingError, RunError
+from forgetting.core.errors import ForgettingError, RunError, is_panic
 from forgetting.core.interruption import SIGNALS, Interrupted, listening
 from forgetting.core.text import one_line
 
@@ -149,7 +149,9 @@ def _attempt(work: Callable[[Any], None], task: Any) -> str | None:
         work(task)
     except (ForgettingError, OSError) as error:
         return one_line(str(error))
-    except Exception as error:
+    except BaseException as error:
+        if not (isinstance(error, Exception) or is_panic(error)):
+            raise
         return one_line(f"{type(error).__name__}: {error}")
     return None
 
