@@ -10,7 +10,6 @@ import typer
 
 from forgetting.cli.app import MODEL, Json, app
 from forgetting.cli.printing import print_json, print_line, print_table, speaking
-from forgetting.report import wording
 
 if TYPE_CHECKING:
     from forgetting.pipeline.one_model.ask import Answer
@@ -53,6 +52,8 @@ def ask(
 
 def _first(answer: Answer, tokens: int) -> list[str]:
     """Of each first token the likeliest choices, the one that was written first."""
+    from forgetting.report import wording
+
     cells = []
     for written, likely in zip(answer.first, answer.alternatives, strict=True):
         others = [c for c in likely if c != written]
