@@ -29,11 +29,14 @@ def renamed(runs: Sequence[Results]) -> list[str]:
 def _names(runs: Sequence[Results]) -> list[dict[str, str]]:
     """By run, the new name of each split that has one."""
     plain = [_without_labels(run) for run in runs]
-    own: dict[str, set[str]] = {}
+    bearers: dict[str, set[frozenset[str]]] = {}
     for run, names in zip(runs, plain, strict=True):
+        own: dict[str, set[str]] = {}
         for split in {m.split for m in run.measures}:
             own.setdefault(names.get(split, split), set()).add(split)
-    return [{split: name for split, name in names.items() if len(own[name]) > 1} for names in plain]
+        for name, splits in own.items():
+            bearers.setdefault(name, set()).add(frozenset(splits))
+    return [{split: name for split, name in names.items() if len(bearers[name]) > 1} for names in plain]
 
 
 def _without_labels(run: Results) -> dict[str, str]:

@@ -99,7 +99,7 @@ def test_epsilon_follows_the_size_of_the_retain_information() -> None:
 def test_the_model_is_unchanged_at_the_start(family: str) -> None:
     plain = logits(tiny_model(family))
     model = with_fila(family, dropout=0.3)
-    assert worst(logits(model), plain) <= 1e-6
+    assert worst(logits(model), plain) <= 2e-6  # fp32: 1.1e-6 with the kernels of some processors
     with adapters_active(model, ()):
         torch.testing.assert_close(logits(model), plain, rtol=0, atol=0)
     with adapters_active(model, ["unlearn"]):

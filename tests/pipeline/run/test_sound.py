@@ -12,6 +12,7 @@ from forgetting.core.progress import Voice
 from forgetting.core.sealed import unsealed
 from forgetting.pipeline.run.run import run
 from forgetting.recipe import Recipe
+from forgetting.runs.stage_result import Step
 from forgetting.training import loop
 
 
@@ -48,9 +49,9 @@ def made(world: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, P
         patch.chdir(cut)
         log = loop.Trainer._log
 
-        def dying(self: loop.Trainer, step: int, *rest: object) -> None:
-            log(self, step, *rest)  # type: ignore[arg-type]
-            if step == 4 and self.folder.path.name == "two":
+        def dying(self: loop.Trainer, taken: Step, tracked: dict[str, float]) -> None:
+            log(self, taken, tracked)
+            if taken.step == 4 and self.folder.path.name == "two":
                 raise Killed
 
         patch.setattr(loop.Trainer, "_log", dying)
