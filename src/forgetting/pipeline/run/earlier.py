@@ -64,13 +64,17 @@ def earlier_requests(model: str) -> list[Earlier]:
     return found
 
 
-def unmeasured_requests(earlier: Sequence[Earlier], suite: Suite, tokenizer: PreTrainedTokenizerBase) -> tuple[str, ...]:
+def unmeasured_requests(
+    earlier: Sequence[Earlier], suite: Suite, tokenizer: PreTrainedTokenizerBase
+) -> tuple[str, ...]:
     """The names of the runs that were to forget examples that the suite does not measure, or that are not known.
 
     What they forgot may have come back.
     """
     measured = [e for split in suite.splits for e in split.examples]
-    return tuple(one.name for one in earlier if not one.records or len(one.among(measured, tokenizer)) < len(one.records))
+    return tuple(
+        one.name for one in earlier if not one.records or len(one.among(measured, tokenizer)) < len(one.records)
+    )
 
 
 def measured_sets(earlier: Sequence[Earlier], suite: Suite, tokenizer: PreTrainedTokenizerBase) -> dict[str, Subset]:
