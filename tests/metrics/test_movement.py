@@ -39,4 +39,6 @@ def test_a_tenth_of_the_way_is_little(now: float) -> None:
 def test_no_way_no_movement() -> None:
     assert movement(PASSAGES, [at(0.3), at(0.3, "unseen")], [at(0.3)]) is None
     assert movement(OWN, [at(None)], [at(0.3)]) is None
+    assert movement(OWN, [at(0.0009)], [at(0.0009)]) is None  # not told from nothing
+    assert movement(OWN, [at(0.0011)], [at(0.0011)]) is not None
     assert movement(Declaration(), [at(0.8)], [at(0.3)]) is None

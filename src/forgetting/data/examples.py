@@ -125,6 +125,25 @@ def _difference(first: Example, second: Example) -> str:
     return next((name for name in own if getattr(first, name) != getattr(second, name)), "")
 
 
+def each_once(examples: Iterable[Example]) -> list[Example]:
+    """The examples of several sources once each, by their ids. With and without noise, one is the same.
+
+    Raises:
+        DataError: two with one id say different things, so that one would be taken for the other.
+    """
+    found: dict[str, Example] = {}
+    for example in examples:
+        other = found.get(example.id, example)
+        noisy = "noise" in example.fields or "noise" in other.fields
+        if said(other) != said(example) and not noisy:
+            raise DataError(
+                f"{example.where or 'an example'}: has the id {quoted(example.id)} of {other.where or 'another one'}, "
+                "which says something else; make ids unique in all data of a role"
+            )
+        found[example.id] = example
+    return list(found.values())
+
+
 def own_ids(examples: Sequence[Example]) -> list[str]:
     """An id for each example: its own, or where an earlier one has that, with the next free number (`id~2`)."""
     used = {e.id for e in examples}

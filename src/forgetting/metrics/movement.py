@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from forgetting.core.declaration import Declaration
 from forgetting.core.measure import Measure
+from forgetting.metrics.share import hardly_there
 
 LITTLE = 0.1
 """The share of the way below which almost nothing has moved."""
@@ -40,6 +41,8 @@ def movement(
 ) -> Movement | None:
     """How far the forget measure of the suite's balance has moved; None where there was no way to go, or no measure.
 
+    There is no way to go from a share that is not told from nothing (`hardly_there`).
+
     Args:
         declared: what the suite declares for the stage.
         start: measures of the model before the stage.
@@ -51,7 +54,7 @@ def movement(
     key = declared.balance.forget
     values = [{m.key: m.value for m in measures if m.value is not None} for measures in (start, now, oracle or ())]
     begun, found, known = values
-    if key not in begun or key not in found:
+    if key not in begun or key not in found or any(hardly_there(m) for m in start if m.key == key):
         return None
     goal, goal_of = 0.0, ""
     if key in known:

@@ -65,3 +65,18 @@ def test_what_an_earlier_run_forgot_is_paired_where_its_data_are_given_again(
     (text,) = _said(second)
     assert text.startswith("Of 12 examples that run first was to forget, forget · probability went from ")
     assert "(paired on 12 examples: " in text
+
+
+@pytest.mark.parametrize("redact", ["false", "true"])
+def test_other_examples_under_the_ids_of_an_earlier_run_are_not_those_that_it_was_to_forget(
+    recipe_file: Path, world: Path, redact: str
+) -> None:
+    def rows(animal: str) -> list[dict[str, str]]:
+        return [{"id": str(n), "question": f"What does guest {n} like?", "answer": f"the {animal}"} for n in range(4)]
+
+    old, new = (write_rows(world / f"{animal}s.jsonl", rows(animal)) for animal in ("cat", "dog"))
+    first = _run(recipe_file, "name=first", f"data.forget={old}", f"redact={redact}")
+    second = _run(recipe_file, "name=second", f"model={first.folder}", f"data.forget={new}", f"redact={redact}")
+    assert (second.earlier, dict(second.earlier_sets)) == (("first",), {})
+    (text,) = _said(second)
+    assert text.startswith("The model comes from first. What was forgotten there is not measured here")

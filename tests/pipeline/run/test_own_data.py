@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
 from forgetting.benchmarks.suite import Suite, labelled
+from forgetting.core.errors import DataError
 from forgetting.core.example import Example
 from forgetting.core.record import Record, Score
 from forgetting.core.subset import Subset
@@ -101,3 +103,13 @@ def test_only_measured_examples_are_of_a_stages_set() -> None:
     (forget,) = suite.splits
     assert len(forget.examples) == 500
     assert {i for s in suite.subsets.values() for i in s.ids} == {e.id for e in forget.examples}
+
+
+def test_stages_with_different_examples_under_one_id_are_refused() -> None:
+    first, second = examples("forget", 3), [replace(e, response="other") for e in examples("forget", 2)]
+    suite = suite_of(recipe(a="ga", b="ga"), {"a": data(forget=first), "b": data(forget=first[1:])})
+    assert [e.id for split in suite.splits for e in split.examples] == ["forget0", "forget1", "forget2"]
+    with pytest.raises(DataError, match="has the id 'forget0' of another one, which says something else"):
+        suite_of(recipe(a="ga", b="ga"), {"a": data(forget=first), "b": data(forget=second)})
+    noisy = [replace(e, fields={"noise": [[0, 1]]}) for e in second]
+    assert suite_of(recipe(a="ga", b="ga"), {"a": data(forget=first), "b": data(forget=noisy)}).subsets

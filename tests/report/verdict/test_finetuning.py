@@ -113,3 +113,11 @@ def test_a_run_that_learned_nothing_in_few_steps_says_what_to_raise(steps: int, 
     run = run_of([measure("tasks", "exact_match", 0.2)], [measure("tasks", "exact_match", end)])
     judged = verdict(replace(run, stages=(stage,)))
     assert [f.text for f in judged.findings if f.topic == "Movement"] == ([said] if said else [])
+
+
+def test_a_run_that_learns_on_what_an_earlier_one_made_says_that_its_forget_set_may_have_come_back() -> None:
+    ends = [[measure("train", "probability", value)] for value in (0.3, 0.9)]
+    judged = verdict(replace(run_of(*ends), data={"train": {}}, earlier=("first",)))
+    assert judged.headline.startswith("Of 1 measure 1 is better") and not judged.failed
+    (text,) = [finding.text for finding in judged.findings if finding.topic == "Earlier requests"]
+    assert text.startswith("The model comes from first. What was forgotten there is not measured here and may have")

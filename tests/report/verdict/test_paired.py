@@ -131,6 +131,18 @@ def test_few_documents_beside_an_oracle_are_still_compared_with_it(tmp_path: Pat
     assert not judged.failed
 
 
+@pytest.mark.parametrize(("end", "said"), [(0.0005, "a difference of less than 0.001"), (0.0, "the two are not told")])
+def test_a_shown_difference_too_small_to_count_is_not_called_none(tmp_path: Path, end: float, said: str) -> None:
+    unlike = [(-1) ** i * 0.0001 for i in range(40)]
+    sides = [
+        {"forget": values, "retain": spread(0.9)}
+        for values in (spread(0.9, 40), [0.002 - end + u for u in unlike], [0.002 + u / 2 for u in unlike])
+    ]
+    run = recorded(tmp_path / "a", before=sides[0], after=sides[1], oracle=sides[2])
+    assert verdict(run).headline.startswith("The forget set is down to the oracle's level; no loss")
+    assert said in finding(verdict(run), "Forgetting")
+
+
 def _two_requests(folder: Path, *, told: bool) -> Results:
     """Two sets of 39 that differ much among themselves; of the first each example fell a little, of the second none."""
     sets = {name: tuple(f"q{i}" for i in range(start, start + 39)) for name, start in (("one", 0), ("two", 39))}

@@ -7,6 +7,7 @@ import pytest
 
 from forgetting.core.declaration import Declaration, Headline
 from forgetting.core.measure import Measure
+from forgetting.metrics.movement import Movement
 from forgetting.report.verdict.verdict import Verdict, verdict
 from forgetting.runs.evaluation import Evaluation
 from forgetting.runs.results import Results
@@ -185,6 +186,26 @@ def test_where_nothing_moved_that_comes_first() -> None:
     judged = verdict(run_of(same, same))
     assert judged.headline == "Nothing moved: each of 2 measures is at the end exactly what it was at the start."
     assert judged.failed
+
+
+STUCK = Movement("forget/probability", 0.3, 0.29, 0.0, "")
+
+
+@pytest.mark.parametrize(
+    ("moved", "says_the_rise"),
+    [
+        ((STUCK,), False),  # whatever intervals show of so little, what to say is that nothing moved
+        ((None, STUCK), True),  # a stage before it taught the set again
+        ((replace(STUCK, now=0.5),), True),
+    ],
+)
+def test_a_rise_is_said_first_unless_every_stage_moved_almost_nothing(
+    moved: tuple[Movement | None, ...], says_the_rise: bool
+) -> None:
+    stages = tuple(StageResult(name=f"s{i}", method="npo", steps=10, moved=m) for i, m in enumerate(moved))
+    judged = verdict(run_of([share("forget/probability", 0.3)], [share("forget/probability", 0.5)], stages=stages))
+    assert ("forget · probability rose from 0.300 to 0.500" in " ".join(judged.failed)) == says_the_rise
+    assert judged.headline.startswith(f"Stage s{len(moved) - 1} ")
 
 
 def test_no_drop_and_no_difference_from_the_oracle_is_no_success(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from forgetting.benchmarks.registry import get_suite
 from forgetting.core.example import Example, Role
 from forgetting.core.progress import SILENT
-from forgetting.data.examples import overlap
+from forgetting.data.examples import each_once, overlap
 from forgetting.pipeline.run.own_data import VERBATIM
 from forgetting.pipeline.run.prepare import StageData, load_data
 from forgetting.pipeline.run.prepared import digests_of
@@ -58,7 +58,7 @@ def examples_of(recipe: Recipe, data: Mapping[str, StageData], *, facts: int = F
 
 
 def _of_role(data: Mapping[str, StageData], role: str) -> list[Example]:
-    return list({e.id: e for d in data.values() for e in d.examples.get(role, ())}.values())
+    return each_once(e for d in data.values() for e in d.examples.get(role, ()))
 
 
 def _shipped(recipe: Recipe, role: str) -> list[Example]:

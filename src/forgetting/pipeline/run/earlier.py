@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from transformers import PreTrainedTokenizerBase
+
 from forgetting.benchmarks.suite import Suite
-from forgetting.core.record import read_records
+from forgetting.core.example import Example
+from forgetting.core.record import Record, read_records
 from forgetting.core.subset import Subset
+from forgetting.evaluation.records import record_of
 from forgetting.models.expression import terms_of
 from forgetting.pipeline.run.source import is_run
 from forgetting.runs.folder import RunFolder
@@ -21,14 +25,22 @@ class Earlier:
     """What one earlier run was to forget."""
 
     name: str
-    ids: frozenset[str]
-    """Of the examples that it measured; empty if that is not known."""
+    records: Mapping[str, Record]
+    """Of the examples that it measured, by id; empty if that is not known."""
     redactor: Redactor | None
-    """What its ids are hashed with; None if they are not."""
+    """What ids and texts are hashed with; None if they are not."""
 
-    def among(self, ids: Sequence[str]) -> list[str]:
-        """Those of `ids` that the run was to forget."""
-        return [one for one in ids if (one if self.redactor is None else self.redactor.id(one)) in self.ids]
+    def among(self, examples: Iterable[Example], tokenizer: PreTrainedTokenizerBase) -> list[str]:
+        """The ids of those examples that the run was to forget; another example may bear such an id: texts decide."""
+        return list(dict.fromkeys(e.id for e in examples if self._has(e, tokenizer)))
+
+    def _has(self, example: Example, tokenizer: PreTrainedTokenizerBase) -> bool:
+        known = self.records.get(example.id if self.redactor is None else self.redactor.id(example.id))
+        if known is None:
+            return False
+        own = record_of(example, known.split, tokenizer)
+        own = own if self.redactor is None else self.redactor.record(own)
+        return (own.prompt, own.answer) == (known.prompt, known.answer)
 
 
 def earlier_requests(model: str) -> list[Earlier]:
@@ -52,21 +64,25 @@ def earlier_requests(model: str) -> list[Earlier]:
     return found
 
 
-def unmeasured_requests(earlier: Sequence[Earlier], suite: Suite) -> tuple[str, ...]:
+def unmeasured_requests(
+    earlier: Sequence[Earlier], suite: Suite, tokenizer: PreTrainedTokenizerBase
+) -> tuple[str, ...]:
     """The names of the runs that were to forget examples that the suite does not measure, or that are not known.
 
     What they forgot may have come back.
     """
-    measured = list(dict.fromkeys(e.id for split in suite.splits for e in split.examples))
-    return tuple(one.name for one in earlier if not one.ids or len(one.among(measured)) < len(one.ids))
+    measured = [e for split in suite.splits for e in split.examples]
+    return tuple(
+        one.name for one in earlier if not one.records or len(one.among(measured, tokenizer)) < len(one.records)
+    )
 
 
-def measured_sets(earlier: Sequence[Earlier], suite: Suite) -> dict[str, Subset]:
+def measured_sets(earlier: Sequence[Earlier], suite: Suite, tokenizer: PreTrainedTokenizerBase) -> dict[str, Subset]:
     """By run, its examples in the first split to forget that has any of them, where they are not the whole split."""
     found: dict[str, Subset] = {}
     for one in earlier:
         for split in suite.splits:
-            ids = one.among([e.id for e in split.examples]) if split.name in suite.declares.forget_splits else []
+            ids = one.among(split.examples, tokenizer) if split.name in suite.declares.forget_splits else []
             if ids:
                 if len(ids) < len(split.examples):
                     found.setdefault(one.name, Subset(of=split.name, ids=tuple(ids)))
@@ -93,4 +109,4 @@ def _earlier(place: Path, results: Results) -> Earlier:
     hashed = any(record.redacted is not None for record in records)
     redactor = known_redactor(place.parent) if hashed else None
     known = redactor is not None or not hashed
-    return Earlier(results.name, frozenset(r.id for r in records) if known else frozenset(), redactor)
+    return Earlier(results.name, {r.id: r for r in records} if known else {}, redactor)

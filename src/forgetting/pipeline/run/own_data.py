@@ -13,7 +13,7 @@ from forgetting.core.errors import DataError, RecipeError
 from forgetting.core.example import Example, Role
 from forgetting.core.measure import Measure
 from forgetting.core.subset import Subset
-from forgetting.data.examples import overlap
+from forgetting.data.examples import each_once, overlap
 from forgetting.metrics.extraction import extraction_declaration, extraction_metrics
 from forgetting.metrics.metric import Metric, Splits
 from forgetting.metrics.standard import KNOWING, keys_of, standard_declaration, standard_metrics
@@ -31,7 +31,11 @@ OWN_LIMIT, OWN_LIMIT_FAST = 500, 150
 
 
 def own_questions(recipe: Recipe, data: Mapping[str, StageData], *, fast: bool) -> Suite:
-    """The run's own data, as questions with answers or as documents."""
+    """The run's own data, as questions with answers or as documents.
+
+    Raises:
+        DataError: two stages have different examples of a role under one id.
+    """
     learnt, unseen = _held_out(recipe, data)
     never = UNSEEN if learnt else str(Role.HOLDOUT)
     named: dict[str, list[Example]] = {
@@ -64,7 +68,7 @@ def own_passages(data: Mapping[str, StageData], *, fast: bool) -> Suite:
 
     Raises:
         RecipeError: there is nothing to forget.
-        DataError: the unseen text is in the other data.
+        DataError: the unseen text is in the other data, or two stages have different examples of a role under one id.
     """
     forget, unseen, retain = (_of_role(data, role) for role in (Role.FORGET, Role.HOLDOUT, Role.RETAIN))
     if not forget:
@@ -167,7 +171,7 @@ def _only(metrics: Sequence[Metric], name: str, subset: Subset) -> Metric:
 
 def _of_role(data: Mapping[str, StageData], role: str) -> list[Example]:
     """The examples of a role in all stages, once each."""
-    return list({e.id: e for d in data.values() for e in d.examples.get(role, ())}.values())
+    return each_once(e for d in data.values() for e in d.examples.get(role, ()))
 
 
 def _split(role: str, examples: Sequence[Example], max_new_tokens: int | None) -> Split:

@@ -71,7 +71,7 @@ def forgetting(models: Models, key: str | None, topic: str = "Forgetting") -> tu
         "partial": f"That is still above the oracle{_by(stands)}: forgetting is incomplete{_way(models, key)}.",
         "beyond": f"That is below the oracle (over-forgetting){_by(stands)}: the model finds the right answers less "
         "likely than one that never saw them, which can itself give away what was forgotten.",
-        "oracle": f"{_overlap(stands)}: at this sample size the two are not told apart.",
+        "oracle": f"{_overlap(stands)}: {_alike(stands)}.",
         "lower": f"It fell{_by(fell)}." if fell and fell.words else "",
         "few": f"It fell {_few(models, key)}, too few for an interval of the change.",
         "between": "Neither the drop nor a difference from the oracle is shown: there are too few examples to say.",
@@ -204,6 +204,13 @@ def _overlap(stands: Contrast | None) -> str:
     if stands and stands.words:
         return capital(stands.words)
     return "The intervals of the run and the oracle overlap"
+
+
+def _alike(stands: Contrast | None) -> str:
+    """Why a set counts as down to the oracle's level: no difference is shown, or one too small to be counted."""
+    pairs = stands.pairs if stands else None
+    shown = pairs is not None and pairs.low is not None and pairs.high is not None and not pairs.low <= 0 <= pairs.high
+    return f"a difference of less than {LEAST:g}" if shown else "at this sample size the two are not told apart"
 
 
 def _way(models: Models, key: str | None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from forgetting.metrics.movement import LITTLE
 from forgetting.report import headline_measures, wording
 from forgetting.report.verdict import forgotten, kept
 from forgetting.report.verdict.below_unseen import HEADLINE, below_unseen
@@ -68,9 +69,11 @@ def verdict(run: Results) -> Verdict:
     ended = [*_unfinished(run), *missed(run), *_unmoved(models)]
     if forgets_nothing(run):
         words, tone, found = learned(models)
-        findings = (*_ending(run), *goals(run), *found, *limits([run]))
-        headline = " ".join([*ended, *([words] if not _unmoved(models) else [])])
-        return Verdict(headline, "bad" if ended else tone, findings, tuple(ended))
+        before = earlier(models, headline_measures.forgetting_key([run]))
+        failed = [*ended, *(finding.text for finding in before if finding.tone == "bad")]
+        findings = (*_ending(run), *goals(run), *before, *found, *limits([run]))
+        headline = " ".join([*failed, *([words] if not _unmoved(models) else [])])
+        return Verdict(headline, "bad" if failed else tone, findings, tuple(failed))
     judgement = judge(models)
     unmoved = bool(_unmoved(models)) or _little(run)
     failed = ended if unmoved else [*ended, *_failed(models, judgement)]
@@ -197,9 +200,13 @@ def _unmoved(models: Models) -> list[str]:
 
 
 def _little(run: Results) -> bool:
-    """Whether every stage that was to forget moved almost nothing: then small changes are no findings."""
-    moved = [stage.moved for stage in run.stages if stage.moved is not None]
-    return bool(moved) and all(one.little for one in moved)
+    """Whether every stage moved almost nothing, as far as is known of all: then small changes are no findings.
+
+    What the forget set gained, in a stage that makes it better known or in one that learns, is a finding.
+    """
+    return bool(run.stages) and all(
+        stage.moved is not None and stage.moved.little and stage.moved.share > -LITTLE for stage in run.stages
+    )
 
 
 def _every(count: int) -> str:
