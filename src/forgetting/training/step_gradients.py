@@ -80,7 +80,7 @@ class StepGradients:
         batches = self.micro_batches.of(picks)
         try:
             loss, values = self._differentiated(batches, step, number, weights)
-        except (MemoryError, RuntimeError) as error:
+        except RuntimeError as error:
             if not self._smaller(error, batches):
                 raise
         else:

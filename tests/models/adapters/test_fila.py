@@ -32,8 +32,15 @@ def importance_of(model: PreTrainedModel | PeftModel, targets: str, seed: int = 
     }
 
 
-def with_fila(family: str, *, targets: str = "all", dropout: float = 0.0, **keywords: int) -> PeftModel:
-    model = tiny_model(family)
+def with_fila(
+    family: str,
+    *,
+    targets: str = "all",
+    dropout: float = 0.0,
+    dtype: torch.dtype = torch.float32,
+    **keywords: int,
+) -> PeftModel:
+    model = tiny_model(family, dtype=dtype)
     spec = AdapterSpec(rank=4, dropout=dropout, targets=targets, init=Fila())
     return attach(model, spec, name="unlearn", seed=0, prepared=importance_of(model, targets), **keywords)
 
@@ -93,6 +100,11 @@ def test_epsilon_follows_the_size_of_the_retain_information() -> None:
     assert epsilon_of(retain, "released") == 1e-5
     assert epsilon_of(retain, 0.5) == 0.5
     assert epsilon_of(torch.zeros(2, 3), "relative") == 1.0
+
+
+def test_the_model_is_unchanged_at_the_start_to_the_last_digits_of_float64() -> None:
+    plain = logits(tiny_model("gpt2", dtype=torch.float64))  # Llama computes its norms in fp32 whatever the precision
+    assert worst(logits(with_fila("gpt2", dtype=torch.float64)), plain) <= 1e-12
 
 
 @pytest.mark.parametrize("family", FAMILIES)

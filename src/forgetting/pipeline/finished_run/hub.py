@@ -56,7 +56,7 @@ class Hub(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Publication:
-    """What is said of a run's model on the hub, and whether one that failed is published."""
+    """What the hub shows of a run's model, and whether a model that failed is published."""
 
     base: str | None = None
     """The hub's name of the base; None: that of the recipe, if it is one."""
@@ -75,7 +75,7 @@ def prepare(run: Path, name: str, folder: Path, how: Publication | None = None) 
         run: a finished run's folder.
         name: USER/NAME on the hub.
         folder: new or empty.
-        how: what is said of it; None: the defaults.
+        how: what the hub shows of it; None: the defaults.
 
     Raises:
         ModelError: a file of the model was damaged.
