@@ -29,7 +29,7 @@ def measure(key: str, value: float | None, noise: float | None = 0.01) -> Measur
         ("retain/probability", 0.9, 0.82, False),  # less than a tenth
         ("retain/probability", 0.9, 0.8, True),
         ("all/model_utility", 0.5, 0.4, True),
-        ("never/probability", 0.25, 0.2, True),
+        ("never/probability", 0.25, 0.2, True),  # nothing that should stay was measured: unseen text stands in
         ("never/probability", 0.2, 0.25, False),
         ("never/memorization_accuracy", 0.55, 0.477, False),  # a shared form; the goal compares it
         ("text/perplexity", 20.0, 22.0, False),
@@ -65,3 +65,22 @@ def test_a_loss_within_noise_is_none(noise: float | None, lost: bool) -> None:
 def test_what_was_not_measured_on_both_sides_shows_nothing() -> None:
     assert damaged(DECLARED, [measure("retain/probability", 0.9)], []) == ()
     assert damaged(Declaration(), [measure("retain/probability", 0.9)], [measure("retain/probability", 0.1)]) == ()
+
+
+@pytest.mark.parametrize(
+    ("retained", "lost"),
+    [
+        ((0.93, 0.88), ()),  # 20 customer records: unseen records share their form
+        ((0.93, 0.70), ("retain/probability",)),
+        ((0.0, 0.0), ("never/probability",)),  # nothing to lose there
+        (None, ("never/probability",)),
+    ],
+)
+def test_unseen_text_stands_in_only_where_nothing_that_should_stay_can_show_damage(
+    retained: tuple[float, float] | None, lost: tuple[str, ...]
+) -> None:
+    start, now = [measure("never/probability", 0.082)], [measure("never/probability", 0.021)]
+    if retained is not None:
+        start.append(measure("retain/probability", retained[0]))
+        now.append(measure("retain/probability", retained[1]))
+    assert damaged(DECLARED, start, now) == lost

@@ -16,6 +16,7 @@ from forgetting.report.verdict.intervals import reason_at, value_at
 from forgetting.report.verdict.models import Models, capital
 from forgetting.report.verdict.requests import requests
 from forgetting.report.verdict.stop_rule import goals, missed, reached
+from forgetting.report.verdict.unseen_fell import unseen_fell
 from forgetting.runs.results import Results
 
 _LEARNT: dict[Tone, str] = {
@@ -110,6 +111,7 @@ def judge(models: Models) -> Judgement:
         *before,
         *([] if key in headline_measures.sets_keys([run]) and asked else [first]),
         *below,
+        *unseen_fell(models),
         *forms,
         *costs,
         *learnt,

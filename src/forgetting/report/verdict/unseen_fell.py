@@ -1,0 +1,30 @@
+"""Whether text that the model has never seen fell with the forget set: then a form was unlearned, not only its texts."""
+
+from __future__ import annotations
+
+from forgetting.metrics.likelihood import probability
+from forgetting.metrics.share import nothing_to_lose
+from forgetting.report.verdict.finding import Finding
+from forgetting.report.verdict.intervals import contrast
+from forgetting.report.verdict.models import Models, path
+
+
+def unseen_fell(models: Models) -> list[Finding]:
+    """A finding where unseen text is shown to be less likely than at the start; none where a stage has no goal by it.
+
+    It is no damage by itself: what should stay is judged by retained text, if there is any.
+    """
+    extraction = models.run.declared.extraction
+    key = f"{extraction.unseen}/{probability.name}" if extraction is not None else ""
+    before, after = models.before.value(key), models.after.value(key)
+    if before is None or after is None or nothing_to_lose(before):
+        return []
+    change = contrast(key, models.after, models.before)
+    if change.relation != "lower":
+        return []
+    by = f" ({change.words})" if change.words else ""
+    text = (
+        f"{path(models, key)}. Text that was not to be forgotten fell, too{by}: if it shares its form with the forget "
+        "set, that form was unlearned in part, and with it new texts of this form."
+    )
+    return [Finding("Unseen text", "mixed", text)]

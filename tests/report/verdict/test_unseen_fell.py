@@ -1,0 +1,39 @@
+"""Unseen text that fell with the forget set is said to have fallen; it is a finding and no failure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from forgetting.core.declaration import Declaration
+from forgetting.report.verdict.models import Models
+from forgetting.report.verdict.unseen_fell import unseen_fell
+from forgetting.report.verdict.verdict import verdict
+from forgetting.runs.results import Results
+from tests.report.verdict.recorded import spread
+from tests.report.verdict.test_below_unseen import KNOWN, passages
+
+
+def said(run: Results) -> list[str]:
+    return [finding.text for finding in unseen_fell(Models.of(run))]
+
+
+def test_unseen_text_that_fell_is_said_and_no_failure(tmp_path: Path) -> None:
+    run = passages(tmp_path / "a", {**KNOWN, "forget": spread(0.03, 20, 0.01), "unseen": spread(0.04, 32, 0.01)})
+    [text] = said(run)
+    assert text.startswith("unseen \N{MIDDLE DOT} probability went from 0.104 (0.092")
+    assert "fell, too (paired on 32 examples: \N{MINUS SIGN}0.06" in text
+    judged = verdict(run)
+    assert text in judged.sentences
+    assert judged.failed == ()
+
+
+def test_nothing_is_said_where_it_did_not_fall_had_nothing_to_lose_or_is_not_declared(tmp_path: Path) -> None:
+    forgotten = {**KNOWN, "forget": spread(0.03, 20, 0.01)}
+    assert said(passages(tmp_path / "a", forgotten)) == []
+    assert said(passages(tmp_path / "b", {**forgotten, "unseen": spread(0.2, 32)})) == []
+    little = {**KNOWN, "unseen": spread(0.004, 32, 0.001)}
+    assert said(passages(tmp_path / "c", {**little, "unseen": spread(0.0001, 32, 0.00001)}, little)) == []
+    fell = passages(tmp_path / "d", {**forgotten, "unseen": spread(0.04, 32, 0.01)})
+    assert said(fell) != []
+    assert said(replace(fell, declaration=Declaration())) == []
