@@ -26,6 +26,17 @@ def test_what_is_no_limit_is_refused(text: str) -> None:
         Limit.parse(text)
 
 
+def test_a_limit_may_be_another_measure_of_the_same_model() -> None:
+    limit = Limit.parse("forget/exact_match <= unseen/exact_match")
+    assert limit == Limit("forget/exact_match", True, "unseen/exact_match")
+    assert Limit.parse(str(limit)) == limit
+    assert limit.keys == ("forget/exact_match", "unseen/exact_match")
+    other = Measure(name="exact_match", split="unseen", value=0.2, count=9)
+    assert [limit.reached([*measured(v), other]) for v in (0.1, 0.2, 0.21)] == [True, True, False]
+    with pytest.raises(DataError, match="no measure is called 'unseen/exact_match'"):
+        limit.reached(measured(0.1))
+
+
 def test_at_most_and_at_least_hold_at_the_value_itself() -> None:
     most, least = Limit.parse("forget/exact_match <= 0.1"), Limit.parse("forget/exact_match >= 0.1")
     assert [most.reached(measured(v)) for v in (0.0, 0.1, 0.11)] == [True, True, False]

@@ -7,6 +7,7 @@ import pytest
 
 from forgetting.core.measure import Measure
 from forgetting.metrics.extraction import Thresholds
+from forgetting.metrics.goal import Goal
 from forgetting.metrics.limit import Limit
 from forgetting.metrics.movement import Movement
 from forgetting.report.verdict.stop_rule import goal_words, goals
@@ -140,5 +141,5 @@ def test_a_stage_that_moved_says_nothing_of_it() -> None:
 @pytest.mark.parametrize(("value", "said"), [(0.1000004, "0.1000004"), (0.1, "0.100"), (0.12, "0.120")])
 def test_a_value_that_misses_its_limit_by_little_is_not_printed_as_the_limit(value: float, said: str) -> None:
     measure = Measure(name="exact_match", split="forget", value=value, count=100)
-    words = goal_words(Limit.parse("forget/exact_match <= 0.1"), [measure])
+    words = goal_words(Goal(limits=(Limit.parse("forget/exact_match <= 0.1"),)), [measure])
     assert words == f"forget/exact_match is {said} (goal: forget/exact_match <= 0.1)"

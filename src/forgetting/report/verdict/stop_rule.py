@@ -8,6 +8,7 @@ from forgetting.core.errors import DataError
 from forgetting.core.measure import Measure
 from forgetting.metrics.extraction import Thresholds, extraction_likelihood
 from forgetting.metrics.likelihood import memorization_accuracy
+from forgetting.metrics.goal import Goal, Until
 from forgetting.metrics.limit import Limit
 from forgetting.report import wording
 from forgetting.report.verdict.finding import Finding
@@ -71,11 +72,21 @@ def findings(
     return found
 
 
-def goal_words(goal: Thresholds | Limit, measures: Sequence[Measure]) -> str:
+def goal_words(goal: Goal, measures: Sequence[Measure]) -> str:
     """Where a model is on the way to a goal: the values that the goal compares; EL_n only if it was measured."""
     values = {m.key: m.value for m in measures}
-    if isinstance(goal, Limit):
-        return f"{goal.key} is {_beside(values.get(goal.key), goal.value)} (goal: {goal})"
+    words = [_compared_words(goal.thresholds, values)] if goal.thresholds is not None else []
+    return "; ".join([*words, *(_limit_words(limit, values) for limit in goal.limits)])
+
+
+def _limit_words(limit: Limit, values: Mapping[str, float | None]) -> str:
+    if isinstance(limit.value, str):
+        now, other = (wording.number(values.get(key)) for key in limit.keys)
+        return f"{limit.key} is {now}, {limit.value} {other} (goal: {limit})"
+    return f"{limit.key} is {_beside(values.get(limit.key), limit.value)} (goal: {limit})"
+
+
+def _compared_words(goal: Thresholds, values: Mapping[str, float | None]) -> str:
     now, unseen = (_values(values, split, goal.n) for split in (goal.forget, goal.unseen))
     before = (goal.extraction_likelihood, goal.memorization_accuracy)
     words = [
@@ -119,8 +130,11 @@ def _epochs(stage: StageResult) -> str:
     return "1 epoch" if stage.epochs == 1 else f"{float(f'{stage.epochs:.3g}'):g} epochs"
 
 
-def _compared(stage: StageResult) -> Thresholds | Limit | None:
-    return stage.thresholds or (Limit.parse(stage.goal) if "/" in stage.goal else None)
+def _compared(stage: StageResult) -> Goal | None:
+    """The stage's goal; None if the run does not say what it compared with."""
+    until = Until.parse(stage.goal) if stage.goal else Until(stage.thresholds is not None, ())
+    known = stage.thresholds is not None or not until.extraction
+    return Goal(stage.thresholds, until.limits) if known and (until.extraction or until.limits) else None
 
 
 def _was_there(stage: StageResult, before: Evaluation | None) -> bool:
