@@ -49,8 +49,8 @@ class Goal:
         Raises:
             DataError: a measure that it needs is not there, or has no value.
         """
-        limits = all([limit.reached(measures) for limit in self.limits])  # all are looked at, so that all can raise
-        return (self.thresholds is None or self.thresholds.reached(measures)) and limits
+        held = [limit.reached(measures) for limit in self.limits]  # all are looked at, so that all can raise
+        return (self.thresholds is None or self.thresholds.reached(measures)) and all(held)
 
     def within_reach(self, measures: Sequence[Measure]) -> bool:
         """Whether all that was measured of it holds; measures that cost much, such as EL_n, may not have been."""

@@ -90,8 +90,8 @@ def _finding(models: Models, key: str, unseen: str, side: str) -> Finding:
     share = _share_below(models.after, key, unseen)
     text = (
         f"On the model at the end {wording.title(forgotten)} is {wording.with_interval(forgotten)}, clearly {way} that "
-        f"of unseen text, {wording.with_interval(never)}{_pairs(share, likely)}. Where both are texts of one kind, those "
-        "that were to be forgotten can be recognised by it."
+        f"of unseen text, {wording.with_interval(never)}{_pairs(share, likely)}. Where both are texts of one kind, "
+        "those that were to be forgotten can be recognised by it."
     )
     return Finding(f"{way.capitalize()} unseen text", "mixed", text)
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from forgetting.core.errors import DataError
 from forgetting.core.measure import Measure
 from forgetting.metrics.extraction import Thresholds, extraction_likelihood
-from forgetting.metrics.likelihood import memorization_accuracy
 from forgetting.metrics.goal import Goal, Until
+from forgetting.metrics.likelihood import memorization_accuracy
 from forgetting.metrics.limit import Limit
 from forgetting.report import wording
 from forgetting.report.verdict.finding import Finding
