@@ -1,5 +1,7 @@
 """A stage may stop at a limit of one measure."""
 
+from dataclasses import replace
+
 import pytest
 
 from forgetting.core.errors import DataError
@@ -33,6 +35,10 @@ def test_a_limit_may_be_another_measure_of_the_same_model() -> None:
     assert limit.keys == ("forget/exact_match", "unseen/exact_match")
     other = Measure(name="exact_match", split="unseen", value=0.2, count=9)
     assert [limit.reached([*measured(v), other]) for v in (0.1, 0.2, 0.21)] == [True, True, False]
+    noisy = replace(other, low=0.1, high=0.3)
+    assert [limit.reached([*measured(v), noisy]) for v in (0.2, 0.3, 0.31)] == [True, True, False]
+    at_least = Limit.parse("unseen/exact_match >= forget/exact_match")
+    assert [at_least.reached([*measured(v), noisy]) for v in (0.2, 0.3, 0.31)] == [True, True, False]
     with pytest.raises(DataError, match="no measure is called 'unseen/exact_match'"):
         limit.reached(measured(0.1))
 

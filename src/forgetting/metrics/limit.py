@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from forgetting.core.errors import DataError, nearest
 from forgetting.core.measure import Measure
+from forgetting.metrics.no_more import no_more
 
 _KEY = r"[^\s<>=]+/[^\s<>=]+"
 _NUMBER = r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?"
@@ -47,33 +48,28 @@ class Limit:
             raise ValueError("write extraction, or a limit such as forget/exact_match <= 0.1")
         return cls(written["key"], written["sign"] == "<=", value)
 
-    def bound(self, measures: Sequence[Measure]) -> float:
-        """The value to reach.
-
-        Raises:
-            DataError: it is that of a measure which is not there, or has no value.
-        """
-        return _value(self.value, measures) if isinstance(self.value, str) else self.value
-
     def reached(self, measures: Sequence[Measure]) -> bool:
-        """Whether the measure is at or beyond the value.
+        """Whether the measure is at or beyond the value; beside another measure as far as noise tells (`no_more`).
 
         Raises:
-            DataError: it is not among the measures, or has no value.
+            DataError: a measure is not among them, or has no value.
         """
-        value, bound = _value(self.key, measures), self.bound(measures)
-        return value <= bound if self.at_most else value >= bound
+        own, value = _found(self.key, measures)
+        if isinstance(self.value, str):
+            other, _ = _found(self.value, measures)
+            return no_more(own, other) if self.at_most else no_more(other, own)
+        return value <= self.value if self.at_most else value >= self.value
 
     def __str__(self) -> str:
         value = self.value if isinstance(self.value, str) else f"{self.value:g}"
         return f"{self.key} {'<=' if self.at_most else '>='} {value}"
 
 
-def _value(key: str, measures: Sequence[Measure]) -> float:
+def _found(key: str, measures: Sequence[Measure]) -> tuple[Measure, float]:
     found = {measure.key: measure for measure in measures}
     if key not in found:
         raise DataError(f"until: no measure is called '{key}'; {nearest(key, found)}")
     measure = found[key]
     if measure.value is None:
         raise DataError(f"until: {key} has no value ({measure.reason}); name another measure")
-    return measure.value
+    return measure, measure.value
