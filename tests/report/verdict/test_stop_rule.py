@@ -161,6 +161,6 @@ def test_a_goal_reached_within_the_noise_of_unseen_text_shows_that_noise() -> No
     assert goal.reached(found)
     assert goal_words(goal, found) == (
         "forget has EL_10 0.00100 (unseen: 0.0100 before, 0.00200 now) and MA 0.0326 (unseen: 0.550 before, 0.0272, by "
-        "its interval up to 0.0340 now); forget/probability is 0.0600, unseen/probability 0.0500, by its interval up to "
-        "0.0650"
+        "its interval up to 0.0340 now); forget/probability is 0.0600, unseen/probability 0.0500, by its interval up "
+        "to 0.0650"
     )
