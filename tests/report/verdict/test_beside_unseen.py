@@ -79,6 +79,12 @@ def test_text_of_another_kind_which_was_below_at_the_start_is_not_compared(tmp_p
     assert said(passages(tmp_path / "a", {**before, "forget": spread(0.1, 20)}, before)) == []
 
 
+@pytest.mark.parametrize("forget", [1e-9, 1e-7])
+def test_values_next_to_nothing_are_not_put_in_order(forget: float, tmp_path: Path) -> None:
+    after = {**KNOWN, "forget": spread(forget, 20, forget / 10), "unseen": spread(1e-8, 32, 1e-9)}
+    assert said(passages(tmp_path / "a", after)) == []
+
+
 def test_an_oracle_is_the_better_comparison(tmp_path: Path) -> None:
     after = {**KNOWN, "forget": spread(0.01, 20, 0.001)}
     assert said(passages(tmp_path / "a", after)) != []

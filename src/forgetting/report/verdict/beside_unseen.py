@@ -8,10 +8,11 @@ import numpy as np
 
 from forgetting.metrics.detection import auc
 from forgetting.metrics.likelihood import probability
+from forgetting.metrics.share import LEAST
 from forgetting.metrics.statistics import FEWEST, Estimate
 from forgetting.report import headline_measures, wording
 from forgetting.report.verdict.finding import Finding
-from forgetting.report.verdict.intervals import relation
+from forgetting.report.verdict.intervals import amount, relation
 from forgetting.report.verdict.models import Models
 from forgetting.report.verdict.paired import Side, matched
 
@@ -29,7 +30,7 @@ def beside_unseen(models: Models) -> BesideUnseen:
 
     Both are measured on the same model, per token. Records decide: the chance that one forget text is less likely than
     one unseen text, which must be beyond one half by its whole interval; without records the intervals of both means
-    do. Nothing is said of a set that was below unseen text at the start already (then the texts are of different
+    do. Nothing is said of a difference of less than a thousandth, of a set that was below unseen text at the start already (then the texts are of different
     kinds), whose start is unknown, or that an oracle was measured on, which is the better comparison.
     """
     unseen = _unseen_key(models)
@@ -72,6 +73,8 @@ def _side(model: Side, key: str, unseen: str) -> str | None:
     """Whether the set is clearly less or more likely than unseen text on one model."""
     one, other = model.value(key), model.value(unseen)
     if one is None or other is None or min(one.count, other.count) < FEWEST:
+        return None
+    if abs(amount(one) - amount(other)) < LEAST:
         return None
     share = _share_below(model, key, unseen)
     if share is None or share.value is None:
