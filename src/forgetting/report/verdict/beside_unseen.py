@@ -30,8 +30,9 @@ def beside_unseen(models: Models) -> BesideUnseen:
 
     Both are measured on the same model, per token. Records decide: the chance that one forget text is less likely than
     one unseen text, which must be beyond one half by its whole interval; without records the intervals of both means
-    do. Nothing is said of a difference of less than a thousandth, of a set that was below unseen text at the start already (then the texts are of different
-    kinds), whose start is unknown, or that an oracle was measured on, which is the better comparison.
+    do. Nothing is said of a difference of less than a thousandth, of a set that was below unseen text at the start
+    already (then the texts are of different kinds), whose start is unknown, or that an oracle was measured on, which is
+    the better comparison.
     """
     unseen = _unseen_key(models)
     if unseen is None:
