@@ -16,6 +16,8 @@ LOCK = ".lock"
 """The file in a folder that its lock is taken on."""
 _POLL = 0.25
 """Seconds between two looks at a lock of another process."""
+_MOST = 10.0
+"""Seconds in which a folder that nobody else knows is locked."""
 
 
 @contextmanager
@@ -82,7 +84,7 @@ def held_by_system(folder: Path) -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # filelock warns where it falls back to a file that outlives its process
-            lock.acquire()
+            lock.acquire(timeout=_MOST)
     except OSError as error:
         raise RunError(f"{folder}: cannot be written ({error.strerror or error}); choose another output=…") from error
     try:

@@ -55,7 +55,7 @@ class Ray:
         if self.address is not None:
             check_address(self.address)
         gpus = self.gpus_per_run or 0.0
-        if gpus < 0 or (gpus > 1 and not gpus.is_integer()):
+        if not (0 <= gpus <= 1 or (gpus > 1 and gpus % 1 == 0)):
             raise RunError(f"--gpus-per-run {gpus:g}: write a share of one GPU, such as 0.5, or a whole number")
 
     def capacity(self) -> Capacity:
@@ -147,7 +147,7 @@ class Ray:
                 if isinstance(cause, RunError):
                     raise RunError(str(cause)) from error
                 why = one_line(str(error).strip().split("\n")[-1])
-                raise RunError(f"node {node[:8]} cannot do runs: {why}; install forgetting there") from error
+                raise RunError(f"node {node[:8]}: {why}; install the same forgetting on every node") from error
             if theirs != own:
                 raise RunError(f"{host}: has forgetting {theirs}, not {own}; install the same version on every node")
             probe.check_answer(node, host)

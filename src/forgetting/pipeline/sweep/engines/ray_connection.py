@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import current_thread, main_thread
@@ -18,13 +19,13 @@ from forgetting.core.text import said
 
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_BACKEND_LOG_LEVEL": "fatal",
     "RAY_DEDUP_LOGS_SKIP_REGEX": ".",  # of what the cluster would print here; deaths are outcomes
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_task_oom_retries": "3",  # otherwise a run that is too large is tried for ever
 }
 _ANSWERS_WITHIN = 10
 """Seconds for a cluster's address to answer."""
+_ERRORS = 2
 _STORE = 80 * 2**20
 """Bytes of shared memory: the least that Ray takes, since runs hand over nothing."""
 
@@ -70,7 +71,7 @@ def connect(address: str | None, slots: int) -> Any:
 
     new = {"num_cpus": slots, "object_store_memory": _STORE, "include_dashboard": False} if address is None else {}
     try:
-        with _signals_kept():
+        with _signals_kept(), _unheard():
             ray.init(address=address or "local", logging_level=logging.CRITICAL, log_to_driver=False, **new)
     except Exception as error:  # of many types, among them bare RuntimeError
         raise RunError(_refusal(address, error)) from error
@@ -101,6 +102,21 @@ def _refusal(address: str | None, error: Exception) -> str:
         f"--address {address}: no Ray cluster can be joined there ({why}); start one with `ray start --head`, and set "
         "RAY_AUTH_MODE=token here if it was started with a token"
     )
+
+
+@contextmanager
+def _unheard() -> Iterator[None]:
+    """Ray's compiled part writes to standard error while it tries to connect; what went wrong is also raised."""
+    sys.stderr.flush()
+    kept = os.dup(_ERRORS)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, _ERRORS)
+        yield
+    finally:
+        os.dup2(kept, _ERRORS)
+        os.close(kept)
+        os.close(nowhere)
 
 
 @contextmanager
