@@ -89,7 +89,8 @@ def test_a_lock_of_the_system_is_one_that_others_see(tmp_path: Path, monkeypatch
     with held_by_system(tmp_path):
         assert is_held(tmp_path)
     assert not is_held(tmp_path)
-    with pytest.raises(RunError, match="cannot be written"), held_by_system(tmp_path / "none"):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match="cannot be written"), held_by_system(tmp_path / "file"):
         pass
     (tmp_path / "new").mkdir()
     monkeypatch.setattr(locks, "FileLock", filelock.SoftFileLock)

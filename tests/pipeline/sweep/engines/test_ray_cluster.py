@@ -161,11 +161,14 @@ def test_workers_do_not_outlive_a_command_that_is_killed(tmp_path: Path) -> None
 @pytest.fixture
 def cluster() -> Generator[str, None, None]:
     """The address of a cluster of this machine that commands join and leave."""
-    ray = [sys.executable, "-m", "ray.scripts.scripts"]
-    started = [*ray, "start", "--head", "--num-cpus=2", "--port=6397", "--include-dashboard=false"]
-    subprocess.run([*started, "--object-store-memory=80000000"], check=True, capture_output=True)
+    options = ["--head", "--block", "--num-cpus=2", "--port=6397", "--include-dashboard=false"]
+    command = [sys.executable, "-m", "ray.scripts.scripts", "start", *options, "--object-store-memory=80000000"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert process.stdout is not None
+    assert any("Ray runtime started" in line for line in process.stdout)
     yield "127.0.0.1:6397"
-    subprocess.run([*ray, "stop"], check=True, capture_output=True)
+    process.terminate()  # not `ray stop`, which would stop every cluster of this machine
+    process.wait(60)
 
 
 @on_ray

@@ -96,7 +96,7 @@ class Ray:
                     index, (task, cpus) = waiting.popleft()
                     reference = serve.options(num_cpus=cpus).remote(work, task, probe, str(Path.cwd()))
                     begun[reference.future()] = index, reference
-                # Not ray.wait: it swallows what a handler of signals raises.
+                # Not ray.wait: it makes a SystemError of what a handler of signals raises.
                 for future in wait(begun, return_when=FIRST_COMPLETED).done:
                     index, _ = begun.pop(future)
                     yield Outcome(index, self._error(future))
