@@ -1,11 +1,11 @@
-"""One measure is no more than another up to the upper end of the other's interval, and where it is next to nothing."""
+"""A measure is compared with another up to the end of the other's interval; next to nothing is never more."""
 
 from __future__ import annotations
 
 import pytest
 
 from forgetting.core.measure import Measure
-from forgetting.metrics.no_more import no_more
+from forgetting.metrics.no_more import no_less, no_more
 
 
 def measure(value: float | None, low: float | None = None, high: float | None = None, name: str = "x") -> Measure:
@@ -21,6 +21,7 @@ def measure(value: float | None, low: float | None = None, high: float | None = 
         (measure(0.21), measure(0.2, 0.18, 0.22), True),
         (measure(0.525), measure(0.427, 0.4, 0.45), False),
         (measure(1e-7), measure(1e-8), True),
+        (measure(0.225, 0.0004, 0.45), measure(1e-5), False),  # two of eight texts are still recited
         (measure(1e-7, name="loss"), measure(1e-8, name="loss"), False),  # no share
         (measure(0.0326), measure(0.0272, 0.0217, 0.034), True),
         (measure(None), measure(0.2), False),
@@ -30,3 +31,18 @@ def measure(value: float | None, low: float | None = None, high: float | None = 
 )
 def test_what_is_no_more(own: Measure, other: Measure, expected: bool) -> None:
     assert no_more(own, other) is expected
+
+
+@pytest.mark.parametrize(
+    ("own", "other", "expected"),
+    [
+        (measure(0.2), measure(0.2), True),
+        (measure(0.19), measure(0.2), False),
+        (measure(0.19), measure(0.2, 0.18, 0.22), True),
+        (measure(3.0, 1.2, 50.0, name="perplexity"), measure(20.0, 18.0, 22.0, name="perplexity"), False),
+        (measure(None), measure(0.2), False),
+        (measure(0.1), measure(None), False),
+    ],
+)
+def test_what_is_no_less(own: Measure, other: Measure, expected: bool) -> None:
+    assert no_less(own, other) is expected

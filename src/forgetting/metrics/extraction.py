@@ -16,7 +16,7 @@ from forgetting.core.measure import Direction, Measure
 from forgetting.core.record import Record
 from forgetting.metrics.likelihood import memorization_accuracy, perplexity, probability
 from forgetting.metrics.metric import Metric
-from forgetting.metrics.no_more import no_more
+from forgetting.metrics.no_more import next_to_nothing, no_more
 from forgetting.metrics.per_example import PerExample, mean
 
 Reading = Literal["released", "literal"]
@@ -159,13 +159,15 @@ class Thresholds:
     def reached(self, measures: Sequence[Measure]) -> bool:
         """Whether EL_n and MA of the forget set are both at or below (LoKU, App. B; section 4.1 says "smaller").
 
+        Less than a thousandth is no more than unseen text's, also where unseen text has exactly 0.
+
         Raises:
             DataError: EL_n or MA of the forget set or the unseen text was not measured.
         """
         limits = self.extraction_likelihood, self.memorization_accuracy
         now, unseen = (_pair(measures, split, self.n) for split in (self.forget, self.unseen))
         return all(
-            value <= limit and no_more(own, other)
+            (value <= limit or next_to_nothing(own)) and no_more(own, other)
             for (own, value), (other, _), limit in zip(now, unseen, limits, strict=True)
         )
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from forgetting.core.errors import DataError, nearest
 from forgetting.core.measure import Measure
-from forgetting.metrics.no_more import no_more
+from forgetting.metrics.no_more import no_less, no_more
 
 _KEY = r"[^\s<>=]+/[^\s<>=]+"
 _NUMBER = r"[-+]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?"
@@ -49,7 +49,9 @@ class Limit:
         return cls(written["key"], written["sign"] == "<=", value)
 
     def reached(self, measures: Sequence[Measure]) -> bool:
-        """Whether the measure is at or beyond the value; beside another measure as far as noise tells (`no_more`).
+        """Whether the measure is at or beyond the value; beside another measure, as far as noise tells.
+
+        See `no_more` and `no_less`.
 
         Raises:
             DataError: a measure is not among them, or has no value.
@@ -57,7 +59,7 @@ class Limit:
         own, value = _found(self.key, measures)
         if isinstance(self.value, str):
             other, _ = _found(self.value, measures)
-            return no_more(own, other) if self.at_most else no_more(other, own)
+            return no_more(own, other) if self.at_most else no_less(own, other)
         return value <= self.value if self.at_most else value >= self.value
 
     def __str__(self) -> str:

@@ -1,13 +1,13 @@
-"""Whether one measure is no more than another of the same model, as far as noise tells."""
+"""Whether one measure is no more, or no less, than another of the same model, as far as noise tells."""
 
 from __future__ import annotations
 
 from forgetting.core.measure import Measure
-from forgetting.metrics.share import ends, hardly_there
+from forgetting.metrics.share import LEAST, ends, is_share
 
 
 def no_more(own: Measure, other: Measure) -> bool:
-    """Whether a value is at most the upper end of the other's 95% interval, or a share not told from nothing.
+    """Whether a value is at most the upper end of the other's 95% interval, or a share that is next to nothing.
 
     Without an interval the other's value decides; a measure without a value is not known to be no more.
 
@@ -18,4 +18,17 @@ def no_more(own: Measure, other: Measure) -> bool:
     if own.value is None or other.value is None:
         return False
     known = ends(other)
-    return own.value <= (other.value if known is None else max(other.value, known[1])) or hardly_there(own)
+    return own.value <= (other.value if known is None else max(other.value, known[1])) or next_to_nothing(own)
+
+
+def no_less(own: Measure, other: Measure) -> bool:
+    """Whether a value is at least the lower end of the other's 95% interval; without one, the other's value decides."""
+    if own.value is None or other.value is None:
+        return False
+    known = ends(other)
+    return own.value >= (other.value if known is None else min(other.value, known[0]))
+
+
+def next_to_nothing(measure: Measure) -> bool:
+    """Whether a share is so little that it is not told from nothing: the mean itself, whatever noise it has."""
+    return is_share(measure) and measure.value is not None and measure.value < LEAST

@@ -10,11 +10,12 @@ import pytest
 from forgetting.benchmarks.suite import Suite
 from forgetting.core.example import Example
 from forgetting.core.measure import Measure
+from forgetting.core.progress import Voice
 from forgetting.core.record import Record, Score
 from forgetting.metrics.damage import damaged
 from forgetting.metrics.score import score
-from forgetting.pipeline.run.own_parts import MOST_SOURCES
-from forgetting.pipeline.run.prepare import StageData
+from forgetting.pipeline.run.own_parts import MOST_SOURCES, sampled
+from forgetting.pipeline.run.prepare import StageData, load_data
 from forgetting.pipeline.run.run import run
 from forgetting.pipeline.run.suites import suite_of
 from forgetting.recipe import load_recipe, recipe_from
@@ -70,13 +71,52 @@ def test_a_source_that_was_lost_is_damage_where_the_mean_of_all_hides_it() -> No
     [
         ({"docs.jsonl": 20}, []),
         ({"docs.jsonl": 5, "books.jsonl": 6}, ["retain-books"]),  # five show no change
-        ({"a/x.jsonl": 6, "b/x.csv": 6}, ["retain-x-1", "retain-x-2"]),
+        ({"a/x.jsonl": 6, "b/x.csv": 6}, ["retain-a-x", "retain-b-x"]),
+        ({"x/a.jsonl": 6, "y/a.jsonl": 7, "x-a.jsonl": 8}, ["retain-x-a", "retain-y-a", "retain-x-a-1"]),
         ({"ORG/my data/train": 6, "suite lab:popular": 6}, ["retain-train", "retain-suite-lab-popular"]),
+        ({"\N{CJK UNIFIED IDEOGRAPH-6587}.txt": 6, "?.txt": 6}, ["retain-\N{CJK UNIFIED IDEOGRAPH-6587}", "retain-1"]),
         ({f"{i}.jsonl": 6 for i in range(MOST_SOURCES + 1)}, []),
     ],
 )
 def test_which_sources_are_measured_and_what_they_are_called(sizes: dict[str, int], names: list[str]) -> None:
     assert list(suite(sizes).subsets) == names
+
+
+def test_a_small_source_is_measured_beside_a_large_one_in_every_sample() -> None:
+    sizes = {"small.jsonl": 12, "large.jsonl": 2000}
+    forget = [Example(id=f"f{i}", prompt="who?", response="he") for i in range(4)]
+    parts = {source: [f"{source} {i}" for i in range(count)] for source, count in sizes.items()}
+    retain = [Example(id=id, prompt=id, response="she") for ids in parts.values() for id in ids]
+    data = {"unlearn": StageData({"forget": forget, "retain": retain}, {}, parts={"retain": parts})}
+    few, many = ({e.id for e in sampled(retain, limit, data)} for limit in (150, 500))
+    assert few < many
+    assert [len(few & {*parts["small.jsonl"]}), len(many & {*parts["small.jsonl"]})] == [12, 12]
+    assert 150 <= len(few) <= 162 and 500 <= len(many) <= 512
+    assert len(sampled(retain, 150)) == 150
+
+
+def test_what_a_later_stage_forgets_is_not_to_stay_and_what_an_earlier_one_forgot_is_warned_of(
+    recipe_file: Path, world: Path
+) -> None:
+    rows = [{"question": f"What does guest {n} like?", "answer": "the cat"} for n in range(8)]
+    guests = str(write_rows(world / "guests.jsonl", rows))
+    retained = [str(world / "retain.jsonl"), guests]
+    unlearn = {"method": "graddiff", "duration": "1 steps", "evaluate_every": None, "learning_rate": 1e-5}
+    stages = [
+        {"name": "one", **unlearn, "data": {"retain": retained}},
+        {"name": "two", **unlearn, "data": {"forget": guests}},
+        {"name": "three", **unlearn, "data": {"retain": guests}},
+    ]
+    values = {"model": str(world / "model"), "data": {r: str(world / f"{r}.jsonl") for r in ("forget", "retain")}}
+    said: list[str] = []
+    recipe = recipe_from({**values, "stages": stages})
+    data = load_data(recipe, Voice(say=said.append))
+    kept = next(split for split in suite_of(recipe, data).splits if split.name == "retain")
+    assert {e.where.split(":")[0].split("/")[-1] for e in kept.examples} == {"retain.jsonl"}
+    assert [line for line in said if "teaches them again" in line] == [
+        f"warning: stage 'three' retains 8 examples that an earlier stage is to forget (the first: {guests}:1); it "
+        "teaches them again"
+    ]
 
 
 def test_a_run_says_what_became_of_each_source(recipe_file: Path, world: Path) -> None:

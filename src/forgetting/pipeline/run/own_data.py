@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -13,7 +12,7 @@ from forgetting.core.example import Example, Role
 from forgetting.data.examples import each_once, overlap
 from forgetting.metrics.extraction import extraction_declaration, extraction_metrics
 from forgetting.metrics.standard import KNOWING, keys_of, standard_declaration, standard_metrics
-from forgetting.pipeline.run.own_parts import with_sources, with_stages
+from forgetting.pipeline.run.own_parts import sampled, with_sources, with_stages
 from forgetting.pipeline.run.prepare import StageData
 from forgetting.recipe import Recipe
 
@@ -37,15 +36,15 @@ def own_questions(recipe: Recipe, data: Mapping[str, StageData], *, fast: bool) 
     never = UNSEEN if learnt else str(Role.HOLDOUT)
     named: dict[str, list[Example]] = {
         Role.FORGET: _of_role(data, Role.FORGET),
-        Role.RETAIN: _of_role(data, Role.RETAIN),
+        Role.RETAIN: _to_stay(data),
         Role.HOLDOUT: learnt,
     }
     named |= {never: unseen} if unseen else {}
     roles = {str(role): members for role, members in named.items() if members}
     roles = roles or {str(Role.TRAIN): _of_role(data, Role.TRAIN)}
-    splits = [_split(role, _sample(members, OWN_LIMIT), recipe.max_new_tokens) for role, members in roles.items()]
+    splits = [_split(role, sampled(members, OWN_LIMIT, data), recipe.max_new_tokens) for role, members in roles.items()]
     if fast:
-        splits = [replace(s, examples=tuple(_sample(s.examples, OWN_LIMIT_FAST))) for s in splits]
+        splits = [replace(s, examples=tuple(sampled(s.examples, OWN_LIMIT_FAST, data))) for s in splits]
     outside = [never] if unseen else []
     forget = [role for role in roles if role == Role.FORGET]
     kept = [role for role in roles if role not in (*forget, *outside)]
@@ -67,7 +66,7 @@ def own_passages(data: Mapping[str, StageData], *, fast: bool) -> Suite:
         RecipeError: there is nothing to forget.
         DataError: the unseen text is in the other data, or two stages have different examples of a role under one id.
     """
-    forget, unseen, retain = (_of_role(data, role) for role in (Role.FORGET, Role.HOLDOUT, Role.RETAIN))
+    forget, unseen, retain = _of_role(data, Role.FORGET), _of_role(data, Role.HOLDOUT), _to_stay(data)
     if not forget:
         raise RecipeError(f"evaluate: '{VERBATIM}' measures passages to forget; write data.forget=…")
     for role, known in ((Role.FORGET, forget), (Role.RETAIN, retain)):
@@ -77,11 +76,12 @@ def own_passages(data: Mapping[str, StageData], *, fast: bool) -> Suite:
                 f"{shared[0].where or shared[0].id}: is also in the {role} data ({len(shared)} such); data.holdout "
                 "gives the thresholds and must be text that the model has never seen"
             )
-    never = _sample(unseen, 0 if fast else min(max(len(forget), UNSEEN_LEAST), OWN_LIMIT))
+    never = sampled(unseen, 0 if fast else min(max(len(forget), UNSEEN_LEAST), OWN_LIMIT))
+    kept = sampled(retain, OWN_LIMIT_FAST if fast else OWN_LIMIT, data)
     splits = [
-        Split(name="forget", examples=tuple(_sample(forget, OWN_LIMIT)), generate=False, extraction=(10,)),
+        Split(name="forget", examples=tuple(sampled(forget, OWN_LIMIT)), generate=False, extraction=(10,)),
         Split(name=UNSEEN, examples=tuple(never), generate=False, extraction=(10,)),
-        Split(name="retain", examples=tuple(_sample(retain, OWN_LIMIT_FAST if fast else OWN_LIMIT)), generate=False),
+        Split(name="retain", examples=tuple(kept), generate=False),
     ]
     present = [split for split in splits if split.examples]
     metrics = extraction_metrics(["forget"], [UNSEEN] if unseen else [], ["retain"] if retain else [])
@@ -128,12 +128,12 @@ def _of_role(data: Mapping[str, StageData], role: str) -> list[Example]:
     return each_once(e for d in data.values() for e in d.examples.get(role, ()))
 
 
+def _to_stay(data: Mapping[str, StageData]) -> list[Example]:
+    """What the stages retain, without what one of them is to forget: it may be retained until then."""
+    forgotten = {e.id for e in overlap(_of_role(data, Role.RETAIN), _of_role(data, Role.FORGET))}
+    return [e for e in _of_role(data, Role.RETAIN) if e.id not in forgotten]
+
+
 def _split(role: str, examples: Sequence[Example], max_new_tokens: int | None) -> Split:
     asked = any(e.prompt for e in examples)  # a document has no prompt
     return Split(name=role, examples=tuple(examples), generate=asked, max_new_tokens=max_new_tokens)
-
-
-def _sample(examples: Sequence[Example], limit: int) -> list[Example]:
-    """The first `limit` of a fixed shuffle, in their original order; a smaller sample is part of a larger one."""
-    chosen = random.Random(0).sample(range(len(examples)), len(examples))[:limit]
-    return [examples[i] for i in sorted(chosen)]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import random
 import re
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain, count
 from pathlib import PurePath
 
 from forgetting.benchmarks.suite import Suite
@@ -19,6 +20,8 @@ from forgetting.metrics.metric import Metric, Splits
 from forgetting.metrics.statistics import FEWEST
 from forgetting.pipeline.run.prepare import StageData
 
+OF_A_SOURCE = 32
+"""Examples that are measured of every source, if it has so many."""
 MOST_SOURCES = 6
 """Sources that are measured each by itself; a table holds about a dozen columns."""
 
@@ -37,17 +40,32 @@ def with_stages(suite: Suite, data: Mapping[str, StageData]) -> Suite:
     return replace(suite, metrics=(*suite.metrics, *sets), declares=declared, stages=stages, subsets=subsets)
 
 
+def sampled(examples: Sequence[Example], limit: int, data: Mapping[str, StageData] | None = None) -> list[Example]:
+    """The first `limit` of a fixed shuffle, in their original order; a smaller sample is part of a larger one.
+
+    Args:
+        examples: distinct ones.
+        limit: how many.
+        data: with it, at least `OF_A_SOURCE` of every source of retained examples are among them, or all that it has,
+            beyond the limit if need be: a small source beside a large one would hardly be measured.
+    """
+    order = random.Random(0).sample(range(len(examples)), len(examples))
+    chosen = set(order[:limit])
+    sources = _sources(data or {})
+    for ids in sources.values() if len(sources) <= MOST_SOURCES else ():
+        chosen |= set([i for i in order if examples[i].id in ids][:OF_A_SOURCE])
+    return [examples[i] for i in sorted(chosen)]
+
+
 def with_sources(suite: Suite, data: Mapping[str, StageData]) -> Suite:
     """The suite; where what should stay comes from several sources, with measures of each as far as it is measured.
 
     The mean of all hides what becomes of a part: 30 records may be lost among 220 questions and passages that are not.
-    The probability of each is a column, rings the alarm, and counts as damage. A source with fewer than `FEWEST`
-    measured examples shows no change and is left out, and so are all where there are more than `MOST_SOURCES`.
+    The probability of each is a column (as far as the table has room), rings the alarm, and counts as damage. A source
+    with fewer than `FEWEST` measured examples shows no change and is left out, and so are all where there are more than
+    `MOST_SOURCES`.
     """
-    found: dict[str, set[str]] = {}
-    for one in data.values():
-        for source, members in one.parts.get(Role.RETAIN, {}).items():
-            found.setdefault(source, set()).update(members)
+    found = _sources(data)
     if not 1 < len(found) <= MOST_SOURCES:
         return suite
     named = dict(zip(_names(list(found)), found.values(), strict=True))
@@ -68,16 +86,30 @@ def with_sources(suite: Suite, data: Mapping[str, StageData]) -> Suite:
     )
 
 
+def _sources(data: Mapping[str, StageData]) -> dict[str, set[str]]:
+    """By source, the ids of the examples that any stage retains."""
+    found: dict[str, set[str]] = {}
+    for one in data.values():
+        for source, members in one.parts.get(Role.RETAIN, {}).items():
+            found.setdefault(source, set()).update(members)
+    return found
+
+
 def _names(sources: Sequence[str]) -> list[str]:
-    """A split's name for each source: `retain-` and the last part of its place, numbered where several share it."""
-    stems = [re.sub(r"[^A-Za-z0-9_.-]+", "-", PurePath(source).name.split(".")[0]).strip("-") for source in sources]
-    seen: Counter[str] = Counter()
-    names = []
-    for stem in stems:
-        seen[stem] += 1
-        number = f"-{seen[stem]}" if stems.count(stem) > 1 or not stem else ""
-        names.append(f"{Role.RETAIN}-{stem}{number}")
+    """A split's name for each source: `retain-` and the last parts of its place, as many as tell it from the others."""
+    names: list[str] = []
+    for source in sources:
+        depth = next((n for n in (1, 2, 3) if [_last(other, n) for other in sources].count(_last(source, n)) == 1), 3)
+        name = f"{Role.RETAIN}-{_last(source, depth)}".rstrip("-")
+        numbered = chain([name], (f"{name}-{n}" for n in count(1)))
+        names.append(next(each for each in numbered if each not in (*names, str(Role.RETAIN))))
     return names
+
+
+def _last(source: str, depth: int) -> str:
+    """The last parts of a place without the kind of file: `data-books`."""
+    *folders, file = PurePath(source).parts or ("",)
+    return re.sub(r"[^\w.-]+", "-", "-".join([*folders, file.split(".")[0]][-depth:])).strip("-")
 
 
 def _ids(members: Sequence[Example]) -> set[str]:

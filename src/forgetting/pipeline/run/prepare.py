@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -31,7 +32,7 @@ class StageData:
     corpus: Parts | None = None
     """The corpus that the train examples are a part of."""
     parts: Mapping[str, Mapping[str, Sequence[str]]] = field(default_factory=dict)
-    """By role and source, the ids of its examples, where a role has several sources."""
+    """By role and source, the ids of its examples."""
     skipped: Sequence[RowError] = ()
     """The rows of the run's sources that are left out, since they cannot be used (`on_bad_row: skip`)."""
 
@@ -85,9 +86,9 @@ def load_data(
                 corpus = corpus_of(where)
                 examples[role] = list(getattr(corpus, stage.part))
             else:
-                found = [(str(s), examples_of(s, role)) for s in where]
+                found = [(_named(s), examples_of(s, role)) for s in where]
                 examples[role] = [e for _, members in found for e in members]
-                parts |= {role: {name: [e.id for e in members] for name, members in found}} if len(where) > 1 else {}
+                parts[role] = _ids_by_name(found)
         named = {role: " + ".join(map(str, where)) for role, where in sources.items()}
         named = {role: named.get(role, "in memory") for role in examples}
         named = {role: named[role] + _derived(members) for role, members in examples.items()}
@@ -98,7 +99,21 @@ def load_data(
             raise RecipeError(_missing_role(stage, missing[0]))
         prepared[stage.name] = StageData(examples, named, corpus, parts, heard.skipped)
         _check_overlap(stage, examples, voice)
+    _check_across(recipe, prepared, voice)
     return prepared
+
+
+def _ids_by_name(found: Sequence[tuple[str, Sequence[Example]]]) -> dict[str, list[str]]:
+    """Ids by source; two parts of one file are one source."""
+    ids: dict[str, list[str]] = {}
+    for name, members in found:
+        ids.setdefault(name, []).extend(e.id for e in members)
+    return ids
+
+
+def _named(source: Source) -> str:
+    """One name for a file, however its path is written."""
+    return os.path.normpath(source.path) if source.path and not source.suffix else str(source)
 
 
 def _with_copies(source: Source, recipe: Recipe, voice: Voice, heard: Heard) -> Sequence[Example]:
@@ -184,6 +199,20 @@ def _examples(source: Source, role: str, recipe: Recipe, voice: Voice, heard: He
         known = ", ".join(suite.data) or "none"
         raise RecipeError(f"data.{role}: the suite '{source.suite}' has no {role} examples (it has: {known})")
     return list(suite.data[role])[: source.limit]
+
+
+def _check_across(recipe: Recipe, data: Mapping[str, StageData], voice: Voice) -> None:
+    """Warns if a stage retains what an earlier one forgets."""
+    forgotten: list[Example] = []
+    for stage in recipe.stages:
+        roles = stage.objective().roles if stage.trains else ()
+        again = overlap(data[stage.name].examples.get(Role.RETAIN, ()), forgotten) if Role.RETAIN in roles else []
+        if again:
+            voice.say(
+                f"warning: stage '{stage.name}' retains {len(again)} examples that an earlier stage is to forget "
+                f"(the first: {again[0].place}); it teaches them again"
+            )
+        forgotten += data[stage.name].examples.get(Role.FORGET, ()) if Role.FORGET in roles else ()
 
 
 def _check_overlap(stage: Stage, examples: Mapping[str, Sequence[Example]], voice: Voice) -> None:
