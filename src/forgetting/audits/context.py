@@ -10,7 +10,8 @@ from forgetting.audits.attack import Attack, Target
 from forgetting.audits.registry import register_attack
 from forgetting.core.example import Example, Message
 from forgetting.core.record import Record
-from forgetting.data.encode import Formatting, encode
+from forgetting.data.encode import encode
+from forgetting.data.formatting import Formatting
 from forgetting.evaluation.answers import answer
 from forgetting.metrics.text import normalized
 from forgetting.models.head import longest_row

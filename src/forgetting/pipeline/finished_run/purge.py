@@ -207,6 +207,8 @@ def _check_free(run: Path) -> None:
             raise RunError(f"{held}: a process is using it; wait for it to end, then purge")
         if folder.import_file.is_file() and not folder.is_run:
             raise RunError(f"{run}: holds an imported log and was never a run; remove the folder")
+        if folder.settings_file.is_file() and not folder.is_run:
+            raise RunError(f"{run}: is an evaluation and was never a run; remove the folder")
         if folder.is_finished:
             folder.check_recipe()
         elif folder.is_run:

@@ -16,7 +16,8 @@ from forgetting.core.example import Example
 from forgetting.core.folder import write_text
 from forgetting.core.progress import SILENT, Voice
 from forgetting.core.written import read_json
-from forgetting.data.encode import Formatting, encode
+from forgetting.data.encode import encode
+from forgetting.data.formatting import Formatting
 from forgetting.data.tokens import tokenizer_fingerprint
 from forgetting.evaluation.answers import answer
 from forgetting.models.expression import terms_of

@@ -12,7 +12,8 @@ from transformers import GenerationConfig, PreTrainedTokenizerBase
 from forgetting.core.errors import DataError
 from forgetting.core.example import Example, Form
 from forgetting.core.progress import SILENT, Voice
-from forgetting.data.encode import Formatting, encode
+from forgetting.data.encode import encode
+from forgetting.data.formatting import Formatting
 from forgetting.evaluation.answers import padding_id
 from forgetting.evaluation.endings import Ending
 from forgetting.evaluation.rows import room_after
@@ -114,8 +115,9 @@ def answers_of(
         DataError: a question that leaves no room for an answer.
     """
     prompts = [_prompt(q, tokenizer, formatting, how.text) for q in questions]
+    ending = Ending.of(model, tokenizer, () if how.text else formatting.stops(tokenizer))
     with in_evaluation_mode(model):
-        return [_answer(model, tokenizer, q, p, how) for q, p in zip(questions, prompts, strict=True)]
+        return [_answer(model, ending, q, p, how) for q, p in zip(questions, prompts, strict=True)]
 
 
 def _prompt(question: str, tokenizer: PreTrainedTokenizerBase, formatting: Formatting, text: bool) -> tuple[int, ...]:
@@ -134,16 +136,16 @@ def _prompt(question: str, tokenizer: PreTrainedTokenizerBase, formatting: Forma
 @torch.no_grad()
 def _answer(
     model: nn.Module,
-    tokenizer: PreTrainedTokenizerBase,
+    ending: Ending,
     question: str,
     prompt: tuple[int, ...],
     how: Asking,
 ) -> Answer:
+    tokenizer = ending.tokenizer
     room = room_after(model, prompt, how.max_new_tokens)
     if room < 1:
         raise DataError(f"'{question[:40]}…': fills all of the model's positions; ask something shorter")
     ids_T = torch.tensor([prompt], device=next(model.parameters()).device)
-    ending = Ending.of(model, tokenizer)
     config = GenerationConfig(
         do_sample=False,
         max_new_tokens=room,
@@ -153,7 +155,10 @@ def _answer(
         return_dict_in_generate=True,
     )
     out = model.generate(  # type: ignore[operator]
-        input_ids=ids_T, attention_mask=torch.ones_like(ids_T), generation_config=config
+        input_ids=ids_T,
+        attention_mask=torch.ones_like(ids_T),
+        generation_config=config,
+        stopping_criteria=ending.criteria(len(prompt)),
     )
     written = [int(i) for i in out.sequences[0, len(prompt) :]]
     first, alternatives = [], []
@@ -164,7 +169,7 @@ def _answer(
         first.append(Choice(_piece(tokenizer, before, written[place]), float(p_V[written[place]])))
         pairs = zip(likely.indices.tolist(), likely.values.tolist(), strict=True)
         alternatives.append(tuple(Choice(_piece(tokenizer, before, i), p) for i, p in pairs))
-    return Answer(question, ending.words(tokenizer, written), tuple(first), tuple(alternatives))
+    return Answer(question, ending.words(written), tuple(first), tuple(alternatives))
 
 
 def _piece(tokenizer: PreTrainedTokenizerBase, before: Sequence[int], token: int) -> str:

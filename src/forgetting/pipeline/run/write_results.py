@@ -11,6 +11,7 @@ from forgetting.core.digest import file_digest
 from forgetting.pipeline.run.earlier import earlier_requests, measured_sets, unmeasured_requests
 from forgetting.pipeline.run.prepare import StageData
 from forgetting.pipeline.run.prepared import Prepared
+from forgetting.pipeline.run.shots import as_asked
 from forgetting.pipeline.run.stage import adapter_words
 from forgetting.recipe import Recipe, Stage
 from forgetting.runs.evaluation import Evaluation
@@ -22,7 +23,7 @@ from forgetting.training.flops import run_flops
 
 def write_results(folder: RunFolder, prepared: Prepared) -> None:
     """Writes results.json from the files of stages and evaluations in the folder."""
-    recipe = prepared.recipe
+    recipe = as_asked(prepared.recipe)
     stages = [_stage(folder, stage) for stage in recipe.stages]
     evaluations = _evaluations(folder, recipe)
     corpus = next((d.corpus for d in prepared.data.values() if d.corpus is not None), None)
