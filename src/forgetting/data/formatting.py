@@ -44,10 +44,16 @@ class Formatting(Strict):
     prefix: str = Field(
         "", description="What every answer begins with, in shots too; the model goes on from there. Not supervised."
     )
+    end: Literal["auto", "token", "separator"] = Field(
+        "auto",
+        description="What an answer ends with without a chat template, as part of it: the tokenizer's end token or the "
+        "separator; auto: the separator with shots, which end so too, else the token.",
+    )
     stop: tuple[Annotated[str, Field(min_length=1)], ...] | None = Field(
         None,
-        description="Texts at the first of which an answer that a model writes ends. Default: with shots and without "
-        "a chat template the separator and the beginning of another question, else none.",
+        description="Texts at the first of which an answer that a model writes ends. Default: without a chat "
+        "template, with shots or where the separator is the end, the separator and the beginning of another question; "
+        "else none.",
     )
 
     @property
@@ -55,7 +61,18 @@ class Formatting(Strict):
         """How an example becomes text in training: without shots that are shown in evaluation only."""
         if self.shots is None or self.shots.training:
             return self
-        return self.model_copy(update={"shots": None})
+        return self.model_copy(update={"shots": None, "end": self._end})
+
+    @property
+    def _end(self) -> Literal["token", "separator"]:
+        if self.end == "auto":
+            return "token" if self.shots is None else "separator"
+        return self.end
+
+    @property
+    def closing(self) -> str | None:
+        """The text that ends an answer without a chat template; None: the end token does."""
+        return self.separator if self._end == "separator" else None
 
     def is_plain(self, tokenizer: PreTrainedTokenizerBase) -> bool:
         """Whether no chat template is used: none is wanted, or there is none."""
@@ -69,7 +86,7 @@ class Formatting(Strict):
         """
         if self.stop is not None:
             return self.stop
-        if self.shots is None or not self.is_plain(tokenizer):
+        if self._end == "token" and self.shots is None or not self.is_plain(tokenizer):
             return ()
         head = self.plain.partition("{prompt}")[0].strip()
         return (self.separator, *([f"\n{head}"] if head else []))

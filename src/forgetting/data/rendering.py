@@ -28,10 +28,11 @@ class Rendered:
     """Whether the end token is added and supervised after the response (where no template closes the turn)."""
 
     @classmethod
-    def joined(cls, before: str, response: str, *, end: bool) -> Rendered:
-        """A response behind what precedes it, without a template."""
-        place = (len(before), len(before) + len(response))
-        return cls(before + response, (place,), place, special=True, end=end)
+    def joined(cls, before: str, response: str, *, end: bool, closing: str = "") -> Rendered:
+        """A response behind what precedes it, without a template; `closing` is a text that ends it, and supervised."""
+        answer = (len(before), len(before) + len(response))
+        text = before + response + closing
+        return cls(text, ((answer[0], len(text)),), answer, special=True, end=end)
 
     @property
     def before(self) -> str:
@@ -68,7 +69,8 @@ def render(
             "format.template=auto, and give the tokenizer one"
         )
     shown = "".join(f"{_asked(s.prompt, formatting)}{s.response}{formatting.separator}" for s in shots)
-    return Rendered.joined(shown + _asked(example.prompt, formatting), example.response.strip(), end=True)
+    before, closing = shown + _asked(example.prompt, formatting), formatting.closing
+    return Rendered.joined(before, example.response.strip(), end=closing is None, closing=closing or "")
 
 
 def _asked(prompt: str, formatting: Formatting) -> str:

@@ -342,7 +342,7 @@ class RunFolder(RunPaths):
                 {name: self.redactor.subset(subset) for name, subset in sets.items()}
                 for sets in (results.subsets, results.earlier_sets)
             )
-            results = replace(results, data=data, subsets=subsets, earlier_sets=earlier, redacted=True)
+            results = replace(results, data=data, subsets=subsets, earlier_sets=earlier, prompt=None, redacted=True)
         values = {"format": FORMAT, **asdict(results)}
         del values["folder"], values["read_as"]
         by_first(lambda: write_object(self.results_file, values, indent=1))

@@ -67,6 +67,19 @@ class Selection:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt:
+    """The first example of a split as the model sees it, special tokens included."""
+
+    split: str
+    text: str
+    """Up to where the answer begins."""
+    answer: str
+    """The right answer as it is scored, with its end."""
+    tokens: int
+    """Of the prompt."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Results:
     """Everything that a report shows about one run."""
 
@@ -86,6 +99,10 @@ class Results:
     """What the suites declared about their measures; None in files older than declarations."""
     subsets: Mapping[str, Subset] = field(default_factory=dict)
     """Splits that are measured and whose records are among those of another; empty in files older than this."""
+    evaluated: bool = False
+    """Whether it is a model that was measured as it is, and nothing was trained."""
+    prompt: Prompt | None = None
+    """How the model was asked; None if that is not known, or hidden."""
     redacted: bool = False
     """Whether its files have keyed hashes instead of texts."""
     earlier: tuple[str, ...] = ()

@@ -178,7 +178,7 @@ def _mark(folder: RunFolder) -> None:
         for e in results.evaluations
     )
     now = results.purged or datetime.now(UTC).isoformat(timespec="seconds")
-    folder.write_results(replace(results, evaluations=evaluations, purged=now))
+    folder.write_results(replace(results, evaluations=evaluations, prompt=None, purged=now))
 
 
 def _hide_questions(folder: RunFolder) -> None:

@@ -14,12 +14,15 @@ from forgetting.core.example import Example, Form
 from forgetting.core.progress import SILENT, Voice
 from forgetting.data.encode import encode
 from forgetting.data.formatting import Formatting
+from forgetting.data.reading import Heard
 from forgetting.evaluation.answers import padding_id
 from forgetting.evaluation.endings import Ending
 from forgetting.evaluation.rows import room_after
 from forgetting.models.modes import in_evaluation_mode
-from forgetting.pipeline.run.load import load_measured, own_settings
-from forgetting.recipe import recipe_from
+from forgetting.pipeline.one_model.evaluate import given_data
+from forgetting.pipeline.one_model.settings import settled
+from forgetting.pipeline.run.load import load_measured
+from forgetting.pipeline.run.shots import with_shots
 from forgetting.token_selection.samples import pieces
 
 _LETTERS = "ATISBCDHMWaits1"
@@ -76,17 +79,18 @@ def ask_model(
         model: folder, hub id, a suite's model, a run's folder, or a combination such as `lab + 0.5*runs/gd - 0.5*lab`.
         questions: each is asked separately.
         how: lengths and the reported tokens; None: the defaults.
-        settings: further keys of a recipe that matter here: `format`, `dtype`, `device`.
-        voice: receives the precision.
+        settings: further keys of a recipe that matter here: `format`, `dtype`, `device`, and `data` for shots.
+        voice: receives the precision, and which shots are shown.
 
     Raises:
         DataError: no question, or one that leaves no room for an answer.
         ModelError: a model that cannot be loaded.
     """
     check_questions(questions)
-    own = {key: value for key, value in own_settings(model).items() if key == "format"}
-    recipe = recipe_from({"model": model, **own, **(settings or {}), "stages": [{"method": "sft"}]}, "settings")
+    recipe = settled(model, {}, settings or {}, ("format",))
+    data = given_data(recipe, Heard(voice.say), voice)
     loaded, recipe = load_measured(recipe, voice)
+    recipe = with_shots(recipe, {"": data}, voice=voice)
     return answers_of(loaded.model, loaded.tokenizer, questions, recipe.format, how or Asking())
 
 

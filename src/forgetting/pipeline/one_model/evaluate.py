@@ -100,7 +100,7 @@ def measuring(
     given: dict[str, object] = {
         "oracle": oracle,
         "evaluate": [suite] if suite else [],
-        "data": {role: given_source(place) for role, place in (data or {}).items()},
+        "data": {role: given_source(place).model_dump(exclude_defaults=True) for role, place in (data or {}).items()},
     }
     recipe = settled(model, given, settings or {}, ("format", "max_new_tokens", "metrics"))
     if not recipe.evaluate and not recipe.data:
@@ -127,18 +127,27 @@ def ready_to_measure(recipe: Recipe, voice: Voice) -> Ready:
         ForgettingError: bad input.
     """
     heard = Heard(voice.say)
-    examples = {
-        role: [e for source in sources for e in source_examples(source, role, recipe, voice, heard)]
-        for role, sources in recipe.data.items()
-    }
-    named = {role: " + ".join(map(str, sources)) for role, sources in recipe.data.items()}
-    data = StageData(examples, named, skipped=heard.skipped)
+    data = given_data(recipe, heard, voice)
     suite = suite_of(recipe, {"": data})
     loaded, recipe = load_measured(recipe, voice)
     recipe = with_shots(recipe, {"": data}, suite, voice=voice)
     check_passages(suite, loaded.tokenizer)
     say_stops(suite, recipe.format, loaded.tokenizer, voice)
     return Ready(recipe, loaded, suite, data, heard)
+
+
+def given_data(recipe: Recipe, heard: Heard, voice: Voice) -> StageData:
+    """The recipe's data by role.
+
+    Raises:
+        DataError: a file or row that cannot be used.
+    """
+    examples = {
+        role: [e for source in sources for e in source_examples(source, role, recipe, voice, heard)]
+        for role, sources in recipe.data.items()
+    }
+    named = {role: " + ".join(map(str, sources)) for role, sources in recipe.data.items()}
+    return StageData(examples, named, skipped=heard.skipped)
 
 
 def check_writable(file: Path) -> None:

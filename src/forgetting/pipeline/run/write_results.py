@@ -11,6 +11,7 @@ from forgetting.core.digest import file_digest
 from forgetting.pipeline.run.earlier import earlier_requests, measured_sets, unmeasured_requests
 from forgetting.pipeline.run.prepare import StageData
 from forgetting.pipeline.run.prepared import Prepared
+from forgetting.pipeline.run.prompt import rendered_prompt
 from forgetting.pipeline.run.shots import as_asked
 from forgetting.pipeline.run.stage import adapter_words
 from forgetting.recipe import Recipe, Stage
@@ -49,6 +50,7 @@ def write_results(folder: RunFolder, prepared: Prepared) -> None:
         corpus=None if corpus is None else corpus.to_json(),
         evaluations=tuple(evaluations),
         stages=tuple(stages),
+        prompt=rendered_prompt(prepared.suite, prepared.loaded.tokenizer, prepared.recipe.format),
         cost=_cost(folder, stages, evaluations),
     )
     folder.write_results(results)
