@@ -66,6 +66,9 @@ def test_records_and_the_loss_are_those_of_a_plain_forward_behind_the_shots(reci
     expected = {role: logps(role) for role in data}
     for record in read_records(folder / "records" / "before.jsonl"):
         assert record.score.logp == pytest.approx(sum(expected[record.split][record.id]), rel=1e-5)
+    work = [json.loads(f.read_text())["work"] for f in (folder / "evaluations").glob("unlearn-after.json")]
+    read = sum(len(encode(e, tokenizer, formatting).ids) for examples in data.values() for e in examples)
+    assert 0.6 * read < work[0]["tokens"] < 1.4 * read, "the shots count in what was read"
     first = json.loads((folder / "stages" / "unlearn" / "history.jsonl").read_text().splitlines()[0])
     tokens = [p for each in expected["forget"].values() for p in each]
     (loss,) = [value for name, value in first["terms"].items() if "forget" in name]
@@ -83,6 +86,7 @@ def test_shots_are_of_retained_data_and_no_question_stands_behind_itself(recipe_
         questions = [part.partition("\n")[0] for part in text.split("Question: ")[1:]]
         assert len(questions) == len({*questions}) == 4
     assert any("data.retain: 3 of its questions with their answers are shown before each question" in s for s in said)
+    assert r"answers end at '\n\n' or '\nQuestion:' too (format.stop)" in said
 
 
 def test_a_file_with_forget_questions_gives_the_others_and_says_so(
@@ -133,7 +137,8 @@ def test_shots_for_evaluation_only_leave_training_without_them(recipe_file: Path
 def test_right_answers_that_hold_a_stop_are_counted(recipe_file: Path, tmp_path: Path, world: Path) -> None:
     said: list[str] = []
     prepared(made(recipe_file, "format.stop=[of lane 1]"), Voice(said.append))
-    (line,) = [s for s in said if "answers end" in s]
+    assert "answers end at 'of lane 1' too (format.stop)" in said
+    (line,) = [s for s in said if "at which answers end" in s]
     assert line.startswith("warning: 3 of 12 forget answers hold a text at which answers end ('of lane 1')")
 
 

@@ -57,8 +57,10 @@ def as_asked(recipe: Recipe) -> Recipe:
 
 
 def say_stops(suite: Suite, formatting: Formatting, tokenizer: PreTrainedTokenizerBase, voice: Voice) -> None:
-    """Says which right answers no model can write, since its answers end at a text that they hold."""
+    """Says at which texts answers end, and which right answers no model can write, as they hold one."""
     stops = formatting.stops(tokenizer)
+    if stops:
+        voice.say(f"answers end at {' or '.join(map(repr, stops))} too (format.stop)")
     for split in suite.splits if stops else ():
         asked = [e for e in split.examples if split.generate and not e.is_document]
         cut = [e for e in asked if any(stop in e.response.strip() for stop in stops)]
