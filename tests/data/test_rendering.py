@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from tokenizers import pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from forgetting.core.errors import DataError
@@ -11,7 +12,7 @@ from forgetting.data.encode import encode, encode_all
 from forgetting.data.formatting import Formatting
 from forgetting.data.rendering import render
 from forgetting.data.shots import Shot, Shots
-from tests.data.tokenizers import CHATML, THINKING, byte_level, characters, with_template
+from tests.data.tokenizers import CHATML, THINKING, Slow, byte_level, characters, with_template
 
 SHOTS = Shots(examples=(Shot(prompt="Who?", response="Ada"), Shot(prompt="Where?", response="Rome")))
 EXAMPLE = Example(id="q", prompt="When?", response="1815", where="facts.jsonl:17")
@@ -37,6 +38,31 @@ def test_without_a_template_shots_are_text_before_the_question() -> None:
     assert render(EXAMPLE, characters(), formatting).text == before + "1815\n\n"
     assert parts(characters(), formatting) == (before, "1815\n\n")
     assert parts(characters(), formatting.model_copy(update={"end": "token"})) == (before, "1815<eos>")
+
+
+@pytest.mark.parametrize("trim", [False, True])
+@pytest.mark.parametrize("separator", ["\n\n", "\n", " ## "])
+def test_the_end_has_the_tokens_that_it_has_behind_a_shot(trim: bool, separator: str) -> None:
+    """GPT-2's pattern leaves the last of several spaces to the next word, and takes all of them where none follows."""
+    tokenizer = byte_level(trim=trim)
+    tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
+    formatting = Formatting(shots=SHOTS, separator=separator)
+    row = encode(EXAMPLE, tokenizer, formatting)
+    more = Shots(examples=(*(SHOTS.examples or ()), Shot(prompt="When?", response="1815")))
+    next_one = Example(id="z", prompt="Why?", response="x")
+    longer = encode(next_one, tokenizer, formatting.model_copy(update={"shots": more}))
+    if separator != " ## ":  # its last space is the next word's first
+        assert row.ids == longer.ids[: len(row.ids)]
+    assert tokenizer.decode(row.target_ids).lstrip().startswith(f"1815{separator.rstrip(' ')}")
+
+
+def test_a_tokenizer_without_offsets_ends_answers_alike() -> None:
+    tokenizer = Slow()
+    shots = Shots(examples=(Shot(prompt="where is york?", response="new york city"),))
+    formatting = Formatting(shots=shots, separator=" : ", plain="question {prompt} answer ")
+    row = encode(Example(id="q", prompt="where is paris?", response="paris"), tokenizer, formatting)
+    assert tokenizer.convert_ids_to_tokens(list(row.target_ids)) == ["paris", ":"]
+    assert tokenizer.convert_ids_to_tokens(list(row.ids))[-2:] == ["paris", ":"]
 
 
 def test_separator_template_and_prefix_are_those_of_the_recipe() -> None:

@@ -16,6 +16,7 @@ from forgetting.evaluation.answers import answer
 from forgetting.metrics.text import normalized
 from forgetting.models.head import longest_row
 
+
 @register_attack("context")
 def context(shots: int = 5, draws: int = 3) -> Attack:
     """Asks each question after some questions and answers to keep, drawn by the seed; several draws.

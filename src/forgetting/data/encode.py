@@ -120,8 +120,12 @@ def _with_end(rendered: Rendered, tokenizer: PreTrainedTokenizerBase, weight: fl
 def _tokens(rendered: Rendered, tokenizer: PreTrainedTokenizerBase, weight: float) -> tuple[list[int], list[float]]:
     if not tokenizer.is_fast:
         return _tokens_by_prefix(rendered, tokenizer, weight)
-    encoding = tokenizer(rendered.text, add_special_tokens=rendered.special, return_offsets_mapping=True)
-    places, last = encoding["offset_mapping"], len(rendered.text)
+    whole = rendered.text + rendered.follows
+    encoding = tokenizer(whole, add_special_tokens=rendered.special, return_offsets_mapping=True)
+    ids, places, last = list(encoding["input_ids"]), encoding["offset_mapping"], len(rendered.text)
+    if rendered.follows:
+        kept = next((i for i, (first, stop) in enumerate(places) if first >= last < stop), len(places))
+        ids, places = ids[:kept], places[:kept]
     weights = [0.0] * len(places)
     for start, end in rendered.spans:
         # At the text's end by `stop` alone: some tokenizers give a token of mere spaces an empty span there. What they
@@ -130,7 +134,7 @@ def _tokens(rendered: Rendered, tokenizer: PreTrainedTokenizerBase, weight: floa
         for index, (first, stop) in enumerate(places):
             if stop > start and first < upto:
                 weights[index] = weight
-    return list(encoding["input_ids"]), weights
+    return ids, weights
 
 
 def _tokens_by_prefix(
@@ -141,7 +145,7 @@ def _tokens_by_prefix(
     def ids_of(text: str) -> list[int]:
         return list(tokenizer(text, add_special_tokens=rendered.special)["input_ids"])
 
-    ids = ids_of(rendered.text)
+    ids = ids_of(rendered.text + rendered.follows)
 
     def shared(stop: int) -> tuple[int, int]:
         """How many tokens the text up to `stop` begins with alike, and how many it has."""
@@ -151,6 +155,9 @@ def _tokens_by_prefix(
         )
         return same, len(before)
 
+    if rendered.follows:
+        same, length = shared(len(rendered.text))
+        ids = ids[: min(same + (same < length), len(ids))]
     weights = [0.0] * len(ids)
     for start, end in rendered.spans:
         first, stop = shared(start)[0], len(ids)

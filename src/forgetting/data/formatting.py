@@ -86,7 +86,7 @@ class Formatting(Strict):
         """
         if self.stop is not None:
             return self.stop
-        if self._end == "token" and self.shots is None or not self.is_plain(tokenizer):
+        if (self._end == "token" and self.shots is None) or not self.is_plain(tokenizer):
             return ()
         head = self.plain.partition("{prompt}")[0].strip()
         return (self.separator, *([f"\n{head}"] if head else []))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from transformers import PreTrainedTokenizerBase
 
@@ -27,12 +27,19 @@ class Rendered:
     end: bool
     """Whether the end token is added and supervised after the response (where no template closes the turn)."""
 
+    follows: str = ""
+    """What the text is tokenised before and is not part of it: many tokenizers cut a line break otherwise at an end."""
+
     @classmethod
-    def joined(cls, before: str, response: str, *, end: bool, closing: str = "") -> Rendered:
-        """A response behind what precedes it, without a template; `closing` is a text that ends it, and supervised."""
-        answer = (len(before), len(before) + len(response))
-        text = before + response + closing
-        return cls(text, ((answer[0], len(text)),), answer, special=True, end=end)
+    def joined(cls, before: str, response: str, *, end: bool) -> Rendered:
+        """A response behind what precedes it, without a template."""
+        place = (len(before), len(before) + len(response))
+        return cls(before + response, (place,), place, special=True, end=end)
+
+    def closed(self, closing: str, follows: str) -> Rendered:
+        """The same, ended by a text that is supervised too, as before what would follow it in a longer prompt."""
+        text = self.text + closing
+        return replace(self, text=text, spans=((self.spans[0][0], len(text)),), end=False, follows=follows)
 
     @property
     def before(self) -> str:
@@ -69,8 +76,10 @@ def render(
             "format.template=auto, and give the tokenizer one"
         )
     shown = "".join(f"{_asked(s.prompt, formatting)}{s.response}{formatting.separator}" for s in shots)
-    before, closing = shown + _asked(example.prompt, formatting), formatting.closing
-    return Rendered.joined(before, example.response.strip(), end=closing is None, closing=closing or "")
+    found = Rendered.joined(shown + _asked(example.prompt, formatting), example.response.strip(), end=True)
+    if formatting.closing is None:
+        return found
+    return found.closed(formatting.closing, _asked("A", formatting))
 
 
 def _asked(prompt: str, formatting: Formatting) -> str:

@@ -117,7 +117,7 @@ def test_a_finished_one_is_of_these_data_and_these_weights(world: Path, tmp_path
         evaluate_into(tmp_path / "e", asked(there))
     save_model(load_model(world / "model", dtype="float32").model, loaded.tokenizer, there / "model")
     write_rows(there / "forget.jsonl", [{"question": "Who?", "answer": "Ada"}])
-    with pytest.raises(RunError, match="changed since it began|are not those"):
+    with pytest.raises(RunError, match=r"changed since it began|are not those"):
         evaluate_into(tmp_path / "e", asked(there))
 
 

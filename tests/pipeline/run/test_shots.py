@@ -152,7 +152,7 @@ def test_a_run_goes_on_only_with_its_own_shots_and_is_asked_with_them(
     assert run(recipe, report=False) == folder
     write_rows(file, [{"question": f"What is {i}?", "answer": f"Nothing {i}"} for i in range(3)])
     (folder / "results.json").unlink()
-    with pytest.raises(RunError, match="the tokens of .* are not those that it began with: .* the shots"):
+    with pytest.raises(RunError, match=r"the tokens of .* are not those that it began with: .* the shots"):
         run(recipe, report=False)
     kept = RunFolder(folder).shots()
     assert kept is not None and {shot.response for shot in kept} == {f"Number {i}" for i in range(3)}
