@@ -156,6 +156,7 @@ def test_the_oracle_is_asked_behind_the_same_shots(tmp_path: Path) -> None:
 def test_its_page_has_no_section_on_training(world: Path, tmp_path: Path) -> None:
     evaluate_into(tmp_path / "e", asked(world))
     page = (tmp_path / "e" / "report.html").read_text()
-    for words in ("Over training", "Forgetting against retention", "How settings were chosen", "Verdict", "changed</small>"):
+    absent = ("Over training", "Forgetting against retention", "How settings were chosen", "Verdict", "changed</small>")
+    for words in absent:
         assert words not in page
     assert "What was measured" in page and "All measures" in page
