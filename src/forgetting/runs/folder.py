@@ -28,7 +28,7 @@ from forgetting.runs.output import OutputFolder
 from forgetting.runs.paths import RunPaths
 from forgetting.runs.reading import as_typed, read_object, write_object
 from forgetting.runs.redact import Redactor, known_redactor, redactor_of
-from forgetting.runs.results import FORMAT, Results, read_results
+from forgetting.runs.results import FORMAT, Prompt, Results, read_results
 from forgetting.runs.stage_folder import StageFolder
 
 _AGAIN = "remove the file and start the run again"
@@ -318,6 +318,11 @@ class RunFolder(RunPaths):
     def _evaluation_file(self, evaluation: Evaluation) -> Path:
         return self.evaluations_folder / f"{evaluation.file_stem}.json"
 
+    def write_prompt(self, prompt: Prompt | None) -> None:
+        """Writes how the model was asked, for the report; nothing if the run is redacted."""
+        if prompt is not None and self.redactor is None:
+            by_first(lambda: write_object(self.prompt_file, asdict(prompt), indent=1))
+
     def write_measures(self, measures: Sequence[Measure]) -> None:
         """Writes the measures of a model that is measured without training."""
         by_first(lambda: write_object(self.measures_file, {"measures": [asdict(m) for m in measures]}, indent=1))
@@ -342,7 +347,7 @@ class RunFolder(RunPaths):
                 {name: self.redactor.subset(subset) for name, subset in sets.items()}
                 for sets in (results.subsets, results.earlier_sets)
             )
-            results = replace(results, data=data, subsets=subsets, earlier_sets=earlier, prompt=None, redacted=True)
+            results = replace(results, data=data, subsets=subsets, earlier_sets=earlier, redacted=True)
         values = {"format": FORMAT, **asdict(results)}
         del values["folder"], values["read_as"]
         by_first(lambda: write_object(self.results_file, values, indent=1))

@@ -130,6 +130,11 @@ class RunPaths:
         return self.path / "results.json"
 
     @property
+    def prompt_file(self) -> Path:
+        """One prompt as the model sees it."""
+        return self.path / "prompt.json"
+
+    @property
     def report_file(self) -> Path:
         """The report."""
         return self.path / "report.html"

@@ -41,6 +41,7 @@ def test_a_folder_holds_what_evaluate_measures_and_no_verdict(world: Path, tmp_p
     assert read_records(tmp_path / "e" / "records" / "after.jsonl") == plain.records
     assert {p.name for p in (tmp_path / "e").iterdir()} == {
         "settings.yaml", "data.json", "environment.json", "evaluations", "records", "results.json", "report.html",
+        "prompt.json",
     }  # fmt: skip
     assert not (tmp_path / ".cache").exists()
     page = (tmp_path / "e" / "report.html").read_text()

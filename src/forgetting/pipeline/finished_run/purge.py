@@ -178,7 +178,7 @@ def _mark(folder: RunFolder) -> None:
         for e in results.evaluations
     )
     now = results.purged or datetime.now(UTC).isoformat(timespec="seconds")
-    folder.write_results(replace(results, evaluations=evaluations, prompt=None, purged=now))
+    folder.write_results(replace(results, evaluations=evaluations, purged=now))
 
 
 def _hide_questions(folder: RunFolder) -> None:
@@ -220,8 +220,9 @@ def _weights(folder: RunFolder) -> Iterator[Item]:
         for path, what in _of_stage(stage).items():
             if _is_there(path):
                 yield Item(path, what, _size(path))
-    if _is_there(folder.data_file):
-        yield Item(folder.data_file, "digests of the data", _size(folder.data_file))
+    for path, what in ((folder.data_file, "digests of the data"), (folder.prompt_file, "prompt with a text")):
+        if _is_there(path):
+            yield Item(path, what, _size(path))
 
 
 def _texts(folder: RunFolder, results: Results) -> Iterator[Item]:

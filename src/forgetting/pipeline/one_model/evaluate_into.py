@@ -94,6 +94,7 @@ def _measure(folder: EvaluationFolder, ready: Ready, settings: str, voice: Voice
     if oracle is not None:
         other = Evaluation(point="oracle", measures=tuple(oracle.measures(suite, oracle)))
         found.insert(0, folder.write_evaluation(other, oracle.records))
+    folder.write_prompt(rendered_prompt(suite, ready.loaded.tokenizer, ready.recipe.format))
     by_first(lambda: folder.write_results(_results(folder, ready, settings, found)))
 
 
@@ -130,7 +131,6 @@ def _results(folder: EvaluationFolder, ready: Ready, settings: str, evaluations:
         environment=folder.environment(),
         data=ready.data.summary(),
         evaluations=tuple(evaluations),
-        prompt=rendered_prompt(suite, ready.loaded.tokenizer, ready.recipe.format),
         cost=Cost(
             seconds=seconds,
             evaluation_seconds=seconds,

@@ -50,9 +50,9 @@ def write_results(folder: RunFolder, prepared: Prepared) -> None:
         corpus=None if corpus is None else corpus.to_json(),
         evaluations=tuple(evaluations),
         stages=tuple(stages),
-        prompt=rendered_prompt(prepared.suite, prepared.loaded.tokenizer, prepared.recipe.format),
         cost=_cost(folder, stages, evaluations),
     )
+    folder.write_prompt(rendered_prompt(prepared.suite, prepared.loaded.tokenizer, prepared.recipe.format))
     folder.write_results(results)
 
 
