@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-all test-qlora check bench setup clean
+.PHONY: demo test test-all test-qlora test-ray check bench setup clean
 
 demo: .venv/ready ## set up, unlearn with three methods, end with a report
 	$(BIN)/forget demo
@@ -15,6 +15,10 @@ test-all: .venv/ready ## with the long ones
 test-qlora: .venv/ready ## what needs bitsandbytes, which it installs
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[qlora]"
 	$(BIN)/python -m pytest tests/models/test_qlora.py tests/pipeline/run/test_qlora_run.py
+
+test-ray: .venv/ready ## what needs Ray, which it installs; starts clusters of two workers on this machine
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[ray]"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "" tests/pipeline/sweep/engines/test_ray_cluster.py
 
 check: .venv/ready ## lint, format, types, import rules
 	$(BIN)/ruff check .

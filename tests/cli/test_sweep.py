@@ -1,5 +1,6 @@
 """`forget sweep`: what it prints, and how it ends."""
 
+import importlib.util
 import json
 import os
 import signal
@@ -81,6 +82,30 @@ def test_a_signal_ends_with_how_to_go_on(
     code, _, err = command(capsys, str(sweep_file))
     assert code == sent
     assert "run the same command to resume" in err
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--engine", "rya"], "did you mean 'ray'?"),
+        (["--address", "auto"], "--address is an option of --engine ray"),
+        (["--engine", "ray"], "pip install 'forgetting[ray]'"),
+    ],
+)
+def test_an_engine_that_cannot_be_had_is_one_line(
+    options: list[str],
+    said: str,
+    sweep_file: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "ray" else found(name, *rest))
+    code, out, err = command(capsys, str(sweep_file), *options)
+    assert (code, out) == (2, "")
+    assert err.count("\n") == 1 and said in err
+    assert not (tmp_path / "runs").exists()
 
 
 def test_a_mistake_is_one_line(sweep_file: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from forgetting.cli.app import Json, app
+from forgetting.cli.engine_options import Address, EngineName, GpusPerRun, RunsAtOnce
 from forgetting.cli.printing import print_json, print_line, print_table, speaking
 
 if TYPE_CHECKING:
@@ -32,6 +34,10 @@ def reproduce(
         typer.Option(help="A folder in place of data/; its tofu/, hub/ORG/NAME.jsonl in place of the hub's."),
     ] = None,
     output: Annotated[str, typer.Option(help="Folder for the runs.")] = "runs",
+    processes: RunsAtOnce = None,
+    engine: EngineName = "local",
+    address: Address = None,
+    gpus_per_run: GpusPerRun = None,
     as_json: Json = False,
 ) -> None:
     """Run the rows of a published table and print what was measured beside what is printed there."""
@@ -39,9 +45,22 @@ def reproduce(
         _list(as_json)
         return
     from forgetting.pipeline.reproduce.table import reproduce
+    from forgetting.pipeline.sweep.engines.named import named_engine
 
+    runs_on = named_engine(
+        engine, folder=Path(output) / table, processes=processes, address=address, gpus_per_run=gpus_per_run
+    )
+    here = engine == "local" and processes is None
     with speaking(quiet=as_json) as voice:
-        found = reproduce(table, model=_models(model or []), rows=row or [], output=output, data=data, voice=voice)
+        found = reproduce(
+            table,
+            model=_models(model or []),
+            rows=row or [],
+            output=output,
+            data=data,
+            engine=None if here else runs_on,
+            voice=voice,
+        )
     if as_json:
         print_json(_document(found))
     else:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from forgetting.cli.app import Json, app
+from forgetting.cli.engine_options import Address, EngineName, GpusPerRun, RunsAtOnce
 from forgetting.cli.printing import print_json, print_line, print_summaries, print_table, speaking
 from forgetting.runs.paths import SweepPaths
 
@@ -21,7 +22,10 @@ def sweep(
         str | None, typer.Argument(help="The path of a .yaml file, or a built-in sweep; none: list those.")
     ] = None,
     overrides: Annotated[list[str] | None, typer.Argument(help="key=value …, for all runs")] = None,
-    processes: Annotated[int, typer.Option(min=1, help="Runs at once on this machine.")] = 1,
+    processes: RunsAtOnce = None,
+    engine: EngineName = "local",
+    address: Address = None,
+    gpus_per_run: GpusPerRun = None,
     retry: Annotated[bool, typer.Option("--retry", help="Try failed runs again.")] = False,
     output: Annotated[str | None, typer.Option(help="Where the sweep's folder goes; default: the recipe's.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the runs and how far they are, and stop.")] = False,
@@ -37,11 +41,15 @@ def sweep(
     if dry_run:
         _print_plan(planned, as_json)
         return
+    from forgetting.pipeline.sweep.engines.named import named_engine
     from forgetting.pipeline.sweep.run import run_sweep
     from forgetting.runs.sweep import SweepResults
 
+    runs_on = named_engine(
+        engine, folder=planned.folder, processes=processes, address=address, gpus_per_run=gpus_per_run
+    )
     with speaking(quiet=as_json) as voice:
-        results = SweepResults.load(run_sweep(planned, processes=processes, retry=retry, voice=voice))
+        results = SweepResults.load(run_sweep(planned, engine=runs_on, retry=retry, voice=voice))
     _print_results(results, as_json)
     _raise_if_failed(results)
 

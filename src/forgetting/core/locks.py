@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import FileLock, SoftFileLock, Timeout
 
 from forgetting.core.errors import RunError
 
 LOCK = ".lock"
 """The file in a folder that its lock is taken on."""
+_POLL = 0.25
+"""Seconds between two looks at a lock of another process."""
+_MOST = 10.0
+"""Seconds in which a folder that nobody else knows is locked."""
 
 
 @contextmanager
@@ -58,3 +64,35 @@ def is_held(folder: Path) -> bool:
         return True
     lock.release()
     return False
+
+
+def wait_until_free(folder: Path, seconds: float) -> None:
+    """Waits while another process holds the folder, which may be ending, but not longer than so many seconds."""
+    end = time.monotonic() + seconds
+    while is_held(folder) and time.monotonic() < end:
+        time.sleep(_POLL)
+
+
+@contextmanager
+def held_by_system(folder: Path) -> Iterator[None]:
+    """Locks a folder of this process's own by a lock that ends with the process, however that ends.
+
+    Raises:
+        RunError: the folder cannot be written, or its file system has no such locks.
+    """
+    lock = FileLock(folder / LOCK)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # filelock warns where it falls back to a file that outlives its process
+            lock.acquire(timeout=_MOST)
+    except OSError as error:
+        raise RunError(f"{folder}: cannot be written ({error.strerror or error}); choose another output=…") from error
+    try:
+        if isinstance(lock, SoftFileLock):
+            raise RunError(
+                f"{folder.parent}: this file system has no locks (flock), so that a run could be written twice at "
+                "once; mount it with flock, or choose another output=…"
+            )
+        yield
+    finally:
+        lock.release()

@@ -21,7 +21,7 @@ from forgetting.core.folder import MARK, write_text
 from forgetting.core.progress import Voice
 from forgetting.pipeline.run import prepare
 from forgetting.pipeline.sweep import run as sweep_module
-from forgetting.pipeline.sweep.engines.local import Outcome
+from forgetting.pipeline.sweep.engines.engine import Capacity, Outcome
 from forgetting.pipeline.sweep.run import OTHER, Task, failures_of, run_sweep, status_of
 from forgetting.recipe import Recipe
 from forgetting.recipe.sweep import Sweep, load_sweep
@@ -38,6 +38,9 @@ class Here:
         self.done: list[str] = []
         self.interrupt_at = interrupt_at
         self.order = order
+
+    def capacity(self) -> Capacity:
+        return Capacity(at_once=1, threads=1)
 
     def map(self, work: Callable[[Any], None], tasks: Sequence[Task]) -> Generator[Outcome, None, None]:
         for index in self.order(list(range(len(tasks)))):
@@ -198,29 +201,30 @@ def test_two_commands_do_not_work_in_one_sweep(four: Path) -> None:
         run_sweep(sweep, engine=Here())
 
 
-def test_threads_are_the_recipes_or_a_share_of_the_cores(
-    recipe_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sweep_module, "_cores", lambda: 8)
+def test_threads_are_the_recipes_or_the_engines(recipe_file: Path, tmp_path: Path) -> None:
     threads: list[int] = []
 
     class Asked(Here):
+        def capacity(self) -> Capacity:
+            return Capacity(at_once=3, threads=2)
+
         def map(self, work: Callable[[Any], None], tasks: Sequence[Task]) -> Generator[Outcome, None, None]:
             threads.extend(task.threads for task in tasks)
             yield from ()
 
     sweep = load_sweep(str(write(tmp_path, grid={"threads": [None, 5], "adapter.rank": [2]})))
-    run_sweep(sweep, engine=Asked(), processes=3)
+    run_sweep(sweep, engine=Asked())
     assert threads == [2, 5]
     assert [status_of(run, {}) for run in sweep.runs] == ["not run", "not run"]
 
 
 COMMAND = """
 import sys
+from forgetting.pipeline.sweep.engines.local import Processes
 from forgetting.pipeline.sweep.run import run_sweep
 from forgetting.recipe.sweep import load_sweep
 if __name__ == "__main__":
-    run_sweep(load_sweep(sys.argv[1]), processes=2)
+    run_sweep(load_sweep(sys.argv[1]), engine=Processes(2))
 """
 
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from forgetting.benchmarks.published import Compared, Ended, Row, Table, compared, published_table
-from forgetting.core.errors import ForgettingError, RecipeError, nearest
+from forgetting.core.errors import ForgettingError, RecipeError, RunError, nearest
 from forgetting.core.progress import SILENT, Voice
 from forgetting.pipeline.reproduce.local_data import localised
 from forgetting.pipeline.reproduce.row import found_row, row_recipe, run_row
+from forgetting.pipeline.reproduce.rows_on_engine import PlannedRow, run_rows
+from forgetting.pipeline.sweep.engines.engine import Engine
+from forgetting.recipe import Recipe
 
 Status = Literal["not run", "ran", "failed"]
 
@@ -47,6 +51,7 @@ def reproduce(
     rows: Sequence[str] = (),
     output: str = "runs",
     data: str | None = None,
+    engine: Engine | None = None,
     voice: Voice = SILENT,
 ) -> Reproduction:
     """Runs the rows of a published table and compares what they measure with what is printed.
@@ -60,15 +65,19 @@ def reproduce(
         rows: rows whose id or labels hold one of these texts; none: all.
         output: the folder of the runs.
         data: a folder in place of `data/`, of the hub's TOFU, and of hub datasets that it has as `hub/ORG/NAME.jsonl`.
+        engine: executes the runs, with a log of each in `output/NAME/logs`; None: one after another, in this process.
         voice: log lines and progress.
 
     Raises:
         RecipeError: no such table, model or row.
+        RunError: the engine cannot run them.
     """
     table = published_table(name)
     chosen = _chosen(table, rows)
     models = _models(table, chosen, model)
-    return Reproduction(table, tuple(_reproduced(table, row, models, output, data, voice) for row in chosen))
+    asked = Asked(table, models, Path(output) / table.name, None if data is None else Path(data))
+    failures = {} if engine is None else run_rows(asked.folder, _to_run(asked, chosen), engine, voice)
+    return Reproduction(table, tuple(_reproduced(asked, row, failures, voice) for row in chosen))
 
 
 def _chosen(table: Table, rows: Sequence[str]) -> list[Row]:
@@ -96,23 +105,57 @@ def _models(table: Table, rows: Sequence[Row], given: Mapping[str, str] | str | 
     return given or {}
 
 
-def _reproduced(
-    table: Table, row: Row, models: Mapping[str, str], output: str, data: str | None, voice: Voice
-) -> Reproduced:
-    """The row with its runs, run or found; a failure is reported and the other rows continue."""
-    folder = Path(output) / table.name
-    oracle = models.get(table.oracle) if table.oracle else None
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the rows of a table are run with."""
+
+    table: Table
+    models: Mapping[str, str]
+    folder: Path
+    data: Path | None
+
+    def recipes(self, row: Row) -> list[Recipe]:
+        """The recipe of every run of a row.
+
+        Raises:
+            ForgettingError: the table's overrides or the data do not fit a recipe.
+        """
+        oracle = self.models.get(self.table.oracle) if self.table.oracle else None
+        model = self.models.get(row.model, row.model)
+        found = [row_recipe(row, planned, model=model, oracle=oracle) for planned in self.table.runs(row)]
+        found = [recipe.with_values({"output": str(self.folder)}) for recipe in found]
+        return found if self.data is None else [localised(recipe, self.data) for recipe in found]
+
+
+def _to_run(asked: Asked, rows: Sequence[Row]) -> list[PlannedRow]:
+    """The runs of rows whose model is given; what is wrong with a row is said where it is reproduced."""
+    planned: list[PlannedRow] = []
+    for row in rows:
+        if row.model in asked.models:
+            with suppress(ForgettingError):
+                planned += [PlannedRow(row, recipe) for recipe in asked.recipes(row)]
+    return planned
+
+
+def _reproduced(asked: Asked, row: Row, failures: Mapping[str, str], voice: Voice) -> Reproduced:
+    """The row with its runs, run or found; a failure is reported and the other rows continue.
+
+    Args:
+        asked: with what it is run.
+        row: of the table.
+        failures: errors of runs that an engine has tried, by name.
+        voice: log lines and progress.
+    """
     ended: list[Ended] = []
     try:
-        for planned in table.runs(row):
-            recipe = row_recipe(row, planned, model=models.get(row.model, row.model), oracle=oracle)
-            recipe = recipe.with_values({"output": str(folder)})
-            recipe = localised(recipe, Path(data)) if data is not None else recipe
-            found = run_row(recipe, row, voice=voice) if row.model in models else found_row(recipe, row)
+        for recipe in asked.recipes(row):
+            if recipe.name in failures:
+                raise RunError(failures[recipe.name])
+            found = run_row(recipe, row, voice=voice) if row.model in asked.models else found_row(recipe, row)
             ended += [found] if found is not None else []
     except ForgettingError as error:
-        return Reproduced(row=row, status="failed", message=str(error), compared=compared(table, row, ()))
-    return _of_runs(table, row, ended)
+        return Reproduced(row=row, status="failed", message=str(error), compared=compared(asked.table, row, ()))
+    return _of_runs(asked.table, row, ended)
 
 
 def _of_runs(table: Table, row: Row, ended: Sequence[Ended]) -> Reproduced:

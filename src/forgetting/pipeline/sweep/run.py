@@ -17,13 +17,14 @@ import torch
 from forgetting.core.declaration import Declaration
 from forgetting.core.errors import ForgettingError
 from forgetting.core.folder import remove_partial
-from forgetting.core.locks import locked
+from forgetting.core.locks import locked, wait_until_free
 from forgetting.core.measure import Measure
 from forgetting.core.progress import SILENT, Voice
 from forgetting.core.text import plain
 from forgetting.pipeline.run.environment import check_trackers
 from forgetting.pipeline.run.run import run
-from forgetting.pipeline.sweep.engines.local import Engine, Processes
+from forgetting.pipeline.sweep.engines.engine import Engine
+from forgetting.pipeline.sweep.engines.local import Processes
 from forgetting.recipe import Recipe
 from forgetting.recipe.sweep import PlannedRun, Sweep
 from forgetting.report.headline_measures import headline_keys
@@ -35,11 +36,11 @@ from forgetting.runs.sweep import SweepFolder, SweepResults, SweepRun
 
 STREAMS = (1, 2)
 """Standard output and error."""
+HELD_FOR = 120.0
+"""Seconds that a run waits for the lock of a worker that is ending or whose host died (NFS 4 frees it after 90)."""
 
 
-def run_sweep(
-    sweep: Sweep, *, processes: int = 1, engine: Engine | None = None, retry: bool = False, voice: Voice = SILENT
-) -> Path:
+def run_sweep(sweep: Sweep, *, engine: Engine | None = None, retry: bool = False, voice: Voice = SILENT) -> Path:
     """Runs every point that is neither finished nor failed, and returns the folder with table and report.
 
     Resumable: finished runs are kept, unfinished ones resume from their checkpoints. A run that fails is written into
@@ -47,13 +48,13 @@ def run_sweep(
 
     Args:
         sweep: what to run.
-        processes: how many runs at once on this machine; each has the recipe's threads, or its share of the cores.
-        engine: executes the runs, instead of local processes.
+        engine: executes the runs, instead of one local process; each has the recipe's threads, or the engine's.
         retry: try failed runs again.
         voice: receives progress.
 
     Raises:
-        RunError: the folder cannot be written, another process is using it, or it holds runs of other recipes.
+        RunError: the folder cannot be written, another process is using it, it holds runs of other recipes, or the
+            engine cannot run them.
     """
     for planned in sweep.runs:
         RunFolder(planned.recipe.folder).check_takes(planned.recipe.to_yaml(), Recipe.rewritten)
@@ -69,7 +70,8 @@ def run_sweep(
                 f"{sweep.folder}: {found.count('finished')} runs already finished, {found.count('failed')} failed"
             )
         SweepFolder(sweep.folder).write_failures(failures)
-        _run_all(sweep, left, engine or Processes(processes), processes, failures, voice)
+        if left:
+            _run_all(sweep, left, engine or Processes(1), failures, voice)
         _write_results(sweep, failures)
         build_sweep_report(sweep.folder)
     return sweep.folder
@@ -94,12 +96,10 @@ def failures_of(sweep: Sweep) -> dict[str, str]:
     return {run.name: found[run.name] for run in sweep.runs if run.name in found}
 
 
-def _run_all(
-    sweep: Sweep, left: list[PlannedRun], engine: Engine, processes: int, failures: dict[str, str], voice: Voice
-) -> None:
-    share = max(1, _cores() // processes)
+def _run_all(sweep: Sweep, left: list[PlannedRun], engine: Engine, failures: dict[str, str], voice: Voice) -> None:
+    capacity = engine.capacity()
     folder = SweepFolder(sweep.folder)
-    tasks = [Task(run.recipe, run.recipe.threads or share, str(folder.log(run.name))) for run in left]
+    tasks = [Task(run.recipe, run.recipe.threads or capacity.threads, str(folder.log(run.name))) for run in left]
     failed = 0
     voice.progress(0, len(tasks), "")
     with closing(engine.map(carry_out, tasks)) as outcomes:
@@ -109,15 +109,10 @@ def _run_all(
                 failed += 1
                 failures[name] = outcome.error
                 folder.write_failures(failures)
-            running = min(processes, len(tasks) - done)
+            running = min(capacity.at_once, len(tasks) - done)
             ended = "done" if outcome.error is None else f"failed: {outcome.error}"
             voice.progress(done, len(tasks), f"{failed} failed, {running} running")
             voice.say(f"{done}/{len(tasks)}, {failed} failed, {running} running: {name} {ended}")
-
-
-def _cores() -> int:
-    """The number of CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @dataclass(frozen=True)
@@ -132,12 +127,20 @@ class Task:
 
 def carry_out(task: Task) -> None:
     """Executes one run in this process."""
+    with at_work(task) as voice:
+        run(task.recipe, voice=voice)
+
+
+@contextmanager
+def at_work(task: Task) -> Iterator[Voice]:
+    """Prepares this process for a task; what is printed or raised inside goes to its log, as does the voice's."""
     torch.set_num_threads(task.threads)
     if torch.cuda.is_available():
         torch.cuda.empty_cache()  # memory of the process's last run
     with _printed_to(Path(task.log)) as log:
         try:
-            run(task.recipe, voice=Voice(say=lambda line: print(line, file=log, flush=True)))
+            wait_until_free(task.recipe.folder, HELD_FOR)
+            yield Voice(say=lambda line: print(line, file=log, flush=True))
         except ForgettingError as error:
             print(f"forget: {error}", file=log)
             raise

@@ -95,8 +95,8 @@ def interrupt_when(true: Callable[[], bool], call: Callable[[], object]) -> None
     import threading
 
     def press() -> None:
-        if wait_until(true):
-            os.kill(os.getpid(), signal.SIGINT)
+        wait_until(true, 200)
+        os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=press, daemon=True).start()
     call()

@@ -1,4 +1,4 @@
-"""Runs a list of tasks in local processes; a cluster can implement the same protocol."""
+"""Runs a list of tasks in local processes."""
 
 from __future__ import annotations
 
@@ -13,35 +13,11 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
-from typing import Any, Protocol
+from typing import Any
 
-from forgetting.core.errors import ForgettingError, RunError, is_panic
+from forgetting.core.errors import RunError
 from forgetting.core.interruption import SIGNALS, Interrupted, listening
-from forgetting.core.text import one_line
-
-PATIENCE = 30.0
-"""Seconds that a worker has to finish its step, to save, and to exit by itself."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How one task ended."""
-
-    task: int
-    """Its index in the list."""
-    error: str | None = None
-    """One line; None: it succeeded."""
-
-
-class Engine(Protocol):
-    """Runs tasks in any order, several at once."""
-
-    def map(self, work: Callable[[Any], None], tasks: Sequence[Any]) -> Generator[Outcome, None, None]:
-        """Calls `work` (a function of a module) once on every task, and yields the outcome of each when it ends.
-
-        An error of one task, or the death of its process, is that task's outcome; the others continue. Closing the
-        generator stops the running tasks.
-        """
+from forgetting.pipeline.sweep.engines.engine import PATIENCE, Capacity, Outcome, attempt, cores
 
 
 @dataclass(frozen=True)
@@ -49,6 +25,10 @@ class Processes:
     """New Python processes on this machine, each used for one task after another."""
 
     count: int
+
+    def capacity(self) -> Capacity:
+        """See `Engine.capacity`: the cores of this machine are shared."""
+        return Capacity(at_once=self.count, threads=max(1, cores() // self.count))
 
     def map(self, work: Callable[[Any], None], tasks: Sequence[Any]) -> Generator[Outcome, None, None]:
         """See `Engine.map`."""
@@ -134,7 +114,7 @@ def _serve(pipe: Connection, work: Callable[[Any], None]) -> None:
         with listening():
             while True:
                 task = pipe.recv()
-                error = _attempt(work, task)
+                error = attempt(work, task)
                 del task
                 gc.collect()  # A model has reference cycles, and the next task's model needs the memory.
                 pipe.send(error)
@@ -142,18 +122,6 @@ def _serve(pipe: Connection, work: Callable[[Any], None]) -> None:
         return
     except Interrupted as asked:
         sys.exit(asked.exit_code)
-
-
-def _attempt(work: Callable[[Any], None], task: Any) -> str | None:
-    try:
-        work(task)
-    except (ForgettingError, OSError) as error:
-        return one_line(str(error))
-    except BaseException as error:
-        if not (isinstance(error, Exception) or is_panic(error)):
-            raise
-        return one_line(f"{type(error).__name__}: {error}")
-    return None
 
 
 def _end_with_parent() -> None:
