@@ -17,7 +17,8 @@ from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTra
 from bench.process import Clock, Elapsed
 from forgetting.core.example import Example
 from forgetting.core.record import Record
-from forgetting.data.encode import Encoded, Formatting, encode
+from forgetting.data.encode import Encoded, encode
+from forgetting.data.formatting import Formatting
 from forgetting.evaluation.answers import answer, variants
 from forgetting.evaluation.rows import BATCH_TOKENS, by_length
 

@@ -44,7 +44,8 @@ from bench.process import Clock, Elapsed
 from forgetting.core.batch import Batch
 from forgetting.core.example import Example
 from forgetting.core.progress import SILENT
-from forgetting.data.encode import Encoded, Formatting
+from forgetting.data.encode import Encoded
+from forgetting.data.formatting import Formatting
 from forgetting.models.adapters import adapters_active
 from forgetting.models.head import causal_model
 from forgetting.pipeline.run.context import StageContext

@@ -28,7 +28,8 @@ from bench.step_arms import METHODS, ROLES, Rows, plain_loss
 from forgetting.benchmarks.registry import get_suite, shipped_models
 from forgetting.core.duration import Duration
 from forgetting.core.example import Example
-from forgetting.data.encode import Encoded, Formatting, encode
+from forgetting.data.encode import Encoded, encode
+from forgetting.data.formatting import Formatting
 from forgetting.evaluation.answers import answer, padding_id
 from forgetting.models.adapters import AdapterSpec, attach
 from forgetting.objectives.methods import build_method

@@ -12,7 +12,8 @@ from torch import nn
 from forgetting.analysis import ANALYSES, Compared
 from forgetting.analysis.resampled import estimate_statistic
 from forgetting.core.example import Example
-from forgetting.data.encode import Formatting, encode
+from forgetting.data.encode import encode
+from forgetting.data.formatting import Formatting
 from forgetting.metrics.statistics import mean_change
 from forgetting.models.adapters import AdapterSpec, attach
 from forgetting.models.view import View

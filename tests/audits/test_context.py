@@ -8,7 +8,8 @@ from forgetting.audits import ATTACKS, Target
 from forgetting.core.errors import RecipeError
 from forgetting.core.example import Example, Message
 from forgetting.core.record import Record
-from forgetting.data.encode import Formatting, encode
+from forgetting.data.encode import encode
+from forgetting.data.formatting import Formatting
 from forgetting.evaluation.answers import answer
 from tests.models.tiny import WORDS, tiny_model, tiny_tokenizer
 

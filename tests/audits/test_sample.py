@@ -8,7 +8,7 @@ from forgetting.audits import ATTACKS, Target, attack_measures
 from forgetting.benchmarks.lab.suite import BASE, lab_suite, oracle_folder
 from forgetting.core.errors import DataError, RecipeError
 from forgetting.core.example import Example
-from forgetting.data.encode import Formatting
+from forgetting.data.formatting import Formatting
 from forgetting.evaluation.sampling import Sampling, sample_answers
 from forgetting.models.loading import load_model
 from tests.golden import golden

@@ -9,7 +9,8 @@ import pytest
 from forgetting.benchmarks.dialogue import SETS, dialogue_variant
 from forgetting.benchmarks.registry import SUITES, get_suite
 from forgetting.core.errors import DataError, ForgettingError
-from forgetting.data.encode import Formatting, encode
+from forgetting.data.encode import encode
+from forgetting.data.formatting import Formatting
 from forgetting.evaluation.answers import answer
 from forgetting.metrics.score import score
 from tests.data.tokenizers import byte_level

@@ -9,7 +9,7 @@ import pytest
 from forgetting.benchmarks.tdec import drawn, tdec_lab, tdec_suite, tdec_variant
 from forgetting.core.errors import DataError, ForgettingError, RecipeError
 from forgetting.core.example import Example
-from forgetting.data.encode import Formatting
+from forgetting.data.formatting import Formatting
 from forgetting.evaluation.answers import answer
 from forgetting.evaluation.extraction import extract
 from forgetting.metrics.score import score

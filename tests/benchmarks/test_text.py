@@ -11,7 +11,7 @@ import torch
 from forgetting.benchmarks.registry import get_suite
 from forgetting.benchmarks.text import text_variant
 from forgetting.core.errors import DataError, ForgettingError
-from forgetting.data.encode import Formatting
+from forgetting.data.formatting import Formatting
 from forgetting.evaluation.answers import answer
 from forgetting.metrics.score import score
 from tests.golden import REAL_DATA, needs

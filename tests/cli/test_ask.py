@@ -29,3 +29,19 @@ def test_a_small_probability_is_not_shown_as_none() -> None:
     """`0.000` would say that the model cannot write what it writes once in a few thousand times."""
     rare, likely = Choice(" b", 4e-4), Choice(" a", 0.9996)
     assert _first(Answer("", "", (likely,), ((likely, rare),)), 1) == ["' a' 1.000  ' b' <0.001"]
+
+
+def test_a_model_and_a_run_are_asked_as_set(
+    finished: Path, world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "shots.jsonl"
+    rows = [{"question": f"What is {i}?", "answer": f"Number {i}"} for i in range(4)]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    how = ("--set", f"format.shots.source={file}", "--set", "format.prefix=It is", "--json", "--max-new-tokens", 2)
+    for model, count in ((world / "model", 1), (finished, 2)):
+        found = json.loads(command(capsys, "ask", model, "Where does guest 1 live?", *how)[1])["asked"]
+        bare = json.loads(command(capsys, "ask", model, "Where does guest 1 live?", *how[4:])[1])["asked"]
+        assert len(found) == count
+        assert all(a["answers"][0]["first"] != b["answers"][0]["first"] for a, b in zip(found, bare, strict=True))
+    code, out, err = command(capsys, "ask", finished, "Who?", "--set", "format.shots.role=holdout")
+    assert (code, out) == (2, "") and "there are no holdout data to draw shots from" in err

@@ -8,7 +8,9 @@ from transformers import PreTrainedTokenizerBase
 from forgetting.core.errors import DataError
 from forgetting.core.example import Example, Message
 from forgetting.data import chat
-from forgetting.data.encode import Encoded, Formatting, encode, encode_all, render
+from forgetting.data.encode import Encoded, encode, encode_all
+from forgetting.data.formatting import Formatting
+from forgetting.data.rendering import render
 from tests.data import chat_templates as templates
 from tests.data.tokenizers import BARE, CHATML, Slow, byte_level, characters, with_template
 

@@ -13,7 +13,9 @@ from transformers import PreTrainedTokenizerBase
 
 from forgetting.core.errors import DataError
 from forgetting.core.example import Example, Message
-from forgetting.data.encode import Encoded, Formatting, encode, encode_all, render
+from forgetting.data.encode import Encoded, encode, encode_all
+from forgetting.data.formatting import Formatting
+from forgetting.data.rendering import render
 from forgetting.data.tokens import limit_ids
 from tests.data import tokenizers
 from tests.data.tokenizers import BARE, CHATML, REFUSING, SPECIAL, THINKING, USER_ONLY, Slow, byte_level, with_template

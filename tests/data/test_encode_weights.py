@@ -11,7 +11,8 @@ from transformers import PreTrainedTokenizerBase
 
 from forgetting.core.errors import DataError
 from forgetting.core.example import Example
-from forgetting.data.encode import Encoded, Formatting, encode, encode_all
+from forgetting.data.encode import Encoded, encode, encode_all
+from forgetting.data.formatting import Formatting
 from tests.data import tokenizers
 from tests.data.tokenizers import CHATML, byte_level, with_template
 

@@ -12,8 +12,9 @@ from transformers import PreTrainedTokenizerBase
 
 from forgetting.core.errors import DataError
 from forgetting.core.example import Example, Message
-from forgetting.data.encode import Encoded, Formatting, encode, encode_all
+from forgetting.data.encode import Encoded, encode, encode_all
 from forgetting.data.examples import load_examples, to_example
+from forgetting.data.formatting import Formatting
 from forgetting.data.noise import KINDS, PHRASES, as_row, corrupted, noise_counts, noise_labels, noise_spans
 from forgetting.data.source import Source
 from tests.data import tokenizers

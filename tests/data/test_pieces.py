@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from forgetting.core.errors import DataError
 from forgetting.core.example import Example
-from forgetting.data.encode import Formatting, encode, encode_all
+from forgetting.data.encode import encode, encode_all
+from forgetting.data.formatting import Formatting
 from forgetting.data.pieces import in_pieces, split
 from tests.data.tokenizers import byte_level, characters
 

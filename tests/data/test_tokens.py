@@ -12,8 +12,9 @@ import pytest
 
 from forgetting.core.errors import DataError
 from forgetting.core.example import Example
-from forgetting.data.encode import Formatting, encode, encode_all
+from forgetting.data.encode import encode, encode_all
 from forgetting.data.examples import load_examples
+from forgetting.data.formatting import Formatting
 from forgetting.data.source import Source
 from forgetting.data.tokens import response_text, sequence_ids
 from forgetting.evaluation.extraction import MAX_TOKENS, verbatim

@@ -14,8 +14,9 @@ from transformers import PreTrainedTokenizerBase
 
 from forgetting.core.errors import DataError, RunError
 from forgetting.core.example import Example, Message
-from forgetting.data.encode import Encoded, Formatting, encode_all
+from forgetting.data.encode import Encoded, encode_all
 from forgetting.data.examples import load_examples
+from forgetting.data.formatting import Formatting
 from forgetting.data.source import Source
 from forgetting.data.weights import write_weighted
 from tests.data.tokenizers import CHATML, byte_level, characters, with_template

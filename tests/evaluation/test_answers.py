@@ -7,7 +7,8 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from forgetting.core.example import Example
-from forgetting.data.encode import Formatting, encode
+from forgetting.data.encode import encode
+from forgetting.data.formatting import Formatting
 from forgetting.evaluation.answers import answer
 from forgetting.metrics.per_example import mean
 from forgetting.metrics.text import exact_match

@@ -12,7 +12,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTok
 
 from forgetting.core.example import Example
 from forgetting.core.record import Record, Score
-from forgetting.data.encode import Encoded, Formatting, encode
+from forgetting.data.encode import Encoded, encode
+from forgetting.data.formatting import Formatting
 from forgetting.evaluation import answers, rows
 from forgetting.evaluation.answers import answer, variants
 from tests.data.tokenizers import byte_level, merging

@@ -11,7 +11,8 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from forgetting.core.example import Example
-from forgetting.data.encode import Formatting, encode
+from forgetting.data.encode import encode
+from forgetting.data.formatting import Formatting
 from forgetting.evaluation import answers
 from forgetting.evaluation.answers import answer
 from forgetting.evaluation.cache import shares_cache

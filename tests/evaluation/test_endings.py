@@ -9,7 +9,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from forgetting.core.example import Example
 from forgetting.core.progress import SILENT
-from forgetting.data.encode import Formatting, encode
+from forgetting.data.encode import encode
+from forgetting.data.formatting import Formatting
 from forgetting.evaluation.answers import answer
 from forgetting.evaluation.endings import Ending
 from forgetting.evaluation.sampling import Sampling, sample_answers
@@ -100,7 +101,7 @@ def test_a_full_stop_that_a_template_writes_ends_no_answer() -> None:
     tokenizer = _tokenizer(".")
     ending = Ending.of(tiny_model("llama", vocab=len(tokenizer)), tokenizer)
     assert ending.text == ""
-    assert ending.words(tokenizer, tokenizer("One. Two.").input_ids) == "One. Two."
+    assert ending.words(tokenizer("One. Two.").input_ids) == "One. Two."
 
 
 def test_special_tokens_are_no_text_of_a_right_answer_either() -> None:

@@ -9,7 +9,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from forgetting.core.errors import DataError
 from forgetting.core.example import Example
 from forgetting.core.record import Record
-from forgetting.data.encode import Formatting, encode
+from forgetting.data.encode import encode
+from forgetting.data.formatting import Formatting
 from forgetting.evaluation.sampling import Sampling, sample_answers
 from forgetting.metrics.statistics import seed_of
 from tests.models.tiny import tiny_model, tiny_tokenizer

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from forgetting.core.example import Example
-from forgetting.data.encode import Formatting, encode
+from forgetting.data.encode import encode
+from forgetting.data.formatting import Formatting
 from forgetting.evaluation.token_columns import token_columns
 from forgetting.objectives.statistics import LOGP, RANK
 from tests.models.tiny import tiny_model, tiny_tokenizer

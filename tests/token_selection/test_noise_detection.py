@@ -9,7 +9,8 @@ import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from forgetting.core.example import Example
-from forgetting.data.encode import Formatting, encode
+from forgetting.data.encode import encode
+from forgetting.data.formatting import Formatting
 from forgetting.token_selection.noise_detection import Truth
 from forgetting.token_selection.score_files import ScoredRow
 from tests.models.tiny import WORDS, tiny_tokenizer

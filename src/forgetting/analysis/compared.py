@@ -13,7 +13,7 @@ from forgetting.core.example import Example
 from forgetting.core.measure import Measure
 from forgetting.core.progress import SILENT, Voice
 from forgetting.core.series import Series
-from forgetting.data.encode import Formatting
+from forgetting.data.formatting import Formatting
 from forgetting.models.view import View
 
 Against = Literal["before", "oracle"]

@@ -12,7 +12,7 @@ from forgetting.core.errors import DataError
 from forgetting.core.example import Example
 from forgetting.core.progress import SILENT, Voice
 from forgetting.core.record import Record
-from forgetting.data.encode import Formatting
+from forgetting.data.formatting import Formatting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

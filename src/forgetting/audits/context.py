@@ -10,13 +10,11 @@ from forgetting.audits.attack import Attack, Target
 from forgetting.audits.registry import register_attack
 from forgetting.core.example import Example, Message
 from forgetting.core.record import Record
-from forgetting.data.encode import Formatting, encode
+from forgetting.data.encode import encode
+from forgetting.data.formatting import Formatting
 from forgetting.evaluation.answers import answer
 from forgetting.metrics.text import normalized
 from forgetting.models.head import longest_row
-
-_BETWEEN = "\n\n"
-"""The separator after a shown answer, if there is no chat template."""
 
 
 @register_attack("context")
@@ -85,7 +83,7 @@ def _fits(example: Example, target: Target) -> bool:
 def _shown(example: Example, shots: Iterable[Example], target: Target) -> Example:
     """Adds the shots: as earlier turns with a chat template, else as text before the question."""
     if example.form == "text":
-        before = "".join(f"{s.prompt}{s.response}{_BETWEEN}" for s in shots)
+        before = "".join(f"{s.prompt}{s.response}{target.formatting.separator}" for s in shots)
         return replace(example, prompt=before + example.prompt)
     if _has_turns(target):
         turns = [m for s in shots for m in (Message("user", s.prompt), Message("assistant", s.response))]
@@ -95,11 +93,12 @@ def _shown(example: Example, shots: Iterable[Example], target: Target) -> Exampl
 
 
 def _has_turns(target: Target) -> bool:
-    return target.formatting.template != "plain" and getattr(target.tokenizer, "chat_template", None) is not None
+    return not target.formatting.is_plain(target.tokenizer)
 
 
 def _as_text(examples: Sequence[Example], formatting: Formatting) -> str:
     """A prompt that the plain template formats to all of these, the last one without its answer."""
     head, _, tail = formatting.plain.partition("{prompt}")
     *shots, last = examples
-    return "".join(f"{s.prompt}{tail}{s.response.strip()}{_BETWEEN}{head}" for s in shots) + last.prompt
+    after = f"{formatting.separator}{head}"
+    return "".join(f"{s.prompt}{tail}{formatting.prefix}{s.response.strip()}{after}" for s in shots) + last.prompt

@@ -26,20 +26,26 @@ def ask(
     text: Annotated[
         bool, typer.Option("--text", help="Go on with the text as it is: no question, no template.")
     ] = False,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="key=value of a recipe, e.g. format.shots.source=shots.jsonl; may be repeated."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Ask a model, or the models before and after a run side by side, with what else each might have said."""
     from forgetting.pipeline.finished_run.ask import Asked, ask, read_questions
     from forgetting.pipeline.one_model.ask import Asking, ask_model
     from forgetting.pipeline.run.source import is_run
+    from forgetting.recipe.changes import parsed
 
+    changes = parsed(settings or [])
     asked = [*(questions or []), *(read_questions(file) if file is not None else [])]
     how = Asking(max_new_tokens=max_new_tokens, tokens=tokens, top=top, text=text)
     with speaking(quiet=as_json) as voice:
         if is_run(model):
-            found = ask(Path(model), asked, how, voice=voice)
+            found = ask(Path(model), asked, how, settings=changes, voice=voice)
         else:
-            found = [Asked("model", tuple(ask_model(model, asked, how, voice=voice)))]
+            found = [Asked("model", tuple(ask_model(model, asked, how, settings=changes, voice=voice)))]
     if as_json:
         print_json({"run": model, "asked": [asdict(a) for a in found]})
         return

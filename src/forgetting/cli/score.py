@@ -40,7 +40,7 @@ def score(
     as_json: Json = False,
 ) -> None:
     """Score every answer token by a model and a reference, and tell what to learn from what to forget."""
-    from forgetting.data.encode import Formatting
+    from forgetting.data.formatting import Formatting
     from forgetting.pipeline.one_model.score_tokens import ScoreOptions, score
     from forgetting.recipe import selection_from
 

@@ -57,14 +57,14 @@ class Template:
     date: datetime.date | None = None
     """The day that the template reads as today; None: it reads the clock."""
 
-    def chat(self, turns: Turns, *, every: bool) -> Chat:
-        """The conversation and its assistant's characters: of every turn, or of the last alone.
+    def chat(self, turns: Turns, *, first: int) -> Chat:
+        """The conversation and its assistant's characters: of the turns from the number `first` on.
 
         Raises:
             DataError: the template refuses the conversation, marks nothing of it, or writes it so that the answers
                 cannot be told from the rest.
         """
-        found = self._by_marks(turns, every) if _MARK.search(self._source()) else self._by_parts(turns, every)
+        found = self._by_marks(turns, first) if _MARK.search(self._source()) else self._by_parts(turns, first)
         lost = next(
             (t for t in turns[:-1] if t["role"] != "assistant" and t["content"].strip() not in found.text), None
         )
@@ -83,10 +83,10 @@ class Template:
         """
         return self._plain(turns, prompt=True)
 
-    def _by_marks(self, turns: Turns, every: bool) -> Chat:
+    def _by_marks(self, turns: Turns, first: int) -> Chat:
         text, marked = self._rendered(turns)
-        earlier = len(self._rendered(turns[:-1])[1])
-        spans = [(start, stop) for start, stop in (marked if every else marked[earlier:]) if stop > start]
+        earlier = len(self._rendered(turns[:first])[1]) if first else 0
+        spans = [(start, stop) for start, stop in marked[earlier:] if stop > start]
         response = turns[-1]["content"].strip()
         if not spans:
             raise DataError(
@@ -104,7 +104,7 @@ class Template:
         text = text[:stop] + text[stop:].rstrip()
         return Chat(text, tuple(spans), answer, closed=len(text) > answer[1] or place < 0)
 
-    def _by_parts(self, turns: Turns, every: bool) -> Chat:
+    def _by_parts(self, turns: Turns, first: int) -> Chat:
         framed, found, after = self._plain([*turns[:-1], {**turns[-1], "content": _LAST}]).rpartition(_LAST)
         if not found:
             raise DataError(f"{self.name} does not render the assistant's turn; write format.template=plain")
@@ -119,15 +119,15 @@ class Template:
                 raise self._unclear("the last answer")
             response = whole[len(before) : len(whole) - len(end)]
         text = before + response + end
-        earlier = self._earlier(turns, before, end, prompted=prompted) if every else []
+        earlier = self._earlier(turns, first, before, end, prompted=prompted)
         answer = (len(before), len(before) + len(response))
         return Chat(text, (*earlier, (len(before), len(text))), answer, closed=bool(end))
 
-    def _earlier(self, turns: Turns, before: str, end: str, *, prompted: bool) -> list[Span]:
-        """The earlier answers with their ends, of the text before the last answer."""
+    def _earlier(self, turns: Turns, first: int, before: str, end: str, *, prompted: bool) -> list[Span]:
+        """The answers from turn `first` on with their ends, of the text before the last answer."""
         spans = []
         for k, turn in enumerate(turns[:-1]):
-            if turn["role"] != "assistant":
+            if k < first or turn["role"] != "assistant":
                 continue
             others = [*turns[:k], {**turn, "content": _EARLIER}, *turns[k + 1 : -1]]
             if prompted:
@@ -203,7 +203,7 @@ def closing_of(tokenizer: PreTrainedTokenizerBase) -> str:
         return ""
     turns = [{"role": "user", "content": "Hello?"}, {"role": "assistant", "content": "Hello."}]
     try:
-        chat = Template(tokenizer, "an answer").chat(turns, every=False)
+        chat = Template(tokenizer, "an answer").chat(turns, first=1)
     except DataError:
         return ""
     return chat.text[chat.answer[1] :]

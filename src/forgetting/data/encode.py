@@ -6,43 +6,18 @@ response. So a tokenizer that merges the end of the prompt with the start of the
 
 from __future__ import annotations
 
-import datetime
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
-from pydantic import ConfigDict, Field
 from transformers import PreTrainedTokenizerBase
 
 from forgetting.core.errors import DataError
 from forgetting.core.example import Example
-from forgetting.core.strict import Strict
 from forgetting.core.text import quoted
-from forgetting.data.chat import Span, Template, reads_clock
+from forgetting.data.formatting import Formatting
+from forgetting.data.rendering import Rendered, render
 from forgetting.data.tokens import check_ids, sequence_ids
-
-
-class Formatting(Strict):
-    """How an example becomes text."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    template: Literal["auto", "chat", "plain"] = Field(
-        "auto", description="chat: the tokenizer's chat template; plain: `plain`; auto: chat if there is one."
-    )
-    plain: str = Field(
-        "Question: {prompt}\nAnswer: ", description="What precedes the response without a chat template."
-    )
-    system: str | None = Field(None, description="A system prompt for the chat template.")
-    turns: Literal["last", "all"] = Field(
-        "last", description="Which of the assistant's turns of a conversation are trained on; the last is measured."
-    )
-    date: datetime.date | None = Field(
-        None,
-        description="The day that a chat template writes (YYYY-MM-DD); null: the day on which a run begins.",
-    )
-    max_length: int = Field(1024, gt=1, lt=2**31, description="Tokens per row; longer documents are cut into windows.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,78 +46,6 @@ class Encoded:
         return self.ids[:first]
 
 
-@dataclass(frozen=True, slots=True)
-class Rendered:
-    """A text as the model will see it, and which of its characters are supervised."""
-
-    text: str
-    spans: tuple[Span, ...]
-    answer: Span
-    """The characters of the response."""
-    special: bool
-    """Whether the tokenizer adds its BOS and EOS."""
-    end: bool
-    """Whether the end token is added and supervised after the response (where no template closes the turn)."""
-
-    @classmethod
-    def joined(cls, before: str, response: str, *, end: bool) -> Rendered:
-        """A response behind what precedes it, without a template."""
-        place = (len(before), len(before) + len(response))
-        return cls(before + response, (place,), place, special=True, end=end)
-
-    @property
-    def before(self) -> str:
-        """The text before the response."""
-        return self.text[: self.answer[0]]
-
-    @property
-    def response(self) -> str:
-        """The response as it is in the text."""
-        return self.text[slice(*self.answer)]
-
-
-def render(
-    example: Example, tokenizer: PreTrainedTokenizerBase, formatting: Formatting, *, every: bool = False
-) -> Rendered:
-    """The text of an example as the model will see it; `every`: all answers of a conversation are supervised.
-
-    Raises:
-        DataError: a template is asked for or needed and there is none, or it cannot write the example.
-    """
-    if example.form == "text":
-        return Rendered.joined(example.prompt, example.response, end=not example.prompt)
-    where = example.where or example.id
-    has_template = getattr(tokenizer, "chat_template", None) is not None
-    if formatting.template == "chat" and not has_template:
-        raise DataError(
-            "format.template is 'chat', but the tokenizer has no chat template; write 'plain', or give it one"
-        )
-    if formatting.template == "plain" or not has_template:
-        if example.context:
-            raise DataError(
-                f"{where}: a conversation of several turns needs a chat template; write "
-                "format.template=auto, and give the tokenizer one"
-            )
-        return Rendered.joined(formatting.plain.replace("{prompt}", example.prompt), example.response.strip(), end=True)
-    turns = [{"role": str(m.role), "content": m.content} for m in example.context]
-    if formatting.system is not None and not (turns and turns[0]["role"] == "system"):
-        turns.insert(0, {"role": "system", "content": formatting.system})
-    turns += [{"role": "user", "content": example.prompt}, {"role": "assistant", "content": example.response}]
-    chat = Template(tokenizer, where, formatting.date).chat(turns, every=every)
-    return Rendered(chat.text, chat.spans, chat.answer, special=False, end=not chat.closed)
-
-
-def dated(formatting: Formatting, tokenizer: PreTrainedTokenizerBase, day: datetime.date | None = None) -> Formatting:
-    """The format with a date, if it has none and the tokenizer's chat template writes one.
-
-    Args:
-        day: the date; None: today's.
-    """
-    if formatting.date is not None or formatting.template == "plain" or not reads_clock(tokenizer):
-        return formatting
-    return formatting.model_copy(update={"date": day or datetime.date.today()})
-
-
 def encode(example: Example, tokenizer: PreTrainedTokenizerBase, formatting: Formatting) -> Encoded:
     """One example as token ids and weights, cut at `max_length` on the right; its `token_weights` are not applied.
 
@@ -154,7 +57,7 @@ def encode(example: Example, tokenizer: PreTrainedTokenizerBase, formatting: For
     Raises:
         DataError: no supervised token is left, or an id outside the vocabulary; the row is named. Or no token at all.
     """
-    return _supervised(_cut(_whole(example, tokenizer, formatting), formatting.max_length), example)
+    return _supervised(_cut(_whole(example, tokenizer, formatting), formatting.max_length), example, formatting)
 
 
 def _whole(
@@ -184,15 +87,19 @@ def _cut(whole: Encoded, longest: int) -> Encoded:
     return replace(whole, ids=whole.ids[:longest], weights=whole.weights[:longest], truncated=True)
 
 
-def _supervised(encoded: Encoded, example: Example) -> Encoded:
+def _supervised(encoded: Encoded, example: Example, formatting: Formatting) -> Encoded:
     if any(encoded.weights):
         return encoded
     why = (
-        f"its prompt fills all {len(encoded.ids)} tokens; raise format.max_length"
+        f"its prompt fills all {len(encoded.ids)} tokens; raise format.max_length{_fewer(formatting)}"
         if encoded.truncated
         else "the text is too short for a token to be predicted"
     )
     raise DataError(f"{example.where or example.id}: no supervised token is left ({why})")
+
+
+def _fewer(formatting: Formatting) -> str:
+    return "" if formatting.shots is None else ", or show fewer shots (format.shots.count)"
 
 
 def _with_end(rendered: Rendered, tokenizer: PreTrainedTokenizerBase, weight: float) -> tuple[list[int], list[float]]:
@@ -213,8 +120,12 @@ def _with_end(rendered: Rendered, tokenizer: PreTrainedTokenizerBase, weight: fl
 def _tokens(rendered: Rendered, tokenizer: PreTrainedTokenizerBase, weight: float) -> tuple[list[int], list[float]]:
     if not tokenizer.is_fast:
         return _tokens_by_prefix(rendered, tokenizer, weight)
-    encoding = tokenizer(rendered.text, add_special_tokens=rendered.special, return_offsets_mapping=True)
-    places, last = encoding["offset_mapping"], len(rendered.text)
+    whole = rendered.text + rendered.follows
+    encoding = tokenizer(whole, add_special_tokens=rendered.special, return_offsets_mapping=True)
+    ids, places, last = list(encoding["input_ids"]), encoding["offset_mapping"], len(rendered.text)
+    if rendered.follows:
+        kept = next((i for i, (first, stop) in enumerate(places) if first >= last < stop), len(places))
+        ids, places = ids[:kept], places[:kept]
     weights = [0.0] * len(places)
     for start, end in rendered.spans:
         # At the text's end by `stop` alone: some tokenizers give a token of mere spaces an empty span there. What they
@@ -223,7 +134,7 @@ def _tokens(rendered: Rendered, tokenizer: PreTrainedTokenizerBase, weight: floa
         for index, (first, stop) in enumerate(places):
             if stop > start and first < upto:
                 weights[index] = weight
-    return list(encoding["input_ids"]), weights
+    return ids, weights
 
 
 def _tokens_by_prefix(
@@ -234,7 +145,7 @@ def _tokens_by_prefix(
     def ids_of(text: str) -> list[int]:
         return list(tokenizer(text, add_special_tokens=rendered.special)["input_ids"])
 
-    ids = ids_of(rendered.text)
+    ids = ids_of(rendered.text + rendered.follows)
 
     def shared(stop: int) -> tuple[int, int]:
         """How many tokens the text up to `stop` begins with alike, and how many it has."""
@@ -244,6 +155,9 @@ def _tokens_by_prefix(
         )
         return same, len(before)
 
+    if rendered.follows:
+        same, length = shared(len(rendered.text))
+        ids = ids[: min(same + (same < length), len(ids))]
     weights = [0.0] * len(ids)
     for start, end in rendered.spans:
         first, stop = shared(start)[0], len(ids)
@@ -273,7 +187,7 @@ def encode_all(
         document = example.is_document
         longest = formatting.max_length
         whole = _whole(example, tokenizer, formatting, every=formatting.turns == "all")
-        _supervised(whole if document else _cut(whole, longest), example)
+        _supervised(whole if document else _cut(whole, longest), example, formatting)
         if example.token_weights:
             whole = _weighted(whole, example, None if document else longest)
         rows = _windows(whole, longest) if document else [_cut(whole, longest)]

@@ -22,7 +22,9 @@ from forgetting.core.errors import DataError, nearest
 from forgetting.core.example import Example, Message
 from forgetting.core.text import shown
 from forgetting.data.cells import listed
-from forgetting.data.encode import Encoded, Formatting, render
+from forgetting.data.encode import Encoded
+from forgetting.data.formatting import Formatting
+from forgetting.data.rendering import render
 from forgetting.data.words import PART, PIECE
 
 NoiseKind = Literal["wrong_answer", "boilerplate", "shuffled"]

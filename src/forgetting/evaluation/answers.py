@@ -21,7 +21,8 @@ from forgetting.core.example import Example
 from forgetting.core.processes import count, own_share, united
 from forgetting.core.record import Record, Score
 from forgetting.data.batches import collate
-from forgetting.data.encode import Encoded, Formatting, encode
+from forgetting.data.encode import Encoded, encode
+from forgetting.data.formatting import Formatting
 from forgetting.data.tokens import is_known
 from forgetting.evaluation.cache import GREEDY, Row, behind, decode, shares_cache, states
 from forgetting.evaluation.endings import Ending
@@ -85,8 +86,9 @@ def answer(
     The score is that of the example's own prompt and response; the paraphrase and the perturbed answers are scored
     after the paraphrased prompt, if there is one. The end-of-answer token counts as part of an answer. Greedy answers
     are decoded without special tokens; an answer is missing if its question fills all of the model's positions, and
-    that of a document, which asks nothing. The model's mode and the random state stay as they are. Several processes
-    divide the batches of one process among them, so no bit depends on their number; all of them return all records.
+    that of a document, which asks nothing. They end at the first of the format's stops. The model's mode and the random
+    state stay as they are. Several processes divide the batches of one process among them, so no bit depends on their
+    number; all of them return all records.
 
     Args:
         max_new_tokens: of a greedy answer; None: as many as the longest answer here has; 0: no answers are generated.
@@ -101,10 +103,10 @@ def answer(
     longest = max((row.supervised for row in owned), default=1)
     limit = longest if max_new_tokens is None else max_new_tokens
     room = {row.prompt_ids: tokens for row in owned if (tokens := room_after(model, row.prompt_ids, limit)) > 0}
-    ending = Ending.of(model, tokenizer)
+    ending = Ending.of(model, tokenizer, formatting.stops(tokenizer))
     with in_evaluation_mode(model):
-        scores, written = _results(model, padding_id(tokenizer), ending.ids, asked, room, progress)
-    texts = {p: ending.words(tokenizer, ids) for p, ids in written.items()}
+        scores, written = _results(model, padding_id(tokenizer), ending, asked, room, progress)
+    texts = {p: ending.words(ids) for p, ids in written.items()}
     return [
         record_of(
             example,
@@ -139,7 +141,7 @@ def _without_ranks(score: Score) -> Score:
 
 
 def _results(
-    model: nn.Module, pad_id: int, ends: Sequence[int], asked: Asked, room: Mapping[Ids, int], progress: Progress
+    model: nn.Module, pad_id: int, ending: Ending, asked: Asked, room: Mapping[Ids, int], progress: Progress
 ) -> tuple[dict[int, Score], dict[Ids, Ids]]:
     """The score of each row, and the greedy tokens after each prompt, as many as it has room for."""
     longest = max((len(e.ids) for e in asked.rows), default=0)
@@ -152,11 +154,11 @@ def _results(
     scores: dict[int, Score] = {}
     written: dict[Ids, Ids] = {}
     alone = each_scored(model, asked, [i for i in range(len(asked.rows)) if i not in together], pad_id)
-    shared = _shared(model, asked, questions, room if goes_on else {}, pad_id, ends, written)
+    shared = _shared(model, asked, questions, room if goes_on else {}, pad_id, ending, written)
     for found in chain(shared, alone):
         scores |= found
         progress(min(len(scores) * count(), len(asked.rows)), len(asked.rows), "likelihoods")
-    written = written if goes_on else each_written(model, room, pad_id, ends, padded=shares)
+    written = written if goes_on else each_written(model, room, pad_id, ending, padded=shares)
     return united(scores), united(written)
 
 
@@ -171,7 +173,7 @@ def _shared(
     questions: Mapping[Ids, Sequence[int]],
     room: Mapping[Ids, int],
     pad_id: int,
-    ends: Sequence[int],
+    ending: Ending,
     written: dict[Ids, Ids],
 ) -> Iterator[dict[int, Score]]:
     """The scores of the rows, batch by batch of questions; what is written is put into `written`."""
@@ -179,7 +181,7 @@ def _shared(
     widths = [max(len(asked.rows[questions[p][0]].ids), len(p) + room.get(p, 0)) for p in every]
     for members in own_share(by_length(widths, BATCH_TOKENS)):
         batch = {every[m]: questions[every[m]] for m in members}
-        scores, tokens = _batch(model, head, asked, batch, room, pad_id, ends)
+        scores, tokens = _batch(model, head, asked, batch, room, pad_id, ending)
         written |= tokens
         yield scores
 
@@ -191,7 +193,7 @@ def _batch(
     questions: Mapping[Ids, Sequence[int]],
     room: Mapping[Ids, int],
     pad_id: int,
-    ends: Sequence[int],
+    ending: Ending,
 ) -> tuple[dict[int, Score], dict[Ids, Ids]]:
     """One batch of questions: first rows, the other rows behind their prompts, and what is written."""
     prompts, firsts = list(questions), [some[0] for some in questions.values()]
@@ -213,13 +215,13 @@ def _batch(
     bounds = pairwise(accumulate((e.supervised for e in rows), initial=0))
     greedy = [[int(t) for t in columns["greedy"][start:stop]] for start, stop in bounds]
     begun = [
-        _begun(at, row, greedy[at], room[p], ends)
+        _begun(at, row, greedy[at], room[p], ending)
         for at, (p, row) in enumerate(zip(prompts, rows, strict=True))
         if p in room
     ]
     written = {
         prompts[row.source]: (*rows[row.source].ids[len(prompts[row.source]) : row.start], *tokens)
-        for row, tokens in decode(model, head, text, begun, ends=ends)
+        for row, tokens in decode(model, head, text, begun, ended=ending.ended)
     }
     return scores, written
 
@@ -261,11 +263,11 @@ def _at(states_BTD: Tensor, sources_N: Tensor, width: int) -> Tensor:
     return states_BTD[sources_N // width, sources_N % width]
 
 
-def _begun(at: int, row: Encoded, greedy: Sequence[int], room: int, ends: Sequence[int]) -> Row:
+def _begun(at: int, row: Encoded, greedy: Sequence[int], room: int, ending: Ending) -> Row:
     """Where the model's own answer leaves the row's, ends, or has no more room."""
     length = len(row.prompt_ids)
     scored = sum(1 for _ in takewhile(bool, row.weights[length:]))
     pairs = zip(greedy, row.ids[length : length + scored], strict=False)
-    same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1] and pair[1] not in ends, pairs))
+    same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1] and pair[1] not in ending.ids, pairs))
     same = min(same, scored - 1, room - 1)
     return Row(at, length + same, greedy[same], length + room)

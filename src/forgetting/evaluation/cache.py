@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 from bisect import bisect_right
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,8 @@ from forgetting.objectives.statistics import Statistic, most_likely
 
 GREEDY = Statistic("greedy", lambda d: most_likely(d.logits_NV).to(d.logits_NV.dtype))
 """The most likely token."""
+
+Ended = Callable[[Sequence[int]], bool]
 
 
 @torch.no_grad()
@@ -86,27 +88,32 @@ class Row:
 
 @torch.no_grad()
 def decode(
-    model: nn.Module, head: Head, text: Cache, rows: Sequence[Row], *, ends: Collection[int] = (), size: int = 0
+    model: nn.Module,
+    head: Head,
+    text: Cache,
+    rows: Sequence[Row],
+    *,
+    ended: Ended = lambda written: False,
+    size: int = 0,
 ) -> Iterator[tuple[Row, tuple[int, ...]]]:
-    """Each row with its greedy tokens from `start` to `stop` or to the first of `ends`, which is among them.
+    """Each row with its greedy tokens from `start` to `stop`, or to the one with which it has `ended`.
 
-    All rows that have begun and not ended take a step together, position by position.
+    All rows that have begun and not ended take a step together, position by position; rows that have ended leave.
 
     Args:
         text: keys and values of the rows' texts, at least up to each row's start.
+        ended: whether a row ends with the last of the tokens that it has written.
         size: how many rows are decoded together; 0: all of them.
     """
     ordered = sorted(rows, key=lambda row: (row.start, row.source))
     for begin in range(0, len(ordered), size or max(1, len(ordered))):
         group = ordered[begin : begin + size] if size else ordered
-        yield from zip(group, _advance(model, head, text, group, frozenset(ends)), strict=True)
+        yield from zip(group, _advance(model, head, text, group, ended), strict=True)
 
 
-def _advance(
-    model: nn.Module, head: Head, text: Cache, rows: Sequence[Row], ends: frozenset[int]
-) -> list[tuple[int, ...]]:
+def _advance(model: nn.Module, head: Head, text: Cache, rows: Sequence[Row], ended: Ended) -> list[tuple[int, ...]]:
     written = [[row.token] for row in rows]
-    over = [row.token in ends or row.stop - row.start <= 1 for row in rows]
+    over = [ended([row.token]) or row.stop - row.start <= 1 for row in rows]
     live = [i for i, done in enumerate(over) if not done]  # by place in the cache, which is by start
     if not live:
         return [tuple(tokens) for tokens in written]
@@ -125,9 +132,9 @@ def _advance(
         for i, token in zip(live, greedy_R.long().tolist(), strict=False):
             if not over[i]:
                 written[i].append(token)
-                over[i] = token in ends or len(written[i]) == rows[i].stop - rows[i].start
-        ended = sum(over[i] for i in live[:begun])
-        if 4 * ended >= begun:  # moving the others costs a copy, so not for each that ends
+                over[i] = len(written[i]) == rows[i].stop - rows[i].start or ended(written[i])
+        done = sum(over[i] for i in live[:begun])
+        if 4 * done >= begun:  # moving the others costs a copy, so not for each that ends
             kept = [place for place, i in enumerate(live) if not over[i]]
             live, starts = [live[place] for place in kept], [starts[place] for place in kept]
             for layer in layers:

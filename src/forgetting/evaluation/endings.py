@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Any
 
-from torch import nn
-from transformers import PreTrainedTokenizerBase
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedTokenizerBase, StoppingCriteria, StoppingCriteriaList
 
 from forgetting.data.chat import closing_of
 from forgetting.models.head import causal_model
 
 _SENTENCE = set(" .!?,;:…。！？，；：\"'”’»)]")
 """What answers themselves are full of: a closing of nothing else is not looked for in them."""
+_BEFORE = 8
+"""Tokens before those of a stop that are decoded with them, since some decoders drop a space at the very beginning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,27 +30,67 @@ class Ending:
     to write."""
     text: str = ""
     """What the chat template writes after an answer as plain text, before any such token; empty if nothing."""
+    stops: tuple[str, ...] = ()
+    """Texts at the first of which an answer ends."""
+    tokenizer: PreTrainedTokenizerBase = field(kw_only=True, repr=False, compare=False)
 
     @classmethod
-    def of(cls, model: nn.Module, tokenizer: PreTrainedTokenizerBase) -> Ending:
-        """The ending of a model's answers, whatever they are generated for."""
+    def of(cls, model: nn.Module, tokenizer: PreTrainedTokenizerBase, stops: Sequence[str] = ()) -> Ending:
+        """The ending of a model's answers, whatever they are generated for; `stops` are texts that end them too."""
         own = getattr(causal_model(model).generation_config, "eos_token_id", None)
         closing, text = _closing(tokenizer)
         found = {tokenizer.eos_token_id, closing, *(own if isinstance(own, list) else [own])}
-        return cls(tuple(sorted(found - {None})), text)
+        return cls(tuple(sorted(found - {None})), text, tuple(stops), tokenizer=tokenizer)
 
-    def words(self, tokenizer: PreTrainedTokenizerBase, written: Sequence[int]) -> str:
+    def ended(self, written: Sequence[int]) -> bool:
+        """Whether an answer, of one token or more, ends with its last token."""
+        if written[-1] in self.ids:
+            return True
+        # A token holds a byte or more: what the last stop and a little before it are made of is looked at first.
+        return bool(self.stops) and self._stopped(written[-self._reach :]) and self._stopped(written)
+
+    def criteria(self, prompt: int) -> StoppingCriteriaList:
+        """What `generate` asks after each token about rows whose answers begin at the token `prompt`."""
+        return StoppingCriteriaList([_Stops(self, prompt)] if self.stops else [])
+
+    @property
+    def _reach(self) -> int:
+        return _BEFORE + max(len(stop.encode()) for stop in self.stops)
+
+    def _stopped(self, written: Sequence[int]) -> bool:
+        text = self._decoded(written)
+        return any(stop in text for stop in self.stops)
+
+    def _decoded(self, written: Sequence[int]) -> str:
+        text: Any = self.tokenizer.decode(list(written), skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        return text
+
+    def words(self, written: Sequence[int]) -> str:
         """The text of an answer, without the space around it."""
-        return self.text_of(tokenizer, written).strip()
+        return self.text_of(written).strip()
 
-    def text_of(self, tokenizer: PreTrainedTokenizerBase, written: Sequence[int]) -> str:
+    def text_of(self, written: Sequence[int]) -> str:
         """What is written up to the end, without special tokens.
 
         The token of the end is no part of it, though a tokenizer may not count it as special.
         """
         within = list(takewhile(lambda token: token not in self.ids, written))
-        text: Any = tokenizer.decode(within, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-        return text.partition(self.text)[0] if self.text else text
+        text = self._decoded(within)
+        for end in (self.text, *self.stops):
+            text = text.partition(end)[0] if end else text
+        return text
+
+
+class _Stops(StoppingCriteria):
+    """Ends each row by itself, as soon as what it has written holds a stop."""
+
+    def __init__(self, ending: Ending, prompt: int) -> None:
+        self.ending, self.prompt = ending, prompt
+
+    def __call__(self, input_ids: Tensor, scores: Any, **kwargs: Any) -> Tensor:
+        """By row, whether it has ended; `generate` fills up rows that have."""
+        written = input_ids[:, self.prompt :].tolist()
+        return torch.tensor([self.ending.ended(row) for row in written], device=input_ids.device)
 
 
 def without_special(text: str, tokenizer: PreTrainedTokenizerBase) -> str:

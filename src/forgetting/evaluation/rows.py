@@ -14,6 +14,7 @@ from forgetting.core.processes import own_share
 from forgetting.core.record import Score
 from forgetting.data.batches import collate
 from forgetting.data.encode import Encoded
+from forgetting.evaluation.endings import Ending
 from forgetting.models.head import Head, head_of, longest_row, supervised_hidden
 from forgetting.models.vocabulary import statistics
 from forgetting.objectives.statistics import LOGP, RANK, RUNNER_UP, Statistic
@@ -108,7 +109,7 @@ def each_scored(model: nn.Module, asked: Asked, indices: Sequence[int], pad_id: 
 
 
 def each_written(
-    model: nn.Module, room: Mapping[Ids, int], pad_id: int, ends: Sequence[int], *, padded: bool
+    model: nn.Module, room: Mapping[Ids, int], pad_id: int, ending: Ending, *, padded: bool
 ) -> dict[Ids, Ids]:
     """What `generate` writes after each prompt of this process's share, at most as many tokens as it has room for.
 
@@ -126,11 +127,16 @@ def each_written(
             batch = [prompts[m] for m in members]
             longest = max(len(p) for p in batch)
             config = GenerationConfig(
-                do_sample=False, max_new_tokens=tokens, pad_token_id=pad_id, eos_token_id=list(ends) or None
+                do_sample=False, max_new_tokens=tokens, pad_token_id=pad_id, eos_token_id=list(ending.ids) or None
             )
             ids = torch.tensor([[pad_id] * (longest - len(p)) + list(p) for p in batch], device=device)
             mask = torch.tensor([[0] * (longest - len(p)) + [1] * len(p) for p in batch], device=device)
-            output = model.generate(input_ids=ids, attention_mask=mask, generation_config=config)  # type: ignore[operator]
+            output = model.generate(  # type: ignore[operator]
+                input_ids=ids,
+                attention_mask=mask,
+                generation_config=config,
+                stopping_criteria=ending.criteria(longest),
+            )
             written |= {p: tuple(row) for p, row in zip(batch, output[:, longest:].tolist(), strict=True)}
     return written
 

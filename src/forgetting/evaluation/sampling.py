@@ -13,7 +13,8 @@ from forgetting.core.errors import DataError
 from forgetting.core.evaluator import Progress
 from forgetting.core.example import Example
 from forgetting.core.record import Record
-from forgetting.data.encode import Encoded, Formatting, encode
+from forgetting.data.encode import Encoded, encode
+from forgetting.data.formatting import Formatting
 from forgetting.evaluation.answers import padding_id
 from forgetting.evaluation.endings import Ending
 from forgetting.evaluation.records import record_of
@@ -59,7 +60,7 @@ def sample_answers(
     """
     rows = [encode(example, tokenizer, formatting) for example in examples]
     limit = sampling.max_new_tokens or max((row.supervised for row in rows), default=1)
-    device, ending = next(model.parameters()).device, Ending.of(model, tokenizer)
+    device, ending = next(model.parameters()).device, Ending.of(model, tokenizer, formatting.stops(tokenizer))
     found: list[Record] = []
     with in_evaluation_mode(model):
         for number, (example, row) in enumerate(zip(examples, rows, strict=True), 1):
@@ -70,8 +71,9 @@ def sample_answers(
                     input_ids=ids_1T.repeat(sampling.count, 1),
                     attention_mask=torch.ones_like(ids_1T).repeat(sampling.count, 1),
                     generation_config=config,
+                    stopping_criteria=ending.criteria(ids_1T.shape[1]),
                 )
-            answers = [ending.words(tokenizer, ids) for ids in out_KT[:, ids_1T.shape[1] :].tolist()]
+            answers = [ending.words(ids) for ids in out_KT[:, ids_1T.shape[1] :].tolist()]
             found += [record_of(example, split, tokenizer, generation=text) for text in answers]
             progress(number, len(examples), "sampled answers")
     return found

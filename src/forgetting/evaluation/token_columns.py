@@ -11,7 +11,8 @@ from transformers import PreTrainedTokenizerBase
 from forgetting.core.evaluator import Progress
 from forgetting.core.example import Example
 from forgetting.data.batches import collate
-from forgetting.data.encode import Formatting, encode
+from forgetting.data.encode import encode
+from forgetting.data.formatting import Formatting
 from forgetting.evaluation.answers import padding_id
 from forgetting.evaluation.rows import BATCH_TOKENS, ENOUGH_TOKENS, by_length, columns_of
 from forgetting.models.head import head_of, supervised_hidden

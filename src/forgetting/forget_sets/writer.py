@@ -68,8 +68,8 @@ class Writer:
 
         Prompts of one length go together, and every such batch has a seed of its own.
         """
-        model, tokenizer = self.loaded.model, self.loaded.tokenizer
-        ending = Ending.of(model, tokenizer)
+        model = self.loaded.model
+        ending = Ending.of(model, self.loaded.tokenizer)
         lengths: defaultdict[int, list[int]] = defaultdict(list)
         for index, prompt in enumerate(prompts):
             lengths[len(prompt)].append(index)
@@ -88,7 +88,7 @@ class Writer:
                 torch.manual_seed(zlib.crc32(f"{self.seed} {what} {number}".encode()))
                 rows = model.generate(input_ids=ids, attention_mask=torch.ones_like(ids), generation_config=config)
             for index, row in zip(batch, rows[:, ids.shape[1] :].tolist(), strict=True):
-                found[index] = (ending.text_of(tokenizer, row), any(token in ending.ids for token in row))
+                found[index] = (ending.text_of(row), any(token in ending.ids for token in row))
             voice.progress(len(found), len(prompts), what)
         return [found[index] for index in range(len(prompts))]
 

@@ -9,7 +9,8 @@ from pydantic import BaseModel, ValidationError
 
 from forgetting.core.errors import nearest
 from forgetting.data.corpus import Corpus
-from forgetting.data.encode import Formatting
+from forgetting.data.formatting import Formatting
+from forgetting.data.shots import Shot, Shots
 from forgetting.data.source import Source
 from forgetting.recipe.stage import Adapter, Stage
 from forgetting.token_selection.selection import Selection
@@ -19,7 +20,10 @@ _BELOW: dict[str, type[BaseModel]] = {
     "corpus": Corpus,
     "data": Source,
     "format": Formatting,
+    "examples": Shot,
     "select": Selection,
+    "shots": Shots,
+    "source": Source,
     "stages": Stage,
 }
 """The models below the keys of a recipe."""

@@ -23,7 +23,7 @@ from forgetting.core.errors import RecipeError, nearest
 from forgetting.core.example import Role
 from forgetting.core.strict import Strict
 from forgetting.data.corpus import Corpus, check_shares
-from forgetting.data.encode import Formatting
+from forgetting.data.formatting import Formatting
 from forgetting.data.source import Source
 from forgetting.recipe.changes import changed, unshared
 from forgetting.recipe.errors import one_line

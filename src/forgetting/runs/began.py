@@ -73,8 +73,8 @@ def check_digests(folder: Path, began: Digests, now: Digests) -> None:
 def _said(stage: str, part: str) -> str:
     if stage == READ:
         return (
-            f"the tokens of {part} are not those that it began with: the tokenizer, its chat template or what the "
-            "template reads has changed"
+            f"the tokens of {part} are not those that it began with: the tokenizer, its chat template, the shots "
+            "or what the template reads has changed"
         )
     if stage == MODEL:
         return "the model it began with has other weights now"

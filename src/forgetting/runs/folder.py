@@ -21,18 +21,20 @@ from forgetting.core.measure import Measure
 from forgetting.core.processes import by_first, first_holds, on_first
 from forgetting.core.record import Record, write_records
 from forgetting.data.reading import skipped_rows
+from forgetting.data.shots import Shot
 from forgetting.runs.began import DAY, REDACTED, Digests, check_digests, difference, hashed
 from forgetting.runs.evaluation import Evaluation
 from forgetting.runs.output import OutputFolder
 from forgetting.runs.paths import RunPaths
 from forgetting.runs.reading import as_typed, read_object, write_object
 from forgetting.runs.redact import Redactor, known_redactor, redactor_of
-from forgetting.runs.results import FORMAT, Results, read_results
+from forgetting.runs.results import FORMAT, Prompt, Results, read_results
 from forgetting.runs.stage_folder import StageFolder
 
 _AGAIN = "remove the file and start the run again"
 _DIGESTS = TypeAdapter(dict[str, dict[str, str]])
 _EVALUATION = TypeAdapter(Evaluation)
+_SHOTS = TypeAdapter(dict[str, list[Shot]])
 _MEASURES = TypeAdapter(dict[str, list[Measure]])
 
 
@@ -100,7 +102,9 @@ class RunFolder(RunPaths):
                 raise RunError(
                     f"{self.path}: holds a run of another recipe: {other}; write another name=… or remove the folder"
                 )
-        elif self.path.is_dir() and any(not _is_left_over(path) for path in self.path.iterdir()):
+        elif self.path.is_dir() and any(not is_left_over(path) for path in self.path.iterdir()):
+            if self.settings_file.is_file():
+                raise RunError(f"{self.path}: holds an evaluation; write another name=… or output=…")
             if self.has_trained:
                 raise RunError(
                     f"{self.path}: its {self.recipe_file.name} is missing; bring it back, or remove the folder to "
@@ -181,6 +185,25 @@ class RunFolder(RunPaths):
         """Writes which rows of the data were left out, and why; no file where none was."""
         if rows:
             by_first(lambda: write_text(self.skipped_file, skipped_rows(rows)))
+
+    def write_shots(self, shots: Sequence[Shot]) -> None:
+        """Writes the examples that are shown before questions; they are never of a forget set.
+
+        A redacted run keeps their texts, by which it can be asked again, and not the ids of what they tell.
+        """
+        kept = [s if self.redactor is None else s.model_copy(update={"group": ""}) for s in shots]
+        by_first(lambda: write_object(self.shots_file, {"shots": [s.model_dump() for s in kept]}, indent=1))
+
+    def shots(self) -> list[Shot] | None:
+        """The examples that a run shows before questions; None if it shows none.
+
+        Raises:
+            RunError: the file is damaged.
+        """
+        file = self.shots_file
+        if not file.is_file():
+            return None
+        return as_typed(_SHOTS, read_object(file, what="shots", mend=_AGAIN), file, _AGAIN).get("shots", [])
 
     @property
     def began_in(self) -> str | None:
@@ -295,6 +318,11 @@ class RunFolder(RunPaths):
     def _evaluation_file(self, evaluation: Evaluation) -> Path:
         return self.evaluations_folder / f"{evaluation.file_stem}.json"
 
+    def write_prompt(self, prompt: Prompt | None) -> None:
+        """Writes how the model was asked, for the report; nothing if the run is redacted."""
+        if prompt is not None and self.redactor is None:
+            by_first(lambda: write_object(self.prompt_file, asdict(prompt), indent=1))
+
     def write_measures(self, measures: Sequence[Measure]) -> None:
         """Writes the measures of a model that is measured without training."""
         by_first(lambda: write_object(self.measures_file, {"measures": [asdict(m) for m in measures]}, indent=1))
@@ -333,7 +361,7 @@ class RunFolder(RunPaths):
         return read_results(self)
 
 
-def _is_left_over(path: Path) -> bool:
+def is_left_over(path: Path) -> bool:
     """Whether it is a lock or a half-written file, which a run leaves that is killed in its first moments."""
     return path.name == LOCK or path.match(PARTIAL)
 

@@ -110,6 +110,16 @@ class RunPaths:
         return self.path / "skipped.jsonl"
 
     @property
+    def settings_file(self) -> Path:
+        """The settings of an evaluation, which has no recipe."""
+        return self.path / "settings.yaml"
+
+    @property
+    def shots_file(self) -> Path:
+        """The examples that are shown before questions."""
+        return self.path / "shots.json"
+
+    @property
     def environment_file(self) -> Path:
         """Versions, threads, device."""
         return self.path / "environment.json"
@@ -118,6 +128,11 @@ class RunPaths:
     def results_file(self) -> Path:
         """Everything that a report needs."""
         return self.path / "results.json"
+
+    @property
+    def prompt_file(self) -> Path:
+        """One prompt as the model sees it."""
+        return self.path / "prompt.json"
 
     @property
     def report_file(self) -> Path:
@@ -209,6 +224,8 @@ class RunPaths:
         """
         if self.is_run:
             return
+        if self.settings_file.is_file():
+            raise RunError(f"{self.path}: is an evaluation, which holds no model; name the folder of a run")
         if self.is_finished:
             raise RunError(f"{self.path}: its {self.recipe_file.name} is missing; bring it back")
         said = of_runs(self.path) if self.path.is_dir() else ""

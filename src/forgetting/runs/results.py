@@ -67,6 +67,22 @@ class Selection:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt:
+    """The first example of a split as the model sees it, special tokens included."""
+
+    split: str
+    text: str
+    """Up to where the answer begins."""
+    answer: str
+    """The right answer as it is scored, with its end."""
+    tokens: int
+    """Of the prompt."""
+
+
+_PROMPT = TypeAdapter(Prompt)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Results:
     """Everything that a report shows about one run."""
 
@@ -86,6 +102,8 @@ class Results:
     """What the suites declared about their measures; None in files older than declarations."""
     subsets: Mapping[str, Subset] = field(default_factory=dict)
     """Splits that are measured and whose records are among those of another; empty in files older than this."""
+    evaluated: bool = False
+    """Whether it is a model that was measured as it is, and nothing was trained."""
     redacted: bool = False
     """Whether its files have keyed hashes instead of texts."""
     earlier: tuple[str, ...] = ()
@@ -193,6 +211,18 @@ class Results:
             )
         records = read_records(path)
         return [replace(r, split=self.read_as.get(r.split, r.split)) for r in records] if self.read_as else records
+
+    @property
+    def prompt(self) -> Prompt | None:
+        """How the model was asked; None if that was not written: hidden, removed by a purge, or of an earlier version.
+
+        Raises:
+            RunError: the file does not hold a prompt.
+        """
+        file, mend = RunPaths(self.folder).prompt_file, "remove the file"
+        if not file.is_file():
+            return None
+        return as_typed(_PROMPT, read_object(file, what="a prompt", mend=mend), file, mend)
 
     def history(self, stage: str) -> list[Step]:
         """The optimiser steps of a stage; empty if it wrote none.

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
 from forgetting.core.example import Example
-from forgetting.data.encode import Encoded, Formatting
+from forgetting.data.encode import Encoded
+from forgetting.data.formatting import Formatting
 from forgetting.data.noise import FIELD, noise_labels, noise_spans
 from forgetting.metrics.detection import auc, auc_difference, average_precision, found
 from forgetting.token_selection.score_files import ScoredRow

@@ -8,7 +8,8 @@ from forgetting.benchmarks.lab.tokenizer import train_tokenizer
 from forgetting.benchmarks.lab.world import build_world
 from forgetting.benchmarks.registry import get_suite
 from forgetting.core.errors import RecipeError
-from forgetting.data.encode import Formatting, encode
+from forgetting.data.encode import encode
+from forgetting.data.formatting import Formatting
 from forgetting.data.noise import KINDS, noise_counts, noise_labels, noise_spans
 
 WORLD = build_world()

@@ -10,7 +10,7 @@ from forgetting.audits import ATTACKS, Attack, Target, attack_measures
 from forgetting.core.errors import DataError, RunError
 from forgetting.core.progress import Voice
 from forgetting.core.record import Record, read_records
-from forgetting.data.encode import Formatting
+from forgetting.data.formatting import Formatting
 from forgetting.models.loading import load_model
 from forgetting.pipeline.audit.audit import audit
 from forgetting.pipeline.finished_run.examples import data_of, examples_of

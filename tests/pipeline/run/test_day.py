@@ -11,7 +11,7 @@ import torch
 import transformers.utils.chat_template_utils as templates
 from safetensors.torch import load_file
 
-import forgetting.data.encode as encoding
+import forgetting.data.formatting as encoding
 from forgetting.core.errors import RunError
 from forgetting.core.folder import MARK
 from forgetting.core.progress import Voice

@@ -17,8 +17,9 @@ from forgetting.core.errors import DataError, RecipeError, RunError
 from forgetting.core.example import Role
 from forgetting.core.folder import MARK
 from forgetting.core.progress import SILENT, Voice
-from forgetting.data.encode import Formatting, encode
+from forgetting.data.encode import encode
 from forgetting.data.examples import to_example
+from forgetting.data.formatting import Formatting
 from forgetting.data.source import Source
 from forgetting.pipeline.one_model import score_tokens as scoring
 from forgetting.pipeline.run.plan import check

@@ -10,7 +10,7 @@ import pytest
 from forgetting.core.errors import ModelError
 from forgetting.core.example import Example
 from forgetting.core.folder import MARK
-from forgetting.data.encode import Formatting
+from forgetting.data.formatting import Formatting
 from forgetting.evaluation.answers import answer, padding_id
 from forgetting.models.loading import load_model, save_model
 from forgetting.pipeline.run.select_tokens import views

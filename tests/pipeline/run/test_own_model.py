@@ -10,7 +10,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenize
 from forgetting import cli
 from forgetting.core.example import Example
 from forgetting.core.record import read_records
-from forgetting.data.encode import Formatting, encode
+from forgetting.data.encode import encode
+from forgetting.data.formatting import Formatting
 from tests.conftest import write_rows
 
 TEMPLATE = (

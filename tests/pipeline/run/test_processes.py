@@ -21,7 +21,7 @@ import forgetting
 from forgetting.core.errors import ElsewhereError
 from forgetting.core.example import Example
 from forgetting.core.record import Record
-from forgetting.data.encode import Formatting
+from forgetting.data.formatting import Formatting
 from forgetting.evaluation import answers, extraction, rows
 from forgetting.models.loading import load_model
 from forgetting.pipeline.run.run import run

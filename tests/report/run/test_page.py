@@ -21,6 +21,7 @@ SECTIONS = [
     "selection",
     "cost",
     "data",
+    "prompt",
     "recipe",
     "environment",
     "missing",

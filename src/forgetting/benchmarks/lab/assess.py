@@ -15,7 +15,7 @@ from forgetting.benchmarks.lab.suite import lab_suite
 from forgetting.benchmarks.lab.world import build_world
 from forgetting.core.example import Example
 from forgetting.core.record import Score
-from forgetting.data.encode import Formatting
+from forgetting.data.formatting import Formatting
 from forgetting.evaluation.answers import answer
 
 COMMON_SPLITS = ("retain", "retain-narrative", "holdout", "holdout-narrative", "secrets", "secrets-unseen")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,9 @@ from forgetting.core.progress import SILENT, Voice
 from forgetting.core.text import said
 from forgetting.pipeline.finished_run.models import models_of, recipe_of
 from forgetting.pipeline.one_model.ask import Answer, Asking, answers_of, check_questions
+from forgetting.pipeline.one_model.settings import with_settings
+from forgetting.pipeline.run.prepare import load_data
+from forgetting.pipeline.run.shots import with_shots
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,20 +25,31 @@ class Asked:
     answers: tuple[Answer, ...]
 
 
-def ask(folder: Path, questions: Sequence[str], how: Asking | None = None, *, voice: Voice = SILENT) -> list[Asked]:
+def ask(
+    folder: Path,
+    questions: Sequence[str],
+    how: Asking | None = None,
+    *,
+    settings: Mapping[str, object] | None = None,
+    voice: Voice = SILENT,
+) -> list[Asked]:
     """Asks the model before the run, after each stage that is kept, and after it, in the run's own format.
 
     Args:
         folder: a finished run's.
         questions: each is asked separately.
         how: lengths and the reported tokens; None: the defaults.
+        settings: keys of the run's recipe that are other than it was made with, such as `format.prefix`.
 
     Raises:
         RunError: no such run, or a missing part.
         DataError: no question, or one that leaves no room for an answer.
     """
     check_questions(questions)
-    recipe = recipe_of(folder)
+    recipe = with_settings(recipe_of(folder), settings or {})
+    shots = recipe.format.shots
+    if shots is not None and shots.examples is None:
+        recipe = with_shots(recipe, load_data(recipe, voice), voice=voice)
     found = []
     for one in models_of(folder, recipe, stages=True, voice=voice):
         voice.say(f"asking {one.point}")

@@ -9,9 +9,9 @@ from pathlib import Path
 from forgetting.benchmarks.registry import get_suite
 from forgetting.core.example import Example, Role
 from forgetting.core.progress import SILENT
-from forgetting.data.examples import each_once, overlap
+from forgetting.data.examples import overlap
 from forgetting.pipeline.run.own_data import VERBATIM
-from forgetting.pipeline.run.prepare import StageData, load_data
+from forgetting.pipeline.run.prepare import StageData, load_data, of_role
 from forgetting.pipeline.run.prepared import digests_of
 from forgetting.recipe import Recipe
 from forgetting.runs.folder import RunFolder
@@ -47,7 +47,7 @@ def examples_of(recipe: Recipe, data: Mapping[str, StageData], *, facts: int = F
         facts: maximum number of forget examples.
     """
     roles = (Role.FORGET, Role.RETAIN, Role.HOLDOUT, Role.TRAIN)
-    found: dict[str, list[Example]] = {str(role): _of_role(data, role) for role in roles}
+    found: dict[str, list[Example]] = {str(role): of_role(data, role) for role in roles}
     found[Role.HOLDOUT] = found[Role.HOLDOUT] or _shipped(recipe, Role.HOLDOUT)
     forget = found[Role.FORGET]
     for role in (Role.RETAIN, Role.HOLDOUT):
@@ -55,10 +55,6 @@ def examples_of(recipe: Recipe, data: Mapping[str, StageData], *, facts: int = F
     kept = {role: _sample(members, facts) for role, members in found.items() if members}
     others = max(len(kept.get(Role.FORGET, ())), _FEWEST_OTHERS) if forget else facts
     return {role: members if role == Role.FORGET else _sample(members, others) for role, members in kept.items()}
-
-
-def _of_role(data: Mapping[str, StageData], role: str) -> list[Example]:
-    return each_once(e for d in data.values() for e in d.examples.get(role, ()))
 
 
 def _shipped(recipe: Recipe, role: str) -> list[Example]:

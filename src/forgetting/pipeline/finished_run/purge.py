@@ -207,6 +207,8 @@ def _check_free(run: Path) -> None:
             raise RunError(f"{held}: a process is using it; wait for it to end, then purge")
         if folder.import_file.is_file() and not folder.is_run:
             raise RunError(f"{run}: holds an imported log and was never a run; remove the folder")
+        if folder.settings_file.is_file() and not folder.is_run:
+            raise RunError(f"{run}: is an evaluation and was never a run; remove the folder")
         if folder.is_finished:
             folder.check_recipe()
         elif folder.is_run:
@@ -218,8 +220,9 @@ def _weights(folder: RunFolder) -> Iterator[Item]:
         for path, what in _of_stage(stage).items():
             if _is_there(path):
                 yield Item(path, what, _size(path))
-    if _is_there(folder.data_file):
-        yield Item(folder.data_file, "digests of the data", _size(folder.data_file))
+    for path, what in ((folder.data_file, "digests of the data"), (folder.prompt_file, "prompt with a text")):
+        if _is_there(path):
+            yield Item(path, what, _size(path))
 
 
 def _texts(folder: RunFolder, results: Results) -> Iterator[Item]:

@@ -16,16 +16,19 @@ from forgetting.core.example import Example
 from forgetting.core.folder import write_text
 from forgetting.core.progress import SILENT, Voice
 from forgetting.core.written import read_json
-from forgetting.data.encode import Formatting, encode
+from forgetting.data.encode import encode
+from forgetting.data.formatting import Formatting
+from forgetting.data.reading import Heard
 from forgetting.data.tokens import tokenizer_fingerprint
 from forgetting.evaluation.answers import answer
 from forgetting.models.expression import terms_of
 from forgetting.models.head import longest_row
 from forgetting.models.loading import LoadedModel
-from forgetting.pipeline.one_model.evaluate import check_writable
-from forgetting.pipeline.run.load import load_measured, own_settings
+from forgetting.pipeline.one_model.evaluate import check_writable, given_data
+from forgetting.pipeline.one_model.settings import settled
+from forgetting.pipeline.run.load import load_measured
+from forgetting.pipeline.run.shots import with_shots
 from forgetting.pipeline.run.source import is_run
-from forgetting.recipe import recipe_from
 from forgetting.runs.paths import RunPaths
 from forgetting.training.stored_reference import fingerprint
 
@@ -78,19 +81,13 @@ def generate(
     Raises:
         ForgettingError: bad input, an instruction that leaves no room for an answer, or a file that already exists.
     """
-    own = {key: value for key, value in own_settings(model).items() if key == "format"}
     file = out or (RunPaths(Path(model)).outputs_file if is_run(model) else Path("outputs.json"))
     _check(file)
     asked = load_prompts(prompts, limit=limit)
-    values = {
-        "model": model,
-        "max_new_tokens": MAX_NEW_TOKENS,
-        **own,
-        **(settings or {}),
-        "stages": [{"method": "sft"}],
-    }
-    recipe = recipe_from(values, "settings")
+    recipe = settled(model, {"max_new_tokens": MAX_NEW_TOKENS}, settings or {}, ("format",))
+    data = given_data(recipe, Heard(voice.say), voice)
     loaded, recipe = load_measured(recipe, voice)
+    recipe = with_shots(recipe, {"": data}, voice=voice)
     formatting = _formatting(asked, loaded, recipe.format)
     tokens = recipe.max_new_tokens or MAX_NEW_TOKENS
     texts = _texts(asked, loaded, formatting, tokens, file, voice)

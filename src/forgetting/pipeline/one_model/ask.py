@@ -12,13 +12,17 @@ from transformers import GenerationConfig, PreTrainedTokenizerBase
 from forgetting.core.errors import DataError
 from forgetting.core.example import Example, Form
 from forgetting.core.progress import SILENT, Voice
-from forgetting.data.encode import Formatting, encode
+from forgetting.data.encode import encode
+from forgetting.data.formatting import Formatting
+from forgetting.data.reading import Heard
 from forgetting.evaluation.answers import padding_id
 from forgetting.evaluation.endings import Ending
 from forgetting.evaluation.rows import room_after
 from forgetting.models.modes import in_evaluation_mode
-from forgetting.pipeline.run.load import load_measured, own_settings
-from forgetting.recipe import recipe_from
+from forgetting.pipeline.one_model.evaluate import given_data
+from forgetting.pipeline.one_model.settings import settled
+from forgetting.pipeline.run.load import load_measured
+from forgetting.pipeline.run.shots import with_shots
 from forgetting.token_selection.samples import pieces
 
 _LETTERS = "ATISBCDHMWaits1"
@@ -75,17 +79,18 @@ def ask_model(
         model: folder, hub id, a suite's model, a run's folder, or a combination such as `lab + 0.5*runs/gd - 0.5*lab`.
         questions: each is asked separately.
         how: lengths and the reported tokens; None: the defaults.
-        settings: further keys of a recipe that matter here: `format`, `dtype`, `device`.
-        voice: receives the precision.
+        settings: further keys of a recipe that matter here: `format`, `dtype`, `device`, and `data` for shots.
+        voice: receives the precision, and which shots are shown.
 
     Raises:
         DataError: no question, or one that leaves no room for an answer.
         ModelError: a model that cannot be loaded.
     """
     check_questions(questions)
-    own = {key: value for key, value in own_settings(model).items() if key == "format"}
-    recipe = recipe_from({"model": model, **own, **(settings or {}), "stages": [{"method": "sft"}]}, "settings")
+    recipe = settled(model, {}, settings or {}, ("format",))
+    data = given_data(recipe, Heard(voice.say), voice)
     loaded, recipe = load_measured(recipe, voice)
+    recipe = with_shots(recipe, {"": data}, voice=voice)
     return answers_of(loaded.model, loaded.tokenizer, questions, recipe.format, how or Asking())
 
 
@@ -114,8 +119,9 @@ def answers_of(
         DataError: a question that leaves no room for an answer.
     """
     prompts = [_prompt(q, tokenizer, formatting, how.text) for q in questions]
+    ending = Ending.of(model, tokenizer, () if how.text else formatting.stops(tokenizer))
     with in_evaluation_mode(model):
-        return [_answer(model, tokenizer, q, p, how) for q, p in zip(questions, prompts, strict=True)]
+        return [_answer(model, ending, q, p, how) for q, p in zip(questions, prompts, strict=True)]
 
 
 def _prompt(question: str, tokenizer: PreTrainedTokenizerBase, formatting: Formatting, text: bool) -> tuple[int, ...]:
@@ -134,16 +140,16 @@ def _prompt(question: str, tokenizer: PreTrainedTokenizerBase, formatting: Forma
 @torch.no_grad()
 def _answer(
     model: nn.Module,
-    tokenizer: PreTrainedTokenizerBase,
+    ending: Ending,
     question: str,
     prompt: tuple[int, ...],
     how: Asking,
 ) -> Answer:
+    tokenizer = ending.tokenizer
     room = room_after(model, prompt, how.max_new_tokens)
     if room < 1:
         raise DataError(f"'{question[:40]}…': fills all of the model's positions; ask something shorter")
     ids_T = torch.tensor([prompt], device=next(model.parameters()).device)
-    ending = Ending.of(model, tokenizer)
     config = GenerationConfig(
         do_sample=False,
         max_new_tokens=room,
@@ -153,7 +159,10 @@ def _answer(
         return_dict_in_generate=True,
     )
     out = model.generate(  # type: ignore[operator]
-        input_ids=ids_T, attention_mask=torch.ones_like(ids_T), generation_config=config
+        input_ids=ids_T,
+        attention_mask=torch.ones_like(ids_T),
+        generation_config=config,
+        stopping_criteria=ending.criteria(len(prompt)),
     )
     written = [int(i) for i in out.sequences[0, len(prompt) :]]
     first, alternatives = [], []
@@ -164,7 +173,7 @@ def _answer(
         first.append(Choice(_piece(tokenizer, before, written[place]), float(p_V[written[place]])))
         pairs = zip(likely.indices.tolist(), likely.values.tolist(), strict=True)
         alternatives.append(tuple(Choice(_piece(tokenizer, before, i), p) for i, p in pairs))
-    return Answer(question, ending.words(tokenizer, written), tuple(first), tuple(alternatives))
+    return Answer(question, ending.words(written), tuple(first), tuple(alternatives))
 
 
 def _piece(tokenizer: PreTrainedTokenizerBase, before: Sequence[int], token: int) -> str:

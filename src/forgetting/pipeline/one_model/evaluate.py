@@ -9,22 +9,22 @@ from pathlib import Path
 
 from forgetting.benchmarks.suite import Suite
 from forgetting.core.errors import RecipeError, RunError
-from forgetting.core.example import Example
 from forgetting.core.folder import check_suffix, partial_of
 from forgetting.core.measure import Measure
 from forgetting.core.processes import is_first, on_first, together
 from forgetting.core.progress import SILENT, Voice
 from forgetting.core.record import Record, write_records
-from forgetting.data.examples import load_examples
 from forgetting.data.reading import Heard
 from forgetting.data.source import Source, given_source
+from forgetting.models.loading import LoadedModel
 from forgetting.models.precision import Precision
-from forgetting.pipeline.run.documents import fitting
-from forgetting.pipeline.run.load import load_measured, own_settings
-from forgetting.pipeline.run.prepare import StageData
+from forgetting.pipeline.one_model.settings import settled
+from forgetting.pipeline.run.load import load_measured
+from forgetting.pipeline.run.prepare import StageData, source_examples
 from forgetting.pipeline.run.records import of_oracle, take
+from forgetting.pipeline.run.shots import say_stops, with_shots
 from forgetting.pipeline.run.suites import check_passages, suite_of
-from forgetting.recipe import Recipe, recipe_from
+from forgetting.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -57,32 +57,97 @@ def evaluate(
         model: folder, hub id, run folder, the name of a suite's model, or a combination, which adds up logits:
             `lab + 0.5*runs/gd - 0.5*lab`. See `forgetting.models.expression`.
         suite: a suite's name; its shipped oracle is used unless `oracle` names another.
-        data: files by role (`forget`, `retain`, `holdout`), instead of a suite, or sources as a recipe writes them.
+        data: files by role (`forget`, `retain`, `holdout`), or sources as a recipe writes them. Beside a suite they are
+            what shots are drawn from, and what the suite `extraction` measures.
         oracle: a model that never saw the forget set, or its records.
-        settings: further keys of a recipe that matter here: `format`, `dtype`, `device`, `max_new_tokens`.
+        settings: further keys of a recipe that say how a model is loaded, asked and measured, as `forget run` takes
+            them: `{"format.shots.role": "retain", "dtype": "float32", "max_new_tokens": 32}`.
         records: where to write the records (.jsonl); beside it, which rows were left out.
 
     Raises:
         ForgettingError: bad input.
     """
-    if (suite is None) == (not data):
-        raise RecipeError("give either a suite or data files (forget=…, retain=…)")
     voice = voice if is_first() else SILENT
+    recipe = measuring(model, suite=suite, data=data, oracle=oracle, settings=settings)
+    if recipe.redact:
+        raise RecipeError("settings: redact hides texts in a folder that is written; write --out, or leave redact out")
     if records is not None:
         file = records
         check_suffix(file, ".jsonl")
         on_first(lambda: check_writable(file))
-    recipe = _recipe(model, suite, oracle, settings or {})
-    heard = Heard(voice.say)
-    asked = _suite(recipe, data or {}, voice, heard)
-    loaded, recipe = load_measured(recipe, voice)
-    check_passages(asked, loaded.tokenizer)
-    found = take(loaded.model, loaded.tokenizer, asked, recipe, voice)
+    ready = ready_to_measure(recipe, voice)
+    found = take(ready.loaded.model, ready.loaded.tokenizer, ready.suite, ready.recipe, voice)
     if records is not None:
         on_first(lambda: write_records(file, found.records))
-        on_first(lambda: heard.write_beside(file))
-    measures = found.measures(asked, of_oracle(recipe, asked, voice))
-    return Evaluated(asked.name, list(found.records), measures, loaded.precision)
+        on_first(lambda: ready.heard.write_beside(file))
+    measures = found.measures(ready.suite, of_oracle(ready.recipe, ready.suite, voice))
+    return Evaluated(ready.suite.name, list(found.records), measures, ready.loaded.precision)
+
+
+def measuring(
+    model: str,
+    *,
+    suite: str | None = None,
+    data: Mapping[str, str | Source] | None = None,
+    oracle: str | None = None,
+    settings: Mapping[str, object] | None = None,
+) -> Recipe:
+    """The recipe by which `evaluate` measures; its stage is never run.
+
+    Raises:
+        RecipeError: nothing to measure, or an invalid key or value.
+    """
+    given: dict[str, object] = {
+        "oracle": oracle,
+        "evaluate": [suite] if suite else [],
+        "data": {role: given_source(place).model_dump(exclude_defaults=True) for role, place in (data or {}).items()},
+    }
+    recipe = settled(model, given, settings or {}, ("format", "max_new_tokens", "metrics"))
+    if not recipe.evaluate and not recipe.data:
+        raise RecipeError("give either a suite or data files (forget=…, retain=…)")
+    return recipe
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A model and what is measured of it."""
+
+    recipe: Recipe
+    """With what the model settles, and the shots."""
+    loaded: LoadedModel
+    suite: Suite
+    data: StageData
+    heard: Heard
+
+
+def ready_to_measure(recipe: Recipe, voice: Voice) -> Ready:
+    """Loads data and model, and draws the shots.
+
+    Raises:
+        ForgettingError: bad input.
+    """
+    heard = Heard(voice.say)
+    data = given_data(recipe, heard, voice)
+    suite = suite_of(recipe, {"": data})
+    loaded, recipe = load_measured(recipe, voice)
+    recipe = with_shots(recipe, {"": data}, suite, voice=voice)
+    check_passages(suite, loaded.tokenizer)
+    say_stops(suite, recipe.format, loaded.tokenizer, voice)
+    return Ready(recipe, loaded, suite, data, heard)
+
+
+def given_data(recipe: Recipe, heard: Heard, voice: Voice) -> StageData:
+    """The recipe's data by role.
+
+    Raises:
+        DataError: a file or row that cannot be used.
+    """
+    examples = {
+        role: [e for source in sources for e in source_examples(source, role, recipe, voice, heard)]
+        for role, sources in recipe.data.items()
+    }
+    named = {role: " + ".join(map(str, sources)) for role, sources in recipe.data.items()}
+    return StageData(examples, named, skipped=heard.skipped)
 
 
 def check_writable(file: Path) -> None:
@@ -102,17 +167,3 @@ def check_writable(file: Path) -> None:
         for folder in made:
             with suppress(OSError):
                 folder.rmdir()
-
-
-def _recipe(model: str, suite: str | None, oracle: str | None, settings: Mapping[str, object]) -> Recipe:
-    """A recipe for its keys of formatting and loading; its stage is never run."""
-    values = {"model": model, "oracle": oracle, "evaluate": [suite] if suite else [], **own_settings(model), **settings}
-    return recipe_from({**values, "stages": [{"method": "sft"}]}, "settings")
-
-
-def _suite(recipe: Recipe, data: Mapping[str, str | Source], voice: Voice, heard: Heard) -> Suite:
-    examples: dict[str, list[Example]] = {
-        role: fitting(load_examples(source, heard), source, recipe, voice)
-        for role, source in ((role, given_source(place)) for role, place in data.items())
-    }
-    return suite_of(recipe, {"": StageData(examples, {role: str(place) for role, place in data.items()})})

@@ -13,8 +13,9 @@ from forgetting.core.example import Example
 from forgetting.core.folder import check_suffix, write_text
 from forgetting.core.locks import locked
 from forgetting.core.progress import SILENT, Voice
-from forgetting.data.encode import Encoded, Formatting, dated, encode_all
+from forgetting.data.encode import Encoded, encode_all
 from forgetting.data.examples import each_example, read_examples
+from forgetting.data.formatting import Formatting, dated
 from forgetting.data.reading import Heard, Reading
 from forgetting.data.source import Source, given_source
 from forgetting.data.weights import write_weighted

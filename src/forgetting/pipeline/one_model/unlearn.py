@@ -15,8 +15,9 @@ from forgetting.core.example import Example, Role
 from forgetting.core.measure import Measure
 from forgetting.core.progress import SILENT, Voice
 from forgetting.data.alternates import load_alternates
-from forgetting.data.encode import Encoded, Formatting, dated
+from forgetting.data.encode import Encoded
 from forgetting.data.examples import load_examples, to_example
+from forgetting.data.formatting import Formatting, dated
 from forgetting.data.pieces import in_pieces
 from forgetting.data.reading import Heard, Reading
 from forgetting.data.source import Source

@@ -11,6 +11,7 @@ from forgetting.core.progress import SILENT, Voice
 from forgetting.pipeline.run.load import load_measured
 from forgetting.pipeline.run.records import cached, of_oracle
 from forgetting.pipeline.run.run import run
+from forgetting.pipeline.run.shots import with_shots
 from forgetting.pipeline.run.suites import suite_of
 from forgetting.recipe import Recipe, load_recipe
 from forgetting.recipe.changes import combined, parsed
@@ -100,6 +101,7 @@ def _measured(recipe: Recipe, voice: Voice) -> Ended:
     asked = recipe
     loaded, recipe = load_measured(recipe, voice)
     suite = suite_of(recipe, {})
+    recipe = with_shots(recipe, {}, suite, voice=voice)
     taken = cached(loaded.model, loaded.tokenizer, suite, recipe, voice)
     measures = taken.measures(suite, of_oracle(recipe, suite, voice))
     folder = RunFolder(recipe.folder)

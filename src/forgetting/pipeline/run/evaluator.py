@@ -12,6 +12,7 @@ from forgetting.benchmarks.suite import Suite
 from forgetting.core.measure import Measure
 from forgetting.core.processes import by_first, on_first
 from forgetting.core.progress import Voice
+from forgetting.core.record import Record
 from forgetting.metrics.alarm import Alarm, knowledge_alarm
 from forgetting.metrics.balance import balance
 from forgetting.metrics.extraction import Thresholds
@@ -168,12 +169,19 @@ class Measurer:
         def measured() -> Evaluation:
             measures = tuple(frame.measures(taken, stage))
             seconds = time.perf_counter() - began
-            work = None if frame.suite.probes else asdict(records_work(taken.records, self._tokens))
+            work = None if frame.suite.probes else asdict(records_work(self._behind_shots(taken.records), self._tokens))
             return self.folder.write_evaluation(
                 replace(at, measures=measures, seconds=seconds, work=work), taken.records
             )
 
         return on_first(measured)
+
+    def _behind_shots(self, records: Sequence[Record]) -> list[Record]:
+        """The records with the shots in their prompts, which a model reads before each question."""
+        shots = self.recipe.format.shots
+        shown = [] if shots is None else (shots.examples or ())[: shots.shown]
+        before = "".join(f"{shot.prompt} {shot.response} " for shot in shown)
+        return [replace(r, prompt=before + r.prompt) if r.prompt else r for r in records]
 
     def _tokens(self, text: str) -> int:
         return len(self.tokenizer(text)["input_ids"])

@@ -11,7 +11,7 @@ from peft import PeftModel
 
 from forgetting.core.errors import ModelError
 from forgetting.core.progress import SILENT, Voice
-from forgetting.data.encode import dated
+from forgetting.data.formatting import dated
 from forgetting.models.adapters import check_rank, merged
 from forgetting.models.adapters.curlora_peft import CURLORA
 from forgetting.models.composed import ComposedModel

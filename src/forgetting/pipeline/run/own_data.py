@@ -9,11 +9,11 @@ from forgetting.benchmarks.suite import Split, Suite
 from forgetting.core.declaration import Declaration
 from forgetting.core.errors import DataError, RecipeError
 from forgetting.core.example import Example, Role
-from forgetting.data.examples import each_once, overlap
+from forgetting.data.examples import overlap
 from forgetting.metrics.extraction import extraction_declaration, extraction_metrics
 from forgetting.metrics.standard import KNOWING, keys_of, standard_declaration, standard_metrics
 from forgetting.pipeline.run.own_parts import sampled, with_sources, with_stages
-from forgetting.pipeline.run.prepare import StageData
+from forgetting.pipeline.run.prepare import StageData, of_role
 from forgetting.recipe import Recipe
 
 VERBATIM = "extraction"
@@ -35,13 +35,13 @@ def own_questions(recipe: Recipe, data: Mapping[str, StageData], *, fast: bool) 
     learnt, unseen = _held_out(recipe, data)
     never = UNSEEN if learnt else str(Role.HOLDOUT)
     named: dict[str, list[Example]] = {
-        Role.FORGET: _of_role(data, Role.FORGET),
+        Role.FORGET: of_role(data, Role.FORGET),
         Role.RETAIN: _to_stay(data),
         Role.HOLDOUT: learnt,
     }
     named |= {never: unseen} if unseen else {}
     roles = {str(role): members for role, members in named.items() if members}
-    roles = roles or {str(Role.TRAIN): _of_role(data, Role.TRAIN)}
+    roles = roles or {str(Role.TRAIN): of_role(data, Role.TRAIN)}
     splits = [_split(role, sampled(members, OWN_LIMIT, data), recipe.max_new_tokens) for role, members in roles.items()]
     if fast:
         splits = [replace(s, examples=tuple(sampled(s.examples, OWN_LIMIT_FAST, data))) for s in splits]
@@ -66,7 +66,7 @@ def own_passages(data: Mapping[str, StageData], *, fast: bool) -> Suite:
         RecipeError: there is nothing to forget.
         DataError: the unseen text is in the other data, or two stages have different examples of a role under one id.
     """
-    forget, unseen, retain = _of_role(data, Role.FORGET), _of_role(data, Role.HOLDOUT), _to_stay(data)
+    forget, unseen, retain = of_role(data, Role.FORGET), of_role(data, Role.HOLDOUT), _to_stay(data)
     if not forget:
         raise RecipeError(f"evaluate: '{VERBATIM}' measures passages to forget; write data.forget=…")
     for role, known in ((Role.FORGET, forget), (Role.RETAIN, retain)):
@@ -95,8 +95,8 @@ def _held_out(recipe: Recipe, data: Mapping[str, StageData]) -> tuple[list[Examp
 
     Those of a stage that trains on role `train` are of the first kind. So are all where nothing is to be forgotten.
     """
-    every = _of_role(data, Role.HOLDOUT)
-    if not _of_role(data, Role.FORGET):
+    every = of_role(data, Role.HOLDOUT)
+    if not of_role(data, Role.FORGET):
         return every, []
     learners = [stage.name for stage in recipe.stages if stage.trains and Role.TRAIN in stage.objective().roles]
     learnt = {e.id for name in learners if name in data for e in data[name].examples.get(Role.HOLDOUT, ())}
@@ -123,15 +123,10 @@ def _declared(recipe: Recipe, forget: Sequence[str], kept: Sequence[str], unseen
     return replace(declared, headline=headline, balance=balance)
 
 
-def _of_role(data: Mapping[str, StageData], role: str) -> list[Example]:
-    """The examples of a role in all stages, once each."""
-    return each_once(e for d in data.values() for e in d.examples.get(role, ()))
-
-
 def _to_stay(data: Mapping[str, StageData]) -> list[Example]:
     """What the stages retain, without what one of them is to forget: it may be retained until then."""
-    forgotten = {e.id for e in overlap(_of_role(data, Role.RETAIN), _of_role(data, Role.FORGET))}
-    return [e for e in _of_role(data, Role.RETAIN) if e.id not in forgotten]
+    forgotten = {e.id for e in overlap(of_role(data, Role.RETAIN), of_role(data, Role.FORGET))}
+    return [e for e in of_role(data, Role.RETAIN) if e.id not in forgotten]
 
 
 def _split(role: str, examples: Sequence[Example], max_new_tokens: int | None) -> Split:

@@ -15,8 +15,9 @@ from forgetting.core.example import Example, Role
 from forgetting.core.progress import Voice
 from forgetting.data.alternates import load_alternates, paired, refusals
 from forgetting.data.corpus import Corpus, Parts, build_corpus
-from forgetting.data.encode import Encoded, Formatting, encode_all
-from forgetting.data.examples import distinct, overlap, read_examples
+from forgetting.data.encode import Encoded, encode_all
+from forgetting.data.examples import distinct, each_once, overlap, read_examples
+from forgetting.data.formatting import Formatting
 from forgetting.data.reading import Heard
 from forgetting.data.source import Source
 from forgetting.pipeline.run.documents import fitting
@@ -61,7 +62,7 @@ def load_data(
         key = f"{role} {source.model_dump_json()}" if own else source.model_dump_json()
         if key not in loaded:
             with said_of(f"data.{role}"):
-                loaded[key] = _examples(source, role, recipe, voice, heard)
+                loaded[key] = source_examples(source, role, recipe, voice, heard)
         return loaded[key]
 
     corpora: dict[str, Parts] = {}
@@ -116,10 +117,19 @@ def _named(source: Source) -> str:
     return os.path.normpath(source.path) if source.path and not source.suffix else str(source)
 
 
+def of_role(data: Mapping[str, StageData], role: str) -> list[Example]:
+    """The examples of a role in all stages, once each.
+
+    Raises:
+        DataError: two stages have different examples of the role under one id.
+    """
+    return each_once(e for d in data.values() for e in d.examples.get(role, ()))
+
+
 def _with_copies(source: Source, recipe: Recipe, voice: Voice, heard: Heard) -> Sequence[Example]:
     """All rows of a source of the corpus; the corpus removes duplicates itself."""
     if source.suite is not None:
-        return _examples(source, Role.TRAIN, recipe, voice, heard)
+        return source_examples(source, Role.TRAIN, recipe, voice, heard)
     return _read(source, recipe, voice, heard)
 
 
@@ -189,7 +199,13 @@ def _goes_without(stage: Stage) -> bool:
     return Role.RETAIN not in objective.roles
 
 
-def _examples(source: Source, role: str, recipe: Recipe, voice: Voice, heard: Heard) -> list[Example]:
+def source_examples(source: Source, role: str, recipe: Recipe, voice: Voice, heard: Heard) -> list[Example]:
+    """The examples of a source of a role, each once; reports what is left out.
+
+    Raises:
+        DataError: a file or row that cannot be used.
+        RecipeError: a suite that has no such data.
+    """
     if source.suite is None:
         if role == Role.ALTERNATE:
             return load_alternates(source, heard)

@@ -21,6 +21,7 @@ from forgetting.pipeline.run.load import dated_recipe, loaded_for
 from forgetting.pipeline.run.prepare import StageData, encode_stage, load_data
 from forgetting.pipeline.run.records import read_digests
 from forgetting.pipeline.run.select_tokens import check_selects
+from forgetting.pipeline.run.shots import say_stops, with_shots
 from forgetting.pipeline.run.source import model_source, start_of
 from forgetting.pipeline.run.suites import check_measured, check_passages, fast_suite_of, stop_splits, suite_of
 from forgetting.pipeline.run.teacher import check_references
@@ -92,8 +93,11 @@ def prepared(recipe: Recipe, voice: Voice) -> Prepared:
     data = load_data(recipe, voice)
     loaded, fitted = loaded_for(recipe, voice)
     fitted = dated_recipe(fitted, loaded, RunFolder(recipe.folder).day)
-    encoded = {s.name: encode_stage(s, data[s.name], loaded.tokenizer, fitted.format, voice) for s in fitted.stages}
     suite = suite_of(fitted, data)
+    fitted = with_shots(fitted, data, suite, voice=voice)
+    trained = fitted.format.trained
+    encoded = {s.name: encode_stage(s, data[s.name], loaded.tokenizer, trained, voice) for s in fitted.stages}
+    say_stops(suite, fitted.format, loaded.tokenizer, voice)
     for stage in fitted.stages:
         if stage.ends is not None and stage.ends.extraction:
             stop_splits(stage, suite)

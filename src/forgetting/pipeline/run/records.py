@@ -22,7 +22,8 @@ from forgetting.core.processes import by_first, on_first
 from forgetting.core.progress import Voice
 from forgetting.core.record import Record, read_records, write_records
 from forgetting.core.written import read_json
-from forgetting.data.encode import Formatting, encode, encoded_digest
+from forgetting.data.encode import encode, encoded_digest
+from forgetting.data.formatting import Formatting
 from forgetting.data.tokens import tokenizer_fingerprint
 from forgetting.evaluation.answers import answer, variants
 from forgetting.evaluation.extraction import extract
@@ -106,8 +107,8 @@ def cached(model: nn.Module, tokenizer: PreTrainedTokenizerBase, suite: Suite, r
 
     A redacted run shares no records, because they hold texts; it computes them again when it is resumed.
     """
-    # The day is not part of it: where a template writes one, what is read differs.
-    how = recipe.format.model_dump(exclude={"date"})
+    # Day and shots are not part of it: where a prompt holds them, what is read differs.
+    how = recipe.format.model_dump(exclude={"date", "shots"})
     whom = (fingerprint(model), tokenizer_fingerprint(tokenizer), how, version("forgetting"))
     read = read_digests(suite, tokenizer, recipe.format)
     asked = [

@@ -63,6 +63,8 @@ def _run(recipe: Recipe, voice: Voice, report: bool) -> Path:
     with folder.opened(recipe.to_yaml(), ready.digests, ran_on, redact=recipe.redact) as opened:
         voice.say(f"run {recipe.name}")
         by_first(lambda: keep_sound(opened, recipe, voice))
+        if (shots := ready.recipe.format.shots) is not None:
+            opened.write_shots(shots.examples or ())
         opened.write_skipped(next(iter(ready.data.values())).skipped)
         if recipe.quantise:
             voice.say(quantised_words(ready.loaded.model))

@@ -16,7 +16,8 @@ from forgetting.benchmarks.registry import shipped_models, suite_model
 from forgetting.core.digest import digest
 from forgetting.core.errors import ModelError, RecipeError
 from forgetting.core.example import Example, Role
-from forgetting.data.encode import Encoded, Formatting
+from forgetting.data.encode import Encoded
+from forgetting.data.formatting import Formatting
 from forgetting.data.tokens import first_other_token
 from forgetting.models.adapters import active_adapters, add_saved, chain_of, is_adapter, without
 from forgetting.models.hub_names import is_hub_name

@@ -34,11 +34,13 @@ def start_of(name: str) -> str:
 
 
 def recipe_of_run(folder: RunFolder) -> Recipe:
-    """The recipe of a run in its precision and with the day that its chat template wrote: as it was measured."""
+    """The recipe of a run as it was measured: in its precision, with the day of its chat template and its shots."""
     began, day = folder.began_in, folder.day
-    settled = {} if began in (None, "float64") else {"dtype": began}
+    settled: dict[str, object] = {} if began in (None, "float64") else {"dtype": began}
     if day is not None:
         settled["format.date"] = str(day)
+    if (shots := folder.shots()) is not None:
+        settled["format.shots.examples"] = [shot.model_dump() for shot in shots]
     return load_recipe(str(folder.recipe_file)).with_values(settled)
 
 

@@ -112,7 +112,7 @@ class StageRunner:
         stage = context.stage
         assert stage.select is not None
         reference = stage.select.reference if stage.reads is None else self.folder.stage(stage.reads).model
-        return weighed(context, model, self.prepared.data[stage.name], self.prepared.recipe.format, reference)
+        return weighed(context, model, self.prepared.data[stage.name], self.prepared.recipe.format.trained, reference)
 
     def _measure_after(self, context: StageContext, outcome: StageOutcome) -> None:
         """Measures the model after the stage, and judges the stage by the full suite."""

@@ -11,6 +11,8 @@ from forgetting.core.digest import file_digest
 from forgetting.pipeline.run.earlier import earlier_requests, measured_sets, unmeasured_requests
 from forgetting.pipeline.run.prepare import StageData
 from forgetting.pipeline.run.prepared import Prepared
+from forgetting.pipeline.run.prompt import rendered_prompt
+from forgetting.pipeline.run.shots import as_asked
 from forgetting.pipeline.run.stage import adapter_words
 from forgetting.recipe import Recipe, Stage
 from forgetting.runs.evaluation import Evaluation
@@ -22,7 +24,7 @@ from forgetting.training.flops import run_flops
 
 def write_results(folder: RunFolder, prepared: Prepared) -> None:
     """Writes results.json from the files of stages and evaluations in the folder."""
-    recipe = prepared.recipe
+    recipe = as_asked(prepared.recipe)
     stages = [_stage(folder, stage) for stage in recipe.stages]
     evaluations = _evaluations(folder, recipe)
     corpus = next((d.corpus for d in prepared.data.values() if d.corpus is not None), None)
@@ -50,6 +52,7 @@ def write_results(folder: RunFolder, prepared: Prepared) -> None:
         stages=tuple(stages),
         cost=_cost(folder, stages, evaluations),
     )
+    folder.write_prompt(rendered_prompt(prepared.suite, prepared.loaded.tokenizer, prepared.recipe.format))
     folder.write_results(results)
 
 

@@ -31,7 +31,7 @@ class Models:
 
 def asked_to_forget(run: Results) -> bool | None:
     """Whether a stage was to forget something; None where the run does not say what it was given."""
-    if run.stages and all(stage.method == _TRAINS for stage in run.stages):
+    if run.evaluated or (run.stages and all(stage.method == _TRAINS for stage in run.stages)):
         return False
     roles = {name.split(" ")[0] for name in run.data}
     return "forget" in roles if roles else None

@@ -12,6 +12,7 @@ from forgetting.report.verdict import comparable, kept
 from forgetting.report.verdict.distance import Distance, distance_to_oracle, farther
 from forgetting.report.verdict.finding import Finding
 from forgetting.report.verdict.intervals import Relation, amount, contrast
+from forgetting.report.verdict.measured import MEASURED, measured
 from forgetting.report.verdict.models import Models, asked_to_forget
 from forgetting.report.verdict.verdict import Verdict, limits, verdict
 from forgetting.runs.results import Results, labels
@@ -29,6 +30,8 @@ def comparison(runs: Sequence[Results]) -> Verdict:
     if len(runs) == 1:
         return verdict(runs[0])
     names = labels(runs)
+    if all(run.evaluated for run in runs):
+        return Verdict(MEASURED, "open", (*measured(runs), *[Finding("Labels", "note", t) for t in renamed(runs)]))
     verdicts = [verdict(run) for run in runs]
     names_said = [Finding("Labels", "note", text) for text in renamed(runs)]
     runs = aligned(runs)

@@ -13,6 +13,7 @@ from forgetting.report.verdict.earlier import earlier
 from forgetting.report.verdict.finding import Finding, Tone
 from forgetting.report.verdict.finetuning import domain, forgets_nothing, learned
 from forgetting.report.verdict.intervals import reason_at, value_at
+from forgetting.report.verdict.measured import MEASURED, measured
 from forgetting.report.verdict.models import Models, capital
 from forgetting.report.verdict.requests import requests
 from forgetting.report.verdict.stop_rule import goals, missed, reached
@@ -66,6 +67,8 @@ class Judgement:
 
 def verdict(run: Results) -> Verdict:
     """The verdict on one run: forgetting against the oracle, what it cost, what the p-value does and does not say."""
+    if run.evaluated:
+        return Verdict(MEASURED, "open", tuple(measured([run])))
     models = Models.of(run)
     ended = [*_unfinished(run), *missed(run), *_unmoved(models)]
     if forgets_nothing(run):

@@ -1,0 +1,46 @@
+"""What a recipe says under `format`: when an answer ends, and what of it training takes."""
+
+from __future__ import annotations
+
+import pytest
+
+from forgetting.data.formatting import Formatting
+from forgetting.data.shots import Shot, Shots
+from tests.data.tokenizers import CHATML, characters, with_template
+
+SHOTS = Shots(examples=(Shot(prompt="Q", response="A"),))
+EVALUATED = SHOTS.model_copy(update={"training": False})
+
+
+@pytest.mark.parametrize(
+    ("formatting", "stops", "closing"),
+    [
+        (Formatting(), (), None),
+        (Formatting(shots=SHOTS), ("\n\n", "\nQuestion:"), "\n\n"),
+        (Formatting(shots=SHOTS, end="token"), ("\n\n", "\nQuestion:"), None),
+        (Formatting(end="separator", separator="\n"), ("\n", "\nQuestion:"), "\n"),
+        (Formatting(shots=SHOTS, plain="{prompt} ", separator="\n"), ("\n",), "\n"),
+        (Formatting(shots=SHOTS, stop=()), (), "\n\n"),
+        (Formatting(stop=("\n", ".")), ("\n", "."), None),
+    ],
+)
+def test_how_an_answer_ends_without_a_chat_template(
+    formatting: Formatting, stops: tuple[str, ...], closing: str | None
+) -> None:
+    assert formatting.stops(characters()) == stops
+    assert formatting.closing == closing
+
+
+def test_a_chat_template_ends_answers_itself() -> None:
+    chat = with_template(CHATML)
+    assert Formatting(shots=SHOTS).stops(chat) == ()
+    assert Formatting(stop=("\n",)).stops(chat) == ("\n",)
+    assert Formatting(shots=SHOTS, template="plain").stops(chat) != ()
+
+
+def test_training_has_the_same_shots_unless_they_are_for_evaluation_only() -> None:
+    both = Formatting(shots=SHOTS)
+    assert both.trained is both
+    only = Formatting(shots=EVALUATED).trained
+    assert only.shots is None
+    assert only.closing == "\n\n", "an answer is trained on with the end that it is measured with"
