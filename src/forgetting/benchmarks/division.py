@@ -40,7 +40,9 @@ class Division:
         for split in suite.splits:
             mine = dict.fromkeys(example.cluster for example in split.examples)
             new = sorted((name for name in mine if name not in chosen), key=lambda name: digest(seed, name))
-            wanted = min(max(round(share * len(mine)), 1), len(mine) - 1) - sum(chosen.get(name, False) for name in mine)
+            wanted = min(max(round(share * len(mine)), 1), len(mine) - 1) - sum(
+                chosen.get(name, False) for name in mine
+            )
             chosen.update({name: place < wanted for place, name in enumerate(new)})
         division = cls(frozenset(name for name, selected in chosen.items() if selected))
         division._check(suite)
@@ -109,6 +111,4 @@ def _ids(splits: tuple[Split, ...]) -> Mapping[str, set[str]]:
 
 def _chosen_by(reported: Declaration, selection: Declaration) -> Declaration:
     """What is shown is of the reported half, what decides while a stage trains is of the selection half."""
-    return replace(
-        reported, balance=selection.balance, alarm=selection.alarm, extraction=selection.extraction
-    )
+    return replace(reported, balance=selection.balance, alarm=selection.alarm, extraction=selection.extraction)

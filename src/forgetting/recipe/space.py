@@ -1,4 +1,4 @@
-"""Where the settings of a tuned stage are sought: what every method has, what a method says itself, what a user says."""
+"""Where settings of a tuned stage are sought: what all methods have, what a method says itself, what a user says."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from forgetting.core.errors import RecipeError, nearest
 from forgetting.core.registry import Entry
-from forgetting.core.tunable import Sought, Tunable, sought, sought_in
+from forgetting.core.tunable import Sought, Tunable, sought
 from forgetting.objectives.methods import METHODS
 from forgetting.recipe.stage import Stage
 
@@ -48,7 +48,7 @@ def space_of(stage: Stage, method: str, written: Mapping[str, Any]) -> Space:
     """
     entry = METHODS.get(method)
     found: dict[str, Sought] = dict(_of_every_method(stage))
-    found |= {f"{OF_METHOD}{key}": own for key, hint in entry.types.items() if (own := sought_in(hint)) is not None}
+    found |= {f"{OF_METHOD}{key}": own for key, own in entry.sought.items()}
     for key, value in written.items():
         name = key.removeprefix(OF_METHOD)
         if name != key and name not in entry.parameters:
@@ -57,11 +57,6 @@ def space_of(stage: Stage, method: str, written: Mapping[str, Any]) -> Space:
         found.pop(key, None)
         found |= {} if given is None else {key: given}
     return found
-
-
-def method_space(entry: Entry[Any]) -> dict[str, str]:
-    """What a method says of its own parameters, in words, by name."""
-    return {key: str(own) for key, hint in entry.types.items() if (own := sought_in(hint)) is not None}
 
 
 def check_keys(written: Mapping[str, Any], methods: Iterable[str]) -> None:
@@ -103,7 +98,9 @@ def _of_every_method(stage: Stage) -> dict[str, Sought]:
     rate, length = stage.learning_rate, stage.duration
     whole = length.unit != "epochs"
     low, high = length.value / DURATIONS, length.value * DURATIONS
-    durations = Tunable(max(1, round(low)), round(high), log=True, whole=True) if whole else Tunable(low, high, log=True)
+    durations = (
+        Tunable(max(1, round(low)), round(high), log=True, whole=True) if whole else Tunable(low, high, log=True)
+    )
     return {"learning_rate": Tunable(rate / RATES, rate * RATES, log=True), "duration": durations}
 
 
@@ -141,5 +138,3 @@ def _at(values: Any, key: str) -> Any:
     for part in key.split("."):
         values = values.get(part) if isinstance(values, Mapping) else None
     return values
-
-

@@ -65,7 +65,7 @@ def four(recipe_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     return write(tmp_path, grid={"adapter.rank": [2, 3], "seed": [0, 1]})
 
 
-def leave_a_finished_run(recipe: Recipe, *, voice: Voice) -> None:
+def leave_a_finished_run(recipe: Recipe, *, voice: Voice, judge: object = None) -> None:
     """Fails where its forget data are missing, as a run does."""
     file = Path(str(recipe.data["forget"][0].path))
     if not file.is_file():

@@ -22,6 +22,7 @@ from forgetting.core.measure import Measure
 from forgetting.core.progress import SILENT, Voice
 from forgetting.core.text import plain
 from forgetting.pipeline.run.environment import check_trackers
+from forgetting.pipeline.run.judge import Judge
 from forgetting.pipeline.run.run import run
 from forgetting.pipeline.sweep.engines.local import Engine, Processes
 from forgetting.recipe import Recipe
@@ -69,8 +70,8 @@ def run_sweep(
                 f"{sweep.folder}: {found.count('finished')} runs already finished, {found.count('failed')} failed"
             )
         SweepFolder(sweep.folder).write_failures(failures)
-        _run_all(sweep, left, engine or Processes(processes), processes, failures, voice)
-        _write_results(sweep, failures)
+        run_all(sweep, left, engine or Processes(processes), processes, failures, voice)
+        SweepFolder(sweep.folder).write_results(results_of(sweep, failures))
         build_sweep_report(sweep.folder)
     return sweep.folder
 
@@ -94,12 +95,32 @@ def failures_of(sweep: Sweep) -> dict[str, str]:
     return {run.name: found[run.name] for run in sweep.runs if run.name in found}
 
 
-def _run_all(
-    sweep: Sweep, left: list[PlannedRun], engine: Engine, processes: int, failures: dict[str, str], voice: Voice
+def run_all(
+    sweep: Sweep,
+    left: Sequence[PlannedRun],
+    engine: Engine,
+    processes: int,
+    failures: dict[str, str],
+    voice: Voice,
+    judges: Mapping[str, Judge] | None = None,
 ) -> None:
+    """Runs some of a sweep's runs and adds the errors of those that fail to `failures`, by name, here and on disk.
+
+    Args:
+        sweep: whose folder they are in.
+        left: the runs.
+        engine: executes them.
+        processes: how many it executes at once.
+        failures: of earlier runs.
+        voice: receives progress.
+        judges: by name, what may end a run early.
+    """
     share = max(1, _cores() // processes)
     folder = SweepFolder(sweep.folder)
-    tasks = [Task(run.recipe, run.recipe.threads or share, str(folder.log(run.name))) for run in left]
+    tasks = [
+        Task(run.recipe, run.recipe.threads or share, str(folder.log(run.name)), (judges or {}).get(run.name))
+        for run in left
+    ]
     failed = 0
     voice.progress(0, len(tasks), "")
     with closing(engine.map(carry_out, tasks)) as outcomes:
@@ -128,6 +149,8 @@ class Task:
     threads: int
     log: str
     """A file for the run's output, including the traceback of an error."""
+    judge: Judge | None = None
+    """May end the run early; None: nothing does."""
 
 
 def carry_out(task: Task) -> None:
@@ -137,7 +160,8 @@ def carry_out(task: Task) -> None:
         torch.cuda.empty_cache()  # memory of the process's last run
     with _printed_to(Path(task.log)) as log:
         try:
-            run(task.recipe, voice=Voice(say=lambda line: print(line, file=log, flush=True)))
+            voice = Voice(say=lambda line: print(line, file=log, flush=True))
+            run(task.recipe, voice=voice, judge=task.judge)
         except ForgettingError as error:
             print(f"forget: {error}", file=log)
             raise
@@ -164,10 +188,10 @@ def _printed_to(path: Path) -> Iterator[TextIO]:
                 os.close(old)
 
 
-def _write_results(sweep: Sweep, failures: Mapping[str, str]) -> None:
+def results_of(sweep: Sweep, failures: Mapping[str, str]) -> SweepResults:
     """Every run of the grid with its outcome."""
     found = {p.name: Results.load(p.recipe.folder) for p in sweep.runs if status_of(p, failures) == "finished"}
-    results = SweepResults(
+    return SweepResults(
         folder=sweep.folder,
         name=sweep.file.name,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -180,7 +204,6 @@ def _write_results(sweep: Sweep, failures: Mapping[str, str]) -> None:
         oracle=_shared([r.oracle_evaluation for r in found.values()]),
         runs=tuple(_entry(planned, found.get(planned.name), failures) for planned in sweep.runs),
     )
-    SweepFolder(sweep.folder).write_results(results)
 
 
 def _splits(declared: Sequence[Declaration]) -> tuple[tuple[str, ...], tuple[str, ...]]:
