@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from forgetting.core.errors import RecipeError, nearest
@@ -21,14 +21,23 @@ RATES, DURATIONS = 10.0, 2.0
 
 
 def check_written(space: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The space as written in a recipe, if each of its values is one of the three forms.
+    """The space as written in a recipe, by dotted keys: `{method: {beta: …}}` and `{method.beta: …}` are one.
 
     Raises:
-        ValueError: one is not; the key is named.
+        ValueError: a value is neither a range, nor a list, nor null; the key is named.
     """
+    found = dict(_flat(space))
+    for key, written in found.items():
+        _sought(f"space.{key}", written, whole=False)
+    return found
+
+
+def _flat(space: Mapping[str, Any], start: str = "") -> Iterator[tuple[str, Any]]:
     for key, written in space.items():
-        _sought(key, written, whole=False)
-    return space
+        if isinstance(written, Mapping) and written and not {"low", "high"} & written.keys():
+            yield from _flat(written, f"{start}{key}.")
+        else:
+            yield f"{start}{key}", written
 
 
 def space_of(stage: Stage, method: str, written: Mapping[str, Any]) -> Space:

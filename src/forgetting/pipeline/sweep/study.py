@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 FIRST = 4
 """Trials of a method before its sampler looks at results and before any is pruned: its defaults, then random points."""
+PEERS = 3
+"""Complete trials at the same step that a trial is compared with at least."""
 _RECIPE, _NAME, _NOTE = "recipe", "name", "note"
 
 
@@ -84,7 +87,7 @@ class Study:
             intermediate_values=dict(trial.steps),
         )
         with _said(self.file):
-            self._opened().add_trial(done)
+            self._opened.add_trial(done)
 
     def propose(self, count: int) -> list[dict[str, Setting]]:
         """The points of the next `count` trials.
@@ -110,8 +113,9 @@ class Study:
 
     def _stored(self) -> Sequence[optuna.trial.FrozenTrial]:
         with _said(self.file):
-            return self._opened().get_trials(deepcopy=False)
+            return self._opened.get_trials(deepcopy=False)
 
+    @cached_property
     def _opened(self) -> optuna.Study:
         import optuna
         from sqlalchemy.engine import URL
@@ -148,7 +152,8 @@ def why_pruned(earlier: Sequence[Trial], balances: Mapping[int, float]) -> str:
     """Why a running trial is not worth its end: Optuna's median rule at equal steps; empty if it is.
 
     A trial is pruned if its best balance up to now is below the median of the complete trials' balances at the same
-    step, once `FIRST` of them are complete.
+    step. It is not judged before `FIRST` trials are complete, nor before half of the shortest one's steps, nor at a
+    step that fewer than `PEERS` of them came to: trials differ in their durations.
 
     Args:
         earlier: the method's trials that were finished when this one began.
@@ -157,19 +162,22 @@ def why_pruned(earlier: Sequence[Trial], balances: Mapping[int, float]) -> str:
     import optuna
 
     _quiet()
-    study = optuna.create_study(direction="maximize", pruner=optuna.pruners.MedianPruner(n_startup_trials=FIRST))
-    complete = [trial for trial in earlier if trial.state == "complete"]
+    complete = [trial for trial in earlier if trial.state == "complete" and trial.steps]
+    if not balances or len(complete) < FIRST:
+        return ""
+    warm = min(max(trial.steps) for trial in complete) // 2
+    pruner = optuna.pruners.MedianPruner(n_startup_trials=FIRST, n_warmup_steps=warm, n_min_trials=PEERS)
+    study = optuna.create_study(direction="maximize", pruner=pruner)
     study.add_trials([optuna.create_trial(value=t.value, intermediate_values=dict(t.steps)) for t in complete])
     asked = study.ask()
     for step, value in balances.items():
         asked.report(value, step)
-    if not balances or not asked.should_prune():
+    if not asked.should_prune():
         return ""
     step = max(balances)
-    return (
-        f"pruned at step {step}: balance {max(balances.values()):.3f} up to there is below the median of "
-        f"{sum(step in trial.steps for trial in complete)} complete trials"
-    )
+    peers = sum(step in trial.steps for trial in complete)
+    best = max(balances.values())
+    return f"pruned at step {step}: its best balance, {best:.3f}, is below the median of {peers} complete trials there"
 
 
 def _quiet() -> None:

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from forgetting.benchmarks.division import on_reported
-from forgetting.core.errors import RecipeError, RunError
+from forgetting.core.errors import RecipeError, RunError, redacted
 from forgetting.core.folder import remove, remove_partial
 from forgetting.core.locks import locked
 from forgetting.core.measure import Measure
@@ -25,7 +25,7 @@ from forgetting.pipeline.run.prepare import load_data
 from forgetting.pipeline.run.suites import division_of, undivided_suite_of
 from forgetting.pipeline.sweep.engines.local import Engine, Processes
 from forgetting.pipeline.sweep.run import failures_of, results_of, run_all, status_of
-from forgetting.pipeline.sweep.study import check_installed, why_pruned
+from forgetting.pipeline.sweep.study import Study, check_installed, why_pruned
 from forgetting.pipeline.sweep.tune_plan import TunePlan
 from forgetting.recipe import Recipe
 from forgetting.recipe.sweep import PlannedRun, Sweep
@@ -78,13 +78,15 @@ def run_tuning(
             with the recipe's own settings, failed.
     """
     check_installed()
-    facts = check(plan)
+    with redacted(plan.recipe.redact):
+        facts = check(plan)
     engine = engine or Processes(processes)
     with locked(plan.folder):
         remove_partial(plan.folder, deep=False)
-        while proposals := _round(plan, processes):
-            _carry_out(plan, proposals, engine, processes, voice)
-        trials = tuple(trial for method in plan.spaces for trial in plan.study(method).trials()[: plan.budget])
+        studies = {method: plan.study(method) for method in plan.spaces}
+        while proposals := _round(plan, studies, processes):
+            _carry_out(plan, studies, proposals, engine, processes, voice)
+        trials = tuple(trial for study in studies.values() for trial in study.trials()[: plan.budget])
         chosen = [best for method in plan.spaces if (best := best_of([t for t in trials if t.method == method]))]
         if not chosen:
             raise RunError(f"{plan.folder}: no trial has a balance; see {SweepFolder(plan.folder).logs}")
@@ -119,20 +121,27 @@ def check(plan: TunePlan) -> dict[str, tuple[int, int]]:
     return facts
 
 
-def _round(plan: TunePlan, processes: int) -> list[_Proposal]:
+def _round(plan: TunePlan, studies: Mapping[str, Study], processes: int) -> list[_Proposal]:
     """The next trials of every method whose budget is not spent."""
-    finished = {method: plan.study(method).trials() for method in plan.spaces}
-    open_ones = [method for method in plan.spaces if len(finished[method]) < plan.budget]
+    finished = {method: study.trials() for method, study in studies.items()}
+    open_ones = [method for method in studies if len(finished[method]) < plan.budget]
     found = []
     for method in open_ones:
         earlier = finished[method]
         width = min(plan.budget - len(earlier), -(-processes // len(open_ones)))
-        for number, point in enumerate(plan.study(method).propose(width), len(earlier)):
+        for number, point in enumerate(studies[method].propose(width), len(earlier)):
             found.append(_Proposal(method, number, point, plan.trial(method, number, point), earlier))
     return found
 
 
-def _carry_out(plan: TunePlan, proposals: Sequence[_Proposal], engine: Engine, processes: int, voice: Voice) -> None:
+def _carry_out(
+    plan: TunePlan,
+    studies: Mapping[str, Study],
+    proposals: Sequence[_Proposal],
+    engine: Engine,
+    processes: int,
+    voice: Voice,
+) -> None:
     """Runs the trials that have not ended yet, and adds all of them to their studies, in order.
 
     Raises:
@@ -149,7 +158,7 @@ def _carry_out(plan: TunePlan, proposals: Sequence[_Proposal], engine: Engine, p
         if trial.state == "failed" and trial.number == 0:
             broken = broken or f"{trial.name}, with the recipe's own settings, failed: {trial.note}"
             continue
-        plan.study(trial.method).add(trial)
+        studies[trial.method].add(trial)
         said = trial.state if trial.value is None else f"balance {trial.value:.3f}"
         voice.say(f"{trial.method}, trial {trial.number + 1} of {plan.budget}: {said}")
     if broken:
