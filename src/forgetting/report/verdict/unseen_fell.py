@@ -1,4 +1,4 @@
-"""Whether text that the model has never seen fell with the forget set: then a form was unlearned, not only its texts."""
+"""Whether text that the model has never seen fell with the forget set: then a form was unlearned, not its texts."""
 
 from __future__ import annotations
 
