@@ -1,5 +1,7 @@
 """A stage may stop at a limit of one measure."""
 
+from dataclasses import replace
+
 import pytest
 
 from forgetting.core.errors import DataError
@@ -24,6 +26,21 @@ def test_a_limit_is_read_as_it_is_written() -> None:
 def test_what_is_no_limit_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="write extraction, or a limit such as"):
         Limit.parse(text)
+
+
+def test_a_limit_may_be_another_measure_of_the_same_model() -> None:
+    limit = Limit.parse("forget/exact_match <= unseen/exact_match")
+    assert limit == Limit("forget/exact_match", True, "unseen/exact_match")
+    assert Limit.parse(str(limit)) == limit
+    assert limit.keys == ("forget/exact_match", "unseen/exact_match")
+    other = Measure(name="exact_match", split="unseen", value=0.2, count=9)
+    assert [limit.reached([*measured(v), other]) for v in (0.1, 0.2, 0.21)] == [True, True, False]
+    noisy = replace(other, low=0.1, high=0.3)
+    assert [limit.reached([*measured(v), noisy]) for v in (0.2, 0.3, 0.31)] == [True, True, False]
+    at_least = Limit.parse("unseen/exact_match >= forget/exact_match")
+    assert [at_least.reached([*measured(v), noisy]) for v in (0.2, 0.3, 0.31)] == [True, True, False]
+    with pytest.raises(DataError, match="no measure is called 'unseen/exact_match'"):
+        limit.reached(measured(0.1))
 
 
 def test_at_most_and_at_least_hold_at_the_value_itself() -> None:

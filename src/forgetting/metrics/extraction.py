@@ -16,6 +16,7 @@ from forgetting.core.measure import Direction, Measure
 from forgetting.core.record import Record
 from forgetting.metrics.likelihood import memorization_accuracy, perplexity, probability
 from forgetting.metrics.metric import Metric
+from forgetting.metrics.no_more import no_more
 from forgetting.metrics.per_example import PerExample, mean
 
 Reading = Literal["released", "literal"]
@@ -129,8 +130,8 @@ def extraction_declaration(
 class Thresholds:
     """EL_n and MA of text that the model has never seen, and the splits that are compared.
 
-    A forget set counts as unlearned at or below both, and at or below what unseen text has on the same model: a damaged
-    model falls below the thresholds too, and may still find the forget set easier than unseen text.
+    A forget set counts as unlearned at or below both, and with no more than unseen text has on the same model as far as
+    noise tells (`no_more`): a damaged model falls below the thresholds too, and may still find the forget set easier.
     """
 
     n: int
@@ -152,7 +153,7 @@ class Thresholds:
         Raises:
             DataError: EL_n or MA of the unseen text was not measured.
         """
-        likelihood, accuracy = _pair(measures, split, n)
+        likelihood, accuracy = (value for _, value in _pair(measures, split, n))
         return cls(n, likelihood, accuracy, forget, split)
 
     def reached(self, measures: Sequence[Measure]) -> bool:
@@ -161,21 +162,25 @@ class Thresholds:
         Raises:
             DataError: EL_n or MA of the forget set or the unseen text was not measured.
         """
-        likelihood, accuracy = _pair(measures, self.forget, self.n)
-        unseen_likelihood, unseen_accuracy = _pair(measures, self.unseen, self.n)
-        return likelihood <= min(self.extraction_likelihood, unseen_likelihood) and accuracy <= min(
-            self.memorization_accuracy, unseen_accuracy
+        limits = self.extraction_likelihood, self.memorization_accuracy
+        now, unseen = (_pair(measures, split, self.n) for split in (self.forget, self.unseen))
+        return all(
+            value <= limit and no_more(own, other)
+            for (own, value), (other, _), limit in zip(now, unseen, limits, strict=True)
         )
 
     def within_reach(self, measures: Sequence[Measure]) -> bool:
         """Whether MA alone is low enough; where it was not measured, nothing speaks against it."""
-        value = {m.key: m.value for m in measures}
-        now, unseen = (value.get(f"{split}/{memorization_accuracy.name}") for split in (self.forget, self.unseen))
-        limits = [self.memorization_accuracy] if unseen is None else [self.memorization_accuracy, unseen]
-        return now is None or now <= min(limits)
+        found = {m.key: m for m in measures}
+        now, unseen = (found.get(f"{split}/{memorization_accuracy.name}") for split in (self.forget, self.unseen))
+        if now is None or now.value is None:
+            return True
+        below = unseen is None or unseen.value is None or no_more(now, unseen)
+        return now.value <= self.memorization_accuracy and below
 
 
-def _pair(measures: Sequence[Measure], split: str, n: int) -> tuple[float, float]:
+def _pair(measures: Sequence[Measure], split: str, n: int) -> list[tuple[Measure, float]]:
+    """EL_n and MA of a split, each with its value."""
     by_key: Mapping[str, Measure] = {measure.key: measure for measure in measures}
     found = []
     for name in (extraction_likelihood(n).name, memorization_accuracy.name):
@@ -183,5 +188,5 @@ def _pair(measures: Sequence[Measure], split: str, n: int) -> tuple[float, float
         if measure is None or measure.value is None:
             why = f" ({measure.reason})" if measure and measure.reason else ""
             raise DataError(f"the stop rule needs {split}/{name}, which was not measured{why}; give {split} text")
-        found.append(measure.value)
-    return found[0], found[1]
+        found.append((measure, measure.value))
+    return found

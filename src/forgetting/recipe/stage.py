@@ -20,7 +20,7 @@ from forgetting.core.errors import RecipeError
 from forgetting.core.example import Role
 from forgetting.core.strict import Strict
 from forgetting.data.source import Source
-from forgetting.metrics.limit import PATTERN, Limit
+from forgetting.metrics.goal import UNTIL, Until
 from forgetting.models.adapters import AdapterSpec, Initialisation
 from forgetting.models.adapters.spec import Drawing, Kind
 from forgetting.models.transforms import Transform, build_transform
@@ -41,8 +41,7 @@ def _named(value: Any) -> Any:
 
 def _goal(value: str) -> str:
     """Checks a stop rule as written."""
-    if value != EXTRACTION:
-        Limit.parse(value)
+    Until.parse(value)
     return value
 
 
@@ -52,10 +51,6 @@ TRANSFORM_KEYS = ("name", "transform", "data", "skip", "place")
 """The keys of a stage that transforms."""
 BEFORE = "before"
 """The default reference of a stage: the model before the stage."""
-UNTIL = rf"^(extraction|{PATTERN})$"
-"""What `until` may say."""
-EXTRACTION = "extraction"
-"""The stop rule of LoKU: the forget set is no easier to extract than unseen text."""
 Named = Annotated[dict[str, Any], BeforeValidator(_named)]
 """A name, or a mapping of the name and its parameters."""
 Sources = Annotated[list[Source], BeforeValidator(lambda v: v if isinstance(v, list) else [v]), Field(min_length=1)]
@@ -207,13 +202,14 @@ class Stage(Optimisation):
         None,
         description="End at the first evaluation where this holds; the duration is then the maximum. "
         "extraction: EL_n and MA of the forget set are at or below those of unseen text, before and now. Or a limit of "
-        "a measure: forget/exact_match <= 0.1. A damaged model, without a tenth of what should stay, reaches no goal.",
+        "a measure: forget/exact_match <= 0.1, forget/probability <= unseen/probability. Or several: A and B. "
+        "A damaged model, without a tenth of what should stay, reaches no goal.",
     )
 
     @property
-    def limit(self) -> Limit | None:
-        """The limit that ends the stage; None if it has none."""
-        return None if self.until in (None, EXTRACTION) else Limit.parse(self.until)
+    def ends(self) -> Until | None:
+        """What ends the stage before its duration; None if nothing does."""
+        return None if self.until is None else Until.parse(self.until)
 
     @model_validator(mode="before")
     @classmethod

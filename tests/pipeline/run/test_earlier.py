@@ -43,6 +43,18 @@ def test_what_is_measured_again_is_not_missed(recipe_file: Path) -> None:
     assert again.earlier == () and _said(again) == []
 
 
+def test_a_run_that_only_learns_says_what_became_of_an_earlier_request(recipe_file: Path, world: Path) -> None:
+    first = _run(recipe_file, "name=first")
+    taught = ["stages.unlearn.method=sft", f"data.train={world / 'forget.jsonl'}", "stages.unlearn.adapter=null"]
+    rate = ["stages.unlearn.learning_rate=0.02", "stages.unlearn.duration=20 steps"]
+    learnt = _run(recipe_file, "name=learnt", f"model={first.folder}", *taught, *rate)
+    assert learnt.earlier == () and list(learnt.earlier_sets) == ["first"]
+    (text,) = _said(learnt)
+    assert text.startswith("Of 12 examples that run first was to forget, forget · probability went from ")
+    assert "it rose again" in text
+    assert text in verdict(learnt).failed
+
+
 def test_other_models_come_from_no_run(world: Path) -> None:
     assert earlier_requests("org/name") == earlier_requests(str(world / "model")) == []
     assert earlier_requests("lab + 0.5*lab") == []

@@ -5,12 +5,13 @@ import pytest
 from forgetting.core.declaration import Balance, Declaration
 from forgetting.core.measure import Measure
 from forgetting.metrics.extraction import Thresholds
+from forgetting.metrics.goal import Goal
 from forgetting.metrics.limit import Limit
 from forgetting.pipeline.run.stop_rule import StopRule
 
 DECLARED = Declaration(balance=Balance(forget="forget/probability", retain="kept/probability"))
 START = [Measure(name="probability", split="kept", value=0.9, low=0.88, high=0.92, count=9, direction="up")]
-GOAL = Thresholds(10, 0.1, 0.45, "one-forget", "never")
+GOAL = Goal(Thresholds(10, 0.1, 0.45, "one-forget", "never"))
 RULE = StopRule(GOAL, DECLARED, (START,))
 
 
@@ -46,9 +47,9 @@ def test_both_have_to_be_at_or_below_unseen_text_on_the_same_model(unseen: tuple
     assert RULE([*measures(0.43, 0.05, unseen), kept(0.9)]) is reached
 
 
-@pytest.mark.parametrize("goal", [GOAL, Limit.parse("one-forget/el_10 <= 0.1")])
+@pytest.mark.parametrize("goal", [GOAL, Goal(limits=(Limit.parse("one-forget/el_10 <= 0.1"),))])
 @pytest.mark.parametrize(("left", "reached"), [(0.9, True), (0.82, True), (0.8, False), (0.1, False)])
-def test_a_damaged_model_reaches_no_goal(goal: Thresholds | Limit, left: float, reached: bool) -> None:
+def test_a_damaged_model_reaches_no_goal(goal: Goal, left: float, reached: bool) -> None:
     rule = StopRule(goal, DECLARED, (START,))
     found = [*measures(0.3, 0.05), kept(left)]
     assert rule(found) is reached

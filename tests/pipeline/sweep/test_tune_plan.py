@@ -80,6 +80,10 @@ def test_a_goal_is_looked_at_on_the_selection_half(tmp_path: Path) -> None:
     ends = ["until=forget/exact_match <= 0.1", "keep=last"]
     plan = plan_tuning("lab", ends, budget=1, output=str(tmp_path))
     assert plan.recipe.stages[0].until == "selection-forget/exact_match <= 0.1"
+    several = ["until=extraction and forget/probability <= holdout/probability", "keep=last"]
+    plan = plan_tuning("lab", several, budget=1, output=str(tmp_path))
+    said = "extraction and selection-forget/probability <= selection-holdout/probability"
+    assert plan.recipe.stages[0].until == said
     own = plan_tuning("lab", ["until=all/balance >= 0.9", "keep=last"], budget=1)
     assert own.recipe.stages[0].until == "all/balance >= 0.9"
 

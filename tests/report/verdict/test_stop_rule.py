@@ -7,6 +7,7 @@ import pytest
 
 from forgetting.core.measure import Measure
 from forgetting.metrics.extraction import Thresholds
+from forgetting.metrics.goal import Goal
 from forgetting.metrics.limit import Limit
 from forgetting.metrics.movement import Movement
 from forgetting.report.verdict.stop_rule import goal_words, goals
@@ -140,5 +141,26 @@ def test_a_stage_that_moved_says_nothing_of_it() -> None:
 @pytest.mark.parametrize(("value", "said"), [(0.1000004, "0.1000004"), (0.1, "0.100"), (0.12, "0.120")])
 def test_a_value_that_misses_its_limit_by_little_is_not_printed_as_the_limit(value: float, said: str) -> None:
     measure = Measure(name="exact_match", split="forget", value=value, count=100)
-    words = goal_words(Limit.parse("forget/exact_match <= 0.1"), [measure])
+    words = goal_words(Goal(limits=(Limit.parse("forget/exact_match <= 0.1"),)), [measure])
     assert words == f"forget/exact_match is {said} (goal: forget/exact_match <= 0.1)"
+
+
+def test_a_goal_reached_within_the_noise_of_unseen_text_shows_that_noise() -> None:
+    def measure(split: str, name: str, value: float, high: float) -> Measure:
+        return Measure(name=name, split=split, value=value, count=16, low=value * 0.8, high=high)
+
+    found = [
+        measure("forget", "el_10", 0.001, 0.002),
+        measure("unseen", "el_10", 0.002, 0.003),
+        measure("forget", "memorization_accuracy", 0.0326, 0.04),
+        measure("unseen", "memorization_accuracy", 0.0272, 0.034),
+        measure("forget", "probability", 0.06, 0.07),
+        measure("unseen", "probability", 0.05, 0.065),
+    ]
+    goal = Goal(LIMITS, (Limit.parse("forget/probability <= unseen/probability"),))
+    assert goal.reached(found)
+    assert goal_words(goal, found) == (
+        "forget has EL_10 0.00100 (unseen: 0.0100 before, 0.00200 now) and MA 0.0326 (unseen: 0.550 before, 0.0272, by "
+        "its interval up to 0.0340 now); forget/probability is 0.0600, unseen/probability 0.0500, by its interval up "
+        "to 0.0650"
+    )

@@ -11,7 +11,7 @@ from forgetting.report.verdict.unseen_fell import unseen_fell
 from forgetting.report.verdict.verdict import verdict
 from forgetting.runs.results import Results
 from tests.report.verdict.recorded import spread
-from tests.report.verdict.test_below_unseen import KNOWN, passages
+from tests.report.verdict.test_beside_unseen import KNOWN, passages
 
 
 def said(run: Results) -> list[str]:

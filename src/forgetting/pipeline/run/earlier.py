@@ -78,14 +78,13 @@ def unmeasured_requests(
 
 
 def measured_sets(earlier: Sequence[Earlier], suite: Suite, tokenizer: PreTrainedTokenizerBase) -> dict[str, Subset]:
-    """By run, its examples in the first split to forget that has any of them, where they are not the whole split."""
+    """By run, its examples in the first split to forget that has any of them."""
     found: dict[str, Subset] = {}
     for one in earlier:
         for split in suite.splits:
             ids = one.among(split.examples, tokenizer) if split.name in suite.declares.forget_splits else []
             if ids:
-                if len(ids) < len(split.examples):
-                    found.setdefault(one.name, Subset(of=split.name, ids=tuple(ids)))
+                found.setdefault(one.name, Subset(of=split.name, ids=tuple(ids)))
                 break
     return found
 

@@ -15,7 +15,7 @@ from forgetting.core.progress import Voice
 from forgetting.metrics.alarm import Alarm, knowledge_alarm
 from forgetting.metrics.balance import balance
 from forgetting.metrics.extraction import Thresholds
-from forgetting.metrics.limit import Limit
+from forgetting.metrics.goal import Goal
 from forgetting.metrics.movement import Movement, movement
 from forgetting.pipeline.run.prepared import Prepared
 from forgetting.pipeline.run.records import Taken, take
@@ -128,29 +128,31 @@ class Measurer:
     def during(self, model: nn.Module, *, stage: str, step: int, epoch: float) -> Evaluation:
         """The stage's fast suite in the middle of the stage; reused after a resume.
 
-        If the stop rule's MA is not low enough, EL is irrelevant and not decoded, since it costs most by far.
+        Where the rest of the stop rule does not hold, EL is irrelevant and not decoded, since it costs most by far.
         """
         at = Evaluation(point="epoch", stage=stage, step=step, epoch=epoch)
         return self._measure(at, self._fast[stage], model, self._goals[stage])
 
-    def _take(self, model: nn.Module, frame: _Frame, stage: str, goal: Thresholds | Limit | None) -> Taken:
-        if isinstance(goal, Thresholds):
+    def _take(self, model: nn.Module, frame: _Frame, stage: str, goal: Goal | None) -> Taken:
+        if goal is not None and goal.thresholds is not None:
             quick = take(model, self.tokenizer, without_overlaps(frame.suite), self.recipe, self.voice)
             if not on_first(lambda: goal.within_reach(frame.measures(quick, stage))):
                 return quick
         return take(model, self.tokenizer, frame.suite, self.recipe, self.voice)
 
-    def _goal(self, stage: Stage) -> Thresholds | Limit | None:
+    def _goal(self, stage: Stage) -> Goal | None:
         """What ends the stage; its thresholds come from the model before the first stage."""
-        if stage.until is None:
+        ends = stage.ends
+        if ends is None:
             return None
-        if stage.limit is not None:
-            stage.limit.reached(self._fast[stage.name].start)  # raises if it is not measured
-            return stage.limit
+        for limit in ends.limits:
+            limit.reached(self._fast[stage.name].start)  # raises if it is not measured
+        if not ends.extraction:
+            return Goal(limits=ends.limits)
         forget, unseen, n = stop_splits(stage, self.suite)
-        return Thresholds.of(self._full.start, split=unseen, n=n, forget=forget)
+        return Goal(Thresholds.of(self._full.start, split=unseen, n=n, forget=forget), ends.limits)
 
-    def _measure(self, at: Evaluation, frame: _Frame, model: nn.Module, goal: Thresholds | Limit | None) -> Evaluation:
+    def _measure(self, at: Evaluation, frame: _Frame, model: nn.Module, goal: Goal | None) -> Evaluation:
         """The evaluation of this point from the folder; else measured by all processes and written by the first.
 
         It is the same in all processes, so that they make the same decisions.

@@ -8,15 +8,12 @@ from dataclasses import replace
 
 from forgetting.benchmarks.suite import Split, Suite
 from forgetting.core.declaration import Declaration
-from forgetting.core.digest import examples_digest
 from forgetting.core.errors import DataError, RecipeError
 from forgetting.core.example import Example, Role
-from forgetting.core.measure import Measure
-from forgetting.core.subset import Subset
 from forgetting.data.examples import each_once, overlap
 from forgetting.metrics.extraction import extraction_declaration, extraction_metrics
-from forgetting.metrics.metric import Metric, Splits
 from forgetting.metrics.standard import KNOWING, keys_of, standard_declaration, standard_metrics
+from forgetting.pipeline.run.own_parts import with_sources, with_stages
 from forgetting.pipeline.run.prepare import StageData
 from forgetting.recipe import Recipe
 
@@ -58,7 +55,7 @@ def own_questions(recipe: Recipe, data: Mapping[str, StageData], *, fast: bool) 
         metrics=standard_metrics(forget, kept, (), outside),
         declares=_declared(recipe, forget, kept, outside),
     )
-    return _with_stages(suite, data)
+    return with_sources(with_stages(suite, data), data)
 
 
 def own_passages(data: Mapping[str, StageData], *, fast: bool) -> Suite:
@@ -90,7 +87,7 @@ def own_passages(data: Mapping[str, StageData], *, fast: bool) -> Suite:
     metrics = extraction_metrics(["forget"], [UNSEEN] if unseen else [], ["retain"] if retain else [])
     declared = extraction_declaration(unseen=UNSEEN if unseen else None, retain="retain" if retain else None)
     suite = Suite(name="own passages", splits=tuple(present), metrics=metrics, declares=declared)
-    return _with_stages(suite, data)
+    return with_sources(with_stages(suite, data), data)
 
 
 def _held_out(recipe: Recipe, data: Mapping[str, StageData]) -> tuple[list[Example], list[Example]]:
@@ -124,49 +121,6 @@ def _declared(recipe: Recipe, forget: Sequence[str], kept: Sequence[str], unseen
     columns = [(f"{role}/{name}",) for role in shown for name in ("probability", "exact_match")]
     headline = replace(declared.headline, overall=overall, learned=learned, others=tuple(columns))
     return replace(declared, headline=headline, balance=balance)
-
-
-def _with_stages(suite: Suite, data: Mapping[str, StageData]) -> Suite:
-    """The suite; if stages forget different sets, with measures of each set under its stage's name."""
-    forgotten = {name: d.examples[Role.FORGET] for name, d in data.items() if Role.FORGET in d.examples}
-    if len({examples_digest(members) for members in forgotten.values()}) < 2:
-        return suite
-    subsets = {f"{stage}-{Role.FORGET}": _subset(suite, members) for stage, members in forgotten.items()}
-    sets = [_only(suite.metrics, name, subset) for name, subset in subsets.items()]
-    stages = {stage: _of_stage(suite.declares, stage) for stage in forgotten}
-    column = (*suite.declares.headline.one, *suite.declares.headline.forgotten)
-    columns = tuple(tuple(f"{stage}-{key}" for key in column) for stage in forgotten)
-    declared = replace(suite.declares, headline=replace(suite.declares.headline, sets=columns))
-    return replace(suite, metrics=(*suite.metrics, *sets), declares=declared, stages=stages, subsets=subsets)
-
-
-def _subset(suite: Suite, members: Sequence[Example]) -> Subset:
-    """Which of the measured examples to forget are among `members`."""
-    ids = {example.id for example in members}
-    measured = [e.id for split in suite.splits if split.name == Role.FORGET for e in split.examples]
-    return Subset(of=str(Role.FORGET), ids=tuple(id for id in measured if id in ids))
-
-
-def _of_stage(whole: Declaration, stage: str) -> Declaration:
-    """The declaration for a stage: its own forget set, and the whole suite's declaration of the rest."""
-    assert whole.balance is not None, "data with a forget role have a balance"
-    balance = replace(whole.balance, forget=f"{stage}-{whole.balance.forget}")
-    pair = whole.extraction and replace(whole.extraction, forget=f"{stage}-{whole.extraction.forget}")
-    return replace(whole, balance=balance, extraction=pair)
-
-
-def _only(metrics: Sequence[Metric], name: str, subset: Subset) -> Metric:
-    """The metrics of a split, of some of its examples, under another name: `stage-forget/probability`."""
-    ids = {*subset.ids}
-
-    def narrowed(splits: Splits | None) -> Splits | None:
-        return None if splits is None else {subset.of: [r for r in splits.get(subset.of, ()) if r.id in ids]}
-
-    def measures(records: Splits, oracle: Splits | None) -> list[Measure]:
-        found = [m for metric in metrics for m in metric(narrowed(records) or {}, narrowed(oracle))]
-        return [replace(m, split=name) for m in found if m.split == subset.of]
-
-    return measures
 
 
 def _of_role(data: Mapping[str, StageData], role: str) -> list[Example]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from transformers import PreTrainedTokenizerBase
 
@@ -30,6 +30,8 @@ class StageData:
     sources: Mapping[str, str]
     corpus: Parts | None = None
     """The corpus that the train examples are a part of."""
+    parts: Mapping[str, Mapping[str, Sequence[str]]] = field(default_factory=dict)
+    """By role and source, the ids of its examples, where a role has several sources."""
     skipped: Sequence[RowError] = ()
     """The rows of the run's sources that are left out, since they cannot be used (`on_bad_row: skip`)."""
 
@@ -75,7 +77,7 @@ def load_data(
     for stage in recipe.stages:
         sources = recipe.sources(stage)
         examples = {role: list(members) for role, members in (given or {}).items()}
-        corpus = None
+        corpus, parts = None, dict[str, Mapping[str, Sequence[str]]]()
         for role, where in sources.items():
             if role in examples:
                 continue
@@ -83,7 +85,9 @@ def load_data(
                 corpus = corpus_of(where)
                 examples[role] = list(getattr(corpus, stage.part))
             else:
-                examples[role] = [e for s in where for e in examples_of(s, role)]
+                found = [(str(s), examples_of(s, role)) for s in where]
+                examples[role] = [e for _, members in found for e in members]
+                parts |= {role: {name: [e.id for e in members] for name, members in found}} if len(where) > 1 else {}
         named = {role: " + ".join(map(str, where)) for role, where in sources.items()}
         named = {role: named.get(role, "in memory") for role in examples}
         named = {role: named[role] + _derived(members) for role, members in examples.items()}
@@ -92,7 +96,7 @@ def load_data(
         missing = [role for role in stage.roles if role not in examples]
         if missing:
             raise RecipeError(_missing_role(stage, missing[0]))
-        prepared[stage.name] = StageData(examples, named, corpus, heard.skipped)
+        prepared[stage.name] = StageData(examples, named, corpus, parts, heard.skipped)
         _check_overlap(stage, examples, voice)
     return prepared
 

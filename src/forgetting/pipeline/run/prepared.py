@@ -25,7 +25,6 @@ from forgetting.pipeline.run.source import model_source, start_of
 from forgetting.pipeline.run.suites import check_measured, check_passages, fast_suite_of, stop_splits, suite_of
 from forgetting.pipeline.run.teacher import check_references
 from forgetting.recipe import Recipe
-from forgetting.recipe.stage import EXTRACTION
 from forgetting.runs.began import MEASURED, MODEL, READ, WEIGHTS
 from forgetting.runs.folder import RunFolder
 from forgetting.training.stored_reference import weights_fingerprint
@@ -96,10 +95,10 @@ def prepared(recipe: Recipe, voice: Voice) -> Prepared:
     encoded = {s.name: encode_stage(s, data[s.name], loaded.tokenizer, fitted.format, voice) for s in fitted.stages}
     suite = suite_of(fitted, data)
     for stage in fitted.stages:
-        if stage.until == EXTRACTION:
+        if stage.ends is not None and stage.ends.extraction:
             stop_splits(stage, suite)
-        elif stage.limit is not None:
-            check_measured(stage.limit, fast_suite_of(fitted, data, stage))
+        for limit in stage.ends.limits if stage.ends is not None else ():
+            check_measured(limit, fast_suite_of(fitted, data, stage))
         if stage.trains:
             decoder_blocks(loaded.model, stage.objective().layers)
     check_passages(suite, loaded.tokenizer)

@@ -14,7 +14,6 @@ from forgetting.core.measure import Measure
 from forgetting.core.processes import by_first, first_then_others, on_first
 from forgetting.core.progress import Voice
 from forgetting.data.encode import Encoded
-from forgetting.metrics.extraction import Thresholds
 from forgetting.models.adapters import active_adapters, joined, merged
 from forgetting.models.quantised import has_quantised
 from forgetting.pipeline.run.context import StageContext
@@ -108,8 +107,8 @@ class StageRunner:
                 say=self.voice.say,
             )
             outcome = run_stage(context, model, hooks)
-        if rule is not None and isinstance(rule.goal, Thresholds):
-            context.folder.write_thresholds(rule.goal)
+        if rule is not None and rule.goal.thresholds is not None:
+            context.folder.write_thresholds(rule.goal.thresholds)
         return outcome
 
     def _judge_of(self, stage: Stage) -> Judge | None:
@@ -136,7 +135,7 @@ class StageRunner:
             result = replace(result, moved=self.measurer.movement(stage, after))
         if result != outcome.result:
             context.folder.write_result(result)
-        thresholds = rule.goal if rule is not None and isinstance(rule.goal, Thresholds) else None
+        thresholds = rule.goal.thresholds if rule is not None else None
         for line in said(replace(result, goal=stage.until or "", thresholds=thresholds), after, self.measurer.before):
             self.voice.say(line)
 

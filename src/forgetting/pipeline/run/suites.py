@@ -22,7 +22,6 @@ from forgetting.metrics.score import score
 from forgetting.pipeline.run.own_data import VERBATIM, own_passages, own_questions
 from forgetting.pipeline.run.prepare import StageData
 from forgetting.recipe import Recipe, Stage
-from forgetting.recipe.stage import EXTRACTION
 
 
 def suite_of(recipe: Recipe, data: Mapping[str, StageData]) -> Suite:
@@ -74,7 +73,7 @@ def fast_suite_of(recipe: Recipe, data: Mapping[str, StageData], stage: Stage) -
     suite = replace(_whole(recipe, parts), probes=())
     if recipe.divide is not None:
         suite = division_of(recipe, undivided_suite_of(recipe, data)).selection_of(suite)
-    if stage.until != EXTRACTION:
+    if stage.ends is None or not stage.ends.extraction:
         return suite
     whole = suite_of(recipe, data)
     _, unseen, _ = stop_splits(stage, whole)
@@ -189,8 +188,9 @@ def check_measured(limit: Limit, suite: Suite) -> None:
     Raises:
         RecipeError: no measure has the name; the message has the nearest one.
     """
-    if suite.probes or "[" in limit.key:
+    if suite.probes:
         return
     known = {f"all/{BALANCE}", *(m.key for m in score(suite.metrics, [], None))}
-    if limit.key not in known:
-        raise RecipeError(f"until: no measure is called '{limit.key}'; {nearest(limit.key, known)}")
+    for key in limit.keys:
+        if key not in known and "[" not in key:
+            raise RecipeError(f"until: no measure is called '{key}'; {nearest(key, known)}")

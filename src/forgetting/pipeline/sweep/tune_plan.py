@@ -11,6 +11,7 @@ from forgetting.benchmarks.division import on_selection
 from forgetting.core.digest import digest
 from forgetting.core.errors import RecipeError, nearest
 from forgetting.metrics.balance import NAME as BALANCE
+from forgetting.metrics.goal import EXTRACTION
 from forgetting.metrics.limit import Limit
 from forgetting.metrics.utility import ALL
 from forgetting.pipeline.sweep.study import Study
@@ -145,9 +146,16 @@ def _stage_of(recipe: Recipe, name: str | None) -> Stage:
 
 
 def _goals(recipe: Recipe) -> dict[str, str]:
-    """The limits that end stages, on the selection half."""
-    limits = {stage.name: stage.limit for stage in recipe.stages if stage.trains and stage.limit is not None}
-    return {
-        f"stages.{name}.until": str(Limit(on_selection(limit.key, f"{ALL}/{BALANCE}"), limit.at_most, limit.value))
-        for name, limit in limits.items()
-    }
+    """What ends stages, on the selection half."""
+    ends = {stage.name: stage.ends for stage in recipe.stages if stage.trains and stage.ends is not None}
+    found = {}
+    for name, until in ends.items():
+        parts = [EXTRACTION] * until.extraction + [str(_on_selection(limit)) for limit in until.limits]
+        found[f"stages.{name}.until"] = " and ".join(parts)
+    return found
+
+
+def _on_selection(limit: Limit) -> Limit:
+    kept = f"{ALL}/{BALANCE}"
+    value = on_selection(limit.value, kept) if isinstance(limit.value, str) else limit.value
+    return Limit(on_selection(limit.key, kept), limit.at_most, value)

@@ -9,7 +9,7 @@ from forgetting.metrics.statistics import Estimate
 from forgetting.report import wording
 from forgetting.report.verdict.finding import Finding
 from forgetting.report.verdict.intervals import amount, contrast
-from forgetting.report.verdict.models import Models
+from forgetting.report.verdict.models import Models, asked_to_forget
 from forgetting.report.verdict.paired import Side, mean_of
 from forgetting.runs.began import START
 from forgetting.runs.results import Results
@@ -18,7 +18,9 @@ TOPIC = "Earlier requests"
 
 
 def earlier(models: Models, key: str | None) -> list[Finding]:
-    """A finding for each earlier run whose examples are measured here among others, and one for those that are not.
+    """A finding for each earlier run whose examples are measured here, and one for those that are not.
+
+    Where they are all of what this run was to forget, what is said of its forgetting is said of them.
 
     Args:
         models: of the run.
@@ -34,6 +36,8 @@ def _of_set(models: Models, key: str, name: str, subset: Subset) -> Finding | No
     ids = {*subset.ids}
     start, end = (_measure(key, side, mean_of(key, side, ids)) for side in (models.before, models.after))
     if start is None or end is None:
+        return None
+    if asked_to_forget(models.run) and _is_whole(models, key, end):
         return None
     change = contrast(key, models.after, models.before, only=ids)
     by = f" ({change.words})" if change.words else ""
@@ -52,6 +56,11 @@ def _of_set(models: Models, key: str, name: str, subset: Subset) -> Finding | No
         f"{wording.with_interval(start)} to {wording.with_interval(end)}. {reading}"
     )
     return Finding(TOPIC, "bad" if rose and not small else "note", text)
+
+
+def _is_whole(models: Models, key: str, part: Measure) -> bool:
+    whole = models.after.value(key)
+    return whole is not None and whole.count == part.count
 
 
 def _measure(key: str, side: Side, estimate: Estimate) -> Measure | None:

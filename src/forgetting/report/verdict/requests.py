@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from forgetting.core.measure import Measure
 from forgetting.metrics.extraction import Thresholds
+from forgetting.metrics.goal import Goal
 from forgetting.report import wording
 from forgetting.report.verdict.finding import Finding
 from forgetting.report.verdict.intervals import Contrast, amount, contrast, value_at
@@ -51,7 +52,7 @@ def _line(run: Results, stage: StageResult, keys: Sequence[str], own: Evaluation
         return []
     reached = limits.within_reach(own.measures) and limits.reached(own.measures)
     how = "is no easier to extract than unseen text" if reached else "is still easier to extract than unseen text"
-    text = f"After its stage, request {stage.name} {how}: {goal_words(limits, own.measures)}."
+    text = f"After its stage, request {stage.name} {how}: {goal_words(Goal(limits), own.measures)}."
     return [Finding("Request", "good" if reached else "bad", text)]
 
 

@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from forgetting.core.errors import DataError
 from forgetting.core.measure import Measure
 from forgetting.metrics.extraction import Thresholds, extraction_likelihood
+from forgetting.metrics.goal import Goal, Until
 from forgetting.metrics.likelihood import memorization_accuracy
 from forgetting.metrics.limit import Limit
+from forgetting.metrics.share import ends
 from forgetting.report import wording
 from forgetting.report.verdict.finding import Finding
 from forgetting.runs.evaluation import Evaluation
@@ -71,17 +73,39 @@ def findings(
     return found
 
 
-def goal_words(goal: Thresholds | Limit, measures: Sequence[Measure]) -> str:
+def goal_words(goal: Goal, measures: Sequence[Measure]) -> str:
     """Where a model is on the way to a goal: the values that the goal compares; EL_n only if it was measured."""
-    values = {m.key: m.value for m in measures}
-    if isinstance(goal, Limit):
-        return f"{goal.key} is {_beside(values.get(goal.key), goal.value)} (goal: {goal})"
-    now, unseen = (_values(values, split, goal.n) for split in (goal.forget, goal.unseen))
+    found = {m.key: m for m in measures}
+    words = [_compared_words(goal.thresholds, found)] if goal.thresholds is not None else []
+    return "; ".join([*words, *(_limit_words(limit, found) for limit in goal.limits)])
+
+
+def _limit_words(limit: Limit, found: Mapping[str, Measure]) -> str:
+    own = found.get(limit.key)
+    value = None if own is None else own.value
+    if isinstance(limit.value, str):
+        return f"{limit.key} is {wording.number(value)}, {limit.value} {_with_end(found.get(limit.value), value)}"
+    return f"{limit.key} is {_beside(value, limit.value)} (goal: {limit})"
+
+
+def _with_end(other: Measure | None, own: float | None) -> str:
+    """The other's value; where the own is above it and within its interval, the end of that, too."""
+    if other is None or other.value is None or own is None or own <= other.value:
+        return wording.number(None if other is None else other.value)
+    known = ends(other)
+    if known is not None and own <= known[1]:
+        return f"{wording.number(other.value)}, by its interval up to {wording.number(known[1])}"
+    return wording.number(other.value)
+
+
+def _compared_words(goal: Thresholds, found: Mapping[str, Measure]) -> str:
+    now, unseen = (_pair(found, split, goal.n) for split in (goal.forget, goal.unseen))
     before = (goal.extraction_likelihood, goal.memorization_accuracy)
     words = [
-        f"{name} {wording.number(own)} ({goal.unseen}: {wording.number(start)} before, {wording.number(then)} now)"
+        f"{name} {wording.number(own.value)} "
+        f"({goal.unseen}: {wording.number(start)} before, {_with_end(then, own.value)} now)"
         for name, own, start, then in zip((f"EL_{goal.n}", "MA"), now, before, unseen, strict=True)
-        if own is not None
+        if own is not None and own.value is not None
     ]
     return f"{goal.forget} has {' and '.join(words)}" if words else f"{goal.forget} was not measured"
 
@@ -94,9 +118,8 @@ def _beside(value: float | None, limit: float) -> str:
     return next(said for digits in range(4, 18) if float(said := f"{value:.{digits}g}") != limit)
 
 
-def _values(values: Mapping[str, float | None], split: str, n: int) -> tuple[float | None, float | None]:
-    likelihood, accuracy = extraction_likelihood(n).name, memorization_accuracy.name
-    return values.get(f"{split}/{likelihood}"), values.get(f"{split}/{accuracy}")
+def _pair(found: Mapping[str, Measure], split: str, n: int) -> list[Measure | None]:
+    return [found.get(f"{split}/{name}") for name in (extraction_likelihood(n).name, memorization_accuracy.name)]
 
 
 def _goal(stage: StageResult, after: Evaluation | None, before: Evaluation | None, place: str) -> Finding:
@@ -119,8 +142,11 @@ def _epochs(stage: StageResult) -> str:
     return "1 epoch" if stage.epochs == 1 else f"{float(f'{stage.epochs:.3g}'):g} epochs"
 
 
-def _compared(stage: StageResult) -> Thresholds | Limit | None:
-    return stage.thresholds or (Limit.parse(stage.goal) if "/" in stage.goal else None)
+def _compared(stage: StageResult) -> Goal | None:
+    """The stage's goal; None if the run does not say what it compared with."""
+    until = Until.parse(stage.goal) if stage.goal else Until(stage.thresholds is not None, ())
+    known = stage.thresholds is not None or not until.extraction
+    return Goal(stage.thresholds, until.limits) if known and (until.extraction or until.limits) else None
 
 
 def _was_there(stage: StageResult, before: Evaluation | None) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from forgetting.metrics.movement import LITTLE
 from forgetting.report import headline_measures, wording
 from forgetting.report.verdict import forgotten, kept
-from forgetting.report.verdict.below_unseen import HEADLINE, below_unseen
+from forgetting.report.verdict.beside_unseen import BesideUnseen, beside_unseen
 from forgetting.report.verdict.earlier import earlier
 from forgetting.report.verdict.finding import Finding, Tone
 from forgetting.report.verdict.finetuning import domain, forgets_nothing, learned
@@ -55,8 +55,8 @@ class Judgement:
     """Another form of the question still finds what was to be forgotten."""
     told_apart: bool
     """The test of forget quality distinguishes the run from the oracle."""
-    below: bool
-    """Forget text ends up clearly less likely than unseen text."""
+    beside: BesideUnseen
+    """How likely forget text is beside unseen text."""
     findings: tuple[Finding, ...]
     requests: tuple[forgotten.Request, ...] = ()
     learnt: tuple[Finding, ...] = ()
@@ -81,7 +81,7 @@ def verdict(run: Results) -> Verdict:
     rest = [] if unmoved else _rest(models, judgement)
     tones: list[Tone] = [kept.WORDS[judgement.keeping][0]]
     tones += [forgotten.WORDS[state][0] for state in _states(judgement)]
-    tones.append("mixed" if judgement.leaks or judgement.told_apart or judgement.below else "good")
+    tones.append("mixed" if judgement.leaks or judgement.told_apart or judgement.beside.findings else "good")
     tone = "bad" if failed else min(tones, key=_TONES.index)
     lines = tuple(request.finding for request in judgement.requests)
     return Verdict(" ".join([*failed, *rest]), tone, judgement.findings, tuple(failed), lines)
@@ -101,7 +101,7 @@ def judge(models: Models) -> Judgement:
     state_of_rest, costs = kept.keeping(models)
     quality = _quality(models, headline_measures.quality_key([run]), state_of_rest)
     learnt = domain(models)
-    below = below_unseen(models)
+    beside = beside_unseen(models)
     before = earlier(models, key)
     findings = [
         *_ending(run),
@@ -110,7 +110,7 @@ def judge(models: Models) -> Judgement:
         *requests(run),
         *before,
         *([] if key in headline_measures.sets_keys([run]) and asked else [first]),
-        *below,
+        *beside.findings,
         *unseen_fell(models),
         *forms,
         *costs,
@@ -124,7 +124,7 @@ def judge(models: Models) -> Judgement:
         state_of_rest,
         leaks,
         told_apart,
-        bool(below),
+        beside,
         tuple(findings),
         requests=tuple(asked),
         learnt=tuple(learnt),
@@ -175,9 +175,9 @@ def _rest(models: Models, judgement: Judgement) -> list[str]:
         key = headline_measures.forgetting_key([models.run])
         apart = state == "oracle" and judgement.told_apart
         test = ", though truth ratios still tell it from the oracle" if apart else ""
-        found = forgotten.headline_of(models, key, state, compared=bool(met) or judgement.below)
+        found = forgotten.headline_of(models, key, state, compared=bool(met) or bool(judgement.beside.headline))
         parts.append(f"{found}{test}")
-    parts += [*met, *([HEADLINE] if judgement.below else [])]
+    parts += [*met, *judgement.beside.headline]
     if judgement.leaks:
         parts.append("asked in another form, more is left")
     if judgement.keeping != "destroyed":
