@@ -242,6 +242,31 @@ def test_a_failed_trial_counts_and_is_named(played: Path, monkeypatch: pytest.Mo
     assert again.done == []
 
 
+def test_without_the_study_finished_trials_are_read_from_their_folders_and_failed_ones_tried_again(
+    played: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = plan(played, FIRST, ("graddiff",))
+    ill = mine.trial("graddiff", 2, {}).name
+
+    def fails(recipe: Recipe, **keywords: Any) -> None:
+        if recipe.name == ill:
+            raise DataError("disk full")
+        play(recipe, **keywords)
+
+    monkeypatch.setattr(sweep_module, "run", fails)
+    folder = run_tuning(mine, engine=Here())
+    assert tuning_of(folder).trials[2].state == "failed"
+    before = tuning_of(folder).trials
+    (folder / "tune.db").unlink()
+    monkeypatch.setattr(sweep_module, "run", play)
+    again = Here()
+    run_tuning(plan(played, FIRST, ("graddiff",)), engine=again)
+    after = tuning_of(folder).trials
+    assert again.done[0] == ill and not {trial.name for trial in before if trial.name != ill} & {*again.done}
+    assert [trial for trial in after if trial.name != ill] == [trial for trial in before if trial.name != ill]
+    assert after[2].state == "complete"
+
+
 def test_where_the_recipes_own_settings_fail_nothing_is_spent(played: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(recipe: Recipe, **keywords: Any) -> None:
         if recipe.stages[-1].what == "npo":
@@ -284,6 +309,12 @@ def test_real_runs_choose_on_one_half_and_report_the_other(quick: Path) -> None:
     assert {m.split for m in trial.after.measures} == {"all", "selection-all", "selection-forget", "selection-retain"}
     assert trial.after.measure("selection-forget/probability").count == 6  # type: ignore[union-attr]
     assert [*tuning.trials[0].steps] == [2, 4, 6]
+    kept = {path.suffix for path in (folder / "graddiff-000").rglob("*") if path.is_file()}
+    assert ".safetensors" not in kept and ".pt" not in kept and {".json", ".jsonl"} <= kept
+    assert [
+        *(folder / "graddiff-000-seed1").rglob("*.safetensors"),
+        *(folder / "graddiff-001-seed1").rglob("*.safetensors"),
+    ]
     (run,) = results.runs
     final = RunFolder(folder / run.name).results()
     assert final.before is not None and final.after is not None

@@ -60,10 +60,10 @@ def run_tuning(
 ) -> Path:
     """Runs every trial, then the winners with fresh seeds, and returns the folder with table and report.
 
-    Resumable: finished trials are kept, unfinished ones resume from their checkpoints. A larger budget goes on where a
-    smaller one ended. In every round each method has one trial, or more if there are more processes than methods; they
-    are told to the sampler in their order, so timing changes no proposal, and up to as many processes as methods none
-    differs from that of one process.
+    Resumable: finished trials are kept (numbers and records, no weights), unfinished ones resume from their checkpoints.
+    A larger budget goes on where a smaller one ended. In every round each method has one trial, or more if there are
+    more processes than methods; they are told to the sampler in their order, so timing changes no proposal, and up to
+    as many processes as methods none differs from that of one process.
 
     Args:
         plan: what to run.
@@ -84,6 +84,8 @@ def run_tuning(
     with locked(plan.folder):
         remove_partial(plan.folder, deep=False)
         studies = {method: plan.study(method) for method in plan.spaces}
+        for trial in [trial for study in studies.values() for trial in study.trials()]:
+            _free(plan, trial)  # a kill may have come between its end and this
         while proposals := _round(plan, studies, processes):
             _carry_out(plan, studies, proposals, engine, processes, voice)
         trials = tuple(trial for study in studies.values() for trial in study.trials()[: plan.budget])
@@ -159,6 +161,7 @@ def _carry_out(
             broken = broken or f"{trial.name}, with the recipe's own settings, failed: {trial.note}"
             continue
         studies[trial.method].add(trial)
+        _free(plan, trial)
         said = trial.state if trial.value is None else f"balance {trial.value:.3f}"
         voice.say(f"{trial.method}, trial {trial.number + 1} of {plan.budget}: {said}")
     if broken:
@@ -176,6 +179,13 @@ def _has_ended(planned: PlannedRun, voice: Voice) -> bool:
         voice.say(f"{folder.path}: an unfinished trial of another point is removed")
         remove(folder.path)
     return own and (folder.is_finished or bool(folder.pruned()))
+
+
+def _free(plan: TunePlan, trial: Trial) -> None:
+    """Removes the weights of a finished trial; numbers and records stay, and the best is run again."""
+    folder = RunFolder(plan.folder / trial.name)
+    for path in (folder.model, folder.merged, *(c for s in folder.stages() for c in (*s.checkpoints, s.model))):
+        remove(path)
 
 
 def _outcome(plan: TunePlan, proposal: _Proposal, error: str) -> Trial:
