@@ -60,7 +60,7 @@ def run_tuning(
 ) -> Path:
     """Runs every trial, then the winners with fresh seeds, and returns the folder with table and report.
 
-    Resumable: finished trials are kept (numbers and records, no weights), unfinished ones resume from their checkpoints.
+    Resumable: finished trials are kept (numbers and records, no weights), others resume from their checkpoints.
     A larger budget goes on where a smaller one ended. In every round each method has one trial, or more if there are
     more processes than methods; they are told to the sampler in their order, so timing changes no proposal, and up to
     as many processes as methods none differs from that of one process.
