@@ -56,3 +56,9 @@ def test_the_forms_that_a_recipe_may_write() -> None:
     for wrong in (3, {"low": 1}, {"low": 1, "high": 2, "lgo": True}, {"low": "x", "high": 2}, [[1], [2]]):
         with pytest.raises(ValueError, match="write"):
             sought(wrong)
+
+
+def test_the_ends_of_a_range_on_its_scale() -> None:
+    where = Tunable(1e-5, 1e-3, log=True)
+    assert where.is_end(1e-5) and where.is_end(1.04e-5) and not where.is_end(1.1e-5) and where.is_end(0.97e-3)
+    assert Tunable(0.0, 100.0).is_end(99.5) and not Tunable(0.0, 100.0).is_end(98.5)

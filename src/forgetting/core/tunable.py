@@ -39,6 +39,11 @@ class Tunable:
     def __str__(self) -> str:
         return f"{self.low:g} to {self.high:g}{' (log)' if self.log else ''}"
 
+    def is_end(self, value: float) -> bool:
+        """Whether the value is at an end of the range, by a hundredth of its width on its scale."""
+        low, high, at = (math.log(v) if self.log else v for v in (self.low, self.high, value))
+        return min(at - low, high - at) <= (high - low) / 100
+
     def rounded(self, value: float) -> float:
         """The value with four significant digits, or whole, inside of the range."""
         number = round(value) if self.whole else float(f"{value:.4g}")

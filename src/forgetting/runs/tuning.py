@@ -50,6 +50,9 @@ class Tuning:
     chosen: Mapping[str, str]
     """The name of each method's best trial; a method without one is left out."""
 
+    ends: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """By method, the keys whose chosen value is at an end of its range."""
+
     def best(self, method: str) -> Trial | None:
         """The trial whose settings were chosen."""
         return next((trial for trial in self.trials if trial.name == self.chosen.get(method)), None)

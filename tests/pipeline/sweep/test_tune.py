@@ -135,6 +135,16 @@ def test_every_method_has_the_same_budget_and_its_best_runs_again_with_fresh_see
     assert any("graddiff, trial 1 of 7: balance" in line for line in said)
 
 
+def test_a_winner_at_an_end_of_its_range_is_named(played: Path) -> None:
+    low = "space.learning_rate={low: 2e-3, high: 4e-3}"  # the best lies far above
+    folder = run_tuning(plan(played, FIRST, ("graddiff",), low, "space.duration=[2, 6]"), engine=Here())
+    best = tuning_of(folder).best("graddiff")
+    near = best.point["learning_rate"] >= 3.98e-3
+    assert ("learning_rate" in tuning_of(folder).ends["graddiff"]) == near
+    alone = plan(played, 1, ("graddiff",), low, "name=alone")  # the recipe's own, which is the lower end
+    assert tuning_of(run_tuning(alone, engine=Here())).ends == {"graddiff": ("learning_rate",)}
+
+
 def test_what_is_reported_is_not_what_was_chosen_by(played: Path) -> None:
     folder = run_tuning(plan(played, 2, ("graddiff",)), engine=Here())
     results, tuning = SweepResults.load(folder), tuning_of(folder)

@@ -38,6 +38,7 @@ def tuning() -> Tuning:
         balanced=("forget",),
         trials=trials,
         chosen={"graddiff": "graddiff-001"},
+        ends={"graddiff": ("duration",)},
     )
 
 
@@ -97,10 +98,12 @@ def test_a_plain_sweep_has_no_trials(results: SweepResults, tmp_path: Path) -> N
     assert not (tmp_path / "trials.csv").exists()
 
 
-def test_failed_trials_and_methods_without_a_winner_are_said_first(results: SweepResults) -> None:
-    assert cautions(results)[:2] == [
+def test_failed_trials_methods_without_a_winner_and_ends_of_ranges_are_said_first(results: SweepResults) -> None:
+    assert cautions(results)[:3] == [
         "npo-000 failed, and counts as a trial: out of memory",
         "no trial of npo has a balance, so it has no runs",
+        "the best duration of graddiff lies at an end of where it was sought (30 to 120 (log)); a wider range "
+        "may hold a better one",
     ]
 
 

@@ -17,6 +17,7 @@ from forgetting.core.folder import remove, remove_partial
 from forgetting.core.locks import locked
 from forgetting.core.measure import Measure
 from forgetting.core.progress import SILENT, Voice
+from forgetting.core.tunable import Tunable
 from forgetting.metrics.balance import NAME as BALANCE
 from forgetting.metrics.balance import balance
 from forgetting.metrics.utility import ALL
@@ -28,6 +29,7 @@ from forgetting.pipeline.sweep.run import failures_of, results_of, run_all, stat
 from forgetting.pipeline.sweep.study import Study, check_installed, why_pruned
 from forgetting.pipeline.sweep.tune_plan import TunePlan
 from forgetting.recipe import Recipe
+from forgetting.recipe.space import Space
 from forgetting.recipe.sweep import PlannedRun, Sweep
 from forgetting.report.sweep.page import build_sweep_report
 from forgetting.runs.folder import RunFolder
@@ -227,7 +229,13 @@ def _tuning(
         facts=facts,
         trials=trials,
         chosen={trial.method: trial.name for trial in chosen},
+        ends={trial.method: _at_ends(plan.spaces[trial.method], trial) for trial in chosen},
     )
+
+
+def _at_ends(space: Space, trial: Trial) -> tuple[str, ...]:
+    ranges = {key: where for key, where in space.items() if isinstance(where, Tunable)}
+    return tuple(key for key, where in ranges.items() if where.is_end(float(trial.point[key])))
 
 
 def _results(sweep: Sweep, failures: Mapping[str, str], tuning: Tuning) -> SweepResults:

@@ -39,7 +39,7 @@ def cautions(results: SweepResults) -> list[str]:
 
 
 def _of_trials(tuning: Tuning) -> list[str]:
-    """Trials that failed, methods without a winner, and winners at the end of a range."""
+    """Trials that failed, methods without a winner, and winners at an end of a range."""
     said = [
         f"{trial.name} failed, and counts as a trial: {trial.note}"
         for trial in tuning.trials
@@ -49,5 +49,11 @@ def _of_trials(tuning: Tuning) -> list[str]:
         f"no trial of {method} has a balance, so it has no runs"
         for method in tuning.space
         if tuning.best(method) is None
+    ]
+    said += [
+        f"the best {key} of {method} lies at an end of where it was sought ({tuning.space[method][key]}); a wider "
+        "range may hold a better one"
+        for method, keys in tuning.ends.items()
+        for key in keys
     ]
     return said
