@@ -16,6 +16,14 @@ def test_methods_are_listed_with_parameters_and_summary(capsys: pytest.CaptureFi
     assert "loku" in command(capsys, "methods")[1]
 
 
+def test_methods_say_where_their_parameters_are_sought(capsys: pytest.CaptureFixture[str]) -> None:
+    found = {m["name"]: m for m in json.loads(command(capsys, "methods", "--json")[1])}
+    assert found["npo"]["space"] == {"beta": "0.03 to 3 (log)", "retain_weight": "0.1 to 10 (log)"}
+    assert "space" not in found["sft"]
+    plain = " ".join(command(capsys, "methods")[1].split())
+    assert "average=token" in plain and "[0.1 to" in plain
+
+
 def test_recipes_and_suites_are_listed_with_a_line_each(capsys: pytest.CaptureFixture[str]) -> None:
     assert "forget run unlearn" in json.loads(command(capsys, "recipes", "--json")[1])["unlearn"]
     suites = {s["name"]: s for s in json.loads(command(capsys, "suites", "--json")[1])}

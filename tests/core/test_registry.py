@@ -1,9 +1,12 @@
 """A typed registry checks values against the types of a function's parameters."""
 
+from typing import Annotated
+
 import pytest
 
 from forgetting.core.errors import RecipeError
 from forgetting.core.registry import Registry
+from forgetting.core.tunable import Tunable
 
 TYPED = Registry("shapes", "shape", "a function that returns a shape", typed=True)
 
@@ -47,3 +50,17 @@ def test_of_a_function_without_parameters_none_is_listed() -> None:
 def test_two_functions_cannot_share_a_name() -> None:
     with pytest.raises(RecipeError, match="two shapes are called 'square'"):
         TYPED.register("square")(lambda: None)
+
+
+def test_a_parameter_with_a_range_in_its_type_is_checked_as_without_and_can_be_sought() -> None:
+    shapes = Registry("circles", "circle", "a function that returns a circle", typed=True)
+
+    @shapes.register("circle")
+    def circle(radius: Annotated[float, Tunable(0.5, 2.0)] = 1.0, name: str = "") -> float:
+        """A circle."""
+        return radius
+
+    assert shapes.get("circle").sought == {"radius": Tunable(0.5, 2.0)}
+    assert shapes.build("circle", {"radius": 9.0}) == 9.0  # the range binds no recipe
+    with pytest.raises(RecipeError, match="radius is '3': it is a text; write a number"):
+        shapes.build("circle", {"radius": "3"})

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import pytest
 
 from forgetting.core.errors import RecipeError
-from forgetting.objectives.schedule import forgetting, linear, parse_weight, weight_at
+from forgetting.objectives.schedule import Weight, forgetting, linear, parse_weight, takes_weight, weight_at
 
 
 def test_the_schedule_of_the_forgetting_paper_starts_at_zero_and_never_ends() -> None:
@@ -70,3 +72,8 @@ def test_what_is_no_weight_is_refused(written: object, message: str) -> None:
 def test_a_weight_that_would_turn_its_term_round_is_refused(written: object, message: str) -> None:
     with pytest.raises(RecipeError, match=message):
         parse_weight(written)
+
+
+def test_a_weight_with_a_range_in_its_type_is_a_weight() -> None:
+    assert takes_weight("retain_weight", Weight) and takes_weight("retain_weight", Annotated[Weight, "a range"])
+    assert takes_weight("forget_weight", object) and not takes_weight("beta", Annotated[float, "a range"])

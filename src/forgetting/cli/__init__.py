@@ -10,6 +10,7 @@ from forgetting.cli import (  # noqa: F401 - in the order of `forget --help`
     demo,
     run,
     sweep,
+    tune,
     eval,
     rescore,
     report,

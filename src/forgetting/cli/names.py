@@ -24,7 +24,10 @@ class Kind:
 
 
 KINDS = {
-    "methods": Kind("objectives.methods:METHODS", "List the methods that a stage may train with."),
+    "methods": Kind(
+        "objectives.methods:METHODS",
+        "List the methods that a stage may train with, and in brackets where `forget tune` seeks.",
+    ),
     "metrics": Kind("metrics.registry:METRICS", "List the metrics that a recipe may ask for."),
     "suites": Kind("benchmarks.registry:SUITES", "List the suites that models can be measured on.", parameters=False),
     "initialisations": Kind("training.initialisations:INITIALISATIONS", "List the ways a LoRA adapter may start."),
@@ -49,14 +52,20 @@ def list_kind(kind: Kind, as_json: bool) -> None:
     if as_json:
         rows = [
             {"name": e.name, "summary": e.summary, "parameters": parameters[e.name], **e.settings}
+            | ({"space": {key: str(where) for key, where in e.sought.items()}} if e.sought else {})
             | {"source": e.source}
             for e in entries
         ]
         print_json(rows)
         return
-    said = {name: " ".join(f"{k}={v}" for k, v in own.items()) for name, own in parameters.items()}
+    said = {e.name: " ".join(_said(e, key, value) for key, value in parameters[e.name].items()) for e in entries}
     listed = [[e.name, e.summary, said[e.name], e.source] for e in entries]
     print_table([registry.noun, "what it does", "parameters", "from"], listed)
+
+
+def _said(entry: Entry[Any], key: str, value: Any) -> str:
+    """A parameter with its default, and where `forget tune` seeks it: `beta=0.1 [0.03 to 3 (log)]`."""
+    return f"{key}={value}" + (f" [{entry.sought[key]}]" if key in entry.sought else "")
 
 
 def _plain(entry: Entry[Any]) -> dict[str, Any]:

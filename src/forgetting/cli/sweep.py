@@ -51,7 +51,7 @@ def sweep(
     with speaking(quiet=as_json) as voice:
         results = SweepResults.load(run_sweep(planned, engine=runs_on, retry=retry, voice=voice))
     _print_results(results, as_json)
-    _raise_if_failed(results)
+    raise_if_failed(results)
 
 
 def _print_plan(planned: Sweep, as_json: bool) -> None:
@@ -90,7 +90,8 @@ def _print_results(results: SweepResults, as_json: bool) -> None:
         print_line(line)
 
 
-def _raise_if_failed(results: SweepResults) -> None:
+def raise_if_failed(results: SweepResults) -> None:
+    """Raises RunError if a run of a sweep failed; it names them and where to look."""
     from forgetting.core.errors import RunError
 
     failed = [run.name for run in results.runs if run.status == "failed"]

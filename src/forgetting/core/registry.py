@@ -19,6 +19,7 @@ from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 
 from forgetting.core.errors import RecipeError, nearest
 from forgetting.core.strict import is_single, of_kind
+from forgetting.core.tunable import Sought, sought_in
 
 T = TypeVar("T", bound=Callable[..., Any])
 
@@ -51,6 +52,11 @@ class Entry(Generic[T]):
             return typing.get_type_hints(self.build, include_extras=True)
         except (NameError, TypeError):
             return {}
+
+    @property
+    def sought(self) -> dict[str, Sought]:
+        """The parameters that say in their type where they are sought when they are tuned."""
+        return {key: own for key, hint in self.types.items() if (own := sought_in(hint)) is not None}
 
     @property
     def defaults(self) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import typing
 from collections.abc import Callable
 from typing import Any
 
@@ -35,6 +36,7 @@ _SCHEDULES: dict[str, Callable[..., Schedule]] = {"linear": linear, "forgetting"
 
 def takes_weight(name: str, hint: Any) -> bool:
     """Whether a method's parameter of this name and type is the weight of a term."""
+    hint = typing.get_args(hint)[0] if typing.get_origin(hint) is typing.Annotated else hint
     return bool(hint == Weight) or (hint is object and name.endswith("_weight"))
 
 

@@ -26,8 +26,10 @@ from forgetting.data.corpus import Corpus, check_shares
 from forgetting.data.formatting import Formatting
 from forgetting.data.source import Source
 from forgetting.recipe.changes import changed, unshared
+from forgetting.recipe.divide import Divide
 from forgetting.recipe.errors import one_line
 from forgetting.recipe.metric import AskedMetric
+from forgetting.recipe.space import check_written
 from forgetting.recipe.stage import NAME, Sources, Stage
 
 
@@ -95,6 +97,16 @@ class Recipe(Strict):
         gt=0,
         lt=2**31,
         description="Length of greedy answers on the run's own data; default: as long as the longest answer.",
+    )
+    divide: Divide | None = Field(
+        None,
+        description="Divide what is measured by source fact: one half decides what is kept and when a stage ends "
+        "(its splits are called selection-NAME), the other half is reported.",
+    )
+    space: Annotated[dict[str, Any], AfterValidator(check_written)] = Field(
+        default_factory=dict,
+        description="For `forget tune`: where keys of the tuned stage are sought (learning_rate, method.beta, …), each "
+        "{low: …, high: …, log: true}, a list of values, or null; what a method says itself stands for the others.",
     )
     oracle: str | None = Field(
         None, min_length=1, description="A model that never saw the forget set, or its records (.jsonl)."

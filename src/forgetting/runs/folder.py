@@ -336,6 +336,20 @@ class RunFolder(RunPaths):
         file, mend = self.measures_file, "remove it and measure again"
         return as_typed(_MEASURES, read_object(file, what="measures", mend=mend), file, mend).get("measures", [])
 
+    def write_pruned(self, why: str) -> None:
+        """Notes that a tuning ended the run early, and why."""
+        by_first(lambda: write_object(self.pruned_file, {"why": why}))
+
+    def pruned(self) -> str:
+        """Why a tuning ended the run early; empty if none did.
+
+        Raises:
+            RunError: the file is damaged.
+        """
+        if not self.pruned_file.is_file():
+            return ""
+        return str(read_object(self.pruned_file, what="why a run was ended", mend=_AGAIN).get("why"))
+
     def write_results(self, results: Results) -> None:
         """Writes the results; digests and ids of the data are hashed if the run is redacted and they are not yet."""
         if self.redactor is not None and not results.redacted:

@@ -135,6 +135,11 @@ class RunPaths:
         return self.path / "prompt.json"
 
     @property
+    def pruned_file(self) -> Path:
+        """Why a tuning ended the run early."""
+        return self.path / "pruned.json"
+
+    @property
     def report_file(self) -> Path:
         """The report."""
         return self.path / "report.html"
@@ -256,6 +261,16 @@ class SweepPaths:
         return self.path / "report.html"
 
     @property
+    def trials_file(self) -> Path:
+        """Every trial of a tuning, for other programs."""
+        return self.path / "trials.csv"
+
+    @property
+    def studies_file(self) -> Path:
+        """The finished trials of a tuning, as Optuna keeps them."""
+        return self.path / "tune.db"
+
+    @property
     def failures_file(self) -> Path:
         """The error of every run that failed."""
         return self.path / "failures.json"
@@ -319,6 +334,8 @@ def contents(folder: Path) -> str:
     if said := of_runs(folder):
         return said
     name = RunPaths(folder).results_file.name
+    if RunPaths(folder).pruned_file.is_file():
+        return f"has no {name}; a tuning ended the run early, start it again to run it to its end"
     if RunPaths(folder).is_run:
         return f"has no {name}; the run has not finished, start it again to resume it"
     return f"has no {name} and is no run; name the folder of a finished run"

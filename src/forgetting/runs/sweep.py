@@ -16,6 +16,7 @@ from forgetting.core.measure import Measure
 from forgetting.runs.paths import SweepPaths
 from forgetting.runs.reading import read_object, write_object
 from forgetting.runs.results import FORMAT, Cost, read_formatted
+from forgetting.runs.tuning import Tuning
 
 Status = Literal["complete", "collapsed", "stopped", "failed", "not run"]
 
@@ -66,6 +67,8 @@ class SweepResults:
     before: tuple[Measure, ...] | None = None
     oracle: tuple[Measure, ...] | None = None
     """Measures of models that all runs have in common."""
+    tuning: Tuning | None = None
+    """How the settings of the runs were found; None: a grid gave them."""
 
     @classmethod
     def load(cls, folder: Path) -> SweepResults:

@@ -36,6 +36,17 @@ def test_the_package_s_methods_are_there() -> None:
     assert all(METHODS.get(name).summary for name in METHODS.names())
 
 
+def test_every_method_can_be_built_at_both_ends_of_its_ranges_and_begins_inside_them() -> None:
+    ranges = {name: METHODS.get(name).sought for name in METHODS.names()}
+    assert {"npo", "simnpo", "undial", "wga", "satimp", "dpo", "rmu", "pdu", "gru", "loku"} <= {
+        n for n in ranges if ranges[n]
+    }
+    for name, sought in ranges.items():
+        assert all(METHODS.get(name).defaults[key] in where for key, where in sought.items()), name
+        for end in ("low", "high"):
+            build_method(name, {key: getattr(where, end) for key, where in sought.items()})
+
+
 @pytest.mark.parametrize(
     ("name", "parameters", "message"),
     [

@@ -34,13 +34,16 @@ QUICK = {"threads": 1, "duration": "2 steps", "evaluate_every": None, "adapter.d
 class Here:
     """Does the tasks in this process, notes which, and can be interrupted before one."""
 
-    def __init__(self, interrupt_at: int | None = None, order: Callable[[list[int]], Sequence[int]] = list) -> None:
+    def __init__(
+        self, interrupt_at: int | None = None, order: Callable[[list[int]], Sequence[int]] = list, at_once: int = 1
+    ) -> None:
         self.done: list[str] = []
         self.interrupt_at = interrupt_at
         self.order = order
+        self.at_once = at_once
 
     def capacity(self) -> Capacity:
-        return Capacity(at_once=1, threads=1)
+        return Capacity(at_once=self.at_once, threads=1)
 
     def map(self, work: Callable[[Any], None], tasks: Sequence[Task]) -> Generator[Outcome, None, None]:
         for index in self.order(list(range(len(tasks)))):
@@ -68,7 +71,7 @@ def four(recipe_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     return write(tmp_path, grid={"adapter.rank": [2, 3], "seed": [0, 1]})
 
 
-def leave_a_finished_run(recipe: Recipe, *, voice: Voice) -> None:
+def leave_a_finished_run(recipe: Recipe, *, voice: Voice, judge: object = None) -> None:
     """Fails where its forget data are missing, as a run does."""
     file = Path(str(recipe.data["forget"][0].path))
     if not file.is_file():

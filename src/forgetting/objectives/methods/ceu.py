@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from forgetting.core.example import Role
 from forgetting.objectives.losses import ceu as ceu_loss
-from forgetting.objectives.methods.common import Retain, retain_terms
+from forgetting.objectives.methods.common import Retain, RetainWeight, retain_terms
 from forgetting.objectives.methods.registry import register_method
 from forgetting.objectives.objective import Average, Objective, Term
 from forgetting.objectives.schedule import Weight, parse_weight
@@ -12,7 +12,7 @@ from forgetting.objectives.schedule import Weight, parse_weight
 
 @register_method("ceu")
 def ceu(
-    forget_weight: Weight = 1.0, retain_weight: Weight = 1.0, retain: Retain = "nll", average: Average = "token"
+    forget_weight: Weight = 1.0, retain_weight: RetainWeight = 1.0, retain: Retain = "nll", average: Average = "token"
 ) -> Objective:
     """CE-U: λ·cross-entropy to the model's own distribution without the token on forget, + σ·retain (arXiv 2503.01224).
 

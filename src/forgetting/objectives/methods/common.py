@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Annotated, Literal
 
 from forgetting.core.errors import RecipeError, nearest
 from forgetting.core.example import Role
+from forgetting.core.tunable import Tunable
 from forgetting.objectives.losses import Loss, js_to_reference, kl_from_reference, kl_to_reference, nll
 from forgetting.objectives.objective import Term
 from forgetting.objectives.schedule import Weight, parse_weight
 
 Retain = Literal["nll", "kl_from_reference", "kl_to_reference", "js_to_reference", "none"]
+RetainWeight = Annotated[Weight, Tunable(0.1, 10.0, log=True)]
+"""The weight of the retain term; that of the forget term is 1 while it is sought, since only their ratio counts."""
 _LOSSES: dict[str, Loss | None] = {
     "nll": nll,
     "kl_from_reference": kl_from_reference,

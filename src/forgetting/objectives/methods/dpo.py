@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from forgetting.core.example import Role
+from forgetting.core.tunable import Tunable
 from forgetting.objectives.losses import Scale
 from forgetting.objectives.losses import dpo as dpo_loss
-from forgetting.objectives.methods.common import Retain, check_positive, retain_terms
+from forgetting.objectives.methods.common import Retain, RetainWeight, check_positive, retain_terms
 from forgetting.objectives.methods.registry import register_method
 from forgetting.objectives.objective import Objective, Term
 from forgetting.objectives.schedule import Weight, parse_weight
@@ -13,10 +16,10 @@ from forgetting.objectives.schedule import Weight, parse_weight
 
 @register_method("dpo")
 def dpo(
-    beta: float = 0.1,
+    beta: Annotated[float, Tunable(0.03, 1.0, log=True)] = 0.1,
     scale: Scale = "published",
     forget_weight: Weight = 1.0,
-    retain_weight: Weight = 1.0,
+    retain_weight: RetainWeight = 1.0,
     retain: Retain = "nll",
 ) -> Objective:
     """DPO: −mean log σ(β·(Δ_alternate − Δ_forget)), Δ = log(π/π_ref), + σ·retain (arXiv 2305.18290; IdkDPO of TOFU).

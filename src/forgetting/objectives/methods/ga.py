@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from forgetting.core.example import Role
 from forgetting.objectives.losses import nll
-from forgetting.objectives.methods.common import Retain, negative, retain_terms
+from forgetting.objectives.methods.common import Retain, RetainWeight, negative, retain_terms
 from forgetting.objectives.methods.registry import register_method
 from forgetting.objectives.objective import Average, Objective, Term
 from forgetting.objectives.schedule import Weight
@@ -22,7 +22,7 @@ def ga(forget_weight: Weight = 1.0, average: Average = "token") -> Objective:
 
 @register_method("graddiff")
 def graddiff(
-    forget_weight: Weight = 1.0, retain_weight: Weight = 1.0, retain: Retain = "nll", average: Average = "token"
+    forget_weight: Weight = 1.0, retain_weight: RetainWeight = 1.0, retain: Retain = "nll", average: Average = "token"
 ) -> Objective:
     """Gradient difference (GD, "GA+GD"): −λ·nll(forget) + σ·retain (F2F, eq. 2; DUET, eq. 3)."""
     return Objective(_ascent(forget_weight, average), *retain_terms(retain, retain_weight))
@@ -31,7 +31,7 @@ def graddiff(
 @register_method("ga_kl")
 def ga_kl(
     forget_weight: Weight = 1.0,
-    retain_weight: Weight = 1.0,
+    retain_weight: RetainWeight = 1.0,
     retain: Retain = "kl_to_reference",
     average: Average = "token",
 ) -> Objective:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from forgetting.core.errors import RecipeError
+from forgetting.core.tunable import Tunable
 from forgetting.objectives.gradient_rules import rectified
 from forgetting.objectives.methods.common import Retain
 from forgetting.objectives.methods.ga import graddiff
@@ -13,7 +16,7 @@ from forgetting.objectives.schedule import Weight
 
 @register_method("gru")
 def gru(
-    gamma: float = 0.8,
+    gamma: Annotated[float, Tunable(0.5, 0.95)] = 0.8,
     add_retain: bool = False,
     forget_weight: Weight = 1.0,
     retain_weight: Weight = 1.0,

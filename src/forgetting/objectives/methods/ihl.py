@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from forgetting.core.example import Role
 from forgetting.objectives.losses import ihl as ihl_loss
-from forgetting.objectives.methods.common import Retain, retain_terms
+from forgetting.objectives.methods.common import Retain, RetainWeight, retain_terms
 from forgetting.objectives.methods.registry import register_method
 from forgetting.objectives.objective import Average, Objective, Term
 from forgetting.objectives.schedule import Weight, parse_weight
@@ -12,7 +12,7 @@ from forgetting.objectives.schedule import Weight, parse_weight
 
 @register_method("ihl")
 def ihl(
-    forget_weight: Weight = 1.0, retain_weight: Weight = 1.0, retain: Retain = "nll", average: Average = "token"
+    forget_weight: Weight = 1.0, retain_weight: RetainWeight = 1.0, retain: Retain = "nll", average: Average = "token"
 ) -> Objective:
     """Inverted hinge: λ·mean(1 + p(y) − max_{v≠y} p(v)) on forget, + σ·retain (LoKU, eq. 2 and section 3.2)."""
     forget = Term(Role.FORGET, ihl_loss, weight=parse_weight(forget_weight), average=average)
@@ -21,7 +21,7 @@ def ihl(
 
 @register_method("loku", adapter={"kind": "lora", "init": "fila", "rank": 32, "alpha": 64, "targets": "all"})
 def loku(
-    forget_weight: Weight = 1.0, retain_weight: Weight = 1.0, retain: Retain = "nll", average: Average = "token"
+    forget_weight: Weight = 1.0, retain_weight: RetainWeight = 1.0, retain: Retain = "nll", average: Average = "token"
 ) -> Objective:
     """LoKU: the inverted hinge objective on LoRA initialised by FILA (arXiv 2408.06621)."""
     return ihl(forget_weight, retain_weight, retain, average)

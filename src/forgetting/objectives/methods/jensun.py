@@ -7,7 +7,7 @@ from typing import Literal
 from forgetting.core.errors import RecipeError, nearest
 from forgetting.core.example import Role
 from forgetting.objectives.losses import js_to_target, js_to_uniform, of_partner
-from forgetting.objectives.methods.common import Retain, retain_terms
+from forgetting.objectives.methods.common import Retain, RetainWeight, retain_terms
 from forgetting.objectives.methods.registry import register_method
 from forgetting.objectives.objective import Objective, Term
 from forgetting.objectives.schedule import Weight, parse_weight
@@ -19,7 +19,7 @@ Target = Literal["refusal", "uniform"]
 def jensun(
     target: Target = "refusal",
     forget_weight: Weight = 1.0,
-    retain_weight: Weight = 1.0,
+    retain_weight: RetainWeight = 1.0,
     retain: Retain = "js_to_reference",
 ) -> Objective:
     """JensUn: λ·JS(p ‖ onehot(refusal token)) for forget questions, + σ·JS(p ‖ p_ref) on retain (arXiv 2509.02820).

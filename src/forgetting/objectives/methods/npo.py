@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from forgetting.core.example import Role
+from forgetting.core.tunable import Tunable
 from forgetting.objectives.losses import Level
 from forgetting.objectives.losses import npo as npo_loss
-from forgetting.objectives.methods.common import Retain, check_not_negative, check_positive, retain_terms
+from forgetting.objectives.methods.common import Retain, RetainWeight, check_not_negative, check_positive, retain_terms
 from forgetting.objectives.methods.registry import register_method
 from forgetting.objectives.objective import Average, Objective, Term
 from forgetting.objectives.schedule import Weight, parse_weight
@@ -13,10 +16,10 @@ from forgetting.objectives.schedule import Weight, parse_weight
 
 @register_method("npo")
 def npo(
-    beta: float = 0.1,
+    beta: Annotated[float, Tunable(0.03, 3.0, log=True)] = 0.1,
     level: Level = "sequence",
     forget_weight: Weight = 1.0,
-    retain_weight: Weight = 1.0,
+    retain_weight: RetainWeight = 1.0,
     retain: Retain = "nll",
 ) -> Objective:
     """NPO: −(2/β)·mean log σ(−β·log(π/π_ref)) on forget, + σ·retain (arXiv 2404.05868, eq. 3).
@@ -35,10 +38,10 @@ def npo(
 
 @register_method("simnpo")
 def simnpo(
-    beta: float = 4.5,
-    gamma: float = 0.0,
+    beta: Annotated[float, Tunable(1.0, 10.0, log=True)] = 4.5,
+    gamma: Annotated[float, Tunable(0.0, 2.0)] = 0.0,
     forget_weight: Weight = 0.125,
-    retain_weight: Weight = 1.0,
+    retain_weight: RetainWeight = 1.0,
     retain: Retain = "nll",
 ) -> Objective:
     """SimNPO: −(2/β)·mean log σ(−β·log π/|y| − γ) on forget, + σ·retain; no reference (arXiv 2410.07163).

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Annotated
 
 from forgetting.core.errors import RecipeError
 from forgetting.core.example import Role
+from forgetting.core.tunable import Tunable
 from forgetting.objectives.losses import logit_margin
 from forgetting.objectives.methods.common import Retain, check_not_negative, check_positive, retain_terms
 from forgetting.objectives.methods.registry import register_method
@@ -16,9 +18,9 @@ from forgetting.objectives.term_state import DualVariable
 
 @register_method("pdu")
 def pdu(
-    bound: float = 0.3,
+    bound: Annotated[float, Tunable(0.03, 3.0, log=True)] = 0.3,
     dual: float = 1.0,
-    dual_step: float = 1.0,
+    dual_step: Annotated[float, Tunable(0.1, 10.0, log=True)] = 1.0,
     dual_warmup: float = 0.0,
     forget_weight: Weight = 1.0,
     retain: Retain = "nll",

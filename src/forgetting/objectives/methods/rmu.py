@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from forgetting.core.batch import Positions
 from forgetting.core.errors import RecipeError
 from forgetting.core.example import Role
+from forgetting.core.tunable import Tunable
 from forgetting.objectives.hidden_losses import kept_states, steered
-from forgetting.objectives.methods.common import check_positive, retain_terms
+from forgetting.objectives.methods.common import RetainWeight, check_positive, retain_terms
 from forgetting.objectives.methods.registry import register_method
 from forgetting.objectives.objective import Average, Objective, Term
 from forgetting.objectives.schedule import Weight, parse_weight
@@ -19,10 +20,10 @@ RetainStates = Literal["states", "nll", "kl_from_reference", "kl_to_reference", 
 @register_method("rmu")
 def rmu(
     layer: int = 7,
-    coefficient: float = 20.0,
+    coefficient: Annotated[float, Tunable(1.0, 100.0, log=True)] = 20.0,
     seed: int = 0,
     forget_weight: Weight = 1.0,
-    retain_weight: Weight = 1.0,
+    retain_weight: RetainWeight = 1.0,
     retain: RetainStates = "states",
     positions: Positions = "supervised",
     average: Average = "token",

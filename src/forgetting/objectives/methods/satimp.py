@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from forgetting.core.example import Role
+from forgetting.core.tunable import Tunable
 from forgetting.objectives.losses import weighted_nll
-from forgetting.objectives.methods.common import Retain, check_not_negative, negative, retain_terms
+from forgetting.objectives.methods.common import Retain, RetainWeight, check_not_negative, negative, retain_terms
 from forgetting.objectives.methods.registry import register_method
 from forgetting.objectives.objective import Average, Objective, Term
 from forgetting.objectives.schedule import Weight
@@ -12,10 +15,10 @@ from forgetting.objectives.schedule import Weight
 
 @register_method("satimp")
 def satimp(
-    beta1: float = 5.0,
-    beta2: float = 1.0,
+    beta1: Annotated[float, Tunable(1.0, 10.0, log=True)] = 5.0,
+    beta2: Annotated[float, Tunable(0.1, 3.0, log=True)] = 1.0,
     forget_weight: Weight = 1.0,
-    retain_weight: Weight = 0.1,
+    retain_weight: RetainWeight = 0.1,
     retain: Retain = "nll",
     average: Average = "token",
 ) -> Objective:

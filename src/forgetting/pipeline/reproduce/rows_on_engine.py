@@ -25,7 +25,7 @@ class PlannedRow:
     recipe: Recipe
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RowTask(Task):
     """The description of one run of a row for a worker process."""
 
@@ -44,7 +44,13 @@ def run_rows(folder: Path, planned: Sequence[PlannedRow], engine: Engine, voice:
     threads = engine.capacity().threads
     logs = SweepFolder(folder)
     tasks = [
-        RowTask(one.recipe, one.recipe.threads or threads, str(logs.log(one.recipe.name)), one.row) for one in left
+        RowTask(
+            recipe=one.recipe,
+            threads=one.recipe.threads or threads,
+            log=str(logs.log(one.recipe.name)),
+            row=one.row,
+        )
+        for one in left
     ]
     failures: dict[str, str] = {}
     voice.progress(0, len(tasks), "")

@@ -14,6 +14,7 @@ from forgetting.core.progress import SILENT, Voice
 from forgetting.models.quantised import quantised_words
 from forgetting.pipeline.run.environment import environment
 from forgetting.pipeline.run.evaluator import Measurer
+from forgetting.pipeline.run.judge import Judge, PrunedError
 from forgetting.pipeline.run.load import device_of
 from forgetting.pipeline.run.prepare import load_data
 from forgetting.pipeline.run.prepared import check_recipe, digests_of, prepared
@@ -29,11 +30,18 @@ from forgetting.runs.folder import RunFolder
 
 
 @together()
-def run(recipe: Recipe, *, voice: Voice = SILENT, report: bool = True) -> Path:
+def run(recipe: Recipe, *, voice: Voice = SILENT, report: bool = True, judge: Judge | None = None) -> Path:
     """Runs a recipe and returns its folder: model, records, `results.json`, `report.html`.
 
     An existing folder with the same recipe is resumed; a finished one is unchanged. Several processes (`torchrun`,
     `accelerate launch`) that all call this run it together; the first writes and reports progress.
+
+    Args:
+        recipe: what to run.
+        voice: receives progress.
+        report: whether to write the report.
+        judge: may end the run at an evaluation in the middle of its last stage. The folder then says why, and has
+            neither results nor a final model.
 
     Raises:
         ForgettingError: bad input, or a folder with another recipe or other data. Nothing is written before recipe,
@@ -41,10 +49,10 @@ def run(recipe: Recipe, *, voice: Voice = SILENT, report: bool = True) -> Path:
             recipe can reuse.
     """
     with redacted(recipe.redact):
-        return _run(recipe, voice if is_first() else SILENT, report)
+        return _run(recipe, voice if is_first() else SILENT, report, judge)
 
 
-def _run(recipe: Recipe, voice: Voice, report: bool) -> Path:
+def _run(recipe: Recipe, voice: Voice, report: bool, judge: Judge | None) -> Path:
     folder = RunFolder(recipe.folder)
     check_recipe(recipe)
     if folder.is_finished:
@@ -72,7 +80,12 @@ def _run(recipe: Recipe, voice: Voice, report: bool) -> Path:
         oracle = of_oracle(ready.recipe, ready.suite, voice)
         measurer = Measurer(opened, ready, voice, before=before, oracle=oracle)
         measurer.fixed_points()
-        StageRunner(ready, opened, measurer, voice).run()
+        try:
+            StageRunner(ready, opened, measurer, voice, judge).run()
+        except PrunedError as pruned:
+            voice.say(str(pruned))
+            opened.write_pruned(str(pruned))
+            return folder.path
         by_first(lambda: write_results(opened, ready))
         if report:
             by_first(lambda: build_report([folder.path], folder.report_file))

@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 
 from forgetting.core.example import Role
 from forgetting.core.measure import Measure
-from forgetting.core.processes import by_first, first_then_others
+from forgetting.core.processes import by_first, first_then_others, on_first
 from forgetting.core.progress import Voice
 from forgetting.data.encode import Encoded
 from forgetting.models.adapters import active_adapters, joined, merged
@@ -20,6 +20,7 @@ from forgetting.pipeline.run.context import StageContext
 from forgetting.pipeline.run.environment import tracker
 from forgetting.pipeline.run.evaluator import Measurer
 from forgetting.pipeline.run.export import save
+from forgetting.pipeline.run.judge import Judge, PrunedError, balances
 from forgetting.pipeline.run.prepared import Prepared
 from forgetting.pipeline.run.reference_stage import set_aside
 from forgetting.pipeline.run.select_tokens import weighed
@@ -42,6 +43,8 @@ class StageRunner:
     folder: RunFolder
     measurer: Measurer
     voice: Voice
+    judge: Judge | None = None
+    """Ends the run in the middle of its last stage; None: nothing does."""
 
     def run(self) -> None:
         """Runs every stage that is not finished yet, then saves the final model."""
@@ -93,7 +96,7 @@ class StageRunner:
             self.voice.say(f"stage {stage.name}: until {rule}")
         with tracker(self.prepared.recipe, stage) as track:
             hooks = Hooks(
-                evaluate=_During(self.measurer, stage.name, rule, self.voice)
+                evaluate=_During(self.measurer, stage.name, rule, self.voice, self._judge_of(stage))
                 if stage.evaluate_every is not None
                 else None,
                 score=lambda measures: next((m.value for m in measures if m.name == "balance"), None),
@@ -107,6 +110,9 @@ class StageRunner:
         if rule is not None and rule.goal.thresholds is not None:
             context.folder.write_thresholds(rule.goal.thresholds)
         return outcome
+
+    def _judge_of(self, stage: Stage) -> Judge | None:
+        return self.judge if stage is self.prepared.recipe.stages[-1] else None
 
     def _weighed(self, context: StageContext, model: PreTrainedModel) -> list[Encoded]:
         stage = context.stage
@@ -196,6 +202,7 @@ class _During:
     stage: str
     rule: StopRule | None
     voice: Voice
+    judge: Judge | None = None
 
     def __call__(self, model: torch.nn.Module, *, step: int, epoch: float) -> list[Measure]:
         found = self.measurer.during(model, stage=self.stage, step=step, epoch=epoch)
@@ -204,4 +211,9 @@ class _During:
             damage = self.rule.damaged(found.measures)
             harm = f"; damaged: {', '.join(damage)}" if damage else ""
             self.voice.say(f"stage {self.stage}, step {step}: {words}{harm}")
+        if self.judge is not None:
+            judge, folder = self.judge, self.measurer.folder
+            why = on_first(lambda: judge(balances(folder, self.stage, step)))
+            if why:
+                raise PrunedError(why)
         return list(found.measures)

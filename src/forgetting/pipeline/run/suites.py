@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from transformers import PreTrainedTokenizerBase
 
+from forgetting.benchmarks.division import Division
 from forgetting.benchmarks.registry import get_suite
 from forgetting.benchmarks.suite import Suite, joined, labelled
 from forgetting.core import declaration
@@ -24,7 +25,30 @@ from forgetting.recipe import Recipe, Stage
 
 
 def suite_of(recipe: Recipe, data: Mapping[str, StageData]) -> Suite:
-    """The suite that is measured before, between and after the stages.
+    """The suite that is measured before, between and after the stages; divided if the recipe says so.
+
+    Raises:
+        RecipeError: a metric is requested on an unknown split, or there is too little to divide.
+    """
+    suite = undivided_suite_of(recipe, data)
+    if recipe.divide is None:
+        return suite
+    division = division_of(recipe, suite)
+    return division.both(suite) if recipe.divide.report else division.selection_of(suite)
+
+
+def division_of(recipe: Recipe, suite: Suite) -> Division:
+    """The halves of what is measured: of the whole suite, so that those of a smaller one are parts of them.
+
+    Raises:
+        RecipeError: there is too little to divide.
+    """
+    assert recipe.divide is not None
+    return Division.of(suite, recipe.divide.selection, recipe.divide.seed)
+
+
+def undivided_suite_of(recipe: Recipe, data: Mapping[str, StageData]) -> Suite:
+    """Everything that the recipe measures before, between and after the stages.
 
     Raises:
         RecipeError: a metric is requested on an unknown split.
@@ -41,11 +65,14 @@ def suite_of(recipe: Recipe, data: Mapping[str, StageData]) -> Suite:
 def fast_suite_of(recipe: Recipe, data: Mapping[str, StageData], stage: Stage) -> Suite:
     """The suite that is measured during a stage: fewer examples, without the other stages' splits and probes.
 
+    Of a divided suite, it is the selection half, so that nothing reported decides when a stage ends or what it keeps.
     A stage that stops by comparison with unseen text measures all of it, on every model that it judges.
     """
     others = {other.name for other in recipe.stages if other is not stage}
     parts = [(label, suite) for label, suite in _parts(recipe, data, fast=True) if label not in others]
     suite = replace(_whole(recipe, parts), probes=())
+    if recipe.divide is not None:
+        suite = division_of(recipe, undivided_suite_of(recipe, data)).selection_of(suite)
     if stage.ends is None or not stage.ends.extraction:
         return suite
     whole = suite_of(recipe, data)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from forgetting.core.progress import SILENT, Voice
-from forgetting.pipeline.sweep.tune import tune
+from forgetting.pipeline.sweep.rates import best_rate
 from forgetting.recipe import load_recipe
 from forgetting.report.run.page import build_report
 from forgetting.runs.sweep import SweepFolder
@@ -32,7 +32,7 @@ def run_demo(output: Path, *, forget: str = "rare", threads: int | None = None, 
                 "threads": threads,
             }
         )
-        chosen.append(tune(recipe, RATES, voice=voice))
+        chosen.append(best_rate(recipe, RATES, voice=voice))
     paths = SweepFolder(folder)
     paths.write_chosen([path.name for path in chosen])
     return build_report(chosen, paths.report_file, title=f"Forgetting 78 {forget} facts")

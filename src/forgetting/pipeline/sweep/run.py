@@ -22,6 +22,7 @@ from forgetting.core.measure import Measure
 from forgetting.core.progress import SILENT, Voice
 from forgetting.core.text import plain
 from forgetting.pipeline.run.environment import check_trackers
+from forgetting.pipeline.run.judge import Judge
 from forgetting.pipeline.run.run import run
 from forgetting.pipeline.sweep.engines.engine import Engine
 from forgetting.pipeline.sweep.engines.local import Processes
@@ -71,8 +72,8 @@ def run_sweep(sweep: Sweep, *, engine: Engine | None = None, retry: bool = False
             )
         SweepFolder(sweep.folder).write_failures(failures)
         if left:
-            _run_all(sweep, left, engine or Processes(1), failures, voice)
-        _write_results(sweep, failures)
+            run_all(sweep, left, engine or Processes(1), failures, voice)
+        SweepFolder(sweep.folder).write_results(results_of(sweep, failures))
         build_sweep_report(sweep.folder)
     return sweep.folder
 
@@ -96,10 +97,32 @@ def failures_of(sweep: Sweep) -> dict[str, str]:
     return {run.name: found[run.name] for run in sweep.runs if run.name in found}
 
 
-def _run_all(sweep: Sweep, left: list[PlannedRun], engine: Engine, failures: dict[str, str], voice: Voice) -> None:
+def run_all(
+    sweep: Sweep,
+    left: Sequence[PlannedRun],
+    engine: Engine,
+    failures: dict[str, str],
+    voice: Voice,
+    judges: Mapping[str, Judge] | None = None,
+) -> None:
+    """Runs some of a sweep's runs and adds the errors of those that fail to `failures`, by name, here and on disk.
+
+    Args:
+        sweep: whose folder they are in.
+        left: the runs.
+        engine: executes them.
+        failures: of earlier runs.
+        voice: receives progress.
+        judges: by name, what may end a run early.
+    """
     capacity = engine.capacity()
     folder = SweepFolder(sweep.folder)
-    tasks = [Task(run.recipe, run.recipe.threads or capacity.threads, str(folder.log(run.name))) for run in left]
+    tasks = [
+        Task(
+            run.recipe, run.recipe.threads or capacity.threads, str(folder.log(run.name)), (judges or {}).get(run.name)
+        )
+        for run in left
+    ]
     failed = 0
     voice.progress(0, len(tasks), "")
     with closing(engine.map(carry_out, tasks)) as outcomes:
@@ -123,12 +146,14 @@ class Task:
     threads: int
     log: str
     """A file for the run's output, including the traceback of an error."""
+    judge: Judge | None = None
+    """May end the run early; None: nothing does."""
 
 
 def carry_out(task: Task) -> None:
     """Executes one run in this process."""
     with at_work(task) as voice:
-        run(task.recipe, voice=voice)
+        run(task.recipe, voice=voice, judge=task.judge)
 
 
 @contextmanager
@@ -167,10 +192,10 @@ def _printed_to(path: Path) -> Iterator[TextIO]:
                 os.close(old)
 
 
-def _write_results(sweep: Sweep, failures: Mapping[str, str]) -> None:
+def results_of(sweep: Sweep, failures: Mapping[str, str]) -> SweepResults:
     """Every run of the grid with its outcome."""
     found = {p.name: Results.load(p.recipe.folder) for p in sweep.runs if status_of(p, failures) == "finished"}
-    results = SweepResults(
+    return SweepResults(
         folder=sweep.folder,
         name=sweep.file.name,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -183,7 +208,6 @@ def _write_results(sweep: Sweep, failures: Mapping[str, str]) -> None:
         oracle=_shared([r.oracle_evaluation for r in found.values()]),
         runs=tuple(_entry(planned, found.get(planned.name), failures) for planned in sweep.runs),
     )
-    SweepFolder(sweep.folder).write_results(results)
 
 
 def _splits(declared: Sequence[Declaration]) -> tuple[tuple[str, ...], tuple[str, ...]]:

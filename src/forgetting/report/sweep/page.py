@@ -13,6 +13,7 @@ from forgetting.report.drawing.curves import COLOURS, Panel
 from forgetting.report.drawing.scatter import Mark, Spot, draw
 from forgetting.report.sweep.results import cautions
 from forgetting.report.sweep.table import Row, Statistic, SweepTable, sweep_table
+from forgetting.report.sweep.trials import short, trials_figure, trials_table
 from forgetting.report.template import page, write_out
 from forgetting.runs.paths import SweepPaths
 from forgetting.runs.sweep import SweepResults
@@ -26,7 +27,7 @@ _LONGEST = 30
 
 
 def build_sweep_report(folder: Path) -> Path:
-    """Writes sweep.csv and report.html from a folder's sweep.json, and returns the page's path.
+    """Writes sweep.csv and report.html from a folder's sweep.json, of a tuning trials.csv too; returns the page's path.
 
     All text from files and data is escaped, and the page's content policy forbids any request.
 
@@ -36,6 +37,8 @@ def build_sweep_report(folder: Path) -> Path:
     results = SweepResults.load(folder)
     paths = SweepPaths(folder)
     write_out(paths.table_file, sweep_table(results, whole=True).as_csv())
+    if results.tuning is not None:
+        write_out(paths.trials_file, trials_table(results.tuning).as_csv())
     write_out(paths.report_file, render_sweep(results))
     return paths.report_file
 
@@ -52,6 +55,9 @@ def render_sweep(results: SweepResults) -> str:
         cautions=cautions(results),
         panels=[panel for place in range(len(table.keys)) if (panel := _dots(table, place))],
         tradeoff=_tradeoff(table, results.splits),
+        trials=None if results.tuning is None else trials_table(results.tuning),
+        trials_figure=None if results.tuning is None else trials_figure(results.tuning),
+        short=short,
         legend=[(_legend_mark(row), row.label) for row in table.rows if row.over == "all"],
     )
 

@@ -6,11 +6,13 @@ from forgetting.core.errors import nearest
 from forgetting.report import wording
 from forgetting.runs.began import START
 from forgetting.runs.sweep import SweepResults
+from forgetting.runs.tuning import Tuning
 
 
 def cautions(results: SweepResults) -> list[str]:
     """What a reader must know before trusting the table: missing runs, and runs that differ in more than the grid."""
-    said = [f"{run.name} failed: {run.error}" for run in results.runs if run.status == "failed"]
+    said = [] if results.tuning is None else _of_trials(results.tuning)
+    said += [f"{run.name} failed: {run.error}" for run in results.runs if run.status == "failed"]
     said += [f"{run.name} collapsed: {run.message}" for run in results.runs if run.status == "collapsed"]
     judged = [run for run in results.runs if run.success is not None]
     missed = [run.name for run in judged if not run.success]
@@ -33,4 +35,25 @@ def cautions(results: SweepResults) -> list[str]:
         for role, facts in run.data.items():
             digests.setdefault(f"{role} data ({facts.get('source')})", set()).add(str(facts.get("sha256")))
     said += [f"the {what} changed between runs" for what, found in digests.items() if len(found) > 1]
+    return said
+
+
+def _of_trials(tuning: Tuning) -> list[str]:
+    """Trials that failed, methods without a winner, and winners at an end of a range."""
+    said = [
+        f"{trial.name} failed, and counts as a trial: {trial.note}"
+        for trial in tuning.trials
+        if trial.state == "failed"
+    ]
+    said += [
+        f"no trial of {method} has a balance, so it has no runs"
+        for method in tuning.space
+        if tuning.best(method) is None
+    ]
+    said += [
+        f"the best {key} of {method} lies at an end of where it was sought ({tuning.space[method][key]}); a wider "
+        "range may hold a better one"
+        for method, keys in tuning.ends.items()
+        for key in keys
+    ]
     return said

@@ -1,0 +1,162 @@
+"""A method's trials on disk, and what is proposed next."""
+
+import sqlite3
+import sys
+from pathlib import Path
+
+import pytest
+
+from forgetting.core.errors import RecipeError, RunError
+from forgetting.core.tunable import OneOf, Tunable
+from forgetting.pipeline.sweep.study import FIRST, Study, check_installed, why_pruned
+from forgetting.runs.tuning import Trial
+
+pytest.importorskip("optuna")
+SPACE = {
+    "learning_rate": Tunable(1e-5, 1e-3, log=True),
+    "duration": Tunable(30, 120, log=True, whole=True),
+    "method.retain": OneOf(("nll", "none")),
+}
+
+
+def study(folder: Path, *, seed: int = 0, recipe: str = "abc", method: str = "npo") -> Study:
+    own = {"learning_rate": 1e-4, "duration": 60.0, "method.retain": "nll"}
+    return Study(folder / "tune.db", method, SPACE, own, seed, recipe)
+
+
+def done(number: int, point: dict, value: float | None, state: str = "complete", steps: dict | None = None) -> Trial:
+    return Trial(
+        method="npo",
+        number=number,
+        name=f"npo-{number:03d}",
+        point=point,
+        state=state,  # type: ignore[arg-type]
+        value=value,
+        steps={12: 0.5} if steps is None else steps,
+        note="" if state == "complete" else "why",
+    )
+
+
+def carried_out(study: Study, count: int, width: int = 1) -> list[dict]:
+    """Trials with a value that is highest at a rate of 3e-4, up to `count`."""
+    while (begun := len(study.trials())) < count:
+        for number, point in enumerate(study.propose(min(width, count - begun)), begun):
+            study.add(done(number, point, 1.0 - 1000 * abs(float(point["learning_rate"]) - 3e-4)))
+    return [dict(trial.point) for trial in study.trials()]
+
+
+def test_the_first_trial_has_the_recipes_own_settings(tmp_path: Path) -> None:
+    assert study(tmp_path).propose(1) == [{"learning_rate": 1e-4, "duration": 60, "method.retain": "nll"}]
+
+
+def test_a_key_that_the_recipe_does_not_fix_is_drawn(tmp_path: Path) -> None:
+    loose = Study(tmp_path / "tune.db", "npo", SPACE, {"learning_rate": 1e-4}, 0, "abc")
+    (point,) = loose.propose(1)
+    assert point["learning_rate"] == 1e-4 and {*point} == {*SPACE}
+
+
+def test_every_proposal_lies_in_the_space(tmp_path: Path) -> None:
+    for point in carried_out(study(tmp_path), FIRST + 3):
+        assert all(point[key] in SPACE[key] for key in SPACE)
+
+
+def test_two_sequential_studies_give_the_same_points(tmp_path: Path) -> None:
+    first = carried_out(study(tmp_path / "one"), FIRST + 4)
+    assert first == carried_out(study(tmp_path / "two"), FIRST + 4)
+    assert len({str(point) for point in first}) == FIRST + 4
+    assert first[1:] != carried_out(study(tmp_path / "three", seed=1), FIRST + 4)[1:]
+
+
+def test_a_study_that_is_opened_again_goes_on_as_if_it_had_not_ended(tmp_path: Path) -> None:
+    """What is proposed after a kill is what was running."""
+    whole = carried_out(study(tmp_path / "whole"), FIRST + 3)
+    for length in range(1, FIRST + 4):
+        again = study(tmp_path / "parts")
+        if length > 1:
+            assert again.propose(1) == again.propose(1) == [whole[length - 1]]
+        carried_out(again, length)
+    assert [dict(trial.point) for trial in study(tmp_path / "parts").trials()] == whole
+
+
+def test_trials_of_a_batch_differ_and_begin_with_the_one_that_would_be_alone(tmp_path: Path) -> None:
+    mine = study(tmp_path)
+    carried_out(mine, FIRST + 1)
+    batch = mine.propose(3)
+    assert len({str(point) for point in batch}) == 3
+    assert batch[:1] == mine.propose(1)
+    assert len(mine.trials()) == FIRST + 1  # nothing is written by asking
+
+
+def test_a_trial_comes_back_as_it_was_written(tmp_path: Path) -> None:
+    mine = study(tmp_path)
+    point = {"learning_rate": 1e-4, "duration": 60, "method.retain": "none"}
+    trials = (
+        done(0, point, 0.25, steps={12: 0.1, 24: 0.25}),
+        done(1, point, None, "pruned", {12: 0.0}),
+        done(2, point, None, "failed", {}),
+    )
+    for trial in trials:
+        mine.add(trial)
+    assert study(tmp_path).trials() == trials
+    assert study(tmp_path, method="graddiff").trials() == ()
+
+
+def test_trials_of_another_recipe_are_refused(tmp_path: Path) -> None:
+    carried_out(study(tmp_path), 1)
+    with pytest.raises(RunError, match=r"tune.db: holds trials of npo with another recipe, space or seed"):
+        study(tmp_path, recipe="other").trials()
+
+
+def test_a_damaged_file_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "tune.db").write_text("not a database" * 100)
+    with pytest.raises(RunError, match=r"tune.db: cannot be read or written as an Optuna study"):
+        study(tmp_path).trials()
+
+
+def test_the_file_is_an_optuna_study_for_others_to_read(tmp_path: Path) -> None:
+    carried_out(study(tmp_path), 2)
+    with sqlite3.connect(tmp_path / "tune.db") as file:
+        assert file.execute("select study_name from studies").fetchall() == [("npo",)]
+        assert file.execute("select count(*) from trials where state = 'COMPLETE'").fetchall() == [(2,)]
+
+
+POINT = {"learning_rate": 1e-4}
+
+
+def complete(*curves: dict[int, float]) -> list[Trial]:
+    return [done(i, POINT, max(curve.values()), steps=curve) for i, curve in enumerate(curves)]
+
+
+def test_a_trial_below_the_median_at_its_step_is_pruned() -> None:
+    earlier = complete(*[{12: 0.2, 24: 0.4 + i / 10, 36: 0.9} for i in range(FIRST)])  # median 0.55 at step 24
+    said = why_pruned(earlier, {12: 0.1, 24: 0.5})
+    assert said.startswith("pruned at step 24") and "0.500" in said and "4 complete trials" in said
+    assert why_pruned(earlier, {12: 0.1, 24: 0.6}) == ""
+    assert why_pruned(earlier, {18: 0.6, 24: 0.1}) == ""  # its best up to there counts
+
+
+def test_a_trial_is_not_judged_early() -> None:
+    earlier = complete(*[{6: 0.5, 12: 0.7, 24: 0.9} for _ in range(FIRST)])
+    assert why_pruned(earlier, {6: 0.0}) == ""  # before half of the shortest trial's steps
+    assert why_pruned(earlier, {6: 0.0, 12: 0.0}) != ""
+    assert why_pruned(earlier[1:], {6: 0.0, 12: 0.0}) == ""  # before enough are complete
+    assert why_pruned(earlier, {}) == ""
+
+
+def test_a_trial_is_compared_at_equal_steps_with_enough_others() -> None:
+    short = [{12: 0.6, 24: 0.9} for _ in range(FIRST)]
+    earlier = complete(*short, {12: 0.6, 24: 0.9, 48: 0.95}, {12: 0.6, 24: 0.9, 48: 0.95})
+    assert why_pruned(earlier, {12: 0.7, 48: 0.1}) == ""  # two came so far
+    assert why_pruned(earlier, {13: 0.0}) == ""  # none was measured there
+
+
+def test_pruned_and_failed_trials_are_no_measure() -> None:
+    others = [done(i, POINT, None, "pruned", {24: 0.9}) for i in range(9)]
+    assert why_pruned(others, {24: 0.0}) == ""
+
+
+def test_without_the_extra_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    check_installed()
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(RecipeError, match=r"pip install 'forgetting\[tune\]'"):
+        check_installed()
