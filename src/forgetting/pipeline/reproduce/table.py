@@ -13,7 +13,7 @@ from forgetting.core.progress import SILENT, Voice
 from forgetting.pipeline.reproduce.local_data import localised
 from forgetting.pipeline.reproduce.row import found_row, row_recipe, run_row
 
-Status = Literal["not run", "ran", "failed"]
+Status = Literal["not run", "ran", "failed", "printed"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +52,8 @@ def reproduce(
     """Runs the rows of a published table and compares what they measure with what is printed.
 
     A row whose model is not given is only looked for under `output`; if no finished run of it is found there, its
-    status is `not run` and it has no number. Runs are `output/NAME/ROW`; finished ones are not run again.
+    status is `not run` and it has no number. Rows that are no runs are `printed` alone. Runs are `output/NAME/ROW`;
+    finished ones are not run again.
 
     Args:
         name: of the table, see `table_names`.
@@ -63,7 +64,7 @@ def reproduce(
         voice: log lines and progress.
 
     Raises:
-        RecipeError: no such table, model or row.
+        RecipeError: no such table, model or row; or a model for a table whose rows are no runs.
     """
     table = published_table(name)
     chosen = _chosen(table, rows)
@@ -82,6 +83,8 @@ def _chosen(table: Table, rows: Sequence[str]) -> list[Row]:
 
 
 def _models(table: Table, rows: Sequence[Row], given: Mapping[str, str] | str | None) -> Mapping[str, str]:
+    if given and not table.is_of_runs:
+        raise RecipeError(f"{table.name}: its rows are no runs, so there is nothing to run; leave --model out")
     if isinstance(given, str):
         trained = {row.model for row in rows if row.trained} or {row.model for row in rows}
         if len(trained) > 1:
@@ -100,6 +103,8 @@ def _reproduced(
     table: Table, row: Row, models: Mapping[str, str], output: str, data: str | None, voice: Voice
 ) -> Reproduced:
     """The row with its runs, run or found; a failure is reported and the other rows continue."""
+    if not row.recipe:
+        return Reproduced(row=row, status="printed", compared=compared(table, row, ()))
     folder = Path(output) / table.name
     oracle = models.get(table.oracle) if table.oracle else None
     ended: list[Ended] = []
