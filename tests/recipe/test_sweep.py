@@ -192,6 +192,8 @@ BUILT_IN = {
     "f2f-matrix": 123,
     "f2f-steps": 15,
     "f2f-weights": 27,
+    "forgetting-figure1a": 36,
+    "forgetting-figure1b": 21,
     "lab-f2f": 123,
     "lab-f2f-weights": 24,
     "lab-losses": 54,
@@ -199,6 +201,12 @@ BUILT_IN = {
     "lab-methods": 45,
     "lab-noisy": 48,
     "lab-ranks": 48,
+    "loku-figure2": 45,
+    "loku-figure3": 240,
+    "loku-figure4": 100,
+    "loku-figure5": 120,
+    "loku-figure6": 6,
+    "loku-figure7": 96,
 }
 
 

@@ -94,13 +94,14 @@ def tofu_suite(split: str = "forget10", folder: Path | None = None, *, fast: boo
         Role.RETAIN: (kept, "retain_qa", "retain_perturbed"),
     }
     limit = QUESTIONS_FAST if fast else QUESTIONS
+    splits = tuple(
+        Split(name=name, examples=_measured(_examples(names, folder)[:limit]), max_new_tokens=ANSWER_TOKENS)
+        for name, names in measured.items()
+    )
     data = {role: _examples(names, folder) for role, names in trained.items()}
     return Suite(
         name=f"tofu-{split}",
-        splits=tuple(
-            Split(name=name, examples=_measured(_examples(names, folder)[:limit]), max_new_tokens=ANSWER_TOKENS)
-            for name, names in measured.items()
-        ),
+        splits=splits,
         metrics=tofu_metrics(),
         data={**data, Role.TRAIN: (*data[Role.RETAIN], *data[Role.FORGET])},
         declares=TOFU_DECLARED,

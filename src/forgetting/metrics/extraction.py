@@ -157,7 +157,7 @@ class Thresholds:
         return cls(n, likelihood, accuracy, forget, split)
 
     def reached(self, measures: Sequence[Measure]) -> bool:
-        """Whether EL_n and MA of the forget set are both at or below (LoKU, App. B; section 4.1 says "smaller").
+        """Whether EL_n and MA of the forget set are both at or below (LoKU, appendix B; section 4.1 says "smaller").
 
         Raises:
             DataError: EL_n or MA of the forget set or the unseen text was not measured.

@@ -4,7 +4,8 @@ One YAML file per table. `like:` names another table that supplies the keys a fi
 one with overrides, `key=value` as on the command line: those of the table, then those that `settings` gives for each of
 the row's labels. In an override, `$set` is replaced by a replicate's value and any other `$label` by the row's.
 The recipe's name may contain `$label` too; a table without a recipe holds numbers that no run gives. A row without
-`values` is not in the paper; `std` holds the number printed after ±. Values are given in the order of the columns, or by their keys; `missing` says why a column has none.
+`values` is not in the paper; `std` holds the number printed after ±. Values are given in the order of the columns, or
+by their keys; `missing` says why a column has none.
 """
 
 from __future__ import annotations
