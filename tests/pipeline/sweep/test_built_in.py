@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 import torch
+from transformers import AutoTokenizer
 
+from forgetting.benchmarks.untrained_model import blank_model
 from forgetting.pipeline.sweep.run import run_sweep
 from forgetting.recipe.sweep import PlannedRun, Sweep, load_sweep
-from tests.pipeline.reproduce.rehearsal import Rehearsal
+from tests.pipeline.reproduce.rehearsal import Rehearsal, tiny_model
 from tests.pipeline.sweep.test_run import Here
 
 DATA = Path(__file__).parents[4] / "shared" / "data"
@@ -107,29 +109,35 @@ def test_every_method_of_it_runs_on_invented_data(name: str, rehearsal: Rehearsa
     check(sweep, *carried_out(sweep, runs, tmp_path))
 
 
+def model_for_real_text(architecture: str, folder: Path) -> Path:
+    """A tiny random model with room for real rows, and a tokenizer that was made of such text."""
+    text = [DATA / "tdec" / "lm_extraction_32_0.csv", DATA / "tofu" / "forget10_qa.jsonl"]
+    blank_model(folder / "blank", text, hidden=64, layers=1, vocabulary=2000)
+    tiny_model(folder / "tiny", architecture, AutoTokenizer.from_pretrained(folder / "blank"), 0, positions=512)
+    return folder / "tiny"
+
+
 def real_passages(stages: Sequence[str]) -> dict[str, Any]:
-    """TDEC's own sets, the last of them as unseen text; other text in place of the Pile's, and no benchmarks."""
+    """Two passages of each of TDEC's own sets, two of the last as unseen text, and no benchmarks."""
     unseen = DATA / "tdec" / "lm_extraction_32_4.csv"
     sets = [DATA / "tdec" / f"lm_extraction_32_{number}.csv" for number in range(len(stages))]
-    suites = [f"tdec:forget={path},unseen={unseen}" for path in sets]
-    text = {"text": f"text:{DATA / 'text' / 'lambada_bookcorpus.jsonl.gz'}"}
-    values: dict[str, Any] = {"data.retain": {"path": str(DATA / "text" / "wikitext.jsonl.gz"), "limit": 8}}
+    suites = [f"tdec:forget={path},unseen={unseen},count=2" for path in sets]
+    values: dict[str, Any] = {"data.retain": {"path": str(DATA / "text" / "wikitext.jsonl.gz"), "limit": 2}}
     for stage, path in zip(stages, sets, strict=True):
-        forget = {"suite": f"tdec:forget={path}"}
+        forget = {"suite": f"tdec:forget={path},count=2"}
         values |= {"data.forget": forget} if len(stages) == 1 else {f"stages.{stage}.data.forget": forget}
-    label = [f"set{i}" for i in range(len(suites))] if len(suites) == 1 else list(stages)
-    return {**values, "evaluate": dict(zip(label, suites, strict=True)) | text}
+    return {**values, "evaluate": suites if len(suites) == 1 else dict(zip(stages, suites, strict=True))}
 
 
 def real_questions(planned: PlannedRun) -> dict[str, Any]:
-    """TOFU's own questions, of which only forget10 is here, without wrong answers."""
+    """TOFU's own questions, of which only forget10 is here; eight of each role, which are measured too."""
     folder = DATA / "tofu"
-    data = {
-        "data.forget": str(folder / "forget10_qa.jsonl"),
-        "data.retain": str(folder / "retain_qa.jsonl"),
-        "evaluate": [f"tofu:forget10@{folder}"],
+    files = {"forget": "forget10_qa.jsonl", "retain": "retain_qa.jsonl", "alternate": "idontknow.jsonl"}
+    limit = {"forget": 8, "retain": 8, "alternate": None}
+    sources = {
+        f"data.{role}": {"path": str(folder / files[role]), "limit": limit[role]} for role in planned.recipe.data
     }
-    return data | ({"data.alternate": str(folder / "idontknow.jsonl")} if planned.recipe.data.get("alternate") else {})
+    return {**sources, "evaluate": [], "max_new_tokens": 4}
 
 
 def real_data(name: str, planned: PlannedRun) -> dict[str, Any]:
@@ -139,29 +147,35 @@ def real_data(name: str, planned: PlannedRun) -> dict[str, Any]:
     if name.startswith("loku"):
         return real_passages(stages)
     if name.startswith("forgetting"):
-        source = {"path": str(DATA / "domain" / "instruct_roleplay.jsonl.gz"), "share": 1.0}
-        return {"data.train": source, "corpus": {"size": 96, "reference": 48}, "evaluate": []}
-    medical = str(DATA / "domain" / "pubmedqa_train.jsonl.gz")
-    book = {"path": str(DATA / "text" / "lambada_bookcorpus.jsonl.gz"), "form": "text", "limit": 32}
-    return {"data.forget": book, "data.retain": medical, "data.train": medical, "evaluate": []}
+        source = {"path": str(DATA / "domain" / "instruct_roleplay.jsonl.gz"), "limit": 200, "share": 1.0}
+        return {"data.train": source, "corpus": {"size": 96, "reference": 48}, "evaluate": [], "max_new_tokens": 4}
+    columns = {"prompt": "question", "response": "long_answer"}
+    medical = {"path": str(DATA / "domain" / "pubmedqa_train.jsonl.gz"), "columns": columns, "limit": 16}
+    book = {"path": str(DATA / "text" / "lambada_bookcorpus.jsonl.gz"), "form": "text", "limit": 8}
+    return {"data.forget": book, "data.retain": medical, "data.train": medical, "evaluate": [], "max_new_tokens": 4}
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not DATA.is_dir(), reason="the real data are not here")
 @pytest.mark.parametrize("name", SWEEPS)
-def test_a_point_takes_two_steps_on_real_data(name: str, rehearsal: Rehearsal, tmp_path: Path) -> None:
+def test_a_point_takes_two_steps_on_real_data(name: str, tmp_path: Path) -> None:
     sweep = load_sweep(name)
     planned = sweep.runs[0] if name != "loku-figure7" else next(r for r in sweep.runs if r.point["method"] == "DPO")
     values: dict[str, Any] = {"dtype": "float32", "threads": 1, **real_data(name, planned)}
     for stage in planned.recipe.stages:
-        values[f"stages.{stage.name}.duration"] = "2 steps"
+        values |= {f"stages.{stage.name}.duration": "2 steps", f"stages.{stage.name}.until": None}
         if stage.evaluate_every is not None:
-            values[f"stages.{stage.name}.evaluate_every"] = "1 steps"
-    results, _ = carried_out(sweep, [on_tiny_model(planned, name, rehearsal, values)], tmp_path)
+            values[f"stages.{stage.name}.evaluate_every"] = "2 steps"
+    values["model"] = str(model_for_real_text(SWEEPS[name], tmp_path))
+    values |= {"oracle": values["model"]} if planned.recipe.oracle is not None else {}
+    planned = replace(planned, recipe=planned.recipe.with_values(values))
+    results, _ = carried_out(sweep, [planned], tmp_path)
     [run] = results["runs"]
+    assert run["status"] == "complete", (run["error"], run["message"])
     measured = {f"{m['split']}/{m['name']}": m["value"] for m in run["measures"]}
-    assert (run["status"], measured["stage/steps"]) == ("complete", 2), (run["error"], run["message"])
+    assert measured["stage/steps"] == 2
     assert measured["run/flops"] > 0 and measured["run/minutes"] > 0
     points = [stop["point"] for stop in run["way"]]
-    assert points.count("after") == len(planned.recipe.stages)
-    assert points.count("epoch") == (2 * len(planned.recipe.stages) if name.startswith("loku") else 0)
+    stages = [stage for stage in planned.recipe.stages if not stage.is_aside]
+    assert points.count("after") == len(stages)
+    assert points.count("epoch") == sum(stage.evaluate_every is not None for stage in stages)
