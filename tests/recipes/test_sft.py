@@ -3,11 +3,15 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 from forgetting.benchmarks.tofu import tofu_suite
+from forgetting.benchmarks.untrained_model import blank_model
 from forgetting.core.duration import Duration
+from forgetting.pipeline.run.run import run
 from forgetting.recipe import BUILT_IN, load_recipe, recipe_summary
 from forgetting.recipe.changes import parsed
+from forgetting.runs.results import Results
 
 TOFU = Path(__file__).parents[3] / "shared" / "data" / "tofu"
 
@@ -76,3 +80,27 @@ def test_local_files_of_tofu_are_read_as_the_suite_reads_them() -> None:
 def test_all_of_tofu_is_what_is_forgotten_and_what_is_retained() -> None:
     data = tofu_suite("forget10", TOFU).data
     assert data["train"] == (*data["retain"], *data["forget"]) and len(data["train"]) == 600
+
+
+@pytest.mark.skipif(not TOFU.is_dir(), reason="TOFU's questions are not here")
+def test_both_take_two_steps_on_local_files_of_tofu(tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    blank_model(tmp_path / "m", [TOFU / "forget10_qa.jsonl"], hidden=64, layers=1, vocabulary=1000)
+    short = {"model": str(tmp_path / "m"), "output": str(tmp_path), "duration": "2 steps", "max_new_tokens": 4}
+    asked = {
+        "tofu-sft": {"data.train": {"suite": f"tofu:forget10@{TOFU}", "limit": 40}, "evaluate": []},
+        "sft": {
+            "data.train": {"path": str(TOFU / "retain_qa.jsonl"), "limit": 40},
+            "data.holdout": {"path": str(TOFU / "world_facts_qa.jsonl"), "limit": 8},
+        },
+    }
+    for name, values in asked.items():
+        folder = run(load_recipe(name, {**short, **values}), report=False)
+        results = Results.load(folder)
+        [stage] = results.stages
+        assert (results.status, stage.steps, stage.trainable) == ("complete", 2, stage.of)
+        after = results.after
+        assert after is not None
+        measured = {m.key: m.value for m in after.measures}
+        role = "holdout" if name == "sft" else "train"
+        assert measured[f"{role}/probability"] is not None and (folder / "model" / "model.safetensors").is_file()

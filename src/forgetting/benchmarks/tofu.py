@@ -98,12 +98,12 @@ def tofu_suite(split: str = "forget10", folder: Path | None = None, *, fast: boo
         Split(name=name, examples=_measured(_examples(names, folder)[:limit]), max_new_tokens=ANSWER_TOKENS)
         for name, names in measured.items()
     )
-    data = {role: _examples(names, folder) for role, names in trained.items()}
+    data = {str(role): _examples(names, folder) for role, names in trained.items()}
     return Suite(
         name=f"tofu-{split}",
         splits=splits,
         metrics=tofu_metrics(),
-        data={**data, Role.TRAIN: (*data[Role.RETAIN], *data[Role.FORGET])},
+        data={**data, str(Role.TRAIN): (*data[Role.RETAIN], *data[Role.FORGET])},
         declares=TOFU_DECLARED,
     )
 
