@@ -72,6 +72,7 @@ def test_the_curves_are_of_two_models_three_forget_sets_and_four_ranks(name: str
         assert (stage.method, stage.adapter_or_full.init["name"]) == METHODS[run.point["method"]]
         assert (stage.learning_rate, stage.batch_size, stage.duration) == (rate, 32, Duration(5, "epochs"))
         assert (stage.evaluate_every, stage.collapse_at, stage.optimizer) == (Duration(1, "epochs"), None, "adamw")
+        assert (stage.adapter_or_full.kind, stage.adapter_or_full.targets) == ("lora", "all")
         assert stage.adapter_or_full.spec.scaled_alpha == 2 * stage.adapter_or_full.rank
         assert run.recipe.model == f"runs/{short}-tofu/model"
         assert run.recipe.oracle == f"runs/{short}-{KEPT[forget]}/model", "the oracle never saw this forget set"
