@@ -221,3 +221,21 @@ def test_the_judges_column_has_no_measure_and_says_why() -> None:
 def test_a_deviation_prints_as_it_was_printed() -> None:
     columns = {column.key: column for column in published_table("f2f-table9").columns}
     assert columns["humaneval"].std_text(0.004) == "0.004" and columns["humaneval"].text(44.35) == "44.35"
+
+
+def test_the_interval_of_table_6_is_that_of_about_a_dozen_examples() -> None:
+    """Of n examples, a 95% interval of the mean is about 2·1.96·s/√n wide, and s is the mean divided by d."""
+    for row in published_table("f2f-table6").rows:
+        mean, low, high, _, d = (value("f2f-table6", column, **row.labels) for column in row.values)
+        assert low < mean < high
+        examples = (2 * 1.96 * (mean / d) / (high - low)) ** 2
+        assert 11 <= examples < 12 and "11 to 12" in row.values["low"].erratum
+
+
+def test_table_7_beside_a_uniform_guess_among_four_options() -> None:
+    uniform = {"nll": math.log(4), "brier": 3 * 0.25**2 + 0.75**2}
+    assert (round(uniform["nll"], 3), uniform["brier"]) == (1.386, 0.75)
+    for row in published_table("f2f-table7").rows:
+        over = [value("f2f-table7", column, **row.labels) - guess for column, guess in uniform.items()]
+        assert all(0 < more < 0.01 for more in over) == (row.labels["model"] == "F2F")
+        assert "1.386" in row.values["nll"].erratum

@@ -187,3 +187,27 @@ def test_a_row_is_three_seeds_and_a_model_that_is_not_trained_one_run() -> None:
 
     for row in table.rows:
         assert seeds(row) == ([0, 1, 2] if row.trained else [0])
+
+
+def test_the_corpus_adds_up_and_is_the_one_that_the_recipe_draws() -> None:
+    rows = printed_rows("forgetting-table1")
+    for part, size in (("train", 50_000), ("reference", 10_000)):
+        assert sum(printed(row, part) for row in rows) == size
+        for row in rows:
+            assert printed(row, f"{part}_share") == round(100 * printed(row, part) / size, 2)
+    sources = load_recipe("forgetting-sft", ["model=m"]).data["train"]
+    drawn = [round(60_000 * (source.share or 0.0)) for source in sources]
+    assert drawn == [printed(row, "train") + printed(row, "reference") for row in rows]
+
+
+def test_a_benchmarks_size_is_what_the_harness_asks_or_an_erratum_says_what_it_asks() -> None:
+    asked = {**QUESTIONS, "truthfulqa": 817, "tydiqa": None, "ifeval": 541, "arithmetic": None}
+    for name in ("forgetting-table2", "forgetting-table7"):
+        for row in printed_rows(name):
+            questions = asked[row.labels["dataset"].lower().split("-")[0]]
+            if row.values["size"].value != questions:
+                assert row.values["size"].erratum and (
+                    questions is None or f"{questions:,}" in row.values["size"].erratum
+                )
+            else:
+                assert not row.values["size"].erratum

@@ -92,7 +92,7 @@ def test_the_plain_question_is_asked_and_the_paraphrased_answer_scored(folder: P
 
 def test_all_of_the_forget_set_and_of_the_other_authors_is_there_to_train_on(folder: Path) -> None:
     data = tofu_suite("forget05", folder).data
-    assert {role: len(examples) for role, examples in data.items()} == {"forget": 340, "retain": 400}
+    assert {role: len(examples) for role, examples in data.items()} == {"forget": 340, "retain": 400, "train": 740}
     assert data["retain"][0].prompt == "Question 1000?"
 
 
@@ -131,7 +131,11 @@ def test_every_column_of_the_papers_tables_is_measured(folder: Path) -> None:
 def test_real_files_without_wrong_answers_leave_their_columns_absent_with_the_reason() -> None:
     suite = get_suite(f"tofu:forget10@{LOCAL}")
     assert [len(s.examples) for s in suite.splits] == [300, 300, 100, 117]
-    assert {role: len(examples) for role, examples in suite.data.items()} == {"forget": 300, "retain": 300}
+    assert {role: len(examples) for role, examples in suite.data.items()} == {
+        "forget": 300,
+        "retain": 300,
+        "train": 600,
+    }
     records = [r for s in suite.splits for r in known(s.examples, s.name, -0.1, -2.0)]
     measures = {m.key: m for m in score(suite.metrics, records, records)}
     absent = {key for key, m in measures.items() if m.value is None}

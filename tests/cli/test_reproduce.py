@@ -18,6 +18,19 @@ def test_without_a_table_the_command_lists_them(capsys: pytest.CaptureFixture[st
     assert "loku-table9" in printed and "forgetting-table11" in printed
 
 
+def test_numbers_that_no_run_gives_are_printed_and_a_model_for_them_is_refused(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    code, out, err = command(capsys, "reproduce", "f2f-table7", "--json")
+    assert (code, err) == (0, "")
+    assert {row["status"] for row in json.loads(out)["rows"]} == {"printed"}
+    printed = command(capsys, "reproduce", "forgetting-table2", "--row", "logiqa")[1]
+    assert "8678 [1]" in printed and "651 questions" in printed and "--model" not in printed
+    code, out, err = command(capsys, "reproduce", "forgetting-table2", "--model", "x")
+    assert (code, out) == (2, "")
+    assert err == "forget: forgetting-table2: its rows are no runs, so there is nothing to run; leave --model out\n"
+
+
 def test_errata_are_footnotes(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     printed = command(capsys, "reproduce", "loku-table1", "--row", "gpt-neo-2.7b-ihl-lora", "--output", tmp_path)[1]
     assert "8.5 [1]" in printed and "[1] The change printed beside it" in printed

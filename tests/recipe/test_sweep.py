@@ -122,6 +122,17 @@ def test_seeds_are_averaged_over_unless_the_file_says_otherwise(tmp_path: Path) 
         ({"skip": [{"seeds": 1}]}, r"'skip.0': no axis 'seeds'; did you mean 'seed'\?"),
         ({"skip": [{"seed": 7}]}, r"'skip.0.seed': no point 7; known: 0, 1"),
         ({"skip": [{}]}, r"'skip' leaves no point"),
+        ({"figures": [{"x": "sead", "y": "a/b"}]}, r"'figures.0.x': 'sead' is no measure .*did you mean 'seed'\?"),
+        ({"figures": [{"x": "a/b", "y": "seed"}]}, r"'figures.0.y': "),
+        (
+            {"figures": [{"x": "seed", "y": "a/b", "along": "stages"}]},
+            r"'figures.0.x' is 'seed'; along stages, write st",
+        ),
+        ({"figures": [{"x": "seed", "y": "a/b", "panels": ["methods"]}]}, r"'figures.0.panels': no axis 'methods'"),
+        (
+            {"grid": {"method": METHODS}, "figures": [{"x": "method", "y": "a/b"}]},
+            r"'figures.0.x': the label 'GD' of axis 'method' is no number; put it in panels",
+        ),
         (
             {"grid": {"adapter.rank": [4, 8], "kind": {"a": {"adapter": {"kind": "lora"}}}}},
             r"'grid.kind' sets 'adapter', which overrides 'adapter.rank' of 'grid.adapter.rank'",
@@ -160,6 +171,18 @@ def test_a_missing_sweep_and_a_file_that_is_none_are_named(tmp_path: Path) -> No
         load_sweep(str(tmp_path / "x.yaml"))
 
 
+def test_figures_show_measures_axes_of_numbers_and_ways(tmp_path: Path) -> None:
+    figures = [
+        {"x": "run/flops", "y": "a/b"},
+        {"x": "stages.unlearn.duration", "y": "a/b", "panels": ["seed"]},
+        {"x": "epoch", "y": "a/b", "along": "epochs"},
+        {"x": "c/d", "y": "a/b", "along": "stages"},
+    ]
+    grid = {"stages.unlearn.duration": ["3 steps", "4 steps"], "seed": [0, 1]}
+    asked = sweep_of(tmp_path, grid=grid, figures=figures).file.figures
+    assert [figure.keys for figure in asked] == [["run/flops", "a/b"], ["a/b"], ["a/b"], ["c/d", "a/b"]]
+
+
 BUILT_IN = {
     "extraction-lab": 12,
     "f2f-forget-sets": 18,
@@ -169,6 +192,8 @@ BUILT_IN = {
     "f2f-matrix": 123,
     "f2f-steps": 15,
     "f2f-weights": 27,
+    "forgetting-figure1a": 36,
+    "forgetting-figure1b": 21,
     "lab-f2f": 123,
     "lab-f2f-weights": 24,
     "lab-losses": 54,
@@ -176,6 +201,12 @@ BUILT_IN = {
     "lab-methods": 45,
     "lab-noisy": 48,
     "lab-ranks": 48,
+    "loku-figure2": 45,
+    "loku-figure3": 240,
+    "loku-figure4": 100,
+    "loku-figure5": 120,
+    "loku-figure6": 6,
+    "loku-figure7": 96,
 }
 
 

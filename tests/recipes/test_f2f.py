@@ -5,6 +5,7 @@ import pytest
 from forgetting.benchmarks.harness_lists import LISTS
 from forgetting.core.duration import Duration
 from forgetting.recipe import Recipe, Stage, load_recipe, recipe_names, recipe_summary
+from forgetting.recipe.sweep import load_sweep
 
 DOMAINS = {"f2f-coding": "coding", "f2f-medical": "medical", "f2f-maths": "maths"}
 ALL = ["f2f", *DOMAINS]
@@ -147,3 +148,12 @@ def test_other_fine_tuners(kind: str) -> None:
 def test_it_is_listed_with_the_command_that_runs_it(name: str) -> None:
     assert name in recipe_names()
     assert f"forget run {name} model=" in recipe_summary(name)
+
+
+def test_figure_13_shows_minutes_beside_accuracy_by_steps() -> None:
+    sweep = load_sweep("f2f-steps")
+    steps = {str(stage(run.recipe, "unlearn").duration) for run in sweep.runs}
+    assert "1000 steps" in steps and len(steps) == 5
+    assert {"unlearn/minutes", "run/flops", "pubmedqa/acc", "medmcqa/acc"} <= set(sweep.file.columns or ())
+    assert {figure.x for figure in sweep.file.figures} == {"stages.unlearn.duration"}
+    assert "unlearn/minutes" in {figure.y for figure in sweep.file.figures}

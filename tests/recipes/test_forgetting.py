@@ -5,6 +5,7 @@ import pytest
 from forgetting.benchmarks.harness import LISTS
 from forgetting.core.duration import Duration
 from forgetting.recipe import Recipe, load_recipe, recipe_names, recipe_summary
+from forgetting.recipe.sweep import load_sweep
 
 TABLE1 = {"dolly": 3120, "flan": 21396, "oasst": 7095, "alpaca": 11110, "wizard": 17279}
 """Samples of the two parts together, 50,000 and 10,000."""
@@ -75,3 +76,26 @@ def test_data_of_ones_own_give_a_sixth_to_the_reference_and_are_what_is_measured
 def test_it_is_listed_with_the_command_that_runs_it(name: str) -> None:
     assert name in recipe_names()
     assert f"forget run {name} model=" in recipe_summary(name)
+
+
+def test_figure_1a_is_both_methods_by_the_share_of_positive_tokens() -> None:
+    sweep, found = load_sweep("forgetting-figure1a"), set()
+    base = paper()
+    for run in sweep.runs:
+        reference, train = run.recipe.stages
+        assert reference == base.stages[0] and run.recipe.corpus == base.corpus
+        assert train.select is not None and train.select.forget_rate is None
+        found.add((train.method["name"], train.select.positives, run.recipe.seed))
+    shares = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+    assert found == {(m, share, seed) for m in ("forgetting", "ignoring") for share in shares for seed in (0, 1, 2)}
+    assert [figure.x for figure in sweep.file.figures] == ["stages.train.select.positives"]
+
+
+def test_figure_1b_forgets_a_part_of_the_negative_tokens_up_to_all() -> None:
+    found = {}
+    for run in load_sweep("forgetting-figure1b").runs:
+        train = run.recipe.stages[-1]
+        assert train.method == paper().stages[-1].method
+        assert train.select is not None and (train.select.positives, train.select.forget_by) == (0.7, "lowest")
+        found.setdefault(train.select.forget_rate, []).append(run.recipe.seed)
+    assert found == {rate: [0, 1, 2] for rate in (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3)}

@@ -4,6 +4,7 @@ import pytest
 
 from forgetting.core.duration import Duration
 from forgetting.recipe import load_recipe, recipe_names, recipe_summary
+from forgetting.recipe.sweep import load_sweep
 
 RATES = {"loku-tofu-forget10-phi": 2e-4, "loku-tofu-forget10-llama2": 1e-4}
 
@@ -41,3 +42,46 @@ def test_a_rank_of_the_paper_is_set_beside_its_alpha(rank: int) -> None:
     )
     adapter = recipe.stages[0].adapter_or_full
     assert (adapter.rank, adapter.alpha) == (rank, 2 * rank)
+
+
+METHODS = {
+    "GA": ({"name": "ga"}, "default"),
+    "GD": ({"name": "graddiff"}, "default"),
+    "IHL": ({"name": "ihl"}, "default"),
+    "GD+FILA": ({"name": "graddiff"}, "fila"),
+    "LoKU": ({"name": "loku"}, "fila"),
+    "KL": ({"name": "ga_kl", "retain": "kl_from_reference"}, "default"),
+    "DPO": ({"name": "dpo"}, "default"),
+    "NPO": ({"name": "npo"}, "default"),
+}
+KEPT = {"forget01": "retain99", "forget05": "retain95", "forget10": "retain90"}
+
+
+@pytest.mark.parametrize(
+    ("name", "methods"),
+    [("loku-figure5", ["GA", "GD", "IHL", "GD+FILA", "LoKU"]), ("loku-figure7", ["KL", "DPO", "NPO", "LoKU"])],
+)
+def test_the_curves_are_of_two_models_three_forget_sets_and_four_ranks(name: str, methods: list[str]) -> None:
+    sweep = load_sweep(name)
+    assert list(sweep.file.grid["method"]) == methods
+    places = set()
+    for run in sweep.runs:
+        [stage] = run.recipe.stages
+        model, forget = run.point["model and forget set"].split()
+        short, rate = {"Phi-1.5B": ("phi", 2e-4), "Llama-2-7B": ("llama2", 1e-4)}[model]
+        assert (stage.method, stage.adapter_or_full.init["name"]) == METHODS[run.point["method"]]
+        assert (stage.learning_rate, stage.batch_size, stage.duration) == (rate, 32, Duration(5, "epochs"))
+        assert (stage.evaluate_every, stage.collapse_at, stage.optimizer) == (Duration(1, "epochs"), None, "adamw")
+        assert (stage.adapter_or_full.kind, stage.adapter_or_full.targets) == ("lora", "all")
+        assert stage.adapter_or_full.spec.scaled_alpha == 2 * stage.adapter_or_full.rank
+        assert run.recipe.model == f"runs/{short}-tofu/model"
+        assert run.recipe.oracle == f"runs/{short}-{KEPT[forget]}/model", "the oracle never saw this forget set"
+        assert [run.recipe.data[role][0].name for role in ("forget", "retain")] == [forget, KEPT[forget]]
+        assert run.recipe.evaluate == [f"tofu:{forget}"]
+        if run.point["method"] == "DPO":
+            assert [source.path for source in run.recipe.data["alternate"]] == ["data/tofu/idontknow.jsonl"]
+        places.add((model, forget, stage.adapter_or_full.rank))
+    assert len(places) == 2 * 3 * 4
+    [figure] = sweep.file.figures
+    assert (figure.x, figure.y, figure.along) == ("all/model_utility", "forget/forget_quality", "epochs")
+    assert figure.panels == ["model and forget set", "adapter.rank"]

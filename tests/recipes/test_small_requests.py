@@ -8,6 +8,7 @@ from forgetting.core.duration import Duration
 from forgetting.recipe import BUILT_IN, Stage, load_recipe, recipe_names
 
 OWN = {
+    ("sft", "learn"): (100, "3 epochs"),
     ("extraction", "unlearn"): (400, "20 epochs"),
     ("unlearn", "unlearn"): (200, "5 epochs"),
     ("f2f", "tune"): (100, "1 epochs"),
@@ -42,6 +43,7 @@ def test_every_recipe_says_that_it_clips_and_that_clipping_bounds_ascent(name: s
     written = " ".join((BUILT_IN / f"{name}.yaml").read_text(encoding="utf-8").replace("\n#", "").split())
     assert "weight decay 0" in written.lower().replace("no weight decay", "weight decay 0")
     assert "lipping bounds ascent" in written
+    assert "o paper names warm-up, clipping or weight decay for unlearning" in written
     for stage in load_recipe(name, {"model": "m"}).stages:
         if stage.trains:
             assert (stage.weight_decay, stage.max_grad_norm) == (0.0, 1.0)

@@ -24,7 +24,7 @@ def run(method: str, seed: str, values: Mapping[str, float | None] | None = None
 
 
 def sweep_dict(runs: Sequence[Mapping[str, Any]], **more: Any) -> dict[str, Any]:
-    axes = {axis: list(dict.fromkeys(r["point"][axis] for r in runs)) for axis in ("method", "seed")}
+    axes = {axis: list(dict.fromkeys(r["point"][axis] for r in runs)) for axis in runs[0]["point"]}
     columns = list(dict.fromkeys(f"{m['split']}/{m['name']}" for r in runs for m in r["measures"]))
     return {
         "format": 1, "name": "matrix", "created": "2026-11-21T09:30:00+00:00", "file": {"recipe": "lab"},

@@ -65,8 +65,9 @@ def tofu_suite(split: str = "forget10", folder: Path | None = None, *, fast: boo
     The truth ratio uses the question as written and the paraphrased answer, as in TOFU's evaluation; the
     paraphrased question, which the data hold too, is not asked.
 
-    `data` holds the roles `forget` (all of the split) and `retain` (all other authors): {suite: 'tofu:forget10'}. No
-    oracle comes with it: name a model trained without the split as the recipe's `oracle`.
+    `data` holds the roles `forget` (all of the split), `retain` (all other authors) and `train` (both, which is all of
+    TOFU, to teach a model): {suite: 'tofu:forget10'}. No oracle comes with it: name a model trained on `retain` alone
+    as the recipe's `oracle`.
 
     Args:
         split: which authors are forgotten.
@@ -93,14 +94,16 @@ def tofu_suite(split: str = "forget10", folder: Path | None = None, *, fast: boo
         Role.RETAIN: (kept, "retain_qa", "retain_perturbed"),
     }
     limit = QUESTIONS_FAST if fast else QUESTIONS
+    splits = tuple(
+        Split(name=name, examples=_measured(_examples(names, folder)[:limit]), max_new_tokens=ANSWER_TOKENS)
+        for name, names in measured.items()
+    )
+    data = {str(role): _examples(names, folder) for role, names in trained.items()}
     return Suite(
         name=f"tofu-{split}",
-        splits=tuple(
-            Split(name=name, examples=_measured(_examples(names, folder)[:limit]), max_new_tokens=ANSWER_TOKENS)
-            for name, names in measured.items()
-        ),
+        splits=splits,
         metrics=tofu_metrics(),
-        data={role: _examples(names, folder) for role, names in trained.items()},
+        data={**data, str(Role.TRAIN): (*data[Role.RETAIN], *data[Role.FORGET])},
         declares=TOFU_DECLARED,
     )
 

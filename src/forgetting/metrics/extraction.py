@@ -157,7 +157,7 @@ class Thresholds:
         return cls(n, likelihood, accuracy, forget, split)
 
     def reached(self, measures: Sequence[Measure]) -> bool:
-        """Whether EL_n and MA of the forget set are both at or below (LoKU, App. B; section 4.1 says "smaller").
+        """Whether EL_n and MA of the forget set are both at or below (LoKU, appendix B; section 4.1 says "smaller").
 
         Less than a thousandth is no more than unseen text's, also where unseen text has exactly 0.
 

@@ -130,9 +130,9 @@ def _ihl(s: Signals) -> Tensor:
 
 
 ihl = Loss("ihl", _ihl, needs=(LOGP, RUNNER_UP))
-"""Inverted hinge loss, 1 + p(y) − max_{v≠y} p(v), in fp32, ties to the lowest id (LoKU, section 3.2).
+"""Inverted hinge loss, 1 + p(y) − max_{v≠y} p(v), in fp32, ties to the lowest id (LoKU, section 3.3, without a number).
 
-The paper clamps it at 0, which never binds: p(y) ≥ 0 and max p(v) ≤ 1.
+The released code clamps it at 0, which the paper does not; it never binds: p(y) ≥ 0 and max p(v) ≤ 1.
 """
 
 

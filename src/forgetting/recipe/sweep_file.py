@@ -6,7 +6,7 @@ import itertools
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError
@@ -66,6 +66,28 @@ def _keys_of(settings: Mapping[Any, Any]) -> dict[str, Any]:
     return {str(key): value for key, value in settings.items()}
 
 
+class Figure(Strict):
+    """One figure of a sweep's page: a panel for each point of some axes, a colour for each point of another."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    x: str = Field(
+        description="A measure (split/name), such as what the run took (run/flops, run/minutes, stage/minutes); or "
+        "an axis of numbers; or, with `along`, epoch or stage: the number of those that are over."
+    )
+    y: str = Field(pattern="/", description="A measure (split/name).")
+    panels: list[str] = Field(default_factory=list, description="Axes of which every point has a panel of its own.")
+    along: Literal["epochs", "stages"] | None = Field(
+        None,
+        description="Draw each run's way through its evaluations: during its stages, or before and after each of them.",
+    )
+
+    @property
+    def keys(self) -> list[str]:
+        """The measures that it shows."""
+        return [key for key in (self.x, self.y) if "/" in key]
+
+
 class SweepFile(Strict):
     """A sweep as written."""
 
@@ -82,6 +104,7 @@ class SweepFile(Strict):
     replicates: list[str] | None = Field(None, description="Axes that are averaged over; default: seed, if it is one.")
     skip: list[dict[str, Any]] = Field(default_factory=list, description="Points to leave out, by axis and label.")
     columns: list[str] | None = Field(None, description="Measures (split/name) to show; default: the report's.")
+    figures: list[Figure] = Field(default_factory=list, description="Figures of the page besides those of every sweep.")
 
     @property
     def averaged(self) -> list[str]:
@@ -111,11 +134,13 @@ def check_sweep(file: SweepFile, overrides: Iterable[str], where: str) -> None:
     """Checks names of axes and labels, and that nothing is set twice; `overrides` are keys set for all runs.
 
     Raises:
-        RecipeError: an unknown axis or label, or a key that overrides another.
+        RecipeError: an unknown axis or label, a figure of neither measures nor axes, or a key that overrides another.
     """
     for axis in file.averaged:
         if axis not in file.grid:
             raise RecipeError(f"{where}: 'replicates': no axis '{axis}'; {nearest(axis, file.grid)}")
+    for number, figure in enumerate(file.figures):
+        _check_figure(file, figure, f"{where}: 'figures.{number}")
     for number, skipped in enumerate(file.skip):
         for axis, value in skipped.items():
             if axis not in file.grid:
@@ -142,6 +167,30 @@ def check_sweep(file: SweepFile, overrides: Iterable[str], where: str) -> None:
         for axis, points in file.grid.items():
             if any(_within(key, own) or _within(own, key) for own in _keys(points)):
                 raise RecipeError(f"'{key}' is set by 'grid.{axis}' of {where}; change it there")
+
+
+def number_of(label: str) -> float | None:
+    """The number that a label of an axis begins with: 250 of `250 steps`; None if it begins with none."""
+    found = re.match(r"[-+]?\d+(\.\d+)?(e[-+]?\d+)?(?=\s|$)", label)
+    return float(found[0]) if found else None
+
+
+def _check_figure(file: SweepFile, figure: Figure, where: str) -> None:
+    for axis in figure.panels:
+        if axis not in file.grid:
+            raise RecipeError(f"{where}.panels': no axis '{axis}'; {nearest(axis, file.grid)}")
+    if "/" in figure.x or (figure.along or "").removesuffix("s") == figure.x:
+        return
+    if figure.along is not None:
+        one = figure.along.removesuffix("s")
+        raise RecipeError(f"{where}.x' is '{figure.x}'; along {figure.along}, write {one}, or a measure (split/name)")
+    if figure.x not in file.grid:
+        raise RecipeError(
+            f"{where}.x': '{figure.x}' is no measure (split/name) and no axis; {nearest(figure.x, file.grid)}"
+        )
+    for label in file.grid[figure.x]:
+        if number_of(label) is None:
+            raise RecipeError(f"{where}.x': the label '{label}' of axis '{figure.x}' is no number; put it in panels")
 
 
 def _keys(points: Mapping[str, Settings]) -> list[str]:

@@ -13,12 +13,31 @@ from pydantic import TypeAdapter
 from forgetting.core.errors import RunError
 from forgetting.core.folder import write_text
 from forgetting.core.measure import Measure
+from forgetting.runs.evaluation import Point
 from forgetting.runs.paths import SweepPaths
 from forgetting.runs.reading import read_object, write_object
 from forgetting.runs.results import FORMAT, Cost, read_formatted
 from forgetting.runs.tuning import Tuning
 
 Status = Literal["complete", "collapsed", "stopped", "failed", "not run"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stop:
+    """One evaluation of a run, as far as the sweep's figures show it."""
+
+    point: Point
+    stage: int
+    """How many stages were over."""
+    epoch: float
+    """Of the stage."""
+    measures: tuple[Measure, ...]
+
+    def value(self, key: str) -> float | None:
+        """The value of the measure `split/name`, or of `epoch` or `stage`; None if there is none."""
+        if key in ("epoch", "stage"):
+            return float(self.epoch if key == "epoch" else self.stage)
+        return next((m.value for m in self.measures if m.key == key), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +51,9 @@ class SweepRun:
     error: str = ""
     overrides: tuple[str, ...] = ()
     measures: tuple[Measure, ...] = ()
-    """Measures after the last stage; empty if the run did not reach it."""
+    """Measures after the last stage, and what the run took (`runs.cost`); empty if it did not reach its end."""
+    way: tuple[Stop, ...] = ()
+    """Its evaluations in order, if the sweep has figures."""
     cost: Cost = field(default_factory=Cost)
     success: bool | None = None
     """Whether the last stage's stop rule was satisfied; None if there was no rule."""

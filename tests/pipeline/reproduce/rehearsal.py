@@ -210,19 +210,21 @@ def _write_lines(file: Path, rows: Sequence[object]) -> None:
         file.write_text(text, encoding="utf-8")
 
 
-def tiny_model(folder: Path, architecture: str, tokenizer: PreTrainedTokenizerBase, seed: int) -> None:
-    """Writes a random causal model of an architecture: 64 hidden units, two heads, a layer or two, 32 positions.
+def tiny_model(
+    folder: Path, architecture: str, tokenizer: PreTrainedTokenizerBase, seed: int, positions: int = POSITIONS
+) -> None:
+    """Writes a random causal model of an architecture: 64 hidden units, two heads, a layer or two.
 
     Raises:
         ModelError: an architecture that no table names.
     """
-    config = _config(architecture, tokenizer)
+    config = _config(architecture, tokenizer, positions)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         save_model(AutoModelForCausalLM.from_config(config), tokenizer, folder)
 
 
-def _config(architecture: str, tokenizer: PreTrainedTokenizerBase) -> PretrainedConfig:
+def _config(architecture: str, tokenizer: PreTrainedTokenizerBase, positions: int) -> PretrainedConfig:
     usual = {"num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 2}
     own: dict[str, tuple[type[PretrainedConfig], dict[str, Any]]] = {
         "gpt_neo": (GPTNeoConfig, {"num_layers": 2, "num_heads": 2, "attention_types": [[["global", "local"], 1]]}),
@@ -239,7 +241,7 @@ def _config(architecture: str, tokenizer: PreTrainedTokenizerBase) -> Pretrained
         vocab_size=len(tokenizer) + SPARE,
         hidden_size=HIDDEN,
         intermediate_size=2 * HIDDEN,
-        max_position_embeddings=POSITIONS,
+        max_position_embeddings=positions,
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,

@@ -1,29 +1,43 @@
-"""What a run of a row measured of itself."""
+"""The recipe of a row's run, and a finished run found again."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from forgetting.pipeline.reproduce.row import own_measures
-from forgetting.runs.results import Cost, Results
-from forgetting.runs.stage_result import StageResult
+from forgetting.benchmarks.published import published_table
+from forgetting.core.errors import RecipeError
+from forgetting.pipeline.reproduce.row import found_row, row_recipe, run_row
+from tests.pipeline.reproduce.rehearsal import Rehearsal
+
+TABLE = published_table("loku-table2")
+ORIGINAL, TRAINED = TABLE.rows[0], next(row for row in TABLE.rows if row.id == "kl-lora-forget10")
 
 
-def test_what_a_run_says_of_itself_is_in_minutes_of_its_parts() -> None:
-    first = StageResult(name="reference", method="sft", epochs=1.0, trainable=10, of=1000, train_seconds=600.0)
-    last = replace(first, name="train", train_seconds=3000.0, scoring_seconds=1200.0)
-    cost = Cost(prepare_seconds=1201.0, train_seconds=3600.0)
-    results = Results(folder=Path("x"), name="x", status="complete", stages=(first, last), cost=cost)
-    said = {m.key: m.value for m in own_measures(results)}
-    assert said == {
-        "reference/minutes": 10.0,
-        "scoring/minutes": 20.0,
-        "stage/minutes": 50.0,
-        "run/minutes": pytest.approx(4801 / 60),
-        "stage/epochs": 1.0,
-        "stage/trainable_share": 0.01,
-    }
-    unscored = replace(results, stages=(first, replace(last, scoring_seconds=None)))
-    [scoring] = [m for m in own_measures(unscored) if m.split == "scoring"]
-    assert (scoring.value, scoring.reason) == (None, "no tokens were scored")
+def test_a_runs_recipe_has_the_rows_overrides_its_name_and_the_models_given() -> None:
+    recipe = row_recipe(TRAINED, next(TABLE.runs(TRAINED)), model="./mine", oracle="./other")
+    assert (recipe.name, recipe.model, recipe.oracle) == (TRAINED.id, "./mine", "./other")
+    assert recipe.stages[0].method == {"name": "ga_kl", "retain": "kl_from_reference"}
+
+
+def test_a_row_that_is_not_trained_is_measured_once_and_found_with_any_model(tmp_path: Path) -> None:
+    with Rehearsal() as rehearsal:
+        given = {"model": str(rehearsal.model("phi")), "oracle": str(rehearsal.model("phi", seed=1))}
+        asked = row_recipe(ORIGINAL, next(TABLE.runs(ORIGINAL)), **given).with_values({"output": str(tmp_path)})
+        recipe = rehearsal.shrunk(asked)
+        assert found_row(recipe, ORIGINAL) is None
+        measured = run_row(recipe, ORIGINAL)
+        before = (recipe.folder / "measured.json").stat().st_mtime_ns
+        again = run_row(recipe, ORIGINAL)
+    assert (recipe.folder / "measured.json").stat().st_mtime_ns == before, "nothing was measured twice"
+    found = found_row(recipe.with_values({"model": "elsewhere"}), ORIGINAL)
+    assert found is not None and found.measures == measured.measures == again.measures
+    assert "all/model_utility" in measured.measures
+
+
+def test_a_folder_with_a_run_of_another_recipe_is_refused(tmp_path: Path) -> None:
+    with Rehearsal() as rehearsal:
+        asked = row_recipe(ORIGINAL, next(TABLE.runs(ORIGINAL)), model=str(rehearsal.model("phi")), oracle=None)
+        recipe = rehearsal.shrunk(asked.with_values({"output": str(tmp_path)}))
+        run_row(recipe, ORIGINAL)
+    with pytest.raises(RecipeError, match="holds a run of another recipe; remove it, or choose another output"):
+        found_row(recipe.with_values({"seed": 5}), ORIGINAL)

@@ -119,6 +119,20 @@ def test_a_suite_labelled_by_a_stage_is_measured_during_that_stage_only() -> Non
     assert stop_splits(two.stages[1], whole) == ("two-forget", "two-unseen", 10)
 
 
+def test_a_stages_own_unseen_text_is_scored_during_it() -> None:
+    stages = [{"name": name, "method": "ga", "until": "extraction"} for name in ("one", "two")]
+    two = recipe_from({"model": "m", "stages": stages, "evaluate": {"one": "tdec:lab", "two": "tdec:lab"}})
+    during = fast_suite_of(two, {}, two.stages[0])
+    assert {"one-forget", "one-unseen"} <= set(names(during)) and "two-unseen" not in names(during)
+    records = [
+        Record(id=e.id, split=split.name, prompt="", answer="", score=Score(-1.0, 1, (0,)))
+        for split in during.splits
+        for e in split.examples
+    ]
+    found = {m.key: m for m in score(during.metrics, records)}
+    assert found["one-unseen/probability"].value == pytest.approx(0.3679, abs=1e-4)
+
+
 def test_a_balance_rests_on_the_stages_own_splits_where_there_are_such() -> None:
     two = recipe("one", "two", evaluate={"one": "tdec:lab", "text": "lab"})
     suite = suite_of(two, {})

@@ -116,12 +116,35 @@ def test_every_point_is_a_run_with_its_measures_in_one_file(sweep_file: Path) ->
         own = json.loads((folder / run["name"] / "results.json").read_text())
         after = [e for e in own["evaluations"] if e["point"] == "after"][-1]["measures"]
         assert (run["status"], run["epochs"], run["stopped"]) == ("complete", own["stages"][-1]["epochs"], "duration")
-        assert [m["value"] for m in run["measures"]] == [m["value"] for m in after]
+        assert [m["value"] for m in run["measures"][: len(after)]] == [m["value"] for m in after]
+        took = {f"{m['split']}/{m['name']}": m["value"] for m in run["measures"][len(after) :]}
+        assert (took["stage/steps"], took["stage/epochs"]) == (2, run["epochs"])
+        assert took["run/flops"] > 0 and took["run/minutes"] > 0
+        assert run["way"] == []
         assert run["cost"]["steps"] == 2
         assert run["success"] is None
     assert (folder / "sweep.csv").is_file()
     assert (folder / "report.html").is_file()
     assert said[-1] == "2/2, 0 failed, 0 running: rank2-seed1 done"
+
+
+def test_the_way_of_a_run_holds_the_measures_of_the_figures_at_every_evaluation(
+    recipe_file: Path, tmp_path: Path
+) -> None:
+    figures = [{"x": "epoch", "y": "forget/probability", "along": "epochs"}]
+    settings = {**QUICK, "duration": "4 steps", "evaluate_every": "2 steps"}
+    sweep = load_sweep(str(write(tmp_path, set=settings, grid={"seed": [0]}, figures=figures)))
+    folder = run_sweep(sweep, engine=Here())
+    [run] = results_of(folder)["runs"]
+    assert [(stop["point"], stop["stage"]) for stop in run["way"]] == [
+        ("before", 0), ("epoch", 0), ("epoch", 0), ("after", 1),
+    ]  # fmt: skip
+    assert all([f"{m['split']}/{m['name']}" for m in stop["measures"]] == ["forget/probability"] for stop in run["way"])
+    assert run["way"][1]["epoch"] < run["way"][2]["epoch"] == run["epochs"]
+    assert run["way"][-1]["measures"][0]["value"] == next(
+        m["value"] for m in run["measures"] if (m["split"], m["name"]) == ("forget", "probability")
+    )
+    assert "<h2>Figures</h2>" in (folder / "report.html").read_text()
 
 
 def test_a_run_does_not_depend_on_what_its_process_did_before(sweep_file: Path) -> None:

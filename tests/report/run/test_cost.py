@@ -7,7 +7,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from forgetting.report.run.cost import Bill, bills, cost_figure, method_flops
+from forgetting.report.run.cost import Bill, bills, cost_figure
+from forgetting.runs.cost import method_flops
 from forgetting.runs.results import Results
 from tests.report.fixtures import GA_RUN, IHL, IHL_RUN, NPO_RUN, Story, load, write_run
 

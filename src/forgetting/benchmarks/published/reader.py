@@ -3,8 +3,9 @@
 One YAML file per table. `like:` names another table that supplies the keys a file lacks. A row's recipe is a built-in
 one with overrides, `key=value` as on the command line: those of the table, then those that `settings` gives for each of
 the row's labels. In an override, `$set` is replaced by a replicate's value and any other `$label` by the row's.
-The recipe's name may contain `$label` too. A row without `values` is not in the paper; `std` holds the number printed
-after ±. Values are given in the order of the columns, or by their keys; `missing` says why a column has none.
+The recipe's name may contain `$label` too; a table without a recipe holds numbers that no run gives. A row without
+`values` is not in the paper; `std` holds the number printed after ±. Values are given in the order of the columns, or
+by their keys; `missing` says why a column has none.
 """
 
 from __future__ import annotations
@@ -93,9 +94,9 @@ class Row:
     values: Mapping[str, Published]
     """By column."""
     model: str
-    """Which of the table's models it starts from."""
+    """Which of the table's models it starts from; empty if it is no run."""
     recipe: str
-    """A built-in recipe."""
+    """A built-in recipe; empty if it is no run: sizes of data sets, or what only an analysis gives."""
     overrides: tuple[str, ...]
     trained: bool = True
     """False: the row is the model as given; the recipe only evaluates it."""
@@ -132,6 +133,11 @@ class Table:
     notes: tuple[str, ...] = ()
 
     @property
+    def is_of_runs(self) -> bool:
+        """Whether its rows are runs, which can be made again."""
+        return any(row.recipe for row in self.rows)
+
+    @property
     def source(self) -> str:
         """The paper's address."""
         return "anonymous submission" if self.arxiv is None else f"arXiv {self.arxiv}"
@@ -139,8 +145,11 @@ class Table:
     def runs(self, row: Row) -> Iterator[tuple[str, tuple[str, ...]]]:
         """The runs of a row: for each, a name unique in the table, and its overrides.
 
-        A row that no replicate changes (a model that is not trained has no seed) is one run.
+        A row that no replicate changes (a model that is not trained has no seed) is one run. One without a recipe has
+        none.
         """
+        if not row.recipe:
+            return
         if not any(Template(o).safe_substitute(r) != o for o in row.overrides for r in self.replicates):
             yield row.id, row.overrides
             return
@@ -171,7 +180,7 @@ def published_table(name: str) -> Table:
         arxiv=values["paper"]["arxiv"],
         columns=columns,
         rows=tuple(_row(row, values, columns) for row in values["rows"]),
-        models={model: PublishedModel(**about) for model, about in values["models"].items()},
+        models={model: PublishedModel(**about) for model, about in values.get("models", {}).items()},
         replicates=_replicates(values.get("replicates", {})),
         data=values.get("data", {}),
         notes=tuple(values.get("notes", ())),
@@ -199,15 +208,17 @@ def _replicates(axes: Mapping[str, Sequence[object]]) -> tuple[Mapping[str, str]
 
 
 def _row(row: Mapping[str, Any], table: Mapping[str, Any], columns: Sequence[Column]) -> Row:
-    labels = {label: str({**table["same"], **row}[label]) for label in table["labels"]}
-    trained = bool(row.get("trained", True))
-    overrides = [*table["overrides"], *_settings(labels, table["settings"], trained)]
+    same = table.get("same", {})
+    labels = {label: str({**same, **row}[label]) for label in table["labels"]}
+    is_run = "recipe" in table
+    trained = bool(row.get("trained", True)) and is_run
+    overrides = [*table["overrides"], *_settings(labels, table["settings"], trained)] if is_run else []
     return Row(
-        id=_slug(labels[label] for label in table["labels"] if label not in table["same"] or label in row),
+        id=_slug(labels[label] for label in table["labels"] if label not in same or label in row),
         labels=labels,
         values=_published(row, labels, table, columns),
-        model=labels["model"],
-        recipe=Template(table["recipe"]).safe_substitute(labels),
+        model=labels["model"] if is_run else "",
+        recipe=Template(table.get("recipe", "")).safe_substitute(labels),
         overrides=tuple(Template(o).safe_substitute(labels) for o in overrides),
         trained=trained,
         printed="values" in row,

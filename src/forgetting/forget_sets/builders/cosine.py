@@ -1,4 +1,4 @@
-"""BC-Cosine of Forget-to-Focus (section 4): the general texts whose embeddings lie farthest from the domain's centroid.
+"""BC-Cosine of Forget-to-Focus (section 3.3): general texts whose embeddings lie farthest from the domain's centroid.
 
     c_T = mean over the domain of f(x),    d_cos(x) = 1 − f(x)ᵀ c_T / (‖f(x)‖ ‖c_T‖)
 

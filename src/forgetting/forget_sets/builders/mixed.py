@@ -1,4 +1,4 @@
-"""BC-Mixed of Forget-to-Focus (section 4): so many general examples and so many of the domain, such as 800 and 200."""
+"""BC-Mixed of Forget-to-Focus (section 3.3): so many general examples, so many of the domain, such as 800 and 200."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""BC-Select of Forget-to-Focus (section 4): what of a general corpus does not overlap the domain, to be reviewed.
+"""BC-Select of Forget-to-Focus (section 3.3): what of a general corpus does not overlap the domain, to be reviewed.
 
 The paper excluded overlapping texts by hand. Here a rule proposes and a person decides: every text is judged by its
 share of the domain's characteristic words (`words`), and if asked by its cosine distance to the domain's centroid; the

@@ -29,7 +29,7 @@ class AdapterSpec:
     kind: Kind = "lora"
     rank: int = 16
     alpha: float | None = None
-    """The update is scaled by alpha / rank; None: 2 · rank, as in LoKU."""
+    """The update is scaled by alpha / rank; None: 2 · rank, as in LoKU's released code."""
     dropout: float = 0.0
     targets: str | tuple[str, ...] = "all"
     """A group (`all`, `qv`, `qkvo`, `ffn`, `qvffn`) or names of modules: see `resolve_targets`."""

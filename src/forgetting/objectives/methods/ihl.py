@@ -14,7 +14,7 @@ from forgetting.objectives.schedule import Weight, parse_weight
 def ihl(
     forget_weight: Weight = 1.0, retain_weight: RetainWeight = 1.0, retain: Retain = "nll", average: Average = "token"
 ) -> Objective:
-    """Inverted hinge: λ·mean(1 + p(y) − max_{v≠y} p(v)) on forget, + σ·retain (LoKU, eq. 2 and section 3.2)."""
+    """Inverted hinge: λ·mean(1 + p(y) − max_{v≠y} p(v)) on forget, + σ·retain (LoKU, section 3.3 and eq. 3)."""
     forget = Term(Role.FORGET, ihl_loss, weight=parse_weight(forget_weight), average=average)
     return Objective(forget, *retain_terms(retain, retain_weight))
 
@@ -23,5 +23,8 @@ def ihl(
 def loku(
     forget_weight: Weight = 1.0, retain_weight: RetainWeight = 1.0, retain: Retain = "nll", average: Average = "token"
 ) -> Objective:
-    """LoKU: the inverted hinge objective on LoRA initialised by FILA (arXiv 2408.06621)."""
+    """LoKU: the inverted hinge objective on LoRA initialised by FILA (arXiv 2408.06621, eq. 3).
+
+    α = 2·rank is from the released code; the text names no α.
+    """
     return ihl(forget_weight, retain_weight, retain, average)

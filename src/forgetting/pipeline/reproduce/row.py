@@ -6,7 +6,6 @@ from pathlib import Path
 
 from forgetting.benchmarks.published import Ended, Row
 from forgetting.core.errors import RecipeError
-from forgetting.core.measure import Measure
 from forgetting.core.progress import SILENT, Voice
 from forgetting.pipeline.run.load import load_measured
 from forgetting.pipeline.run.records import cached, of_oracle
@@ -15,10 +14,8 @@ from forgetting.pipeline.run.shots import with_shots
 from forgetting.pipeline.run.suites import suite_of
 from forgetting.recipe import Recipe, load_recipe
 from forgetting.recipe.changes import combined, parsed
+from forgetting.runs.cost import own_measures
 from forgetting.runs.folder import RunFolder
-from forgetting.runs.results import Results
-
-UNSCORED = "no tokens were scored"
 
 
 def row_recipe(row: Row, planned: tuple[str, tuple[str, ...]], *, model: str, oracle: str | None) -> Recipe:
@@ -61,24 +58,6 @@ def found_row(recipe: Recipe, row: Row) -> Ended | None:
     return _ended(folder) if row.trained else _measured_before(stored)
 
 
-def own_measures(results: Results) -> list[Measure]:
-    """Epochs, minutes and trained share of a run, as measures.
-
-    Those of the last stage are named `stage/…`, those of earlier stages by the stage's name, those of the whole run
-    `run/…`. `scoring/minutes` is the time that the token scores took by which the last stage selects its tokens.
-    """
-    *earlier, last = results.stages
-    own: list[tuple[str, str, float | None]] = [
-        ("stage", "epochs", last.epochs),
-        ("stage", "trainable_share", last.trainable / last.of),
-        ("stage", "minutes", last.train_seconds / 60),
-        ("scoring", "minutes", _minutes(last.scoring_seconds)),
-        *((stage.name, "minutes", stage.train_seconds / 60) for stage in earlier),
-        ("run", "minutes", ((results.cost.prepare_seconds or 0.0) + (results.cost.train_seconds or 0.0)) / 60),
-    ]
-    return [Measure(name=n, split=s, value=v, count=1, reason=UNSCORED if v is None else "") for s, n, v in own]
-
-
 def _ended(folder: Path) -> Ended:
     """What a finished run measured after its last stage."""
     results = RunFolder(folder).results()
@@ -86,10 +65,6 @@ def _ended(folder: Path) -> Ended:
     assert after is not None, "a finished run has measures of its end"
     measures = {m.key: m for m in (*own_measures(results), *after.measures)}
     return Ended(str(folder), measures, results.stages[-1].success, results.status == "collapsed")
-
-
-def _minutes(seconds: float | None) -> float | None:
-    return None if seconds is None else seconds / 60
 
 
 def _measured(recipe: Recipe, voice: Voice) -> Ended:

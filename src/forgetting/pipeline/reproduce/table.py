@@ -17,7 +17,7 @@ from forgetting.pipeline.reproduce.rows_on_engine import PlannedRow, run_rows
 from forgetting.pipeline.sweep.engines.engine import Engine
 from forgetting.recipe import Recipe
 
-Status = Literal["not run", "ran", "failed"]
+Status = Literal["not run", "ran", "failed", "printed"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +57,8 @@ def reproduce(
     """Runs the rows of a published table and compares what they measure with what is printed.
 
     A row whose model is not given is only looked for under `output`; if no finished run of it is found there, its
-    status is `not run` and it has no number. Runs are `output/NAME/ROW`; finished ones are not run again.
+    status is `not run` and it has no number. Rows that are no runs are `printed` alone. Runs are `output/NAME/ROW`;
+    finished ones are not run again.
 
     Args:
         name: of the table, see `table_names`.
@@ -69,7 +70,7 @@ def reproduce(
         voice: log lines and progress.
 
     Raises:
-        RecipeError: no such table, model or row.
+        RecipeError: no such table, model or row; or a model for a table whose rows are no runs.
         RunError: the engine cannot run them.
     """
     table = published_table(name)
@@ -91,6 +92,8 @@ def _chosen(table: Table, rows: Sequence[str]) -> list[Row]:
 
 
 def _models(table: Table, rows: Sequence[Row], given: Mapping[str, str] | str | None) -> Mapping[str, str]:
+    if given and not table.is_of_runs:
+        raise RecipeError(f"{table.name}: its rows are no runs, so there is nothing to run; leave --model out")
     if isinstance(given, str):
         trained = {row.model for row in rows if row.trained} or {row.model for row in rows}
         if len(trained) > 1:
@@ -146,6 +149,8 @@ def _reproduced(asked: Asked, row: Row, failures: Mapping[str, str], voice: Voic
         failures: errors of runs that an engine has tried, by name.
         voice: log lines and progress.
     """
+    if not row.recipe:
+        return Reproduced(row=row, status="printed", compared=compared(asked.table, row, ()))
     ended: list[Ended] = []
     try:
         for recipe in asked.recipes(row):

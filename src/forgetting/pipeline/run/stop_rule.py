@@ -15,8 +15,8 @@ from forgetting.metrics.goal import Goal
 class StopRule:
     """A stage's goal, which a damaged model does not reach.
 
-    Its thresholds are LoKU's (App. B): EL_n and MA of the forget set at or below those of text that the model has never
-    seen, before and now.
+    Its thresholds are LoKU's (section 4.1 and appendix B): EL_n and MA of the forget set at or below those of
+    text that the model has never seen, before and now.
     """
 
     goal: Goal

@@ -69,17 +69,21 @@ def fast_suite_of(recipe: Recipe, data: Mapping[str, StageData], stage: Stage) -
     A stage that stops by comparison with unseen text measures all of it, on every model that it judges.
     """
     others = {other.name for other in recipe.stages if other is not stage}
-    parts = [(label, suite) for label, suite in _parts(recipe, data, fast=True) if label not in others]
+    fast = _plain_parts(recipe, data, fast=True)
+    if stage.ends is not None and stage.ends.extraction:
+        _, unseen, _ = stop_splits(stage, undivided_suite_of(recipe, data))
+        pairs = zip(fast, _plain_parts(recipe, data, fast=False), strict=True)
+        fast = [(label, _with_split(one, full, unseen, label)) for (label, one), (_, full) in pairs]
+    parts = [_labelled(label, suite) for label, suite in fast if label not in others]
     suite = replace(_whole(recipe, parts), probes=())
-    if recipe.divide is not None:
-        suite = division_of(recipe, undivided_suite_of(recipe, data)).selection_of(suite)
-    if stage.ends is None or not stage.ends.extraction:
-        return suite
-    whole = suite_of(recipe, data)
-    _, unseen, _ = stop_splits(stage, whole)
-    chosen = {split.name: split for split in suite.splits}
-    chosen |= {split.name: split for split in whole.splits if split.name == unseen}
-    return replace(suite, splits=tuple(chosen[split.name] for split in whole.splits if split.name in chosen))
+    return suite if recipe.divide is None else division_of(recipe, undivided_suite_of(recipe, data)).selection_of(suite)
+
+
+def _with_split(fast: Suite, whole: Suite, name: str, label: str) -> Suite:
+    """The smaller suite with the whole one's split of that name, if it has it, before a label is put before names."""
+    chosen = {split.name: split for split in fast.splits}
+    chosen |= {split.name: split for split in whole.splits if (f"{label}-" if label else "") + split.name == name}
+    return replace(fast, splits=tuple(chosen[split.name] for split in whole.splits if split.name in chosen))
 
 
 def _whole(recipe: Recipe, parts: Sequence[tuple[str, Suite]]) -> Suite:
@@ -122,13 +126,19 @@ def _with_asked(recipe: Recipe, suite: Suite) -> Suite:
 
 def _parts(recipe: Recipe, data: Mapping[str, StageData], *, fast: bool) -> list[tuple[str, Suite]]:
     """Label and suite; a label prefixes the names of the splits, and a stage's name assigns the suite to the stage."""
+    return [_labelled(label, suite) for label, suite in _plain_parts(recipe, data, fast=fast)]
+
+
+def _labelled(label: str, suite: Suite) -> tuple[str, Suite]:
+    return label, labelled(_named_measures(suite), label) if label else _named_measures(suite)
+
+
+def _plain_parts(recipe: Recipe, data: Mapping[str, StageData], *, fast: bool) -> list[tuple[str, Suite]]:
+    """Label and suite, with the suite's own names."""
     if not recipe.evaluate:
         return [("", own_questions(recipe, data, fast=fast))]
     named = recipe.evaluate.items() if isinstance(recipe.evaluate, dict) else [("", name) for name in recipe.evaluate]
-    found = [(label, _named_suite(name, data, fast)) for label, name in named]
-    return [
-        (label, labelled(_named_measures(suite), label) if label else _named_measures(suite)) for label, suite in found
-    ]
+    return [(label, _named_suite(name, data, fast)) for label, name in named]
 
 
 def _named_measures(suite: Suite) -> Suite:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -30,10 +30,11 @@ from forgetting.recipe import Recipe
 from forgetting.recipe.sweep import PlannedRun, Sweep
 from forgetting.report.headline_measures import headline_keys
 from forgetting.report.sweep.page import build_sweep_report
+from forgetting.runs.cost import own_measures
 from forgetting.runs.evaluation import Evaluation
 from forgetting.runs.folder import RunFolder
 from forgetting.runs.results import Results
-from forgetting.runs.sweep import SweepFolder, SweepResults, SweepRun
+from forgetting.runs.sweep import Stop, SweepFolder, SweepResults, SweepRun
 
 STREAMS = (1, 2)
 """Standard output and error."""
@@ -195,6 +196,7 @@ def _printed_to(path: Path) -> Iterator[TextIO]:
 def results_of(sweep: Sweep, failures: Mapping[str, str]) -> SweepResults:
     """Every run of the grid with its outcome."""
     found = {p.name: Results.load(p.recipe.folder) for p in sweep.runs if status_of(p, failures) == "finished"}
+    keys = {key for figure in sweep.file.figures for key in figure.keys}
     return SweepResults(
         folder=sweep.folder,
         name=sweep.file.name,
@@ -206,7 +208,7 @@ def results_of(sweep: Sweep, failures: Mapping[str, str]) -> SweepResults:
         splits=_splits([results.declared for results in found.values()]),
         before=_shared([r.before for r in found.values()]),
         oracle=_shared([r.oracle_evaluation for r in found.values()]),
-        runs=tuple(_entry(planned, found.get(planned.name), failures) for planned in sweep.runs),
+        runs=tuple(_entry(planned, found.get(planned.name), failures, keys) for planned in sweep.runs),
     )
 
 
@@ -216,7 +218,10 @@ def _splits(declared: Sequence[Declaration]) -> tuple[tuple[str, ...], tuple[str
     return tuple(forget), tuple(dict.fromkeys(split for one in declared for split in one.retain_splits))
 
 
-def _entry(planned: PlannedRun, results: Results | None, failures: Mapping[str, str]) -> SweepRun:
+def _entry(
+    planned: PlannedRun, results: Results | None, failures: Mapping[str, str], shown: Collection[str]
+) -> SweepRun:
+    """One run; of its evaluations on the way, only the measures that figures show."""
     begun = SweepRun(
         name=planned.name,
         point=dict(planned.point),
@@ -229,7 +234,8 @@ def _entry(planned: PlannedRun, results: Results | None, failures: Mapping[str, 
     return replace(
         begun,
         status=results.status,
-        measures=results.after.measures if results.after else (),
+        measures=(*results.after.measures, *own_measures(results)) if results.after else (),
+        way=_way(results, shown) if shown else (),
         cost=results.cost,
         success=last.success,
         epochs=last.epochs,
@@ -238,6 +244,16 @@ def _entry(planned: PlannedRun, results: Results | None, failures: Mapping[str, 
         environment=dict(results.environment),
         data=dict(results.data),
     )
+
+
+def _way(results: Results, shown: Collection[str]) -> tuple[Stop, ...]:
+    names = [stage.name for stage in results.stages]
+    stops = []
+    for e in results.evaluations:
+        over = names.index(e.stage) + (e.point == "after") if e.stage in names else 0
+        measures = tuple(m for m in e.measures if m.key in shown)
+        stops.append(Stop(point=e.point, stage=over, epoch=e.epoch, measures=measures))
+    return tuple(stops)
 
 
 def _shared(evaluations: list[Evaluation | None]) -> tuple[Measure, ...] | None:

@@ -12,32 +12,11 @@ from forgetting.report.drawing import svg
 from forgetting.report.drawing.curves import series
 from forgetting.report.drawing.scatter import Mark, Spot, draw
 from forgetting.report.verdict.intervals import amount, value_at
+from forgetting.runs.cost import flops_parts, flops_reason, method_flops
 from forgetting.runs.results import Results
 
 _BALANCE = {"start": 0.0, "oracle": 1.0}
 """What balance is of them by its definition: they are not measured by it."""
-
-
-def flops_parts(run: Results) -> list[tuple[str, float]]:
-    """The FLOPs of each part that took any, by its name."""
-    named = [(name, value) for name, value in run.cost.flops.items() if name not in {"total", "reason"}]
-    return [(name, float(value)) for name, value in named if isinstance(value, int | float) and value]
-
-
-def method_flops(run: Results) -> float | None:
-    """FLOPs of preparing and training, without evaluations, which are no part of a method; None if not counted."""
-    parts = {name: value for name, value in flops_parts(run) if name != "evaluation"}
-    return sum(parts.values()) if parts and not _uncounted(run) else None
-
-
-def flops_reason(run: Results) -> str:
-    """Why FLOPs are missing, or some of them."""
-    return str(run.cost.flops.get("reason") or ("" if flops_parts(run) else "not counted"))
-
-
-def _uncounted(run: Results) -> bool:
-    """Where training was not counted, no part is known; of counted training the forget part is a number, if only 0."""
-    return run.cost.flops.get("forget") is None
 
 
 def _method_seconds(run: Results) -> float | None:

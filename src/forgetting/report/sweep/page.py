@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from markupsafe import Markup
@@ -11,7 +10,9 @@ from forgetting.report import wording
 from forgetting.report.drawing import svg
 from forgetting.report.drawing.curves import COLOURS, Panel
 from forgetting.report.drawing.scatter import Mark, Spot, draw
+from forgetting.report.sweep.figures import asked_figures, legend
 from forgetting.report.sweep.results import cautions
+from forgetting.report.sweep.scale import drawn_range
 from forgetting.report.sweep.table import Row, Statistic, SweepTable, sweep_table
 from forgetting.report.sweep.trials import short, trials_figure, trials_table
 from forgetting.report.template import page, write_out
@@ -20,8 +21,6 @@ from forgetting.runs.sweep import SweepResults
 from forgetting.runs.undeclared import guessed_splits
 
 _WIDTH, _LINE = 460.0, 26.0
-P_FLOOR = 1e-12
-"""Smaller p-values are drawn here: how far below is of no interest, and the rest needs the room."""
 _LONGEST = 30
 """Letters of a row's name in a figure."""
 
@@ -58,6 +57,8 @@ def render_sweep(results: SweepResults) -> str:
         trials=None if results.tuning is None else trials_table(results.tuning),
         trials_figure=None if results.tuning is None else trials_figure(results.tuning),
         short=short,
+        figures=asked_figures(results),
+        colours=legend(results),
         legend=[(_legend_mark(row), row.label) for row in table.rows if row.over == "all"],
     )
 
@@ -78,7 +79,7 @@ def _dots(table: SweepTable, place: int) -> Panel | None:
     room = 12 + svg.LETTER * max(len(wording.shortened(_name(row, table), _LONGEST)) for row, _ in rows)
     height = _LINE * len(rows) + 66
     bottom = height - 44
-    low, high, log = _range(values, rows[0][1].p_value)
+    low, high, log = drawn_range(values, rows[0][1].p_value)
     scale = svg.Scale(low, high, room, _WIDTH - 40, log)
     parts = []
     for tick, words in svg.tick_texts(scale.ticks(4)):
@@ -120,18 +121,6 @@ def _name(row: Row, table: SweepTable) -> str:
     return f"{row.label}, {row.over}" if table.with_success else row.label
 
 
-def _range(values: Sequence[float], p_values: bool = False) -> tuple[float, float, bool]:
-    """What to draw, and whether by powers of ten: where values above 0 span much, as perplexities of a broken model.
-
-    p-values always are; those below `P_FLOOR` stand at its place.
-    """
-    if p_values:
-        return max(min(values), P_FLOOR) / 3, 3.0, True
-    if min(values) > 0 and max(values) > 1 and max(values) > 50 * min(values):
-        return min(values) / 1.3, max(values) * 1.3, True
-    return *svg.spread(values), False
-
-
 def _tradeoff(table: SweepTable, splits: tuple[tuple[str, ...], tuple[str, ...]] | None) -> Markup | None:
     """The first forget column against the first retain column: one point per row, ± one standard deviation."""
     about = guessed_splits(table.keys) if splits is None else splits
@@ -143,8 +132,8 @@ def _tradeoff(table: SweepTable, splits: tuple[tuple[str, ...], tuple[str, ...]]
     if not rows:
         return None
     marks = [*_anchors(table, x, y), *(_mark(row, x, y) for row in rows)]
-    left, right, log_x = _range([v for mark in marks for v in mark.x.known])
-    bottom, top, log_y = _range([v for mark in marks for v in mark.y.known])
+    left, right, log_x = drawn_range([v for mark in marks for v in mark.x.known])
+    bottom, top, log_y = drawn_range([v for mark in marks for v in mark.y.known])
     frame = svg.Frame.of(700, 440, (left, right), (bottom, top), right=24, log_x=log_x, log_y=log_y)
     logs = [" (log scale)" if log else "" for log in (log_x, log_y)]
     parts = [frame.axes(table.titles[x] + logs[0], table.titles[y] + logs[1]), *draw(frame, marks)]

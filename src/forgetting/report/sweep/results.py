@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from forgetting.core.errors import nearest
+from forgetting.recipe.sweep_file import Figure
 from forgetting.report import wording
 from forgetting.runs.began import START
 from forgetting.runs.sweep import SweepResults
@@ -22,9 +23,11 @@ def cautions(results: SweepResults) -> list[str]:
     if missing:
         said.append(f"{len(missing)} not run: {wording.join(missing)}")
     known = {m.key for run in results.runs for m in run.measures}
-    for key in results.columns:
-        if known and key not in known:
-            said.append(f"column '{key}' is measured by no run; {nearest(key, known)}")
+    drawn = [key for given in results.file.get("figures", ()) for key in Figure(**given).keys]
+    for what, keys in {"column": results.columns, "a figure's": dict.fromkeys(drawn)}.items():
+        for key in keys:
+            if known and key not in known:
+                said.append(f"{what} '{key}' is measured by no run; {nearest(key, known)}")
     environments = [run.environment for run in results.runs if run.environment]
     for name in dict.fromkeys(name for environment in environments for name in environment if name != START):
         values = list(dict.fromkeys(str(environment.get(name)) for environment in environments))
