@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -19,7 +19,7 @@ from forgetting.core.folder import PARTIAL, is_complete, remove, remove_partial,
 from forgetting.core.locks import LOCK, locked
 from forgetting.core.measure import Measure
 from forgetting.core.processes import by_first, first_holds, on_first
-from forgetting.core.record import Record, write_records
+from forgetting.core.record import Record, read_records, write_records
 from forgetting.data.reading import skipped_rows
 from forgetting.data.shots import Shot
 from forgetting.runs.began import DAY, REDACTED, Digests, check_digests, difference, hashed
@@ -266,6 +266,16 @@ class RunFolder(RunPaths):
         """Writes a file of records, and returns its SHA-256."""
         write_records(file, records if self.redactor is None else map(self.redactor.record, records))
         return file_digest(file)
+
+    def records_of(self, evaluation: Evaluation, ids: Iterable[str]) -> list[Record]:
+        """The records of an evaluation, in all processes; with the ids as they are given, also in a redacted run.
+
+        Raises:
+            RunError: the file is damaged.
+        """
+        shown = {} if self.redactor is None else {self.redactor.id(id): id for id in ids}
+        records = on_first(lambda: read_records(self.records_file(evaluation)))
+        return [replace(record, id=shown.get(record.id, record.id)) for record in records]
 
     def find_evaluation(self, asked: Evaluation) -> Evaluation | None:
         """Reads the evaluation of this point, stage and step, in all processes; None if there is none.

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 import yaml
 
 from forgetting.cli.printing import print_goals
+from forgetting.core.measure import Measure
+from forgetting.pipeline.run import own_data
+from forgetting.pipeline.run.evaluator import Measurer
 from forgetting.pipeline.run.run import run
-from forgetting.recipe import load_recipe
+from forgetting.pipeline.run.stop_rule import StopRule
+from forgetting.recipe import Stage, load_recipe, recipe_from
 from forgetting.report.verdict.verdict import verdict
 from forgetting.runs.results import Results
 from tests.conftest import write_rows
@@ -114,3 +119,31 @@ def test_every_request_of_a_run_has_its_line(recipe_file: Path, world: Path) -> 
     assert moved["april"] is not None and moved["april"].key == "april-forget/probability"
     after_march = next(e for e in found.afters if e.stage == "march").measure("april-forget/probability")
     assert after_march is not None and moved["april"].start == after_march.value  # from the model before the stage
+
+
+@pytest.mark.parametrize("redact", [False, True])
+def test_damage_of_a_later_stage_is_counted_from_the_same_examples(
+    recipe_file: Path, monkeypatch: pytest.MonkeyPatch, redact: bool
+) -> None:
+    monkeypatch.setattr(own_data, "OWN_LIMIT_FAST", 5)
+    seen: list[tuple[Sequence[Measure], ...]] = []
+
+    def rule(self: Measurer, stage: Stage) -> StopRule | None:
+        found = ruled(self, stage)
+        seen.extend([found.starts] if found is not None and stage.name == "two" else [])
+        return found
+
+    ruled = Measurer.rule
+    monkeypatch.setattr(Measurer, "rule", rule)
+    still = {"method": "graddiff", "duration": "1 steps", "learning_rate": 1e-12, "evaluate_every": "1 steps"}
+    stages = [
+        {"name": name, **still, "keep": "last", "until": "forget/probability <= 1", "adapter": None}
+        for name in ("one", "two")
+    ]
+    values = {**yaml.safe_load(recipe_file.read_text()), "stages": stages, "redact": redact}
+    run(recipe_from(values), report=False)
+    ((before, left),) = seen
+    of = {m.key: (m.value, m.count) for m in before if m.split == "retain"}
+    assert of["retain/probability"][1] == 5
+    for key, value in {m.key: (m.value, m.count) for m in left if m.split == "retain"}.items():
+        assert value == (pytest.approx(of[key][0], abs=1e-6), of[key][1]), key

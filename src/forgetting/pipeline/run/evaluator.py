@@ -110,7 +110,15 @@ class Measurer:
         names = [s.name for s in self.recipe.stages]
         earlier = [Evaluation(point="after", stage=name) for name in names[: names.index(stage.name)]]
         left = next((found for at in reversed(earlier) if (found := self.folder.find_evaluation(at))), None)
-        return (frame.start,) if left is None else (frame.start, left.measures)
+        return (frame.start,) if left is None else (frame.start, self._on(frame, left))
+
+    def _on(self, frame: _Frame, left: Evaluation) -> Sequence[Measure]:
+        """What an evaluation of the full suite measured, on the examples of a frame: changes are of the same ones."""
+        if frame is self._full:
+            return left.measures
+        ids = [example.id for split in frame.suite.splits for example in split.examples]
+        taken = Taken(self.folder.records_of(left, ids))
+        return taken.only_asked(frame.suite).measures(frame.suite, None)
 
     def fixed_points(self) -> None:
         """Writes the evaluations of the model before and of the oracle."""
@@ -146,8 +154,9 @@ class Measurer:
         ends = stage.ends
         if ends is None:
             return None
+        frame = self._fast[stage.name]
         for limit in ends.limits:
-            limit.reached(self._fast[stage.name].start)  # raises if it is not measured
+            limit.reached(frame.measures(frame.before, stage.name))  # raises if it is not measured
         if not ends.extraction:
             return Goal(limits=ends.limits)
         forget, unseen, n = stop_splits(stage, self.suite)

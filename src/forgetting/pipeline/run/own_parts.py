@@ -52,7 +52,7 @@ def sampled(examples: Sequence[Example], limit: int, data: Mapping[str, StageDat
     order = random.Random(0).sample(range(len(examples)), len(examples))
     chosen = set(order[:limit])
     sources = _sources(data or {})
-    for ids in sources.values() if len(sources) <= MOST_SOURCES else ():
+    for ids in sources.values() if 1 < len(sources) <= MOST_SOURCES else ():
         chosen |= set([i for i in order if examples[i].id in ids][:OF_A_SOURCE])
     return [examples[i] for i in sorted(chosen)]
 
