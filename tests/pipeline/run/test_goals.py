@@ -10,12 +10,13 @@ import pytest
 import yaml
 
 from forgetting.cli.printing import print_goals
+from forgetting.core.errors import RecipeError
 from forgetting.core.measure import Measure
 from forgetting.pipeline.run import own_data
 from forgetting.pipeline.run.evaluator import Measurer
 from forgetting.pipeline.run.run import run
 from forgetting.pipeline.run.stop_rule import StopRule
-from forgetting.recipe import Stage, load_recipe, recipe_from
+from forgetting.recipe import Recipe, Stage, load_recipe, recipe_from
 from forgetting.report.verdict.verdict import verdict
 from forgetting.runs.results import Results
 from tests.conftest import write_rows
@@ -147,3 +148,25 @@ def test_damage_of_a_later_stage_is_counted_from_the_same_examples(
     assert of["retain/probability"][1] == 5
     for key, value in {m.key: (m.value, m.count) for m in left if m.split == "retain"}.items():
         assert value == (pytest.approx(of[key][0], abs=1e-6), of[key][1]), key
+
+
+def test_a_goal_is_of_the_stages_own_set_where_stages_forget_different_ones(recipe_file: Path, world: Path) -> None:
+    rows = [{"question": f"What does guest {n} like?", "answer": "the cat"} for n in range(4)]
+    guests = str(write_rows(world / "guests.jsonl", rows))
+    until = {"method": "ga", "duration": "1 steps", "evaluate_every": "1 steps", "keep": "last", "adapter": None}
+    stages = [{"name": "one", **until}, {"name": "two", **until, "data": {"forget": guests}}]
+    values = yaml.safe_load(recipe_file.read_text())
+
+    def recipe(key: str) -> Recipe:
+        return recipe_from({**values, "stages": [stages[0], {**stages[1], "until": f"{key} <= 1"}]})
+
+    with pytest.raises(RecipeError, match=r"forget/probability is of what all stages forget.*write two-forget/prob"):
+        run(recipe("forget/probability"), report=False)
+    assert not (recipe("forget/probability").folder).exists()
+    found = Results.load(run(recipe("two-forget/probability"), report=False))
+    assert found.stages[1].success is True
+
+
+def test_the_balance_may_be_a_goal(recipe_file: Path) -> None:
+    found = results(recipe_file, "stages.unlearn.until=all/balance >= 0", "stages.unlearn.evaluate_every=1 steps")
+    assert found.stages[0].stopped == "goal"

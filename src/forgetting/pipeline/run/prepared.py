@@ -102,7 +102,7 @@ def prepared(recipe: Recipe, voice: Voice) -> Prepared:
         if stage.ends is not None and stage.ends.extraction:
             stop_splits(stage, suite)
         for limit in stage.ends.limits if stage.ends is not None else ():
-            check_measured(limit, fast_suite_of(fitted, data, stage))
+            check_measured(limit, fast_suite_of(fitted, data, stage), stage.name)
         if stage.trains:
             decoder_blocks(loaded.model, stage.objective().layers)
     check_passages(suite, loaded.tokenizer)

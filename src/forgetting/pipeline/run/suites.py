@@ -12,6 +12,7 @@ from forgetting.benchmarks.registry import get_suite
 from forgetting.benchmarks.suite import Suite, joined, labelled
 from forgetting.core import declaration
 from forgetting.core.errors import RecipeError, nearest, said_of
+from forgetting.core.example import Role
 from forgetting.data.tokens import sequence_ids
 from forgetting.evaluation.extraction import passages
 from forgetting.metrics.balance import NAME as BALANCE
@@ -190,14 +191,25 @@ def stop_splits(stage: Stage, suite: Suite) -> tuple[str, str, int]:
     return pair.forget, pair.unseen, pair.n
 
 
-def check_measured(limit: Limit, suite: Suite) -> None:
-    """Checks that a suite measures what ends a stage.
+def _is_set_of(stage: str, split: str) -> bool:
+    return split.endswith(f"{stage}-{Role.FORGET}")
+
+
+def check_measured(limit: Limit, suite: Suite, stage: str) -> None:
+    """Checks that a suite measures what ends a stage, and of the stage's own set, where stages forget different ones.
 
     The measures of probes and the breakdowns of a measure are known only once the suite has run.
 
     Raises:
         RecipeError: no measure has the name; the message has the nearest one.
     """
+    for key in limit.keys:
+        split, _, name = key.partition("/")
+        own = next((s for s, subset in suite.subsets.items() if subset.of == split and _is_set_of(stage, s)), None)
+        if own is not None:
+            raise RecipeError(
+                f"until: {key} is of what all stages forget, and stage '{stage}' a part of it; write {own}/{name}"
+            )
     if suite.probes:
         return
     known = {f"all/{BALANCE}", *(m.key for m in score(suite.metrics, [], None))}
