@@ -34,6 +34,7 @@ def measures(likelihood: float | None, accuracy: float, probability: float | Non
         ("extraction", Until(True, ())),
         ("forget/probability <= unseen/probability", Until(False, (BELOW,))),
         ("extraction and forget/probability <= unseen/probability", Until(True, (BELOW,))),
+        (" extraction\nand\ta/b <= 0.1 ", Until(True, (Limit("a/b", True, 0.1),))),
         ("a/b <= 0.1 and c/d >= 2", Until(False, (Limit("a/b", True, 0.1), Limit("c/d", False, 2.0)))),
     ],
 )

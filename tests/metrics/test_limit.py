@@ -43,6 +43,12 @@ def test_a_limit_may_be_another_measure_of_the_same_model() -> None:
         limit.reached(measured(0.1))
 
 
+def test_a_measure_is_not_compared_with_itself_and_no_digit_of_a_value_is_lost() -> None:
+    with pytest.raises(ValueError, match="forget/exact_match is compared with itself"):
+        Limit.parse("forget/exact_match <= forget/exact_match")
+    assert str(Limit.parse("forget/exact_match <= 0.12345678")) == "forget/exact_match <= 0.12345678"
+
+
 def test_at_most_and_at_least_hold_at_the_value_itself() -> None:
     most, least = Limit.parse("forget/exact_match <= 0.1"), Limit.parse("forget/exact_match >= 0.1")
     assert [most.reached(measured(v)) for v in (0.0, 0.1, 0.11)] == [True, True, False]

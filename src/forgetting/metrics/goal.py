@@ -13,7 +13,7 @@ from forgetting.metrics.limit import PATTERN, Limit
 
 EXTRACTION = "extraction"
 """The stop rule of LoKU: the forget set is no easier to extract than unseen text."""
-UNTIL = rf"^({EXTRACTION}|{PATTERN})( and ({EXTRACTION}|{PATTERN}))*$"
+UNTIL = rf"^\s*({EXTRACTION}|{PATTERN})(\s+and\s+({EXTRACTION}|{PATTERN}))*\s*$"
 """A goal as written, for schemas."""
 
 

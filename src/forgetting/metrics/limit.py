@@ -46,6 +46,8 @@ class Limit:
             value = float(written["value"]) if re.fullmatch(_NUMBER, written["value"]) else written["value"]
         if written is None or (isinstance(value, float) and not math.isfinite(value)):
             raise ValueError("write extraction, or a limit such as forget/exact_match <= 0.1")
+        if value == written["key"]:
+            raise ValueError(f"{value} is compared with itself; write a value, or another measure")
         return cls(written["key"], written["sign"] == "<=", value)
 
     def reached(self, measures: Sequence[Measure]) -> bool:
@@ -63,7 +65,7 @@ class Limit:
         return value <= self.value if self.at_most else value >= self.value
 
     def __str__(self) -> str:
-        value = self.value if isinstance(self.value, str) else f"{self.value:g}"
+        value = self.value if isinstance(self.value, str) else f"{self.value:.12g}"
         return f"{self.key} {'<=' if self.at_most else '>='} {value}"
 
 

@@ -17,7 +17,7 @@ from forgetting.metrics.score import score
 from forgetting.metrics.standard import standard_declaration
 from forgetting.metrics.text import exact_match
 from forgetting.pipeline.run.prepare import StageData
-from forgetting.pipeline.run.suites import _named_measures, fast_suite_of, stop_splits, suite_of
+from forgetting.pipeline.run.suites import _named_measures, check_stop_splits, fast_suite_of, stop_splits, suite_of
 from forgetting.recipe import Recipe, recipe_from
 
 
@@ -233,3 +233,25 @@ def test_a_suite_that_declares_no_columns_has_all_of_its_measures_in_the_table()
     assert _named_measures(own).declares.asked == ("asked/exact_match", "told/probability")
     declared = replace(own, declares=standard_declaration())
     assert _named_measures(declared) is declared
+
+
+def test_a_stage_without_a_suite_of_its_own_cannot_end_by_that_of_another_stage() -> None:
+    stages = [{"name": name, "method": "ga", "until": "extraction"} for name in ("one", "two")]
+    own = {name: data(forget=passages(name, 2), holdout=passages("u", 9)) for name in ("one", "two")}
+    two = recipe_from({"model": "m", "stages": stages, "evaluate": {"one": "extraction"}})
+    whole = suite_of(two, own)
+    check_stop_splits(two.stages[0], whole, fast_suite_of(two, own, two.stages[0]))
+    with pytest.raises(RecipeError, match=r"stage 'two': until: extraction .* under its name or none"):
+        check_stop_splits(two.stages[1], whole, fast_suite_of(two, own, two.stages[1]))
+
+
+def test_a_stage_with_a_suite_of_the_runs_data_is_judged_by_its_own_set() -> None:
+    stages = [{"name": name, "method": "ga", "until": "extraction"} for name in ("one", "two")]
+    own = {name: data(forget=passages(name, 2), holdout=passages("u", 9)) for name in ("one", "two")}
+    two = recipe_from({"model": "m", "stages": stages, "evaluate": {"one": "extraction", "two": "extraction"}})
+    whole = suite_of(two, own)
+    for stage in two.stages:
+        mine = f"{stage.name}-{stage.name}-forget"
+        assert stop_splits(stage, whole) == (mine, f"{stage.name}-unseen", 10)
+        assert len(whole.subsets[mine].ids) == 2
+        check_stop_splits(stage, whole, fast_suite_of(two, own, stage))

@@ -23,7 +23,7 @@ from forgetting.pipeline.run.records import read_digests
 from forgetting.pipeline.run.select_tokens import check_selects
 from forgetting.pipeline.run.shots import say_stops, with_shots
 from forgetting.pipeline.run.source import model_source, start_of
-from forgetting.pipeline.run.suites import check_measured, check_passages, fast_suite_of, stop_splits, suite_of
+from forgetting.pipeline.run.suites import check_measured, check_passages, check_stop_splits, fast_suite_of, suite_of
 from forgetting.pipeline.run.teacher import check_references
 from forgetting.recipe import Recipe
 from forgetting.runs.began import MEASURED, MODEL, READ, WEIGHTS
@@ -100,7 +100,7 @@ def prepared(recipe: Recipe, voice: Voice) -> Prepared:
     say_stops(suite, fitted.format, loaded.tokenizer, voice)
     for stage in fitted.stages:
         if stage.ends is not None and stage.ends.extraction:
-            stop_splits(stage, suite)
+            check_stop_splits(stage, suite, fast_suite_of(fitted, data, stage))
         for limit in stage.ends.limits if stage.ends is not None else ():
             check_measured(limit, fast_suite_of(fitted, data, stage), stage.name)
         if stage.trains:

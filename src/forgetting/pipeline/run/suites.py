@@ -90,7 +90,9 @@ def _with_split(fast: Suite, whole: Suite, name: str, label: str) -> Suite:
 def _whole(recipe: Recipe, parts: Sequence[tuple[str, Suite]]) -> Suite:
     """Merges the parts into one suite; for a stage, the declaration of the suite with its name comes first."""
     whole = _with_asked(recipe, joined([suite for _, suite in parts]))
-    by_stage = {stage.name: [s.declares for label, s in parts if label == stage.name] for stage in recipe.stages}
+    by_stage = {
+        stage.name: [s.declared(stage.name) for label, s in parts if label == stage.name] for stage in recipe.stages
+    }
     own = {name: found[0] for name, found in by_stage.items() if found}
     if not own:
         return whole
@@ -184,11 +186,26 @@ def stop_splits(stage: Stage, suite: Suite) -> tuple[str, str, int]:
     """
     pair = suite.declared(stage.name).extraction
     if pair is None:
-        raise RecipeError(
-            f"stage '{stage.name}': until: extraction compares the forget set with unseen text, and the recipe does "
-            "not measure both under its name or none; write evaluate: extraction with data.holdout=FILE (unseen text)"
-        )
+        raise RecipeError(_not_compared(stage))
     return pair.forget, pair.unseen, pair.n
+
+
+def check_stop_splits(stage: Stage, suite: Suite, fast: Suite) -> None:
+    """Checks that the stage's stop rule compares splits that are measured while it trains.
+
+    Raises:
+        RecipeError: they are not; a suite under another stage's name is not measured then.
+    """
+    measured = {split.name for split in fast.splits} | {name for name, s in fast.subsets.items() if s.ids}
+    if not {*stop_splits(stage, suite)[:2]} <= measured:
+        raise RecipeError(_not_compared(stage))
+
+
+def _not_compared(stage: Stage) -> str:
+    return (
+        f"stage '{stage.name}': until: extraction compares the forget set with unseen text, and the recipe does "
+        "not measure both under its name or none; write evaluate: extraction with data.holdout=FILE (unseen text)"
+    )
 
 
 def _is_set_of(stage: str, split: str) -> bool:
