@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from transformers import AutoTokenizer
 
+from forgetting.benchmarks.registry import shipped_models
 from forgetting.benchmarks.suite import Suite
 from forgetting.core.declaration import Balance
 from forgetting.core.errors import DataError, RecipeError
@@ -17,7 +19,14 @@ from forgetting.metrics.score import score
 from forgetting.metrics.standard import standard_declaration
 from forgetting.metrics.text import exact_match
 from forgetting.pipeline.run.prepare import StageData
-from forgetting.pipeline.run.suites import _named_measures, check_stop_splits, fast_suite_of, stop_splits, suite_of
+from forgetting.pipeline.run.suites import (
+    _named_measures,
+    check_passages,
+    check_stop_splits,
+    fast_suite_of,
+    stop_splits,
+    suite_of,
+)
 from forgetting.recipe import Recipe, recipe_from
 
 
@@ -255,3 +264,15 @@ def test_a_stage_with_a_suite_of_the_runs_data_is_judged_by_its_own_set() -> Non
         assert stop_splits(stage, whole) == (mine, f"{stage.name}-unseen", 10)
         assert len(whole.subsets[mine].ids) == 2
         check_stop_splits(stage, whole, fast_suite_of(two, own, stage))
+
+
+def test_a_passage_longer_than_the_models_positions_is_named() -> None:
+    tokenizer = AutoTokenizer.from_pretrained(shipped_models()["lab"])
+    long = Example(id="a", form="text", response="word " * 80, where="passages.csv:3")
+    suite = suite_of(recipe(evaluate="extraction"), {"unlearn": data(forget=[*passages("f", 3), long])})
+    check_passages(suite, tokenizer, 1000)
+    check_passages(suite, tokenizer)
+    with pytest.raises(
+        DataError, match=r"passages\.csv:3: has \d+ tokens, and the model has 64 positions; .*max_tokens: 64"
+    ):
+        check_passages(suite, tokenizer, 64)

@@ -16,6 +16,7 @@ from forgetting.core.progress import SILENT, Voice
 from forgetting.core.record import Record, write_records
 from forgetting.data.reading import Heard
 from forgetting.data.source import Source, given_source
+from forgetting.models.head import longest_row
 from forgetting.models.loading import LoadedModel
 from forgetting.models.precision import Precision
 from forgetting.pipeline.one_model.settings import settled
@@ -131,7 +132,7 @@ def ready_to_measure(recipe: Recipe, voice: Voice) -> Ready:
     suite = suite_of(recipe, {"": data})
     loaded, recipe = load_measured(recipe, voice)
     recipe = with_shots(recipe, {"": data}, suite, voice=voice)
-    check_passages(suite, loaded.tokenizer)
+    check_passages(suite, loaded.tokenizer, longest_row(loaded.model))
     say_stops(suite, recipe.format, loaded.tokenizer, voice)
     return Ready(recipe, loaded, suite, data, heard)
 

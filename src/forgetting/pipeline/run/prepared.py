@@ -13,6 +13,7 @@ from forgetting.core.progress import Voice
 from forgetting.core.record import check_record_file
 from forgetting.data.encode import Encoded, encoded_digest
 from forgetting.models.expression import terms_of
+from forgetting.models.head import longest_row
 from forgetting.models.hidden_states import decoder_blocks
 from forgetting.models.loading import LoadedModel
 from forgetting.models.places import check_place
@@ -105,7 +106,7 @@ def prepared(recipe: Recipe, voice: Voice) -> Prepared:
             check_measured(limit, fast_suite_of(fitted, data, stage), stage.name)
         if stage.trains:
             decoder_blocks(loaded.model, stage.objective().layers)
-    check_passages(suite, loaded.tokenizer)
+    check_passages(suite, loaded.tokenizer, longest_row(loaded.model))
     weights, read = weights_fingerprint(loaded.model), read_digests(suite, loaded.tokenizer, fitted.format)
     ready = Prepared(fitted, loaded, data, encoded, suite, weights, read)
     RunFolder(recipe.folder).check_data(ready.digests)

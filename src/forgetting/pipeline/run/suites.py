@@ -11,7 +11,7 @@ from forgetting.benchmarks.division import Division
 from forgetting.benchmarks.registry import get_suite
 from forgetting.benchmarks.suite import Suite, joined, labelled
 from forgetting.core import declaration
-from forgetting.core.errors import RecipeError, nearest, said_of
+from forgetting.core.errors import DataError, RecipeError, nearest, said_of
 from forgetting.core.example import Role
 from forgetting.data.tokens import sequence_ids
 from forgetting.evaluation.extraction import passages
@@ -159,15 +159,27 @@ def _named_suite(name: str, data: Mapping[str, StageData], fast: bool) -> Suite:
         return get_suite(name, fast=fast)
 
 
-def check_passages(suite: Suite, tokenizer: PreTrainedTokenizerBase) -> None:
+def check_passages(suite: Suite, tokenizer: PreTrainedTokenizerBase, positions: int | None = None) -> None:
     """Checks that data can be measured verbatim: passages long enough, with ids that the tokenizer has.
 
+    Args:
+        suite: what is measured.
+        tokenizer: the model's.
+        positions: how many the model has; None: as many as are asked for.
+
     Raises:
-        DataError: a question, a passage of one token, an id out of range (the row is named), or only short passages.
+        DataError: a question, a passage of one token or of more than the positions, an id out of range (the row is
+            named), or only short passages.
     """
     for split in suite.splits:
         if split.extraction is not None:
-            passages(split.examples, tokenizer, split.name, split.extraction, vocabulary=len(tokenizer))
+            found = passages(split.examples, tokenizer, split.name, split.extraction, vocabulary=len(tokenizer))
+            for example, sequence in zip(split.examples, found, strict=True):
+                if positions is not None and len(sequence.ids) > positions:
+                    raise DataError(
+                        f"{example.place}: has {len(sequence.ids)} tokens, and the model has {positions} positions; "
+                        f"shorten it, or use its first tokens (max_tokens: {positions} beside its path)"
+                    )
         for example in split.examples:
             if example.form == "tokens":
                 sequence_ids(example, tokenizer)
