@@ -217,7 +217,7 @@ def test_what_an_earlier_run_forgot_may_rise_again(tmp_path: Path, move: float, 
             "retain": spread(0.9),
         },
     )
-    judged = verdict(replace(run, earlier_sets={"first": Subset(of="forget", ids=old)}))
+    judged = verdict(replace(run, earlier_sets={"first": (Subset(of="forget", ids=old),)}))
     text = finding(judged, "Earlier requests")
     assert text.startswith("Of 30 examples that run first was to forget, forget · probability went from 0.500 ")
     assert said in text and "paired on 30 examples" in text

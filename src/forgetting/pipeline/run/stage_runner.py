@@ -125,7 +125,7 @@ class StageRunner:
         if rule is not None:
             success = bool(result.success) and rule(after.measures)
             result = replace(result, success=success, damaged=rule.damaged(after.measures))
-        if _unlearns(stage):
+        if stage.trains and stage.forgets:
             result = replace(result, moved=self.measurer.movement(stage, after))
         if result != outcome.result:
             context.folder.write_result(result)
@@ -172,15 +172,6 @@ def as_saved(model: PreTrainedModel, export: Export) -> PreTrainedModel:
     if export == "merged" and not has_quantised(model):
         return merged(model).eval()
     return joined(model).eval()
-
-
-def _unlearns(stage: Stage) -> bool:
-    """Whether it has a term on the forget set that weighs anything."""
-    if not stage.trains:
-        return False
-    objective = stage.objective()
-    middle = zip(objective.terms, objective.weights(1, 2), strict=True)
-    return any(term.role == Role.FORGET and weight != 0 for term, weight in middle)
 
 
 def model_changed(recipe: Recipe) -> bool:

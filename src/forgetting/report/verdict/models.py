@@ -30,8 +30,15 @@ class Models:
 
 
 def asked_to_forget(run: Results) -> bool | None:
-    """Whether a stage was to forget something; None where the run does not say what it was given."""
-    if run.stages and all(stage.method == _TRAINS for stage in run.stages):
+    """Whether a stage was to forget something; None where the run does not say what it was given.
+
+    A run says it of its stages. An earlier version did not, nor does a transform that reads no data: beside stages that
+    only learn it forgets nothing; else the data say it that were given.
+    """
+    trained = [stage for stage in run.stages if stage.transform is None]
+    if any(stage.forgets for stage in run.stages):
+        return True
+    if trained and all(stage.forgets is False or stage.method == _TRAINS for stage in trained):
         return False
     roles = {name.split(" ")[0] for name in run.data}
     return "forget" in roles if roles else None
