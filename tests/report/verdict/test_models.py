@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from forgetting.report.verdict.models import asked_to_forget
+from forgetting.report.verdict.models import asked_to_forget, stage_of
 from forgetting.runs.results import Results
 from forgetting.runs.stage_result import StageResult
 
@@ -32,3 +32,23 @@ def test_a_run_was_to_forget_where_a_stage_has_a_term_on_the_forget_set(
 
 def test_a_run_that_names_neither_stages_nor_data_says_nothing() -> None:
     assert asked_to_forget(Results(folder=Path("x"), name="x", status="complete")) is None
+
+
+@pytest.mark.parametrize(
+    ("evaluate", "split", "stage"),
+    [
+        (["extraction"], "one-forget", "one"),
+        (["extraction"], "one-more-forget", "one-more"),
+        ({"first": "extraction"}, "first-one-forget", "one"),
+        ({"two": "extraction"}, "two-one-forget", "one"),  # the label is another stage's name
+        ({"one": "lab", "two": "tofu"}, "two-forget", "two"),  # a suite for each stage
+        ({"first": "extraction"}, "one-forget", "one"),  # as two runs are compared: without the label
+        (None, "forget", None),
+    ],
+)
+def test_the_stage_of_a_set_is_known_under_any_label(evaluate: object, split: str, stage: str | None) -> None:
+    stages = tuple(StageResult(name=name, method="ga") for name in ("one", "one-more", "two"))
+    recipe = {"evaluate": evaluate}
+    assert (
+        stage_of(Results(folder=Path("x"), name="x", status="complete", stages=stages, recipe=recipe), split) == stage
+    )

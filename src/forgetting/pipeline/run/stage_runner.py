@@ -14,6 +14,7 @@ from forgetting.core.measure import Measure
 from forgetting.core.processes import by_first, first_then_others
 from forgetting.core.progress import Voice
 from forgetting.data.encode import Encoded
+from forgetting.metrics.damage import damaged
 from forgetting.models.adapters import active_adapters, joined, merged
 from forgetting.models.quantised import has_quantised
 from forgetting.pipeline.run.context import StageContext
@@ -27,7 +28,8 @@ from forgetting.pipeline.run.stage import StageOutcome, hand_over, handed_over, 
 from forgetting.pipeline.run.stop_rule import StopRule
 from forgetting.pipeline.run.transform import run_transform
 from forgetting.recipe import Recipe, Stage
-from forgetting.report.verdict.stop_rule import goal_words, said
+from forgetting.report.verdict.stop_rule import Seen, goal_words, said
+from forgetting.runs.evaluation import Evaluation
 from forgetting.runs.folder import RunFolder
 from forgetting.training.stage import Hooks
 
@@ -130,8 +132,16 @@ class StageRunner:
         if result != outcome.result:
             context.folder.write_result(result)
         thresholds = rule.goal.thresholds if rule is not None else None
-        for line in said(replace(result, goal=stage.until or "", thresholds=thresholds), after, self.measurer.before):
+        before, declared = self.measurer.before, self.measurer.suite.declared(stage.name)
+        seen = Seen(after, before, self._begun(stage), harmed=bool(damaged(declared, before.measures, after.measures)))
+        for line in said(replace(result, goal=stage.until or "", thresholds=thresholds), seen):
             self.voice.say(line)
+
+    def _begun(self, stage: Stage) -> Evaluation | None:
+        """The model before a stage, if another stage had left that."""
+        names = [s.name for s in self.prepared.recipe.stages]
+        ends = [Evaluation(point="after", stage=name) for name in names[: names.index(stage.name)]]
+        return next((found for end in reversed(ends) if (found := self.folder.find_evaluation(end))), None)
 
     def _export_of(self, model: PreTrainedModel) -> Export:
         """How the final model is saved: an adapter only where plain PEFT gives it back on the base as it is stored."""

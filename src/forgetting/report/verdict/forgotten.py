@@ -10,7 +10,7 @@ from forgetting.metrics.statistics import FEWEST
 from forgetting.report import headline_measures, wording
 from forgetting.report.verdict.finding import Finding, Tone
 from forgetting.report.verdict.intervals import Contrast, amount, contrast, reason_at
-from forgetting.report.verdict.models import Models, capital, path
+from forgetting.report.verdict.models import Models, capital, path, stage_of
 from forgetting.report.verdict.paired import matched, members
 
 State = Literal[
@@ -120,7 +120,8 @@ def requests(models: Models) -> list[Request]:
         return []
     found = []
     for key in keys:
-        name = key.split("/")[0].removesuffix("-forget")
+        split = key.split("/")[0]
+        name = stage_of(models.run, split) or split.removesuffix("-forget")
         state, finding = forgetting(models, key, f"Request {name}")
         if models.after.records and not members(key, models.after):
             finding = replace(finding, text=f"{finding.text} {_UNPAIRED}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from forgetting.core.measure import Measure
@@ -42,6 +43,21 @@ def asked_to_forget(run: Results) -> bool | None:
         return False
     roles = {name.split(" ")[0] for name in run.data}
     return "forget" in roles if roles else None
+
+
+def stage_of(run: Results, split: str) -> str | None:
+    """The stage whose own set a split is: the longest name that it begins with, after the label of its suite.
+
+    A suite that bears a stage's name is that stage's own.
+    """
+    evaluate, names = run.recipe.get("evaluate"), [stage.name for stage in run.stages]
+    label = _start(split, list(evaluate) if isinstance(evaluate, Mapping) else [])
+    return _start(split.removeprefix(f"{label}-"), names) or (label if label in names else None)
+
+
+def _start(split: str, names: Sequence[str]) -> str | None:
+    """The longest of the names that a split begins with."""
+    return max((name for name in names if split.startswith(f"{name}-")), key=len, default=None)
 
 
 def path(models: Models, key: str, aside: str = "") -> str:
