@@ -204,6 +204,7 @@ def test_a_request_of_an_earlier_version_is_judged_by_separate_intervals_and_say
     [
         (0.04, "it rose again", True),
         (0.004, "That is a rise, and one of less than 0.01", False),
+        (0.0015, "That is a rise of less than 0.001 (", False),
         (0.0, "No rise is shown", False),
     ],
 )

@@ -260,7 +260,7 @@ def test_plain_fine_tuning_is_not_judged_by_a_forget_set_that_its_suite_measures
 
 def test_fine_tuning_that_was_measured_at_one_end_only_leaves_it_open() -> None:
     judged = verdict(run_of([], [share("tasks/acc", 0.5)], method="sft"))
-    assert judged.headline.startswith("No measure was taken both at the start and at the end")
+    assert judged.headline.startswith("No measure of what was learned or is to stay was taken both at")
 
 
 def test_several_requests_have_a_line_each_and_failures_come_first() -> None:
@@ -389,3 +389,20 @@ def test_a_goal_reached_by_a_small_step_leaves_no_empty_headline() -> None:
     judged = verdict(run_of(*ends, stages=(goal,)))
     assert judged.headline.startswith("The forget set was lowered; stage unlearn reached its goal; ")
     assert (judged.tone, judged.failed) == ("open", ())
+
+
+def test_a_forget_set_known_in_a_few_examples_is_not_called_hardly_known(tmp_path: Path) -> None:
+    known = [*[0.95] * 2, *[1e-4] * 18]
+    levels = {"forget": known, "retain": spread(0.9, 20)}
+    run = recorded(tmp_path / "run", before=levels, after={**levels, "forget": [*known[:2], *[1e-5] * 18]})
+    judged = verdict(run)
+    assert judged.headline.startswith("The forget set is not shown to be known at the start, so forgetting cannot be")
+    assert "reaches down to nothing, so no forgetting is counted from it." in finding(judged, "Forgetting")
+
+
+def test_a_drop_too_small_to_be_counted_is_not_denied(tmp_path: Path) -> None:
+    levels = {"forget": spread(0.9, 60), "retain": spread(0.9, 20)}
+    fell = [p - 0.0004 - 0.00001 * (i % 3) for i, p in enumerate(levels["forget"])]
+    judged = verdict(recorded(tmp_path / "run", before=levels, after={**levels, "forget": fell}))
+    assert judged.headline.startswith("No forgetting is shown.")
+    assert "It fell by less than 0.001 (paired on 60 examples: " in finding(judged, "Forgetting")

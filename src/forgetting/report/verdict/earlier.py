@@ -7,7 +7,7 @@ from collections.abc import Collection
 from forgetting.core.measure import Measure
 from forgetting.core.subset import Subset
 from forgetting.metrics.likelihood import probability
-from forgetting.metrics.share import NEARLY_NOTHING, is_share
+from forgetting.metrics.share import LEAST, NEARLY_NOTHING, is_share
 from forgetting.metrics.statistics import Estimate
 from forgetting.report import wording
 from forgetting.report.verdict.finding import Finding
@@ -68,7 +68,9 @@ def _of_set(models: Models, key: str, name: str, subset: Subset) -> Finding:
         if small
         else f"That is known better than at the start{by}: it rose again.",
         "lower": f"It fell further{by}.",
-        "overlap": f"No rise is shown{by}.",
+        "overlap": f"That is a rise of less than {LEAST:g}{by}."
+        if change.slight == "higher"
+        else f"No rise is shown{by}.",
         "unclear": "There is nothing to tell a difference from noise by.",
     }[change.relation]
     text = (
