@@ -144,5 +144,5 @@ def test_runs_of_one_name_are_told_apart(tmp_path: Path) -> None:
 def test_a_set_of_an_earlier_run_is_read_as_earlier_versions_wrote_it(tmp_path: Path, several: bool) -> None:
     one = {"of": "forget", "ids": ["a", "b"]}
     written = {"march": [one] if several else one}
-    folder = edited(write_run(tmp_path, IHL_RUN), lambda raw: raw.update(earlier_sets=written))
+    folder = edited(write_run(tmp_path / "run", IHL_RUN), lambda raw: raw.update(earlier_sets=written))
     assert Results.load(folder).earlier_sets == {"march": (Subset(of="forget", ids=("a", "b")),)}
