@@ -74,3 +74,18 @@ def test_what_has_no_meaning_is_one_line(stages: list[dict[str, Any]], said: str
     with pytest.raises(RecipeError) as caught:
         of(*stages)
     assert said in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("stage", "forgets"),
+    [
+        (UNLEARN, True),
+        ({"method": "sft"}, False),
+        ({"method": {"name": "graddiff", "forget_weight": 0}}, False),
+        (NOISE, None),
+    ],
+)
+def test_a_stage_forgets_by_a_term_on_the_forget_set_that_weighs_anything(
+    stage: dict[str, Any], forgets: bool | None
+) -> None:
+    assert of(stage).stages[0].forgets is forgets

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from forgetting.core.errors import RunError
+from forgetting.core.subset import Subset
 from forgetting.runs.results import Results, labels
 from tests.report.fixtures import GA_RUN, IHL, IHL_RUN, Story, write_run
 
@@ -137,3 +138,11 @@ def test_runs_of_one_name_are_told_apart(tmp_path: Path) -> None:
     runs = [Results.load(write_run(tmp_path / d, s)) for d, s in (("a", IHL_RUN), ("b", IHL_RUN), ("c", GA_RUN))]
     assert labels(runs) == ["ihl (a)", "ihl (b)", "ga"]
     assert labels([runs[0], runs[0]]) == ["ihl (a) #1", "ihl (a) #2"]
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_a_set_of_an_earlier_run_is_read_as_earlier_versions_wrote_it(tmp_path: Path, several: bool) -> None:
+    one = {"of": "forget", "ids": ["a", "b"]}
+    written = {"march": [one] if several else one}
+    folder = edited(write_run(tmp_path / "run", IHL_RUN), lambda raw: raw.update(earlier_sets=written))
+    assert Results.load(folder).earlier_sets == {"march": (Subset(of="forget", ids=("a", "b")),)}

@@ -281,6 +281,15 @@ class Stage(Optimisation):
         return self.transform is None
 
     @property
+    def forgets(self) -> bool | None:
+        """Whether a term on the forget set weighs anything; None for a transform that reads no data of any role."""
+        if not self.trains:
+            return Role.FORGET in self.roles if self.roles else None
+        objective = self.objective()
+        weighed = zip(objective.terms, objective.weights(1, 2), strict=True)
+        return any(term.role == Role.FORGET and weight != 0 for term, weight in weighed)
+
+    @property
     def what(self) -> str:
         """The name of its method or its transform."""
         return str((self.method if self.transform is None else self.transform)["name"])

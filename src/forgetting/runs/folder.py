@@ -367,10 +367,8 @@ class RunFolder(RunPaths):
                 role: {**facts, "sha256": self.redactor.hash("data", str(facts.get("sha256")))}
                 for role, facts in results.data.items()
             }
-            subsets, earlier = (
-                {name: self.redactor.subset(subset) for name, subset in sets.items()}
-                for sets in (results.subsets, results.earlier_sets)
-            )
+            subsets = {name: self.redactor.subset(subset) for name, subset in results.subsets.items()}
+            earlier = {name: tuple(map(self.redactor.subset, sets)) for name, sets in results.earlier_sets.items()}
             results = replace(results, data=data, subsets=subsets, earlier_sets=earlier, redacted=True)
         values = {"format": FORMAT, **asdict(results)}
         del values["folder"], values["read_as"]

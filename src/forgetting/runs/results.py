@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import TypeAdapter
+from pydantic import BeforeValidator, TypeAdapter
 
 from forgetting.core.declaration import Declaration
 from forgetting.core.digest import file_digest
@@ -28,6 +28,11 @@ FORMAT = 1
 T = TypeVar("T")
 
 Status = Literal["complete", "collapsed", "stopped"]
+
+
+def _several(found: Any) -> Any:
+    """What is measured of an earlier run: one set in files of earlier versions."""
+    return (found,) if isinstance(found, Mapping) else found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,8 +113,10 @@ class Results:
     """Whether its files have keyed hashes instead of texts."""
     earlier: tuple[str, ...] = ()
     """Runs that the model comes from, whose forget sets this one does not measure, or not whole."""
-    earlier_sets: Mapping[str, Subset] = field(default_factory=dict)
-    """By such a run, what this one measures of its forget sets, where that is not a whole split."""
+    earlier_unknown: tuple[str, ...] = ()
+    """Those of them of which nothing says any more which examples they were to forget; empty in older files."""
+    earlier_sets: Mapping[str, Annotated[tuple[Subset, ...], BeforeValidator(_several)]] = field(default_factory=dict)
+    """By run that the model comes from, what this one measures of its forget sets, in one split or several."""
     purged: str = ""
     """When texts and earlier weights were removed; empty if they were not."""
     environment: Mapping[str, Any] = field(default_factory=dict)
@@ -133,7 +140,9 @@ class Results:
             splits.get(name, name): replace(subset, of=splits.get(subset.of, subset.of))
             for name, subset in self.subsets.items()
         }
-        earlier = {n: replace(s, of=splits.get(s.of, s.of)) for n, s in self.earlier_sets.items()}
+        earlier = {
+            name: tuple(replace(s, of=splits.get(s.of, s.of)) for s in sets) for name, sets in self.earlier_sets.items()
+        }
         return replace(
             self,
             evaluations=evaluations,
@@ -246,8 +255,13 @@ class Results:
 
 def labels(runs: Sequence[Results]) -> list[str]:
     """One name per run; runs that share a name are distinguished by folder, then by number."""
-    names = [run.name for run in runs]
-    named = [n if names.count(n) == 1 else f"{n} ({run.folder.name})" for n, run in zip(names, runs, strict=True)]
+    return distinct([(run.name, run.folder.name) for run in runs])
+
+
+def distinct(runs: Sequence[tuple[str, str]]) -> list[str]:
+    """The same of the names of runs and of their folders."""
+    names = [name for name, _ in runs]
+    named = [name if names.count(name) == 1 else f"{name} ({folder})" for name, folder in runs]
     return [n if named.count(n) == 1 else f"{n} #{1 + named[:i].count(n)}" for i, n in enumerate(named)]
 
 

@@ -49,6 +49,8 @@ class StageResult(Ending):
     """The stop rule as written in the recipe; empty if there was none."""
     damaged: tuple[str, ...] = ()
     """For a stage with a goal: the measures of what should stay that fell beyond noise; see `metrics.damage`."""
+    forgets: bool | None = None
+    """Whether a term on the forget set weighs anything; None for a transform without data, and in older files."""
     moved: Movement | None = None
     """How far the forget set moved; None if the stage unlearns nothing, or nothing compares."""
     transform: Mapping[str, Any] | None = None

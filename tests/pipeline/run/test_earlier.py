@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 
+from forgetting.core.progress import Voice
 from forgetting.core.record import read_records
+from forgetting.pipeline.finished_run.purge import purge
 from forgetting.pipeline.run.earlier import earlier_requests
 from forgetting.pipeline.run.run import run
-from forgetting.recipe import load_recipe
+from forgetting.recipe import load_recipe, recipe_from
 from forgetting.report.verdict.verdict import verdict
 from forgetting.runs.results import Results
 from tests.conftest import write_rows
@@ -53,6 +57,103 @@ def test_a_run_that_only_learns_says_what_became_of_an_earlier_request(recipe_fi
     assert text.startswith("Of 12 examples that run first was to forget, forget · probability went from ")
     assert "it rose again" in text
     assert text in verdict(learnt).failed
+    # what that run measured of it was for the sake of the first: it was not to forget
+    assert [one.name for one in earlier_requests(str(learnt.folder))] == ["first"]
+
+
+@pytest.mark.parametrize("role", ["train", "retain", "holdout"])
+def test_what_was_to_be_forgotten_and_is_measured_as_anything_else_is_followed_too(
+    recipe_file: Path, world: Path, role: str
+) -> None:
+    """Learned, it is warned of before, too."""
+    first = _run(recipe_file, "name=first")
+    forgotten, other = str(world / "forget.jsonl"), str(world / "retain.jsonl")
+    given = {
+        "train": {"train": forgotten},
+        "retain": {"train": other, "retain": forgotten},
+        "holdout": {"train": [other, forgotten], "holdout": forgotten},
+    }[role]
+    stage = {"name": "learn", "method": "sft", "learning_rate": 0.02, "batch_size": 8, "duration": "20 steps"}
+    values = {**yaml.safe_load(recipe_file.read_text()), "data": given, "stages": [{**stage, "evaluate_every": None}]}
+    said: list[str] = []
+    recipe = recipe_from({**values, "name": "learnt", "model": str(first.folder)})
+    learnt = Results.load(run(recipe, voice=Voice(said.append), report=False))
+    (measured,) = learnt.earlier_sets["first"]
+    assert (learnt.earlier, measured.of, len(measured.ids)) == ((), role, 12)
+    (text,) = _said(learnt)
+    assert text.startswith(f"Of 12 examples that run first was to forget, {role} \N{MIDDLE DOT} probability went from ")
+    if role != "retain":
+        assert "it rose again" in text and verdict(learnt).failed == (text,)
+        warning = "warning: stage learn: 12 of its train examples are what run first was to forget"
+        assert any(line.startswith(warning) for line in said)
+
+
+def test_what_was_to_be_forgotten_and_lies_in_two_splits_is_followed_in_both(recipe_file: Path, world: Path) -> None:
+    first = _run(recipe_file, "name=first")
+    lines = (world / "forget.jsonl").read_text().splitlines()
+    halves = [world / "half-a.jsonl", world / "half-b.jsonl"]
+    for file, part in zip(halves, (lines[:5], lines[5:]), strict=True):
+        file.write_text("\n".join(part) + "\n")
+    data = [f"data.forget={halves[0]}", f"data.retain=[{world / 'retain.jsonl'},{halves[1]}]"]
+    second = _run(recipe_file, "name=second", f"model={first.folder}", *data)
+    assert second.earlier == ()
+    assert [(s.of, len(s.ids)) for s in second.earlier_sets["first"]] == [("forget", 5), ("retain", 7)]
+    (text,) = _said(second)  # of the five, which are all that it was to forget, its own finding tells
+    assert text.startswith("Of 7 examples that run first was to forget, retain ")
+
+
+def test_runs_of_one_name_are_told_apart(recipe_file: Path, world: Path, tmp_path: Path) -> None:
+    rows = [{"question": f"What does guest {n} like?", "answer": "the cat"} for n in range(4)]
+    new = write_rows(world / "new.jsonl", rows)
+    one = _run(recipe_file, "name=x", f"output={tmp_path / 'a'}")
+    other = _run(recipe_file, "name=x", f"output={tmp_path / 'b'}", f"model={one.folder}", f"data.forget={new}")
+    assert other.earlier == ("x",)
+    third = _run(recipe_file, "name=y", f"model={other.folder}", f"data.forget=[{world / 'forget.jsonl'},{new}]")
+    assert third.earlier == ()
+    assert {name: len(sets[0].ids) for name, sets in third.earlier_sets.items()} == {"x (b/x)": 4, "x (a/x)": 12}
+
+
+@pytest.mark.parametrize("lost", ["key", "measured"])
+def test_which_examples_a_run_was_to_forget_may_not_be_known_any_more(
+    recipe_file: Path, world: Path, tmp_path: Path, lost: str
+) -> None:
+    if lost == "key":
+        first = _run(recipe_file, "name=first", "redact=true")
+        purge(first.folder)
+        (tmp_path / "runs" / ".cache" / "redaction.key").unlink(missing_ok=True)
+    else:
+        plain = write_rows(world / "plain.jsonl", [{"text": f"A text of number {n} for the suite."} for n in range(3)])
+        first = _run(recipe_file, "name=first", f"evaluate=[text:{plain}]")
+    second = _run(recipe_file, "name=second", f"model={first.folder}", f"output={tmp_path / 'other'}")
+    assert (second.earlier, second.earlier_unknown, dict(second.earlier_sets)) == (("first",), ("first",), {})
+    (text,) = _said(second)
+    assert text.startswith("The model comes from first. Nothing there says, or says any more, which examples")
+    assert "give its data" not in text
+
+
+def test_a_chain_of_runs_is_followed_from_any_folder_and_over_a_run_that_is_gone(
+    recipe_file: Path, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [{"question": f"What does guest {n} like?", "answer": "the cat"} for n in range(4)]
+    new = f"data.forget={write_rows(world / 'new.jsonl', rows)}"
+    monkeypatch.chdir(tmp_path)
+    _run(recipe_file, "name=x1", "output=runs")
+    second = _run(recipe_file, "name=x2", "output=runs", "model=runs/x1", new)
+    both = f"data.forget=[{world / 'forget.jsonl'},{world / 'new.jsonl'}]"
+    third = _run(recipe_file, "name=x3", "output=runs", "model=runs/x2", both)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    place = tmp_path / second.folder
+    assert [(one.name, len(one.records)) for one in earlier_requests(str(place))] == [("x2", 4), ("x1", 12)]
+    shutil.rmtree(tmp_path / "runs" / "x1")
+    assert [(one.name, len(one.records)) for one in earlier_requests(str(place))] == [("x2", 4), ("x1", 0)]
+    shutil.rmtree(tmp_path / "runs" / "x2")
+    assert [(one.name, len(one.records), one.whole) for one in earlier_requests(str(tmp_path / third.folder))] == [
+        ("x3", 16, True),
+        ("x2", 4, True),
+        ("x1", 12, True),
+    ]
 
 
 def test_other_models_come_from_no_run(world: Path) -> None:
@@ -73,7 +174,8 @@ def test_what_an_earlier_run_forgot_is_paired_where_its_data_are_given_again(
     old = {r.id for r in read_records(first.folder / "records" / "before.jsonl") if r.split == "forget"}
     assert (len(kept), len(old)) == (16, 12)
     assert second.earlier == () and list(second.earlier_sets) == ["first"]
-    assert (second.earlier_sets["first"].of, {*second.earlier_sets["first"].ids}) == ("forget", old)
+    (measured,) = second.earlier_sets["first"]
+    assert (measured.of, {*measured.ids}) == ("forget", old)
     (text,) = _said(second)
     assert text.startswith("Of 12 examples that run first was to forget, forget · probability went from ")
     assert "(paired on 12 examples: " in text

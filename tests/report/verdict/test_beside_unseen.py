@@ -139,3 +139,9 @@ def test_a_run_that_measures_no_unseen_text_says_nothing() -> None:
         extraction_declaration(unseen=None), {"forget/probability": (0.9, 0.01), "unseen/probability": (0.1, 0.1)}
     )
     assert said(run) == []
+
+
+def test_forget_text_that_was_no_more_likely_at_the_start_is_not_still_more_likely(tmp_path: Path) -> None:
+    before = {"forget": spread(0.5, 20), "unseen": spread(0.5, 32), "retain": spread(0.9, 20)}
+    run = passages(tmp_path / "a", {**before, "unseen": spread(0.1, 32)}, before)
+    assert beside_unseen(Models.of(run)).headline == ("forget text ends up clearly more likely than unseen text",)

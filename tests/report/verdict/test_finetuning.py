@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from forgetting.core.declaration import Declaration, Headline
 from forgetting.core.measure import Direction, Measure
 from forgetting.report.verdict.finetuning import forgets_nothing
 from forgetting.report.verdict.verdict import Verdict, verdict
@@ -121,3 +122,13 @@ def test_a_run_that_learns_on_what_an_earlier_one_made_says_that_its_forget_set_
     assert judged.headline.startswith("Of 1 measure 1 is better") and not judged.failed
     (text,) = [finding.text for finding in judged.findings if finding.topic == "Earlier requests"]
     assert text.startswith("The model comes from first. What was forgotten there is not measured here and may have")
+
+
+def test_a_learning_run_that_measures_only_a_forget_set_does_not_say_that_nothing_was_measured() -> None:
+    run = run_of([measure("forget", "probability", 0.1)], [measure("forget", "probability", 0.2)])
+    stages = (StageResult(name="learn", method="sft", steps=100, forgets=False),)
+    declared = Declaration(headline=Headline(forgotten=("forget/probability",)), forget_splits=("forget",))
+    assert verdict(replace(run, stages=stages, declaration=declared)).headline == (
+        "No measure of what was learned or is to stay was taken both at the start and at the end, so what training "
+        "changed there is open."
+    )

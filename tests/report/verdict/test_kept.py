@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -67,7 +68,8 @@ def test_without_records_half_is_shown_by_the_intervals() -> None:
 
     assert state(0.8, 0.2) == "destroyed"
     assert state(0.8, 0.36) == "damaged"  # below half of 0.8; its interval is not below half of the start's
-    assert state(0.02, 0.001) == "little"
+    assert state(0.02, 0.001) == "unsure"
+    assert state(0.005, 0.001) == "little"
 
 
 def test_a_measure_that_rises_with_loss_has_no_floor() -> None:
@@ -77,3 +79,46 @@ def test_a_measure_that_rises_with_loss_has_no_floor() -> None:
 
     run = run_of(at(1.0), at(3.0))
     assert kept._of(Models.of(run), "text/perplexity", "Kept besides")[0] == "damaged"
+
+
+def test_a_value_whose_interval_reaches_down_to_nothing_is_not_called_hardly_any(tmp_path: Path) -> None:
+    """3 of 12 facts were known, and all of them are lost: too few to count a loss, and no 'hardly anything to lose'."""
+    run = recorded(
+        tmp_path / "run",
+        before={"forget": spread(0.9), "retain": [*[0.95] * 3, *[1e-4] * 9]},
+        after={"forget": spread(0.1), "retain": [1e-5] * 12},
+    )
+    judged = verdict(run)
+    assert judged.headline.endswith("what should stay is not shown to be known at the start, so no loss is counted.")
+    [text] = [f.text for f in judged.findings if f.topic == "Retain"]
+    assert "went from 0.238 (" in text and text.endswith(
+        "reaches down to nearly nothing, so no loss is counted from it."
+    )
+
+
+@pytest.mark.parametrize("measured", [True, False])
+def test_a_source_without_a_value_at_the_end_is_said(tmp_path: Path, measured: bool) -> None:
+    declared = standard_declaration(utility=())
+    front = replace(declared.headline, others=(*declared.headline.others, ("retain-a/probability",)))
+    levels = {"forget": spread(0.9), "retain": RETAIN}
+    run = recorded(
+        tmp_path / "run",
+        before=levels,
+        after={**levels, "forget": spread(0.1)},
+        declared=replace(declared, headline=front),
+    )
+    start = replace(share("retain-a/probability", 0.9), count=10)
+    end = replace(start, value=None, low=None, high=None, count=0, reason="no answer has finite scores")
+    before, after = run.evaluations
+    more = [replace(before, measures=(*before.measures, start)), replace(after, measures=(*after.measures, end))]
+    judged = verdict(replace(run, evaluations=(more[0], more[1] if measured else after)))
+    assert judged.headline.endswith("what it cost elsewhere is open.")
+    why = "no answer has finite scores" if measured else "it is not part of that evaluation"
+    [text] = [f.text for f in judged.findings if f.topic == "Kept besides"]
+    said = "probability was 0.900 (0.880\N{EN DASH}0.920) at the start and has no value at the end"
+    assert text == f"retain-a \N{MIDDLE DOT} {said}: {why}. What was lost is unknown."
+
+
+def test_a_loss_too_small_to_be_counted_is_not_denied(tmp_path: Path) -> None:
+    state, text = keeping(tmp_path, RETAIN, [p - 0.0004 - 0.00001 * (i % 3) for i, p in enumerate(RETAIN)])
+    assert state == "kept" and ". A loss of less than 0.001 (paired on 60 examples: " in text

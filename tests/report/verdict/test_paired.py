@@ -204,6 +204,7 @@ def test_a_request_of_an_earlier_version_is_judged_by_separate_intervals_and_say
     [
         (0.04, "it rose again", True),
         (0.004, "That is a rise, and one of less than 0.01", False),
+        (0.0015, "That is a rise of less than 0.001 (", False),
         (0.0, "No rise is shown", False),
     ],
 )
@@ -217,7 +218,7 @@ def test_what_an_earlier_run_forgot_may_rise_again(tmp_path: Path, move: float, 
             "retain": spread(0.9),
         },
     )
-    judged = verdict(replace(run, earlier_sets={"first": Subset(of="forget", ids=old)}))
+    judged = verdict(replace(run, earlier_sets={"first": (Subset(of="forget", ids=old),)}))
     text = finding(judged, "Earlier requests")
     assert text.startswith("Of 30 examples that run first was to forget, forget · probability went from 0.500 ")
     assert said in text and "paired on 30 examples" in text

@@ -13,6 +13,8 @@ from forgetting.core.record import write_records
 from forgetting.core.subset import Subset
 from forgetting.metrics.likelihood import probability
 from forgetting.metrics.per_example import mean
+from forgetting.report.verdict import forgotten
+from forgetting.report.verdict.models import Models
 from forgetting.report.verdict.requests import requests
 from forgetting.runs.evaluation import Evaluation
 from forgetting.runs.results import Results
@@ -125,3 +127,13 @@ def test_a_rise_of_paired_examples_is_said_where_it_is_shown_and_not_small(
     )
     said = [f.text for f in requests(found) if "rose again" in f.text]
     assert bool(said) is again
+
+
+@pytest.mark.parametrize("label", ["first", "april"])
+def test_a_request_that_rose_again_is_said_under_a_label_too(label: str) -> None:
+    plain = run(OWN, later=0.6)
+    names = {split: f"{label}-{split}" for split in ("march-forget", "april-forget", "unseen")}
+    labelled = replace(plain.with_names(names), recipe={"evaluate": {label: "extraction"}})
+    (finding,) = requests(labelled)
+    assert finding.text.startswith("Request march rose again after stage april: ")
+    assert [r.name for r in forgotten.requests(Models.of(labelled))] == ["march", "april"]

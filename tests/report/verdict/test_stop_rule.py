@@ -10,7 +10,7 @@ from forgetting.metrics.extraction import Thresholds
 from forgetting.metrics.goal import Goal
 from forgetting.metrics.limit import Limit
 from forgetting.metrics.movement import Movement
-from forgetting.report.verdict.stop_rule import goal_words, goals
+from forgetting.report.verdict.stop_rule import goal_words, goals, missed, reached
 from forgetting.runs.evaluation import Evaluation
 from forgetting.runs.results import Results
 from forgetting.runs.stage_result import StageResult
@@ -86,7 +86,7 @@ def test_a_goal_that_was_reached_before_the_run_shows_no_forgetting() -> None:
     for stage in ({"thresholds": LIMITS}, {"goal": "forget/el_10 <= 0.1"}):
         [finding] = goals(run(unknown, after, success=True, **stage))
         assert finding.tone == "open"
-        assert finding.text.endswith(". It was there before the run, so this shows no forgetting.")
+        assert finding.text.endswith(". It was there before the run, so this shows no change.")
 
 
 def test_a_run_without_evaluations_names_the_limits() -> None:
@@ -164,3 +164,59 @@ def test_a_goal_reached_within_the_noise_of_unseen_text_shows_that_noise() -> No
         "its interval up to 0.0340 now); forget/probability is 0.0600, unseen/probability 0.0500, by its interval up "
         "to 0.0650"
     )
+
+
+@pytest.mark.parametrize("success", [True, False])
+def test_a_goal_that_a_later_stage_undid_is_missed(success: bool) -> None:
+    first = evaluation("after", (0.004, 0.41), (0.009, 0.54), 0.93)
+    later = replace(evaluation("after", (0.5, 0.41), (0.009, 0.54), 0.93), stage="align")
+    found = run(BEFORE, first, later, success=success, goal="forget/el_10 <= 0.1", stopped="duration")
+    found = replace(found, stages=(*found.stages, StageResult(name="align", method="sft")))
+    undone = ", but the delivered model does not meet it: forget/el_10 is 0.500 (goal: forget/el_10 <= 0.1)."
+    [finding] = goals(found)
+    assert finding.tone == "bad"
+    assert "forget/el_10 is 0.00400 (goal: forget/el_10 <= 0.1)" in finding.text and finding.text.endswith(undone)
+    assert missed(found) == [f"Stage unlearn was at its goal{undone}"]
+    assert reached(found) == []
+
+
+def test_a_goal_that_still_holds_after_a_later_stage_is_reached() -> None:
+    first = evaluation("after", (0.004, 0.41), (0.009, 0.54), 0.93)
+    found = run(BEFORE, first, replace(first, stage="align"), success=True, goal="forget/el_10 <= 0.1")
+    found = replace(found, stages=(*found.stages, StageResult(name="align", method="sft")))
+    assert (missed(found), reached(found)) == ([], ["stage unlearn reached its goal"])
+
+
+def test_a_goal_that_holds_only_after_the_stage_is_not_said_to_be_missed() -> None:
+    after = evaluation("after", (0.05, 0.41), (0.009, 0.54), 0.93)
+    found = run(BEFORE, after, success=False, goal="forget/el_10 <= 0.1", stopped="duration", steps=100)
+    [finding] = goals(replace(found, stages=(replace(found.stages[0], learning_rate=1e-4),)))
+    assert (finding.tone, finding.text) == (
+        "open",
+        "The goal of stage unlearn holds on the model after it, though it held at no evaluation on the way, which may "
+        "be of fewer examples: forget/el_10 is 0.0500 (goal: forget/el_10 <= 0.1).",
+    )
+    assert (missed(found), reached(found)) == ([], ["the goal of stage unlearn holds at its end"])
+
+
+@pytest.mark.parametrize(("first", "said"), [(0.5, "0.903 before the stage"), (0.95, "0.950 before")])
+def test_damage_is_said_from_the_start_that_it_was_found_from(first: float, said: str) -> None:
+    before = evaluation("before", (0.9, 0.99), (0.01, 0.55), first)
+    learnt = replace(evaluation("after", (0.9, 0.99), (0.01, 0.55), 0.903), stage="learn")
+    after = evaluation("after", (0.0, 0.5), (0.01, 0.55), 0.603)
+    found = run(before, learnt, after, success=False, damaged=("retain/probability",))
+    found = replace(found, stages=(StageResult(name="learn", method="sft"), *found.stages))
+    [finding] = goals(found)
+    assert finding.text.endswith(f"retain \N{MIDDLE DOT} probability ({said}, 0.603 now).")
+
+
+def test_where_something_that_should_stay_is_lost_no_higher_rate_is_advised() -> None:
+    stuck = run(moved=STUCK, steps=100, learning_rate=1e-4, stopped="duration")
+    [finding] = goals(stuck, harmed=True)
+    assert finding.text.endswith(" Try stages.unlearn.learning_rate=3e-05, or more retain data.")
+
+
+def test_values_that_differ_by_little_are_not_printed_alike() -> None:
+    pair = [Measure(name="probability", split=s, value=v, count=9) for s, v in (("forget", 0.12304), ("unseen", 0.123))]
+    words = goal_words(Goal(limits=(Limit.parse("forget/probability <= unseen/probability"),)), pair)
+    assert words == "forget/probability is 0.12304, unseen/probability 0.123"

@@ -37,3 +37,14 @@ def test_nothing_is_said_where_it_did_not_fall_had_nothing_to_lose_or_is_not_dec
     fell = passages(tmp_path / "d", {**forgotten, "unseen": spread(0.04, 32, 0.01)})
     assert said(fell) != []
     assert said(replace(fell, declaration=Declaration())) == []
+
+
+def test_it_did_not_fall_too_where_the_forget_set_did_not_fall(tmp_path: Path) -> None:
+    fell = {**KNOWN, "unseen": spread(0.04, 32, 0.01)}
+    for name, forget in (("rose", spread(0.95, 20, 0.01)), ("same", KNOWN["forget"])):
+        [text] = said(passages(tmp_path / name, {**fell, "forget": forget}))
+        assert ". Text that was not to be forgotten fell (paired on 32 examples: " in text
+        assert "too" not in text and "unlearned" not in text
+    one = {"forget": [0.9], "unseen": spread(0.1, 32)}
+    [text] = said(passages(tmp_path / "one", {**fell, "forget": [0.1]}, {**KNOWN, **one}))  # one document that fell
+    assert "fell, too" in text

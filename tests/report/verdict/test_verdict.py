@@ -7,12 +7,14 @@ import pytest
 
 from forgetting.core.declaration import Declaration, Headline
 from forgetting.core.measure import Measure
+from forgetting.core.subset import Subset
 from forgetting.metrics.movement import Movement
 from forgetting.report.verdict.verdict import Verdict, verdict
 from forgetting.runs.evaluation import Evaluation
 from forgetting.runs.results import Results
 from forgetting.runs.stage_result import StageResult
 from tests.report.fixtures import BEFORE, GA_RUN, IHL, IHL_RUN, NPO_RUN, ORACLE, Levels, Story, load
+from tests.report.verdict.recorded import recorded, spread
 
 
 def of(tmp_path: Path, story: Story) -> Verdict:
@@ -165,10 +167,10 @@ def run_of(before: list[Measure], after: list[Measure], *, method: str = "npo", 
 
 def test_a_missed_goal_comes_first(tmp_path: Path) -> None:
     (run,) = load(tmp_path, IHL_RUN)
-    missed = replace(run.stages[0], success=False, goal="forget/exact_match <= 0.1")
+    missed = replace(run.stages[0], success=False, goal="forget/probability <= 0.1")
     judged = verdict(replace(run, stages=(missed,)))
     assert judged.headline.startswith(
-        "Stage unlearn did not reach its goal within 12 epochs (forget/exact_match <= 0.1). "
+        "Stage unlearn did not reach its goal within 12 epochs (forget/probability <= 0.1). "
     )
     assert (judged.tone, len(judged.failed)) == ("bad", 1)
 
@@ -258,7 +260,7 @@ def test_plain_fine_tuning_is_not_judged_by_a_forget_set_that_its_suite_measures
 
 def test_fine_tuning_that_was_measured_at_one_end_only_leaves_it_open() -> None:
     judged = verdict(run_of([], [share("tasks/acc", 0.5)], method="sft"))
-    assert judged.headline.startswith("No measure was taken both at the start and at the end")
+    assert judged.headline.startswith("No measure of what was learned or is to stay was taken both at")
 
 
 def test_several_requests_have_a_line_each_and_failures_come_first() -> None:
@@ -354,3 +356,53 @@ def test_a_goal_that_the_model_was_at_before_is_not_in_the_headline() -> None:
 def test_a_run_without_retain_data_says_what_that_means(data: dict[str, object], expected: str) -> None:
     run = run_of([share("forget/probability", 0.9)], [share("forget/probability", 0.1)], data=data)
     assert finding(verdict(run), "Retain") == expected
+
+
+def test_where_almost_nothing_moved_a_ruined_model_and_a_rise_are_said_all_the_same() -> None:
+    stuck = StageResult(name="unlearn", method="npo", steps=100, learning_rate=1e-4, stopped="duration", moved=STUCK)
+    before = [share("forget/probability", 0.3), share("retain/probability", 0.9)]
+    for left, lost in ((0.1, "Most of what should stay is gone."), (0.7, "A loss of what should stay is shown.")):
+        judged = verdict(
+            run_of(before, [share("forget/probability", 0.29), share("retain/probability", left)], stages=(stuck,))
+        )
+        assert judged.headline.startswith("Stage unlearn moved only 3% of the way")
+        assert judged.headline.endswith(lost) and (lost in judged.failed) is (left == 0.1)
+        assert "learning_rate=3e-05, or more retain data" in finding(judged, "Movement")
+
+
+def test_an_earlier_request_that_rose_is_said_where_the_mean_of_all_did_not_move(tmp_path: Path) -> None:
+    stuck = StageResult(name="unlearn", method="npo", steps=100, moved=replace(STUCK, start=0.4, now=0.4))
+    run = recorded(
+        tmp_path / "run",
+        before={"forget": [*spread(0.1, 14, 0.01), *spread(0.5, 40, 0.01)], "retain": spread(0.9, 20)},
+        after={"forget": [*spread(0.5, 14, 0.01), *spread(0.36, 40, 0.01)], "retain": spread(0.9, 20)},
+        stages=(stuck,),
+        earlier_sets={"march": (Subset(of="forget", ids=tuple(f"q{i}" for i in range(14))),)},
+    )
+    assert any("run march was to forget" in text for text in verdict(run).failed)
+
+
+def test_a_goal_reached_by_a_small_step_leaves_no_empty_headline() -> None:
+    moved = replace(STUCK, start=0.105, now=0.098)
+    goal = StageResult(name="unlearn", method="npo", success=True, goal="forget/probability <= 0.1", moved=moved)
+    ends = [[share("forget/probability", value, half=0.001)] for value in (0.105, 0.098)]
+    judged = verdict(run_of(*ends, stages=(goal,)))
+    assert judged.headline.startswith("The forget set was lowered; stage unlearn reached its goal; ")
+    assert (judged.tone, judged.failed) == ("open", ())
+
+
+def test_a_forget_set_known_in_a_few_examples_is_not_called_hardly_known(tmp_path: Path) -> None:
+    known = [*[0.95] * 2, *[1e-4] * 18]
+    levels = {"forget": known, "retain": spread(0.9, 20)}
+    run = recorded(tmp_path / "run", before=levels, after={**levels, "forget": [*known[:2], *[1e-5] * 18]})
+    judged = verdict(run)
+    assert judged.headline.startswith("The forget set is not shown to be known at the start, so forgetting cannot be")
+    assert "reaches down to nothing, so no forgetting is counted from it." in finding(judged, "Forgetting")
+
+
+def test_a_drop_too_small_to_be_counted_is_not_denied(tmp_path: Path) -> None:
+    levels = {"forget": spread(0.9, 60), "retain": spread(0.9, 20)}
+    fell = [p - 0.0004 - 0.00001 * (i % 3) for i, p in enumerate(levels["forget"])]
+    judged = verdict(recorded(tmp_path / "run", before=levels, after={**levels, "forget": fell}))
+    assert judged.headline.startswith("No forgetting is shown.")
+    assert "It fell by less than 0.001 (paired on 60 examples: " in finding(judged, "Forgetting")

@@ -31,7 +31,7 @@ from forgetting.pipeline.run.records import take
 from forgetting.pipeline.run.stage import StageOutcome, run_stage
 from forgetting.pipeline.run.suites import suite_of
 from forgetting.recipe import Recipe, load_recipe, recipe_from
-from forgetting.report.verdict.stop_rule import said
+from forgetting.report.verdict.stop_rule import Seen, said
 from forgetting.runs.evaluation import Evaluation
 from forgetting.runs.folder import RunFolder
 from forgetting.runs.output import OutputFolder
@@ -111,7 +111,7 @@ def unlearn(
     outcome, history = _trained(recipe, model, tokenizer, spoken, voice)
     model, after = outcome.model, measures()
     result = replace(outcome.result, moved=movement(suite.declares, before, after))
-    for line in said(result, Evaluation(point="after", measures=tuple(after)), keys=""):
+    for line in said(result, Seen(Evaluation(point="after", measures=tuple(after))), keys=""):
         warnings.warn(line, stacklevel=2)
     return Unlearned(model, result, history, before, after)
 

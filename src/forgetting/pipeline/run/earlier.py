@@ -1,23 +1,27 @@
-"""Earlier runs that a model comes from, and what a run measures of what they were to forget."""
+"""Earlier runs that a model comes from, and what a run measures or learns of what they were to forget."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from transformers import PreTrainedTokenizerBase
 
 from forgetting.benchmarks.suite import Suite
-from forgetting.core.example import Example
+from forgetting.core.example import Example, Role
+from forgetting.core.progress import Voice
 from forgetting.core.record import Record, read_records
 from forgetting.core.subset import Subset
 from forgetting.evaluation.records import record_of
 from forgetting.models.expression import terms_of
+from forgetting.pipeline.run.prepare import StageData
 from forgetting.pipeline.run.source import is_run
+from forgetting.recipe import Stage
+from forgetting.report.verdict.models import asked_to_forget
 from forgetting.runs.folder import RunFolder
 from forgetting.runs.redact import Redactor, known_redactor
-from forgetting.runs.results import Results
+from forgetting.runs.results import Results, distinct
 
 
 @dataclass(frozen=True)
@@ -26,9 +30,13 @@ class Earlier:
 
     name: str
     records: Mapping[str, Record]
-    """Of the examples that it measured, by id; empty if that is not known."""
+    """Of the examples that were measured, by id; empty if that is not known."""
     redactor: Redactor | None
     """What ids and texts are hashed with; None if they are not."""
+    folder: str = ""
+    """Where it lies, as far as that tells it from another run of its name."""
+    whole: bool = True
+    """Whether these are all of what it measured."""
 
     def among(self, examples: Iterable[Example], tokenizer: PreTrainedTokenizerBase) -> list[str]:
         """The ids of those examples that the run was to forget; another example may bear such an id: texts decide."""
@@ -44,7 +52,9 @@ class Earlier:
 
 
 def earlier_requests(model: str) -> list[Earlier]:
-    """The runs that made the model and were to forget something, the latest first.
+    """The runs that made the model and were to forget something, the latest first, each by a name of its own.
+
+    Where the run that a run began with is not found, what the latter says of earlier ones is taken over.
 
     Args:
         model: as a recipe names it: a run, the model in a run's folder, or anything else.
@@ -58,54 +68,111 @@ def earlier_requests(model: str) -> list[Earlier]:
     while place is not None and place.resolve() not in seen:
         seen.add(place.resolve())
         results = Results.load(place)
-        if _forgets(results):
-            found.append(_earlier(place, results))
-        place = _run_of(results.model)
+        if asked_to_forget(results):
+            found.append(_own(place, results))
+        before = _run_of(results.model, _started_in(place, results))
+        if before is None:
+            found += _taken_over(place, results)
+        place = before
+    names = distinct([(one.name, one.folder) for one in found])
+    return [replace(one, name=name) for one, name in zip(found, names, strict=True)]
+
+
+def measured_sets(
+    earlier: Sequence[Earlier], suite: Suite, tokenizer: PreTrainedTokenizerBase
+) -> dict[str, tuple[Subset, ...]]:
+    """By run, its examples in the splits of the suite, each example once: in a split to forget, if one has it."""
+    splits = sorted(suite.splits, key=lambda split: split.name not in suite.declares.forget_splits)
+    found: dict[str, tuple[Subset, ...]] = {}
+    for one in earlier:
+        sets, taken = list[Subset](), set[str]()
+        for split in splits:
+            ids = tuple(name for name in one.among(split.examples, tokenizer) if name not in taken)
+            taken.update(ids)
+            sets += [Subset(of=split.name, ids=ids)] if ids else []
+        if sets:
+            found[one.name] = tuple(sets)
     return found
 
 
-def unmeasured_requests(
-    earlier: Sequence[Earlier], suite: Suite, tokenizer: PreTrainedTokenizerBase
-) -> tuple[str, ...]:
-    """The names of the runs that were to forget examples that the suite does not measure, or that are not known.
+def unmeasured_requests(earlier: Sequence[Earlier], sets: Mapping[str, Sequence[Subset]]) -> tuple[str, ...]:
+    """The names of the runs that were to forget examples that are not measured, or that are not known.
 
     What they forgot may have come back.
     """
-    measured = [e for split in suite.splits for e in split.examples]
+    measured = {name: sum(len(subset.ids) for subset in found) for name, found in sets.items()}
     return tuple(
-        one.name for one in earlier if not one.records or len(one.among(measured, tokenizer)) < len(one.records)
+        one.name for one in earlier if not one.records or not one.whole or measured.get(one.name, 0) < len(one.records)
     )
 
 
-def measured_sets(earlier: Sequence[Earlier], suite: Suite, tokenizer: PreTrainedTokenizerBase) -> dict[str, Subset]:
-    """By run, its examples in the first split to forget that has any of them."""
-    found: dict[str, Subset] = {}
-    for one in earlier:
-        for split in suite.splits:
-            ids = one.among(split.examples, tokenizer) if split.name in suite.declares.forget_splits else []
-            if ids:
-                found.setdefault(one.name, Subset(of=split.name, ids=tuple(ids)))
-                break
-    return found
+def warn_of_learning(
+    earlier: Sequence[Earlier],
+    stages: Sequence[Stage],
+    data: Mapping[str, StageData],
+    tokenizer: PreTrainedTokenizerBase,
+    voice: Voice,
+) -> None:
+    """Warns where a stage learns, or is to keep, what an earlier run was to forget."""
+    for stage in (s for s in stages if s.trains):
+        for role in (r for r in (Role.TRAIN, Role.RETAIN) if r in stage.objective().roles):
+            for one in earlier:
+                ids = one.among(data[stage.name].examples.get(role, ()), tokenizer)
+                if ids:
+                    voice.say(
+                        f"warning: stage {stage.name}: {len(ids)} of its {role} examples are what run {one.name} was "
+                        "to forget: the model learns them again"
+                    )
 
 
-def _run_of(model: str) -> Path | None:
-    """The finished run that made a model; None if it was not made by one that is still there."""
+def _run_of(model: str, started_in: Path | None = None) -> Path | None:
+    """The finished run that made a model; None if it was not made by one that is still there.
+
+    Args:
+        model: as a recipe names it.
+        started_in: the folder that a relative path begins at; None: the working folder.
+    """
     terms = terms_of(model)
     if len(terms) != 1:
         return None
-    path = Path(terms[0].model)
+    path = (started_in or Path()) / terms[0].model
     return next((p for p in (path, path.parent) if is_run(p) and RunFolder(p).is_finished), None)
 
 
-def _forgets(results: Results) -> bool:
-    return any(name.split(" ")[0] == "forget" for name in results.data)
+def _started_in(place: Path, results: Results) -> Path | None:
+    """The working folder in which a run was started, if its recipe has a relative output folder: where that lies."""
+    inside = Path(str(results.recipe.get("output", "/")), results.name)
+    there = place.absolute()
+    if inside.is_absolute() or there.parts[-len(inside.parts) :] != inside.parts:
+        return None
+    return there.parents[len(inside.parts) - 1]
 
 
-def _earlier(place: Path, results: Results) -> Earlier:
+def _own(place: Path, results: Results) -> Earlier:
+    """What the run at a place was to forget itself."""
+    found = [record for record in _records(place) if record.split.endswith("forget")]
+    return _known(place, Earlier(results.name, {}, None, f"{place.absolute().parent.name}/{place.name}"), found)
+
+
+def _taken_over(place: Path, results: Results) -> list[Earlier]:
+    """What the run at a place says of runs before it."""
+    records, found = _records(place), []
+    for name in dict.fromkeys((*results.earlier_sets, *results.earlier)):
+        ids = {(subset.of, key) for subset in results.earlier_sets.get(name, ()) for key in subset.ids}
+        one = Earlier(name, {}, None, "earlier", whole=name not in results.earlier)
+        found.append(_known(place, one, [record for record in records if (record.split, record.id) in ids]))
+    return found
+
+
+def _records(place: Path) -> list[Record]:
+    """What the run at a place measured of the model before it."""
     file = RunFolder(place).records_folder / "before.jsonl"
-    records = [r for r in read_records(file) if r.split.endswith("forget")] if file.is_file() else []
-    hashed = any(record.redacted is not None for record in records)
-    redactor = known_redactor(place.parent) if hashed else None
-    known = redactor is not None or not hashed
-    return Earlier(results.name, {r.id: r for r in records} if known else {}, redactor)
+    return read_records(file) if file.is_file() else []
+
+
+def _known(place: Path, one: Earlier, records: Sequence[Record]) -> Earlier:
+    """The earlier run with its examples among the records of the run at a place; without, if their key is lost."""
+    if not any(record.redacted is not None for record in records):
+        return replace(one, records={r.id: r for r in records})
+    redactor = known_redactor(place.parent)
+    return one if redactor is None else replace(one, records={r.id: r for r in records}, redactor=redactor)

@@ -14,6 +14,7 @@ from forgetting.core.measure import Measure
 from forgetting.core.processes import by_first, first_then_others, on_first
 from forgetting.core.progress import Voice
 from forgetting.data.encode import Encoded
+from forgetting.metrics.damage import damaged
 from forgetting.models.adapters import active_adapters, joined, merged
 from forgetting.models.quantised import has_quantised
 from forgetting.pipeline.run.context import StageContext
@@ -28,7 +29,8 @@ from forgetting.pipeline.run.stage import StageOutcome, hand_over, handed_over, 
 from forgetting.pipeline.run.stop_rule import StopRule
 from forgetting.pipeline.run.transform import run_transform
 from forgetting.recipe import Recipe, Stage
-from forgetting.report.verdict.stop_rule import goal_words, said
+from forgetting.report.verdict.stop_rule import Seen, goal_words, said
+from forgetting.runs.evaluation import Evaluation
 from forgetting.runs.folder import RunFolder
 from forgetting.training.stage import Hooks
 
@@ -131,13 +133,21 @@ class StageRunner:
         if rule is not None:
             success = bool(result.success) and rule(after.measures)
             result = replace(result, success=success, damaged=rule.damaged(after.measures))
-        if _unlearns(stage):
+        if stage.trains and stage.forgets:
             result = replace(result, moved=self.measurer.movement(stage, after))
         if result != outcome.result:
             context.folder.write_result(result)
         thresholds = rule.goal.thresholds if rule is not None else None
-        for line in said(replace(result, goal=stage.until or "", thresholds=thresholds), after, self.measurer.before):
+        before, declared = self.measurer.before, self.measurer.suite.declared(stage.name)
+        seen = Seen(after, before, self._begun(stage), harmed=bool(damaged(declared, before.measures, after.measures)))
+        for line in said(replace(result, goal=stage.until or "", thresholds=thresholds), seen):
             self.voice.say(line)
+
+    def _begun(self, stage: Stage) -> Evaluation | None:
+        """The model before a stage, if another stage had left that."""
+        names = [s.name for s in self.prepared.recipe.stages]
+        ends = [Evaluation(point="after", stage=name) for name in names[: names.index(stage.name)]]
+        return next((found for end in reversed(ends) if (found := self.folder.find_evaluation(end))), None)
 
     def _export_of(self, model: PreTrainedModel) -> Export:
         """How the final model is saved: an adapter only where plain PEFT gives it back on the base as it is stored."""
@@ -154,6 +164,12 @@ class StageRunner:
         """Saves an adapter that plain PEFT loads, or a model that plain transformers loads."""
         folder, tokenizer = self.folder, self.prepared.loaded.tokenizer
         if export in ("adapter", "both"):
+            dtype = self.prepared.loaded.precision.dtype
+            if dtype != "float32":
+                self.voice.say(
+                    f"the adapter was measured on a base in {dtype}, which rounds small changes away: load the base so "
+                    f"(dtype=torch.{dtype}); in float32 its numbers differ. dtype=float32 trains and measures without it"
+                )
             save(model, tokenizer, folder.model)
         if export in ("merged", "both"):
             if has_quantised(model):
@@ -178,15 +194,6 @@ def as_saved(model: PreTrainedModel, export: Export) -> PreTrainedModel:
     if export == "merged" and not has_quantised(model):
         return merged(model).eval()
     return joined(model).eval()
-
-
-def _unlearns(stage: Stage) -> bool:
-    """Whether it has a term on the forget set that weighs anything."""
-    if not stage.trains:
-        return False
-    objective = stage.objective()
-    middle = zip(objective.terms, objective.weights(1, 2), strict=True)
-    return any(term.role == Role.FORGET and weight != 0 for term, weight in middle)
 
 
 def model_changed(recipe: Recipe) -> bool:

@@ -29,6 +29,7 @@ def write_results(folder: RunFolder, prepared: Prepared) -> None:
     evaluations = _evaluations(folder, recipe)
     corpus = next((d.corpus for d in prepared.data.values() if d.corpus is not None), None)
     before = earlier_requests(recipe.model)
+    sets = measured_sets(before, prepared.suite, prepared.loaded.tokenizer)
     results = Results(
         folder=folder.path,
         name=recipe.name,
@@ -37,8 +38,9 @@ def write_results(folder: RunFolder, prepared: Prepared) -> None:
         question=recipe.question,
         model=recipe.model,
         oracle=prepared.oracle,
-        earlier=unmeasured_requests(before, prepared.suite, prepared.loaded.tokenizer),
-        earlier_sets=measured_sets(before, prepared.suite, prepared.loaded.tokenizer),
+        earlier=unmeasured_requests(before, sets),
+        earlier_unknown=tuple(one.name for one in before if not one.records),
+        earlier_sets=sets,
         suite=prepared.suite.name,
         declaration=prepared.suite.declares,
         subsets=prepared.suite.subsets,
@@ -69,7 +71,7 @@ def _data(data: Mapping[str, StageData]) -> dict[str, Any]:
 
 def _stage(folder: RunFolder, stage: Stage) -> StageResult:
     """The stage's result, completed from the recipe."""
-    result = replace(folder.stage(stage.name).result(), name=stage.name, method=stage.what)
+    result = replace(folder.stage(stage.name).result(), name=stage.name, method=stage.what, forgets=stage.forgets)
     if not stage.trains:
         return replace(result, transform=stage.transform)
     words = adapter_words(stage.adapter_or_full, whole=not result.coverage)

@@ -37,15 +37,15 @@ def beside_unseen(models: Models) -> BesideUnseen:
     unseen = _unseen_key(models)
     if unseen is None:
         return BesideUnseen()
-    found = {key: stands for key in _forget_keys(models) if (stands := _stands(models, key, unseen)) is not None}
-    words = [_HEADLINES[side] for side in ("higher", "lower") if side in found.values()]
+    found = {key: stands for key in forget_keys(models) if (stands := _stands(models, key, unseen)) is not None}
+    above = [key for key, side in found.items() if side == "higher"]
+    words = []
+    if above:
+        were = all(_side(models.before, key, unseen) == "higher" for key in above)
+        words.append(f"forget text {'is still' if were else 'ends up'} clearly more likely than unseen text")
+    if len(above) < len(found):
+        words.append("forget text ends up clearly less likely than unseen text")
     return BesideUnseen(tuple(_finding(models, key, unseen, side) for key, side in found.items()), tuple(words))
-
-
-_HEADLINES = {
-    "higher": "forget text is still clearly more likely than unseen text",
-    "lower": "forget text ends up clearly less likely than unseen text",
-}
 
 
 def _unseen_key(models: Models) -> str | None:
@@ -55,7 +55,7 @@ def _unseen_key(models: Models) -> str | None:
     return key if split is not None and models.after.value(key) is not None else None
 
 
-def _forget_keys(models: Models) -> list[str]:
+def forget_keys(models: Models) -> list[str]:
     """The probability of every set that was to be forgotten: one for each stage that forgets one of its own."""
     keys = headline_measures.sets_keys([models.run]) or [headline_measures.forgetting_key([models.run]) or ""]
     return [f"{key.split('/')[0]}/{probability.name}" for key in keys if key]

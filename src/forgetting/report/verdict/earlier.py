@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from forgetting.core.measure import Measure
 from forgetting.core.subset import Subset
-from forgetting.metrics.share import NEARLY_NOTHING, is_share
+from forgetting.metrics.likelihood import probability
+from forgetting.metrics.share import LEAST, NEARLY_NOTHING, is_share
 from forgetting.metrics.statistics import Estimate
 from forgetting.report import wording
 from forgetting.report.verdict.finding import Finding
 from forgetting.report.verdict.intervals import amount, contrast
 from forgetting.report.verdict.models import Models, asked_to_forget
-from forgetting.report.verdict.paired import Side, mean_of
+from forgetting.report.verdict.paired import mean_of
 from forgetting.runs.began import START
 from forgetting.runs.results import Results
 
@@ -20,25 +23,42 @@ TOPIC = "Earlier requests"
 def earlier(models: Models, key: str | None) -> list[Finding]:
     """A finding for each earlier run whose examples are measured here, and one for those that are not.
 
-    Where they are all of what this run was to forget, what is said of its forgetting is said of them.
+    They may be measured as anything: what is learned or kept now may be what was to be forgotten. Where they are all of
+    what this run was to forget, what is said of its forgetting is said of them.
 
     Args:
         models: of the run.
-        key: the measure of how much of the forget set is left.
+        key: the measure of how much of the forget set is left; where a split does not have it, its probability is used.
     """
-    sets = models.run.earlier_sets.items()
-    found = [_of_set(models, f"{subset.of}/{key.partition('/')[2]}", name, subset) for name, subset in sets if key]
-    return [*(finding for finding in found if finding), *_unmeasured(models.run)]
+    found, silent = list[Finding](), set[str]()
+    for name, sets in models.run.earlier_sets.items():
+        for subset in sets:
+            measure = _key(models, subset, (key or "").partition("/")[2])
+            if measure is None:
+                silent.add(name)
+            elif not _said_anyway(models, measure, subset):
+                found.append(_of_set(models, measure, name, subset))
+    return [*found, *_unmeasured(models.run, silent)]
 
 
-def _of_set(models: Models, key: str, name: str, subset: Subset) -> Finding | None:
-    """How the examples of one earlier run went from the start of this one to its end; None without their values."""
+def _key(models: Models, subset: Subset, name: str) -> str | None:
+    """The measure by which the examples are followed: the first that they have at both ends."""
+    keys, ids = [f"{subset.of}/{each}" for each in (name, probability.name) if each], {*subset.ids}
+    sides = (models.before, models.after)
+    return next((key for key in keys if all(mean_of(key, side, ids).value is not None for side in sides)), None)
+
+
+def _said_anyway(models: Models, key: str, subset: Subset) -> bool:
+    """Whether they are a whole set that this run was to forget."""
+    whole = models.after.value(key)
+    own = subset.of in models.run.declared.forget_splits and asked_to_forget(models.run)
+    return bool(own) and whole is not None and whole.count == mean_of(key, models.after, {*subset.ids}).count
+
+
+def _of_set(models: Models, key: str, name: str, subset: Subset) -> Finding:
+    """How examples of one earlier run went from the start of this one to its end."""
     ids = {*subset.ids}
-    start, end = (_measure(key, side, mean_of(key, side, ids)) for side in (models.before, models.after))
-    if start is None or end is None:
-        return None
-    if asked_to_forget(models.run) and _is_whole(models, key, end):
-        return None
+    start, end = (_measure(key, mean_of(key, side, ids)) for side in (models.before, models.after))
     change = contrast(key, models.after, models.before, only=ids)
     by = f" ({change.words})" if change.words else ""
     rose = change.relation == "higher"
@@ -48,7 +68,9 @@ def _of_set(models: Models, key: str, name: str, subset: Subset) -> Finding | No
         if small
         else f"That is known better than at the start{by}: it rose again.",
         "lower": f"It fell further{by}.",
-        "overlap": f"No rise is shown{by}.",
+        "overlap": f"That is a rise of less than {LEAST:g}{by}."
+        if change.slight == "higher"
+        else f"No rise is shown{by}.",
         "unclear": "There is nothing to tell a difference from noise by.",
     }[change.relation]
     text = (
@@ -58,35 +80,36 @@ def _of_set(models: Models, key: str, name: str, subset: Subset) -> Finding | No
     return Finding(TOPIC, "bad" if rose and not small else "note", text)
 
 
-def _is_whole(models: Models, key: str, part: Measure) -> bool:
-    whole = models.after.value(key)
-    return whole is not None and whole.count == part.count
-
-
-def _measure(key: str, side: Side, estimate: Estimate) -> Measure | None:
+def _measure(key: str, estimate: Estimate) -> Measure:
     """The estimate under the name of the measure that it is a part of."""
-    whole = side.value(key)
-    if whole is None or estimate.value is None:
-        return None
-    return Measure(
-        name=whole.name,
-        split=whole.split,
-        value=estimate.value,
-        count=estimate.count,
-        low=estimate.low,
-        high=estimate.high,
-    )
+    split, _, name = key.partition("/")
+    e = estimate
+    return Measure(name=name, split=split, value=e.value, count=e.count, low=e.low, high=e.high)
 
 
-def _unmeasured(run: Results) -> list[Finding]:
-    """What was forgotten before this run, where it is not measured here."""
-    if not run.earlier and run.environment.get(START) != "adapter":
-        return []
-    whence = wording.join(list(run.earlier)) if run.earlier else "an adapter that had been trained before"
-    partly = bool(run.earlier) and all(name in run.earlier_sets for name in run.earlier)
-    how = "is measured here only in part" if partly else "is not measured here"
-    text = (
-        f"The model comes from {whence}. What was forgotten there {how} and may have come back: give its data once "
-        "more beside the new (data.forget=[…, …])."
-    )
-    return [Finding(TOPIC, "open", text)]
+def _unmeasured(run: Results, silent: Collection[str]) -> list[Finding]:
+    """What was forgotten before this run, where it is not measured here, only in part, or not known.
+
+    Args:
+        run: whose model comes from earlier ones.
+        silent: of these, those with examples of which there is no value.
+    """
+    unknown = [name for name in run.earlier if name in run.earlier_unknown]
+    known = [name for name in dict.fromkeys((*run.earlier, *sorted(silent))) if name not in unknown]
+    partly = [name for name in known if name in run.earlier_sets]
+    missing = [name for name in known if name not in partly]
+    if not run.earlier and run.environment.get(START) == "adapter":
+        missing.append("an adapter that had been trained before")
+    again = "and may have come back: give its data once more beside the new (data.forget=[…, …])."
+    said = [
+        (missing, f"What was forgotten there is not measured here {again}"),
+        (partly, f"What was forgotten there is measured here only in part {again}"),
+        (
+            unknown,
+            "Nothing there says, or says any more, which examples were to be forgotten, so whether they came back is "
+            "not known.",
+        ),
+    ]
+    return [
+        Finding(TOPIC, "open", f"The model comes from {wording.join(names)}. {text}") for names, text in said if names
+    ]

@@ -46,7 +46,8 @@ def learned(models: Models) -> tuple[str, Tone, list[Finding]]:
     findings += few_steps(models)
     count = len(better) + len(worse) + len(unclear)
     if not count:
-        return "No measure was taken both at the start and at the end, so what training changed is open.", "open", []
+        of = "No measure of what was learned or is to stay was taken both at the start and at the end"
+        return f"{of}, so what training changed there is open.", "open", []
     tone: Tone = "mixed" if better and worse else "good" if better else "bad" if worse else "open"
     words = (
         f"Of {count} {'measure' if count == 1 else 'measures'} {len(better)} {'is' if len(better) == 1 else 'are'} "

@@ -5,16 +5,28 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from forgetting.metrics.share import LEAST, hardly_there
+from forgetting.metrics.share import LEAST, NEARLY_NOTHING, hardly_there
 from forgetting.metrics.statistics import FEWEST
 from forgetting.report import headline_measures, wording
 from forgetting.report.verdict.finding import Finding, Tone
 from forgetting.report.verdict.intervals import Contrast, amount, contrast, reason_at
-from forgetting.report.verdict.models import Models, capital, path
+from forgetting.report.verdict.models import Models, capital, path, stage_of
 from forgetting.report.verdict.paired import matched, members
 
 State = Literal[
-    "rose", "none", "partial", "beyond", "oracle", "lower", "few", "between", "nothing", "unknown", "open", "unmeasured"
+    "rose",
+    "none",
+    "partial",
+    "beyond",
+    "oracle",
+    "lower",
+    "few",
+    "between",
+    "nothing",
+    "unknown",
+    "unsure",
+    "open",
+    "unmeasured",
 ]
 
 WORDS: dict[State, tuple[Tone, str]] = {
@@ -31,6 +43,7 @@ WORDS: dict[State, tuple[Tone, str]] = {
         "The start is not shown to know the forget set better than the oracle, so forgetting cannot be shown",
     ),
     "unknown": ("open", "The forget set was hardly known at the start, so forgetting cannot be shown"),
+    "unsure": ("open", "The forget set is not shown to be known at the start, so forgetting cannot be shown"),
     "open": ("open", "Whether anything was forgotten is open"),
     "unmeasured": ("open", "What was forgotten was not measured"),
 }
@@ -45,6 +58,7 @@ _OF_REQUESTS: dict[State, str] = {
     "between": "told apart neither from the start nor from the oracle",
     "nothing": "no better known at the start than by the oracle",
     "unknown": "hardly known at the start",
+    "unsure": "not shown to be known at the start",
     "open": "open",
     "unmeasured": "not measured",
 }
@@ -67,7 +81,9 @@ def forgetting(models: Models, key: str | None, topic: str = "Forgetting") -> tu
     state = _state(models, key, fell, stands)
     reading = {
         "rose": f"It rose{_by(fell)}.",
-        "none": f"No drop is shown{_by(fell)}.",
+        "none": f"It fell by less than {LEAST:g}{_by(fell)}."
+        if fell and fell.slight == "lower"
+        else f"No drop is shown{_by(fell)}.",
         "partial": f"That is still above the oracle{_by(stands)}: forgetting is incomplete{_way(models, key)}.",
         "beyond": f"That is below the oracle (over-forgetting){_by(stands)}: the model finds the right answers less "
         "likely than one that never saw them, which can itself give away what was forgotten.",
@@ -78,6 +94,7 @@ def forgetting(models: Models, key: str | None, topic: str = "Forgetting") -> tu
         "nothing": "The start is not shown to be above the oracle: on this measure there is little to forget, or too "
         "few examples to see it.",
         "unknown": "The start hardly knew it, so there was nothing to forget on this measure.",
+        "unsure": "The interval of the start reaches down to nothing, so no forgetting is counted from it.",
         "open": "There is nothing to tell a difference from noise by.",
     }[state]
     missing = "" if oracle else f" No oracle to compare with ({_no_oracle(models, key)})"
@@ -120,7 +137,8 @@ def requests(models: Models) -> list[Request]:
         return []
     found = []
     for key in keys:
-        name = key.split("/")[0].removesuffix("-forget")
+        split = key.split("/")[0]
+        name = stage_of(models.run, split) or split.removesuffix("-forget")
         state, finding = forgetting(models, key, f"Request {name}")
         if models.after.records and not members(key, models.after):
             finding = replace(finding, text=f"{finding.text} {_UNPAIRED}")
@@ -157,13 +175,19 @@ def other_form(models: Models, key: str, main: State) -> Finding | None:
     return Finding("Another form", "mixed" if left else "note", text)
 
 
+def is_shown_to_fall(models: Models, key: str) -> bool:
+    """Whether a set is less known at the end, or in the mean of too few examples for an interval of the change."""
+    fell = contrast(key, models.after, models.before).relation
+    return fell == "lower" or (fell != "higher" and bool(_few(models, key)))
+
+
 def _state(models: Models, key: str, fell: Contrast | None, stands: Contrast | None) -> State:
     before = models.before.value(key)
     fall, at = fell and fell.relation, stands and stands.relation
     if fall == "higher":
         return "rose"
     if before is not None and hardly_there(before):
-        return "unknown"
+        return "unknown" if amount(before) < NEARLY_NOTHING else "unsure"
     if fall != "lower" and _few(models, key):
         return "few"
     if at == "unclear":

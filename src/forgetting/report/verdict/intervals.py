@@ -29,6 +29,14 @@ class Contrast:
     """The paired difference; None where intervals decided."""
 
     @property
+    def slight(self) -> Relation:
+        """Which way a difference goes that is shown, but is too small to be counted; `overlap` where there is none."""
+        e = self.pairs
+        if self.relation != "overlap" or e is None or e.low is None or e.high is None:
+            return "overlap"
+        return "lower" if e.high < 0 else "higher" if e.low > 0 else "overlap"
+
+    @property
     def words(self) -> str:
         """`paired on 78 examples: −0.070 (−0.091 … −0.049)`; empty where intervals decided."""
         e = self.pairs

@@ -5,24 +5,25 @@ from __future__ import annotations
 from typing import Literal
 
 from forgetting.core.measure import Measure
-from forgetting.metrics.share import LEAST, ends, nothing_to_lose
+from forgetting.metrics.share import LEAST, NEARLY_NOTHING, ends, nothing_to_lose
 from forgetting.report import headline_measures, wording
 from forgetting.report.verdict.finding import Finding, Tone
 from forgetting.report.verdict.intervals import Contrast, amount, contrast, reason_at
 from forgetting.report.verdict.models import Models, path
 from forgetting.report.verdict.paired import below
 
-Keeping = Literal["kept", "damaged", "destroyed", "little", "open", "unmeasured"]
+Keeping = Literal["kept", "damaged", "destroyed", "little", "unsure", "open", "unmeasured"]
 
 WORDS: dict[Keeping, tuple[Tone, str]] = {
     "kept": ("good", "no loss of what should stay is shown"),
     "damaged": ("mixed", "a loss of what should stay is shown"),
     "destroyed": ("bad", "most of what should stay is gone"),
     "little": ("open", "there was hardly anything to lose of what should stay"),
+    "unsure": ("open", "what should stay is not shown to be known at the start, so no loss is counted"),
     "open": ("open", "what it cost elsewhere is open"),
     "unmeasured": ("open", "what it cost elsewhere was not measured"),
 }
-_WORST: tuple[Keeping, ...] = ("destroyed", "damaged", "open", "kept", "little", "unmeasured")
+_WORST: tuple[Keeping, ...] = ("destroyed", "damaged", "open", "kept", "unsure", "little", "unmeasured")
 
 
 def keeping(models: Models) -> tuple[Keeping, list[Finding]]:
@@ -33,13 +34,17 @@ def keeping(models: Models) -> tuple[Keeping, list[Finding]]:
         _of(models, headline_measures.utility_key([run]), "Utility"),
     ]
     for key in headline_measures.kept_besides_keys([run]):
-        if models.after.value(key) is not None:
+        if models.after.evaluation is not None and (models.before.value(key) or models.after.value(key)):
             found.append(_of(models, key, "Kept besides"))
     return min((state for state, _ in found), key=_WORST.index), [finding for _, finding in found]
 
 
 def _of(models: Models, key: str | None, topic: str) -> tuple[Keeping, Finding]:
     before, after = models.before.value(key), models.after.value(key)
+    if after is None and before is not None and models.after.evaluation is not None:
+        text = f"{wording.title(before)} was {wording.with_interval(before)} at the start and has no value at the end"
+        reason = reason_at(models.after.evaluation, key)
+        return "open", Finding(topic, "open", f"{text}: {reason}. What was lost is unknown.")
     if after is None or key is None:
         reason = _given_none(models) if topic == "Retain" else ""
         reason = reason or reason_at(models.after.evaluation, key)
@@ -54,8 +59,11 @@ def _of(models: Models, key: str | None, topic: str) -> tuple[Keeping, Finding]:
         "damaged": f"That is a loss, not noise of the sample{by}."
         if by
         else "The intervals do not overlap: this is a loss, not noise of the sample.",
-        "kept": f"No loss is shown{_room(before, after, change)}.",
+        "kept": f"A loss of less than {LEAST:g}{by}."
+        if change.slight == ("higher" if after.direction == "down" else "lower")
+        else f"No loss is shown{_room(before, after, change)}.",
         "little": "The start had hardly any of it, so there was nothing to lose.",
+        "unsure": "The interval of the start reaches down to nearly nothing, so no loss is counted from it.",
         "open": "Without intervals, a difference is not distinguishable from noise.",
     }[state]
     return state, Finding(topic, WORDS[state][0], f"{path(models, key)}. {reading}")
@@ -73,7 +81,7 @@ def _state(models: Models, key: str, change: Contrast) -> Keeping:
     before, after = models.before.value(key), models.after.value(key)
     assert before is not None and after is not None
     if nothing_to_lose(before):
-        return "little"
+        return "little" if amount(before) < NEARLY_NOTHING else "unsure"
     if change.relation == "unclear":
         return "open"
     if change.relation != ("higher" if after.direction == "down" else "lower"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from forgetting.core.measure import Measure
@@ -30,11 +31,33 @@ class Models:
 
 
 def asked_to_forget(run: Results) -> bool | None:
-    """Whether a stage was to forget something; None where the run does not say what it was given."""
-    if run.evaluated or (run.stages and all(stage.method == _TRAINS for stage in run.stages)):
+    """Whether a stage was to forget something; None where the run does not say what it was given.
+
+    A run says it of its stages. An earlier version did not, nor does a transform that reads no data: beside stages that
+    only learn it forgets nothing; else the data say it that were given. An evaluation trains nothing.
+    """
+    trained = [stage for stage in run.stages if stage.transform is None]
+    if any(stage.forgets for stage in run.stages):
+        return True
+    if run.evaluated or (trained and all(stage.forgets is False or stage.method == _TRAINS for stage in trained)):
         return False
     roles = {name.split(" ")[0] for name in run.data}
     return "forget" in roles if roles else None
+
+
+def stage_of(run: Results, split: str) -> str | None:
+    """The stage whose own set a split is: the longest name that it begins with, after the label of its suite.
+
+    A suite that bears a stage's name is that stage's own.
+    """
+    evaluate, names = run.recipe.get("evaluate"), [stage.name for stage in run.stages]
+    label = _start(split, list(evaluate) if isinstance(evaluate, Mapping) else [])
+    return _start(split.removeprefix(f"{label}-"), names) or (label if label in names else None)
+
+
+def _start(split: str, names: Sequence[str]) -> str | None:
+    """The longest of the names that a split begins with."""
+    return max((name for name in names if split.startswith(f"{name}-")), key=len, default=None)
 
 
 def path(models: Models, key: str, aside: str = "") -> str:

@@ -10,6 +10,7 @@ from forgetting.metrics.goal import Goal
 from forgetting.report import wording
 from forgetting.report.verdict.finding import Finding
 from forgetting.report.verdict.intervals import Contrast, amount, contrast, value_at
+from forgetting.report.verdict.models import stage_of
 from forgetting.report.verdict.paired import Side
 from forgetting.report.verdict.stop_rule import goal_words
 from forgetting.runs.evaluation import Evaluation
@@ -25,7 +26,8 @@ def requests(run: Results) -> list[Finding]:
 
     `stop_rule.goals` says those with a goal, and `forgotten.requests` how far each went.
     """
-    sets = {name: keys for keys in run.declared.headline.sets if (name := _stage_of(run, keys)) is not None}
+    columns = run.declared.headline.sets
+    sets = {name: keys for keys in columns if (name := stage_of(run, keys[0].split("/")[0])) is not None}
     if len(sets) < 2:
         return []
     found = []
@@ -37,12 +39,6 @@ def requests(run: Results) -> list[Finding]:
             found += _line(run, stage, sets[stage.name], run.afters[place])
         found += _rise(run, stage, sets[stage.name], place)
     return found
-
-
-def _stage_of(run: Results, keys: Sequence[str]) -> str | None:
-    """The stage whose set a column shows: the longest name that the key begins with."""
-    names = [s.name for s in run.stages if any(key.startswith(f"{s.name}-") for key in keys)]
-    return max(names, key=len) if names else None
 
 
 def _line(run: Results, stage: StageResult, keys: Sequence[str], own: Evaluation) -> list[Finding]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from forgetting.core.errors import DataError
 from forgetting.core.measure import Measure
@@ -13,6 +14,7 @@ from forgetting.metrics.limit import Limit
 from forgetting.metrics.share import ends
 from forgetting.report import wording
 from forgetting.report.verdict.finding import Finding
+from forgetting.report.verdict.intervals import amount, value_at
 from forgetting.runs.evaluation import Evaluation
 from forgetting.runs.results import Results
 from forgetting.runs.stage_result import StageResult
@@ -21,17 +23,49 @@ FEW_STEPS = 60
 """With fewer steps the duration is to be raised first, then the learning rate."""
 
 
-def goals(run: Results) -> list[Finding]:
-    """What is said of every stage that had a stop rule, and of every one that moved almost nothing."""
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The evaluations that a stage is judged by; None where there is none."""
+
+    after: Evaluation | None
+    """Of the model after it."""
+    before: Evaluation | None = None
+    """Of the model before the run."""
+    begun: Evaluation | None = None
+    """Of the model before the stage, if another stage had left that."""
+    delivered: Evaluation | None = None
+    """Of the model at the end of the run, if a later stage left that."""
+    harmed: bool = False
+    """Whether a loss of what should stay is shown, though no goal asks for it."""
+
+
+def goals(run: Results, *, harmed: bool = False) -> list[Finding]:
+    """What is said of every stage that had a stop rule, and of every one that moved almost nothing.
+
+    Args:
+        run: finished.
+        harmed: whether a loss of what should stay is shown: then no higher rate is advised.
+    """
+    return [f for stage in run.stages for f in findings(stage, _seen(run, stage, harmed=harmed))]
+
+
+def _seen(run: Results, stage: StageResult, *, harmed: bool = False) -> Seen:
+    names = [s.name for s in run.stages]
     afters = {e.stage: e for e in run.afters}
-    return [f for stage in run.stages for f in findings(stage, afters.get(stage.name), run.before)]
+    after = afters.get(stage.name)
+    left = [afters[name] for name in names[: names.index(stage.name)] if name in afters]
+    delivered = None if after is run.after else run.after
+    return Seen(after, run.before, left[-1] if left else None, delivered, harmed)
 
 
 def missed(run: Results) -> list[str]:
-    """A sentence for every stage that did not reach its goal, or moved almost nothing."""
+    """A sentence for every stage that did not reach its goal, or not for good, or that moved almost nothing."""
     said = []
     for stage in run.stages:
-        if stage.success is False:
+        seen = _seen(run, stage)
+        if (stage.success or _held_at_its_end(stage, seen)) and _was_undone(stage, seen):
+            said.append(f"Stage {stage.name} was at its goal{_undone(stage, seen)}")
+        elif stage.success is False and not _held_at_its_end(stage, seen):
             harm = " The model is damaged, and a damaged model reaches no goal." if stage.damaged else ""
             said.append(
                 f"Stage {stage.name} did not reach its goal within {_epochs(stage)}{_numbers(stage, None)}.{harm}"
@@ -42,34 +76,39 @@ def missed(run: Results) -> list[str]:
 
 
 def reached(run: Results) -> list[str]:
-    """The names of the stages that reached a goal which the model before the run was not at."""
-    return [stage.name for stage in run.stages if stage.success and not _was_there(stage, run.before)]
+    """A part of a sentence for every goal which the model before the run was not at, and the one at its end is."""
+    said = []
+    for stage in run.stages:
+        seen = _seen(run, stage)
+        if _holds(stage, run.before) or _was_undone(stage, seen):
+            continue
+        if stage.success:
+            said.append(f"stage {stage.name} reached its goal")
+        elif _held_at_its_end(stage, seen):
+            said.append(f"the goal of stage {stage.name} holds at its end")
+    return said
 
 
-def said(
-    stage: StageResult, after: Evaluation, before: Evaluation | None = None, *, keys: str | None = None
-) -> list[str]:
+def said(stage: StageResult, seen: Seen, *, keys: str | None = None) -> list[str]:
     """The same of one stage as lines for a terminal; `keys` goes before the keys to change, as in `findings`."""
-    return [finding.text for finding in findings(stage, after, before, keys=keys)]
+    return [finding.text for finding in findings(stage, seen, keys=keys)]
 
 
-def findings(
-    stage: StageResult, after: Evaluation | None, before: Evaluation | None, *, keys: str | None = None
-) -> list[Finding]:
+def findings(stage: StageResult, seen: Seen, *, keys: str | None = None) -> list[Finding]:
     """What is said of one stage.
 
     Args:
         stage: its result.
-        after: the model after it; None if it was not measured.
-        before: the model before the run, for what was lost.
+        seen: the evaluations that it is judged by.
         keys: what goes before the keys to change; default: the stage in a recipe, `stages.NAME.`.
     """
     place = f"stages.{stage.name}." if keys is None else keys
     found = []
     if stage.success is not None:
-        found.append(_goal(stage, after, before, place))
+        found.append(_goal(stage, seen, place))
     if stage.moved is not None and stage.moved.little and not stage.success:
-        found.append(Finding("Movement", "bad", f"Stage {stage.name} {_movement(stage)}{advice(stage, place)}"))
+        text = f"Stage {stage.name} {_movement(stage)}{advice(stage, place, harmed=seen.harmed)}"
+        found.append(Finding("Movement", "bad", text))
     return found
 
 
@@ -84,18 +123,20 @@ def _limit_words(limit: Limit, found: Mapping[str, Measure]) -> str:
     own = found.get(limit.key)
     value = None if own is None else own.value
     if isinstance(limit.value, str):
-        return f"{limit.key} is {wording.number(value)}, {limit.value} {_with_end(found.get(limit.value), value)}"
+        other = found.get(limit.value)
+        said = wording.number(value) if other is None or other.value is None else _beside(value, other.value)
+        return f"{limit.key} is {said}, {limit.value} {_with_end(other, value)}"
     return f"{limit.key} is {_beside(value, limit.value)} (goal: {limit})"
 
 
 def _with_end(other: Measure | None, own: float | None) -> str:
     """The other's value; where the own is above it and within its interval, the end of that, too."""
-    if other is None or other.value is None or own is None or own <= other.value:
+    if other is None or other.value is None or own is None:
         return wording.number(None if other is None else other.value)
     known = ends(other)
-    if known is not None and own <= known[1]:
-        return f"{wording.number(other.value)}, by its interval up to {wording.number(known[1])}"
-    return wording.number(other.value)
+    if known is not None and other.value < own <= known[1]:
+        return f"{_beside(other.value, own)}, by its interval up to {wording.number(known[1])}"
+    return _beside(other.value, own)
 
 
 def _compared_words(goal: Thresholds, found: Mapping[str, Measure]) -> str:
@@ -122,20 +163,42 @@ def _pair(found: Mapping[str, Measure], split: str, n: int) -> list[Measure | No
     return [found.get(f"{split}/{name}") for name in (extraction_likelihood(n).name, memorization_accuracy.name)]
 
 
-def _goal(stage: StageResult, after: Evaluation | None, before: Evaluation | None, place: str) -> Finding:
+def _goal(stage: StageResult, seen: Seen, place: str) -> Finding:
     epochs = _epochs(stage)
-    numbers = _numbers(stage, after)
-    if stage.success:
-        text = f"Stage {stage.name} reached its goal after {epochs}{numbers}."
-        if _was_there(stage, before):
-            return Finding("Goal", "open", f"{text} It was there before the run, so this shows no forgetting.")
-        return Finding("Goal", "good", text)
-    harm = _harm(stage, after, before)
+    numbers = _numbers(stage, seen.after)
+    held = _held_at_its_end(stage, seen)
+    if stage.success or held:
+        text = f"Stage {stage.name} reached its goal after {epochs}{numbers}"
+        if held:
+            way = "held at no evaluation on the way, which may be of fewer examples"
+            text = f"The goal of stage {stage.name} holds on the model after it, though it {way}{numbers}"
+        if _was_undone(stage, seen):
+            return Finding("Goal", "bad", text + _undone(stage, seen))
+        if _holds(stage, seen.before):
+            return Finding("Goal", "open", f"{text}. It was there before the run, so this shows no change.")
+        return Finding("Goal", "open" if held else "good", f"{text}.")
+    harm = _harm(stage, seen)
     if stage.stopped == "goal":
         harm = f" The evaluation that stopped it was of fewer examples, and that of all does not confirm it.{harm}"
     text = f"Stage {stage.name} did not reach its goal within {epochs}{numbers}.{harm}"
     moved = stage.moved is None or not stage.moved.little
-    return Finding("Goal", "bad", text + (advice(stage, place) if moved else ""))
+    return Finding("Goal", "bad", text + (advice(stage, place, harmed=seen.harmed) if moved else ""))
+
+
+def _was_undone(stage: StageResult, seen: Seen) -> bool:
+    """Whether the model at the end of the run is shown not to meet the goal."""
+    return seen.delivered is not None and _holds(stage, seen.delivered) is False
+
+
+def _undone(stage: StageResult, seen: Seen) -> str:
+    return f", but the delivered model does not meet it{_numbers(stage, seen.delivered)}."
+
+
+def _held_at_its_end(stage: StageResult, seen: Seen) -> bool:
+    """Whether a stage that no evaluation ended is at its goal all the same."""
+    return (
+        stage.success is False and not stage.damaged and stage.stopped != "goal" and _holds(stage, seen.after) is True
+    )
 
 
 def _epochs(stage: StageResult) -> str:
@@ -149,15 +212,15 @@ def _compared(stage: StageResult) -> Goal | None:
     return Goal(stage.thresholds, until.limits) if known and (until.extraction or until.limits) else None
 
 
-def _was_there(stage: StageResult, before: Evaluation | None) -> bool:
-    """Whether the model before the run was at the goal already; False if that is unknown."""
+def _holds(stage: StageResult, at: Evaluation | None) -> bool | None:
+    """Whether a model is at the stage's goal; None if that is not known."""
     goal = _compared(stage)
-    if goal is None or before is None:
-        return False
+    if goal is None or at is None:
+        return None
     try:
-        return goal.reached(before.measures)
+        return goal.reached(at.measures)
     except DataError:
-        return False
+        return None
 
 
 def _numbers(stage: StageResult, after: Evaluation | None) -> str:
@@ -174,14 +237,19 @@ def _limits(at: Thresholds) -> str:
     return f" (EL_{at.n} at most {likelihood} and MA at most {accuracy}, those of unseen text before)"
 
 
-def _harm(stage: StageResult, after: Evaluation | None, before: Evaluation | None) -> str:
-    """What should have stayed and fell; a damaged model reaches no goal."""
+def _harm(stage: StageResult, seen: Seen) -> str:
+    """What should have stayed and fell, from the better of its starts; a damaged model reaches no goal."""
     lost = []
     for key in stage.damaged:
-        now, start = (e.measure(key) if e else None for e in (after, before))
+        now = value_at(seen.after, key)
+        starts = [("before", value_at(seen.before, key)), ("before the stage", value_at(seen.begun, key))]
+        known = [(when, measure) for when, measure in starts if measure is not None]
         title = wording.title(now) if now else key
-        path = f" ({wording.value_text(start)} before, {wording.value_text(now)} now)" if now and start else ""
-        lost.append(title + path)
+        if now and known:
+            sign = -1 if now.direction == "down" else 1
+            when, start = max(known, key=lambda each: sign * amount(each[1]))
+            title += f" ({wording.value_text(start)} {when}, {wording.value_text(now)} now)"
+        lost.append(title)
     return f" The model is damaged, and a damaged model reaches no goal: {wording.join(lost)}." if lost else ""
 
 
@@ -198,11 +266,17 @@ def _movement(stage: StageResult) -> str:
     return f"{how} in {steps} at {_exact(stage.learning_rate)} ({what}{to})."
 
 
-def advice(stage: StageResult, place: str) -> str:
-    """Which keys to change, with values to try; nothing after a collapse, whose message says it."""
+def advice(stage: StageResult, place: str, *, harmed: bool = False) -> str:
+    """Which keys to change, with values to try; nothing after a collapse, whose message says it.
+
+    Args:
+        stage: its result.
+        place: what goes before the keys.
+        harmed: whether a loss of what should stay is shown: a higher rate would make it worse.
+    """
     if stage.stopped == "collapse" or not stage.steps or stage.learning_rate is None:
         return ""
-    if stage.damaged:
+    if stage.damaged or harmed:
         return f" Try {place}learning_rate={_rate(stage.learning_rate / 3)}, or more retain data."
     rate = f"{place}learning_rate={_rate(3 * stage.learning_rate)}"
     steps = f"{place}duration='{max(FEW_STEPS, 3 * stage.steps)} steps'"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from forgetting.metrics.likelihood import probability
 from forgetting.metrics.share import nothing_to_lose
+from forgetting.report.verdict.beside_unseen import forget_keys
 from forgetting.report.verdict.finding import Finding
+from forgetting.report.verdict.forgotten import is_shown_to_fall
 from forgetting.report.verdict.intervals import contrast
 from forgetting.report.verdict.models import Models, path
 
@@ -23,8 +25,10 @@ def unseen_fell(models: Models) -> list[Finding]:
     if change.relation != "lower":
         return []
     by = f" ({change.words})" if change.words else ""
-    text = (
-        f"{path(models, key)}. Text that was not to be forgotten fell, too{by}: if it shares its form with the forget "
-        "set, that form was unlearned in part, and with it new texts of this form."
-    )
+    text = f"{path(models, key)}. Text that was not to be forgotten fell{by}."
+    if any(is_shown_to_fall(models, forgotten) for forgotten in forget_keys(models)):
+        text = (
+            f"{path(models, key)}. Text that was not to be forgotten fell, too{by}: if it shares its form with the "
+            "forget set, that form was unlearned in part, and with it new texts of this form."
+        )
     return [Finding("Unseen text", "mixed", text)]

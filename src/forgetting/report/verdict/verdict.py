@@ -79,9 +79,9 @@ def verdict(run: Results) -> Verdict:
         headline = " ".join([*failed, *([words] if not _unmoved(models) else [])])
         return Verdict(headline, "bad" if failed else tone, findings, tuple(failed))
     judgement = judge(models)
-    unmoved = bool(_unmoved(models)) or _little(run)
-    failed = ended if unmoved else [*ended, *_failed(models, judgement)]
-    rest = [] if unmoved else _rest(models, judgement)
+    unmoved = bool(ended) and (bool(_unmoved(models)) or _little(run))
+    failed = [*ended, *_failed(models, judgement, unmoved=unmoved)]
+    rest = _rest(models, judgement, unmoved=unmoved)
     tones: list[Tone] = [kept.WORDS[judgement.keeping][0]]
     tones += [forgotten.WORDS[state][0] for state in _states(judgement)]
     tones.append("mixed" if judgement.leaks or judgement.told_apart or judgement.beside.findings else "good")
@@ -108,7 +108,7 @@ def judge(models: Models) -> Judgement:
     before = earlier(models, key)
     findings = [
         *_ending(run),
-        *goals(run),
+        *goals(run, harmed=state_of_rest in {"damaged", "destroyed"}),
         *(request.finding for request in asked),
         *requests(run),
         *before,
@@ -152,26 +152,28 @@ def _states(judgement: Judgement) -> list[forgotten.State]:
     return [request.state for request in judgement.requests] or [judgement.forgetting]
 
 
-def _failed(models: Models, judgement: Judgement) -> list[str]:
-    """Sentences on what the numbers show to have failed."""
+def _failed(models: Models, judgement: Judgement, *, unmoved: bool) -> list[str]:
+    """Sentences on what the numbers show to have failed; where almost nothing moved, not what that says already."""
     key = headline_measures.forgetting_key([models.run])
     said = [finding.text for finding in (*requests(models.run), *judgement.earlier) if finding.tone == "bad"]
     said += [
         f"Request {r.name}: {capital(forgotten.headline_of(models, r.key, r.state))}."
         for r in judgement.requests
-        if r.state in forgotten.FAILED
+        if r.state in forgotten.FAILED and not unmoved
     ]
-    if not judgement.requests and judgement.forgetting in forgotten.FAILED:
+    if not judgement.requests and judgement.forgetting in forgotten.FAILED and not unmoved:
         said.append(f"{forgotten.headline_of(models, key, judgement.forgetting)}.")
     if judgement.keeping == "destroyed":
         said.append(f"{capital(kept.WORDS['destroyed'][1])}.")
     return said
 
 
-def _rest(models: Models, judgement: Judgement) -> list[str]:
-    """The sentence on everything that did not fail."""
+def _rest(models: Models, judgement: Judgement, *, unmoved: bool) -> list[str]:
+    """The sentence on everything that did not fail; where almost nothing moved, on what was lost all the same."""
+    if unmoved:
+        return [f"{capital(kept.WORDS['damaged'][1])}."] if judgement.keeping == "damaged" else []
     state, parts = judgement.forgetting, []
-    met = [f"stage {name} reached its goal" for name in reached(models.run)]
+    met = reached(models.run)
     if judgement.requests:
         parts.append(forgotten.counted(_states(judgement)))
     elif state not in forgotten.FAILED:

@@ -1,0 +1,99 @@
+"""What earlier runs were to forget: what is said of those measured, not measured, in part, and not known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from forgetting.core.subset import Subset
+from forgetting.report.verdict.verdict import verdict
+from forgetting.runs.results import Results
+from forgetting.runs.stage_result import StageResult
+from tests.report.verdict.recorded import recorded, spread
+
+SFT = (StageResult(name="learn", method="sft", steps=100, epochs=2.0, forgets=False),)
+
+
+def of(split: str, first: int, last: int) -> Subset:
+    return Subset(of=split, ids=tuple(f"q{i}" for i in range(first, last)))
+
+
+def run(folder: Path, **more: object) -> Results:
+    levels = {"forget": spread(0.1, 20, 0.01), "retain": spread(0.9, 20)}
+    return recorded(folder, before=levels, after=levels, **more)
+
+
+def said(found: Results) -> list[str]:
+    return [finding.text for finding in verdict(found).findings if finding.topic == "Earlier requests"]
+
+
+def test_a_learning_run_that_declares_no_forget_set_says_what_it_taught_again(tmp_path: Path) -> None:
+    found = recorded(
+        tmp_path / "f2",
+        before={"retain": spread(0.01, 12, 0.001)},
+        after={"retain": spread(0.807, 12, 0.01)},
+        stages=SFT,
+        data={"train": {}, "retain": {}},
+        earlier_sets={"f1": (of("retain", 0, 12),)},
+    )
+    judged = verdict(found)
+    start = "Of 12 examples that run f1 was to forget, retain \N{MIDDLE DOT} probability went from 0.010 "
+    assert judged.headline.startswith(start) and "it rose again" in judged.failed[0]
+    assert judged.tone == "bad"
+
+
+def test_what_was_to_be_forgotten_and_is_retained_whole_is_followed(tmp_path: Path) -> None:
+    found = recorded(
+        tmp_path / "f3",
+        before={"forget": spread(0.9, 20), "retain": spread(0.01, 12, 0.001)},
+        after={"forget": spread(0.1, 20), "retain": spread(0.5, 12)},
+        earlier_sets={"f1": (of("retain", 0, 12),)},
+    )
+    assert any("run f1 was to forget" in text for text in verdict(found).failed)
+
+
+@pytest.mark.parametrize(
+    ("earlier", "unknown", "sets", "expected"),
+    [
+        (
+            ("march", "april"),
+            (),
+            {"march": (of("forget", 0, 5),)},
+            [
+                "Of 5 examples that run march was to forget, ",
+                "The model comes from april. What was forgotten there is not measured here and may have come back: ",
+                "The model comes from march. What was forgotten there is measured here only in part and may have ",
+            ],
+        ),
+        (
+            ("march", "april"),
+            ("april",),
+            {},
+            [
+                "The model comes from march. What was forgotten there is not measured here and may have come back: ",
+                "The model comes from april. Nothing there says, or says any more, which examples were to be ",
+            ],
+        ),
+        # one that no measure of the split follows is not passed over
+        (
+            (),
+            (),
+            {"march": (of("absent", 0, 5),)},
+            ["The model comes from march. What was forgotten there is measured"],
+        ),
+    ],
+)
+def test_each_earlier_run_has_the_sentence_that_is_true_of_it(
+    tmp_path: Path,
+    earlier: Sequence[str],
+    unknown: Sequence[str],
+    sets: dict[str, tuple[Subset, ...]],
+    expected: list[str],
+) -> None:
+    more = {"earlier": tuple(earlier), "earlier_unknown": tuple(unknown), "earlier_sets": sets}
+    texts = said(run(tmp_path / "run", **more))
+    assert len(texts) == len(expected)
+    assert all(text.startswith(start) for text, start in zip(texts, expected, strict=True))
+    assert all(("give its data once more" in text) == ("come back: " in text) for text in texts)
