@@ -168,7 +168,7 @@ class StageRunner:
             if dtype != "float32":
                 self.voice.say(
                     f"the adapter was measured on a base in {dtype}, which rounds small changes away: load the base so "
-                    f"(dtype=torch.{dtype}); in float32 its numbers differ. dtype=float32 trains and measures without it"
+                    f"(dtype=torch.{dtype}); in float32 its numbers differ. dtype=float32 does without it"
                 )
             save(model, tokenizer, folder.model)
         if export in ("merged", "both"):
