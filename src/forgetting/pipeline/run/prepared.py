@@ -16,7 +16,7 @@ from forgetting.models.expression import terms_of
 from forgetting.models.hidden_states import decoder_blocks
 from forgetting.models.loading import LoadedModel
 from forgetting.models.places import check_place
-from forgetting.pipeline.run.earlier import earlier_requests, warn_of_learning
+from forgetting.pipeline.run.earlier import earlier_requests, learned_again
 from forgetting.pipeline.run.environment import check_trackers
 from forgetting.pipeline.run.load import dated_recipe, loaded_for
 from forgetting.pipeline.run.prepare import StageData, encode_stage, load_data
@@ -94,7 +94,7 @@ def prepared(recipe: Recipe, voice: Voice) -> Prepared:
     loaded, fitted = loaded_for(recipe, voice)
     fitted = dated_recipe(fitted, loaded, RunFolder(recipe.folder).day)
     encoded = {s.name: encode_stage(s, data[s.name], loaded.tokenizer, fitted.format, voice) for s in fitted.stages}
-    warn_of_learning(earlier_requests(recipe.model), fitted.stages, data, loaded.tokenizer, voice)
+    learned_again(earlier_requests(recipe.model), fitted.stages, data, loaded.tokenizer, voice)
     suite = suite_of(fitted, data)
     for stage in fitted.stages:
         if stage.ends is not None and stage.ends.extraction:
