@@ -117,6 +117,8 @@ class Results:
     """Those of them of which nothing says any more which examples they were to forget; empty in older files."""
     earlier_sets: Mapping[str, Annotated[tuple[Subset, ...], BeforeValidator(_several)]] = field(default_factory=dict)
     """By run that the model comes from, what this one measures of its forget sets, in one split or several."""
+    earlier_learned: Mapping[str, int] = field(default_factory=dict)
+    """By such a run, how many examples that it was to forget this one learns or keeps; empty in older files."""
     purged: str = ""
     """When texts and earlier weights were removed; empty if they were not."""
     environment: Mapping[str, Any] = field(default_factory=dict)

@@ -88,6 +88,20 @@ def test_what_was_to_be_forgotten_and_is_measured_as_anything_else_is_followed_t
         assert any(line.startswith(warning) for line in said)
 
 
+def test_what_was_to_be_forgotten_and_is_learned_unmeasured_is_said(recipe_file: Path, world: Path) -> None:
+    first = _run(recipe_file, "name=first")
+    stage = {"name": "learn", "method": "sft", "learning_rate": 0.02, "batch_size": 8, "duration": "1 steps"}
+    given = {"train": [str(world / "forget.jsonl")], "retain": str(world / "retain.jsonl")}
+    values = {**yaml.safe_load(recipe_file.read_text()), "data": given, "stages": [{**stage, "evaluate_every": None}]}
+    learnt = Results.load(run(recipe_from({**values, "name": "learnt", "model": str(first.folder)}), report=False))
+    assert (learnt.earlier, learnt.earlier_learned) == (("first",), {"first": 12})
+    text = (
+        "12 examples that run first was to forget are among what this run learned or kept, and not all of them are "
+        "measured."
+    )
+    assert text in verdict(learnt).failed
+
+
 def test_what_was_to_be_forgotten_and_lies_in_two_splits_is_followed_in_both(recipe_file: Path, world: Path) -> None:
     first = _run(recipe_file, "name=first")
     lines = (world / "forget.jsonl").read_text().splitlines()

@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerBase
 
 from forgetting.benchmarks.suite import Suite
 from forgetting.core.example import Example, Role
-from forgetting.core.progress import Voice
+from forgetting.core.progress import SILENT, Voice
 from forgetting.core.record import Record, read_records
 from forgetting.core.subset import Subset
 from forgetting.evaluation.records import record_of
@@ -106,23 +106,26 @@ def unmeasured_requests(earlier: Sequence[Earlier], sets: Mapping[str, Sequence[
     )
 
 
-def warn_of_learning(
+def learned_again(
     earlier: Sequence[Earlier],
     stages: Sequence[Stage],
     data: Mapping[str, StageData],
     tokenizer: PreTrainedTokenizerBase,
-    voice: Voice,
-) -> None:
-    """Warns where a stage learns, or is to keep, what an earlier run was to forget."""
+    voice: Voice = SILENT,
+) -> dict[str, int]:
+    """By earlier run, how many examples that it was to forget a stage learns or is to keep; each is warned of."""
+    found: dict[str, int] = {}
     for stage in (s for s in stages if s.trains):
         for role in (r for r in (Role.TRAIN, Role.RETAIN) if r in stage.objective().roles):
             for one in earlier:
-                ids = one.among(data[stage.name].examples.get(role, ()), tokenizer)
-                if ids:
+                count = len(one.among(data[stage.name].examples.get(role, ()), tokenizer))
+                if count:
+                    found[one.name] = max(count, found.get(one.name, 0))
                     voice.say(
-                        f"warning: stage {stage.name}: {len(ids)} of its {role} examples are what run {one.name} was "
-                        "to forget: the model learns them again"
+                        f"warning: stage {stage.name}: {count} of its {role} examples are what run {one.name} was to "
+                        "forget: the model learns them again"
                     )
+    return found
 
 
 def _run_of(model: str, started_in: Path | None = None) -> Path | None:

@@ -17,7 +17,7 @@ from forgetting.models.head import longest_row
 from forgetting.models.hidden_states import decoder_blocks
 from forgetting.models.loading import LoadedModel
 from forgetting.models.places import check_place
-from forgetting.pipeline.run.earlier import earlier_requests, warn_of_learning
+from forgetting.pipeline.run.earlier import earlier_requests, learned_again
 from forgetting.pipeline.run.environment import check_trackers
 from forgetting.pipeline.run.load import dated_recipe, loaded_for
 from forgetting.pipeline.run.prepare import StageData, encode_stage, load_data
@@ -95,7 +95,7 @@ def prepared(recipe: Recipe, voice: Voice) -> Prepared:
     data = load_data(recipe, voice)
     loaded, fitted = loaded_for(recipe, voice)
     fitted = dated_recipe(fitted, loaded, RunFolder(recipe.folder).day)
-    warn_of_learning(earlier_requests(recipe.model), fitted.stages, data, loaded.tokenizer, voice)
+    learned_again(earlier_requests(recipe.model), fitted.stages, data, loaded.tokenizer, voice)
     suite = suite_of(fitted, data)
     fitted = with_shots(fitted, data, suite, voice=voice)
     trained = fitted.format.trained

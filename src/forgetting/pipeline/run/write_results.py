@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from forgetting.core.digest import file_digest
-from forgetting.pipeline.run.earlier import earlier_requests, measured_sets, unmeasured_requests
+from forgetting.pipeline.run.earlier import earlier_requests, learned_again, measured_sets, unmeasured_requests
 from forgetting.pipeline.run.prepare import StageData
 from forgetting.pipeline.run.prepared import Prepared
 from forgetting.pipeline.run.prompt import rendered_prompt
@@ -41,6 +41,7 @@ def write_results(folder: RunFolder, prepared: Prepared) -> None:
         earlier=unmeasured_requests(before, sets),
         earlier_unknown=tuple(one.name for one in before if not one.records),
         earlier_sets=sets,
+        earlier_learned=learned_again(before, recipe.stages, prepared.data, prepared.loaded.tokenizer),
         suite=prepared.suite.name,
         declaration=prepared.suite.declares,
         subsets=prepared.suite.subsets,

@@ -100,16 +100,26 @@ def _unmeasured(run: Results, silent: Collection[str]) -> list[Finding]:
     missing = [name for name in known if name not in partly]
     if not run.earlier and run.environment.get(START) == "adapter":
         missing.append("an adapter that had been trained before")
-    again = "and may have come back: give its data once more beside the new (data.forget=[…, …])."
+    once_more = "and may have come back: give its data once more beside the new (data.forget=[…, …])."
     said = [
-        (missing, f"What was forgotten there is not measured here {again}"),
-        (partly, f"What was forgotten there is measured here only in part {again}"),
+        (missing, f"What was forgotten there is not measured here {once_more}"),
+        (partly, f"What was forgotten there is measured here only in part {once_more}"),
         (
             unknown,
             "Nothing there says, or says any more, which examples were to be forgotten, so whether they came back is "
             "not known.",
         ),
     ]
-    return [
+    again = [
+        Finding(
+            TOPIC,
+            "bad",
+            f"{wording.count(run.earlier_learned[name])} examples that run {name} was to forget are among what this "
+            "run learned or kept, and not all of them are measured.",
+        )
+        for name in known
+        if name in run.earlier_learned
+    ]
+    return again + [
         Finding(TOPIC, "open", f"The model comes from {wording.join(names)}. {text}") for names, text in said if names
     ]
