@@ -234,7 +234,9 @@ def test_the_card_of_a_run_that_only_learned_does_not_speak_of_forgetting(runs, 
     run = tmp_path / "run"
     shutil.copytree(runs["full"], run)
     found = Results.load(run)
-    RunFolder(run).write_results(replace(found, stages=tuple(replace(s, method="sft") for s in found.stages)))
+    RunFolder(run).write_results(
+        replace(found, stages=tuple(replace(s, method="sft", forgets=False) for s in found.stages))
+    )
     card = (prepare(run, "me/mine", tmp_path / "out") / "README.md").read_text()
     assert "machine-unlearning" not in card
     assert "to be forgotten" not in card
