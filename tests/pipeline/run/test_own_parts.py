@@ -14,6 +14,7 @@ from forgetting.core.progress import Voice
 from forgetting.core.record import Record, Score
 from forgetting.metrics.damage import damaged
 from forgetting.metrics.score import score
+from forgetting.pipeline.one_model.evaluate import evaluate
 from forgetting.pipeline.run.own_parts import MOST_SOURCES, sampled
 from forgetting.pipeline.run.prepare import StageData, load_data
 from forgetting.pipeline.run.run import run
@@ -126,5 +127,12 @@ def test_a_run_says_what_became_of_each_source(recipe_file: Path, world: Path) -
     results = Results.load(run(load_recipe(str(recipe_file), given), report=False))
     assert {s.of for s in results.subsets.values()} == {"retain"}
     assert list(results.subsets) == ["retain-retain", "retain-guests"]
+    again = evaluate(
+        str(world / "model"), settings={"data": {"retain": both.removeprefix("data.retain=")[1:-1].split(",")}}
+    )
+    of_sources = (
+        {m.key: m.value for m in results.before.measures if m.split.startswith("retain-")} if results.before else {}
+    )
+    assert of_sources and {m.key: m.value for m in again.measures if m.split.startswith("retain-")} == of_sources
     said = [f.text for f in verdict(results).findings if f.topic == "Kept besides"]
     assert [text.split(" · ")[0] for text in said] == ["retain-retain", "retain-guests"]

@@ -21,7 +21,7 @@ from forgetting.models.loading import LoadedModel
 from forgetting.models.precision import Precision
 from forgetting.pipeline.one_model.settings import settled
 from forgetting.pipeline.run.load import load_measured
-from forgetting.pipeline.run.prepare import StageData, source_examples
+from forgetting.pipeline.run.prepare import StageData, ids_by_source, source_examples
 from forgetting.pipeline.run.records import of_oracle, take
 from forgetting.pipeline.run.shots import say_stops, with_shots
 from forgetting.pipeline.run.suites import check_passages, suite_of
@@ -143,12 +143,14 @@ def given_data(recipe: Recipe, heard: Heard, voice: Voice) -> StageData:
     Raises:
         DataError: a file or row that cannot be used.
     """
-    examples = {
-        role: [e for source in sources for e in source_examples(source, role, recipe, voice, heard)]
+    found = {
+        role: [(source, source_examples(source, role, recipe, voice, heard)) for source in sources]
         for role, sources in recipe.data.items()
     }
+    examples = {role: [e for _, members in of_role for e in members] for role, of_role in found.items()}
     named = {role: " + ".join(map(str, sources)) for role, sources in recipe.data.items()}
-    return StageData(examples, named, skipped=heard.skipped)
+    parts = {role: ids_by_source(of_role) for role, of_role in found.items()}
+    return StageData(examples, named, parts=parts, skipped=heard.skipped)
 
 
 def check_writable(file: Path) -> None:

@@ -87,9 +87,9 @@ def load_data(
                 corpus = corpus_of(where)
                 examples[role] = list(getattr(corpus, stage.part))
             else:
-                found = [(_named(s), examples_of(s, role)) for s in where]
+                found = [(s, examples_of(s, role)) for s in where]
                 examples[role] = [e for _, members in found for e in members]
-                parts[role] = _ids_by_name(found)
+                parts[role] = ids_by_source(found)
         named = {role: " + ".join(map(str, where)) for role, where in sources.items()}
         named = {role: named.get(role, "in memory") for role in examples}
         named = {role: named[role] + _derived(members) for role, members in examples.items()}
@@ -104,17 +104,13 @@ def load_data(
     return prepared
 
 
-def _ids_by_name(found: Sequence[tuple[str, Sequence[Example]]]) -> dict[str, list[str]]:
-    """Ids by source; two parts of one file are one source."""
+def ids_by_source(found: Sequence[tuple[Source, Sequence[Example]]]) -> dict[str, list[str]]:
+    """The ids of examples by their source's name; two parts of one file, however its path is written, are one."""
     ids: dict[str, list[str]] = {}
-    for name, members in found:
+    for source, members in found:
+        name = os.path.normpath(source.path) if source.path and not source.suffix else str(source)
         ids.setdefault(name, []).extend(e.id for e in members)
     return ids
-
-
-def _named(source: Source) -> str:
-    """One name for a file, however its path is written."""
-    return os.path.normpath(source.path) if source.path and not source.suffix else str(source)
 
 
 def of_role(data: Mapping[str, StageData], role: str) -> list[Example]:
