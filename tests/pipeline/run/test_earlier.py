@@ -208,3 +208,20 @@ def test_other_examples_under_the_ids_of_an_earlier_run_are_not_those_that_it_wa
     assert (second.earlier, dict(second.earlier_sets)) == (("first",), {})
     (text,) = _said(second)
     assert text.startswith("The model comes from first. What was forgotten there is not measured here")
+
+
+def test_a_document_is_known_again_under_another_id(recipe_file: Path, world: Path) -> None:
+    texts = [f"The guest of room {n} likes the cat." for n in range(6)]
+    docs = world / "docs"
+    docs.mkdir()
+    for n, text in enumerate(texts):
+        (docs / f"{n}.txt").write_text(text + "\n")
+    table = write_rows(world / "docs.jsonl", [{"text": text} for text in texts])
+    first = _run(recipe_file, "name=first", f"data.forget={docs}")
+    learnt = _run(
+        recipe_file, "name=learnt", f"model={first.folder}", "stages.unlearn.method=sft", f"data.train={table}",
+        "stages.unlearn.adapter=null", f"data.forget={table}",
+    )  # fmt: skip
+    assert learnt.earlier == ()
+    assert [len(subset.ids) for subset in learnt.earlier_sets["first"]] == [6]
+    assert any(text.startswith("Of 6 examples that run first was to forget") for text in _said(learnt))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from transformers import PreTrainedTokenizerBase
@@ -39,16 +40,30 @@ class Earlier:
     """Whether these are all of what it measured."""
 
     def among(self, examples: Iterable[Example], tokenizer: PreTrainedTokenizerBase) -> list[str]:
-        """The ids of those examples that the run was to forget; another example may bear such an id: texts decide."""
+        """The ids of those examples that the run was to forget.
+
+        Texts decide, whatever the ids: the same document has one id in a folder and another in a table, and another
+        document may bear an id. Hashed texts are hashed with their ids, so there both must agree.
+        """
         return list(dict.fromkeys(e.id for e in examples if self._has(e, tokenizer)))
 
+    @cached_property
+    def _texts(self) -> frozenset[str]:
+        return frozenset(_text(record) for record in self.records.values())
+
     def _has(self, example: Example, tokenizer: PreTrainedTokenizerBase) -> bool:
-        known = self.records.get(example.id if self.redactor is None else self.redactor.id(example.id))
+        if self.redactor is None:
+            return _text(record_of(example, "", tokenizer)) in self._texts
+        known = self.records.get(self.redactor.id(example.id))
         if known is None:
             return False
-        own = record_of(example, known.split, tokenizer)
-        own = own if self.redactor is None else self.redactor.record(own)
+        own = self.redactor.record(record_of(example, known.split, tokenizer))
         return (own.prompt, own.answer) == (known.prompt, known.answer)
+
+
+def _text(record: Record) -> str:
+    """Question and answer without their spacing: a line of a table has no line break at its end, a file has."""
+    return " ".join(f"{record.prompt}\n{record.answer}".split())
 
 
 def earlier_requests(model: str) -> list[Earlier]:
