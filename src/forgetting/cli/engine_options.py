@@ -1,4 +1,4 @@
-"""Options of the commands that start many runs: where these are carried out."""
+"""Options of the commands that start many runs: where the runs are carried out, and how many at once."""
 
 from __future__ import annotations
 

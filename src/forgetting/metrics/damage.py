@@ -56,8 +56,9 @@ def _can_show(start: Measure | None) -> bool:
 
 
 def _lost(start: Measure, now: Measure) -> bool:
-    if start.value is None or now.value is None:
-        return start.value is not None
+    assert start.value is not None, "what has no value can show nothing"
+    if now.value is None:
+        return True
     rises = now.direction == "down"
     kept = 1 - TOLERATED
     if (now.value * kept <= start.value) if rises else (now.value >= kept * start.value):

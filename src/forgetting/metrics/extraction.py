@@ -16,8 +16,9 @@ from forgetting.core.measure import Direction, Measure
 from forgetting.core.record import Record
 from forgetting.metrics.likelihood import memorization_accuracy, perplexity, probability
 from forgetting.metrics.metric import Metric
-from forgetting.metrics.no_more import next_to_nothing, no_more
+from forgetting.metrics.no_more import no_more
 from forgetting.metrics.per_example import PerExample, mean
+from forgetting.metrics.share import next_to_nothing
 
 Reading = Literal["released", "literal"]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from forgetting.core.measure import Measure
-from forgetting.metrics.share import LEAST, ends, is_share
+from forgetting.metrics.share import ends, next_to_nothing
 
 
 def no_more(own: Measure, other: Measure) -> bool:
@@ -27,8 +27,3 @@ def no_less(own: Measure, other: Measure) -> bool:
         return False
     known = ends(other)
     return own.value >= (other.value if known is None else min(other.value, known[0]))
-
-
-def next_to_nothing(measure: Measure) -> bool:
-    """Whether a share is so little that it is not told from nothing: the mean itself, whatever noise it has."""
-    return is_share(measure) and measure.value is not None and measure.value < LEAST

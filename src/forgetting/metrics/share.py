@@ -35,6 +35,11 @@ def hardly_there(measure: Measure, least: float = LEAST) -> bool:
     return is_share(measure) and (value if known is None else known[0]) < least
 
 
+def next_to_nothing(measure: Measure) -> bool:
+    """Whether a share is so little that it is not told from nothing: the mean itself, whatever noise it has."""
+    return is_share(measure) and measure.value is not None and measure.value < LEAST
+
+
 def nothing_to_lose(start: Measure) -> bool:
     """Whether a loss is not to be counted from this value: a share whose interval reaches down to nearly nothing.
 

@@ -102,10 +102,12 @@ def prepared(recipe: Recipe, voice: Voice) -> Prepared:
     encoded = {s.name: encode_stage(s, data[s.name], loaded.tokenizer, trained, voice) for s in fitted.stages}
     say_stops(suite, fitted.format, loaded.tokenizer, voice)
     for stage in fitted.stages:
-        if stage.ends is not None and stage.ends.extraction:
-            check_stop_splits(stage, suite, fast_suite_of(fitted, data, stage))
-        for limit in stage.ends.limits if stage.ends is not None else ():
-            check_measured(limit, fast_suite_of(fitted, data, stage), stage.name)
+        if stage.ends is not None:
+            during = fast_suite_of(fitted, data, stage)
+            if stage.ends.extraction:
+                check_stop_splits(stage, suite, during)
+            for limit in stage.ends.limits:
+                check_measured(limit, during, stage.name)
         if stage.trains:
             decoder_blocks(loaded.model, stage.objective().layers)
     check_passages(suite, loaded.tokenizer, longest_row(loaded.model))
