@@ -264,7 +264,8 @@ def test_settings_that_no_answer_can_be_written_with_are_refused(folder: Path, k
 )
 def test_settings_that_models_come_with_are_taken(folder: Path, settings: dict) -> None:
     changed(folder / "generation_config.json", **settings)
-    load_model(folder)
+    taken = load_model(folder).model.generation_config
+    assert {key: getattr(taken, key) for key in settings} == settings
 
 
 def test_a_model_whose_scores_are_no_numbers_is_refused(folder: Path) -> None:

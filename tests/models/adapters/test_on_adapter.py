@@ -111,6 +111,8 @@ def test_curlora_adapters_of_more_columns_than_the_matrix_has_are_one(base: Path
 def test_weights_that_were_loaded_in_16_bits_and_widened_are_those_stored(base: Path, tmp_path: Path) -> None:
     model = attach(load_model(base, dtype="bfloat16").model.float(), SPECS["lora"], name="x", seed=0)
     save_adapter(model, tiny_tokenizer(), tmp_path / "out")
+    again = load_model(tmp_path / "out", dtype="bfloat16").model.float()
+    assert torch.equal(logits(again), logits(model))
 
 
 @pytest.mark.parametrize("kind", ["lora", "curlora"])
