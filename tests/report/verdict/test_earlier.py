@@ -55,6 +55,40 @@ def test_what_was_to_be_forgotten_and_is_retained_whole_is_followed(tmp_path: Pa
 
 
 @pytest.mark.parametrize(
+    ("count", "start", "end", "words", "failed"),
+    [
+        (1, 0.01, 0.99, "Of 1 example that run f1 was to forget, retain ", True),
+        (3, 0.01, 0.99, "(in 3 of 3 examples, too few for an interval): it rose again.", True),
+        (3, 0.2, 0.1, "It fell further (in 3 of 3 examples, too few for an interval).", False),
+        (3, 0.01, 0.015, "That is a rise, and one of less than 0.01", False),
+        (3, 0.1, 0.1, "No rise is shown", False),
+    ],
+)
+def test_a_few_documents_that_came_back_are_a_failure(
+    count: int, start: float, end: float, words: str, failed: bool, tmp_path: Path
+) -> None:
+    """An earlier request is often of one document, of which no interval shows a change."""
+    kept = spread(0.9, 20)
+    found = recorded(
+        tmp_path / "run",
+        before={"forget": spread(0.9, 20), "retain": [start] * count + kept},
+        after={"forget": spread(0.1, 20), "retain": [end] * count + kept},
+        earlier_sets={"f1": (of("retain", 0, count),)},
+    )
+    (text,) = said(found)
+    assert words in text
+    assert (text in verdict(found).failed) is failed
+
+
+@pytest.mark.parametrize(
+    ("count", "start"), [(1, "1 example that run f1 was to forget is among"), (2, "2 examples that run f1 was to ")]
+)
+def test_how_many_are_learned_again_unmeasured_is_said(count: int, start: str, tmp_path: Path) -> None:
+    texts = said(run(tmp_path / "run", earlier=("f1",), earlier_learned={"f1": count}))
+    assert texts[0].startswith(start) and texts[0].endswith("not all of what it was to forget is measured.")
+
+
+@pytest.mark.parametrize(
     ("earlier", "unknown", "sets", "expected"),
     [
         (

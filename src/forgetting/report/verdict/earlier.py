@@ -10,6 +10,7 @@ from forgetting.metrics.likelihood import probability
 from forgetting.metrics.share import LEAST, NEARLY_NOTHING, is_share
 from forgetting.metrics.statistics import Estimate
 from forgetting.report import wording
+from forgetting.report.verdict.few import few
 from forgetting.report.verdict.finding import Finding
 from forgetting.report.verdict.intervals import amount, contrast
 from forgetting.report.verdict.models import Models, asked_to_forget
@@ -59,25 +60,32 @@ def _of_set(models: Models, key: str, name: str, subset: Subset) -> Finding:
     """How examples of one earlier run went from the start of this one to its end."""
     ids = {*subset.ids}
     start, end = (_measure(key, mean_of(key, side, ids)) for side in (models.before, models.after))
-    change = contrast(key, models.after, models.before, only=ids)
-    by = f" ({change.words})" if change.words else ""
-    rose = change.relation == "higher"
-    small = rose and is_share(start) and amount(end) - amount(start) < NEARLY_NOTHING
-    reading = {
-        "higher": f"That is a rise, and one of less than {NEARLY_NOTHING:g}{by}."
-        if small
-        else f"That is known better than at the start{by}: it rose again.",
-        "lower": f"It fell further{by}.",
-        "overlap": f"That is a rise of less than {LEAST:g}{by}."
-        if change.slight == "higher"
-        else f"No rise is shown{by}.",
-        "unclear": "There is nothing to tell a difference from noise by.",
-    }[change.relation]
+    change, small = contrast(key, models.after, models.before, only=ids), few(key, models.after, models.before, only=ids)
+    words = f"{small.words}, too few for an interval" if small and small.change else change.words
+    by = f" ({words})" if words else ""
+    rose, fell = change.relation == "higher", change.relation == "lower"
+    if small is not None:
+        rose, fell = small.is_higher, small.is_lower
+    slight = rose and is_share(start) and amount(end) - amount(start) < NEARLY_NOTHING
+    if slight:
+        reading = f"That is a rise, and one of less than {NEARLY_NOTHING:g}{by}."
+    elif rose:
+        reading = f"That is known better than at the start{by}: it rose again."
+    elif fell:
+        reading = f"It fell further{by}."
+    elif change.relation == "unclear" and small is None:
+        reading = "There is nothing to tell a difference from noise by."
+    else:
+        reading = f"That is a rise of less than {LEAST:g}{by}." if change.slight == "higher" else f"No rise is shown{by}."
     text = (
-        f"Of {wording.count(end.count)} examples that run {name} was to forget, {wording.title(end)} went from "
+        f"Of {_examples(end.count)} that run {name} was to forget, {wording.title(end)} went from "
         f"{wording.with_interval(start)} to {wording.with_interval(end)}. {reading}"
     )
-    return Finding(TOPIC, "bad" if rose and not small else "note", text)
+    return Finding(TOPIC, "bad" if rose and not slight else "note", text)
+
+
+def _examples(count: int) -> str:
+    return "1 example" if count == 1 else f"{wording.count(count)} examples"
 
 
 def _measure(key: str, estimate: Estimate) -> Measure:
@@ -114,8 +122,9 @@ def _unmeasured(run: Results, silent: Collection[str]) -> list[Finding]:
         Finding(
             TOPIC,
             "bad",
-            f"{wording.count(run.earlier_learned[name])} examples that run {name} was to forget are among what this "
-            "run learned or kept, and not all of them are measured.",
+            f"{_examples(run.earlier_learned[name])} that run {name} was to forget "
+            f"{'is' if run.earlier_learned[name] == 1 else 'are'} among what this run learned or kept, and not all of "
+            "what it was to forget is measured.",
         )
         for name in known
         if name in run.earlier_learned

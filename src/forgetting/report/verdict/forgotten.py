@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from forgetting.metrics.share import LEAST, NEARLY_NOTHING, hardly_there
-from forgetting.metrics.statistics import FEWEST
+from forgetting.metrics.share import LEAST, NEARLY_NOTHING, ends, hardly_there
 from forgetting.report import headline_measures, wording
+from forgetting.report.verdict.few import Few, few
 from forgetting.report.verdict.finding import Finding, Tone
 from forgetting.report.verdict.intervals import Contrast, amount, contrast, reason_at
 from forgetting.report.verdict.models import Models, capital, path, stage_of
-from forgetting.report.verdict.paired import matched, members
+from forgetting.report.verdict.paired import members
 
 State = Literal[
     "rose",
@@ -19,6 +19,7 @@ State = Literal[
     "partial",
     "beyond",
     "oracle",
+    "near",
     "lower",
     "few",
     "between",
@@ -35,6 +36,7 @@ WORDS: dict[State, tuple[Tone, str]] = {
     "partial": ("mixed", "The forget set is forgotten in part"),
     "beyond": ("mixed", "The forget set is below the oracle's level (over-forgetting)"),
     "oracle": ("good", "The forget set is down to the oracle's level"),
+    "near": ("open", "The forget set was lowered; how close to the oracle, too few examples say"),
     "lower": ("open", "The forget set was lowered"),
     "few": ("open", "The forget set was lowered"),
     "between": ("open", "The forget set is told apart neither from its start nor from the oracle"),
@@ -53,6 +55,7 @@ _OF_REQUESTS: dict[State, str] = {
     "partial": "forgotten in part",
     "beyond": "below the oracle's level (over-forgetting)",
     "oracle": "down to the oracle's level",
+    "near": "lowered (how close to the oracle, too few examples say)",
     "lower": "lowered (without an oracle nothing says whether far enough)",
     "few": "lowered in too few examples for an interval",
     "between": "told apart neither from the start nor from the oracle",
@@ -66,8 +69,10 @@ _UNPAIRED = (
     "Its values before and after are compared by their separate intervals: the run does not say which of its records "
     "are of this request (those of earlier versions do not)."
 )
+LEFT = 0.25
+"""The share of the way from start to oracle that may be left, at most, of a set that is down to the oracle's level."""
 FAILED: tuple[State, ...] = ("rose", "none")
-REACHED: tuple[State, ...] = ("oracle", "beyond", "lower", "few")
+REACHED: tuple[State, ...] = ("oracle", "near", "beyond", "lower", "few")
 
 
 def forgetting(models: Models, key: str | None, topic: str = "Forgetting") -> tuple[State, Finding]:
@@ -78,9 +83,11 @@ def forgetting(models: Models, key: str | None, topic: str = "Forgetting") -> tu
         return "unmeasured", Finding(topic, "open", text)
     fell = contrast(key, models.after, models.before) if before else None
     stands = contrast(key, models.after, models.oracle) if oracle else None
-    state = _state(models, key, fell, stands)
+    state, small = _state(models, key, fell, stands), few(key, models.after, models.before)
     reading = {
-        "rose": f"It rose{_by(fell)}.",
+        "rose": f"It rose {small.words}, too few for an interval of the change."
+        if small and small.is_higher
+        else f"It rose{_by(fell)}.",
         "none": f"It fell by less than {LEAST:g}{_by(fell)}."
         if fell and fell.slight == "lower"
         else f"No drop is shown{_by(fell)}.",
@@ -88,8 +95,10 @@ def forgetting(models: Models, key: str | None, topic: str = "Forgetting") -> tu
         "beyond": f"That is below the oracle (over-forgetting){_by(stands)}: the model finds the right answers less "
         "likely than one that never saw them, which can itself give away what was forgotten.",
         "oracle": f"{_overlap(stands)}: {_alike(stands)}.",
+        "near": f"{_overlap(stands)}: the two are not told apart, but more than a quarter of what the start knew "
+        "beyond the oracle may be left.",
         "lower": f"It fell{_by(fell)}." if fell and fell.words else "",
-        "few": f"It fell {_few(models, key)}, too few for an interval of the change.",
+        "few": f"It fell {small.words if small else ''}, too few for an interval of the change.",
         "between": "Neither the drop nor a difference from the oracle is shown: there are too few examples to say.",
         "nothing": "The start is not shown to be above the oracle: on this measure there is little to forget, or too "
         "few examples to see it.",
@@ -113,8 +122,8 @@ def headline_of(models: Models, key: str | None, state: State, *, compared: bool
     before, after = models.before.value(key), models.after.value(key)
     if state == "rose" and before and after:
         return f"{text}: {wording.title(after)} rose from {wording.value_text(before)} to {wording.value_text(after)}"
-    if state == "few" and key:
-        text += f" {_few(models, key)}, too few for an interval"
+    if state == "few" and (small := few(key or "", models.after, models.before)):
+        text += f" {small.words}, too few for an interval"
     if state in ("lower", "few") and not compared and models.oracle.value(key) is None:
         text += "; without an oracle nothing says whether far enough or too far"
     return text + (_way(models, key).replace(", ", ": ", 1) if state == "partial" and key else "")
@@ -170,7 +179,7 @@ def other_form(models: Models, key: str, main: State) -> Finding | None:
         text += f" Asked in this form, the model still knows more than the oracle.{hidden}" if left else ""
     else:
         left = before is not None and contrast(key, models.after, models.before).relation in {"overlap", "higher"}
-        left = left and before is not None and not hardly_there(before) and not _few(models, key)
+        left = left and before is not None and not hardly_there(before) and not _fell(few(key, models.after, models.before))
         text += " Asked in this form, no drop is shown." if left else ""
     return Finding("Another form", "mixed" if left else "note", text)
 
@@ -178,17 +187,18 @@ def other_form(models: Models, key: str, main: State) -> Finding | None:
 def is_shown_to_fall(models: Models, key: str) -> bool:
     """Whether a set is less known at the end, or in the mean of too few examples for an interval of the change."""
     fell = contrast(key, models.after, models.before).relation
-    return fell == "lower" or (fell != "higher" and bool(_few(models, key)))
+    return fell == "lower" or (fell != "higher" and _fell(few(key, models.after, models.before)))
 
 
 def _state(models: Models, key: str, fell: Contrast | None, stands: Contrast | None) -> State:
     before = models.before.value(key)
     fall, at = fell and fell.relation, stands and stands.relation
-    if fall == "higher":
+    small = few(key, models.after, models.before)
+    if fall == "higher" or (small and small.is_higher):
         return "rose"
     if before is not None and hardly_there(before):
         return "unknown" if amount(before) < NEARLY_NOTHING else "unsure"
-    if fall != "lower" and _few(models, key):
+    if fall != "lower" and _fell(small):
         return "few"
     if at == "unclear":
         at = None
@@ -197,24 +207,26 @@ def _state(models: Models, key: str, fell: Contrast | None, stands: Contrast | N
     if at == "lower":
         return "beyond"
     if at == "overlap":
-        return "between" if fall == "overlap" else "oracle"
+        return "between" if fall == "overlap" else "near" if _may_be_far(models, key, stands) else "oracle"
     if fall == "lower":
         return "partial" if at else "lower"
     return "none" if fall == "overlap" else "open"
 
 
-def _few(models: Models, key: str) -> str:
-    """`in 3 of 3 examples`, where fewer examples fell than can show a change, and their mean with them; else empty.
+def _may_be_far(models: Models, key: str, stands: Contrast | None) -> bool:
+    """Whether more than `LEFT` of what the start had above the oracle may be left, though no difference is shown."""
+    before, after, oracle = (side.value(key) for side in (models.before, models.after, models.oracle))
+    if before is None or after is None or oracle is None:
+        return False
+    known = ends(after)
+    most = None if known is None else known[1] - amount(oracle)
+    if stands is not None and stands.pairs is not None:
+        most = stands.pairs.high
+    return most is not None and most > max(LEAST, LEFT * (amount(before) - amount(oracle)))
 
-    What is to be forgotten may be one document: that it fell is no matter of chance, only how far others would fall is.
-    """
-    rows = matched(key, (models.before, models.after)) or []
-    if not rows or len({cluster for cluster, _ in rows}) >= FEWEST:
-        return ""
-    falls = [then - now for _, (then, now) in rows]
-    fell = sum(fall > 0 for fall in falls)
-    noun = "example" if len(falls) == 1 else "examples"
-    return f"in {fell} of {len(falls)} {noun}" if sum(falls) >= LEAST * len(falls) else ""
+
+def _fell(small: Few | None) -> bool:
+    return small is not None and small.is_lower
 
 
 _BELOW = ("lower", "overlap")

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Literal
 
 from forgetting.core.measure import Measure
+from forgetting.metrics.damage import TOLERATED
 from forgetting.metrics.share import LEAST, NEARLY_NOTHING, ends, nothing_to_lose
 from forgetting.report import headline_measures, wording
+from forgetting.report.verdict.few import Few, few
 from forgetting.report.verdict.finding import Finding, Tone
 from forgetting.report.verdict.intervals import Contrast, amount, contrast, reason_at
 from forgetting.report.verdict.models import Models, path
@@ -52,11 +54,15 @@ def _of(models: Models, key: str | None, topic: str) -> tuple[Keeping, Finding]:
     if before is None:
         return "open", Finding(topic, "open", f"{path(models, key)}. What was lost is unknown.")
     change = contrast(key, models.after, models.before)
-    state = _state(models, key, change)
-    by = f" ({change.words})" if change.words else ""
+    small = few(key, models.after, models.before)
+    state = _state(models, key, change, small)
+    said = f"{small.words}, too few for an interval" if small else change.words
+    by = f" ({said})" if said else ""
     reading = {
         "destroyed": f"Less than half of it is left{by}.",
-        "damaged": f"That is a loss, not noise of the sample{by}."
+        "damaged": f"That is a loss{by}."
+        if small
+        else f"That is a loss, not noise of the sample{by}."
         if by
         else "The intervals do not overlap: this is a loss, not noise of the sample.",
         "kept": f"A loss of less than {LEAST:g}{by}."
@@ -64,9 +70,16 @@ def _of(models: Models, key: str | None, topic: str) -> tuple[Keeping, Finding]:
         else f"No loss is shown{_room(before, after, change)}.",
         "little": "The start had hardly any of it, so there was nothing to lose.",
         "unsure": "The interval of the start reaches down to nearly nothing, so no loss is counted from it.",
-        "open": "Without intervals, a difference is not distinguishable from noise.",
+        "open": "Without intervals, a difference is not distinguishable from noise."
+        if ends(before) is None or ends(after) is None
+        else "There are too few examples to tell a difference from noise.",
     }[state]
     return state, Finding(topic, WORDS[state][0], f"{path(models, key)}. {reading}")
+
+
+def left_of(models: Models, key: str) -> Keeping:
+    """What became of one measure that both ends have."""
+    return _state(models, key, contrast(key, models.after, models.before), few(key, models.after, models.before))
 
 
 def _given_none(models: Models) -> str:
@@ -77,11 +90,13 @@ def _given_none(models: Models) -> str:
     return "no retain data were given, so nothing held the rest of the model in place. Give some (data.retain=…)"
 
 
-def _state(models: Models, key: str, change: Contrast) -> Keeping:
+def _state(models: Models, key: str, change: Contrast, small: Few | None) -> Keeping:
     before, after = models.before.value(key), models.after.value(key)
     assert before is not None and after is not None
     if nothing_to_lose(before):
         return "little" if amount(before) < NEARLY_NOTHING else "unsure"
+    if small is not None and (lost := _of_few(before, after)):
+        return lost
     if change.relation == "unclear":
         return "open"
     if change.relation != ("higher" if after.direction == "down" else "lower"):
@@ -89,6 +104,13 @@ def _state(models: Models, key: str, change: Contrast) -> Keeping:
     # Of a value below 0, such as a log probability, there is no half.
     halved = after.direction != "down" and amount(before) > 0 and _less_than_half(models, key, before, after)
     return "destroyed" if halved else "damaged"
+
+
+def _of_few(before: Measure, after: Measure) -> Keeping | None:
+    """What is lost of a few examples, by their means: they were to stay themselves, whatever became of others."""
+    if after.direction == "down" or amount(after) >= (1 - TOLERATED) * amount(before):
+        return None
+    return "destroyed" if amount(after) < amount(before) / 2 else "damaged"
 
 
 def _less_than_half(models: Models, key: str, before: Measure, after: Measure) -> bool:

@@ -117,14 +117,20 @@ def below(key: str, one: Side, other: Side, part: float) -> bool | None:
     return found.high is not None and found.high < 0
 
 
-def matched(key: str, sides: Sequence[Side]) -> list[tuple[str, tuple[float, ...]]] | None:
-    """Cluster and values of every example that all sides scored; None where one of them gives no values."""
+def matched(
+    key: str, sides: Sequence[Side], only: Collection[str] | None = None
+) -> list[tuple[str, tuple[float, ...]]] | None:
+    """Cluster and values of every example that all sides scored; None where one of them gives no values.
+
+    `only`: of the examples with these ids.
+    """
     tables = []
     for side in sides:
         what, found = _values_of(key, side)
         if what is None or isinstance(found, str):
             return None
         value_of = _value(what)
+        found = [r for r in found if only is None or r.id in only]
         tables.append({(r.id, r.prompt, r.answer): (r.cluster, v) for r in found if (v := value_of(r)) is not None})
     shared = [place for place in tables[0] if all(place in table for table in tables)]
     rows = [(tables[0][place][0], tuple(table[place][1] for table in tables)) for place in shared]
