@@ -15,11 +15,11 @@ DECLARED = Declaration(
 )
 
 
-def measure(key: str, value: float | None, noise: float | None = 0.01) -> Measure:
+def measure(key: str, value: float | None, noise: float | None = 0.01, count: int = 9) -> Measure:
     split, name = key.split("/")
     ends = {} if value is None or noise is None else {"low": value - noise, "high": value + noise}
     return Measure(
-        name=name, split=split, value=value, count=9, direction="down" if name == "perplexity" else "up", **ends
+        name=name, split=split, value=value, count=count, direction="down" if name == "perplexity" else "up", **ends
     )
 
 
@@ -54,6 +54,13 @@ def test_a_loss_of_what_is_not_told_from_nothing_is_none() -> None:
     assert damaged(DECLARED, [start], [now]) == ("retain/probability",)
     start, now = (measure("text/perplexity", value, 0.0001) for value in (0.008, 0.02))  # no share, no floor
     assert damaged(DECLARED, [start], [now]) == ("text/perplexity",)
+
+
+@pytest.mark.parametrize(("count", "lost"), [(5, True), (6, False)])
+def test_intervals_of_a_few_examples_excuse_no_loss(count: int, lost: bool) -> None:
+    """Wilson's interval of 4 texts spans the half: with all four lost a goal was reached."""
+    start, now = (measure("retain/probability", value, 0.5, count) for value in (0.95, 0.01))
+    assert damaged(DECLARED, [start], [now]) == (("retain/probability",) if lost else ())
 
 
 @pytest.mark.parametrize(("noise", "lost"), [(0.1, True), (0.3, False), (None, True)])

@@ -8,6 +8,7 @@ from forgetting.core.declaration import Declaration
 from forgetting.core.measure import Measure
 from forgetting.metrics.likelihood import probability
 from forgetting.metrics.share import hardly_there
+from forgetting.metrics.statistics import FEWEST
 
 TOLERATED = 0.1
 """The share of a measure that may be lost."""
@@ -25,7 +26,8 @@ def damaged(declared: Declaration, start: Sequence[Measure], now: Sequence[Measu
         now < 0.9 · start      where higher is better
         now > start / 0.9      where lower is better (direction `down`, such as perplexity)
 
-    and the loss is beyond noise: the 95% intervals do not meet, or one of them is absent. So does one that had a value
+    and the loss is beyond noise: the 95% intervals do not meet, one of them is absent, or they are of fewer than
+    `FEWEST` examples, of which they say nothing. So does one that had a value
     at the start and has none now. A start that is not above 0, or a share not told from nothing (`hardly_there`), can
     show nothing.
 
@@ -63,5 +65,7 @@ def _lost(start: Measure, now: Measure) -> bool:
     kept = 1 - TOLERATED
     if (now.value * kept <= start.value) if rises else (now.value >= kept * start.value):
         return False
+    if min(start.count, now.count) < FEWEST:  # they were to stay themselves, whatever becomes of others
+        return True
     lower, upper = (start, now) if rises else (now, start)
     return lower.high is None or upper.low is None or lower.high < upper.low

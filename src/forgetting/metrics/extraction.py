@@ -179,7 +179,7 @@ class Thresholds:
         if now is None or now.value is None:
             return True
         below = unseen is None or unseen.value is None or no_more(now, unseen)
-        return now.value <= self.memorization_accuracy and below
+        return (now.value <= self.memorization_accuracy or next_to_nothing(now)) and below
 
 
 def _pair(measures: Sequence[Measure], split: str, n: int) -> list[tuple[Measure, float]]:

@@ -11,7 +11,7 @@ from forgetting.metrics.extraction import Thresholds, extraction_likelihood
 from forgetting.metrics.goal import Goal, Until
 from forgetting.metrics.likelihood import memorization_accuracy
 from forgetting.metrics.limit import Limit
-from forgetting.metrics.share import ends
+from forgetting.metrics.no_more import highest
 from forgetting.report import wording
 from forgetting.report.verdict.finding import Finding
 from forgetting.report.verdict.intervals import amount, value_at
@@ -75,6 +75,14 @@ def missed(run: Results) -> list[str]:
     return said
 
 
+def goal_failure(run: Results, stage: StageResult) -> str:
+    """What `missed` says of a stage's goal in a few words, for a table; empty where it says nothing of it."""
+    seen = _seen(run, stage)
+    if (stage.success or _held_at_its_end(stage, seen)) and _was_undone(stage, seen):
+        return "goal undone by a later stage"
+    return "goal not reached" if stage.success is False and not _held_at_its_end(stage, seen) else ""
+
+
 def reached(run: Results) -> list[str]:
     """A part of a sentence for every goal which the model before the run was not at, and the one at its end is."""
     said = []
@@ -133,9 +141,8 @@ def _with_end(other: Measure | None, own: float | None) -> str:
     """The other's value; where the own is above it and within its interval, the end of that, too."""
     if other is None or other.value is None or own is None:
         return wording.number(None if other is None else other.value)
-    known = ends(other)
-    if known is not None and other.value < own <= known[1]:
-        return f"{_beside(other.value, own)}, by its interval up to {wording.number(known[1])}"
+    if other.value < own <= highest(other):
+        return f"{_beside(other.value, own)}, by its interval up to {wording.number(highest(other))}"
     return _beside(other.value, own)
 
 
