@@ -30,6 +30,17 @@ def run_of(before: list[Measure], after: list[Measure]) -> Results:
     return Results(folder=Path("run"), name="run", status="complete", evaluations=evaluations)
 
 
+@pytest.mark.parametrize(("end", "failed"), [(0.1, True), (0.6, False)])
+def test_a_run_that_only_learns_and_loses_most_of_something_failed(end: float, failed: bool) -> None:
+    """Its headline counted "1 worse", and it was pushed without a word."""
+    known = [measure("tasks", "exact_match", 0.2), measure("old", "acc", 0.9)]
+    judged = verdict(run_of(known, [measure("tasks", "exact_match", 0.7), measure("old", "acc", end)]))
+    said = ("Less than half is left of what the start knew: old \N{MIDDLE DOT} acc 0.900 → 0.100.",)
+    assert judged.failed == (said if failed else ())
+    assert judged.headline.startswith(said[0]) is failed
+    assert judged.tone == ("bad" if failed else "mixed")
+
+
 def test_better_worse_and_not_told_apart_by_direction() -> None:
     before = [
         measure("tasks", "exact_match", 0.2),

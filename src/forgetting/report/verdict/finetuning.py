@@ -5,6 +5,7 @@ from __future__ import annotations
 from forgetting.core.measure import Measure
 from forgetting.metrics.share import LEAST, is_share
 from forgetting.report import headline_measures, wording
+from forgetting.report.verdict import kept
 from forgetting.report.verdict.finding import Finding, Tone
 from forgetting.report.verdict.intervals import amount, contrast
 from forgetting.report.verdict.models import Models, asked_to_forget
@@ -54,6 +55,16 @@ def learned(models: Models) -> tuple[str, Tone, list[Finding]]:
         f"better than at the start, {len(worse)} worse, {len(unclear)} not told apart."
     )
     return words, tone, findings
+
+
+def gone(models: Models) -> list[str]:
+    """Of a run that only learns: a sentence where less than half is left of something that the start knew."""
+    lost = [
+        f"{wording.title(before)} {wording.value_text(before)} → {wording.value_text(after)}"
+        for key, (_, before, after) in _changes(models).items()
+        if kept.left_of(models, key) == "destroyed"
+    ]
+    return [f"Less than half is left of what the start knew: {wording.join(lost)}."] if lost else []
 
 
 def few_steps(models: Models) -> list[Finding]:

@@ -11,7 +11,7 @@ from forgetting.report.verdict import forgotten, kept
 from forgetting.report.verdict.beside_unseen import BesideUnseen, beside_unseen
 from forgetting.report.verdict.earlier import earlier
 from forgetting.report.verdict.finding import Finding, Tone
-from forgetting.report.verdict.finetuning import domain, forgets_nothing, learned
+from forgetting.report.verdict.finetuning import domain, forgets_nothing, gone, learned
 from forgetting.report.verdict.intervals import reason_at, value_at
 from forgetting.report.verdict.measured import MEASURED, measured
 from forgetting.report.verdict.models import Models, capital
@@ -74,7 +74,7 @@ def verdict(run: Results) -> Verdict:
     if forgets_nothing(run):
         words, tone, found = learned(models)
         before = earlier(models, headline_measures.forgetting_key([run]))
-        failed = [*ended, *(finding.text for finding in before if finding.tone == "bad")]
+        failed = [*ended, *(finding.text for finding in before if finding.tone == "bad"), *gone(models)]
         findings = (*_ending(run), *goals(run), *before, *found, *limits([run]))
         headline = " ".join([*failed, *([words] if not _unmoved(models) else [])])
         return Verdict(headline, "bad" if failed else tone, findings, tuple(failed))
