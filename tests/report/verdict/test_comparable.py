@@ -43,6 +43,14 @@ def test_another_set_to_forget_crowns_no_run(tmp_path: Path) -> None:
     assert "since a and b were to forget other examples" in comparison(runs).headline
 
 
+def test_hashed_digests_do_not_show_other_data(tmp_path: Path) -> None:
+    """Runs that are redacted with keys of their own have other digests of the same data."""
+    runs = [run(tmp_path / "a", 0.25), run(tmp_path / "b", 0.6, data={"forget": {"sha256": "z"}}, redacted=True)]
+    judged = comparison(runs)
+    assert "since nothing shows that a and b were to forget the same examples" in judged.headline
+    assert not any("other examples" in text or "differ in more" in text for text in judged.sentences)
+
+
 def test_another_oracle_crowns_no_run(tmp_path: Path) -> None:
     runs = [run(tmp_path / "a", 0.25), run(tmp_path / "b", 0.6, oracle=0.5)]
     assert "since a and b are measured by oracles that have different values" in comparison(runs).headline

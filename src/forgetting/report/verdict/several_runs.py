@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from forgetting.core.measure import Measure
 from forgetting.report import headline_measures, wording
@@ -164,15 +163,16 @@ def _most(
 
 def _caution(runs: Sequence[Results], names: Sequence[str]) -> list[Finding]:
     """What differs between the runs besides the method, so that the comparison may not be one."""
-    differs: dict[str, set[Any]] = {
-        "the suite": {run.suite for run in runs},
-        "the starting model": {run.model for run in runs},
-        "the forget data": {comparable.digests(run, "forget") for run in runs},
-        "the retain data": {comparable.digests(run, "retain") for run in runs},
-        "the oracle": {run.oracle for run in runs},
-        "how settings were chosen": {(s.rule, s.budget) if (s := run.selection) else None for run in runs},
+    settings = [(s.rule, s.budget) if (s := run.selection) else None for run in runs]
+    differs = {
+        "the suite": len({run.suite for run in runs}) > 1,
+        "the starting model": len({run.model for run in runs}) > 1,
+        "the forget data": comparable.differing(runs, "forget"),
+        "the retain data": comparable.differing(runs, "retain"),
+        "the oracle": len({run.oracle for run in runs}) > 1,
+        "how settings were chosen": len({*settings}) > 1,
     }
-    found = [what for what, values in differs.items() if len(values) > 1]
+    found = [what for what, differ in differs.items() if differ]
     ended = [f"{name} {run.status}" for name, run in zip(names, runs, strict=True) if run.status != "complete"]
     findings = []
     if found:
