@@ -69,9 +69,20 @@ def test_forget_text_that_is_still_more_likely_is_said_beside_a_goal(tmp_path: P
     assert ": of a pair of one and the other, the former is the more likely in 90 % (" in said(some)[0]
 
 
-@pytest.mark.parametrize("forget", [spread(0.1, 20), [0.1] * 10 + [0.08] * 10, [0.001] * 5, [0.9] * 5])
+@pytest.mark.parametrize("forget", [spread(0.1, 20), [0.1] * 10 + [0.08] * 10, [0.001] * 4 + [0.9]])
 def test_nothing_is_said_of_text_that_is_not_clearly_apart_or_of_too_few(forget: list[float], tmp_path: Path) -> None:
     assert said(passages(tmp_path / "a", {**KNOWN, "forget": forget})) == []
+
+
+@pytest.mark.parametrize(("forget", "never", "way"), [(1, 32, "more"), (1, 18, ""), (3, 3, "more"), (2, 4, "")])
+def test_a_small_set_that_is_all_above_all_unseen_text_is_said_where_chance_would_hardly_do_it(
+    forget: int, never: int, way: str, tmp_path: Path
+) -> None:
+    """One document is the commonest request: 0.6 beside 32 unseen ones at 0.1 is no open question."""
+    before = {**KNOWN, "forget": [0.9] * forget, "unseen": spread(0.1, never)}
+    texts = said(passages(tmp_path / "a", {**before, "forget": [0.6] * forget}, before))
+    assert len(texts) == bool(way)
+    assert all(f": every one of the former is {way} likely than every one of the latter" in text for text in texts)
 
 
 def test_text_of_another_kind_which_was_below_at_the_start_is_not_compared(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,9 @@ from forgetting.report.verdict.finding import Finding
 from forgetting.report.verdict.intervals import amount, relation
 from forgetting.report.verdict.models import Models
 from forgetting.report.verdict.paired import Side, matched
+
+CHANCE = 0.05
+"""How often chance alone may put all of a small set on one side of unseen text, where that is to be said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +34,9 @@ def beside_unseen(models: Models) -> BesideUnseen:
 
     Both are measured on the same model, per token. Records decide: the chance that one forget text is less likely than
     one unseen text, which must be beyond one half by its whole interval; without records the intervals of both means
-    do. Nothing is said of a difference of less than a thousandth, of a set that was below unseen text at the start
-    already (then the texts are of different kinds), whose start is unknown, or that an oracle was measured on, which is
-    the better comparison.
+    do. Of fewer than `FEWEST` texts every one must be on one side of all unseen ones. Nothing is said of a difference
+    of less than a thousandth, of a set that was below unseen text at the start already (then the texts are of different
+    kinds), whose start is unknown, or that an oracle was measured on, which is the better comparison.
     """
     unseen = _unseen_key(models)
     if unseen is None:
@@ -73,17 +77,22 @@ def _stands(models: Models, key: str, unseen: str) -> str | None:
 def _side(model: Side, key: str, unseen: str) -> str | None:
     """Whether the set is clearly less or more likely than unseen text on one model."""
     one, other = model.value(key), model.value(unseen)
-    if one is None or other is None or min(one.count, other.count) < FEWEST:
-        return None
-    if abs(amount(one) - amount(other)) < LEAST:
+    if one is None or other is None or abs(amount(one) - amount(other)) < LEAST:
         return None
     share = _share_below(model, key, unseen)
     if share is None or share.value is None:
         return found if (found := relation(one, other)) in ("lower", "higher") else None
+    if min(one.count, other.count) < FEWEST and not _all_apart(share, one.count, other.count):
+        return None
     low, high = share.low, share.high
     if share.value == 1 or (low is not None and low > 0.5):
         return "lower"
     return "higher" if share.value == 0 or (high is not None and high < 0.5) else None
+
+
+def _all_apart(share: Estimate, forgotten: int, never: int) -> bool:
+    """Whether the texts of a small set are all on one side of unseen text, as they are by chance once in 20 times."""
+    return share.value in (0, 1) and math.comb(forgotten + never, forgotten) >= 1 / CHANCE
 
 
 def _finding(models: Models, key: str, unseen: str, side: str) -> Finding:
