@@ -64,6 +64,13 @@ def test_all_of_it_is_to_hold(found: list[Measure], reached: bool, near: bool) -
     assert GOAL.within_reach(found) is near
 
 
+def test_next_to_nothing_is_within_reach_where_it_reaches() -> None:
+    """Where unseen text had exactly 0, the costly part was never measured, and so the goal never reached."""
+    none = Goal(Thresholds(10, 0.0, 0.0))
+    found = measures(0.0, 0.0005, 0.05)
+    assert none.reached(found) and none.within_reach(found)
+
+
 def test_what_costs_much_may_be_missing_for_the_first_look_only() -> None:
     assert GOAL.within_reach(measures(None, 0.5, 0.05))
     with pytest.raises(DataError, match="the stop rule needs forget/el_10"):
