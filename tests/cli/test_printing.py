@@ -7,8 +7,13 @@ from pathlib import Path
 import pytest
 
 import forgetting.cli
-from forgetting.cli.printing import print_json, print_line, print_table
+from forgetting.cli.printing import print_goals, print_json, print_line, print_table
+from forgetting.metrics.movement import Movement
+from forgetting.report.verdict.verdict import verdict
+from forgetting.runs.results import Results
+from forgetting.runs.stage_result import StageResult
 from tests.cli.command import command
+from tests.report.verdict.recorded import recorded, spread
 
 FILES = sorted(Path(forgetting.cli.__file__).parent.glob("*.py"))
 EVIL = "\x1b[31m\x1b]0;t\x07\u202e"
@@ -32,6 +37,27 @@ def test_escapes_are_spelled_out_in_lines_tables_and_json(capsys: pytest.Capture
     out, _ = capsys.readouterr()
     assert not set(out) & set("\x1b\x07\u202e")
     assert json.loads(out.splitlines()[-1]) == {"answer": EVIL}
+
+
+def test_a_terminal_says_of_goals_and_earlier_requests_what_the_report_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It advised a higher rate where the report, which had seen the loss, advised a lower one."""
+    moved = Movement("forget/probability", 0.9, 0.88, 0.0, "")
+    stage = StageResult(name="unlearn", method="npo", steps=100, moved=moved, learning_rate=1e-4, stopped="duration")
+    found = recorded(
+        tmp_path / "run",
+        before={"forget": spread(0.9), "retain": spread(0.9)},
+        after={"forget": spread(0.88), "retain": spread(0.2)},
+        stages=(stage,),
+        earlier=("first",),
+    )
+    monkeypatch.setattr(Results, "load", staticmethod(lambda folder: found))
+    print_goals(tmp_path)
+    out = capsys.readouterr().out.splitlines()
+    assert out == [f.text for f in verdict(found).findings if f.topic in ("Movement", "Earlier requests")]
+    assert out[0].endswith("Try stages.unlearn.learning_rate=3e-05, or more retain data.")
+    assert out[1].startswith("The model comes from first. What was forgotten there is not measured here")
 
 
 def test_an_error_that_quotes_escapes_is_one_plain_line(capsys: pytest.CaptureFixture[str]) -> None:

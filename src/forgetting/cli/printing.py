@@ -95,16 +95,17 @@ def print_runs(runs: list[Path]) -> None:
 
 
 def print_goals(folder: Path) -> None:
-    """What the report says of the run's goals and requests, and of stages that moved almost nothing."""
-    from forgetting.report.verdict.finetuning import few_steps
-    from forgetting.report.verdict.models import Models
-    from forgetting.report.verdict.requests import requests
-    from forgetting.report.verdict.stop_rule import goals
+    """What the report says of the run's goals, of requests of this run and earlier ones, and of stages that did little.
+
+    What the headline has said in these words is left out.
+    """
+    from forgetting.report.verdict.verdict import verdict
     from forgetting.runs.results import Results
 
-    results = Results.load(folder)
-    for finding in (*goals(results), *requests(results), *few_steps(Models.of(results))):
-        print_line(finding.text)
+    judged = verdict(Results.load(folder))
+    for finding in judged.findings:
+        if finding.topic in ("Goal", "Movement", "Request", "Earlier requests") and finding.text not in judged.failed:
+            print_line(finding.text)
 
 
 def print_summaries(what: str, found: dict[str, str], as_json: bool) -> None:

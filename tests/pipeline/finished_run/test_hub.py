@@ -16,6 +16,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from forgetting.core.errors import RunError
 from forgetting.core.sealed import unsealed
+from forgetting.core.subset import Subset
 from forgetting.models.loading import load_model
 from forgetting.pipeline.finished_run import hub as publishing
 from forgetting.pipeline.finished_run.hub import Publication, hub_base
@@ -208,6 +209,41 @@ def test_the_card_says_that_a_run_began_with_the_result_of_an_earlier_one(start,
     monkeypatch.setattr(publishing.Results, "load", staticmethod(lambda run: began))
     card = (prepare(runs["lora"], "me/mine", tmp_path / "out") / "README.md").read_text()
     assert ("What earlier runs were to forget was not measured again" in card) is said
+
+
+@pytest.mark.parametrize(
+    ("earlier", "sets", "said"),
+    [
+        (("first",), {"first": (Subset(of="forget", ids=("a",)),)}, "Not all that earlier runs were to forget was"),
+        (("second",), {"first": (Subset(of="forget", ids=("a",)),)}, "Not all that earlier runs were to forget was"),
+        ((), {"first": (Subset(of="forget", ids=("a",)),)}, ""),
+        ((), {}, ""),
+    ],
+)
+def test_the_card_denies_no_measurement_of_earlier_requests(earlier, sets, said, runs, tmp_path, monkeypatch):
+    results = Results.load(runs["lora"])
+    began = {**results.environment, "start": "run"}
+    changed = replace(results, earlier=earlier, earlier_sets=sets, environment=began)
+    monkeypatch.setattr(publishing.Results, "load", staticmethod(lambda run: changed))
+    card = (prepare(runs["lora"], "me/mine", tmp_path / "out") / "README.md").read_text()
+    assert ("measured again" in card) is bool(said) and said in card
+
+
+@pytest.mark.parametrize(
+    ("goal", "success", "said"),
+    [
+        ("forget/probability <= 1", False, "duration |"),  # at no evaluation on the way, but at the end
+        ("forget/probability <= 0", False, "duration, goal not reached |"),
+        ("forget/probability <= 1", True, "duration |"),
+    ],
+)
+def test_the_card_says_of_a_goal_what_the_verdict_says(goal, success, said, runs, tmp_path, monkeypatch):
+    results = Results.load(runs["lora"])
+    changed = replace(results, stages=tuple(replace(s, goal=goal, success=success) for s in results.stages))
+    monkeypatch.setattr(publishing.Results, "load", staticmethod(lambda run: changed))
+    card = (prepare(runs["lora"], "me/mine", tmp_path / "out") / "README.md").read_text()
+    (row,) = [line for line in card.splitlines() if line.startswith("| unlearn |")]
+    assert row.endswith(said)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import yaml
 from forgetting.core.progress import Voice
 from forgetting.core.record import read_records
 from forgetting.pipeline.finished_run.purge import purge
+from forgetting.pipeline.run import own_data
 from forgetting.pipeline.run.earlier import earlier_requests
 from forgetting.pipeline.run.run import run
 from forgetting.recipe import load_recipe, recipe_from
@@ -96,8 +97,8 @@ def test_what_was_to_be_forgotten_and_is_learned_unmeasured_is_said(recipe_file:
     learnt = Results.load(run(recipe_from({**values, "name": "learnt", "model": str(first.folder)}), report=False))
     assert (learnt.earlier, learnt.earlier_learned) == (("first",), {"first": 12})
     text = (
-        "12 examples that run first was to forget are among what this run learned or kept, and not all of them are "
-        "measured."
+        "12 examples that run first was to forget are among what this run learned or kept, and not all of what it was "
+        "to forget is measured."
     )
     assert text in verdict(learnt).failed
 
@@ -114,6 +115,19 @@ def test_what_was_to_be_forgotten_and_lies_in_two_splits_is_followed_in_both(rec
     assert [(s.of, len(s.ids)) for s in second.earlier_sets["first"]] == [("forget", 5), ("retain", 7)]
     (text,) = _said(second)  # of the five, which are all that it was to forget, its own finding tells
     assert text.startswith("Of 7 examples that run first was to forget, retain ")
+
+
+def test_what_an_earlier_run_forgot_beyond_what_it_measured_is_not_counted_as_measured(
+    recipe_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only a sample of a large set is measured: whether the others came back is not known."""
+    monkeypatch.setattr(own_data, "OWN_LIMIT", 8)
+    first = _run(recipe_file, "name=first")
+    assert first.after is not None and first.after.measure("forget/probability").count == 8
+    again = _run(recipe_file, "name=again", f"model={first.folder}")
+    assert again.earlier == ("first",) and len(again.earlier_sets["first"][0].ids) == 8
+    (text,) = _said(again)
+    assert "What was forgotten there is measured here only in part and may have come back" in text
 
 
 def test_runs_of_one_name_are_told_apart(recipe_file: Path, world: Path, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from forgetting.core.measure import Measure
 from forgetting.report import wording
 from forgetting.report.table import main_table
 from forgetting.report.verdict.finetuning import forgets_nothing
+from forgetting.report.verdict.stop_rule import goal_failure
 from forgetting.report.verdict.verdict import Verdict
 from forgetting.runs.began import START
 from forgetting.runs.results import Results
@@ -121,11 +122,15 @@ def _earlier(run: Results) -> list[str]:
     """What is true of a run that began with the result of an earlier one: the table and the settings show the last."""
     if run.environment.get(START) not in ("run", "adapter"):
         return []
-    again = run.environment.get(START) == "run" and not run.earlier
+    unmeasured = " What earlier runs were to forget was not measured again."
+    if run.earlier_sets:
+        unmeasured = " Not all that earlier runs were to forget was measured again." if run.earlier else ""
+    elif run.environment.get(START) == "run" and not run.earlier:
+        unmeasured = ""
     return [
         "It began with a model that had been trained before (an adapter, or the result of an earlier run), and what "
         'is published here holds that too. Data, settings and measures below are those of the last run; "before" is '
-        f"the model that it began with.{'' if again else ' What earlier runs were to forget was not measured again.'}"
+        f"the model that it began with.{unmeasured}"
     ]
 
 
@@ -156,7 +161,7 @@ def _how(run: Results) -> str:
             f"{stage.adapter} ({stage.coverage})" if stage.coverage else stage.adapter,
             wording.number(stage.learning_rate),
             f"{stage.steps} ({stage.epochs:g} epochs)" if stage.transform is None else "none: a transform",
-            stage.stopped if stage.success is not False else f"{stage.stopped}, goal not reached",
+            ", ".join([stage.stopped, *([said] if (said := goal_failure(run, stage)) else [])]),
         ]
         for stage in run.stages
     ]
