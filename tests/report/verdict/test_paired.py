@@ -131,7 +131,10 @@ def test_a_wide_interval_around_the_oracle_is_not_its_level(
     ("end", "expected"),
     [
         ([0.1, 0.2, 0.1], "The forget set was lowered in 3 of 3 examples, too few for an interval; without an oracle"),
-        ([0.1, 0.2, 0.95], "The forget set was lowered in 2 of 3 examples, and rose in 1, too few for an interval; without"),
+        (
+            [0.1, 0.2, 0.95],
+            "The forget set was lowered in 2 of 3 examples, and rose in 1, too few for an interval; without",
+        ),
         ([0.1], "The forget set was lowered in 1 of 1 example, too few for an interval; without an oracle"),
         ([0.9, 0.8999, 0.9], "No forgetting is shown."),
         ([0.95, 0.95, 0.85], ROSE),

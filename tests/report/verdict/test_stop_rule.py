@@ -10,7 +10,7 @@ from forgetting.metrics.extraction import Thresholds
 from forgetting.metrics.goal import Goal
 from forgetting.metrics.limit import Limit
 from forgetting.metrics.movement import Movement
-from forgetting.report.verdict.stop_rule import goal_words, goals, missed, reached
+from forgetting.report.verdict.stop_rule import goal_words, goals, goals_met, missed, reached
 from forgetting.runs.evaluation import Evaluation
 from forgetting.runs.results import Results
 from forgetting.runs.stage_result import StageResult
@@ -177,14 +177,14 @@ def test_a_goal_that_a_later_stage_undid_is_missed(success: bool) -> None:
     assert finding.tone == "bad"
     assert "forget/el_10 is 0.00400 (goal: forget/el_10 <= 0.1)" in finding.text and finding.text.endswith(undone)
     assert missed(found) == [f"Stage unlearn was at its goal{undone}"]
-    assert reached(found) == []
+    assert (reached(found), goals_met(found)) == ([], False)  # its last stage had no goal
 
 
 def test_a_goal_that_still_holds_after_a_later_stage_is_reached() -> None:
     first = evaluation("after", (0.004, 0.41), (0.009, 0.54), 0.93)
     found = run(BEFORE, first, replace(first, stage="align"), success=True, goal="forget/el_10 <= 0.1")
     found = replace(found, stages=(*found.stages, StageResult(name="align", method="sft")))
-    assert (missed(found), reached(found)) == ([], ["stage unlearn reached its goal"])
+    assert (missed(found), reached(found), goals_met(found)) == ([], ["stage unlearn reached its goal"], True)
 
 
 def test_a_goal_that_holds_only_after_the_stage_is_not_said_to_be_missed() -> None:
@@ -197,6 +197,7 @@ def test_a_goal_that_holds_only_after_the_stage_is_not_said_to_be_missed() -> No
         "be of fewer examples: forget/el_10 is 0.0500 (goal: forget/el_10 <= 0.1).",
     )
     assert (missed(found), reached(found)) == ([], ["the goal of stage unlearn holds at its end"])
+    assert goals_met(found) is None  # a sweep counts it neither as reached nor as missed
 
 
 @pytest.mark.parametrize(("first", "said"), [(0.5, "0.903 before the stage"), (0.95, "0.950 before")])

@@ -168,10 +168,10 @@ def _started_in(place: Path, results: Results) -> Path | None:
 
 def _own(place: Path, results: Results) -> Earlier:
     """What the run at a place was to forget itself."""
-    records = _records(place)
-    found = [r for r in records if r.split.endswith(Role.FORGET)]
-    found = found or [r for r in records if r.split in results.declared.forget_splits]
-    given = max((f.get("examples") or 0 for name, f in results.data.items() if name.split(" ")[0] == Role.FORGET), default=0)
+    found = [record for record in _records(place) if record.split.endswith(Role.FORGET)]
+    given = max(
+        (f.get("examples") or 0 for name, f in results.data.items() if name.split(" ")[0] == Role.FORGET), default=0
+    )
     one = Earlier(results.name, {}, None, f"{place.absolute().parent.name}/{place.name}", whole=len(found) >= given)
     return _known(place, one, found)
 

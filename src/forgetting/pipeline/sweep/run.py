@@ -30,6 +30,7 @@ from forgetting.recipe import Recipe
 from forgetting.recipe.sweep import PlannedRun, Sweep
 from forgetting.report.headline_measures import headline_keys
 from forgetting.report.sweep.page import build_sweep_report
+from forgetting.report.verdict.stop_rule import goals_met
 from forgetting.runs.cost import own_measures
 from forgetting.runs.evaluation import Evaluation
 from forgetting.runs.folder import RunFolder
@@ -237,7 +238,7 @@ def _entry(
         measures=(*results.after.measures, *own_measures(results)) if results.after else (),
         way=_way(results, shown) if shown else (),
         cost=results.cost,
-        success=last.success,
+        success=goals_met(results),
         epochs=last.epochs,
         stopped=last.stopped,
         message=last.message,

@@ -60,7 +60,10 @@ def _of_set(models: Models, key: str, name: str, subset: Subset) -> Finding:
     """How examples of one earlier run went from the start of this one to its end."""
     ids = {*subset.ids}
     start, end = (_measure(key, mean_of(key, side, ids)) for side in (models.before, models.after))
-    change, small = contrast(key, models.after, models.before, only=ids), few(key, models.after, models.before, only=ids)
+    change, small = (
+        contrast(key, models.after, models.before, only=ids),
+        few(key, models.after, models.before, only=ids),
+    )
     words = f"{small.words}, too few for an interval" if small and small.change else change.words
     by = f" ({words})" if words else ""
     rose, fell = change.relation == "higher", change.relation == "lower"
@@ -76,7 +79,9 @@ def _of_set(models: Models, key: str, name: str, subset: Subset) -> Finding:
     elif change.relation == "unclear" and small is None:
         reading = "There is nothing to tell a difference from noise by."
     else:
-        reading = f"That is a rise of less than {LEAST:g}{by}." if change.slight == "higher" else f"No rise is shown{by}."
+        reading = (
+            f"That is a rise of less than {LEAST:g}{by}." if change.slight == "higher" else f"No rise is shown{by}."
+        )
     text = (
         f"Of {_examples(end.count)} that run {name} was to forget, {wording.title(end)} went from "
         f"{wording.with_interval(start)} to {wording.with_interval(end)}. {reading}"

@@ -179,7 +179,12 @@ def other_form(models: Models, key: str, main: State) -> Finding | None:
         text += f" Asked in this form, the model still knows more than the oracle.{hidden}" if left else ""
     else:
         left = before is not None and contrast(key, models.after, models.before).relation in {"overlap", "higher"}
-        left = left and before is not None and not hardly_there(before) and not _fell(few(key, models.after, models.before))
+        left = (
+            left
+            and before is not None
+            and not hardly_there(before)
+            and not _fell(few(key, models.after, models.before))
+        )
         text += " Asked in this form, no drop is shown." if left else ""
     return Finding("Another form", "mixed" if left else "note", text)
 

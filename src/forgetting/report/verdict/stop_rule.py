@@ -58,14 +58,17 @@ def _seen(run: Results, stage: StageResult, *, harmed: bool = False) -> Seen:
     return Seen(after, run.before, left[-1] if left else None, delivered, harmed)
 
 
+UNDONE, MISSED = "goal undone by a later stage", "goal not reached"
+
+
 def missed(run: Results) -> list[str]:
     """A sentence for every stage that did not reach its goal, or not for good, or that moved almost nothing."""
     said = []
     for stage in run.stages:
-        seen = _seen(run, stage)
-        if (stage.success or _held_at_its_end(stage, seen)) and _was_undone(stage, seen):
-            said.append(f"Stage {stage.name} was at its goal{_undone(stage, seen)}")
-        elif stage.success is False and not _held_at_its_end(stage, seen):
+        failure = goal_failure(run, stage)
+        if failure == UNDONE:
+            said.append(f"Stage {stage.name} was at its goal{_undone(stage, _seen(run, stage))}")
+        elif failure == MISSED:
             harm = " The model is damaged, and a damaged model reaches no goal." if stage.damaged else ""
             said.append(
                 f"Stage {stage.name} did not reach its goal within {_epochs(stage)}{_numbers(stage, None)}.{harm}"
@@ -76,11 +79,19 @@ def missed(run: Results) -> list[str]:
 
 
 def goal_failure(run: Results, stage: StageResult) -> str:
-    """What `missed` says of a stage's goal in a few words, for a table; empty where it says nothing of it."""
+    """`UNDONE` or `MISSED`, where a stage was not at its goal at the end of the run; empty where that is not shown."""
     seen = _seen(run, stage)
-    if (stage.success or _held_at_its_end(stage, seen)) and _was_undone(stage, seen):
-        return "goal undone by a later stage"
-    return "goal not reached" if stage.success is False and not _held_at_its_end(stage, seen) else ""
+    held = _held_at_its_end(stage, seen)
+    if stage.success or held:
+        return UNDONE if _was_undone(stage, seen) else ""
+    return MISSED if stage.success is False else ""
+
+
+def goals_met(run: Results) -> bool | None:
+    """Whether no stage's goal failed and one was reached; None where there was none, or one that counts as neither."""
+    if any(goal_failure(run, stage) for stage in run.stages):
+        return False
+    return True if any(stage.success for stage in run.stages) else None
 
 
 def reached(run: Results) -> list[str]:
