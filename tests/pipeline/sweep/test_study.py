@@ -113,6 +113,45 @@ def test_a_damaged_file_is_one_line(tmp_path: Path) -> None:
         study(tmp_path).trials()
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "update trial_values set value = 0.75 where trial_id = 1",
+        "update trial_intermediate_values set intermediate_value = 0.75 where trial_id = 1",
+        "update trial_params set param_value = 2e-4 where trial_id = 1 and param_name = 'learning_rate'",
+        "update trial_user_attributes set value_json = '\"npo-007\"' where trial_id = 1 and key = 'name'",
+        "update trials set state = 'PRUNED' where trial_id = 1",
+        "update trials set state = 'COOPLETE' where trial_id = 1",
+        "update trials set datetime_complete = '2026-99-99 00:00:00' where trial_id = 1",
+        "update trial_params set distribution_json = '{' where trial_id = 1",
+        "delete from trial_user_attributes where trial_id = 1",
+        "delete from trials where trial_id = 1",
+        "update trials set study_id = 9 where trial_id = 1",
+    ],
+)
+def test_a_trial_that_is_not_as_it_was_written_is_refused_in_one_line(tmp_path: Path, damage: str) -> None:
+    carried_out(study(tmp_path), 2)
+    with sqlite3.connect(tmp_path / "tune.db") as file:
+        file.execute(damage)
+    with pytest.raises(RunError, match=r"tune.db: cannot be read .*; check the disk, or remove this file"):
+        study(tmp_path).trials()
+
+
+def test_a_schema_that_is_not_text_any_more_is_one_line(tmp_path: Path) -> None:
+    carried_out(study(tmp_path), 1)
+    file = tmp_path / "tune.db"
+    file.write_bytes(file.read_bytes().replace(b"CREATE TABLE trial_params", b"CREATE TABLE trial_par\xe1ms"))
+    with pytest.raises(RunError, match=r"tune.db: cannot be read"):
+        study(tmp_path).trials()
+
+
+def test_trials_of_an_earlier_version_have_no_digest_and_are_read_as_they_are(tmp_path: Path) -> None:
+    points = carried_out(study(tmp_path), 2)
+    with sqlite3.connect(tmp_path / "tune.db") as file:
+        file.execute("delete from trial_user_attributes where key = 'digest'")
+    assert [dict(trial.point) for trial in study(tmp_path).trials()] == points
+
+
 def test_the_file_is_an_optuna_study_for_others_to_read(tmp_path: Path) -> None:
     carried_out(study(tmp_path), 2)
     with sqlite3.connect(tmp_path / "tune.db") as file:

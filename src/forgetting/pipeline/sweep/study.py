@@ -1,7 +1,8 @@
 """A method's trials in an Optuna study on disk, and the points that Optuna proposes next.
 
-The study holds finished trials only, each written at once. What is proposed is a function of these, of the seed and of
-the trial's number, so a trial that was running when the process was killed is proposed again, and its folder resumed.
+The study holds finished trials only, each written at once, with its digest. What is proposed is a function of these, of
+the seed and of the trial's number, so a trial that was running when the process was killed is proposed again, and its
+folder resumed.
 """
 
 from __future__ import annotations
@@ -9,12 +10,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from forgetting.core.errors import RecipeError, RunError
+from forgetting.core.digest import digest
+from forgetting.core.errors import ForgettingError, RecipeError, RunError
+from forgetting.core.text import said
 from forgetting.core.tunable import Sought, Tunable
 from forgetting.runs.tuning import Setting, Trial
 
@@ -25,7 +28,7 @@ FIRST = 4
 """Trials of a method before its sampler looks at results and before any is pruned: its defaults, then random points."""
 PEERS = 3
 """Complete trials at the same step that a trial is compared with at least."""
-_RECIPE, _NAME, _NOTE = "recipe", "name", "note"
+_RECIPE, _NAME, _NOTE, _DIGEST = "recipe", "name", "note", "digest"
 
 
 def check_installed() -> None:
@@ -66,7 +69,11 @@ class Study:
         Raises:
             RunError: the file is damaged, or holds trials of another recipe.
         """
-        return tuple(self._read(trial) for trial in self._stored())
+        with _said(self.file):
+            found = tuple(map(self._read, self._opened.get_trials(deepcopy=False)))
+            if [trial.number for trial in found] != list(range(len(found))):
+                raise ValueError("a trial is missing")
+        return found
 
     def add(self, trial: Trial) -> None:
         """Writes a finished trial; all of it, or nothing.
@@ -74,20 +81,8 @@ class Study:
         Raises:
             RunError: the disk cannot be written.
         """
-        import optuna
-
-        states = optuna.trial.TrialState
-        state = {"complete": states.COMPLETE, "pruned": states.PRUNED, "failed": states.FAIL}[trial.state]
-        done = optuna.create_trial(
-            state=state,
-            value=trial.value,
-            params=dict(trial.point),
-            distributions=_distributions(self.space),
-            user_attrs={_NAME: trial.name, _NOTE: trial.note},
-            intermediate_values=dict(trial.steps),
-        )
         with _said(self.file):
-            self._opened.add_trial(done)
+            self._opened.add_trial(self._written(trial))
 
     def propose(self, count: int) -> list[dict[str, Setting]]:
         """The points of the next `count` trials.
@@ -99,8 +94,8 @@ class Study:
 
         _quiet()
         study = optuna.create_study(direction="maximize")
-        done = self._stored()
-        study.add_trials(done)
+        done = self.trials()
+        study.add_trials([self._written(trial) for trial in done])
         found = []
         for number in range(len(done), len(done) + count):
             seed = int.from_bytes(hashlib.sha256(f"{self.seed} {self.method} {number}".encode()).digest()[:4], "big")
@@ -110,10 +105,6 @@ class Study:
             asked = study.ask(_distributions(self.space))
             found.append({key: _rounded(self.space[key], value) for key, value in asked.params.items()})
         return found
-
-    def _stored(self) -> Sequence[optuna.trial.FrozenTrial]:
-        with _said(self.file):
-            return self._opened.get_trials(deepcopy=False)
 
     @cached_property
     def _opened(self) -> optuna.Study:
@@ -135,17 +126,40 @@ class Study:
             study.set_user_attr(_RECIPE, self.recipe)
         return study
 
-    def _read(self, trial: optuna.trial.FrozenTrial) -> Trial:
-        return Trial(
-            method=self.method,
-            number=trial.number,
-            name=trial.user_attrs[_NAME],
-            point=dict(trial.params),
-            state={"COMPLETE": "complete", "PRUNED": "pruned"}.get(trial.state.name, "failed"),  # type: ignore[arg-type]
-            value=trial.value if trial.state.name == "COMPLETE" else None,
-            steps=dict(trial.intermediate_values),
-            note=trial.user_attrs[_NOTE],
+    def _written(self, trial: Trial) -> optuna.trial.FrozenTrial:
+        import optuna
+
+        states = optuna.trial.TrialState
+        return optuna.create_trial(
+            state={"complete": states.COMPLETE, "pruned": states.PRUNED, "failed": states.FAIL}[trial.state],
+            value=trial.value,
+            params=dict(trial.point),
+            distributions=_distributions(self.space),
+            user_attrs={_NAME: trial.name, _NOTE: trial.note, _DIGEST: _digest(trial)},
+            intermediate_values=dict(trial.steps),
         )
+
+    def _read(self, written: optuna.trial.FrozenTrial) -> Trial:
+        trial = Trial(
+            method=self.method,
+            number=written.number,
+            name=written.user_attrs[_NAME],
+            point=dict(written.params),
+            state={"COMPLETE": "complete", "PRUNED": "pruned"}.get(written.state.name, "failed"),  # type: ignore[arg-type]
+            value=written.value if written.state.name == "COMPLETE" else None,
+            steps=dict(written.intermediate_values),
+            note=written.user_attrs[_NOTE],
+        )
+        if written.user_attrs.get(_DIGEST, found := _digest(trial)) != found:
+            raise ValueError(f"{trial.name} is not as it was written")
+        return trial
+
+
+def _digest(trial: Trial) -> str:
+    """The digest of all that a study keeps of a trial; those of an earlier version have none."""
+    point = [(key, v if isinstance(v, str) else float(v)) for key, v in sorted(trial.point.items())]
+    steps = [(step, float(v)) for step, v in sorted(trial.steps.items())]
+    return digest({**asdict(trial), "point": point, "steps": steps})
 
 
 def why_pruned(earlier: Sequence[Trial], balances: Mapping[int, float]) -> str:
@@ -206,14 +220,13 @@ def _rounded(where: Sought, value: Setting) -> Setting:
 
 @contextmanager
 def _said(file: Path) -> Iterator[None]:
-    """A database that cannot be used, in one line."""
-    from optuna.exceptions import OptunaError
-    from sqlalchemy.exc import SQLAlchemyError
-
+    """A database that cannot be used, in one line; of a damaged one, the libraries raise whatever they come to."""
     try:
         yield
-    except (OptunaError, SQLAlchemyError, AssertionError) as error:
-        first = str(error).split("\n")[0]
+    except ForgettingError:
+        raise
+    except Exception as error:
         raise RunError(
-            f"{file}: cannot be read or written as an Optuna study ({first}); check the disk, or remove the folder"
+            f"{file}: cannot be read or written as an Optuna study ({said(error)}); check the disk, or remove this "
+            "file: what its finished trials gave is read from their folders again"
         ) from error
