@@ -14,6 +14,7 @@ from forgetting.core.folder import (
     check_suffix,
     damage,
     is_complete,
+    is_kept,
     recover,
     remove_partial,
     write_text,
@@ -80,7 +81,7 @@ def test_a_kill_between_the_renames_leaves_one_whole_folder(
         if survives == 1:
             with pytest.raises(Killed):
                 write(folder, "two")
-            assert not folder.exists()
+            assert not folder.exists() and not is_complete(folder) and is_kept(folder)
         else:
             write(folder, "two")
     recover(folder)

@@ -14,6 +14,7 @@ import pytest
 import forgetting
 from forgetting.core.digest import file_digest
 from forgetting.core.errors import RunError
+from forgetting.core.folder import written_whole
 from forgetting.core.locks import is_held
 from forgetting.core.measure import Measure
 from forgetting.core.record import Record, Score, read_records
@@ -207,6 +208,24 @@ def test_what_a_run_that_never_trained_left_is_cleared_when_it_is_opened(tmp_pat
         folder.write_evaluation(Evaluation(point="before"), [record()])
     with folder.opened("name: other", DIGESTS, {}, redact=False):
         assert len(folder.evaluations()) == 1
+
+
+def test_a_run_that_was_killed_while_a_checkpoint_took_the_place_of_another_has_trained(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    with run.opened("seed: 0\n", DIGESTS, {}, redact=False) as opened:
+        opened.write_evaluation(Evaluation(point="before"), [])
+    last = run.stage("unlearn").last
+    for _ in range(2):
+        with written_whole(last) as partial:
+            (partial / "state.json").write_text("{}")
+    last.rename(last.with_name(f".{last.name}.old"))
+    assert run.has_trained
+    with pytest.raises(RunError, match=r"holds a run of another recipe: seed was 0, now it is 5"):
+        run.check_takes("seed: 5\n")
+    with pytest.raises(RunError, match="forget data have changed since it began"):
+        run.check_data({**DIGESTS, "unlearn": {"forget": "cccc"}})
+    with run.opened("seed: 0\n", DIGESTS, {}, redact=False) as opened:
+        assert opened.find_evaluation(Evaluation(point="before")) is not None
 
 
 def test_what_a_kill_in_the_first_moments_left_is_taken_and_cleared(tmp_path: Path) -> None:

@@ -75,6 +75,11 @@ def is_complete(folder: Path) -> bool:
     return (folder / MARK).is_file()
 
 
+def is_kept(folder: Path) -> bool:
+    """Whether `folder` was written completely, now or before a kill between two renames, after which `recover` acts."""
+    return is_complete(folder) or is_complete(_aside(folder)[1])
+
+
 def damage(folder: Path, *, read: bool = True) -> str:
     """What is wrong with a complete folder, its path first; empty if nothing is, or if an earlier version wrote it.
 

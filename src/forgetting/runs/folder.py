@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 
 from forgetting.core.digest import file_digest
 from forgetting.core.errors import RowError, RunError, redacted
-from forgetting.core.folder import PARTIAL, is_complete, remove, remove_partial, write_text
+from forgetting.core.folder import PARTIAL, is_kept, remove, remove_partial, write_text
 from forgetting.core.locks import LOCK, locked
 from forgetting.core.measure import Measure
 from forgetting.core.processes import by_first, first_holds, on_first
@@ -66,7 +66,7 @@ class RunFolder(RunPaths):
     @property
     def has_trained(self) -> bool:
         """Whether a stage wrote a checkpoint."""
-        return self.is_finished or any(is_complete(stage.last) for stage in self.stages())
+        return self.is_finished or any(is_kept(stage.last) for stage in self.stages())
 
     @property
     def day(self) -> datetime.date | None:
