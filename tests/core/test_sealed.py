@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from forgetting.core.sealed import SEAL, sealed, unsealed
+from forgetting.core.sealed import FILE, SEAL, sealed, unsealed
 
 VALUES = {"a": 1, "b": [0.1, None, "ü"], "c": {"2": {"x": True}}, "d": (1, 2), "e": {3: "an integer as key"}}
 
@@ -29,3 +29,12 @@ def test_a_change_is_noticed(change: dict) -> None:
 
 def test_values_of_an_earlier_version_have_no_seal() -> None:
     assert unsealed({"a": 1}) == {"a": 1}
+
+
+def test_another_file_in_its_place_is_noticed() -> None:
+    raw = json.loads(json.dumps(sealed(VALUES, "result.json")))
+    assert unsealed(raw, "result.json") == unsealed(raw) == json.loads(json.dumps(VALUES))
+    with pytest.raises(ValueError, match=r"it holds what was written as result\.json"):
+        unsealed(raw, "prepared.json")
+    with pytest.raises(ValueError, match="not those that were written"):
+        unsealed({**raw, FILE: "prepared.json"}, "prepared.json")

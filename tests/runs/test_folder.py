@@ -307,6 +307,15 @@ def test_a_value_that_was_changed_after_it_was_written_is_refused(tmp_path: Path
         Results.load(tmp_path)
 
 
+def test_the_result_of_another_stage_is_refused(tmp_path: Path) -> None:
+    one, two = (RunFolder(tmp_path).stage(name) for name in ("one", "two"))
+    one.write_result(StageResult(name="one", method="npo", steps=2))
+    two.path.mkdir(parents=True)
+    two.result_file.write_bytes(one.result_file.read_bytes())
+    with pytest.raises(RunError, match=r"result\.json: is the result of another stage; remove the stage's folder"):
+        two.result()
+
+
 def test_files_without_digests_are_those_of_an_earlier_version(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
     folder.write_results(Results(folder=tmp_path, name="run", status="complete"))

@@ -18,12 +18,12 @@ T = TypeVar("T")
 
 
 def write_object(file: Path, values: Mapping[str, Any], *, indent: int | None = None) -> None:
-    """Writes a JSON object with its digest; the file is whole or absent.
+    """Writes a JSON object with its name and its digest; the file is whole or absent.
 
     Raises:
         RunError: the disk cannot be written.
     """
-    write_text(file, json.dumps(sealed(values), indent=indent, ensure_ascii=False))
+    write_text(file, json.dumps(sealed(values, file.name), indent=indent, ensure_ascii=False))
 
 
 def read_object(file: Path, *, what: str, mend: str) -> dict[str, Any]:
@@ -35,7 +35,7 @@ def read_object(file: Path, *, what: str, mend: str) -> dict[str, Any]:
         mend: what to do if it does not, for the same message.
 
     Raises:
-        RunError: it is missing, holds something else, or was changed after it was written.
+        RunError: it is missing, holds something else or what was written as another file, or was changed since.
     """
     try:
         raw = read_json(file.read_text(encoding="utf-8"))
@@ -46,7 +46,7 @@ def read_object(file: Path, *, what: str, mend: str) -> dict[str, Any]:
     if not isinstance(raw, dict):
         raise RunError(f"{file}: holds a {type(raw).__name__}, not {what}; {mend}")
     try:
-        return unsealed(raw)
+        return unsealed(raw, file.name)
     except ValueError as error:
         raise RunError(f"{file}: is damaged: {error}; {mend}") from error
 

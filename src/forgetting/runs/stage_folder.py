@@ -49,7 +49,10 @@ class StageFolder(StagePaths):
         Raises:
             RunError: it has not ended, or the file is damaged.
         """
-        raw = {"name": self.path.name, "method": "", **read_object(self.result_file, what="a result", mend=_AGAIN)}
+        name = self.path.name
+        raw = {"name": name, "method": "", **read_object(self.result_file, what="a result", mend=_AGAIN)}
+        if raw["name"] != name:
+            raise RunError(f"{self.result_file}: is the result of another stage; {_AGAIN}")
         scores = self.token_scores()
         return replace(
             as_typed(_RESULT, raw, self.result_file, _AGAIN),

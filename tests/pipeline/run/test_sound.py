@@ -136,6 +136,28 @@ def test_what_is_damaged_is_made_again_with_the_same_numbers(
     assert (folder / weights).read_bytes() == (whole / "runs" / "run" / weights).read_bytes()
 
 
+@pytest.mark.parametrize(
+    ("file", "other"),
+    [
+        ("stages/one/result.json", "stages/one/prepared.json"),
+        ("evaluations/one-after.json", "evaluations/before.json"),
+        ("evaluations/two-epoch-000002.json", "evaluations/one-epoch-000002.json"),
+    ],
+)
+def test_another_file_of_the_run_in_the_place_of_one_is_noticed(
+    file: str, other: str, made: tuple[Path, Path], world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, interrupted = made
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(interrupted / "runs", tmp_path / "runs")
+    folder = tmp_path / "runs" / "run"
+    shutil.copy(folder / other, folder / file)
+    said: list[str] = []
+    run(recipe_of(world), voice=Voice(say=said.append), report=False)
+    assert [line for line in said if f"{Path(file).name}: is damaged: it holds what was written as" in line], said
+    assert numbers(folder) == numbers(whole / "runs" / "run")
+
+
 def test_killed_while_it_wrote_the_report_a_run_leaves_nothing_behind(
     made: tuple[Path, Path], world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
