@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from forgetting.core.errors import RunError
 from forgetting.core.folder import remove
+from forgetting.core.locks import LOCK
 from forgetting.runs.began import difference
 from forgetting.runs.folder import RunFolder, is_left_over
 from forgetting.runs.output import OutputFolder
@@ -46,6 +48,14 @@ class EvaluationFolder(RunFolder):
         elif self.path.is_dir() and any(not is_left_over(path) for path in self.path.iterdir()):
             raise RunError(f"{self.path}: is not empty and holds no evaluation; {_OTHER}")
 
+    @property
+    def has_left_overs(self) -> bool:
+        """Whether a lock or records that were kept for a second start are in it."""
+        return (self.path / LOCK).exists() or OutputFolder(self.path).records.folder.exists()
+
     def remove_kept(self) -> None:
-        """Removes what was kept in the folder for a second start."""
-        remove(OutputFolder(self.path).shared)
+        """Removes the records that were kept in the folder for a second start."""
+        output = OutputFolder(self.path)
+        remove(output.records.folder)
+        with suppress(OSError):  # what others keep there stays
+            output.shared.rmdir()

@@ -22,6 +22,7 @@ from forgetting.pipeline.run.run import run
 from forgetting.recipe import Recipe, load_recipe
 from forgetting.report.comparison.differences import compare
 from forgetting.report.run.page import build_report
+from forgetting.runs.evaluation_folder import EvaluationFolder
 from forgetting.runs.results import Results
 from tests.conftest import write_rows
 from tests.pipeline.run.leaks import leaks
@@ -88,6 +89,27 @@ def test_started_again_it_goes_on_behind_the_splits_that_are_measured(
     assert written == ["retain"]
     assert found.after.measures == expected.after.measures
     assert evaluate_into(tmp_path / "e", asked(world)) == found and written == ["retain"]
+
+
+@pytest.mark.parametrize("with_report", [False, True])
+def test_killed_after_its_results_it_is_ended_by_the_next_start(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, with_report: bool
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    def killed(*_: object) -> None:
+        raise Killed
+
+    out = tmp_path / "e"
+    with monkeypatch.context() as patched:
+        patched.setattr(*((EvaluationFolder, "remove_kept") if with_report else (module, "build_report")), killed)
+        with pytest.raises(Killed):
+            evaluate_into(out, asked(world))
+    (out / ".lock").touch()  # that a kill leaves
+    assert (out / "results.json").exists() and [*(out / ".cache").rglob("answers.jsonl")]
+    evaluate_into(out, asked(world))
+    assert (out / "report.html").exists() and not (out / ".cache").exists() and not (out / ".lock").exists()
 
 
 def test_a_folder_of_something_else_is_refused(recipe_file: Path, world: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import torch
 
 from forgetting.core.digest import file_digest
-from forgetting.core.errors import redacted
+from forgetting.core.errors import RunError, redacted
 from forgetting.core.processes import by_first, is_first, together
 from forgetting.core.progress import SILENT, Voice
 from forgetting.pipeline.one_model.evaluate import Ready, ready_to_measure
@@ -58,9 +59,7 @@ def evaluate_into(out: Path, recipe: Recipe, *, voice: Voice = SILENT) -> Result
         folder.check_data(digests)
         if folder.is_finished:
             voice.say(f"{out}: already finished; remove the folder to measure again")
-            if is_first() and not folder.report_file.is_file():
-                with folder.held():
-                    build_report([out], folder.report_file)
+            by_first(lambda: _end(folder))
             return folder.results()
         ran_on = environment(device_of(ready.recipe), ready.recipe.dtype)
         if (day := ready.recipe.format.date) is not None:
@@ -71,6 +70,17 @@ def evaluate_into(out: Path, recipe: Recipe, *, voice: Voice = SILENT) -> Result
             by_first(lambda: build_report([out], folder.report_file))
             by_first(opened.remove_kept)
     return folder.results()
+
+
+def _end(folder: EvaluationFolder) -> None:
+    """Ends what a process was killed at after it had written the results: the report, the kept records, the lock."""
+    if not folder.report_file.is_file():
+        with folder.held():
+            build_report([folder.path], folder.report_file)
+            folder.remove_kept()
+    elif folder.has_left_overs:
+        with suppress(RunError), folder.held():
+            folder.remove_kept()
 
 
 def _digests(ready: Ready) -> dict[str, dict[str, str]]:
