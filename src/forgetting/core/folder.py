@@ -8,6 +8,7 @@ from __future__ import annotations
 import glob
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -23,6 +24,7 @@ from forgetting.core.sealed import sealed, unsealed
 MARK = "COMPLETE"
 PARTIAL = ".*.partial"
 """Matches the names under which files and folders are written."""
+_OF_RUST = re.compile(r"\(os error \d+\)$")
 
 
 @contextmanager
@@ -55,9 +57,14 @@ def written_whole(folder: Path) -> Iterator[Path]:
         shutil.rmtree(old, ignore_errors=True)
     except Exception as error:
         shutil.rmtree(partial, ignore_errors=True)
-        if isinstance(error, OSError | SafetensorError):  # the latter from weights on a full disk
+        if _is_of_the_disk(error):
             raise unwritable(folder, error) from error
         raise
+
+
+def _is_of_the_disk(error: Exception) -> bool:
+    """Whether a file could not be written. Weights and tokenizers are written in Rust, which says so in words only."""
+    return isinstance(error, OSError | SafetensorError) or bool(_OF_RUST.search(str(error)))
 
 
 def check_replaceable(folder: Path) -> None:
@@ -222,7 +229,7 @@ def write_lines(path: Path, lines: Iterable[str]) -> None:
             file.write(line + "\n")
 
 
-def unwritable(path: Path, error: OSError | SafetensorError) -> RunError:
+def unwritable(path: Path, error: Exception) -> RunError:
     """What to say if `path` cannot be written."""
     why = getattr(error, "strerror", None) or error
     return RunError(f"{path}: cannot be written ({why}); free space, make it writable or choose another output")
