@@ -25,6 +25,8 @@ class Measure:
     direction: Direction = "none"
     meaning: str = ""
     reason: str = ""
+    of: int | None = None
+    """The number of records of the split, where the value needs written text and only some of them have it; else None."""
 
     @property
     def key(self) -> str:

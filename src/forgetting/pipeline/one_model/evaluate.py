@@ -24,7 +24,7 @@ from forgetting.pipeline.run.load import load_measured
 from forgetting.pipeline.run.prepare import StageData, ids_by_source, source_examples
 from forgetting.pipeline.run.records import of_oracle, take
 from forgetting.pipeline.run.shots import say_stops, with_shots
-from forgetting.pipeline.run.suites import check_passages, suite_of
+from forgetting.pipeline.run.suites import check_passages, say_drawn, suite_of
 from forgetting.recipe import Recipe
 
 
@@ -134,6 +134,7 @@ def ready_to_measure(recipe: Recipe, voice: Voice) -> Ready:
     recipe = with_shots(recipe, {"": data}, suite, voice=voice)
     check_passages(suite, loaded.tokenizer, longest_row(loaded.model))
     say_stops(suite, recipe.format, loaded.tokenizer, voice)
+    say_drawn(suite, recipe, voice)
     return Ready(recipe, loaded, suite, data, heard)
 
 
