@@ -26,7 +26,7 @@ class Measure:
     meaning: str = ""
     reason: str = ""
     of: int | None = None
-    """The number of records of the split, where the value needs written text and only some of them have it; else None."""
+    """Where the value needs written text and only some of the split's records have it: the number of all; else None."""
 
     @property
     def key(self) -> str:

@@ -27,9 +27,9 @@ def test_every_evaluation_of_a_run_rests_on_the_drawn_examples_and_the_goal_says
     recipe_file: Path, world: Path
 ) -> None:
     said: list[str] = []
+    asked = {"forget": str(passages(world, "known", 9)), "holdout": str(passages(world, "never", 8))}
     changes = [
-        f"data.forget={passages(world, 'known', 9)}",
-        f"data.holdout={passages(world, 'never', 8)}",
+        *(f"data.{role}={file}" for role, file in asked.items()),
         "evaluate=extraction",
         "sample.examples=3",
         "sample.seed=1",
@@ -52,6 +52,9 @@ def test_every_evaluation_of_a_run_rests_on_the_drawn_examples_and_the_goal_says
             assert (el.count, el.of) == (3, 9)
         drawn.add(frozenset(r.id for r in found.records(evaluation) if r.split == "forget" and r.has_text))
     assert len(drawn - {frozenset()}) == 1
+    again = {m.key: m for m in evaluate(str(found.folder), suite="extraction", data=asked).measures}
+    after = {m.key: m for m in found.evaluations[-1].measures}
+    assert (again["forget/el_10"].count, again["forget/el_10"].value) == (3, after["forget/el_10"].value)
     sentences = verdict(found).sentences
     assert any("on 3 of 9 (unseen:" in s for s in sentences)
     assert any(s.startswith("Text was written for 3 of 9 examples of forget and 3 of 8") for s in sentences)

@@ -36,8 +36,8 @@ def test_it_is_said_with_seed_counts_and_the_narrower_interval_of_all() -> None:
     assert of_all(EL) == pytest.approx((0.4 - half, 0.4 + half))
     [finding] = samples([found])
     assert finding.text == (
-        "Text was written for 20 of 80 examples of forget, drawn by seed 3. What needs text rests on these; likelihoods "
-        "are of all. Of all examples (95 %): forget · el 10 between 0.227 and 0.573."
+        "Text was written for 20 of 80 examples of forget, drawn by seed 3. What needs text rests on these; "
+        "likelihoods are of all. Of all examples (95 %): forget · el 10 between 0.227 and 0.573."
     )
     assert finding in verdict(found).findings and finding in measured([found])
 

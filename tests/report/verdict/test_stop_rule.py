@@ -230,5 +230,6 @@ def test_a_goal_says_on_how_many_examples_it_was_decided() -> None:
     words = goal_words(Goal(LIMITS, (Limit.parse("forget/el_10 <= 0.2"),)), drawn)
     assert words == (
         "forget has EL_10 0.00400 on 20 of 80 (unseen: 0.0100 before, 0.00900 now on 20 of 32) "
-        "and MA 0.410 (unseen: 0.550 before, 0.540 now); forget/el_10 is 0.00400 on 20 of 80 (goal: forget/el_10 <= 0.2)"
+        "and MA 0.410 (unseen: 0.550 before, 0.540 now); "
+        "forget/el_10 is 0.00400 on 20 of 80 (goal: forget/el_10 <= 0.2)"
     )

@@ -14,7 +14,7 @@ MEASURED = "Measured as it is: nothing was trained here, so nothing is said of f
 
 
 def measured(runs: Sequence[Results]) -> list[Finding]:
-    """One finding for each model: its measures in front, with their intervals and counts; and what rests on a sample."""
+    """One finding for each model: its measures in front, with intervals and counts; and what rests on a sample."""
     keys = headline_measures.headline_keys(runs)
     found = []
     for run, name in zip(runs, labels(runs), strict=True):
