@@ -76,6 +76,7 @@ def test_a_part_that_is_cut_leaves_its_rows_and_the_next_one_begins(
             raise subprocess.TimeoutExpired(command, timeout)
         return subprocess.CompletedProcess(command, 1 if name == "step-8b" else 0, stderr="a\nKilled")
 
+    monkeypatch.setattr(gpu, "machine", lambda: {"processor": "any"})  # it may call a process, too
     monkeypatch.setattr(gpu.subprocess, "run", part)
     found = gpu.run(plan(tmp_path, limit=60.0))
     lines = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text().splitlines()]
