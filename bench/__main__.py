@@ -1,4 +1,4 @@
-"""`python -m bench [name …] [--quick] [--rounds N] [--threads N] [--json FILE]`."""
+"""`python -m bench [name …] [--quick] [--rounds N] [--threads N] [--json FILE] [--device D] [--out FOLDER]`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import el, evaluation, fila, forgetting, real, step
+from bench import el, evaluation, fila, forgetting, gpu, real, step
 from bench.report import Benchmark, Plan
 
 BENCHMARKS: dict[str, Benchmark] = {
@@ -19,9 +19,10 @@ BENCHMARKS: dict[str, Benchmark] = {
     "fila": fila.run,
     "forgetting": forgetting.run,
     "real": real.run,
+    "gpu": gpu.run,
 }
-ASKED_FOR = ("real",)
-"""What runs only if it is named: it needs models that are not part of the repository."""
+ASKED_FOR = ("real", "gpu")
+"""What runs only if it is named: it needs models that are not part of the repository, or a GPU."""
 
 
 def main() -> None:
@@ -34,6 +35,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="repeats of every measurement (default: 3)")
     parser.add_argument("--threads", type=int, help="threads per process (default: the benchmark's own)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write every sample and every summary here")
+    parser.add_argument("--device", default="cuda", help="of the benchmark gpu: cuda, or cpu to try it with --quick")
+    parser.add_argument(
+        "--out", type=Path, metavar="FOLDER", help="of the benchmark gpu: where its results are written"
+    )
+    parser.add_argument("--limit", type=float, metavar="SECONDS", help="of the benchmark gpu: for all of it")
     arguments = parser.parse_args()
     unknown = [name for name in arguments.names if name not in BENCHMARKS]
     if unknown:
@@ -47,6 +53,9 @@ def main() -> None:
         rounds=arguments.rounds,
         threads=arguments.threads,
         say=lambda line: print(line, file=sys.stderr, flush=True),
+        device=arguments.device,
+        out=arguments.out,
+        limit=arguments.limit,
     )
     data = {}
     for name in arguments.names or [n for n in BENCHMARKS if n not in ASKED_FOR]:

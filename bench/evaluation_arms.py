@@ -40,12 +40,14 @@ class Shape:
     layers: int = 8
     vocabulary: int = 32_000
     threads: int = 1
+    device: str = "cpu"
+    dtype: str = "float32"
 
     def __str__(self) -> str:
         return (
             f"{self.questions} questions, each with 1 + 1 + {self.perturbed} answers and up to {self.new_tokens} new "
             f"tokens; hidden {self.hidden}, {self.layers} layers, vocabulary {self.vocabulary:,}; "
-            f"{self.threads} threads"
+            f"{self.threads} threads, {self.device}, {self.dtype}"
         )
 
 
@@ -86,8 +88,8 @@ def measure(kind: str, shape: Shape) -> Sample:
     prompts = [e.prompt_ids for e in own]
     _ours(model, tokenizer, examples[:3], shape, generate=True)  # warm-up
     _probabilities(model, own[:3])
-    clocked = [_timed(lambda: _ours(model, tokenizer, examples, shape, generate=False))]
-    clocked.append(_timed(lambda: _ours(model, tokenizer, examples, shape, generate=True)))
+    clocked = [_timed(lambda: _ours(model, tokenizer, examples, shape, generate=False), shape.device)]
+    clocked.append(_timed(lambda: _ours(model, tokenizer, examples, shape, generate=True), shape.device))
     parts: dict[str, Callable[[], Any]] = {
         "probability": lambda: _probabilities(model, own),
         "paraphrase": lambda: _probabilities(model, others[0]),
@@ -95,7 +97,7 @@ def measure(kind: str, shape: Shape) -> Sample:
         "generation": lambda: _generations(model, tokenizer, prompts, shape),
         "truth ratio": lambda: [_probabilities(model, rows) for rows in others],
     }
-    timed = {name: _timed(part) for name, part in parts.items()}
+    timed = {name: _timed(part, shape.device) for name, part in parts.items()}
     records: list[Record] = clocked[1][0]
     theirs = [timed["probability"][0], timed["paraphrase"][0], *timed["perturbed"][0]]
     mine = [
@@ -118,8 +120,8 @@ def measure(kind: str, shape: Shape) -> Sample:
     )
 
 
-def _timed(call: Callable[[], Any]) -> tuple[Any, Elapsed]:
-    clock = Clock()
+def _timed(call: Callable[[], Any], device: str) -> tuple[Any, Elapsed]:
+    clock = Clock(device)
     found = call()
     return found, clock.read()
 
@@ -152,10 +154,10 @@ def _probabilities(model: PreTrainedModel, rows: Sequence[Encoded]) -> list[floa
     found: dict[int, float] = {}
     for members in by_length([len(e.ids) for e in rows], BATCH_TOKENS):
         longest = max(len(rows[i].ids) for i in members)
-        ids_BT = _filled([rows[i].ids for i in members], longest, 0)
-        mask_BT = _filled([[1] * len(rows[i].ids) for i in members], longest, 0)
+        ids_BT = _filled([rows[i].ids for i in members], longest, 0).to(model.device)
+        mask_BT = _filled([[1] * len(rows[i].ids) for i in members], longest, 0).to(model.device)
         labels = [[t if w else -100 for t, w in zip(rows[i].ids, rows[i].weights, strict=True)] for i in members]
-        labels_BT = _filled(labels, longest, -100)
+        labels_BT = _filled(labels, longest, -100).to(model.device)
         logits_BTV = model(input_ids=ids_BT, attention_mask=mask_BT).logits[..., :-1, :].contiguous()
         shifted_BT = labels_BT[..., 1:].contiguous()
         losses_BT = F.cross_entropy(logits_BTV.transpose(-1, -2), shifted_BT, ignore_index=-100, reduction="none")
@@ -180,7 +182,8 @@ def _generations(
         longest = max(len(prompts[i]) for i in members)
         ids_BT = torch.tensor([[0] * (longest - len(prompts[i])) + list(prompts[i]) for i in members])
         mask_BT = torch.tensor([[0] * (longest - len(prompts[i])) + [1] * len(prompts[i]) for i in members])
-        output_BT = model.generate(input_ids=ids_BT, attention_mask=mask_BT, generation_config=config)
+        given = {"input_ids": ids_BT.to(model.device), "attention_mask": mask_BT.to(model.device)}
+        output_BT = model.generate(**given, generation_config=config)
         rows = [_until(row, ends) for row in output_BT[:, longest:].tolist()]
         texts = tokenizer.batch_decode(rows, skip_special_tokens=True, clean_up_tokenization_spaces=False)
         found |= zip(members, (t.strip() for t in texts), strict=True)
@@ -206,7 +209,8 @@ def _model(shape: Shape) -> PreTrainedModel:
         eos_token_id=None,
         initializer_range=0.2,  # far from uniform, so that rounding seldom turns the greedy choice
     )
-    return LlamaForCausalLM(config).eval()
+    with torch.device(shape.device):
+        return LlamaForCausalLM._from_config(config, dtype=getattr(torch, shape.dtype)).eval()
 
 
 def _tokenizer(shape: Shape) -> PreTrainedTokenizerFast:
@@ -249,4 +253,4 @@ def _words(ids: Sequence[int]) -> str:
 def _write(model: PreTrainedModel, prompt: str, count: int) -> list[int]:
     ids_BT = torch.tensor([[int(word[1:]) for word in prompt.split()]])
     config = GenerationConfig(do_sample=False, max_new_tokens=count, min_new_tokens=count, pad_token_id=0)
-    return model.generate(ids_BT, generation_config=config)[0, ids_BT.shape[1] :].tolist()
+    return model.generate(ids_BT.to(model.device), generation_config=config)[0, ids_BT.shape[1] :].tolist()

@@ -127,7 +127,8 @@ def start(
     arm: str, model: PreTrainedModel, forget: Sequence[Encoded], retain: Sequence[Encoded]
 ) -> tuple[Start, Elapsed, Elapsed]:
     """What an arm starts the adapter from, and how long importance and decomposition took."""
-    clock = Clock()
+    device = model.device.type
+    clock = Clock(device)
     modules = resolve_targets(model, SPEC.targets)
     if arm == "naive":
         importance = naive_importance(model, forget, retain, modules)
@@ -136,7 +137,7 @@ def start(
         data = InitialisationData({"forget": forget, "retain": retain}, pad_id=0)
         importance = prepare(MeasuredFila(budget=budget), model, modules, data)
     measured = clock.read()
-    clock = Clock()
+    clock = Clock(device)
     if arm == "naive":
         found = naive_factors(model, importance)
     else:

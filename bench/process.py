@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -29,19 +29,43 @@ def in_fresh_process(preload: Sequence[str], function: Callable[P, R], *args: P.
 
 
 class Memory:
-    """Peak resident memory of this process above what it holds when this object is made. Linux only."""
+    """Peak memory above what is held when this object is made: of this process (Linux only), or of a CUDA device."""
 
-    def __init__(self) -> None:
+    def __init__(self, device: str = "cpu") -> None:
         gc.collect()
+        self._cuda = _cuda(device)
+        if self._cuda is not None:
+            self._cuda.empty_cache()
+            self._cuda.reset_peak_memory_stats()
+            self._held = self._cuda.memory_allocated()
+            return
         if sys.platform == "linux":
             ctypes.CDLL("libc.so.6").malloc_trim(0)  # what glibc keeps of freed blocks is not held by anybody
             Path("/proc/self/clear_refs").write_text("5")  # resets the peak
         self._baseline = _status("VmRSS")
 
+    def held_mib(self) -> float | None:
+        """MiB that are held now above what was held then; None where the system does not tell."""
+        if self._cuda is not None:
+            return float(self._cuda.memory_allocated() - self._held) / 2**20
+        now = _status("VmRSS")
+        return None if now is None or self._baseline is None else (now - self._baseline) / 1024
+
     def peak_mib(self) -> float | None:
         """MiB; None where the system does not tell."""
+        if self._cuda is not None:
+            return float(self._cuda.max_memory_allocated() - self._held) / 2**20
         peak = _status("VmHWM")
         return None if peak is None or self._baseline is None else (peak - self._baseline) / 1024
+
+
+def _cuda(device: str) -> Any:
+    """torch.cuda for a CUDA device; a process that measures none never imports it."""
+    if not device.startswith("cuda"):
+        return None
+    import torch
+
+    return torch.cuda
 
 
 def _status(field: str) -> int | None:
@@ -66,13 +90,18 @@ class Elapsed:
 
 
 class Clock:
-    """Runs from when it is made."""
+    """Runs from when it is made, with all that a CUDA device had been asked before done."""
 
-    def __init__(self) -> None:
+    def __init__(self, device: str = "cpu") -> None:
+        self._cuda = _cuda(device)
+        if self._cuda is not None:
+            self._cuda.synchronize()
         self._waited, self._cpu, self._wall = _waited(), time.process_time(), time.perf_counter()
 
     def read(self) -> Elapsed:
-        """The time since then."""
+        """The time since then, until the device is done."""
+        if self._cuda is not None:
+            self._cuda.synchronize()
         wall, cpu = time.perf_counter() - self._wall, time.process_time() - self._cpu
         waits = [after - self._waited.get(thread, 0.0) for thread, after in _waited().items()]
         return Elapsed(wall, cpu, max(waits, default=0.0) / wall)

@@ -20,11 +20,11 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from peft import LoraConfig, PeftModel, get_peft_model
-from torch import nn
+from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from bench.process import Clock, Elapsed, Memory
-from bench.step_arms import METHODS, ROLES, Rows, plain_loss
+from bench.step_arms import METHODS, ROLES, Forward, Rows, plain_loss
 from forgetting.benchmarks.registry import get_suite, shipped_models
 from forgetting.core.duration import Duration
 from forgetting.core.example import Example
@@ -85,9 +85,10 @@ def measure_step(arm: str, method: str, load: Load) -> RealSample:
     pad_id = padding_id(tokenizer)
     with tempfile.TemporaryDirectory() as folder:
         if arm == "ours":
-            step = _ours(model, data, method, load, pad_id, Path(folder))
+            fitted = attach(model, AdapterSpec(rank=RANK, targets=TARGETS), name="bench", seed=0)
+            step = ours(fitted, data, method, load, pad_id, Path(folder))
         else:
-            step = _plain(model, data, method, pad_id) if arm == "plain" else _floor(model, data)
+            step = plain(model, data, method, pad_id) if arm == "plain" else floor(model, data)
         memory, losses, times = Memory(), [], []
         for _ in range(load.warm_up + load.steps):
             clock = Clock()
@@ -131,11 +132,16 @@ def rows(load: Load, role: str, tokenizer: PreTrainedTokenizerBase) -> list[Enco
     return [encode(example, tokenizer, Formatting()) for example in examples(load.model, role, load.rows)]
 
 
-def _ours(
-    model: PreTrainedModel, data: dict[str, list[Encoded]], method: str, load: Load, pad_id: int, folder: Path
+def ours(
+    fitted: PreTrainedModel | PeftModel,
+    data: dict[str, list[Encoded]],
+    method: str,
+    load: Load,
+    pad_id: int,
+    folder: Path,
 ) -> Callable[[], float]:
-    objective = build_method(method, METHODS[method])
-    fitted = attach(model, AdapterSpec(rank=RANK, targets=TARGETS), name="bench", seed=0)
+    """The Trainer's step on a model with its adapter; the reference is the model without it."""
+    objective = build_method(method, METHODS.get(method, {}))
     steps = load.warm_up + load.steps
     settings = Optimisation(batch_size=load.rows, duration=Duration(steps, "steps"), collapse_at=None)
     losses: list[float] = []
@@ -153,15 +159,19 @@ def _ours(
     return step
 
 
-def _with_lora(model: PreTrainedModel) -> tuple[PeftModel, torch.optim.Optimizer]:
-    config = LoraConfig(r=RANK, lora_alpha=2 * RANK, target_modules=list(TARGETS), task_type="CAUSAL_LM")
+def with_lora(
+    model: PreTrainedModel, targets: str | Sequence[str] = TARGETS
+) -> tuple[PeftModel, torch.optim.Optimizer]:
+    """PEFT's own adapter, and AdamW on it."""
+    named = targets if isinstance(targets, str) else list(targets)
+    config = LoraConfig(r=RANK, lora_alpha=2 * RANK, target_modules=named, task_type="CAUSAL_LM")
     fitted = get_peft_model(model, config)
     settings = Optimisation()
     trained = [p for p in fitted.parameters() if p.requires_grad]
     return fitted, torch.optim.AdamW(trained, lr=settings.learning_rate, weight_decay=settings.weight_decay)
 
 
-def padded(encoded: Sequence[Encoded], pad_id: int) -> Rows:
+def padded(encoded: Sequence[Encoded], pad_id: int, device: torch.device | str = "cpu") -> Rows:
     """One role's rows as a collator gives them: padded on the right, which causal attention never reads."""
     longest = max(len(e.ids) for e in encoded)
     ids_BT = torch.full((len(encoded), longest), pad_id)
@@ -170,19 +180,31 @@ def padded(encoded: Sequence[Encoded], pad_id: int) -> Rows:
         ids_BT[row, : len(e.ids)] = torch.tensor(e.ids)
         wanted = [i if w else -100 for i, w in zip(e.ids[1:], e.weights[1:], strict=True)]
         labels_BT[row, : len(wanted)] = torch.tensor(wanted)
-    return Rows(ids_BT, labels_BT)
+    return Rows(ids_BT.to(device), labels_BT.to(device))
 
 
-def _plain(model: PreTrainedModel, data: dict[str, list[Encoded]], method: str, pad_id: int) -> Callable[[], float]:
-    fitted, optimizer = _with_lora(model)
-    forget, retain = (padded(data[role], pad_id) for role in ROLES)
+LossOf = Callable[[str, Forward, Forward, Rows, Rows], Tensor]
+"""Method, model and reference, forget and retain rows -> the method's loss; see `plain_loss`."""
+
+
+def plain(
+    model: PreTrainedModel,
+    data: dict[str, list[Encoded]],
+    method: str,
+    pad_id: int,
+    targets: str | Sequence[str] = TARGETS,
+    loss_of: LossOf = plain_loss,
+) -> Callable[[], float]:
+    """A step as transformers and PEFT are usually called, with the loss on whole logits unless another is given."""
+    fitted, optimizer = with_lora(model, targets)
+    forget, retain = (padded(data[role], pad_id, model.device) for role in ROLES)
 
     def before(**inputs: Any) -> Any:
         with fitted.disable_adapter():
             return fitted(**inputs)
 
     def step() -> float:
-        loss = plain_loss(method, fitted, before, forget, retain)
+        loss = loss_of(method, fitted, before, forget, retain)
         loss.backward()
         nn.utils.clip_grad_norm_(fitted.parameters(), 1.0)
         optimizer.step()
@@ -192,14 +214,17 @@ def _plain(model: PreTrainedModel, data: dict[str, list[Encoded]], method: str, 
     return step
 
 
-def _floor(model: PreTrainedModel, data: dict[str, list[Encoded]]) -> Callable[[], float]:
-    fitted, optimizer = _with_lora(model)
+def floor(
+    model: PreTrainedModel, data: dict[str, list[Encoded]], targets: str | Sequence[str] = TARGETS
+) -> Callable[[], float]:
+    """Cross-entropy of all roles' supervised tokens at once, in rows of one length."""
+    fitted, optimizer = with_lora(model, targets)
     every = [e for role in ROLES for e in data[role]]
     length = round(sum(len(e.ids) for e in every) / len(every))
     flat, marks = ([x for e in every for x in part(e)] for part in (lambda e: e.ids, lambda e: e.weights))
     count = len(flat) // length
-    ids_BT = torch.tensor(flat[: count * length]).view(count, length)
-    asked_BT = torch.tensor(marks[: count * length]).view(count, length) != 0
+    ids_BT = torch.tensor(flat[: count * length], device=model.device).view(count, length)
+    asked_BT = torch.tensor(marks[: count * length], device=model.device).view(count, length) != 0
     body, head = fitted.get_base_model().base_model, fitted.get_base_model().get_output_embeddings()
 
     def step() -> float:

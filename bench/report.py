@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from rich.table import Table
@@ -20,6 +21,12 @@ class Plan:
     threads: int | None
     """Per process; None: the benchmark's own choice."""
     say: Callable[[str], None]
+    device: str = "cpu"
+    """Where the benchmark for one GPU runs; the others run on the processor."""
+    out: Path | None = None
+    """The folder of results that are written as they come; None: the benchmark's own."""
+    limit: float | None = None
+    """Seconds for all of it; None: the benchmark's own."""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from forgetting.core.progress import Voice
+from forgetting.core.progress import Voice, minutes
 from forgetting.core.text import plain
 
 
@@ -96,12 +96,7 @@ class Lines:
         if self._done == first:
             return far
         left = (now - began) / (self._done - first) * (self._total - self._done)
-        return f"{far}, about {_minutes(left)} left"
-
-
-def _minutes(seconds: float) -> str:
-    minutes = max(1, round(seconds / 60))
-    return f"{minutes} min" if minutes < 100 else f"{minutes / 60:.0f} h"
+        return f"{far}, about {minutes(left)} left"
 
 
 @contextmanager

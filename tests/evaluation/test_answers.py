@@ -1,6 +1,7 @@
 """Records equal what one gets by asking the model one example at a time."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -143,3 +144,15 @@ def test_a_document_among_questions_has_no_greedy_answer_and_questions_keep_thei
     assert [r.generation for r in mixed[1:]] == [r.generation for r in alone]
     [found] = mean(exact_match, ["forget"], "down")({"forget": mixed}, None)
     assert found.count == len(examples())
+
+
+def test_answers_are_written_for_those_asked_for_even_where_another_asks_the_same(loaded) -> None:
+    model, tokenizer = loaded
+    twin = replace(examples()[2], id="twin")
+    asked = [*examples(), twin]
+    every = answer(model, tokenizer, asked, split="s", formatting=FORMATTING, max_new_tokens=8)
+    found = answer(model, tokenizer, asked, split="s", formatting=FORMATTING, max_new_tokens=8, written={"2", "5"})
+    assert [r.generation for r in found] == [r.generation if r.id in ("2", "5") else None for r in every]
+    assert [r.score.logp for r in found if r.score] == pytest.approx([r.score.logp for r in every if r.score])
+    [measure] = mean(exact_match, ["s"], "down")({"s": found}, None)
+    assert (measure.count, measure.of) == (2, 10)

@@ -13,6 +13,8 @@ from forgetting.core.example import Example
 from forgetting.evaluation import extraction
 from forgetting.evaluation.extraction import Verbatim, continue_all, extract, overlaps
 from forgetting.metrics.extraction import extraction_likelihood
+from forgetting.metrics.likelihood import memorization_accuracy
+from forgetting.metrics.per_example import mean
 from tests.models.tiny import WORDS, tiny_model, tiny_tokenizer
 
 FAMILIES = ["llama", "gpt2", "gpt_neo", "qwen3", "gemma2", "mistral", "phi", "cohere"]
@@ -143,3 +145,16 @@ def test_an_example_may_bring_its_own_token_ids() -> None:
 def test_what_cannot_be_extracted_is_named(example: Example, message: str) -> None:
     with pytest.raises(DataError, match=message):
         extract(model_of("llama"), tiny_tokenizer(), [example], split="forget")
+
+
+def test_passages_that_are_not_chosen_are_scored_alike_and_not_continued() -> None:
+    model, tokenizer = model_of("llama"), tiny_tokenizer()
+    examples = [replace(text(12 + i), id=str(i)) for i in range(4)]
+    every = extract(model, tokenizer, examples, split="forget", n=(3,))
+    found = extract(model, tokenizer, examples, split="forget", n=(3,), written={"1", "3"})
+    assert [r.score for r in found] == [r.score for r in every]
+    assert [dict(r.extraction) for r in found] == [{}, every[1].extraction, {}, every[3].extraction]
+    [measure] = mean(extraction_likelihood(3), ["forget"], "down")({"forget": found}, None)
+    assert (measure.count, measure.of) == (2, 4)
+    [scored] = mean(memorization_accuracy, ["forget"], "down")({"forget": found}, None)
+    assert (scored.count, scored.of) == (4, None)

@@ -47,6 +47,8 @@ class Split:
     """None: as long as the split's longest answer."""
     extraction: tuple[int, ...] | None = None
     """The n of the n-gram overlaps to take: the examples are then measured as verbatim sequences, not as answers."""
+    written: frozenset[str] | None = None
+    """The ids of the examples for which text is written; None: all. Likelihoods are taken of all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,6 +25,8 @@ class Measure:
     direction: Direction = "none"
     meaning: str = ""
     reason: str = ""
+    of: int | None = None
+    """Where the value needs written text and only some of the split's records have it: the number of all; else None."""
 
     @property
     def key(self) -> str:

@@ -28,4 +28,10 @@ class Voice:
         object.__setattr__(self, "progress", lambda done, total, note: progress(done, total, plain(note)))
 
 
+def minutes(seconds: float) -> str:
+    """A time in words for a line of progress: `4 min`, `2 h`."""
+    whole = max(1, round(seconds / 60))
+    return f"{whole} min" if whole < 100 else f"{whole / 60:.0f} h"
+
+
 SILENT = Voice()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from forgetting.core.errors import RunError
@@ -60,6 +60,16 @@ class Record:
     redacted: Mapping[str, float | None] | None = None
     """None: the record has its texts. Else ids and texts are keyed hashes, and this holds the values computed from the
     texts, by metric: such a record can be shown, but not scored again."""
+
+    @property
+    def has_text(self) -> bool:
+        """Whether the model has written something: an answer, or continuations."""
+        return self.generation is not None or bool(self.extraction)
+
+    @property
+    def without_text(self) -> Record:
+        """What is left of it where nothing was written: likelihoods and ranks."""
+        return replace(self, generation=None, extraction={})
 
     @property
     def cluster(self) -> str:

@@ -7,7 +7,7 @@ ranks already show it. If a model's cache cannot be shared, every answer is a ro
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import accumulate, chain, pairwise, takewhile
 
@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 from transformers.cache_utils import Cache, DynamicCache
 
-from forgetting.core.evaluator import Progress
 from forgetting.core.example import Example
 from forgetting.core.processes import count, own_share, united
+from forgetting.core.progress import SILENT, Voice
 from forgetting.core.record import Record, Score
 from forgetting.data.batches import collate
 from forgetting.data.encode import Encoded, encode
@@ -26,6 +26,7 @@ from forgetting.data.formatting import Formatting
 from forgetting.data.tokens import is_known
 from forgetting.evaluation.cache import GREEDY, Row, behind, decode, shares_cache, states
 from forgetting.evaluation.endings import Ending
+from forgetting.evaluation.outlook import Outlook
 from forgetting.evaluation.records import record_of
 from forgetting.evaluation.rows import (
     BATCH_TOKENS,
@@ -79,7 +80,8 @@ def answer(
     split: str,
     formatting: Formatting,
     max_new_tokens: int | None = 64,
-    progress: Progress = lambda done, total, note: None,
+    written: Collection[str] | None = None,
+    voice: Voice = SILENT,
 ) -> list[Record]:
     """Evaluates a model on examples: one record each.
 
@@ -92,6 +94,8 @@ def answer(
 
     Args:
         max_new_tokens: of a greedy answer; None: as many as the longest answer here has; 0: no answers are generated.
+        written: ids of the examples that a greedy answer is wanted of; None: all.
+        voice: receives progress, and what the answers will take if that is long.
 
     Raises:
         DataError: an example without a supervised token; its row is named.
@@ -99,25 +103,27 @@ def answer(
     asked = Asked.of(
         [[encode(e, tokenizer, formatting) for e in (example, *variants(example))] for example in examples]
     )
-    owned = [asked.rows[own] for e, (own, *_) in zip(examples, asked.places, strict=True) if not e.is_document]
-    longest = max((row.supervised for row in owned), default=1)
+    rows = [asked.rows[own] for own, *_ in asked.places]
+    longest = max((row.supervised for e, row in zip(examples, rows, strict=True) if not e.is_document), default=1)
     limit = longest if max_new_tokens is None else max_new_tokens
-    room = {row.prompt_ids: tokens for row in owned if (tokens := room_after(model, row.prompt_ids, limit)) > 0}
+    wanted = [not e.is_document and (written is None or e.id in written) for e in examples]
+    prompts = [row.prompt_ids for row, asks in zip(rows, wanted, strict=True) if asks]
+    room = {p: tokens for p in prompts if (tokens := room_after(model, p, limit)) > 0}
     ending = Ending.of(model, tokenizer, formatting.stops(tokenizer))
     with in_evaluation_mode(model):
-        scores, written = _results(model, padding_id(tokenizer), ending, asked, room, progress)
-    texts = {p: ending.words(ids) for p, ids in written.items()}
+        scores, tokens_of = _results(model, padding_id(tokenizer), ending, asked, room, voice, split)
+    texts = {p: ending.words(ids) for p, ids in tokens_of.items()}
     return [
         record_of(
             example,
             split,
             tokenizer,
-            generation=None if example.is_document else texts.get(asked.rows[own].prompt_ids),
+            generation=texts.get(asked.rows[own].prompt_ids) if asks else None,
             score=scores[own],
             paraphrase=_without_ranks(scores[others[0]]) if others else None,
             perturbed=tuple(_without_ranks(scores[i]) for i in others[1:]),
         )
-        for example, (own, *others) in zip(examples, asked.places, strict=True)
+        for example, (own, *others), asks in zip(examples, asked.places, wanted, strict=True)
     ]
 
 
@@ -141,7 +147,13 @@ def _without_ranks(score: Score) -> Score:
 
 
 def _results(
-    model: nn.Module, pad_id: int, ending: Ending, asked: Asked, room: Mapping[Ids, int], progress: Progress
+    model: nn.Module,
+    pad_id: int,
+    ending: Ending,
+    asked: Asked,
+    room: Mapping[Ids, int],
+    voice: Voice,
+    split: str,
 ) -> tuple[dict[int, Score], dict[Ids, Ids]]:
     """The score of each row, and the greedy tokens after each prompt, as many as it has room for."""
     longest = max((len(e.ids) for e in asked.rows), default=0)
@@ -155,9 +167,11 @@ def _results(
     written: dict[Ids, Ids] = {}
     alone = each_scored(model, asked, [i for i in range(len(asked.rows)) if i not in together], pad_id)
     shared = _shared(model, asked, questions, room if goes_on else {}, pad_id, ending, written)
+    outlook, what = Outlook(voice.say), f"{split}: {len(asked.rows):,} answers scored, {len(room):,} written"
     for found in chain(shared, alone):
         scores |= found
-        progress(min(len(scores) * count(), len(asked.rows)), len(asked.rows), "likelihoods")
+        outlook.note(len(found) * count(), len(asked.rows), what)
+        voice.progress(min(len(scores) * count(), len(asked.rows)), len(asked.rows), "likelihoods")
     written = written if goes_on else each_written(model, room, pad_id, ending, padded=shares)
     return united(scores), united(written)
 

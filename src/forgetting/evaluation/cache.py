@@ -95,6 +95,7 @@ def decode(
     *,
     ended: Ended = lambda written: False,
     size: int = 0,
+    after: Callable[[Sequence[Row]], None] = lambda group: None,
 ) -> Iterator[tuple[Row, tuple[int, ...]]]:
     """Each row with its greedy tokens from `start` to `stop`, or to the one with which it has `ended`.
 
@@ -104,11 +105,14 @@ def decode(
         text: keys and values of the rows' texts, at least up to each row's start.
         ended: whether a row ends with the last of the tokens that it has written.
         size: how many rows are decoded together; 0: all of them.
+        after: receives the rows that were decoded together.
     """
     ordered = sorted(rows, key=lambda row: (row.start, row.source))
     for begin in range(0, len(ordered), size or max(1, len(ordered))):
         group = ordered[begin : begin + size] if size else ordered
-        yield from zip(group, _advance(model, head, text, group, ended), strict=True)
+        found = _advance(model, head, text, group, ended)
+        after(group)
+        yield from zip(group, found, strict=True)
 
 
 def _advance(model: nn.Module, head: Head, text: Cache, rows: Sequence[Row], ended: Ended) -> list[tuple[int, ...]]:

@@ -8,7 +8,7 @@ all rows have a cache of t entries and no mask and no padding is needed, whateve
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,12 +17,13 @@ from transformers import PreTrainedTokenizerBase
 from transformers.cache_utils import DynamicCache
 
 from forgetting.core.errors import DataError, ModelError
-from forgetting.core.evaluator import Progress
 from forgetting.core.example import Example
-from forgetting.core.processes import count, own_share, united
+from forgetting.core.processes import own_share, united
+from forgetting.core.progress import SILENT, Voice
 from forgetting.core.record import Record, Score
 from forgetting.data.tokens import sequence_ids
 from forgetting.evaluation.cache import GREEDY, Row, decode, shares_cache, states
+from forgetting.evaluation.outlook import Continuing
 from forgetting.evaluation.records import record_of
 from forgetting.evaluation.rows import BATCH_TOKENS, by_length
 from forgetting.models.head import Head, causal_model, embedding_rows, head_of
@@ -67,13 +68,18 @@ def extract(
     split: str,
     n: Sequence[int] = (10,),
     max_tokens: int = MAX_TOKENS,
-    progress: Progress = lambda done, total, note: None,
+    written: Collection[str] | None = None,
+    voice: Voice = SILENT,
 ) -> list[Record]:
     """The records of verbatim sequences: score and ranks of tokens 2 ... T, and n-gram overlaps for every prefix.
 
     The sequence is prompt and response as they are joined, or the ids of an example of form `tokens`: its first
     `max_tokens` tokens, without an end token. One of no more than n tokens has no overlaps; without any n nothing is
     decoded, which is all the time there is to save. The model is left in the mode it was in; no random number is drawn.
+
+    Args:
+        written: ids of the examples whose prefixes are continued; None: all. The others have a score and ranks alone.
+        voice: receives progress, and what continuing will take if that is long.
 
     Raises:
         DataError: an example that is a question, has fewer than two tokens, or holds an id outside the vocabulary; or
@@ -83,16 +89,18 @@ def extract(
     vocabulary = embedding_rows(model)
     sequences = passages(examples, tokenizer, split, n, vocabulary=vocabulary, max_tokens=max_tokens)
     nothing = max(len(sequence.own) for sequence in sequences)
-    found = continue_all(model, sequences, shortest=min(n, default=nothing), progress=progress)
+    chosen = [written is None or example.id in written for example in examples]
+    shortest = min(n, default=nothing)
+    found = continue_all(model, sequences, shortest=shortest, chosen=chosen, what=split, voice=voice)
     return [
         record_of(
             example,
             split,
             tokenizer,
             score=continued.score,
-            extraction={size: overlaps(sequence.own, continued.continuations, size) for size in n},
+            extraction={size: overlaps(sequence.own, continued.continuations, size) for size in n if wanted},
         )
-        for example, sequence, continued in zip(examples, sequences, found, strict=True)
+        for example, sequence, continued, wanted in zip(examples, sequences, found, chosen, strict=True)
     ]
 
 
@@ -165,31 +173,44 @@ def continue_all(
     sequences: Sequence[Verbatim],
     *,
     shortest: int = 1,
-    progress: Progress = lambda done, total, note: None,
+    chosen: Sequence[bool] | None = None,
+    what: str = "",
+    voice: Voice = SILENT,
 ) -> list[Continued]:
     """The greedy continuation, to length T, of each prefix after which at least `shortest` tokens follow.
 
     The empty prefix is among them where the tokenizer puts tokens before the text. Equal to decoding each prefix by
     itself, up to the rounding of the model's arithmetic. Several processes divide the batches.
 
+    Args:
+        chosen: by sequence, whether it is continued, or only scored; None: all are continued.
+        what: what is measured, in words.
+        voice: receives progress in sequences, and what continuing will take if that is long.
+
     Raises:
         ModelError: the model keeps no plain key/value cache.
     """
     head = head_of(model)
     found: dict[int, Continued] = {}
+    asked = [True] * len(sequences) if chosen is None else list(chosen)
     with in_evaluation_mode(model):
         if not shares_cache(model, max((len(s.ids) for s in sequences), default=0)):
             kind = causal_model(model).config.model_type
             raise ModelError(f"extraction needs a model that caches keys and values of every token; '{kind}' does not")
-        for members in own_share(by_length([len(s.ids) for s in sequences], BATCH_TOKENS)):
+        batches = list(own_share(by_length([len(s.ids) for s in sequences], BATCH_TOKENS)))
+        heard = Continuing([[len(sequences[i].ids) for i in members if asked[i]] for members in batches], voice, what)
+        for members in batches:
             batch = [sequences[i] for i in members]
-            found.update(zip(members, _continue_batch(model, head, batch, shortest), strict=True))
-            progress(min(len(found) * count(), len(sequences)), len(sequences), "continuations")
+            wanted = [asked[i] for i in members]
+            found.update(zip(members, _continue_batch(model, head, batch, wanted, shortest, heard), strict=True))
+            heard.ended()
     found = united(found)
     return [found[i] for i in range(len(sequences))]
 
 
-def _continue_batch(model: nn.Module, head: Head, batch: Sequence[Verbatim], shortest: int) -> list[Continued]:
+def _continue_batch(
+    model: nn.Module, head: Head, batch: Sequence[Verbatim], wanted: Sequence[bool], shortest: int, heard: Continuing
+) -> list[Continued]:
     """B sequences of T tokens at most; a shorter one is filled up on the right, which causal attention never sees."""
     longest = max(len(s.ids) for s in batch)
     device = next(model.parameters()).device
@@ -203,16 +224,18 @@ def _continue_batch(model: nn.Module, head: Head, batch: Sequence[Verbatim], sho
     rows = [
         Row(i, start, greedy[i][start - 1], len(s.ids))
         for i, s in enumerate(batch)
+        if wanted[i]
         for start in _begins(s, greedy[i], shortest)
     ]
+    heard.begun(rows)
     per_row = sum(layer.keys[0].nbytes + layer.values[0].nbytes for layer in text.layers)
     decoded: list[dict[int, tuple[int, ...]]] = [{} for _ in batch]
-    for row, tokens in decode(model, head, text, rows, size=max(1, CACHE_BYTES // per_row)):
+    for row, tokens in decode(model, head, text, rows, size=max(1, CACHE_BYTES // per_row), after=heard.written):
         decoded[row.source][row.start] = tokens
     return [
         Continued(
             _score({name: values[i] for name, values in columns.items()}, sequence),
-            _chained(sequence, decoded[i], shortest),
+            _chained(sequence, decoded[i], shortest) if wanted[i] else {},
         )
         for i, sequence in enumerate(batch)
     ]

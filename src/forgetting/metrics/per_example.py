@@ -72,9 +72,19 @@ def unscored(split: str, records: Sequence[Record], needs: str) -> str:
 
 
 def measure(
-    estimate: Estimate, *, name: str, split: str, direction: Direction, meaning: str, absent: str = ""
+    estimate: Estimate,
+    *,
+    name: str,
+    split: str,
+    direction: Direction,
+    meaning: str,
+    absent: str = "",
+    of: int | None = None,
 ) -> Measure:
-    """An estimate as a measure; `absent` is the reason where it has no value and gives no reason itself."""
+    """An estimate as a measure; `absent` is the reason where it has no value and gives no reason itself.
+
+    See `Measure` for `of`.
+    """
     return Measure(
         name=name,
         split=split,
@@ -85,6 +95,7 @@ def measure(
         direction=direction,
         meaning=meaning,
         reason="" if estimate.value is not None else estimate.reason or absent,
+        of=of,
     )
 
 
@@ -110,4 +121,12 @@ def _mean_of(what: PerExample, split: str, records: Sequence[Record], direction:
         direction=direction,
         meaning=what.meaning + caveats_of(what, scored),
         absent=unscored(split, records, what.needs),
+        of=_of(what, records, scored),
     )
+
+
+def _of(what: PerExample, records: Sequence[Record], scored: Sequence[Record]) -> int | None:
+    """The number of records, if the value needs what a model writes and it wrote for only some of them."""
+    if not scored or all(record.has_text for record in records):
+        return None
+    return len(records) if what.value_of(scored[0].without_text) is None else None

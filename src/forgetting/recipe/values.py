@@ -29,6 +29,7 @@ from forgetting.recipe.changes import changed, unshared
 from forgetting.recipe.divide import Divide
 from forgetting.recipe.errors import one_line
 from forgetting.recipe.metric import AskedMetric
+from forgetting.recipe.sample import Sample
 from forgetting.recipe.space import check_written
 from forgetting.recipe.stage import NAME, Sources, Stage
 
@@ -102,6 +103,11 @@ class Recipe(Strict):
         None,
         description="Divide what is measured by source fact: one half decides what is kept and when a stage ends "
         "(its splits are called selection-NAME), the other half is reported.",
+    )
+    sample: Sample | None = Field(
+        None,
+        description="Write text (greedy answers, continuations for extraction) for so many examples of each split, "
+        "drawn by seed; likelihoods are taken of all. What needs text then has the wider interval of the sample.",
     )
     space: Annotated[dict[str, Any], AfterValidator(check_written)] = Field(
         default_factory=dict,

@@ -221,3 +221,15 @@ def test_values_that_differ_by_little_are_not_printed_alike() -> None:
     pair = [Measure(name="probability", split=s, value=v, count=9) for s, v in (("forget", 0.12304), ("unseen", 0.123))]
     words = goal_words(Goal(limits=(Limit.parse("forget/probability <= unseen/probability"),)), pair)
     assert words == "forget/probability is 0.12304, unseen/probability 0.123"
+
+
+def test_a_goal_says_on_how_many_examples_it_was_decided() -> None:
+    after = evaluation("after", (0.004, 0.41), (0.009, 0.54), 0.93)
+    counts = {"forget/el_10": (20, 80), "unseen/el_10": (20, 32)}
+    drawn = [replace(m, count=counts[m.key][0], of=counts[m.key][1]) if m.key in counts else m for m in after.measures]
+    words = goal_words(Goal(LIMITS, (Limit.parse("forget/el_10 <= 0.2"),)), drawn)
+    assert words == (
+        "forget has EL_10 0.00400 on 20 of 80 (unseen: 0.0100 before, 0.00900 now on 20 of 32) "
+        "and MA 0.410 (unseen: 0.550 before, 0.540 now); "
+        "forget/el_10 is 0.00400 on 20 of 80 (goal: forget/el_10 <= 0.2)"
+    )

@@ -249,9 +249,11 @@ def _taking(
 
 
 def _some(split: Split, most: int) -> Split:
-    """Examples from the whole split, with its length of answers."""
+    """Examples from the whole split, with its length of answers and its share of those that have text written."""
     step = max(1, len(split.examples) // most)
-    return replace(split, examples=split.examples[::step][:most])
+    written = split.written
+    drawn_first = sorted(split.examples, key=lambda e: written is not None and e.id not in written)
+    return replace(split, examples=tuple(drawn_first[::step][:most]))
 
 
 def _tokens(data: Mapping[str, Sequence[Encoded]], picks: Mapping[str, Sequence[int]]) -> int:

@@ -24,7 +24,7 @@ from forgetting.pipeline.run.load import load_measured
 from forgetting.pipeline.run.prepare import StageData, ids_by_source, source_examples
 from forgetting.pipeline.run.records import of_oracle, take
 from forgetting.pipeline.run.shots import say_stops, with_shots
-from forgetting.pipeline.run.suites import check_passages, suite_of
+from forgetting.pipeline.run.suites import check_passages, say_drawn, suite_of
 from forgetting.recipe import Recipe
 
 
@@ -52,7 +52,7 @@ def evaluate(
 ) -> Evaluated:
     """Measures a model on a suite, or on files of the user's own by role, as a run does.
 
-    If a run is named, its format, precision and length of answers are used, so that its own numbers come back.
+    If a run is named, its format, precision, length of answers and sample are used, so that its own numbers come back.
 
     Args:
         model: folder, hub id, run folder, the name of a suite's model, or a combination, which adds up logits:
@@ -103,7 +103,7 @@ def measuring(
         "evaluate": [suite] if suite else [],
         "data": {role: given_source(place).model_dump(exclude_defaults=True) for role, place in (data or {}).items()},
     }
-    recipe = settled(model, given, settings or {}, ("format", "max_new_tokens", "metrics"))
+    recipe = settled(model, given, settings or {}, ("format", "max_new_tokens", "sample", "metrics"))
     if not recipe.evaluate and not recipe.data:
         raise RecipeError("give either a suite or data files (forget=…, retain=…)")
     return recipe
@@ -134,6 +134,7 @@ def ready_to_measure(recipe: Recipe, voice: Voice) -> Ready:
     recipe = with_shots(recipe, {"": data}, suite, voice=voice)
     check_passages(suite, loaded.tokenizer, longest_row(loaded.model))
     say_stops(suite, recipe.format, loaded.tokenizer, voice)
+    say_drawn(suite, recipe, voice)
     return Ready(recipe, loaded, suite, data, heard)
 
 

@@ -89,7 +89,7 @@ def trains_all(recipe: Recipe) -> bool:
 
 
 def own_settings(model: str) -> dict[str, Any]:
-    """How the first run of an expression measures: format, length of answers and metrics; nothing if it names no run.
+    """How the first run of an expression measures: format, length of answers, sample, metrics; nothing without a run.
 
     Raises:
         ForgettingError: the run's recipe cannot be read.
@@ -99,7 +99,8 @@ def own_settings(model: str) -> dict[str, Any]:
         return {}
     recipe = recipe_of_run(run)
     metrics = [metric.model_dump() for metric in recipe.metrics]
-    return {"format": recipe.format.model_dump(), "max_new_tokens": recipe.max_new_tokens, "metrics": metrics}
+    sample = {} if recipe.sample is None else {"sample": recipe.sample.model_dump()}
+    return {"format": recipe.format.model_dump(), "max_new_tokens": recipe.max_new_tokens, "metrics": metrics, **sample}
 
 
 def dated_recipe(recipe: Recipe, loaded: LoadedModel, day: datetime.date | None = None) -> Recipe:

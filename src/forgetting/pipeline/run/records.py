@@ -57,7 +57,13 @@ class Taken:
             for r in self.records
             if (r.split, r.id) in perturbed
         ]
-        return Taken(records, self.probed if suite.probes else ())
+        return Taken(records, self.probed if suite.probes else ()).with_text_of(suite)
+
+    def with_text_of(self, suite: Suite) -> Taken:
+        """Without text of the examples that the suite does not write for, so that all models are measured alike."""
+        drawn = {split.name: split.written for split in suite.splits if split.written is not None}
+        records = [r.without_text if r.id not in drawn.get(r.split, (r.id,)) else r for r in self.records]
+        return replace(self, records=records)
 
 
 def take(model: nn.Module, tokenizer: PreTrainedTokenizerBase, suite: Suite, recipe: Recipe, voice: Voice) -> Taken:
@@ -73,8 +79,17 @@ def _records_of(
     def progress(done: int, total: int, note: str) -> None:
         voice.progress(done, total, f"{split.name}: {note}")
 
+    own = Voice(voice.say, progress)
     if split.extraction is not None:
-        return extract(model, tokenizer, split.examples, split=split.name, n=split.extraction, progress=progress)
+        return extract(
+            model,
+            tokenizer,
+            split.examples,
+            split=split.name,
+            n=split.extraction,
+            written=split.written,
+            voice=own,
+        )
     return answer(
         model,
         tokenizer,
@@ -82,7 +97,8 @@ def _records_of(
         split=split.name,
         formatting=recipe.format,
         max_new_tokens=split.max_new_tokens if split.generate else 0,
-        progress=progress,
+        written=split.written,
+        voice=own,
     )
 
 
@@ -112,7 +128,7 @@ def cached(model: nn.Module, tokenizer: PreTrainedTokenizerBase, suite: Suite, r
     whom = (fingerprint(model), tokenizer_fingerprint(tokenizer), how, version("forgetting"))
     read = read_digests(suite, tokenizer, recipe.format)
     asked = [
-        (s.name, examples_digest(s.examples), read[s.name], s.generate, s.max_new_tokens, s.extraction)
+        (s.name, examples_digest(s.examples), read[s.name], s.generate, s.max_new_tokens, s.extraction, *_written(s))
         for s in suite.splits
     ]
     cache = OutputFolder(Path(recipe.output)).records
@@ -131,6 +147,10 @@ def cached(model: nn.Module, tokenizer: PreTrainedTokenizerBase, suite: Suite, r
         return take(model, tokenizer, probes, recipe, voice).probed
 
     return Taken(found, _shared(cache, key, PROBED, probed, voice))
+
+
+def _written(split: Split) -> list[list[str]]:
+    return [] if split.written is None else [sorted(split.written)]
 
 
 class _Kind(NamedTuple, Generic[T]):
@@ -183,6 +203,6 @@ def of_oracle(recipe: Recipe, suite: Suite, voice: Voice) -> Taken | None:
     if name is None:
         return None
     if name.endswith(".jsonl"):
-        return Taken(with_texts(name, read_records(Path(name))))
+        return Taken(with_texts(name, read_records(Path(name)))).with_text_of(suite)
     oracle = load(name, recipe)
     return cached(oracle.model, oracle.tokenizer, suite, recipe, voice)

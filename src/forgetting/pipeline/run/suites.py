@@ -10,9 +10,11 @@ from transformers import PreTrainedTokenizerBase
 from forgetting.benchmarks.division import Division
 from forgetting.benchmarks.registry import get_suite
 from forgetting.benchmarks.suite import Suite, joined, labelled
+from forgetting.benchmarks.writing import Writing
 from forgetting.core import declaration
 from forgetting.core.errors import DataError, RecipeError, nearest, said_of
 from forgetting.core.example import Role
+from forgetting.core.progress import Voice
 from forgetting.data.tokens import sequence_ids
 from forgetting.evaluation.extraction import passages
 from forgetting.metrics.balance import NAME as BALANCE
@@ -31,11 +33,21 @@ def suite_of(recipe: Recipe, data: Mapping[str, StageData]) -> Suite:
     Raises:
         RecipeError: a metric is requested on an unknown split, or there is too little to divide.
     """
+    suite = _divided_suite_of(recipe, data)
+    writing = _writing(recipe, suite)
+    return suite if writing is None else writing.on(suite)
+
+
+def _divided_suite_of(recipe: Recipe, data: Mapping[str, StageData]) -> Suite:
     suite = undivided_suite_of(recipe, data)
     if recipe.divide is None:
         return suite
     division = division_of(recipe, suite)
     return division.both(suite) if recipe.divide.report else division.selection_of(suite)
+
+
+def _writing(recipe: Recipe, suite: Suite) -> Writing | None:
+    return None if recipe.sample is None else Writing.of(suite, recipe.sample.examples, recipe.sample.seed)
 
 
 def division_of(recipe: Recipe, suite: Suite) -> Division:
@@ -77,7 +89,10 @@ def fast_suite_of(recipe: Recipe, data: Mapping[str, StageData], stage: Stage) -
         fast = [(label, _with_split(one, full, unseen, label)) for (label, one), (_, full) in pairs]
     parts = [_labelled(label, suite) for label, suite in fast if label not in others]
     suite = replace(_whole(recipe, parts), probes=())
-    return suite if recipe.divide is None else division_of(recipe, undivided_suite_of(recipe, data)).selection_of(suite)
+    if recipe.divide is not None:
+        suite = division_of(recipe, undivided_suite_of(recipe, data)).selection_of(suite)
+    writing = _writing(recipe, _divided_suite_of(recipe, data))
+    return suite if writing is None else writing.within(suite)
 
 
 def _with_split(fast: Suite, whole: Suite, name: str, label: str) -> Suite:
@@ -183,6 +198,18 @@ def check_passages(suite: Suite, tokenizer: PreTrainedTokenizerBase, positions: 
         for example in split.examples:
             if example.form == "tokens":
                 sequence_ids(example, tokenizer)
+
+
+def say_drawn(suite: Suite, recipe: Recipe, voice: Voice) -> None:
+    """Says for how many examples text is written, where the recipe asks for a sample."""
+    if recipe.sample is None:
+        return
+    drawn = [f"{len(s.written)} of {len(s.examples)} {s.name}" for s in suite.splits if s.written is not None]
+    if drawn:
+        seed = recipe.sample.seed
+        voice.say(f"text is written for {', '.join(drawn)} examples, drawn by seed {seed}; likelihoods are of all")
+    else:
+        voice.say(f"sample: no split has more than {recipe.sample.examples} examples to write for; all are written for")
 
 
 def without_overlaps(suite: Suite) -> Suite:

@@ -37,7 +37,7 @@ def asked_alike(sides: Sequence[Side], names: Sequence[str], key: str) -> str:
     who = wording.join(list(names))
     kept = [members(key, side) or [r for found in side.records.values() for r in found] for side in sides]
     if all(kept) and not any(record.redacted is not None for found in kept for record in found):
-        asked = {frozenset((r.split, r.id, r.prompt, r.answer) for r in found) for found in kept}
+        asked = {frozenset((r.split, r.id, r.prompt, r.answer, r.has_text) for r in found) for found in kept}
         return "" if len(asked) == 1 else f"{who} were measured on other examples"
     values = [side.value(key) for side in sides]
     if len({m.count for m in values if m}) > 1:

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from forgetting.report import headline_measures, wording
 from forgetting.report.verdict.finding import Finding
 from forgetting.report.verdict.intervals import value_at
+from forgetting.report.verdict.samples import samples
 from forgetting.runs.results import Results, labels
 
 MEASURED = "Measured as it is: nothing was trained here, so nothing is said of forgetting."
 
 
 def measured(runs: Sequence[Results]) -> list[Finding]:
-    """One finding for each model: its measures in front, with their intervals and counts."""
+    """One finding for each model: its measures in front, with intervals and counts; and what rests on a sample."""
     keys = headline_measures.headline_keys(runs)
     found = []
     for run, name in zip(runs, labels(runs), strict=True):
@@ -21,4 +22,4 @@ def measured(runs: Sequence[Results]) -> list[Finding]:
         said = [f"{wording.title(m)} {wording.with_interval(m)} (n {wording.count(m.count)})" for m in known]
         text = f"{'; '.join(said)}." if said else "No measure in front has a value."
         found.append(Finding(name, "note", text))
-    return found
+    return [*found, *samples(runs)]

@@ -15,6 +15,7 @@ from forgetting.metrics.no_more import highest
 from forgetting.report import wording
 from forgetting.report.verdict.finding import Finding
 from forgetting.report.verdict.intervals import amount, value_at
+from forgetting.report.verdict.samples import counted
 from forgetting.runs.evaluation import Evaluation
 from forgetting.runs.results import Results
 from forgetting.runs.stage_result import StageResult
@@ -144,8 +145,8 @@ def _limit_words(limit: Limit, found: Mapping[str, Measure]) -> str:
     if isinstance(limit.value, str):
         other = found.get(limit.value)
         said = wording.number(value) if other is None or other.value is None else _beside(value, other.value)
-        return f"{limit.key} is {said}, {limit.value} {_with_end(other, value)}"
-    return f"{limit.key} is {_beside(value, limit.value)} (goal: {limit})"
+        return f"{limit.key} is {said}{counted(own)}, {limit.value} {_with_end(other, value)}{counted(other)}"
+    return f"{limit.key} is {_beside(value, limit.value)}{counted(own)} (goal: {limit})"
 
 
 def _with_end(other: Measure | None, own: float | None) -> str:
@@ -161,8 +162,8 @@ def _compared_words(goal: Thresholds, found: Mapping[str, Measure]) -> str:
     now, unseen = (_pair(found, split, goal.n) for split in (goal.forget, goal.unseen))
     before = (goal.extraction_likelihood, goal.memorization_accuracy)
     words = [
-        f"{name} {wording.number(own.value)} "
-        f"({goal.unseen}: {wording.number(start)} before, {_with_end(then, own.value)} now)"
+        f"{name} {wording.number(own.value)}{counted(own)} "
+        f"({goal.unseen}: {wording.number(start)} before, {_with_end(then, own.value)} now{counted(then)})"
         for name, own, start, then in zip((f"EL_{goal.n}", "MA"), now, before, unseen, strict=True)
         if own is not None and own.value is not None
     ]

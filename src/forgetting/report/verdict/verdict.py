@@ -16,6 +16,7 @@ from forgetting.report.verdict.intervals import reason_at, value_at
 from forgetting.report.verdict.measured import MEASURED, measured
 from forgetting.report.verdict.models import Models, capital
 from forgetting.report.verdict.requests import requests
+from forgetting.report.verdict.samples import samples
 from forgetting.report.verdict.stop_rule import goals, missed, reached
 from forgetting.report.verdict.unseen_fell import unseen_fell
 from forgetting.runs.results import Results
@@ -136,16 +137,17 @@ def judge(models: Models) -> Judgement:
 
 
 def limits(runs: Sequence[Results]) -> list[Finding]:
-    """What the intervals do not cover; nothing where there are none."""
+    """What rests on a sample, and what the intervals do not cover; nothing where there are none."""
+    drawn = samples(runs)
     if not any(m.low is not None for run in runs if run.after for m in run.after.measures):
-        return []
+        return drawn
     counts = {m.count for run in runs if (m := value_at(run.after, headline_measures.forgetting_key(runs)))}
     over = f" ({wording.join([wording.count(c) for c in sorted(counts)])} on the forget set)" if counts else ""
     text = (
         f"Intervals are 95 % over the examples{over}. They do not cover the randomness of training: each run is one "
         "seed, and another seed can differ by more."
     )
-    return [Finding("How far this goes", "note", text)]
+    return [*drawn, Finding("How far this goes", "note", text)]
 
 
 def _states(judgement: Judgement) -> list[forgotten.State]:
