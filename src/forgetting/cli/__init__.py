@@ -28,6 +28,7 @@ from forgetting.cli import (  # noqa: F401 - in the order of `forget --help`
     derive,
     corrupt,
     build,
+    build_facts,
     names,
     schema,
     lab,

@@ -143,7 +143,7 @@ def _file_rows(path: Path, name: str, suffix: Path | None = None) -> Iterator[Pl
         return
     try:
         with _open(path) as file:
-            yield from {".jsonl": _jsonl, ".json": _json, ".csv": _csv}[kind](path, file)
+            yield from {".jsonl": _jsonl, ".json": _json, ".csv": _csv, ".tsv": _csv}[kind](path, file)
     except UnicodeDecodeError as error:
         raise not_text(path) from error
     except (OSError, EOFError, zlib.error) as error:
@@ -225,19 +225,22 @@ def _json(path: Path, file: TextIO) -> Iterator[Placed]:
 
 
 def _csv(path: Path, file: TextIO) -> Iterator[Placed]:
+    """Rows of cells; of a .tsv file those between tabs, in which a quote is a quote."""
     csv.field_size_limit(_LONGEST_CELL)
     first = next(file, "")
-    delimiter = _delimiter(first)
+    tabs = ending(path) == ".tsv"
+    delimiter = "\t" if tabs else _delimiter(first)
     astray = re.compile(rf"{re.escape(delimiter)} +\"[^\"\r\n{re.escape(delimiter)}]")
     lines: list[str] = []  # those of the row that is read
-    reader = csv.DictReader(_noting(chain([first], file), lines), strict=True, delimiter=delimiter)
+    quoting = csv.QUOTE_NONE if tabs else csv.QUOTE_MINIMAL
+    reader = csv.DictReader(_noting(chain([first], file), lines), strict=True, delimiter=delimiter, quoting=quoting)
     try:
         names = reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
         _check_once(names, f"{path}:{reader.line_num}")
         for row in reader:
             where = f"{path}:{reader.line_num}"
             # Within quotes a quote is doubled, or the cell ends there; this one is meant to begin a cell and does not.
-            strayed = any(map(astray.search, lines))
+            strayed = not tabs and any(map(astray.search, lines))
             lines.clear()
             yield where, RowError(where, _ASTRAY) if strayed else _csv_row(row, where)
     except csv.Error as error:

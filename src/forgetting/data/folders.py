@@ -19,7 +19,7 @@ TEXTS = (".txt", ".md")
 """Endings of documents that are text as they are."""
 DOCUMENTS = (*TEXTS, *CONVERTED)
 """Endings of files that hold one document each."""
-ROWS = (".jsonl", ".json", ".csv", ".parquet", ".npy")
+ROWS = (".jsonl", ".json", ".csv", ".tsv", ".parquet", ".npy")
 """Endings of files that hold a row for each example."""
 SAVED = ("dataset_dict.json", "state.json")
 """The files at the top of a folder that `datasets` wrote (`save_to_disk`): of several splits, of one."""

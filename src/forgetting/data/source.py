@@ -43,7 +43,7 @@ class Source(Strict):
     path: str | None = Field(
         None,
         min_length=1,
-        description="A JSONL, JSON, CSV or Parquet file, a document (.txt, .md; with the extra `documents` .pdf, "
+        description="A JSONL, JSON, CSV, TSV or Parquet file, a document (.txt, .md; with the extra `documents` .pdf, "
         ".docx, .html) or an array of token ids (.npy); .gz allowed but for Parquet. Or a folder: of documents, of "
         "data files of one kind, or one that datasets saved. From the working folder.",
     )

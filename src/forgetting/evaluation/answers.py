@@ -158,7 +158,7 @@ def _results(
     """The score of each row, and the greedy tokens after each prompt, as many as it has room for."""
     longest = max((len(e.ids) for e in asked.rows), default=0)
     shares = shares_cache(model, max([longest, *(len(p) + tokens for p, tokens in room.items())]))
-    goes_on = shares and not _greedy_is_changed(model)
+    goes_on = shares and not greedy_is_changed(model)
     questions = {
         p: some for p, some in asked.questions().items() if shares and (len(some) > 1 or (goes_on and p in room))
     }
@@ -176,7 +176,7 @@ def _results(
     return united(scores), united(written)
 
 
-def _greedy_is_changed(model: nn.Module) -> bool:
+def greedy_is_changed(model: nn.Module) -> bool:
     settings = causal_model(model).generation_config
     return any(getattr(settings, name, None) not in (None, plain) for name, plain in _GREEDY_CHANGED_BY.items())
 

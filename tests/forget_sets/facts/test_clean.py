@@ -1,0 +1,74 @@
+"""Which facts can be asked, and that every step is counted."""
+
+import pytest
+
+from forgetting.forget_sets.facts.clean import cleaned, leak
+from forgetting.forget_sets.facts.popularity import Degree
+from forgetting.forget_sets.facts.relations import Relation, Relations
+from tests.forget_sets.facts.worlds import BUILT_IN, fact
+
+FACTS = [
+    fact("Lyon", "country", "France"),
+    fact("Lyon", "country", "France"),
+    fact("Lyon", "twinned administrative body", "Leeds"),
+    fact("Q42", "country", "France"),
+    fact("Troy", "country", "United States", id="Q1"),
+    fact("Troy", "country", "Turkey", id="Q2"),
+    fact("Bo", "occupation", "poet"),
+    fact("Bo", "occupation", "painter"),
+    fact("Cy", "occupation", "painter"),
+    fact("Mexico City", "country", "Mexico"),
+]
+
+
+def left(**how: object) -> tuple[list[tuple[str, str]], dict[str, int]]:
+    facts, steps, _ = cleaned(FACTS, BUILT_IN, Degree, **how)  # type: ignore[arg-type]
+    return [(f.subject.label, f.object.label) for f in facts], steps.counts
+
+
+def test_every_step_is_counted_in_its_order() -> None:
+    facts, counts = left()
+    assert facts == [("Lyon", "France"), ("Cy", "painter")]
+    assert counts == {
+        "read": 10,
+        "stated once": 9,
+        "asked by the relations file": 8,
+        "named, and not by a bare id": 7,
+        "about a name that one entity bears": 5,
+        "with one answer": 3,
+        "whose subject does not tell the answer": 2,
+    }
+
+
+def test_of_several_answers_the_most_popular_is_kept_if_asked_for() -> None:
+    facts, _ = left(several="popular")
+    assert ("Bo", "painter") in facts
+
+
+def test_leaks_are_kept_if_asked_for() -> None:
+    facts, _ = left(leaks=True)
+    assert ("Mexico City", "Mexico") in facts
+
+
+def test_relations_without_a_question_are_counted_or_asked_in_a_general_form() -> None:
+    _, steps, _ = cleaned(FACTS, BUILT_IN, Degree)
+    assert steps.without == {"twinned administrative body": 1}
+    general = Relations({**BUILT_IN.named, "*": Relation(question="What is the {relation} of {subject}?")}, "test")
+    found, steps, _ = cleaned(FACTS, general, Degree)
+    assert (steps.without, steps.generic) == ({}, {"twinned administrative body": 1})
+    assert ("Lyon", "Leeds") in [(f.subject.label, f.object.label) for f in found]
+
+
+@pytest.mark.parametrize(
+    ("subject", "object", "told"),
+    [
+        ("Ruhango", "Ruhango District", True),
+        ("Kuwait", "Kuwaiti dinar", True),
+        ("New York", "New Jersey", True),
+        ("Man", "Oman", False),
+        ("City of London", "City of Westminster", False),
+        ("Lyon", "France", False),
+    ],
+)
+def test_a_leak_is_a_name_in_the_other(subject: str, object: str, told: bool) -> None:
+    assert leak(fact(subject, "country", object)) is told

@@ -1,0 +1,67 @@
+"""What counts as known, and that no answer is asked for twice."""
+
+from pathlib import Path
+
+import pytest
+
+from forgetting.core.progress import SILENT
+from forgetting.forget_sets.facts.known import Shown, as_question, known_by, score
+from tests.forget_sets.facts.worlds import BUILT_IN, Clever, asked, fact
+
+FACTS = [asked(f"City {i}", "country", f"Land {i}", i) for i in range(6)]
+RIGHT = {one.question: one.answer for one in FACTS}
+
+
+@pytest.mark.parametrize(
+    ("said", "right", "expected"),
+    [
+        ("The Netherlands.", ["Netherlands"], 1.0),
+        ("netherlands", ["The Netherlands"], 1.0),
+        ("USA", ["United States", "USA"], 1.0),
+        ("the city of Paris", ["Paris"], 2 / 5),
+        ("United States of America", ["United States"], 4 / 6),
+        ("", ["France"], 0.0),
+    ],
+)
+def test_an_answer_is_compared_without_article_and_case_then_by_words(
+    said: str, right: list[str], expected: float
+) -> None:
+    assert score(said, right) == pytest.approx(expected)
+
+
+def test_other_names_of_an_answer_are_right_too() -> None:
+    one = as_question(fact("Boston", "country", "United States"), BUILT_IN, 1.0)
+    assert "USA" in one.right
+    assert one.question == "In which country is Boston?"
+    assert one.question not in one.paraphrases
+    assert len(one.paraphrases) == 3
+
+
+def test_known_and_unknown_facts_carry_what_was_said(tmp_path: Path) -> None:
+    clever = Clever({FACTS[1].question: "land 1.", FACTS[2].question: "Land 9"})
+    judged, before = known_by(clever, FACTS, [], tmp_path, SILENT)
+    assert before == 0
+    assert [(one.said, one.is_known) for one in judged[1:3]] == [("land 1.", True), ("Land 9", False)]
+    assert not judged[0].is_known
+
+
+def test_an_ended_build_goes_on_where_it_was(tmp_path: Path) -> None:
+    first = Clever(RIGHT, fails_after=4)
+    with pytest.raises(KeyboardInterrupt):
+        known_by(first, FACTS, [], tmp_path, SILENT)
+    (file,) = tmp_path.iterdir()
+    file.write_bytes(file.read_bytes() + b'["In which cou')  # a kill in the middle of a line
+    second = Clever(RIGHT)
+    judged, before = known_by(second, FACTS, [], tmp_path, SILENT)
+    assert (before, len(first.asked), len(second.asked)) == (4, 4, 2)
+    assert all(one.is_known for one in judged)
+
+
+def test_answers_behind_other_shots_or_of_another_model_are_not_taken(tmp_path: Path) -> None:
+    known_by(Clever(RIGHT), FACTS, [], tmp_path, SILENT)
+    shown = Clever(RIGHT)
+    known_by(shown, FACTS, [Shown("Where is Bo?", "Here")], tmp_path, SILENT)
+    other = Clever(RIGHT)
+    other.about = {"model": "clever", "fingerprint": "2"}
+    known_by(other, FACTS, [], tmp_path, SILENT)
+    assert (len(shown.asked), len(other.asked)) == (6, 6)
