@@ -29,6 +29,12 @@ def test_an_answer_is_compared_without_article_and_case_then_by_words(
     assert score(said, right) == pytest.approx(expected)
 
 
+def test_the_answer_to_another_question_is_not_nearly_right() -> None:
+    assert score("Sudan", ["South Sudan"]) == pytest.approx(2 / 3)
+    assert score("Sudan.", ["South Sudan"], {"sudan", "south sudan"}) == 0.0
+    assert score("the Sudan", ["Sudan"], {"sudan", "south sudan"}) == 1.0
+
+
 def test_other_names_of_an_answer_are_right_too() -> None:
     one = as_question(fact("Boston", "country", "United States"), BUILT_IN, 1.0)
     assert "USA" in one.right
@@ -43,6 +49,13 @@ def test_known_and_unknown_facts_carry_what_was_said(tmp_path: Path) -> None:
     assert before == 0
     assert [(one.said, one.is_known) for one in judged[1:3]] == [("land 1.", True), ("Land 9", False)]
     assert not judged[0].is_known
+
+
+def test_what_is_another_facts_answer_does_not_count_as_nearly_right(tmp_path: Path) -> None:
+    pair = [asked("Juba", "country", "South Sudan", 1), asked("Port Sudan", "country", "Sudan", 2)]
+    clever = Clever({one.question: "Sudan" for one in pair})
+    judged, _ = known_by(clever, pair, [], tmp_path, SILENT)
+    assert [one.is_known for one in judged] == [False, True]
 
 
 def test_an_ended_build_goes_on_where_it_was(tmp_path: Path) -> None:

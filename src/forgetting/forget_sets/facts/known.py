@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
@@ -95,22 +96,30 @@ def as_question(fact: Fact, relations: Relations, popularity: float) -> Asked:
     )
 
 
-def score(said: str, right: Iterable[str]) -> float:
+def score(said: str, right: Iterable[str], others: Collection[str] = ()) -> float:
     """How right an answer is: 1 if it is one of the right ones but for case, article and final punctuation, else the
-    best F1 of words with one of them."""
-    return max((_score(said, one) for one in right), default=0.0)
+    best F1 of words with one of them.
+
+    Args:
+        said: the answer.
+        right: what counts as right.
+        others: as `plain`: answers to other questions. One of them is not nearly right: Sudan for South Sudan.
+    """
+    found = max((_score(said, one) for one in right), default=0.0)
+    return 0.0 if found < 1 and plain(said) in others else found
+
+
+def plain(text: str) -> str:
+    """An answer as answers are compared: without case, article and final punctuation."""
+    return _ARTICLE.sub("", normalized(text))
 
 
 def _score(said: str, right: str) -> float:
-    if _plain(said) == _plain(right):
+    if plain(said) == plain(right):
         return 1.0
     found, wanted = words(said), words(right)
     common = sum(min(found.count(word), wanted.count(word)) for word in set(wanted))
     return 2 * common / (len(found) + len(wanted)) if common else 0.0
-
-
-def _plain(text: str) -> str:
-    return _ARTICLE.sub("", normalized(text))
 
 
 def known_by(
@@ -132,12 +141,21 @@ def known_by(
     for found in knower.answers(asked, shown):
         kept.add({asked[number][0]: text for number, text in found.items()})
         voice.progress(len(kept.said.keys() & {one.question for one in facts}), len(facts), "asking the model")
-    return [_judged(one, kept.said[one.question]) for one in facts], before
+    others: defaultdict[str, set[str]] = defaultdict(set)
+    for one in facts:
+        others[one.relation].add(plain(one.answer))
+    return [_judged(one, kept.said[one.question], others[one.relation]) for one in facts], before
 
 
-def _judged(one: Asked, said: str) -> Asked:
+def _judged(one: Asked, said: str, others: Collection[str]) -> Asked:
     return Asked(
-        one.fact, one.question, one.paraphrases, one.popularity, one.right, said, score(said, (one.answer, *one.right))
+        one.fact,
+        one.question,
+        one.paraphrases,
+        one.popularity,
+        one.right,
+        said,
+        score(said, (one.answer, *one.right), others),
     )
 
 

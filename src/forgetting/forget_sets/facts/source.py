@@ -8,9 +8,15 @@ from pathlib import Path
 
 from forgetting.core.errors import RecipeError, nearest
 from forgetting.core.progress import Voice
+from forgetting.forget_sets.facts.dump import Dump
 from forgetting.forget_sets.facts.fact import Credit, FactSource
 from forgetting.forget_sets.facts.relations import Relations
+from forgetting.forget_sets.facts.sparql import Endpoint
 from forgetting.forget_sets.facts.table import COLUMNS, Table
+from forgetting.forget_sets.facts.write import cache_of
+
+DUMP = "dump:"
+_ADDRESSES = ("http://", "https://")
 
 
 @dataclass(frozen=True)
@@ -39,6 +45,14 @@ def fact_source(place: str, relations: Relations, out: Path, keys: SourceKeys, v
     Raises:
         RecipeError: a key that has no meaning for the source.
     """
+    kept = cache_of(out)
+    is_table = not place.startswith((DUMP, *_ADDRESSES))
+    if keys.columns and not is_table:
+        raise RecipeError("column: only a table has columns; leave it out")
+    if place.startswith(DUMP):
+        return Dump(Path(place.removeprefix(DUMP)), relations, kept, voice, keys.stated)
+    if place.startswith(_ADDRESSES):
+        return Endpoint(place, relations, kept, voice, keys.page, keys.most_rows, keys.stated)
     return Table(Path(place), relations, _columns(keys.columns), keys.stated)
 
 

@@ -70,7 +70,7 @@ def _sets(made: Made) -> dict[str, list[Asked]]:
         for percent, (split, _) in splits.items():
             for name, some in split.files().items():
                 found[f"{kind}/{name}_{percent:g}"] = some
-                if made.plan.fast is not None and name.startswith("retain"):
+                if made.plan.fast is not None and name.startswith("retain") and len(some) > made.plan.fast:
                     found[f"{kind}/fast_{name}_{percent:g}"] = drawn(some, made.plan.fast, made.plan.seed)
     return found
 
