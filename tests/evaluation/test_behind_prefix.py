@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from transformers import PreTrainedModel
 
@@ -23,7 +25,7 @@ EXAMPLES = [
 
 def decided(family: str) -> PreTrainedModel:
     tokenizer = byte_level(size=460)
-    keys = {"n_positions": 512} if family == "gpt2" else {"max_position_embeddings": 512}
+    keys: dict[str, Any] = {"n_positions": 512} if family == "gpt2" else {"max_position_embeddings": 512}
     model = tiny_model(family, vocab=len(tokenizer), eos_token_id=tokenizer.eos_token_id, **keys)
     for parameter in model.parameters():  # so that greedy answers do not hang on rounding
         parameter.data *= 3

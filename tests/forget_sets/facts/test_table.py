@@ -33,7 +33,13 @@ def test_quotation_marks_in_a_tsv_are_part_of_a_name(tmp_path: Path) -> None:
 
 
 def test_published_columns_of_duet_are_known(tmp_path: Path) -> None:
-    row = {"question": "…", "answer": "India", "subjectLabel": "Pune", "relation": "country", "objectLabel": "India"}
+    row: dict[str, object] = {
+        "question": "…",
+        "answer": "India",
+        "subjectLabel": "Pune",
+        "relation": "country",
+        "objectLabel": "India",
+    }
     row |= {
         "subject_qid": "Q1538",
         "property_pid": "P17",

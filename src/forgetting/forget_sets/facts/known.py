@@ -6,7 +6,7 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -148,15 +148,7 @@ def known_by(
 
 
 def _judged(one: Asked, said: str, others: Collection[str]) -> Asked:
-    return Asked(
-        one.fact,
-        one.question,
-        one.paraphrases,
-        one.popularity,
-        one.right,
-        said,
-        score(said, (one.answer, *one.right), others),
-    )
+    return replace(one, said=said, score=score(said, (one.answer, *one.right), others))
 
 
 @dataclass
