@@ -232,8 +232,11 @@ def _csv(path: Path, file: TextIO) -> Iterator[Placed]:
     delimiter = "\t" if tabs else _delimiter(first)
     astray = re.compile(rf"{re.escape(delimiter)} +\"[^\"\r\n{re.escape(delimiter)}]")
     lines: list[str] = []  # those of the row that is read
-    quoting = csv.QUOTE_NONE if tabs else csv.QUOTE_MINIMAL
-    reader = csv.DictReader(_noting(chain([first], file), lines), strict=True, delimiter=delimiter, quoting=quoting)
+    noting = _noting(chain([first], file), lines)
+    if tabs:
+        reader = csv.DictReader(noting, strict=True, delimiter=delimiter, quoting=csv.QUOTE_NONE)
+    else:
+        reader = csv.DictReader(noting, strict=True, delimiter=delimiter)
     try:
         names = reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
         _check_once(names, f"{path}:{reader.line_num}")
