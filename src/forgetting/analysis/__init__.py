@@ -1,7 +1,19 @@
 """What changed inside a model: analyses of two models of a run. One file each."""
 
-from forgetting.analysis import geometry, sensitivity, shifts, weights
+from forgetting.analysis import forgottenness, geometry, sensitivity, shifts, spectra, weights
 from forgetting.analysis.compared import Analysis, Compared, Findings
 from forgetting.analysis.registry import ANALYSES, register_analysis
 
-__all__ = ["ANALYSES", "Analysis", "Compared", "Findings", "geometry", "register_analysis", "sensitivity", "shifts", "weights"]
+__all__ = [
+    "ANALYSES",
+    "Analysis",
+    "Compared",
+    "Findings",
+    "forgottenness",
+    "geometry",
+    "register_analysis",
+    "sensitivity",
+    "shifts",
+    "spectra",
+    "weights",
+]
