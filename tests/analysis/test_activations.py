@@ -15,7 +15,8 @@ from tests.models.tiny import WORDS, tiny_model, tiny_tokenizer
 
 TOKENIZER = tiny_tokenizer()
 EXAMPLES = [
-    Example(id=str(i), prompt=" ".join(WORDS[: 1 + i % 5]), response=" ".join(WORDS[i : i + 1 + i % 3])) for i in range(12)
+    Example(id=str(i), prompt=" ".join(WORDS[: 1 + i % 5]), response=" ".join(WORDS[i : i + 1 + i % 3]))
+    for i in range(12)
 ]
 
 
@@ -24,7 +25,10 @@ def alone(model: torch.nn.Module, example: Example) -> np.ndarray:
     """The output of each block, `[L, T, D]`; the last one before the final norm."""
     found = []
     blocks = model.model.layers
-    hooks = [b.register_forward_hook(lambda m, a, out: found.append(out[0] if isinstance(out, tuple) else out)) for b in blocks]
+    hooks = [
+        b.register_forward_hook(lambda m, a, out: found.append(out[0] if isinstance(out, tuple) else out))
+        for b in blocks
+    ]
     model(torch.tensor([encode(example, TOKENIZER, Formatting()).ids]))
     for hook in hooks:
         hook.remove()
@@ -35,7 +39,9 @@ def alone(model: torch.nn.Module, example: Example) -> np.ndarray:
 def test_pooled_states_are_those_of_each_example_alone(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(activations, "BATCH_TOKENS", 64)
     model = tiny_model(family)
-    found = pooled_states(model, TOKENIZER, EXAMPLES, (mean, even, odd, last_of_prompt, of_answer), formatting=Formatting())
+    found = pooled_states(
+        model, TOKENIZER, EXAMPLES, (mean, even, odd, last_of_prompt, of_answer), formatting=Formatting()
+    )
     assert found.shape[:1] + found.shape[2:3] == (5, len(EXAMPLES))
     for number, example in enumerate(EXAMPLES):
         states_LTD = alone(model, example)

@@ -33,7 +33,9 @@ def test_the_statistics_are_those_of_the_figures(count: int) -> None:
     width = high - low
     assert found["delta_nll"].low == pytest.approx(low, abs=0.06 * width)
     assert found["delta_nll"].high == pytest.approx(high, abs=0.06 * width)
-    assert effect_size(np.array([a - b for b, a in pairs(count)])) * count**0.5 == pytest.approx(expected["t"], rel=1e-9)
+    assert effect_size(np.array([a - b for b, a in pairs(count)])) * count**0.5 == pytest.approx(
+        expected["t"], rel=1e-9
+    )
 
 
 def test_examples_of_one_source_are_resampled_together() -> None:

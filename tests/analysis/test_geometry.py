@@ -16,7 +16,9 @@ from tests.analysis.test_shifts import TOKENIZER, models
 from tests.models.tiny import WORDS
 
 EXAMPLES = {
-    "forget": [Example(id=f"f{i}", prompt=f"the {w} cat", response=f"{WORDS[i % 7]} dog ran") for i, w in enumerate(WORDS[:24])],
+    "forget": [
+        Example(id=f"f{i}", prompt=f"the {w} cat", response=f"{WORDS[i % 7]} dog ran") for i, w in enumerate(WORDS[:24])
+    ],
     "retain": [Example(id=f"r{i}", prompt=f"a {w}", response=f"{w} bird") for i, w in enumerate(WORDS[:3])],
 }
 

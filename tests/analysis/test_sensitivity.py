@@ -68,7 +68,6 @@ def sequences() -> list[Example]:
     ]
 
 
-
 @pytest.mark.parametrize("reading", ["sequence_sum", "sequence_mean", "token"])
 def test_the_heads_of_a_llama_have_the_figures_of_brute_force(reading: str) -> None:
     found = head_fisher(llama(), tiny_tokenizer(), sequences(), formatting=Formatting(), reading=reading, voice=SILENT)

@@ -1,6 +1,16 @@
 """What changed inside a model: analyses of two models of a run. One file each."""
 
-from forgetting.analysis import forgottenness, geometry, sensitivity, shifts, spectra, weights
+from forgetting.analysis import (
+    calibration,
+    forgottenness,
+    geometry,
+    lens,
+    probe,
+    sensitivity,
+    shifts,
+    spectra,
+    weights,
+)
 from forgetting.analysis.compared import Analysis, Compared, Findings
 from forgetting.analysis.registry import ANALYSES, register_analysis
 
@@ -9,8 +19,11 @@ __all__ = [
     "Analysis",
     "Compared",
     "Findings",
+    "calibration",
     "forgottenness",
     "geometry",
+    "lens",
+    "probe",
     "register_analysis",
     "sensitivity",
     "shifts",

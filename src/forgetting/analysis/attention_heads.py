@@ -107,7 +107,9 @@ def _rows(heads: Heads, part: str, start: int) -> Iterator[slice]:
 
 def _check(name: str, rows: int, expected: int) -> None:
     if rows != expected:
-        raise ModelError(f"{name} has {rows} rows, and the heads of its config take {expected}; its heads cannot be told")
+        raise ModelError(
+            f"{name} has {rows} rows, and the heads of its config take {expected}; its heads cannot be told"
+        )
 
 
 def medians(values_LH: np.ndarray) -> tuple[list[float], list[float], list[float]]:

@@ -35,7 +35,9 @@ def forgottenness() -> Analysis:
 
     def analysis(compared: Compared) -> Findings:
         parts = [_of_role(compared, role, some) for role, some in compared.examples.items() if some]
-        return Findings(measures=tuple(m for p in parts for m in p.measures), series=tuple(s for p in parts for s in p.series))
+        return Findings(
+            measures=tuple(m for p in parts for m in p.measures), series=tuple(s for p in parts for s in p.series)
+        )
 
     return analysis
 
@@ -80,7 +82,10 @@ def measures_of(role: str, pairs: Sequence[tuple[float, float]], clusters: Seque
     key = f"{role}/delta_nll"
     count = len(pairs)
     estimates: dict[str, tuple[Estimate, str]] = {
-        "delta_nll": (mean_change(changes, clusters, key=key), "Change of -log p per answer token, nats; above 0: less likely."),
+        "delta_nll": (
+            mean_change(changes, clusters, key=key),
+            "Change of -log p per answer token, nats; above 0: less likely.",
+        ),
         "median_delta_nll": (
             estimate_statistic(changes, clusters, _median, key=f"{key}/median", of_order=True),
             "Median change of -log p per answer token, nats.",
@@ -92,7 +97,10 @@ def measures_of(role: str, pairs: Sequence[tuple[float, float]], clusters: Seque
             "Paired effect size of the change: mean over standard deviation. How even it is, not how large.",
         ),
         "delta_nll_sd": (Estimate(_sd(sizes), count), "Standard deviation of the change between examples, nats."),
-        "nll_sd_start": (Estimate(_sd([s for s, _ in pairs]), count), "Standard deviation of -log p at the start, nats."),
+        "nll_sd_start": (
+            Estimate(_sd([s for s, _ in pairs]), count),
+            "Standard deviation of -log p at the start, nats.",
+        ),
         "nll_sd_after": (Estimate(_sd([a for _, a in pairs]), count), "Standard deviation of -log p after, nats."),
     }
     return [

@@ -91,7 +91,9 @@ def _of_role(compared: Compared, role: str, examples: Sequence[Example], share: 
     start_PLND, after_PLND = states(compared.start, mean, even, odd), states(compared.after, mean)
     layers = _Layers(role, [e.cluster for e in examples], start_PLND[0], after_PLND[0], *start_PLND[1:])
     parts = [_cka(layers), _svcca(layers, share), _shift(layers)]
-    return Findings(measures=tuple(m for p in parts for m in p.measures), series=tuple(s for p in parts for s in p.series))
+    return Findings(
+        measures=tuple(m for p in parts for m in p.measures), series=tuple(s for p in parts for s in p.series)
+    )
 
 
 def _cka(layers: _Layers) -> Findings:
@@ -252,7 +254,9 @@ def _by_layer(figure: str, name: str, label: str, values: Sequence[Estimate]) ->
     )
 
 
-_CKA = "Similarity (debiased linear CKA) of the representations of the same texts; 1 = the same up to turning and scaling."
+_CKA = (
+    "Similarity (debiased linear CKA) of the representations of the same texts; 1 = the same up to turning and scaling."
+)
 _BIASED = "The same without the correction for few examples: it is large for unrelated representations too."
 _FLOOR = "The same with the texts of one model in random order: what unrelated representations give."
 _CEILING = "The same of even and odd tokens of the same texts in the model at the start: two readings of one model."

@@ -57,7 +57,9 @@ def sensitivity(reading: Reading = "sequence_sum", examples: int = 100) -> Analy
 
     def analysis(compared: Compared) -> Findings:
         parts = [_of_role(compared, role, some[:examples], reading) for role, some in compared.examples.items() if some]
-        return Findings(measures=tuple(m for p in parts for m in p.measures), series=tuple(s for p in parts for s in p.series))
+        return Findings(
+            measures=tuple(m for p in parts for m in p.measures), series=tuple(s for p in parts for s in p.series)
+        )
 
     return analysis
 
@@ -144,7 +146,10 @@ def _of_role(compared: Compared, role: str, examples: Sequence[Example], reading
     usable = bool((start_NLH.mean(0) > 0).all() and (after_NLH.mean(0) > 0).all())
     absent = "" if usable else "a head has no gradient"
     estimate = estimate_statistic(
-        [float(i) for i in range(len(examples))] if usable else [], clusters if usable else [], ratio, key=f"{role}/fisher"
+        [float(i) for i in range(len(examples))] if usable else [],
+        clusters if usable else [],
+        ratio,
+        key=f"{role}/fisher",
     )
     sizes = {"start": start_NLH, "after": after_NLH}
     measures: list[Measure] = [

@@ -80,8 +80,8 @@ class Correlations:
 def svcca(first_ND: NDArray[np.floating], second_ND: NDArray[np.floating], share: float = 0.99) -> Correlations | None:
     """SVCCA (Raghu et al. 2017, https://arxiv.org/abs/1706.05806): SVD of each, then canonical correlations.
 
-    Of each centred representation the fewest leading directions that hold `share` of the *variance* (Σ s²) are kept; the
-    correlations are the singular values of U₁ᵀ U₂.
+    Of each centred representation the fewest leading directions that hold `share` of the *variance* (Σ s²) are kept;
+    the correlations are the singular values of U₁ᵀ U₂.
 
     Args:
         first_ND: one row for each example.

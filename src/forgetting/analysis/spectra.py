@@ -77,7 +77,9 @@ def spectra(examples: int = 64, share: float = 0.9) -> Analysis:
 
     def analysis(compared: Compared) -> Findings:
         parts = [_of_role(compared, role, some[:examples], share) for role, some in compared.examples.items() if some]
-        return Findings(measures=tuple(m for p in parts for m in p.measures), series=tuple(s for p in parts for s in p.series))
+        return Findings(
+            measures=tuple(m for p in parts for m in p.measures), series=tuple(s for p in parts for s in p.series)
+        )
 
     return analysis
 
@@ -172,7 +174,10 @@ def _measures(role: str, point: str, found: Sequence[Spectrum], tokens: int, sha
     values: dict[str, tuple[float, str]] = {}
     if found:
         values = {
-            "rank": (float(weighted_rank(found, share)), f"Directions a matrix that hold {of} Mean weighted by energy."),
+            "rank": (
+                float(weighted_rank(found, share)),
+                f"Directions a matrix that hold {of} Mean weighted by energy.",
+            ),
             "bottleneck_rank": (
                 float(max(s.rank_of(share) for s in found)),
                 f"Directions that hold {of} Of the matrix that needs most.",

@@ -77,7 +77,14 @@ def reliability(judged: Judged, bins: int = BINS) -> list[Bin]:
         count, right = int(here_N.sum()), int(judged.correct_N[here_N].sum())
         confidence = float(judged.confidence_N[here_N].mean()) if count else None
         found.append(
-            Bin(float(edges[number]), float(edges[number + 1]), count, confidence, right / count if count else None, right)
+            Bin(
+                float(edges[number]),
+                float(edges[number + 1]),
+                count,
+                confidence,
+                right / count if count else None,
+                right,
+            )
         )
     return found
 
