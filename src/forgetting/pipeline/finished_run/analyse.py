@@ -43,8 +43,8 @@ def analyse(
         settings: parameters by the analysis' name.
         against: the model that changes are relative to: `before`, `oracle`, `stage:NAME` (the model after that stage),
             or another model by run, folder or hub id.
-        oracle: a model that never saw the forget set; None: the run's own, if it has one. Given only where changes
-            are relative to it.
+        oracle: a model that never saw the forget set; None: the run's own, if it has one. Analyses that read each model
+            by itself (lens, probe) read it too.
         facts: maximum number of forget examples.
         voice: receives progress and notes.
 
@@ -54,14 +54,12 @@ def analyse(
             model that is not there or reads other tokens, or an analysis that fails or changes a model.
         DataError: data that cannot be read.
     """
-    if oracle is not None and against != "oracle":
-        raise RunError("--oracle: changes are counted from the model before; add --against oracle, or leave it out")
     recipe = recipe_of(folder)
     with RunFolder(folder).quiet():
         asked = chosen(ANALYSES, of, settings or {})
         data = data_of(folder, recipe)
         examples = examples_of(recipe, data, facts=facts)
-        name = (oracle or oracle_of(recipe, data, voice)) if against == "oracle" else None
+        name = oracle or oracle_of(recipe, data, voice)
         if against == "oracle" and name is None:
             raise RunError(
                 f"{folder}: the run has no oracle; name a model with --oracle, or compare with the one before"
