@@ -136,4 +136,5 @@ def _series(role: str, place: str, pairs: Sequence[_Pair]) -> Series:
         y_label="log p after, nats",
         x=tuple(start for start, _ in places),
         y=tuple(after for _, after in places),
+        points=True,
     )

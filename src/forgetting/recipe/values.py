@@ -61,6 +61,17 @@ def _suites(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
+def _analyses(value: Any) -> Any:
+    """Names alone are names without parameters."""
+    if isinstance(value, str):
+        return {value: {}}
+    if isinstance(value, list) and all(isinstance(name, str) for name in value):
+        return {name: {} for name in value}
+    if isinstance(value, dict):
+        return {name: {} if parameters is None else parameters for name, parameters in value.items()}
+    return value
+
+
 class Recipe(Strict):
     """A list of stages and what to measure before, between and after them."""
 
@@ -122,6 +133,10 @@ class Recipe(Strict):
     redact: bool = Field(
         False,
         description="Write keyed hashes instead of the texts of records and selections; numbers stay as they are.",
+    )
+    analyse: Annotated[dict[str, dict[str, Any]], BeforeValidator(_analyses)] = Field(
+        default_factory=dict,
+        description="What is analysed inside the models after the last stage: names, or names with parameters.",
     )
     report_to: list[str] = Field(default_factory=list, description="Trackers of accelerate: tensorboard, wandb, …")
 
