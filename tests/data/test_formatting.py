@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from pydantic import ValidationError
 
 from forgetting.data.formatting import Formatting
 from forgetting.data.shots import Shot, Shots
@@ -29,6 +30,12 @@ def test_how_an_answer_ends_without_a_chat_template(
 ) -> None:
     assert formatting.stops(characters()) == stops
     assert formatting.closing == closing
+
+
+@pytest.mark.parametrize("plain", ["", "Answer: ", "Q: {prompt\nA: "])
+def test_without_its_place_the_question_would_not_be_asked(plain: str) -> None:
+    with pytest.raises(ValidationError, match=r"it has no \{prompt\}; write where the question goes"):
+        Formatting(plain=plain)
 
 
 def test_a_chat_template_ends_answers_itself() -> None:

@@ -38,7 +38,7 @@ def evaluate_into(out: Path, recipe: Recipe, *, voice: Voice = SILENT) -> Result
 
     What `forget report` and `forget compare` read of a run is written, and no more. Started again after it was killed,
     it goes on behind the splits that are measured; finished, it changes nothing, and is checked to be of these data
-    and weights. With `redact`, no text is written.
+    and weights. With `redact`, no text is written but that of shots, which are of no forget set.
 
     Args:
         out: a new folder, or one of the same evaluation.
