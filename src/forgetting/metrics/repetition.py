@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from forgetting.core.record import Record
-from forgetting.data.words import words
+from forgetting.data.words import pieces, words
 from forgetting.metrics.per_example import PerExample
 
 PERIOD = 16
@@ -75,3 +75,11 @@ copies_question = PerExample(
     unit=True,
 )
 """1 where half of the question's words, and `RUN` at least, stand in the answer as one run, else 0."""
+
+answer_words = PerExample(
+    "answer_words",
+    lambda record: None if record.generation is None else float(len(pieces(record.generation))),
+    "Mean length of the answers, in words.",
+    "a generated answer",
+)
+"""The number of words between spaces; of a script without spaces, of characters."""

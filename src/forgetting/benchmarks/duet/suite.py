@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import datetime
 import random
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from forgetting.benchmarks.duet.flags import ABOUT, SHARED, flagged, shared_with
+from forgetting.benchmarks.duet.groups import Groups, groups_of
 from forgetting.benchmarks.duet.rows import DRAWN, PARAPHRASES, RETAIN, drawn_rows, published_rows
 from forgetting.benchmarks.registry import register_suite
 from forgetting.benchmarks.suite import Split, Suite
@@ -23,7 +23,7 @@ from forgetting.metrics.correlation import with_popularity
 from forgetting.metrics.likelihood import probability
 from forgetting.metrics.metric import Metric
 from forgetting.metrics.per_example import PerExample, mean, toward_oracle
-from forgetting.metrics.repetition import copies_question, loops
+from forgetting.metrics.repetition import answer_words, copies_question, loops
 from forgetting.metrics.standard import keys_of
 from forgetting.metrics.text import exact_match, rouge_l_f1, rouge_l_recall
 
@@ -33,8 +33,6 @@ DATE = datetime.date(2025, 4, 10)
 """The day that the published prompts write: a recipe's `format.date`."""
 ANSWER_TOKENS = 64
 FORGET = "city_forget_rare_5"
-SOUND = "sound"
-"""The group of the rows without a known fault."""
 QUESTIONS_FAST = 100
 _FORGET, _PARAPHRASED, _RETAIN = "forget", "paraphrased", "retain"
 
@@ -79,19 +77,19 @@ def duet_suite(
         _RETAIN: [e for e in kept if e.id not in to_forget],
     }
     measured = {name: tuple(_spread(some, limit)) for name, some in members.items() if some}
-    groups = _groups(members, forgotten)
-    ids = {e.id for some in measured.values() for e in some}
-    shown = {name: found for name, (of, _) in groups.items() if (found := of & ids)}
+    sets = {name: {e.cluster for e in rows} for name, rows in forgotten.items()}
+    groups = groups_of(members, (_FORGET, _PARAPHRASED), sets if len(sets) > 1 else {})
+    asked, kept_too = [s for s in measured if s != _RETAIN], [s for s in measured if s == _RETAIN]
     return Suite(
         name=f"duet-{'+'.join(forget)}",
         splits=tuple(Split(name=name, examples=some, max_new_tokens=ANSWER_TOKENS) for name, some in measured.items()),
-        metrics=_metrics(tuple(measured), shown, {name: about for name, (_, about) in groups.items()}),
+        metrics=(*duet_metrics(asked, kept_too), *group_metrics(groups, asked, kept_too)),
         data={
             str(Role.FORGET): tuple(members[_FORGET]),
-            **({str(Role.RETAIN): tuple(members[_RETAIN])} if kept else {}),
+            **({str(Role.RETAIN): tuple(members[_RETAIN])} if members[_RETAIN] else {}),
             str(Role.TRAIN): (*members[_RETAIN], *members[_FORGET]),
         },
-        declares=_declared(tuple(measured)),
+        declares=_declared(asked, kept_too),
     )
 
 
@@ -126,35 +124,39 @@ def duet_variant(variant: str, fast: bool = False) -> Suite:
     return duet_suite(forget, Path(folder) if at else None, retain=retain, paraphrases=paraphrases, fast=fast)
 
 
-def duet_metrics(forget: Sequence[str], retain: Sequence[str]) -> tuple[Metric, ...]:
+def duet_metrics(forget: Sequence[str], retain: Sequence[str], *, likelihood: bool = True) -> tuple[Metric, ...]:
     """The measures of DUET's answers: recall, F1, exact match, probability; loops and copied questions; by popularity.
 
     Args:
         forget: splits of what is to be forgotten, the oracle's value is the goal there (without one: less).
         retain: splits of what is to be kept.
+        likelihood: whether there are probabilities: logs of answers have none.
     """
-    found = [_both(what, forget, retain) for what in (rouge_l_recall, rouge_l_f1, exact_match, probability)]
     splits = (*forget, *retain)
+    compared = (rouge_l_recall, probability) if likelihood else (rouge_l_recall,)
+    shown = (rouge_l_recall, rouge_l_f1, exact_match, *compared[1:])
     return (
-        *(metric for pair in found for metric in pair),
+        *(metric for what in shown for metric in _both(what, forget, retain)),
         mean(loops, splits, "down"),
         mean(copies_question, splits, "none"),
-        *(by_popularity(metric) for pair in (found[0], found[3]) for metric in pair),
-        with_popularity(rouge_l_recall, splits),
-        with_popularity(probability, splits),
+        mean(answer_words, splits, "none"),
+        *(by_popularity(metric) for what in compared for metric in _both(what, forget, retain)),
+        *(with_popularity(what, splits) for what in compared),
     )
+
+
+def group_metrics(
+    groups: Groups, forget: Sequence[str], retain: Sequence[str], *, likelihood: bool = True
+) -> list[Metric]:
+    """Recall and probability of the groups of `groups_of`."""
+    ids = {name: members for name, (members, _) in groups.items()}
+    about = {name: sentence for name, (_, sentence) in groups.items()}
+    compared = (rouge_l_recall, probability) if likelihood else (rouge_l_recall,)
+    return [by_group(metric, ids, about) for what in compared for metric in _both(what, forget, retain)]
 
 
 def _both(what: PerExample, forget: Sequence[str], retain: Sequence[str]) -> tuple[Metric, Metric]:
     return toward_oracle(mean(what, forget, "down")), mean(what, retain, "up")
-
-
-def _metrics(
-    splits: Sequence[str], groups: Mapping[str, Collection[str]], about: Mapping[str, str]
-) -> tuple[Metric, ...]:
-    forget, kept = [s for s in splits if s != _RETAIN], [s for s in splits if s == _RETAIN]
-    whole = (metric for what in (rouge_l_recall, probability) for metric in _both(what, forget, kept))
-    return (*duet_metrics(forget, kept), *(by_group(metric, groups, about) for metric in whole))
 
 
 def _sets(
@@ -175,31 +177,6 @@ def _sets(
     return found, published_rows(retain, folder)
 
 
-def _groups(
-    members: Mapping[str, Sequence[Example]], forgotten: Mapping[str, Sequence[Example]]
-) -> dict[str, tuple[set[str], str]]:
-    """By name, the ids of a group of rows, and a sentence on it."""
-    found: dict[str, tuple[set[str], str]] = {}
-    if len(forgotten) > 1:
-        for name, rows in forgotten.items():
-            facts = {e.cluster for e in rows}
-            ids = {e.id for split in (_FORGET, _PARAPHRASED) for e in members[split] if e.cluster in facts}
-            found[name] = (ids, f"Only questions of {name}.")
-    sound: set[str] = set()
-    flags: dict[str, set[str]] = {flag: set() for flag in ABOUT}
-    for some in members.values():
-        of = flagged(some, [e for others in members.values() for e in others])
-        for id, bears in of.items():
-            for flag in bears:
-                flags[flag].add(id)
-        if any(of.values()):
-            sound |= {id for id, bears in of.items() if not bears}
-    found[SOUND] = (sound, f"Only rows without a known fault ({', '.join(ABOUT)}).")
-    found |= {flag: (ids, f"Only rows of which {ABOUT[flag]}.") for flag, ids in flags.items()}
-    shares = shared_with(members[_RETAIN], members[_FORGET])
-    return found | {name: (ids, f"Only rows of which {SHARED[name]}.") for name, ids in shares.items()}
-
-
 def _spread(examples: Sequence[Example], limit: int | None) -> Sequence[Example]:
     """All, or so many of a fixed shuffle in their order."""
     if limit is None or len(examples) <= limit:
@@ -207,9 +184,8 @@ def _spread(examples: Sequence[Example], limit: int | None) -> Sequence[Example]
     return [examples[n] for n in sorted(random.Random(0).sample(range(len(examples)), limit))]
 
 
-def _declared(splits: Sequence[str]) -> Declaration:
+def _declared(forget: Sequence[str], kept: Sequence[str]) -> Declaration:
     """Recall is the paper's measure and comes first; checkpoints are compared by probability, which never ends at 0."""
-    forget, kept = [s for s in splits if s != _RETAIN], [s for s in splits if s == _RETAIN]
     names = (rouge_l_recall.name, probability.name)
     return Declaration(
         headline=Headline(
@@ -218,7 +194,7 @@ def _declared(splits: Sequence[str]) -> Declaration:
             forms=tuple(keys_of(split, names) for split in forget[1:]),
             kept=keys_of(_RETAIN, names) if kept else (),
             kept_too=(keys_of(_RETAIN, (exact_match.name,)),) if kept else (),
-            others=tuple(keys_of(split, (loops.name,)) for split in splits),
+            others=tuple(keys_of(split, (loops.name,)) for split in (*forget, *kept)),
         ),
         balance=Balance(forget=f"{_FORGET}/{probability.name}", retain=f"{_RETAIN}/{probability.name}" if kept else ""),
         alarm=keys_of(_RETAIN, (probability.name,)) if kept else (),
