@@ -84,19 +84,22 @@ def drawn_rows(name: str, folder: Path | None) -> tuple[Rows, Rows]:
 def balanced(rows: Sequence[Example], which: str, count: int = DOMAIN_COUNT) -> tuple[Rows, Rows]:
     """`count` facts to forget and as many to keep, from the themes in turn: equally many of each, as far as it goes.
 
+    Of fewer than three times `count` rows, each set is a third.
+
     Args:
         rows: facts with popularity and theme (`source_csv`).
         which: `rare` or `popular`.
         count: size of each set.
 
     Raises:
-        DataError: a row has no theme, or there are fewer than three times `count` rows.
+        DataError: a row has no theme, or there are fewer than three rows.
     """
     without = next((e for e in rows if not e.fields.get(_THEME)), None)
     if without is not None:
         raise DataError(f"{without.place}: has no {_THEME}, by which themes are told; give the published columns")
-    if len(rows) < 3 * count:
-        raise DataError(f"DUET: {len(rows)} facts with popularity are too few to draw {count} rare, popular and other")
+    if len(rows) < 3:
+        raise DataError(f"DUET: {len(rows)} facts with popularity are too few to draw rare, popular and other ones")
+    count = min(count, len(rows) // 3)
     ordered = _by_popularity(rows)
     rare = _in_turn(ordered, count)
     taken = {e.id for e in rare}
