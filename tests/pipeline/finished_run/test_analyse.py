@@ -27,7 +27,7 @@ def folder(world: Path, tmp_path: Path) -> Path:
 def test_each_writes_its_file_and_is_not_computed_again(folder: Path) -> None:
     said: list[str] = []
     found = analyse(folder, voice=Voice(say=said.append))
-    assert [a.analysis for a in found] == ["shifts", "weights"]
+    assert [a.analysis for a in found] == ["shifts", "states", "weights"]
     assert [Analysed.load(folder / "analyses" / f"{a.analysis}.json") for a in found] == found
     assert not (folder / ".lock").exists()
     keys = {m.key: m for a in found for m in a.measures}
@@ -36,7 +36,7 @@ def test_each_writes_its_file_and_is_not_computed_again(folder: Path) -> None:
     before = [file.read_bytes() for file in sorted((folder / "analyses").iterdir())]
     said.clear()
     assert analyse(folder, voice=Voice(say=said.append)) == found
-    assert said == ["shifts: already finished", "weights: already finished"]
+    assert said == ["shifts: already finished", "states: already finished", "weights: already finished"]
     assert [file.read_bytes() for file in sorted((folder / "analyses").iterdir())] == before
     said.clear()
     assert analyse(folder, of=["shifts"], facts=5, voice=Voice(say=said.append))[0].measures[0].count == 5
