@@ -9,6 +9,7 @@ from forgetting.analysis import (
     sensitivity,
     shifts,
     spectra,
+    states,
     weights,
 )
 from forgetting.analysis.compared import Analysis, Compared, Findings
@@ -28,5 +29,6 @@ __all__ = [
     "sensitivity",
     "shifts",
     "spectra",
+    "states",
     "weights",
 ]

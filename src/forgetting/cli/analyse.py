@@ -28,7 +28,7 @@ def analyse(
     facts: Annotated[int, typer.Option(min=1, help="At most so many forget examples.")] = 400,
     as_json: Json = False,
 ) -> None:
-    """Analyse what changed inside a run's model: how far its weights moved, how its answers shifted."""
+    """Analyse what changed inside a run's model: how far weights and hidden states moved, how answers shifted."""
     from forgetting.pipeline.finished_run.analyse import analyse
     from forgetting.pipeline.finished_run.plugged import read_settings
     from forgetting.report.run.page import build_report

@@ -111,3 +111,8 @@ def dated(formatting: Formatting, tokenizer: PreTrainedTokenizerBase, day: datet
     if formatting.date is not None or formatting.template == "plain" or not reads_clock(tokenizer):
         return formatting
     return formatting.model_copy(update={"date": day or datetime.date.today()})
+
+
+def writes_date(formatting: Formatting, tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Whether the format's date stands in a prompt: it has one, and the chat template writes it."""
+    return formatting.date is not None and not formatting.is_plain(tokenizer) and reads_clock(tokenizer)
