@@ -99,7 +99,12 @@ def _measure(folder: EvaluationFolder, ready: Ready, settings: str, voice: Voice
     taken = _taken(ready, voice)
     seconds = time.perf_counter() - began
     oracle = of_oracle(ready.recipe, suite, voice)
-    after = Evaluation(point="after", measures=tuple(taken.measures(suite, oracle)), seconds=seconds)
+    after = Evaluation(
+        point="after",
+        measures=tuple(taken.measures(suite, oracle)),
+        seconds=seconds,
+        popularity=taken.by_popularity(suite, None),
+    )
     found = [folder.write_evaluation(after, taken.records)]
     if oracle is not None:
         other = Evaluation(point="oracle", measures=tuple(oracle.measures(suite, oracle)))

@@ -18,6 +18,7 @@ from forgetting.metrics.balance import balance
 from forgetting.metrics.extraction import Thresholds
 from forgetting.metrics.goal import Goal
 from forgetting.metrics.movement import Movement, movement
+from forgetting.metrics.popularity import ByPopularity
 from forgetting.pipeline.run.prepared import Prepared
 from forgetting.pipeline.run.records import Taken, take
 from forgetting.pipeline.run.stop_rule import StopRule
@@ -41,6 +42,10 @@ class _Frame:
         return _Frame(
             suite, self.before.only_asked(suite), None if self.oracle is None else self.oracle.only_asked(suite)
         )
+
+    def popularity(self, taken: Taken) -> tuple[ByPopularity, ...]:
+        """How what was lost since the model before depends on popularity."""
+        return taken.by_popularity(self.suite, self.before)
 
     def measures(self, taken: Taken, stage: str) -> list[Measure]:
         """All measures, and the balance, by which a stage's checkpoints are compared."""
@@ -177,10 +182,11 @@ class Measurer:
 
         def measured() -> Evaluation:
             measures = tuple(frame.measures(taken, stage))
+            popularity = frame.popularity(taken) if at.point == "after" else ()
             seconds = time.perf_counter() - began
             work = None if frame.suite.probes else asdict(records_work(self._behind_shots(taken.records), self._tokens))
             return self.folder.write_evaluation(
-                replace(at, measures=measures, seconds=seconds, work=work), taken.records
+                replace(at, measures=measures, seconds=seconds, work=work, popularity=popularity), taken.records
             )
 
         return on_first(measured)
