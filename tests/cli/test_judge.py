@@ -153,3 +153,14 @@ def test_facts_of_one_popularity_are_refused(capsys, tmp_path):
     assert code == 2
     assert "no two facts differ in popularity" in err
     assert stub.requests == []
+
+
+def test_a_model_on_this_machine_judges_too_and_what_it_cannot_say_is_missing(capsys, run, world):
+    """A model that was never taught to grade: nothing is made up out of its noise."""
+    arguments = ("judge", run, "--local", world / "model", "--split", "forget", "--limit", "2", "--json")
+    code, out, err = command(capsys, *arguments)
+    assert code == 0, err
+    found = {m["name"]: m for m in json.loads(out)["points"]["after"]}
+    assert found["judge_missing"]["value"] == 2.0
+    assert found["judge_accuracy"]["value"] is None
+    assert "the judge graded none of 2 answers" in found["judge_accuracy"]["reason"]

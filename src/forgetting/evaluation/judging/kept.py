@@ -14,6 +14,7 @@ from typing import Any
 
 from forgetting.core.errors import RunError
 from forgetting.core.locks import locked
+from forgetting.core.progress import SILENT, Voice
 from forgetting.core.written import read_json
 
 
@@ -28,11 +29,11 @@ class Reply:
 
 
 class KeptReplies:
-    """The replies of one judge in one file; see `kept_in`."""
+    """The replies of one judge in one file, see `kept_in`; without a file, in memory alone."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path | None) -> None:
         self.file = file
-        self._found: dict[str, Reply] = dict(_lines(file))
+        self._found: dict[str, Reply] = {} if file is None else dict(_lines(file))
 
     def __contains__(self, key: str) -> bool:
         return key in self._found
@@ -42,12 +43,14 @@ class KeptReplies:
         return self._found.get(key)
 
     def add(self, key: str, reply: Reply) -> None:
-        """Keeps a reply, in memory and on disk.
+        """Keeps a reply, in memory and, if there is a file, on disk.
 
         Raises:
             RunError: the disk cannot be written.
         """
         self._found[key] = reply
+        if self.file is None:
+            return
         try:
             with self.file.open("a", encoding="utf-8") as handle:
                 handle.write(json.dumps({"prompt": key, **asdict(reply)}) + "\n")
@@ -58,15 +61,17 @@ class KeptReplies:
 
 
 @contextmanager
-def kept_in(file: Path) -> Iterator[KeptReplies]:
+def kept_in(file: Path, voice: Voice = SILENT) -> Iterator[KeptReplies]:
     """The replies of a file, which one process at a time may add to; a line cut short is taken off its end.
 
+    Another process that asks the same judge is waited for, which is said: its replies need not be asked for again.
+
     Raises:
-        RunError: the folder cannot be written, or another process asks the same judge.
+        RunError: the folder cannot be written.
     """
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with locked(file.parent):
+        with locked(file.parent, lambda: voice.say("another run is asking the same judge; waiting")):
             if file.is_file():
                 whole = file.read_bytes()
                 if whole and not whole.endswith(b"\n"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +10,11 @@ from forgetting.core.errors import RunError
 from forgetting.core.measure import Measure
 from forgetting.core.progress import SILENT, Voice
 from forgetting.core.record import Record
-from forgetting.evaluation.judging.judge import Judge, ask_all
+from forgetting.evaluation.judging.judge import Judge
 from forgetting.evaluation.judging.kept import kept_in
 from forgetting.evaluation.judging.prompts import instructions
-from forgetting.evaluation.judging.replies import grades
-from forgetting.metrics.judged import Grades, judged_measures
 from forgetting.metrics.score import by_split
+from forgetting.pipeline.run.judged import drawn, graded
 from forgetting.runs.evaluation import Evaluation
 from forgetting.runs.folder import RunFolder
 from forgetting.runs.judged import Judged
@@ -65,38 +63,22 @@ def judge_run(
             "read, and nothing is sent; judge a run that kept its texts"
         )
     answers = _answers(run, splits, limit, seed)
-    told = instructions("answer")
-    prompts = [
-        told.about(question=r.prompt, reference=r.answer, answer=r.generation or "")
-        for one in answers
-        for r in one.records
-    ]
-    with (
-        RunFolder(folder).held(),
-        kept_in(OutputFolder(folder.resolve().parent).replies_file(judge.identity)) as kept,
-    ):
-        asked = ask_all(judge, prompts, kept, voice)
-        read = [_grades(reply) for reply in asked.replies]
-        _say_unread(asked.replies, read, voice)
+    file = OutputFolder(folder.resolve().parent).replies_file(judge.identity)
+    with RunFolder(folder).held(), kept_in(file, voice) as kept:
+        measures, asked = graded(judge, [(one.split, one.records) for one in answers], kept, voice)
         points: dict[str, tuple[Measure, ...]] = {}
-        start = 0
-        for one in answers:
-            end = start + len(one.records)
-            points[one.point] = (
-                *points.get(one.point, ()),
-                *judged_measures(one.split, one.records, read[start:end]),
-            )
-            start = end
-        found = Judged(
+        for one, found in zip(answers, measures, strict=True):
+            points[one.point] = (*points.get(one.point, ()), *found)
+        judged = Judged(
             judge=judge.identity,
-            instructions=told.named,
+            instructions=instructions("answer").named,
             points=points,
             prompt_tokens=asked.prompt_tokens,
             reply_tokens=asked.reply_tokens,
             seconds=asked.seconds,
         )
-        found.save(RunFolder(folder).judgement_file(judge.identity))
-    return found
+        judged.save(RunFolder(folder).judgement_file(judge.identity))
+    return judged
 
 
 def _answers(run: Results, splits: Sequence[str], limit: int | None, seed: int) -> list[_Answers]:
@@ -106,37 +88,15 @@ def _answers(run: Results, splits: Sequence[str], limit: int | None, seed: int) 
         "after": run.after,
     }
     found = [
-        (point, split, [record for record in records if record.generation is not None])
+        _Answers(point, split, tuple(some))
         for point, evaluation in evaluations.items()
         for split, records in by_split(run.records(evaluation)).items()
+        if (some := drawn(records, limit, seed))
     ]
-    known = dict.fromkeys(split for _, split, answered in found if answered)
+    known = dict.fromkeys(one.split for one in found)
     for split in splits:
         if split not in known:
             raise RunError(f"{run.folder}: no answers in a split '{split}'; it has {', '.join(known) or 'none'}")
-    chosen = {split: _drawn([r for _, s, some in found if s == split for r in some], limit, seed) for split in known}
-    kept = [
-        _Answers(point, split, tuple(r for r in answered if r.id in chosen[split]))
-        for point, split, answered in found
-        if answered and split in (splits or known)
-    ]
-    if not kept:
+    if not found:
         raise RunError(f"{run.folder}: holds no answers of its models; judge a run that was asked for answers")
-    return kept
-
-
-def _drawn(records: Sequence[Record], limit: int | None, seed: int) -> set[str]:
-    ids = sorted({record.id for record in records})
-    return {*ids} if limit is None or len(ids) <= limit else {*random.Random(seed).sample(ids, limit)}
-
-
-def _grades(reply: str | None) -> Grades:
-    found = None if reply is None else grades(reply)
-    return None if isinstance(found, str) else found
-
-
-def _say_unread(replies: Sequence[str | None], read: Sequence[Grades], voice: Voice) -> None:
-    """How many replies could not be read, and what was wrong with the first; never what it says."""
-    unread = [reply for reply, grade in zip(replies, read, strict=True) if reply is not None and grade is None]
-    if unread:
-        voice.say(f"judge: {len(unread)} of {len(replies)} replies could not be read: the first {grades(unread[0])}")
+    return [one for one in found if one.split in (splits or known)]

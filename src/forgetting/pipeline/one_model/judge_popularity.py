@@ -50,7 +50,7 @@ def judge_popularity(
     prompts = [
         told.about(first=_said(a), second=_said(b)) for one, other in drawn for a, b in ((one, other), (other, one))
     ]
-    with kept_in(OutputFolder(out or Path(facts).resolve().parent).replies_file(judge.identity)) as kept:
+    with kept_in(OutputFolder(out or Path(facts).resolve().parent).replies_file(judge.identity), voice) as kept:
         asked = ask_all(judge, prompts, kept, voice)
     chosen = [_chosen(reply) for reply in asked.replies]
     return popularity_judged(
