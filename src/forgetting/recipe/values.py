@@ -28,6 +28,7 @@ from forgetting.data.source import Source
 from forgetting.recipe.changes import changed, unshared
 from forgetting.recipe.divide import Divide
 from forgetting.recipe.errors import one_line
+from forgetting.recipe.judging import Judging
 from forgetting.recipe.metric import AskedMetric
 from forgetting.recipe.sample import Sample
 from forgetting.recipe.space import check_written
@@ -138,6 +139,9 @@ class Recipe(Strict):
         default_factory=dict,
         description="What is analysed inside the models after the last stage: names, or names with parameters.",
     )
+    judge: Judging | None = Field(
+        None, description="An endpoint that grades the answers before the first stage, after each, and of the oracle."
+    )
     report_to: list[str] = Field(default_factory=list, description="Trackers of accelerate: tensorboard, wandb, …")
 
     _written: Mapping[str, Any] = PrivateAttr(default_factory=dict)
@@ -185,6 +189,15 @@ class Recipe(Strict):
         if written is not None:
             recipe._written = written
         return recipe
+
+    @model_validator(mode="after")
+    def _sends_no_hidden_texts(self) -> Self:
+        if self.redact and self.judge is not None and self.judge.redacted_texts == "refuse":
+            raise ValueError(
+                "judge: the run is redacted, and a judge would be sent its texts; write judge.redacted_texts: send to "
+                "allow that, or leave judge out"
+            )
+        return self
 
     @model_validator(mode="after")
     def _distinct_metrics(self) -> Self:

@@ -72,6 +72,8 @@ def evaluate(
     recipe = measuring(model, suite=suite, data=data, oracle=oracle, settings=settings)
     if recipe.redact:
         raise RecipeError("settings: redact hides texts in a folder that is written; write --out, or leave redact out")
+    if recipe.judge is not None:
+        raise RecipeError("settings: what a judge is asked is kept beside a folder; write --out, or leave judge out")
     if records is not None:
         file = records
         check_suffix(file, ".jsonl")
