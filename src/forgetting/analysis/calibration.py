@@ -114,7 +114,7 @@ def _judged(
             split=role,
             formatting=compared.formatting,
             max_new_tokens=0,
-            progress=lambda done, total, note: compared.voice.progress(done, total, f"{role}: options"),
+            voice=compared.voice,
         )
     kept = [(options, r.cluster) for r in records if (options := options_of(r)) is not None]
     return [options for options, _ in kept], [cluster for _, cluster in kept]
