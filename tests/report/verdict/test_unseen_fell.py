@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from forgetting.core.declaration import Declaration
+from forgetting.metrics.standard import standard_declaration
 from forgetting.report.verdict.models import Models
 from forgetting.report.verdict.unseen_fell import unseen_fell
 from forgetting.report.verdict.verdict import verdict
@@ -37,6 +38,17 @@ def test_nothing_is_said_where_it_did_not_fall_had_nothing_to_lose_or_is_not_dec
     fell = passages(tmp_path / "d", {**forgotten, "unseen": spread(0.04, 32, 0.01)})
     assert said(fell) != []
     assert said(replace(fell, declaration=Declaration())) == []
+
+
+def test_it_is_said_of_a_run_that_measures_no_extraction(tmp_path: Path) -> None:
+    """Documents with `data.holdout`, measured by their probability alone."""
+    fell = {**KNOWN, "forget": spread(0.03, 20, 0.01), "unseen": spread(0.002, 32, 0.0005)}
+    run = passages(tmp_path / "a", fell)
+    plain = replace(run, declaration=standard_declaration(["forget"], ["retain"], (), ["unseen"]))
+    assert plain.declared.extraction is None
+    [text] = said(plain)
+    assert text.startswith("unseen \N{MIDDLE DOT} probability went from 0.104 (0.092")
+    assert "fell, too" in text
 
 
 def test_it_did_not_fall_too_where_the_forget_set_did_not_fall(tmp_path: Path) -> None:
