@@ -30,3 +30,15 @@ def unseen_fell(models: Models) -> list[Finding]:
             "forget set, that form was unlearned in part, and with it new texts of this form."
         )
     return [Finding("Unseen text", "mixed", text)]
+
+
+def unseen_halved(models: Models) -> list[str]:
+    """The clause of a headline where less than half of unseen text's value at the start is left, and it is shown."""
+    key = unseen_key(models)
+    before, after = models.before.value(key), models.after.value(key)
+    if not unseen_fell(models) or before is None or after is None or before.value is None or after.value is None:
+        return []
+    if after.value >= before.value / 2:
+        return []
+    also = any(is_shown_to_fall(models, forgotten) for forgotten in forget_keys(models))
+    return [f"unseen text fell{', too,' if also else ''} to less than half"]
