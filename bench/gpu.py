@@ -89,7 +89,7 @@ def summary(rows: Sequence[Row], plan: Plan) -> Table:
 
 
 def _parity_lines(rows: Sequence[Row]) -> list[tuple[str, ...]]:
-    found = []
+    found: list[tuple[str, ...]] = []
     for precision in ("float32", "bfloat16"):
         mine = [r for r in rows if r.get("precision") == precision]
         if mine:
@@ -104,7 +104,7 @@ def _parity_lines(rows: Sequence[Row]) -> list[tuple[str, ...]]:
 
 def _lines(rows: Sequence[Row]) -> list[tuple[str, ...]]:
     plain = {_what(r): r["seconds"] for r in rows if r.get("arm") == "plain" and "seconds" in r}
-    found = []
+    found: list[tuple[str, ...]] = []
     for row in rows:
         if row["part"] == "parity" and "precision" in row:
             continue

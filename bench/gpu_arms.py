@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import cast
+from typing import Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -123,7 +123,7 @@ def measure(arm: str, method: str, work: Work) -> Step:
 
 def attach_to(model: nn.Module, method: str, data: dict[str, list[Encoded]], work: Work) -> nn.Module:
     """The model with our adapter; LoKU's starts by FILA, from the data."""
-    kind = "qlora" if work.four_bits else "lora"
+    kind: Literal["qlora", "lora"] = "qlora" if work.four_bits else "lora"
     spec, prepared = AdapterSpec(kind=kind, rank=RANK, targets="all"), {}
     if method == "loku":
         spec = AdapterSpec(kind=kind, rank=RANK, targets="all", init=Fila())

@@ -10,6 +10,7 @@ import argparse
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ Part = Callable[[str, bool], Iterator[Row]]
 
 def _parity(device: str, quick: bool) -> Iterator[Row]:
     for method in methods():
-        yield from _tried({"method": method}, lambda m=method: parity(m, device))
+        yield from _tried({"method": method}, partial(parity, method, device))
 
 
 def _steps(size: str, *, four_bits: bool = False) -> Part:
@@ -45,7 +46,7 @@ def _steps(size: str, *, four_bits: bool = False) -> Part:
                 if why:
                     yield {**row, "skipped": why}
                     continue
-                yield from _tried(row, lambda a=arm, m=method: [gpu_arms.measure(a, m, work)])
+                yield from _tried(row, partial(_measured, arm, method, work))
 
     return part
 
@@ -79,7 +80,15 @@ def _evaluation(device: str, quick: bool) -> Iterator[Row]:
             questions=400, hidden=2_048, layers=16, vocabulary=128_256, device=device, dtype="bfloat16"
         )
     for kind in ("unknown", "known"):
-        yield from _tried({"answers": kind}, lambda k=kind: [_evaluated(k, shape)])
+        yield from _tried({"answers": kind}, partial(_evaluations, kind, shape))
+
+
+def _measured(arm: str, method: str, work: Work) -> list[gpu_arms.Step]:
+    return [gpu_arms.measure(arm, method, work)]
+
+
+def _evaluations(kind: str, shape: evaluation_arms.Shape) -> list[Row]:
+    return [_evaluated(kind, shape)]
 
 
 def _evaluated(kind: str, shape: evaluation_arms.Shape) -> Row:

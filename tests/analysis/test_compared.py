@@ -13,5 +13,5 @@ def test_changes_are_counted_from_the_model_before_or_the_oracle() -> None:
     given = {"before": before, "after": after, "tokenizer": tiny_tokenizer()}
     assert Compared(**given).start is before  # type: ignore[arg-type]
     assert Compared(**given, oracle=oracle, against="oracle").start is oracle  # type: ignore[arg-type]
-    with pytest.raises(ModelError, match="relative to the oracle need an oracle, and there is none"):
+    with pytest.raises(ModelError, match="relative to the model oracle need it, and there is none"):
         _ = Compared(**given, against="oracle").start  # type: ignore[arg-type]

@@ -6,7 +6,7 @@ from forgetting.analysis import ANALYSES, Analysis, Compared, Findings, register
 
 
 def test_the_packages_own_are_there_with_a_summary() -> None:
-    assert {"shifts", "weights"} <= set(ANALYSES.names())
+    assert {"shifts", "states", "weights"} <= set(ANALYSES.names())
     assert all(entry.summary for entry in ANALYSES.entries())
 
 

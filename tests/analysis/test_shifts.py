@@ -62,7 +62,10 @@ def test_measures_are_changes_from_before_to_after_with_clustered_intervals() ->
             logs = [float(at(a[0]) - at(b[0])) for b, a in pairs]
             ranks = [float(at(a[1]) - at(b[1])) for b, a in pairs]
             ratios = [float(at(a[1]) / at(b[1])) for b, a in pairs]
+            starts, afters = ([float(at(both[side][1])) for both in pairs] for side in (0, 1))
             expected = {
+                "rank_start": mean_change(starts, clusters, key=f"{role}/rank_start_{place}"),
+                "rank_after": mean_change(afters, clusters, key=f"{role}/rank_after_{place}"),
                 "delta_logp": mean_change(logs, clusters, key=f"{role}/delta_logp_{place}"),
                 "delta_rank": mean_change(ranks, clusters, key=f"{role}/delta_rank_{place}"),
                 "median_delta_rank": estimate_statistic(
@@ -96,7 +99,8 @@ def test_every_example_is_a_point_of_the_figure() -> None:
 def test_a_model_against_itself_has_not_moved_at_all() -> None:
     before, _, _, _ = models()
     compared = Compared(before=before, after=before, tokenizer=TOKENIZER, examples=EXAMPLES)
-    found = ANALYSES.build("shifts")(compared).measures
+    moves = [m for m in ANALYSES.build("shifts")(compared).measures if not m.name.startswith("rank_start")]
+    found = [m for m in moves if not m.name.startswith("rank_after")]
     assert {m.value for m in found if "ratio" not in m.name} == {0.0}
     assert {m.value for m in found if "ratio" in m.name} == {1.0}
     assert all(m.low is None for m in found)  # nothing varies, and no role has the six clusters that show a median

@@ -72,3 +72,8 @@ def test_the_clean_file_is_not_overwritten(clean: Path, capsys: pytest.CaptureFi
     assert command(clean, "--out", clean) == 2
     assert "name another file" in capsys.readouterr().err
     assert clean.read_text(encoding="utf-8") == text
+
+
+def test_a_seed_is_no_negative_number(clean: Path, tmp_path: Path) -> None:
+    assert command(clean, "--seed", -1, "--out", tmp_path / "noisy.jsonl") == 2  # it would draw what 1 draws
+    assert not (tmp_path / "noisy.jsonl").exists()

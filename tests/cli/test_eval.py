@@ -47,6 +47,8 @@ def test_keys_of_a_recipe_say_how_it_is_asked_and_out_writes_a_folder(
         (("--out", "x", "--records", "r.jsonl"), "give --records or --out"),
         (("redact=true",), "redact hides texts in a folder that is written"),
         (("forget",), "'forget' is not an override; write key=value"),
+        (("--suite", "lab"), "forget: nothing is read of these data, as the suite lab has its own; leave out the data"),
+        (("evaluate={x: lab}",), "forget: nothing is read of these data, as the suite lab has its own"),
     ],
 )
 def test_what_it_cannot_take_ends_in_one_line(

@@ -43,3 +43,12 @@ def test_every_file_is_looked_at_before_the_work(
     assert (code, said.count("\n")) == (2, 1)
     assert said.startswith(f"forget: {tmp_path / 'none.jsonl'}: no such file")
     assert not scores.exists()
+
+
+def test_a_reference_that_cannot_be_loaded_leaves_no_folder(
+    world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ("score", world / "model", world / "retain.jsonl", "--reference", tmp_path / "none")
+    code, _, said = command(capsys, *asked, "--scores", tmp_path / "scores")
+    assert code == 2 and f"forget: {tmp_path / 'none'}: " in said
+    assert not (tmp_path / "scores").exists()

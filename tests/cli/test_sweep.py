@@ -53,6 +53,8 @@ def test_a_dry_run_lists_the_runs_and_writes_nothing(
     assert "learning_rate=0.5" in found["runs"][0]["overrides"]
     assert not (tmp_path / "runs").exists()
     assert "good" in command(capsys, str(sweep_file), "--dry-run")[1]
+    code, out, err = command(capsys, str(sweep_file), "--engine", "locl", "--dry-run")
+    assert (code, out) == (2, "") and err == "forget: --engine locl: did you mean 'local'?\n"
 
 
 def test_the_table_is_printed_and_a_failure_ends_the_command_with_its_name(

@@ -59,6 +59,8 @@ def test_a_dry_run_says_what_is_sought_where_and_writes_nothing(
 def test_a_mistake_is_one_line(played: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = command(capsys, "tune", played, "--methods", "graddif")
     assert (code, out, err.count("\n")) == (2, "", 1) and "did you mean 'graddiff'" in err
+    code, out, err = command(capsys, "tune", played, "--engine", "locl", "--dry-run")
+    assert (code, out) == (2, "") and err == "forget: --engine locl: did you mean 'local'?\n"
 
 
 def test_without_the_extra_one_line_says_what_to_install(

@@ -68,6 +68,11 @@ def test_a_group_of_a_forget_set_is_not_shown_and_a_short_answer_forbids_nothing
     assert not Forbidden([example(9, response="In room 1.")]).holds(example(1))
 
 
+def test_no_more_are_shown_than_are_written() -> None:
+    with pytest.raises(ValidationError, match="count is 3, but examples holds 1; lower count, or write more"):
+        Shots(examples=(Shot(prompt="Q", response="A"),), count=3)
+
+
 def test_too_few_are_an_error_that_names_the_source_and_the_forget_set() -> None:
     with pytest.raises(DataError, match=r"f\.jsonl: 3 shots are asked for, and there are 1 .* 2 more are or quote"):
         draw(RETAIN, POOL[:3], Forbidden(POOL[:2]), "f.jsonl")

@@ -1,7 +1,7 @@
 import pytest
 
 from forgetting.core.errors import RecipeError
-from forgetting.metrics.breakdown import by_kind, by_popularity
+from forgetting.metrics.breakdown import by_group, by_kind, by_popularity
 from forgetting.metrics.forget_quality import forget_quality
 from forgetting.metrics.likelihood import probability
 from forgetting.metrics.per_example import mean
@@ -102,3 +102,17 @@ def test_what_cannot_be_scored_in_a_group_is_absent():
 def test_measures_over_several_splits_are_not_broken_down():
     overall = harmonic_mean("kept", [Part("forget", probability)], "")
     assert by_popularity(overall)({"forget": facts([1, 2, 3])}, None) == []
+
+
+def test_named_groups_may_overlap_and_an_empty_one_is_left_out():
+    groups = {"first": {"0", "1"}, "both": {"1", "2"}, "none": {"9"}}
+    about = {"first": "The first.", "both": "Both.", "none": "None."}
+    records = {"forget": facts([1, 1, 1]), "retain": facts([1], "retain")}
+    found = by_group(likely_answers, groups, about)(records, None)
+    assert [(m.key, m.count) for m in found] == [
+        ("forget/probability[first]", 2),
+        ("forget/probability[both]", 2),
+        ("retain/probability[first]", 1),
+    ]
+    assert [m.value for m in found] == pytest.approx([0.15, 0.25, 0.1])
+    assert found[1].meaning.endswith("Both.")

@@ -31,7 +31,7 @@ def test_the_terms_of_an_expression(expression: str, terms: list[tuple[float, st
     assert terms_of(expression) == tuple(Term(factor, model) for factor, model in terms)
 
 
-@pytest.mark.parametrize("expression", ["", "lab +", "lab + + x", "lab*2*x", "1.2.3*lab", "0.5*", "+ lab"])
+@pytest.mark.parametrize("expression", ["", "lab +", "lab + + x", "lab*2*x", "1.2.3*lab", "0.5*", "+ lab", "1e999*lab"])
 def test_what_is_no_expression_is_one_line(expression: str) -> None:
     with pytest.raises(ModelError, match="write a combination like") as caught:
         terms_of(expression)

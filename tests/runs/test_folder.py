@@ -258,6 +258,16 @@ def test_of_another_recipe_the_first_key_that_differs_is_named(tmp_path: Path) -
     folder.check_takes("seed: 1", lambda text: text.replace("name: run\n", "").replace("0", "1").split("stages")[0])
 
 
+@pytest.mark.parametrize("name", ["null", "forget10"])
+def test_entries_of_a_list_without_names_of_their_own_are_known_by_their_places(tmp_path: Path, name: str) -> None:
+    folder, sources = RunFolder(tmp_path / "run"), "data:\n  forget: [{{path: {}, name: {}}}, {{path: b, name: {}}}]\n"
+    folder.write_recipe(sources.format("a", name, name))
+    train(folder)
+    with pytest.raises(RunError, match=r"another recipe: data\.forget\.0\.path was 'a', now it is 'c';"):
+        folder.check_takes(sources.format("c", name, name))
+    assert not folder.holds(sources.format("c", name, name), str)
+
+
 @pytest.mark.parametrize("text", [b"x: [", b"\xff\xfe", b""])
 def test_a_recipe_that_cannot_be_read_is_named(tmp_path: Path, text: bytes) -> None:
     folder = RunFolder(tmp_path / "run")

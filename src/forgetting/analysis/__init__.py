@@ -1,7 +1,34 @@
 """What changed inside a model: analyses of two models of a run. One file each."""
 
-from forgetting.analysis import shifts, weights
+from forgetting.analysis import (
+    calibration,
+    forgottenness,
+    geometry,
+    lens,
+    probe,
+    sensitivity,
+    shifts,
+    spectra,
+    states,
+    weights,
+)
 from forgetting.analysis.compared import Analysis, Compared, Findings
 from forgetting.analysis.registry import ANALYSES, register_analysis
 
-__all__ = ["ANALYSES", "Analysis", "Compared", "Findings", "register_analysis", "shifts", "weights"]
+__all__ = [
+    "ANALYSES",
+    "Analysis",
+    "Compared",
+    "Findings",
+    "calibration",
+    "forgottenness",
+    "geometry",
+    "lens",
+    "probe",
+    "register_analysis",
+    "sensitivity",
+    "shifts",
+    "spectra",
+    "states",
+    "weights",
+]

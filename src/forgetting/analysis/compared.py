@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 from transformers import PreTrainedTokenizerBase
 
@@ -15,9 +14,6 @@ from forgetting.core.progress import SILENT, Voice
 from forgetting.core.series import Series
 from forgetting.data.formatting import Formatting
 from forgetting.models.view import View
-
-Against = Literal["before", "oracle"]
-"""The model that changes are relative to."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,8 +29,10 @@ class Compared:
     tokenizer: PreTrainedTokenizerBase
     examples: Mapping[str, Sequence[Example]] = field(default_factory=dict)
     """By role: `forget`, `retain`, `holdout`, `train`."""
-    against: Against = "before"
-    """The model that changes are relative to."""
+    against: str = "before"
+    """The model that changes are relative to: `before`, `oracle`, or the name of `other`."""
+    other: View | None = None
+    """A third model that changes are relative to: that after a stage, or that of another run."""
     formatting: Formatting = field(default_factory=Formatting)
     voice: Voice = SILENT
 
@@ -43,13 +41,14 @@ class Compared:
         """The model that changes are relative to.
 
         Raises:
-            ModelError: it is the oracle, and there is none.
+            ModelError: it is the oracle or another model, and there is none.
         """
         if self.against == "before":
             return self.before
-        if self.oracle is None:
-            raise ModelError("changes relative to the oracle need an oracle, and there is none; give one")
-        return self.oracle
+        start = self.oracle if self.against == "oracle" else self.other
+        if start is None:
+            raise ModelError(f"changes relative to the model {self.against} need it, and there is none; give one")
+        return start
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -50,8 +50,8 @@ def shifts() -> Analysis:
     the rank of a token is 1 + the number of tokens that are more likely. Positive Δ log p: the answer became
     likelier; positive Δ rank: it moved down the list. The paper prints Δ log p without its sign, and means of ranks
     only, which a few outliers dominate: here the sign is kept, and the median and the geometric mean of
-    rank_after / rank_start are reported in addition. Intervals are clustered by source example. All tokens follow the
-    same right tokens (teacher forcing); an end token belongs to the answer.
+    rank_after / rank_start are reported beside its mean ranks and their difference. Intervals are clustered by source
+    example. All tokens follow the same right tokens (teacher forcing); an end token belongs to the answer.
     """
 
     def analysis(compared: Compared) -> Findings:
@@ -87,12 +87,17 @@ def _measures(role: str, place: str, pairs: Sequence[_Pair]) -> list[Measure]:
     clusters = [pair.cluster for pair in pairs]
     of = _PLACES[place]
     logs = [after - start for start, after in (pair.logp(place) for pair in pairs)]
-    ranks = [after - start for start, after in (pair.rank(place) for pair in pairs)]
-    ratios = [after / start for start, after in (pair.rank(place) for pair in pairs)]
+    starts, afters = zip(*(pair.rank(place) for pair in pairs), strict=True)
+    ranks = [after - start for start, after in zip(starts, afters, strict=True)]
+    ratios = [after / start for start, after in zip(starts, afters, strict=True)]
 
     def named(name: str, meaning: str, estimate: Callable[[str], Estimate]) -> Measure:
         name = f"{name}_{place}"
         return measure(estimate(f"{role}/{name}"), name=name, split=role, direction="none", meaning=meaning)
+
+    def mean_rank(when: str, values: Sequence[float]) -> Measure:
+        meaning = f"Mean rank of {of} among all tokens (1 = the likeliest), {when}."
+        return named(f"rank_{when}", meaning, lambda key: mean_change(values, clusters, key=key))
 
     return [
         named(
@@ -100,6 +105,7 @@ def _measures(role: str, place: str, pairs: Sequence[_Pair]) -> list[Measure]:
             f"Change of log p of {of}, nats; below 0: less likely than before.",
             lambda key: mean_change(logs, clusters, key=key),
         ),
+        *(mean_rank(when, values) for when, values in (("start", starts), ("after", afters))),
         named(
             "delta_rank",
             f"Change of the rank of {of} among all tokens (1 = the likeliest); above 0: further down.",
@@ -136,4 +142,5 @@ def _series(role: str, place: str, pairs: Sequence[_Pair]) -> Series:
         y_label="log p after, nats",
         x=tuple(start for start, _ in places),
         y=tuple(after for _, after in places),
+        points=True,
     )

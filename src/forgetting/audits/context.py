@@ -48,7 +48,7 @@ def context(shots: int = 5, draws: int = 3) -> Attack:
                 split=target.split,
                 formatting=target.formatting,
                 max_new_tokens=target.max_new_tokens,
-                progress=target.voice.progress,
+                voice=target.voice,
             )
         return records
 

@@ -18,7 +18,17 @@ SUITES: Registry[Make] = Registry(
     "a function that returns a Suite",
     modules=[
         f"forgetting.benchmarks.{name}"
-        for name in ("dialogue", "harness", "lab.focus", "lab.measured", "lab.noisy", "tdec", "text", "tofu")
+        for name in (
+            "dialogue",
+            "duet.suite",
+            "harness",
+            "lab.focus",
+            "lab.measured",
+            "lab.noisy",
+            "tdec",
+            "text",
+            "tofu",
+        )
     ],
 )
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from forgetting.cli.app import Json, app
 from forgetting.cli.printing import print_json, print_line, print_measures, speaking
+from forgetting.runs.paths import RunPaths
 
 
 @app.command()
@@ -19,7 +20,7 @@ def analyse(
         list[str] | None, typer.Option(help="An analysis; several: the option several times. Default: all.")
     ] = None,
     against: Annotated[
-        Literal["before", "oracle"], typer.Option(help="The model that changes are counted from.")
+        str, typer.Option(help="The model that changes are counted from: before, oracle, stage:NAME, or another run.")
     ] = "before",
     oracle: Annotated[
         str | None, typer.Option(help="A model that never saw the forget set. Default: the run's own.")
@@ -27,13 +28,15 @@ def analyse(
     facts: Annotated[int, typer.Option(min=1, help="At most so many forget examples.")] = 400,
     as_json: Json = False,
 ) -> None:
-    """Analyse what changed inside a run's model: how far its weights moved, how its answers shifted."""
+    """Analyse what changed inside a run's model: how far weights and hidden states moved, how answers shifted."""
     from forgetting.pipeline.finished_run.analyse import analyse
     from forgetting.pipeline.finished_run.plugged import read_settings
+    from forgetting.report.run.page import build_report
 
     given = read_settings(settings or [])
     with speaking(quiet=as_json) as voice:
         found = analyse(run, of=of or (), settings=given, against=against, oracle=oracle, facts=facts, voice=voice)
+    build_report([run], RunPaths(run).report_file)
     if as_json:
         from dataclasses import asdict
 
@@ -43,3 +46,4 @@ def analyse(
         print_line(f"{analysed.analysis}, changes since {analysed.against}")
         print_measures(analysed.measures, as_json=False)
         print_line()
+    print_line(f"report: {RunPaths(run).report_file}")

@@ -21,7 +21,7 @@ def corrupt(
         list[str] | None,
         typer.Option(help="wrong_answer, boilerplate or shuffled; may be given several times. Default: all three."),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of which answers, and how.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of which answers, and how.")] = 0,
     as_json: Json = False,
 ) -> None:
     """Corrupt a share of a file's answers, and keep beside each what is wrong in it (column noise)."""

@@ -17,7 +17,7 @@ from forgetting.runs.paths import SweepPaths
 def demo(
     output: Annotated[str, typer.Option(help="Folder for the runs and the report.")] = "runs",
     forget: Annotated[str, typer.Option(help="Which facts: rare or popular.")] = "rare",
-    threads: Annotated[int | None, typer.Option(help="CPU threads.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads.")] = None,
 ) -> None:
     """Unlearn 78 facts of a small model with GradDiff, NPO and LoKU, and compare them with an oracle."""
     from forgetting.pipeline.sweep.demo import run_demo

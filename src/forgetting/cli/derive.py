@@ -27,7 +27,7 @@ def derive(
     temperature: Annotated[
         float, typer.Option(help="Of questions, answers and paraphrases; 0: the most likely token each time.")
     ] = 0.7,
-    seed: Annotated[int, typer.Option(help="Seed of what is drawn.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of what is drawn.")] = 0,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, … Default: cpu.")] = None,
     as_json: Json = False,
 ) -> None:

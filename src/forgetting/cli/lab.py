@@ -25,8 +25,8 @@ def train(
     general: Annotated[
         bool, typer.Option("--general", help="What lab-general has read: less skills, and a little of a domain.")
     ] = False,
-    seed: Annotated[int, typer.Option(help="Seed of the world's order and the weights.")] = 0,
-    threads: Annotated[int, typer.Option(help="CPU threads; the same number gives the same bits.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the world's order and the weights.")] = 0,
+    threads: Annotated[int, typer.Option(min=1, help="CPU threads; the same number gives the same bits.")] = 1,
 ) -> None:
     """Train the lab's model, or an oracle that never saw some of its facts, from scratch."""
     from forgetting.benchmarks.lab.train import train_lab_model
@@ -41,10 +41,10 @@ def train(
 def new(
     folder: Annotated[Path, typer.Argument(help="Where to write the model.")],
     text: Annotated[list[Path], typer.Argument(help="Data files whose text the tokenizer is trained on.")],
-    hidden: Annotated[int, typer.Option(help="Hidden size.")] = 192,
-    layers: Annotated[int, typer.Option(help="Layers.")] = 4,
+    hidden: Annotated[int, typer.Option(min=1, help="Hidden size.")] = 192,
+    layers: Annotated[int, typer.Option(min=1, help="Layers.")] = 4,
     vocabulary: Annotated[int, typer.Option(help="Tokens of the vocabulary.")] = 4096,
-    seed: Annotated[int, typer.Option(help="Seed of the weights.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the weights.")] = 0,
 ) -> None:
     """Make a small untrained Llama and a tokenizer for your own text, to try things with."""
     from forgetting.benchmarks.untrained_model import blank_model

@@ -31,7 +31,7 @@ def reproduce(
     ] = None,
     data: Annotated[
         str | None,
-        typer.Option(help="A folder in place of data/; its tofu/, hub/ORG/NAME.jsonl in place of the hub's."),
+        typer.Option(help="A folder in place of data/; its tofu/, duet/, hub/ORG/NAME.jsonl for the hub's."),
     ] = None,
     output: Annotated[str, typer.Option(help="Folder for the runs.")] = "runs",
     processes: RunsAtOnce = None,

@@ -34,7 +34,7 @@ def score(
     forget_by: Annotated[str, typer.Option(help="Which of the rest: lowest or random.")] = "lowest",
     learn_ends: Annotated[bool, typer.Option(help="Learn the last token of every answer in any case.")] = False,
     max_length: Annotated[int, typer.Option(min=2, help="Tokens per row.")] = 1024,
-    seed: Annotated[int, typer.Option(help="Of what is shown, and of forget-by random.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of what is shown, and of forget-by random.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Write the data with signed token weights (.parquet).")] = None,
     page: Annotated[Path | None, typer.Option(help="Write a page with the tokens coloured by quality (.html).")] = None,
     as_json: Json = False,

@@ -38,16 +38,17 @@ def sweep(
         print_summaries("sweep", {name: sweep_summary(name) for name in sweep_names()}, as_json)
         return
     planned = load_sweep(file, overrides or [], output=output)
-    if dry_run:
-        _print_plan(planned, as_json)
-        return
     from forgetting.pipeline.sweep.engines.named import named_engine
-    from forgetting.pipeline.sweep.run import run_sweep
-    from forgetting.runs.sweep import SweepResults
 
     runs_on = named_engine(
         engine, folder=planned.folder, processes=processes, address=address, gpus_per_run=gpus_per_run
     )
+    if dry_run:
+        _print_plan(planned, as_json)
+        return
+    from forgetting.pipeline.sweep.run import run_sweep
+    from forgetting.runs.sweep import SweepResults
+
     with speaking(quiet=as_json) as voice:
         results = SweepResults.load(run_sweep(planned, engine=runs_on, retry=retry, voice=voice))
     _print_results(results, as_json)

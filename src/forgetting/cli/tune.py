@@ -45,14 +45,15 @@ def tune(
     plan = plan_tuning(
         recipe, [*(overrides or []), *named], methods=asked, stage=stage, budget=budget, seeds=seeds, output=output
     )
+    from forgetting.pipeline.sweep.engines.named import named_engine
+
+    runs_on = named_engine(engine, folder=plan.folder, processes=processes, address=address, gpus_per_run=gpus_per_run)
     if dry_run:
         _print_plan(plan, as_json)
         return
-    from forgetting.pipeline.sweep.engines.named import named_engine
     from forgetting.pipeline.sweep.tune import run_tuning
     from forgetting.runs.sweep import SweepResults
 
-    runs_on = named_engine(engine, folder=plan.folder, processes=processes, address=address, gpus_per_run=gpus_per_run)
     with speaking(quiet=as_json) as voice:
         results = SweepResults.load(run_tuning(plan, engine=runs_on, retry=retry, voice=voice))
     _print_results(results, as_json)

@@ -245,6 +245,25 @@ def check_named(path: Path) -> None:
         raise RunError(f"'{path}' names no new file or folder; write its name")
 
 
+def check_writable(path: Path) -> None:
+    """Checks that a file or folder can be written, before the work starts; the folder that holds it is made later.
+
+    Raises:
+        RunError: it cannot be.
+    """
+    made = [folder for folder in path.parents if not folder.exists()]
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial_of(path).touch()
+        partial_of(path).unlink()
+    except OSError as error:
+        raise RunError(f"{path}: cannot be written ({error.strerror}); choose another place") from error
+    finally:
+        for folder in made:
+            with suppress(OSError):
+                folder.rmdir()
+
+
 def check_suffix(path: Path, *suffixes: str) -> None:
     """Checks that a file to write has one of these suffixes, so that it replaces none of another kind.
 

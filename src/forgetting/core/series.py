@@ -22,3 +22,5 @@ class Series:
     low: tuple[float | None, ...] = ()
     high: tuple[float | None, ...] = ()
     """The 95% interval of each y; empty if there is none."""
+    points: bool = False
+    """Whether its places are single points, with no line between them."""

@@ -74,6 +74,11 @@ class OneOf:
 Sought = Tunable | OneOf
 
 
+def values_of(where: Sought) -> tuple[str | int | float | bool, ...]:
+    """The values to choose among; of a range, both ends."""
+    return where.values if isinstance(where, OneOf) else (where.rounded(where.low), where.rounded(where.high))
+
+
 def sought_in(hint: Any) -> Sought | None:
     """What a parameter's type says of where to seek it; None if it says nothing."""
     found = typing.get_args(hint)[1:] if typing.get_origin(hint) is Annotated else ()

@@ -5,12 +5,19 @@ from __future__ import annotations
 import datetime
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field, WithJsonSchema
 from transformers import PreTrainedTokenizerBase
 
 from forgetting.core.strict import Strict
 from forgetting.data.chat import reads_clock
 from forgetting.data.shots import Shots
+
+
+def _asking(plain: str) -> str:
+    """Checks that the question has its place; without it, every row would be asked the same."""
+    if "{prompt}" not in plain:
+        raise ValueError("it has no {prompt}; write where the question goes, such as 'Q: {prompt} A: '")
+    return plain
 
 
 class Formatting(Strict):
@@ -21,8 +28,11 @@ class Formatting(Strict):
     template: Literal["auto", "chat", "plain"] = Field(
         "auto", description="chat: the tokenizer's chat template; plain: `plain`; auto: chat if there is one."
     )
-    plain: str = Field(
-        "Question: {prompt}\nAnswer: ", description="What precedes the response without a chat template."
+    plain: Annotated[str, AfterValidator(_asking), WithJsonSchema({"type": "string", "pattern": r"\{prompt\}"})] = (
+        Field(
+            "Question: {prompt}\nAnswer: ",
+            description="What precedes the response without a chat template; {prompt} stands for the question.",
+        )
     )
     system: str | None = Field(None, description="A system prompt for the chat template.")
     turns: Literal["last", "all"] = Field(
@@ -101,3 +111,8 @@ def dated(formatting: Formatting, tokenizer: PreTrainedTokenizerBase, day: datet
     if formatting.date is not None or formatting.template == "plain" or not reads_clock(tokenizer):
         return formatting
     return formatting.model_copy(update={"date": day or datetime.date.today()})
+
+
+def writes_date(formatting: Formatting, tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Whether the format's date stands in a prompt: it has one, and the chat template writes it."""
+    return formatting.date is not None and not formatting.is_plain(tokenizer) and reads_clock(tokenizer)

@@ -66,6 +66,9 @@ class Shots(Strict):
             raise ValueError("source and role: give one of them")
         if self.source is None and self.role is None and self.examples is None:
             raise ValueError("give a source (a file), a role (retain) or examples")
+        written = len(self.examples or ())
+        if self.source is None and self.role is None and (self.count or 0) > written:
+            raise ValueError(f"count is {self.count}, but examples holds {written}; lower count, or write more")
         return self
 
     @property

@@ -12,7 +12,7 @@ from scipy.stats import hmean
 
 from forgetting.core.measure import Measure
 from forgetting.core.record import Record
-from forgetting.imports.open_unlearning import SPLITS, Log, aggregates, by_index
+from forgetting.imports.open_unlearning import SPLITS, Log, aggregates, by_index, written_splits
 from forgetting.metrics.likelihood import option_probability, probability
 from forgetting.metrics.score import by_split
 from forgetting.metrics.text import rouge_l_f1, rouge_l_recall
@@ -23,6 +23,12 @@ EQUAL = 1e-6
 _TINY = 1e-10
 """The constant that open-unlearning adds to every denominator."""
 ValueOf = Callable[[Record], float | None]
+_COLUMNS: dict[str, ValueOf] = {
+    "rougeL_recall": rouge_l_recall.value_of,
+    "rougeL_f1": rouge_l_f1.value_of,
+    "truth_ratio": lambda record: _exp(log_truth_ratio(record)),
+}
+"""Columns of a log's rows that can be computed from the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,19 +51,23 @@ class Check:
 
 def check_tofu(logs: Mapping[str, Any], names: Mapping[str, str], records: Sequence[Record]) -> list[Check]:
     """Of TOFU's own log, which aggregates nothing: the mean of each column that can be computed from the others."""
-    columns: dict[str, ValueOf] = {
-        "rougeL_recall": rouge_l_recall.value_of,
-        "truth_ratio": lambda record: _exp(log_truth_ratio(record)),
-    }
-    splits = by_split(records)
+    columns = {name: {c: list(logs.get(name, {}).get(c, {}).values()) for c in _COLUMNS} for name in names}
+    return [c for name, split in names.items() for c in check_columns(name, split, columns[name], records)]
+
+
+def check_columns(
+    name: str, split: str, columns: Mapping[str, Sequence[Any]], records: Sequence[Record]
+) -> list[Check]:
+    """The mean of each logged column of one split's rows, beside ours; columns that are not known are left out."""
+    members = by_split(records).get(split, [])
     checks = []
-    for name, split in names.items():
-        for column, value_of in columns.items():
-            logged = list(logs.get(name, {}).get(column, {}).values())
-            if logged:
-                ours = _mean([value_of(r) for r in splits.get(split, [])])
-                found = Check(f"{name}: {column}", _finite(float(np.mean(logged))), ours, f"{split}/{column}")
-                checks.append(found if found.equal else _with(found, _ROWS))
+    for column, value_of in _COLUMNS.items():
+        logged = columns.get(column)
+        if logged:
+            key = f"{split}/{column}"
+            mean = _mean([v if isinstance(v, int | float) else None for v in logged])
+            found = Check(f"{name}: {column}", mean, _mean([value_of(r) for r in members]), key)
+            checks.append(found if found.equal else _with(found, _ROWS))
     return checks
 
 
@@ -92,14 +102,9 @@ def _by_name(log: Log) -> dict[str, tuple[str, ValueOf | None]]:
             f"{start}_Q_A_PERT_Prob": (f"{split}/probability of the wrong answers", _wrong),
             f"{start}_Truth_Ratio": (f"{split}/{ratio.name}", ratio.value_of),
         }
-    for name in log:
-        if name.endswith("_ROUGE") and by_index(log, name):
-            start = name.removesuffix("_ROUGE").removesuffix("_Q_A")
-            if name.endswith(("_PARA_ROUGE", "_PERT_ROUGE")):
-                continue
-            what = rouge_l_f1 if _logs_f1(log, name) else rouge_l_recall
-            split = SPLITS.get(start, name.removesuffix("_ROUGE"))
-            named[name] = (f"{split}/{what.name}", what.value_of)
+    for split, name in written_splits(log).items():
+        what = rouge_l_f1 if _logs_f1(log, name) else rouge_l_recall
+        named[name] = (f"{split}/{what.name}", what.value_of)
     return named
 
 

@@ -8,20 +8,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from forgetting.benchmarks.duet.groups import groups_of
+from forgetting.benchmarks.duet.suite import duet_metrics, group_metrics
 from forgetting.benchmarks.tofu import tofu_metrics
 from forgetting.core.errors import DataError
 from forgetting.core.folder import written_whole
-from forgetting.core.measure import Direction, Measure
+from forgetting.core.measure import Measure
 from forgetting.core.record import Record, write_records
-from forgetting.imports.checks import Check, check_open_unlearning, check_tofu
+from forgetting.imports.answers import is_answers, read_answers, records_of, split_of
+from forgetting.imports.asked import Given, Sets, read_asked, with_examples
+from forgetting.imports.checks import Check, check_columns, check_open_unlearning, check_tofu
 from forgetting.imports.open_unlearning import aggregates, by_index, is_evaluation, is_summary, read_records
 from forgetting.metrics.metric import Metric
-from forgetting.metrics.per_example import mean, measure
+from forgetting.metrics.per_example import measure
 from forgetting.metrics.score import score
 from forgetting.metrics.statistics import estimate_mean
-from forgetting.metrics.text import rouge_l_f1, rouge_l_recall
 from forgetting.metrics.tofu_log import SPLITS as TOFU_LOGS
 from forgetting.metrics.tofu_log import read_log, read_tofu_log
 from forgetting.runs.evaluation import Evaluation, Point
@@ -47,28 +50,32 @@ class Imported:
 
 @dataclass(frozen=True)
 class _Log:
-    kind: str
+    kind: Literal["TOFU", "open-unlearning", "open-unlearning summary", "answers"]
     records: list[Record]
     metrics: tuple[Metric, ...]
     content: Mapping[str, Any]
 
 
-def import_log(log: Path, out: Path, *, oracle: Path | None = None) -> Imported:
+def import_log(log: Path, out: Path, *, oracle: Path | None = None, data: Given | None = None) -> Imported:
     """Reads a log and writes it as a run folder, or as records alone where `out` ends in .jsonl.
 
     What is read: `eval_log_aggregated.json` of locuslab/tofu; TOFU_EVAL.json, MUSE_EVAL.json and TOFU_SUMMARY.json of
-    open-unlearning; each plain or gzipped. A summary has no rows: it gives measures without counts and no records.
+    open-unlearning, and DUET_EVAL.json and the like of its forks; answers one a line (`imports.answers`); each plain or
+    gzipped. A summary has no rows: it gives measures without counts and no records.
 
     Args:
         log: of the model.
         out: a new folder (results.json, records, import.json) or a .jsonl file.
         oracle: the log of a model that never saw the forget set, of the same kind.
+        data: by split, the files that the log's questions come from, in its order. Records then have their questions,
+            popularity and groups, and are compared by popularity, by file, and with and without known faults.
 
     Raises:
-        DataError: a file is missing or no such log, or the oracle was asked other questions.
+        DataError: a file is missing or no such log, or the oracle or the data are of other questions.
         RunError: `out` holds something else, or cannot be written.
     """
-    ours, theirs = _read(log), None if oracle is None else _read(oracle)
+    asked = read_asked(data or {})
+    ours, theirs = _read(log, asked), None if oracle is None else _read(oracle, asked)
     if theirs is not None and not theirs.records:
         raise DataError(f"{oracle}: has no rows, so it cannot be an oracle; give the log with value_by_index")
     answered = None if theirs is None else theirs.records
@@ -97,42 +104,77 @@ def _write_records(out: Path, log: _Log, path: Path) -> None:
     write_records(out, log.records)
 
 
-def _read(path: Path) -> _Log:
+def _read(path: Path, asked: Sets) -> _Log:
+    if is_answers(path):
+        answers = read_answers(path)
+        return _asked(_Log("answers", records_of(answers), (), answers), asked, path)
     content = read_log(path)
     if isinstance(content, dict) and any(name in content for name in TOFU_LOGS):
-        return _Log("TOFU", read_tofu_log(path), tofu_metrics(), content)
+        return _asked(_Log("TOFU", read_tofu_log(path), tofu_metrics(), content), asked, path)
     if is_evaluation(content):
-        records = read_records(content, str(path))
-        return _Log("open-unlearning", records, _metrics(records), content)
+        return _asked(_Log("open-unlearning", read_records(content, str(path)), (), content), asked, path)
     if is_summary(content):
+        if asked:
+            raise DataError(f"{path}: is a summary without questions; leave the data out, or give the log with rows")
         return _Log("open-unlearning summary", [], (), content)
     raise DataError(
-        f"{path}: no log that is known; give eval_log_aggregated.json of TOFU, or TOFU_EVAL.json, MUSE_EVAL.json or "
-        "TOFU_SUMMARY.json of open-unlearning"
+        f"{path}: no log that is known; give eval_log_aggregated.json of TOFU; TOFU_EVAL.json, MUSE_EVAL.json, "
+        "DUET_EVAL.json or TOFU_SUMMARY.json of open-unlearning and its forks; or answers one a line (.jsonl)"
     )
 
 
+def _asked(log: _Log, asked: Sets, path: Path) -> _Log:
+    """The log with the examples that its records are of, and its metrics."""
+    records = with_examples(log.records, asked, str(path))
+    return replace(log, records=records, metrics=(*(log.metrics or _metrics(records)), *_of_examples(records, asked)))
+
+
 def _metrics(records: Sequence[Record]) -> tuple[Metric, ...]:
-    """TOFU's where its splits are there; ROUGE-L of what was written on any other split, as MUSE measures."""
+    """TOFU's where its splits are there with likelihoods; of answers alone, what DUET measures of them."""
     splits = list(dict.fromkeys(record.split for record in records))
-    tofu = {"forget", "retain", "real_authors", "world_facts"}
+    scored = {r.split for r in records if r.score is not None or r.paraphrase is not None or r.perturbed}
+    tofu = {"forget", "retain", "real_authors", "world_facts"} if scored else set()
     others = [split for split in splits if split not in tofu]
-    own: list[Metric] = []
-    for split in others:
-        direction: Direction = "down" if split.startswith("forget") else "up"
-        own += [mean(what, (split,), direction) for what in (rouge_l_recall, rouge_l_f1)]
-    return (*(tofu_metrics() if tofu & {*splits} else ()), *own)
+    forget = [split for split in others if split.startswith("forget")]
+    written = duet_metrics(forget, [split for split in others if split not in forget], likelihood=False)
+    return (*(tofu_metrics() if tofu & {*splits} else ()), *(written if others else ()))
+
+
+def _of_examples(records: Sequence[Record], asked: Sets) -> list[Metric]:
+    """Of the examples that records are of: each file where there are several, and rows with and without faults."""
+    forget = [split for split in asked if split.startswith("forget")]
+    members = {split: [e for some in sources.values() for e in some] for split, sources in asked.items()}
+    sets = {
+        name: {e.cluster for e in some}
+        for split in forget
+        for name, some in asked[split].items()
+        if len(asked[split]) > 1
+    }
+    kept = [split for split in asked if split not in forget]
+    likelihood = any(record.score is not None for record in records)
+    return group_metrics(groups_of(members, forget, sets), forget, kept, likelihood=likelihood)
 
 
 def _checks(log: _Log, measures: Sequence[Measure]) -> list[Check]:
     if log.kind == "TOFU":
         return check_tofu(log.content, TOFU_LOGS, log.records)
+    if log.kind == "answers":
+        return [
+            check
+            for name, rows in log.content.items()
+            for check in check_columns(name, split_of(name, log.content), _columns(rows), log.records)
+        ]
     return check_open_unlearning(log.content, log.records, measures)
+
+
+def _columns(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, list[Any]]:
+    names = dict.fromkeys(name for row in rows.values() for name in row)
+    return {name: [row.get(name) for row in rows.values()] for name in names}
 
 
 def _kept(log: _Log) -> list[Measure]:
     """What only the log itself holds: privacy, memorisation by ranks; and all of a summary."""
-    if log.kind == "TOFU":
+    if log.kind in ("TOFU", "answers"):
         return []
     known = {c.name for c in check_open_unlearning(log.content, log.records, ()) if c.key} if log.records else set()
     found = []

@@ -1,13 +1,16 @@
-"""open-unlearning's evaluation logs (TOFU_EVAL.json, MUSE_EVAL.json) as records.
+"""open-unlearning's evaluation logs (TOFU_EVAL.json, MUSE_EVAL.json) and its forks' (DUET_EVAL.json) as records.
 
 The log holds, by the name of a metric, `agg_value` and `value_by_index`: per question `prob` and `avg_loss` of one
-answer or of several, or the words that were written. Source: locuslab/open-unlearning, `src/evals/metrics`.
+answer or of several, or the words that were written. Source: locuslab/open-unlearning, `src/evals/metrics`. DUET's
+fork writes its names in small letters, and calls the retain set `holdout`.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +20,13 @@ from forgetting.core.record import Record, Score
 
 SPLITS = {"forget": "forget", "retain": "retain", "ra": "real_authors", "wf": "world_facts"}
 """Prefix of a log's metric names -> split."""
+RETAIN_OF = {"holdout": "retain"}
+"""DUET has no unseen text: its configurations give the retain set in that place."""
 Log = Mapping[str, Any]
+_WRITTEN = re.compile(r"(?P<split>.+?)(?:_Q_A|_qa)?_(?:ROUGE|rouge)")
+_OTHER_ANSWERS = ("_PARA", "_PERT")
+_ASKED = re.compile(r"(?:^|[^\w])user\n+(?P<asked>.*?)\n*(?:assistant|model)\n*$", re.DOTALL)
+"""A conversation that was decoded without its special tokens; what the user says last."""
 
 
 def is_evaluation(log: object) -> bool:
@@ -60,22 +69,43 @@ def read_records(log: Log, where: str) -> list[Record]:
         DataError: a row is not as open-unlearning writes it.
     """
     found: list[Record] = []
+    written = written_splits(log)
     try:
         for start, split in SPLITS.items():
-            found += _questions(log, start, split)
-        for name in log:
-            if name.endswith("_ROUGE") and not name.endswith("_Q_A_ROUGE"):
-                written = by_index(log, name)
-                found += [_record(index, name.removesuffix("_ROUGE"), said=row) for index, row in written.items()]
+            found += _questions(log, start, split, by_index(log, written.pop(split, "")))
+        for split, name in written.items():
+            found += [_record(index, split, said=row) for index, row in by_index(log, name).items()]
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{where}: not as open-unlearning writes it ({error}); evaluate again") from error
     return found
 
 
-def _questions(log: Log, start: str, split: str) -> list[Record]:
-    own, right, wrong, written = (
-        by_index(log, f"{start}_Q_A_{what}") for what in ("Prob", "PARA_Prob", "PERT_Prob", "ROUGE")
-    )
+def written_splits(log: Log) -> dict[str, str]:
+    """By split, the name of the metric whose rows hold what was written there: the first that has such rows.
+
+    A metric's name says its split: `forget_knowmem_ROUGE`, `forget_qa_rouge`, `forget_Q_A_ROUGE`.
+    """
+    found: dict[str, str] = {}
+    for name in log:
+        matched = _WRITTEN.fullmatch(name)
+        if matched is None or matched["split"].endswith(_OTHER_ANSWERS) or not by_index(log, name):
+            continue
+        split = SPLITS.get(matched["split"], matched["split"])
+        found.setdefault(split, name)
+    for theirs, ours in RETAIN_OF.items():
+        if theirs in found and ours not in found:
+            found = {ours if split == theirs else split: name for split, name in found.items()}
+    return found
+
+
+def asked_in(text: str) -> str:
+    """The user's question in a prompt that was decoded without special tokens; another prompt as it is."""
+    matched = _ASKED.search(text)
+    return matched["asked"].strip() if matched else text
+
+
+def _questions(log: Log, start: str, split: str, written: Mapping[str, Mapping[str, Any]]) -> list[Record]:
+    own, right, wrong = (by_index(log, f"{start}_Q_A_{what}") for what in ("Prob", "PARA_Prob", "PERT_Prob"))
     if start in ("forget", "retain") and not right:
         wrong = {}  # the truth ratio of these rests on the paraphrased answer: without it there is none
     rows = dict.fromkeys([*own, *wrong, *written])
@@ -101,16 +131,18 @@ def _record(
     paraphrase: Score | None = None,
     perturbed: tuple[Score, ...] = (),
 ) -> Record:
+    return replace(answer_record(index, split, said), score=score, paraphrase=paraphrase, perturbed=perturbed)
+
+
+def answer_record(index: str, split: str, said: Mapping[str, Any]) -> Record:
+    """A record of what was written, by the columns `input`, `ground_truth` and `generation`."""
     generation = said.get("generation")
     return Record(
         id=index,
         split=split,
-        prompt=_text(said.get("input")),
+        prompt=asked_in(_text(said.get("input"))),
         answer=_text(said.get("ground_truth")),
         generation=generation if isinstance(generation, str) else None,
-        score=score,
-        paraphrase=paraphrase,
-        perturbed=perturbed,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -60,6 +60,24 @@ def by_kind(metric: Metric) -> Metric:
         return {kind: ([r for r in records if r.kind == kind], f"Only records of kind '{kind}'.") for kind in kinds}
 
     return _broken_down(metric, groups)
+
+
+def by_group(metric: Metric, groups: Mapping[str, Collection[str]], about: Mapping[str, str]) -> Metric:
+    """The measures of `metric` on named groups of examples, which may overlap: `rouge_l_recall[reversed]`.
+
+    A split that holds no record of a group gives no measure of it. Only measures of single splits are broken down.
+
+    Args:
+        metric: any metric.
+        groups: ids of the examples in each group.
+        about: a sentence on each group, behind the meaning of its measures.
+    """
+
+    def members(records: Sequence[Record]) -> Groups:
+        found = {name: [r for r in records if r.id in ids] for name, ids in groups.items()}
+        return {name: (some, about[name]) for name, some in found.items() if some}
+
+    return _broken_down(metric, members)
 
 
 def _broken_down(metric: Metric, groups: Callable[[Sequence[Record]], Groups]) -> Metric:

@@ -25,15 +25,19 @@ from forgetting.metrics.likelihood import (
 from forgetting.metrics.metric import Metric, Splits
 from forgetting.metrics.per_example import PerExample
 from forgetting.metrics.registry import Make, register_metric
+from forgetting.metrics.repetition import answer_words, copies_question, loops
 from forgetting.metrics.text import exact_match, rouge_l_f1, rouge_l_recall
 from forgetting.metrics.truth_ratio import Reading as RatioReading
 from forgetting.metrics.truth_ratio import truth_ratio_forget, truth_ratio_utility
 
 _PLAIN = (
+    answer_words,
+    copies_question,
     dialogue_f1,
     exact_match,
     exact_memorization,
     extraction_strength,
+    loops,
     memorization_accuracy,
     probability,
     rouge_l_f1,

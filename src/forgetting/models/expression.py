@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -53,7 +54,7 @@ def terms_of(expression: str) -> tuple[Term, ...]:
             factor = float(match["factor"] or 1) if match else None
         except ValueError:
             factor = None
-        if match is None or factor is None:
+        if match is None or factor is None or not math.isfinite(factor):
             raise ModelError(f"'{expression}': '{said.strip()}' is not a term; write a combination like \"{EXAMPLE}\"")
         terms.append(Term(-factor if sign == "-" else factor, match["model"].strip()))
     return tuple(terms)

@@ -8,7 +8,7 @@ from typing import Any
 
 from forgetting.core.errors import RecipeError, nearest
 from forgetting.core.registry import Entry
-from forgetting.core.tunable import Sought, Tunable, sought
+from forgetting.core.tunable import OneOf, Sought, Tunable, sought
 from forgetting.objectives.methods import METHODS
 from forgetting.recipe.stage import Stage
 
@@ -16,6 +16,8 @@ Space = Mapping[str, Sought]
 """By key of the stage: `learning_rate`, `method.beta`, `adapter.rank`."""
 OF_METHOD = "method."
 """How a key of a method's own parameter begins."""
+_FIXED = ("name", "method", "transform", "skip", "place")
+"""Keys of a stage that say which it is."""
 RATES, DURATIONS = 10.0, 2.0
 """The learning rate is sought between the recipe's own divided and multiplied by this; the duration likewise."""
 
@@ -63,6 +65,10 @@ def space_of(stage: Stage, method: str, written: Mapping[str, Any]) -> Space:
         if name != key and name not in entry.parameters:
             continue
         given = _sought(f"space.{key}", value, whole=_whole(entry, stage, key))
+        if key == "duration" and isinstance(given, OneOf) and any(isinstance(v, str) for v in given.values):
+            raise RecipeError(
+                f"space.{key}: write numbers; each is meant in {stage.duration.unit}, as the recipe's own"
+            )
         found.pop(key, None)
         found |= {} if given is None else {key: given}
     return found
@@ -74,6 +80,9 @@ def check_keys(written: Mapping[str, Any], methods: Iterable[str]) -> None:
     Raises:
         RecipeError: one is neither; the message has the nearest.
     """
+    for key in written:
+        if key in _FIXED:
+            raise RecipeError(f"space.{key}: a stage's {key} is not sought; methods are compared with --methods")
     parameters = {f"{OF_METHOD}{key}" for name in methods for key in METHODS.get(name).parameters}
     for key in written:
         if key not in parameters and (key.startswith(OF_METHOD) or key.split(".")[0] not in Stage.model_fields):

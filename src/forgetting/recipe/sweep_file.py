@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
 
 from forgetting.core.errors import RecipeError, nearest
 from forgetting.core.strict import Strict
@@ -66,6 +66,16 @@ def _keys_of(settings: Mapping[Any, Any]) -> dict[str, Any]:
     return {str(key): value for key, value in settings.items()}
 
 
+def _key(measure: str) -> str:
+    """Checks that a text can be a measure's key."""
+    if "/" not in measure.strip("/"):
+        raise ValueError(f"'{measure}' is no measure; write split/name, such as forget/probability")
+    return measure
+
+
+_Key = Annotated[str, AfterValidator(_key), WithJsonSchema({"type": "string", "pattern": "[^/]/+[^/]"})]
+
+
 class Figure(Strict):
     """One figure of a sweep's page: a panel for each point of some axes, a colour for each point of another."""
 
@@ -75,7 +85,7 @@ class Figure(Strict):
         description="A measure (split/name), such as what the run took (run/flops, run/minutes, stage/minutes); or "
         "an axis of numbers; or, with `along`, epoch or stage: the number of those that are over."
     )
-    y: str = Field(pattern="/", description="A measure (split/name).")
+    y: _Key = Field(description="A measure (split/name).")
     panels: list[str] = Field(default_factory=list, description="Axes of which every point has a panel of its own.")
     along: Literal["epochs", "stages"] | None = Field(
         None,
@@ -103,7 +113,7 @@ class SweepFile(Strict):
     )
     replicates: list[str] | None = Field(None, description="Axes that are averaged over; default: seed, if it is one.")
     skip: list[dict[str, Any]] = Field(default_factory=list, description="Points to leave out, by axis and label.")
-    columns: list[str] | None = Field(None, description="Measures (split/name) to show; default: the report's.")
+    columns: list[_Key] | None = Field(None, description="Measures (split/name) to show; default: the report's.")
     figures: list[Figure] = Field(default_factory=list, description="Figures of the page besides those of every sweep.")
 
     @property
@@ -139,6 +149,8 @@ def check_sweep(file: SweepFile, overrides: Iterable[str], where: str) -> None:
     for axis in file.averaged:
         if axis not in file.grid:
             raise RecipeError(f"{where}: 'replicates': no axis '{axis}'; {nearest(axis, file.grid)}")
+        if file.averaged.count(axis) > 1:
+            raise RecipeError(f"{where}: 'replicates': '{axis}' is given twice; leave one out")
     for number, figure in enumerate(file.figures):
         _check_figure(file, figure, f"{where}: 'figures.{number}")
     for number, skipped in enumerate(file.skip):
@@ -179,6 +191,8 @@ def _check_figure(file: SweepFile, figure: Figure, where: str) -> None:
     for axis in figure.panels:
         if axis not in file.grid:
             raise RecipeError(f"{where}.panels': no axis '{axis}'; {nearest(axis, file.grid)}")
+        if axis == figure.x or figure.panels.count(axis) > 1:
+            raise RecipeError(f"{where}.panels': '{axis}' is given twice; leave one out")
     if "/" in figure.x or (figure.along or "").removesuffix("s") == figure.x:
         return
     if figure.along is not None:

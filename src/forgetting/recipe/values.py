@@ -28,6 +28,7 @@ from forgetting.data.source import Source
 from forgetting.recipe.changes import changed, unshared
 from forgetting.recipe.divide import Divide
 from forgetting.recipe.errors import one_line
+from forgetting.recipe.judging import Judging
 from forgetting.recipe.metric import AskedMetric
 from forgetting.recipe.sample import Sample
 from forgetting.recipe.space import check_written
@@ -59,6 +60,17 @@ def _suites(value: Any) -> Any:
     elif not isinstance(value, str):
         raise ValueError(f"{value!r} names no suite; write a suite, a list of suites, or labels: {{LABEL: SUITE}}")
     return [value] if isinstance(value, str) else value
+
+
+def _analyses(value: Any) -> Any:
+    """Names alone are names without parameters."""
+    if isinstance(value, str):
+        return {value: {}}
+    if isinstance(value, list) and all(isinstance(name, str) for name in value):
+        return {name: {} for name in value}
+    if isinstance(value, dict):
+        return {name: {} if parameters is None else parameters for name, parameters in value.items()}
+    return value
 
 
 class Recipe(Strict):
@@ -123,6 +135,13 @@ class Recipe(Strict):
         False,
         description="Write keyed hashes instead of the texts of records and selections; numbers stay as they are.",
     )
+    analyse: Annotated[dict[str, dict[str, Any]], BeforeValidator(_analyses)] = Field(
+        default_factory=dict,
+        description="What is analysed inside the models after the last stage: names, or names with parameters.",
+    )
+    judge: Judging | None = Field(
+        None, description="An endpoint that grades the answers before the first stage, after each, and of the oracle."
+    )
     report_to: list[str] = Field(default_factory=list, description="Trackers of accelerate: tensorboard, wandb, …")
 
     _written: Mapping[str, Any] = PrivateAttr(default_factory=dict)
@@ -170,6 +189,15 @@ class Recipe(Strict):
         if written is not None:
             recipe._written = written
         return recipe
+
+    @model_validator(mode="after")
+    def _sends_no_hidden_texts(self) -> Self:
+        if self.redact and self.judge is not None and self.judge.redacted_texts == "refuse":
+            raise ValueError(
+                "judge: the run is redacted, and a judge would be sent its texts; write judge.redacted_texts: send to "
+                "allow that, or leave judge out"
+            )
+        return self
 
     @model_validator(mode="after")
     def _distinct_metrics(self) -> Self:

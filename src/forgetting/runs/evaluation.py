@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from forgetting.core.measure import Measure
+from forgetting.metrics.popularity import ByPopularity
 
 Point = Literal["before", "oracle", "epoch", "after"]
 
@@ -28,6 +29,8 @@ class Evaluation:
     seconds: float = 0.0
     work: Mapping[str, int] | None = None
     """Tokens that the models read for its records, as far as the records say; None if not counted."""
+    popularity: tuple[ByPopularity, ...] = ()
+    """By split: how what was lost (or, of a model measured as it is, what is known) depends on popularity."""
 
     def measure(self, key: str) -> Measure | None:
         """The measure `split/name`, or None if this evaluation does not have it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,6 +47,15 @@ class OutputFolder:
     def initialisations(self) -> Cache:
         """What adapters' initialisations computed from data."""
         return Cache(self.shared / "initialisations")
+
+    @property
+    def judgements(self) -> Path:
+        """Replies of judges, in a folder for each."""
+        return self.shared / "judgements"
+
+    def replies_file(self, judge: str) -> Path:
+        """The replies of the judge of this identity."""
+        return self.judgements / hashlib.sha256(judge.encode()).hexdigest()[:16] / "replies.jsonl"
 
     @property
     def key_file(self) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -210,6 +211,16 @@ class RunPaths:
     def analysis_file(self, analysis: str, against: str) -> Path:
         """The results of an analysis of changes relative to this model."""
         return self.analyses_folder / f"{analysis}{'' if against == 'before' else f'+{against}'}.json"
+
+    @property
+    def judgements_folder(self) -> Path:
+        """One file per judge of answers."""
+        return self.path / "judgements"
+
+    def judgement_file(self, judge: str) -> Path:
+        """What the judge of this identity said; the name is that of its model as far as files can bear it."""
+        plain = re.sub(r"[^A-Za-z0-9._-]+", "-", judge.split(" ")[0]).strip("-.")[:40]
+        return self.judgements_folder / f"{plain}-{hashlib.sha256(judge.encode()).hexdigest()[:6]}.json"
 
     @property
     def is_run(self) -> bool:

@@ -52,12 +52,17 @@ def read_object(file: Path, *, what: str, mend: str) -> dict[str, Any]:
 
 
 def leaves(value: object, key: str = "") -> Iterator[tuple[str, object]]:
-    """The single values of nested mappings and lists, each with its dotted key; an entry of a list by its name."""
+    """The single values of nested mappings and lists, each with its dotted key.
+
+    An entry of a list is known by its name; where it has none of its own, by its place.
+    """
     parts: list[tuple[object, object]] = []
     if isinstance(value, Mapping):
         parts = list(value.items())
     elif isinstance(value, list):
-        parts = [(v.get("name", i) if isinstance(v, Mapping) else i, v) for i, v in enumerate(value)]
+        names = [v.get("name") if isinstance(v, Mapping) else None for v in value]
+        own = [isinstance(name, str) and names.count(name) == 1 for name in names]
+        parts = [(name if its else i, v) for i, (name, its, v) in enumerate(zip(names, own, value, strict=True))]
     if not parts:
         yield key, value
     for name, part in parts:

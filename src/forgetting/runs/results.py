@@ -135,7 +135,11 @@ class Results:
     def with_names(self, splits: Mapping[str, str]) -> Results:
         """A copy in which splits bear other names, in measures, records and declaration."""
         evaluations = tuple(
-            replace(e, measures=tuple(replace(m, split=splits.get(m.split, m.split)) for m in e.measures))
+            replace(
+                e,
+                measures=tuple(replace(m, split=splits.get(m.split, m.split)) for m in e.measures),
+                popularity=tuple(replace(p, split=splits.get(p.split, p.split)) for p in e.popularity),
+            )
             for e in self.evaluations
         )
         subsets = {

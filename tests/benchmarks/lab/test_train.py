@@ -98,3 +98,10 @@ def test_an_unknown_forget_set_is_refused_before_anything_is_written(tmp_path):
     with pytest.raises(DataError, match="no forget set 'none'"):
         train.train_lab_model(tmp_path / "model", without="none", steps=1)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_the_training(tmp_path, monkeypatch):
+    monkeypatch.setattr(train, "_pretrain", lambda *args, **kwargs: pytest.fail("it trained"))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match="cannot be written"):
+        train.train_lab_model(tmp_path / "file" / "model")

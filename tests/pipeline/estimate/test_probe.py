@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from forgetting.benchmarks.suite import Suite
 from forgetting.core.errors import ForgettingError, ModelError
 from forgetting.models.adapters import active_adapters
 from forgetting.pipeline.estimate import probe
@@ -59,6 +60,20 @@ def test_a_step_that_fails_leaves_the_model_without_an_adapter(plan: Plan, monke
 def test_an_evaluation_takes_its_fixed_part_and_each_example(plan: Plan) -> None:
     found = AnswerProbe(fixed=2.0, per_example=0.5, transient_bytes=0, record_bytes=0.0, examples=1)
     assert found.seconds(plan.prepared.suite) == 2.0 + 0.5 * sum(len(s.examples) for s in plan.prepared.suite.splits)
+
+
+def test_slow_answers_are_timed_on_a_few_examples_only(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    prepared, asked = plan.prepared, []
+
+    def slow(model: object, tokenizer: object, suite: Suite, recipe: object) -> tuple[float, list[str]]:
+        asked.append(sum(len(split.examples) for split in suite.splits))
+        return 16.0 * len(asked), ["record"] * asked[-1]
+
+    monkeypatch.setattr(probe, "_taking", slow)
+    found = probe_answers(prepared.loaded.model, prepared.loaded.tokenizer, prepared.suite, prepared.recipe)
+    assert found is not None
+    assert asked == [16], "eight of each split, and no more"
+    assert (found.fixed, found.per_example) == (0.0, 1.0)
 
 
 def test_a_suite_without_examples_takes_nothing(plan: Plan) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from forgetting.analysis import ANALYSES, Compared, Findings
-from forgetting.core.errors import RecipeError, RunError
+from forgetting.core.errors import ModelError, RecipeError, RunError
 from forgetting.core.progress import Voice
 from forgetting.models.adapters import merged
 from forgetting.models.loading import load_model
@@ -26,7 +26,7 @@ def folder(world: Path, tmp_path: Path) -> Path:
 
 def test_each_writes_its_file_and_is_not_computed_again(folder: Path) -> None:
     said: list[str] = []
-    found = analyse(folder, voice=Voice(say=said.append))
+    found = analyse(folder, of=["shifts", "weights"], voice=Voice(say=said.append))
     assert [a.analysis for a in found] == ["shifts", "weights"]
     assert [Analysed.load(folder / "analyses" / f"{a.analysis}.json") for a in found] == found
     assert not (folder / ".lock").exists()
@@ -35,7 +35,7 @@ def test_each_writes_its_file_and_is_not_computed_again(folder: Path) -> None:
     assert 0 < keys["all/relative_change"].value < 1  # type: ignore[operator]
     before = [file.read_bytes() for file in sorted((folder / "analyses").iterdir())]
     said.clear()
-    assert analyse(folder, voice=Voice(say=said.append)) == found
+    assert analyse(folder, of=["shifts", "weights"], voice=Voice(say=said.append)) == found
     assert said == ["shifts: already finished", "weights: already finished"]
     assert [file.read_bytes() for file in sorted((folder / "analyses").iterdir())] == before
     said.clear()
@@ -63,6 +63,42 @@ def test_against_the_oracle_has_its_own_file_and_needs_one(folder: Path, world: 
     (other,) = analyse(folder, of=["weights"])
     pairs = zip(found.measures, other.measures, strict=True)  # that oracle is the model before
     assert all(a.value == pytest.approx(b.value, rel=1e-3) for a, b in pairs if a.name == "relative_change")
+
+
+def test_all_of_them_run_on_one_model_and_what_it_does_not_allow_is_left_out(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ANALYSES, "_entries", dict(ANALYSES._entries))
+
+    def impossible(compared: Compared) -> Findings:
+        raise ModelError("no blocks")
+
+    ANALYSES.register("impossible")(lambda: impossible)
+    said: list[str] = []
+    found = analyse(folder, voice=Voice(say=said.append))
+    assert {a.analysis for a in found} == set(ANALYSES.names()) - {"impossible"}
+    assert "impossible: left out, since this model does not allow it: no blocks" in said
+    with pytest.raises(ModelError, match="no blocks"):
+        analyse(folder, of=["impossible"])
+
+
+def test_against_a_stage_or_another_run(world: Path, tmp_path: Path) -> None:
+    stages = [{"name": "first", **STAGE[0]}, {"name": "second", **STAGE[0]}]
+    folder = made(world, tmp_path / "runs", "two", stages)
+    (whole,) = analyse(folder, of=["weights"])
+    (second,) = analyse(folder, of=["weights"], against="stage:first")
+    assert second.against == "stage-first" and (folder / "analyses" / "weights+stage-first.json").is_file()
+    values = [next(m.value for m in one.measures if m.key == "all/relative_change") for one in (whole, second)]
+    assert 0 < values[1] < values[0]  # type: ignore[operator]
+    other = made(world, tmp_path / "runs", "other", STAGE)
+    (third,) = analyse(folder, of=["weights"], against=str(other))
+    assert third.against == "run-other"
+    same = next(m.value for m in analyse(other, of=["weights"], against=str(other))[0].measures)
+    assert same == pytest.approx(0.0, abs=1e-6)
+    with pytest.raises(RunError, match=r"stage:third: no stage of .* has this name \(stage:first\)"):
+        analyse(folder, of=["weights"], against="stage:third")
+    with pytest.raises(RunError, match="cannot be loaded as the model that changes are counted from"):
+        analyse(folder, of=["weights"], against=str(tmp_path / "nowhere"))
 
 
 def test_one_that_changes_a_model_is_reported_and_leaves_no_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -277,3 +277,10 @@ def test_the_card_of_a_run_that_only_learned_does_not_speak_of_forgetting(runs, 
     assert "machine-unlearning" not in card
     assert "to be forgotten" not in card
     assert "## What was learned" in card
+
+
+def test_a_license_is_written_as_the_hub_writes_it(runs, tmp_path):
+    how = replace(ANYWAY, base="org/base", license_name="my own\n---")
+    with pytest.raises(RunError, match=r"^--license 'my own ---': write it as the hub does, such as apache-2\.0"):
+        prepare(runs["lora"], "me/mine", tmp_path / "out", how=how)
+    assert not (tmp_path / "out").exists()

@@ -144,6 +144,12 @@ def write_data(folder: Path, words: random.Random) -> None:
         asked = _questions(words)
         _write_lines(folder / "tofu" / f"{name}.jsonl", asked)
         _write_lines(folder / "tofu" / f"{name}_perturbed.jsonl", _perturbed(asked, words))
+    for which in ("rare", "popular"):
+        _write_lines(folder / "duet" / f"city_forget_{which}_5.jsonl", _questions(words))
+    _write_lines(folder / "duet" / "city_fast_retain_500.jsonl", _questions(words))
+    themes = [{"source_csv": f"theme{n % 2}.csv", "pop_sum": n} for n in range(4 * QUESTIONS)]
+    asked = [question for _ in range(4) for question in _questions(words)]
+    _write_lines(folder / "duet" / "full_.jsonl", [q | theme for q, theme in zip(asked, themes, strict=True)])
     for domain in ("coding", "medical", "maths"):
         for way in ("select", "mixed", "cosine"):
             texts = [{"text": _sentence(words, 12)} for _ in range(QUESTIONS)]

@@ -29,3 +29,13 @@ def test_local_files_take_the_places_of_the_hub_and_of_relative_paths() -> None:
         "alternate": "/there/tofu/idontknow.jsonl",
     }
     assert recipe.evaluate == ["tofu:forget05@/there/tofu"]
+
+
+def test_duets_splits_are_read_from_their_folder() -> None:
+    values = {"forget": {"suite": "duet:city_forget_rare_5"}, "retain": {"suite": "duet:domains_rare@mine"}}
+    recipe = localised(load_recipe("duet", {"model": "m", "name": "duet", "data": values}), Path("/there"))
+    assert [s[0].suite for s in recipe.data.values()] == [
+        "duet:city_forget_rare_5@/there/duet",
+        "duet:domains_rare@mine",
+    ]
+    assert recipe.evaluate == ["duet:city_forget_rare_5@/there/duet"] and recipe.name == "duet"

@@ -20,6 +20,10 @@ from tests.pipeline.reproduce.rehearsal import HIDDEN, SAMPLES, Rehearsal, lacki
 from tests.pipeline.reproduce.rehearsal_tasks import TAGS, write_tasks
 
 FEW = {
+    "duet-table1": ["llama-3.1-8b-w-o-unlearn-rare", "llama-3.1-8b-sft-npo-popular"],
+    "duet-table2": ["gemma-7b-gradascent-rare"],
+    "duet-table8": ["llama-3.1-8b-graddiff-popular"],
+    "duet-table9": ["llama-3.1-8b-undial-rare-1e-6"],
     "loku-table1": ["gpt-neo-125m-before", "gpt-neo-125m-gd-full", "gpt-neo-125m-loku-ihl-fila-lora-fila-16"],
     "loku-table2": ["retain90", "kl-lora-forget10", "npo-lora-forget01"],
     "loku-table9": ["dpo-lora-forget05", "ga-fila-lora-fila-forget10"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -239,3 +240,13 @@ def test_a_document_is_known_again_under_another_id(recipe_file: Path, world: Pa
     assert learnt.earlier == ()
     assert [len(subset.ids) for subset in learnt.earlier_sets["first"]] == [6]
     assert any(text.startswith("Of 6 examples that run first was to forget") for text in _said(learnt))
+
+
+def test_a_text_that_is_given_twice_does_not_stand_for_one_that_is_missing(recipe_file: Path, world: Path) -> None:
+    first = _run(recipe_file, "name=first")
+    rows = [json.loads(line) for line in (world / "forget.jsonl").read_text().splitlines()]
+    twice = [{**row, "id": f"again-{n}"} for n, row in enumerate([*rows[:-1], rows[0]])]
+    file = write_rows(world / "twice.jsonl", twice)
+    again = _run(recipe_file, "name=again", f"model={first.folder}", f"data.forget={file}")
+    assert again.earlier == ("first",)
+    assert [len(subset.ids) for subset in again.earlier_sets["first"]] == [len(rows) - 1]

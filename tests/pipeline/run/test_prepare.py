@@ -159,3 +159,11 @@ def test_the_command_prefers_refusals_on_the_lab_s_questions(
     history = (tmp_path / "dpo" / "stages" / "unlearn" / "history.jsonl").read_text().splitlines()
     losses = [json.loads(line)["terms"]["forget"] for line in history]
     assert len(losses) == 3 and losses[2] < losses[0] == pytest.approx(0.6931472, rel=1e-5)
+
+
+def test_a_corpus_is_drawn_from_train_data(recipe_file: Path) -> None:
+    recipe = load_recipe(str(recipe_file), ["corpus={size: 4}"])
+    with pytest.raises(
+        RecipeError, match=r"^corpus: is drawn from files of role train, and there are none; write data"
+    ):
+        load_data(recipe, SILENT)

@@ -142,6 +142,16 @@ def test_right_answers_that_hold_a_stop_are_counted(recipe_file: Path, tmp_path:
     assert line.startswith("warning: 3 of 12 forget answers hold a text at which answers end ('of lane 1')")
 
 
+def test_right_answers_that_are_too_long_to_be_written_are_counted(recipe_file: Path) -> None:
+    said: list[str] = []
+    prepared(made(recipe_file, "max_new_tokens=1"), Voice(said.append))
+    [line] = [s for s in said if s.startswith("warning: 12 of 12 forget answers are longer than what a model may ")]
+    assert line.endswith(" is, and are never counted as right")
+    said.clear()
+    prepared(made(recipe_file, "max_new_tokens=64"), Voice(said.append))
+    assert not [s for s in said if "may write" in s]
+
+
 def test_a_run_goes_on_only_with_its_own_shots_and_is_asked_with_them(
     recipe_file: Path, world: Path, tmp_path: Path
 ) -> None:

@@ -107,6 +107,13 @@ def test_trials_of_another_recipe_are_refused(tmp_path: Path) -> None:
         study(tmp_path, recipe="other").trials()
 
 
+def test_a_study_without_trials_takes_another_recipe(tmp_path: Path) -> None:
+    assert study(tmp_path).trials() == ()  # its first trial failed, and is not added
+    carried_out(study(tmp_path, recipe="mended"), 1)
+    with pytest.raises(RunError, match="with another recipe"):
+        study(tmp_path).trials()
+
+
 def test_a_damaged_file_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "tune.db").write_text("not a database" * 100)
     with pytest.raises(RunError, match=r"tune.db: cannot be read or written as an Optuna study"):

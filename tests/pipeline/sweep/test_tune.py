@@ -294,6 +294,11 @@ def test_where_the_recipes_own_settings_fail_nothing_is_spent(played: Path, monk
     assert "npo-000" in again.done and "graddiff-000" not in again.done
 
 
+def test_a_goal_that_is_not_measured_is_refused_before_a_run(played: Path) -> None:
+    with pytest.raises(RecipeError, match="until: no measure is called 'selection-forget/nosuch'"):
+        check(plan(played, 2, (), "until=forget/nosuch <= 0.1"))
+
+
 def test_a_recipe_without_anything_to_choose_by_is_refused_before_a_run(played: Path, world: Path) -> None:
     rows = str(world / "retain.jsonl")
     learns = plan(played, 2, ("sft",), f"data={{train: {rows}}}")

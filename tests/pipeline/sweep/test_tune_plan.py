@@ -62,6 +62,26 @@ def test_a_settings_outside_of_what_the_recipe_takes_is_refused_before_anything_
         plan_tuning("lab", methods=["npoo"], budget=1)
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("space.learning_rate=[.inf, 1e-4]", r"^space\.learning_rate: .*finite"),
+        ("space.learning_rate.x=[1, 2]", r"^space\.learning_rate\.x: "),
+        ("space.adapter.nosuch=[1, 2]", r"^space\.adapter\.nosuch: "),
+        ("space.batch_size=[1, 2.5]", r"^space\.batch_size: "),
+        ("space.warmup={low: 0, high: 2}", r"^space\.warmup: .*less than"),
+        ("space.optimizer=[sgd, adamv]", r"^space\.optimizer: "),
+        ("space.duration={low: 0, high: 2}", r"^space\.duration: .*0 steps"),
+        ("space.duration=[60 steps, 90 steps]", r"^space\.duration: write numbers; each is meant in steps"),
+        ("space.method=[npo, ga]", r"^space\.method: a stage's method is not sought; .*--methods"),
+        ("seed=2147483646", r"^--seeds: .*seed"),
+    ],
+)
+def test_no_trial_runs_where_another_could_not(change: str, said: str) -> None:
+    with pytest.raises(RecipeError, match=said):
+        plan_tuning("lab", [change], budget=1)
+
+
 def test_the_stage_is_named_where_several_train(tmp_path: Path) -> None:
     values = load_recipe("lab").model_dump(mode="json")
     second = {**values["stages"][0], "name": "again", "method": {"name": "npo"}}

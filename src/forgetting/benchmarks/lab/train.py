@@ -21,7 +21,7 @@ from forgetting.benchmarks.lab.tokenizer import render, train_tokenizer
 from forgetting.benchmarks.lab.world import build_world
 from forgetting.core.errors import ModelError, RunError
 from forgetting.core.evaluator import Progress
-from forgetting.core.folder import written_whole
+from forgetting.core.folder import check_writable, written_whole
 
 STEPS = 1600
 ROWS = 16
@@ -59,6 +59,7 @@ def train_lab_model(
     """
     if folder.exists():
         raise RunError(f"{folder}: exists already; name a new folder or remove it")
+    check_writable(folder)
     if not hasattr(torch.optim, "Muon"):
         raise ModelError(f"torch {torch.__version__} has no Muon optimiser; making lab models needs torch 2.9 or newer")
     world = build_world()

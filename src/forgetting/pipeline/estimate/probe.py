@@ -30,7 +30,7 @@ from forgetting.training.preparation import prepare
 from forgetting.training.reference import LiveReference
 
 _SLOW = 15.0
-"""Seconds; a step that takes longer is timed only once."""
+"""Seconds; a step or a few answers that take longer are timed only once."""
 _FEW, _MORE = 8, 32
 """Numbers of evaluated examples of a split; the difference gives the cost of more examples."""
 _STEPS = 50
@@ -224,19 +224,23 @@ def _take(fitted: nn.Module, stage: Stage, batches: Sequence[Batch], before: Seq
 def probe_answers(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, suite: Suite, recipe: Recipe
 ) -> AnswerProbe | None:
-    """Answers and scores a few examples of every split, then a few more; None if the suite has no examples."""
+    """Answers and scores a few examples of every split, and a few more unless that was slow; None without examples."""
     splits = [split for split in suite.splits if split.examples]
     if not splits:
         return None
     few, more = (replace(suite, splits=tuple(_some(s, n) for s in splits), probes=()) for n in (_FEW, _MORE))
     counts = [sum(len(s.examples) for s in asked.splits) for asked in (few, more)]
     take(model, tokenizer, replace(few, splits=tuple(_some(s, 1) for s in splits)), recipe, SILENT)  # warm
-    first, _ = _taking(model, tokenizer, few, recipe)
     with _peak() as risen:
-        second, records = _taking(model, tokenizer, more, recipe)
-    slope = max(0.0, (second - first) / (counts[1] - counts[0])) if counts[1] > counts[0] else 0.0
+        first, records = _taking(model, tokenizer, few, recipe)
+    fixed, slope = 0.0, first / counts[0]
+    if first <= _SLOW and counts[1] > counts[0]:
+        with _peak() as risen:
+            second, records = _taking(model, tokenizer, more, recipe)
+        slope = max(0.0, (second - first) / (counts[1] - counts[0]))
+        fixed = max(0.0, first - slope * counts[0])
     size = sum(len(repr(r)) for r in records) * 1.35  # keys and quotes of JSON
-    return AnswerProbe(max(0.0, first - slope * counts[0]), slope, risen[0], size / len(records), len(records))
+    return AnswerProbe(fixed, slope, risen[0], size / len(records), len(records))
 
 
 def _taking(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -39,6 +40,8 @@ _FILES = (
     "vocab.*",
 )
 """The files of a model's folder that are published."""
+_LICENSE = r"[A-Za-z0-9][A-Za-z0-9.-]*"
+"""How the hub writes the name of a license."""
 _PICKLED = (".bin", ".ckpt", ".h5", ".msgpack", ".pkl", ".pt", ".pth")
 
 
@@ -79,13 +82,15 @@ def prepare(run: Path, name: str, folder: Path, how: Publication | None = None) 
 
     Raises:
         ModelError: a file of the model was damaged.
-        RunError: no finished run, one that failed, no model in it, weights in another format, a name that the hub does
-            not accept, or a folder that is not empty or cannot be written.
+        RunError: no finished run, one that failed, no model in it, weights in another format, a name or license that
+            the hub does not accept, or a folder that is not empty or cannot be written.
     """
     how = how or Publication()
     _check_name(name)
     if how.base is not None:
         _check_name(how.base, "--base")
+    if how.license_name is not None and not re.fullmatch(_LICENSE, how.license_name):
+        raise RunError(f"--license '{how.license_name}': write it as the hub does, such as apache-2.0")
     results = Results.load(run)
     judged = verdict(results)
     if judged.failed and not how.despite_failure:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,6 +128,33 @@ def models_of(
     if oracle is not None:
         other = _loaded(oracle, recipe, f"{oracle}: the oracle cannot be loaded")
         yield RunModel("oracle", View(other.model, active_adapters(other.model)), other.tokenizer)
+
+
+def other_model(folder: Path, recipe: Recipe, name: str, voice: Voice = SILENT) -> tuple[str, RunModel]:
+    """A third model that changes can be relative to, and a short name of it for files: `stage-NAME` or `run-NAME`.
+
+    Args:
+        folder: a finished run's, see `recipe_of`.
+        recipe: the run's own.
+        name: `stage:NAME`, the model after that stage; else another model by run, folder or hub id.
+        voice: receives reports of stages that were not kept.
+
+    Raises:
+        RunError: no such stage, one whose weights were not kept, or a model that cannot be loaded.
+    """
+    if not name.startswith("stage:"):
+        other = _loaded(name, recipe, f"{name}: cannot be loaded as the model that changes are counted from")
+        label = re.sub(r"[^\w.-]+", "-", Path(name).name or name)
+        return f"run-{label}", RunModel("other", View(other.model, active_adapters(other.model)), other.tokenizer)
+    stage = name.removeprefix("stage:")
+    between = [s.name for s in recipe.stages[:-1] if not s.is_aside]
+    if stage not in between:
+        known = ", ".join(f"stage:{one}" for one in between) or "none: it has one stage"
+        raise RunError(f"{name}: no stage of {folder} before its last has this name ({known})")
+    for model in models_of(folder, recipe, stages=True, voice=voice):
+        if model.point == f"after {stage}":
+            return f"stage-{stage}", model
+    raise RunError(f"{name}: the weights after this stage are no longer kept in {folder}")
 
 
 def _holds_model(folder: Path) -> bool:

@@ -51,6 +51,7 @@ def _of_cache(output: OutputFolder) -> dict[Path, str]:
         output.records.folder: "records of models before training",
         output.stages.folder: "stages trained for several runs",
         output.scores.folder: "token scores",
+        output.judgements: "replies of judges",
         output.initialisations.folder: "what adapters' initialisations computed from the data",
     }
 

@@ -13,7 +13,7 @@ from forgetting.benchmarks.alpaca_eval import Prompt, as_outputs, load_prompts
 from forgetting.core.digest import digest
 from forgetting.core.errors import DataError, RecipeError, RunError
 from forgetting.core.example import Example
-from forgetting.core.folder import write_text
+from forgetting.core.folder import check_writable, write_text
 from forgetting.core.progress import SILENT, Voice
 from forgetting.core.written import read_json
 from forgetting.data.encode import encode
@@ -24,7 +24,7 @@ from forgetting.evaluation.answers import answer
 from forgetting.models.expression import terms_of
 from forgetting.models.head import longest_row
 from forgetting.models.loading import LoadedModel
-from forgetting.pipeline.one_model.evaluate import check_writable, given_data
+from forgetting.pipeline.one_model.evaluate import given_data
 from forgetting.pipeline.one_model.settings import settled
 from forgetting.pipeline.run.load import load_measured
 from forgetting.pipeline.run.shots import with_shots

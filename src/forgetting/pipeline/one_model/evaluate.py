@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from forgetting.benchmarks.suite import Suite
-from forgetting.core.errors import RecipeError, RunError
-from forgetting.core.folder import check_suffix, partial_of
+from forgetting.core.errors import RecipeError
+from forgetting.core.folder import check_suffix, check_writable
 from forgetting.core.measure import Measure
 from forgetting.core.processes import is_first, on_first, together
 from forgetting.core.progress import SILENT, Voice
@@ -21,6 +20,7 @@ from forgetting.models.loading import LoadedModel
 from forgetting.models.precision import Precision
 from forgetting.pipeline.one_model.settings import settled
 from forgetting.pipeline.run.load import load_measured
+from forgetting.pipeline.run.own_data import VERBATIM
 from forgetting.pipeline.run.prepare import StageData, ids_by_source, source_examples
 from forgetting.pipeline.run.records import of_oracle, take
 from forgetting.pipeline.run.shots import say_stops, with_shots
@@ -72,6 +72,8 @@ def evaluate(
     recipe = measuring(model, suite=suite, data=data, oracle=oracle, settings=settings)
     if recipe.redact:
         raise RecipeError("settings: redact hides texts in a folder that is written; write --out, or leave redact out")
+    if recipe.judge is not None:
+        raise RecipeError("settings: what a judge is asked is kept beside a folder; write --out, or leave judge out")
     if records is not None:
         file = records
         check_suffix(file, ".jsonl")
@@ -106,7 +108,18 @@ def measuring(
     recipe = settled(model, given, settings or {}, ("format", "max_new_tokens", "sample", "metrics"))
     if not recipe.evaluate and not recipe.data:
         raise RecipeError("give either a suite or data files (forget=…, retain=…)")
+    _check_read(recipe)
     return recipe
+
+
+def _check_read(recipe: Recipe) -> None:
+    """Refuses data beside suites that read none of them: who gives both means both to be measured."""
+    suites = recipe.evaluate.values() if isinstance(recipe.evaluate, dict) else recipe.evaluate
+    if recipe.data and suites and VERBATIM not in suites and recipe.format.shots is None:
+        raise RecipeError(
+            f"{', '.join(recipe.data)}: nothing is read of these data, as the suite {', '.join(suites)} has its own; "
+            "leave out the data, or the suite"
+        )
 
 
 @dataclass(frozen=True)
@@ -152,22 +165,3 @@ def given_data(recipe: Recipe, heard: Heard, voice: Voice) -> StageData:
     named = {role: " + ".join(map(str, sources)) for role, sources in recipe.data.items()}
     parts = {role: ids_by_source(of_role) for role, of_role in found.items()}
     return StageData(examples, named, parts=parts, skipped=heard.skipped)
-
-
-def check_writable(file: Path) -> None:
-    """Checks that a file can be written, before the work starts; its folder is made later, with the file.
-
-    Raises:
-        RunError: it cannot be.
-    """
-    made = [folder for folder in file.parents if not folder.exists()]
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        partial_of(file).touch()
-        partial_of(file).unlink()
-    except OSError as error:
-        raise RunError(f"{file}: cannot be written ({error.strerror}); choose another file") from error
-    finally:
-        for folder in made:
-            with suppress(OSError):
-                folder.rmdir()

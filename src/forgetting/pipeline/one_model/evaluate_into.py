@@ -13,11 +13,12 @@ import torch
 
 from forgetting.core.digest import file_digest
 from forgetting.core.errors import RunError, redacted
-from forgetting.core.processes import by_first, is_first, together
+from forgetting.core.processes import by_first, is_first, on_first, together
 from forgetting.core.progress import SILENT, Voice
 from forgetting.pipeline.one_model.evaluate import Ready, ready_to_measure
 from forgetting.pipeline.one_model.settings import as_settings, rewritten, setting_values
 from forgetting.pipeline.run.environment import environment, peak_memory, reset_peak_memory
+from forgetting.pipeline.run.judged import judged
 from forgetting.pipeline.run.load import device_of
 from forgetting.pipeline.run.prepared import digests_of
 from forgetting.pipeline.run.prompt import rendered_prompt
@@ -38,7 +39,7 @@ def evaluate_into(out: Path, recipe: Recipe, *, voice: Voice = SILENT) -> Result
 
     What `forget report` and `forget compare` read of a run is written, and no more. Started again after it was killed,
     it goes on behind the splits that are measured; finished, it changes nothing, and is checked to be of these data
-    and weights. With `redact`, no text is written.
+    and weights. With `redact`, no text is written but that of shots, which are of no forget set.
 
     Args:
         out: a new folder, or one of the same evaluation.
@@ -99,7 +100,12 @@ def _measure(folder: EvaluationFolder, ready: Ready, settings: str, voice: Voice
     taken = _taken(ready, voice)
     seconds = time.perf_counter() - began
     oracle = of_oracle(ready.recipe, suite, voice)
-    after = Evaluation(point="after", measures=tuple(taken.measures(suite, oracle)), seconds=seconds)
+    after = Evaluation(
+        point="after",
+        measures=(*taken.measures(suite, oracle), *on_first(lambda: judged(taken.records, ready.recipe, voice))),
+        seconds=seconds,
+        popularity=taken.by_popularity(suite, None),
+    )
     found = [folder.write_evaluation(after, taken.records)]
     if oracle is not None:
         other = Evaluation(point="oracle", measures=tuple(oracle.measures(suite, oracle)))

@@ -138,7 +138,7 @@ def _scores(
     folder: Path,
     voice: Voice,
 ) -> Scores:
-    with locked(folder), views(loaded.model, loaded.tokenizer, reference) as (base, other):
+    with views(loaded.model, loaded.tokenizer, reference) as (base, other), locked(folder):
         return score_tokens(
             (encoded for _, encoded in rows()),
             folder,

@@ -12,7 +12,7 @@ TOFU = "locuslab/TOFU"
 
 
 def localised(recipe: Recipe, folder: Path) -> Recipe:
-    """The recipe on local files: `folder` replaces the leading `data/` of its paths, `folder/tofu` the hub's TOFU.
+    """The recipe on local files: `folder` replaces the leading `data/` of its paths, its `tofu/` and `duet/` the hub's.
 
     Another dataset of the hub is read from `folder/hub/ORG/NAME.jsonl` if that file exists. If `folder/tasks` exists,
     its task files take precedence over those of the harness.
@@ -38,6 +38,8 @@ def _local(value: Any, folder: Path) -> Any:
         return value
     if re.fullmatch(r"tofu(:forget\d\d)?", value):
         return f"{value if ':' in value else 'tofu:forget10'}@{folder / 'tofu'}"
+    if re.fullmatch(r"duet:[^@]*", value):
+        return f"{value}@{folder / 'duet'}"
     if value.startswith("harness:") and "@" not in value and (folder / "tasks").is_dir():
         names, comma, keys = value.partition(",")
         return f"{names}@{folder / 'tasks'}{comma}{keys}"

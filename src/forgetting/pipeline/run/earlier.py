@@ -39,26 +39,33 @@ class Earlier:
     whole: bool = True
     """Whether these are all of what it measured."""
 
-    def among(self, examples: Iterable[Example], tokenizer: PreTrainedTokenizerBase) -> list[str]:
-        """The ids of those examples that the run was to forget.
+    def among(self, examples: Iterable[Example], tokenizer: PreTrainedTokenizerBase) -> list[tuple[str, str]]:
+        """What each of these examples that the run was to forget is to it (its text, or its hashed id), and its id.
 
         Texts decide, whatever the ids: the same document has one id in a folder and another in a table, and another
         document may bear an id. Hashed texts are hashed with their ids, so there both must agree.
         """
-        return list(dict.fromkeys(e.id for e in examples if self._has(e, tokenizer)))
+        return [(key, e.id) for e in examples if (key := self._key(e, tokenizer)) is not None]
+
+    @property
+    def size(self) -> int:
+        """How many different texts it was to forget, of those that were measured."""
+        return len(self.records) if self.redactor is not None else len(self._texts)
 
     @cached_property
     def _texts(self) -> frozenset[str]:
         return frozenset(_text(record) for record in self.records.values())
 
-    def _has(self, example: Example, tokenizer: PreTrainedTokenizerBase) -> bool:
+    def _key(self, example: Example, tokenizer: PreTrainedTokenizerBase) -> str | None:
         if self.redactor is None:
-            return _text(record_of(example, "", tokenizer)) in self._texts
-        known = self.records.get(self.redactor.id(example.id))
+            text = _text(record_of(example, "", tokenizer))
+            return text if text in self._texts else None
+        hashed = self.redactor.id(example.id)
+        known = self.records.get(hashed)
         if known is None:
-            return False
+            return None
         own = self.redactor.record(record_of(example, known.split, tokenizer))
-        return (own.prompt, own.answer) == (known.prompt, known.answer)
+        return hashed if (own.prompt, own.answer) == (known.prompt, known.answer) else None
 
 
 def _text(record: Record) -> str:
@@ -96,15 +103,15 @@ def earlier_requests(model: str) -> list[Earlier]:
 def measured_sets(
     earlier: Sequence[Earlier], suite: Suite, tokenizer: PreTrainedTokenizerBase
 ) -> dict[str, tuple[Subset, ...]]:
-    """By run, its examples in the splits of the suite, each example once: in a split to forget, if one has it."""
+    """By run, its examples in the splits of the suite, each text once: in a split to forget, if one has it."""
     splits = sorted(suite.splits, key=lambda split: split.name not in suite.declares.forget_splits)
     found: dict[str, tuple[Subset, ...]] = {}
     for one in earlier:
         sets, taken = list[Subset](), set[str]()
         for split in splits:
-            ids = tuple(name for name in one.among(split.examples, tokenizer) if name not in taken)
-            taken.update(ids)
-            sets += [Subset(of=split.name, ids=ids)] if ids else []
+            new = {key: name for key, name in reversed(one.among(split.examples, tokenizer)) if key not in taken}
+            taken.update(new)
+            sets += [Subset(of=split.name, ids=tuple(reversed(new.values())))] if new else []
         if sets:
             found[one.name] = tuple(sets)
     return found
@@ -117,7 +124,7 @@ def unmeasured_requests(earlier: Sequence[Earlier], sets: Mapping[str, Sequence[
     """
     measured = {name: sum(len(subset.ids) for subset in found) for name, found in sets.items()}
     return tuple(
-        one.name for one in earlier if not one.records or not one.whole or measured.get(one.name, 0) < len(one.records)
+        one.name for one in earlier if not one.records or not one.whole or measured.get(one.name, 0) < one.size
     )
 
 
@@ -168,7 +175,9 @@ def _started_in(place: Path, results: Results) -> Path | None:
 
 def _own(place: Path, results: Results) -> Earlier:
     """What the run at a place was to forget itself."""
-    found = [record for record in _records(place) if record.split.endswith(Role.FORGET)]
+    records, declared = _records(place), results.declared.forget_splits[:1]
+    found = [record for record in records if record.split.endswith(Role.FORGET)]
+    found = found or [record for record in records if record.split in declared]
     given = max(
         (f.get("examples") or 0 for name, f in results.data.items() if name.split(" ")[0] == Role.FORGET), default=0
     )

@@ -18,6 +18,8 @@ from forgetting.metrics.balance import balance
 from forgetting.metrics.extraction import Thresholds
 from forgetting.metrics.goal import Goal
 from forgetting.metrics.movement import Movement, movement
+from forgetting.metrics.popularity import ByPopularity
+from forgetting.pipeline.run.judged import judged
 from forgetting.pipeline.run.prepared import Prepared
 from forgetting.pipeline.run.records import Taken, take
 from forgetting.pipeline.run.stop_rule import StopRule
@@ -41,6 +43,10 @@ class _Frame:
         return _Frame(
             suite, self.before.only_asked(suite), None if self.oracle is None else self.oracle.only_asked(suite)
         )
+
+    def popularity(self, taken: Taken) -> tuple[ByPopularity, ...]:
+        """How what was lost since the model before depends on popularity."""
+        return taken.by_popularity(self.suite, self.before)
 
     def measures(self, taken: Taken, stage: str) -> list[Measure]:
         """All measures, and the balance, by which a stage's checkpoints are compared."""
@@ -126,9 +132,14 @@ class Measurer:
 
     def _write_fixed_points(self) -> None:
         full = self._full
-        self.folder.write_evaluation(Evaluation(point="before", measures=tuple(full.start)), full.before.records)
+        start = (*full.start, *self._judged(full.before))
+        self.folder.write_evaluation(Evaluation(point="before", measures=start), full.before.records)
         if full.oracle is not None and full.goal is not None:
-            self.folder.write_evaluation(Evaluation(point="oracle", measures=tuple(full.goal)), full.oracle.records)
+            goal = (*full.goal, *self._judged(full.oracle))
+            self.folder.write_evaluation(Evaluation(point="oracle", measures=goal), full.oracle.records)
+
+    def _judged(self, taken: Taken) -> list[Measure]:
+        return judged(taken.records, self.recipe, self.voice)
 
     def after(self, model: nn.Module, *, stage: str, step: int, epoch: float) -> Evaluation:
         """The full suite on the model after a stage."""
@@ -176,11 +187,13 @@ class Measurer:
         taken = self._take(model, frame, stage, goal)
 
         def measured() -> Evaluation:
-            measures = tuple(frame.measures(taken, stage))
+            whole = at.point == "after"
+            measures = (*frame.measures(taken, stage), *(self._judged(taken) if whole else ()))
+            popularity = frame.popularity(taken) if whole else ()
             seconds = time.perf_counter() - began
             work = None if frame.suite.probes else asdict(records_work(self._behind_shots(taken.records), self._tokens))
             return self.folder.write_evaluation(
-                replace(at, measures=measures, seconds=seconds, work=work), taken.records
+                replace(at, measures=measures, seconds=seconds, work=work, popularity=popularity), taken.records
             )
 
         return on_first(measured)

@@ -11,7 +11,7 @@ from peft import PeftModel
 
 from forgetting.core.errors import ModelError
 from forgetting.core.progress import SILENT, Voice
-from forgetting.data.formatting import dated
+from forgetting.data.formatting import dated, writes_date
 from forgetting.models.adapters import check_rank, merged
 from forgetting.models.adapters.curlora_peft import CURLORA
 from forgetting.models.composed import ComposedModel
@@ -55,7 +55,7 @@ def load_measured(recipe: Recipe, voice: Voice = SILENT) -> tuple[LoadedModel, R
     loaded = load(recipe.model, recipe, quantise=_quantised(recipe.model))
     voice.say(str(loaded.precision))
     recipe = dated_recipe(_fitted(recipe, loaded), loaded)
-    if recipe.format.date is not None:
+    if writes_date(recipe.format, loaded.tokenizer):
         voice.say(f"the chat template of {recipe.model} writes a date: {recipe.format.date}; format.date sets another")
     return loaded, recipe
 

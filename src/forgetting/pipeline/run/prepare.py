@@ -51,7 +51,7 @@ def load_data(
     """The data of every stage, by stage name; `given` are examples in memory by role, in addition to the recipe's.
 
     Raises:
-        RecipeError: a stage lacks data for a role of its method.
+        RecipeError: a stage lacks data for a role of its method, or there is nothing to draw a corpus from.
         DataError: a file or row that cannot be used.
     """
     loaded: dict[str, list[Example]] = {}
@@ -100,6 +100,10 @@ def load_data(
             raise RecipeError(_missing_role(stage, missing[0]))
         prepared[stage.name] = StageData(examples, named, corpus, parts, heard.skipped)
         _check_overlap(stage, examples, voice)
+    if recipe.corpus is not None and not corpora:
+        raise RecipeError(
+            "corpus: is drawn from files of role train, and there are none; write data.train=…, or leave it out"
+        )
     _check_across(recipe, prepared, voice)
     return prepared
 

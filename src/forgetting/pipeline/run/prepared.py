@@ -25,14 +25,7 @@ from forgetting.pipeline.run.records import read_digests
 from forgetting.pipeline.run.select_tokens import check_selects
 from forgetting.pipeline.run.shots import say_stops, with_shots
 from forgetting.pipeline.run.source import model_source, start_of
-from forgetting.pipeline.run.suites import (
-    check_measured,
-    check_passages,
-    check_stop_splits,
-    fast_suite_of,
-    say_drawn,
-    suite_of,
-)
+from forgetting.pipeline.run.suites import check_goals, check_passages, say_drawn, suite_of
 from forgetting.pipeline.run.teacher import check_references
 from forgetting.recipe import Recipe
 from forgetting.runs.began import MEASURED, MODEL, READ, WEIGHTS
@@ -109,13 +102,8 @@ def prepared(recipe: Recipe, voice: Voice) -> Prepared:
     encoded = {s.name: encode_stage(s, data[s.name], loaded.tokenizer, trained, voice) for s in fitted.stages}
     say_stops(suite, fitted.format, loaded.tokenizer, voice)
     say_drawn(suite, fitted, voice)
+    check_goals(fitted, data, suite)
     for stage in fitted.stages:
-        if stage.ends is not None:
-            during = fast_suite_of(fitted, data, stage)
-            if stage.ends.extraction:
-                check_stop_splits(stage, suite, during)
-            for limit in stage.ends.limits:
-                check_measured(limit, during, stage.name)
         if stage.trains:
             decoder_blocks(loaded.model, stage.objective().layers)
     check_passages(suite, loaded.tokenizer, longest_row(loaded.model))

@@ -27,7 +27,8 @@ from forgetting.data.formatting import Formatting
 from forgetting.data.tokens import tokenizer_fingerprint
 from forgetting.evaluation.answers import answer, variants
 from forgetting.evaluation.extraction import extract
-from forgetting.metrics.score import score
+from forgetting.metrics.popularity import ByPopularity, by_popularity
+from forgetting.metrics.score import by_split, score
 from forgetting.pipeline.run.load import load
 from forgetting.recipe import Recipe
 from forgetting.runs.output import OutputFolder
@@ -48,6 +49,15 @@ class Taken:
     def measures(self, suite: Suite, oracle: Taken | None) -> list[Measure]:
         """All measures of the suite."""
         return [*score(suite.metrics, self.records, None if oracle is None else oracle.records), *self.probed]
+
+    def by_popularity(self, suite: Suite, before: Taken | None) -> tuple[ByPopularity, ...]:
+        """What was lost since the model before, against popularity; without one, what is known.
+
+        Of the splits that are to be forgotten or to stay; of a suite that names none, of all.
+        """
+        declared = suite.declares
+        splits = (*declared.forget_splits, *declared.retain_splits) or tuple(split.name for split in suite.splits)
+        return by_popularity(by_split(self.records), None if before is None else by_split(before.records), splits)
 
     def only_asked(self, suite: Suite) -> Taken:
         """Reduced to a smaller suite, for comparison with an evaluation on that suite."""

@@ -11,6 +11,7 @@ from forgetting.core.errors import DataError, RunError, redacted
 from forgetting.core.locks import LOCK
 from forgetting.core.processes import by_first, is_first, together
 from forgetting.core.progress import SILENT, Voice
+from forgetting.data.formatting import writes_date
 from forgetting.models.quantised import quantised_words
 from forgetting.pipeline.run.environment import environment
 from forgetting.pipeline.run.evaluator import Measurer
@@ -67,6 +68,7 @@ def _run(recipe: Recipe, voice: Voice, report: bool, judge: Judge | None) -> Pat
     ran_on[START] = start_of(recipe.model)
     if (day := ready.recipe.format.date) is not None:
         ran_on[DAY] = str(day)
+    if writes_date(ready.recipe.format, ready.loaded.tokenizer):
         voice.say(f"the chat template of {recipe.model} writes a date: {day}, here and when the run is resumed")
     with folder.opened(recipe.to_yaml(), ready.digests, ran_on, redact=recipe.redact) as opened:
         voice.say(f"run {recipe.name}")

@@ -57,7 +57,7 @@ def as_asked(recipe: Recipe) -> Recipe:
 
 
 def say_stops(suite: Suite, formatting: Formatting, tokenizer: PreTrainedTokenizerBase, voice: Voice) -> None:
-    """Says at which texts answers end, and which right answers no model can write, as they hold one."""
+    """Says at which texts answers end, and which right answers no model can write: they hold one, or are too long."""
     stops = formatting.stops(tokenizer)
     if stops:
         voice.say(f"answers end at {' or '.join(map(repr, stops))} too (format.stop)")
@@ -69,6 +69,14 @@ def say_stops(suite: Suite, formatting: Formatting, tokenizer: PreTrainedTokeniz
                 f"warning: {len(cut)} of {len(asked)} {split.name} answers hold a text at which answers end "
                 f"({', '.join(map(repr, stops))}), as {quoted(cut[0].response)} does, and cannot be written; "
                 "set format.stop"
+            )
+    for split in suite.splits:
+        limit, asked = split.max_new_tokens, [e for e in split.examples if split.generate and not e.is_document]
+        long = [e for e in asked if limit and len(tokenizer.encode(e.response, add_special_tokens=False)) > limit]
+        if long:
+            voice.say(
+                f"warning: {len(long)} of {len(asked)} {split.name} answers are longer than what a model may write "
+                f"(max_new_tokens: {limit}), as {quoted(long[0].response)} is, and are never counted as right"
             )
 
 

@@ -229,6 +229,21 @@ def stop_splits(stage: Stage, suite: Suite) -> tuple[str, str, int]:
     return pair.forget, pair.unseen, pair.n
 
 
+def check_goals(recipe: Recipe, data: Mapping[str, StageData], suite: Suite) -> None:
+    """Checks that what ends each stage is measured while it trains.
+
+    Raises:
+        RecipeError: it is not; the message has the stage or the nearest measure.
+    """
+    for stage in recipe.stages:
+        if stage.ends is not None:
+            during = fast_suite_of(recipe, data, stage)
+            if stage.ends.extraction:
+                check_stop_splits(stage, suite, during)
+            for limit in stage.ends.limits:
+                check_measured(limit, during, stage.name)
+
+
 def check_stop_splits(stage: Stage, suite: Suite, fast: Suite) -> None:
     """Checks that the stage's stop rule compares splits that are measured while it trains.
 

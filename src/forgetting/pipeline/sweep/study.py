@@ -117,12 +117,13 @@ class Study:
         study = optuna.create_study(
             storage=optuna.storages.RDBStorage(url), study_name=self.method, direction="maximize", load_if_exists=True
         )
-        if study.user_attrs.get(_RECIPE, self.recipe) != self.recipe:
+        known = study.user_attrs.get(_RECIPE)
+        if known not in (None, self.recipe) and study.get_trials(deepcopy=False):
             raise RunError(
                 f"{self.file}: holds trials of {self.method} with another recipe, space or seed; write another "
                 f"--name, or remove the folder"
             )
-        if _RECIPE not in study.user_attrs:
+        if known != self.recipe:
             study.set_user_attr(_RECIPE, self.recipe)
         return study
 

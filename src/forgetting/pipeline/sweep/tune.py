@@ -23,7 +23,7 @@ from forgetting.metrics.balance import balance
 from forgetting.metrics.utility import ALL
 from forgetting.pipeline.run.judge import balances
 from forgetting.pipeline.run.prepare import load_data
-from forgetting.pipeline.run.suites import division_of, undivided_suite_of
+from forgetting.pipeline.run.suites import check_goals, division_of, suite_of, undivided_suite_of
 from forgetting.pipeline.sweep.engines.engine import Engine
 from forgetting.pipeline.sweep.engines.local import Processes
 from forgetting.pipeline.sweep.run import failures_of, results_of, run_all, status_of
@@ -108,13 +108,16 @@ def check(plan: TunePlan) -> dict[str, tuple[int, int]]:
     """By split, the source facts that are chosen by and those that are reported; checks all methods' data.
 
     Raises:
-        RecipeError: the recipe measures no balance, too little to divide, or lacks data for a method.
+        RecipeError: the recipe measures no balance or not what ends a stage, too little to divide, or lacks data for a
+            method.
         DataError: a file or row that cannot be used.
     """
     facts: dict[str, tuple[int, int]] = {}
     for method in plan.spaces:
         recipe = plan.trial(method, 0, {}).recipe
-        suite = undivided_suite_of(recipe, load_data(recipe, SILENT))
+        data = load_data(recipe, SILENT)
+        suite = undivided_suite_of(recipe, data)
+        check_goals(recipe, data, suite_of(recipe, data))
         if suite.declared(recipe.stages[-1].name).balance is None:
             raise RecipeError(
                 f"{plan.source}: measures nothing that says how much was forgotten and kept, so nothing can be chosen "

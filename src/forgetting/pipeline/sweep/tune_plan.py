@@ -9,7 +9,8 @@ from typing import Any
 
 from forgetting.benchmarks.division import on_selection
 from forgetting.core.digest import digest
-from forgetting.core.errors import RecipeError, nearest
+from forgetting.core.errors import RecipeError, nearest, said_of
+from forgetting.core.tunable import values_of
 from forgetting.metrics.balance import NAME as BALANCE
 from forgetting.metrics.goal import EXTRACTION
 from forgetting.metrics.limit import Limit
@@ -129,9 +130,27 @@ def plan_tuning(
     divided = {} if recipe.divide is not None else {"divide": {}, **_goals(recipe)}
     here = {"name": name, "output": str(Path(output or recipe.output) / name), "space": {}}
     plan = TunePlan(source, recipe.with_values({**divided, **here}), tuned, spaces, budget, seeds, name)
-    for method in names:  # that its recipe is valid
-        plan.trial(method, 0, own_point(tuned, method, spaces[method]))
+    for method in names:
+        _check_recipes(plan, method, recipe.space)
     return plan
+
+
+def _check_recipes(plan: TunePlan, method: str, written: Mapping[str, Any]) -> None:
+    """Checks, before any of them runs, that trials and final runs have valid recipes.
+
+    Of what the user writes, every value of a list and both ends of a range are tried, beside the recipe's own settings.
+
+    Raises:
+        RecipeError: one is not valid; it names the key of the space, or --seeds.
+    """
+    own = own_point(plan.stage, method, plan.spaces[method])
+    plan.trial(method, 0, own)
+    for key in (key for key in plan.spaces[method] if key in written):
+        for value in values_of(plan.spaces[method][key]):
+            with said_of(f"space.{key}"):
+                plan.trial(method, 0, {**own, key: value})
+    with said_of("--seeds"):
+        plan.recipe.with_values({"seed": plan.recipe.seed + plan.seeds})
 
 
 def _stage_of(recipe: Recipe, name: str | None) -> Stage:

@@ -15,6 +15,8 @@ from forgetting.report.drawing import curves
 from forgetting.report.run.answers import compare_answers
 from forgetting.report.run.corpus import corpora
 from forgetting.report.run.cost import bills, cost_figure
+from forgetting.report.run.inside import inside
+from forgetting.report.run.popularity import section
 from forgetting.report.run.tradeoff import path, tradeoff
 from forgetting.report.table import main_table
 from forgetting.report.template import page, write_out
@@ -78,7 +80,9 @@ def _context(runs: Sequence[Results], title: str | None) -> dict[str, Any]:
         "oracles": sum(run.oracle_evaluation is not None for run in runs),
         "measured": any(e.point == "epoch" and e.measures for run in runs for e in run.evaluations),
         "losses": curves.losses(runs),
+        "popularity": section(runs),
         "qualities": qualities(runs),
+        "inside": inside(runs),
         "answers": compare_answers(runs),
         "everything": main_table(runs, headline_measures.all_keys(runs)),
         "data": _data(runs),

@@ -38,7 +38,7 @@ def beside_unseen(models: Models) -> BesideUnseen:
     of less than a thousandth, of a set that was below unseen text at the start already (then the texts are of different
     kinds), whose start is unknown, or that an oracle was measured on, which is the better comparison.
     """
-    unseen = _unseen_key(models)
+    unseen = unseen_key(models)
     if unseen is None:
         return BesideUnseen()
     found = {key: stands for key in forget_keys(models) if (stands := _stands(models, key, unseen)) is not None}
@@ -52,7 +52,7 @@ def beside_unseen(models: Models) -> BesideUnseen:
     return BesideUnseen(tuple(_finding(models, key, unseen, side) for key, side in found.items()), tuple(words))
 
 
-def _unseen_key(models: Models) -> str | None:
+def unseen_key(models: Models) -> str | None:
     """The probability of the split that forget sets are compared with, if the run's suite declares one."""
     split = next((column[0].split("/")[0] for column in models.run.declared.headline.unseen if column), None)
     key = f"{split}/{probability.name}"

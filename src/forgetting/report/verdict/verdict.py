@@ -18,7 +18,7 @@ from forgetting.report.verdict.models import Models, capital
 from forgetting.report.verdict.requests import requests
 from forgetting.report.verdict.samples import samples
 from forgetting.report.verdict.stop_rule import goals, missed, reached
-from forgetting.report.verdict.unseen_fell import unseen_fell
+from forgetting.report.verdict.unseen_fell import unseen_fell, unseen_halved
 from forgetting.runs.results import Results
 
 _LEARNT: dict[Tone, str] = {
@@ -184,7 +184,7 @@ def _rest(models: Models, judgement: Judgement, *, unmoved: bool) -> list[str]:
         test = ", though truth ratios still tell it from the oracle" if apart else ""
         found = forgotten.headline_of(models, key, state, compared=bool(met) or bool(judgement.beside.headline))
         parts.append(f"{found}{test}")
-    parts += [*met, *judgement.beside.headline]
+    parts += [*met, *judgement.beside.headline, *unseen_halved(models)]
     if judgement.leaks:
         parts.append("asked in another form, more is left")
     if judgement.keeping != "destroyed":

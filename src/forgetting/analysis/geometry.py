@@ -1,0 +1,267 @@
+"""How the representations of the same prompts moved, layer by layer: CKA, SVCCA, the mean along PC1, angles."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from scipy.linalg import subspace_angles
+
+from forgetting.analysis.activations import States, even, mean, odd, pooled_states
+from forgetting.analysis.compared import Analysis, Compared, Findings
+from forgetting.analysis.registry import register_analysis
+from forgetting.analysis.similarity import FEWEST_EXAMPLES, Matrix, cka, debiased_cka, directions, gram, svcca
+from forgetting.core.example import Example
+from forgetting.core.measure import Measure
+from forgetting.core.series import Series
+from forgetting.metrics.statistics import Estimate, mean_change, seed_of
+from forgetting.models.view import View
+
+_HALVES = 200
+_SHUFFLES = 20
+_FEWEST_CLUSTERS = 2 * FEWEST_EXAMPLES
+_ANGLES = 3
+_DEGREES = 180 / math.pi
+
+
+@register_analysis("geometry")
+def geometry(share: float = 0.99) -> Analysis:
+    """Similarity of the representations before and after, by role and layer: CKA, SVCCA, shift along PC1, angles.
+
+    Forget-to-Focus, section 4.5 and appendix A.4, on states that are means over an example's tokens. CKA is the
+    debiased one; the biased one stands beside it, which is large for unrelated representations too where examples are
+    few. Its floor is what rows in random order give, its ceiling the similarity of even and odd tokens of the same
+    texts in the model at the start: that of two readings of one model. Intervals of CKA are by half-sampling of the
+    source examples (200 halves without replacement), since a resample with repeats is biased upwards.
+
+    ΔPC1 is the move of the mean along the start's first principal direction, in the start's standard deviations along
+    it; the paper prints it without a unit. Angles are those between the first three principal directions, in degrees.
+
+    Args:
+        share: of the variance, that the directions of SVCCA hold.
+
+    Raises:
+        ValueError: a share of nothing or of more than all.
+    """
+    if not 0 < share <= 1:
+        raise ValueError(f"share is {share}; write a number above 0, at most 1")
+
+    def analysis(compared: Compared) -> Findings:
+        findings = [_of_role(compared, role, some, share) for role, some in compared.examples.items() if some]
+        return Findings(
+            measures=tuple(m for f in findings for m in f.measures), series=tuple(s for f in findings for s in f.series)
+        )
+
+    return analysis
+
+
+@dataclass(frozen=True)
+class _Layers:
+    """The states of one role in both models, `[L, N, D]` each; those of even and odd tokens at the start."""
+
+    role: str
+    clusters: Sequence[str]
+    start: States
+    after: States
+    even: States
+    odd: States
+
+    @property
+    def few(self) -> str:
+        """Why there are too few examples for an estimate; empty: there are enough."""
+        count = len(self.clusters)
+        return "" if count >= FEWEST_EXAMPLES else f"{count} examples; CKA needs {FEWEST_EXAMPLES}"
+
+
+def _of_role(compared: Compared, role: str, examples: Sequence[Example], share: float) -> Findings:
+    def states(view: View, *poolings: object) -> States:
+        with view.active() as model:
+            return pooled_states(
+                model,
+                compared.tokenizer,
+                examples,
+                poolings,  # type: ignore[arg-type]
+                formatting=compared.formatting,
+                progress=lambda done, total, note: compared.voice.progress(done, total, f"{role}: {note}"),
+            )
+
+    start_PLND, after_PLND = states(compared.start, mean, even, odd), states(compared.after, mean)
+    layers = _Layers(role, [e.cluster for e in examples], start_PLND[0], after_PLND[0], *start_PLND[1:])
+    parts = [_cka(layers), _svcca(layers, share), _shift(layers)]
+    return Findings(
+        measures=tuple(m for p in parts for m in p.measures), series=tuple(s for p in parts for s in p.series)
+    )
+
+
+def _cka(layers: _Layers) -> Findings:
+    named = partial(_measure, layers.role, len(layers.clusters))
+    if layers.few:
+        return Findings(measures=(named("cka", Estimate(None, 0, reason=layers.few), _CKA),))
+    pairs = [(gram(s), gram(a)) for s, a in zip(layers.start, layers.after, strict=True)]
+    halves = _halves(layers.clusters, seed_of(f"{layers.role}/cka"))
+    sampled = [[debiased_cka(*_part(pair, half)) for half in halves] for pair in pairs]
+    by_layer = [_half_sampled(debiased_cka(*pair), some) for pair, some in zip(pairs, sampled, strict=True)]
+    over = [_mean(some) for some in zip(*sampled, strict=True)]
+    whole = _half_sampled(_mean([e.value for e in by_layer]), over)
+    order = np.random.default_rng(seed_of(f"{layers.role}/floor"))
+    shuffled = [[_shuffled(pair, order) for _ in range(_SHUFFLES)] for pair in pairs]
+    floor = [_mean(some) for some in shuffled]
+    ceiling = [debiased_cka(gram(e), gram(o)) for e, o in zip(layers.even, layers.odd, strict=True)]
+    biased = [cka(*pair) for pair in pairs]
+    lines = {
+        layers.role: by_layer,
+        f"{layers.role}, rows in random order": [Estimate(v, 0) for v in floor],
+        f"{layers.role}, even against odd tokens": [Estimate(v, 0) for v in ceiling],
+    }
+    return Findings(
+        measures=(
+            named("cka", whole, _CKA),
+            named("cka_biased", Estimate(_mean(biased), 0), _BIASED),
+            named("cka_floor", Estimate(_mean(floor), 0), _FLOOR),
+            named("cka_ceiling", Estimate(_mean(ceiling), 0), _CEILING),
+        ),
+        series=tuple(_by_layer("cka", name, "CKA (debiased)", some) for name, some in lines.items()),
+    )
+
+
+def _svcca(layers: _Layers, share: float) -> Findings:
+    found = [svcca(s, a, share) for s, a in zip(layers.start, layers.after, strict=True)]
+    usable = [f.mean if f is not None and f.trivial < min(f.kept) else None for f in found]
+    counted = [f for f in found if f is not None]
+    wanted = max((f.examples_wanted for f in counted), default=0)
+    most = max((f.trivial for f in counted), default=0)
+    count = len(layers.clusters)
+    reason = ""
+    if _mean(usable) is None:
+        reason = (
+            f"{count} examples: every correlation is 1 by counting; give {wanted} or more"
+            if counted
+            else "the states do not vary"
+        )
+    trivial = f" Up to {most} of them are 1 by counting alone." if most else ""
+    few = f" {count} examples are few for it: {wanted} are wanted." if count < wanted else ""
+    estimate = Estimate(_mean(usable), 0, reason=reason)
+    kept = _mean([float(sum(f.kept)) / 2 for f in counted])
+    return Findings(
+        measures=(
+            _measure(layers.role, count, "svcca", estimate, f"{_SVCCA}{trivial}{few}"),
+            _measure(layers.role, count, "svcca_directions", Estimate(kept, 0), _KEPT),
+        ),
+        series=(_by_layer("svcca", layers.role, "SVCCA", [Estimate(v, 0) for v in usable]),),
+    )
+
+
+def _shift(layers: _Layers) -> Findings:
+    moves, shares, angles = [], [], []
+    for number, (start_ND, after_ND) in enumerate(zip(layers.start, layers.after, strict=True)):
+        axes_KD, share = directions(start_ND, _ANGLES)
+        others_KD, _ = directions(after_ND, _ANGLES)
+        move, angle = Estimate(None, 0, reason="the states do not vary"), None
+        if len(axes_KD) and len(start_ND) > 1:
+            spread = float((start_ND.astype(np.float64) @ axes_KD[0]).std(ddof=1))
+            changes_N = ((after_ND - start_ND).astype(np.float64) @ axes_KD[0]) / spread
+            move = mean_change(list(map(float, changes_N)), layers.clusters, key=f"{layers.role}/pc1/{number}")
+        if len(axes_KD) and len(others_KD):
+            angle = float(subspace_angles(axes_KD.T, others_KD.T).max()) * _DEGREES
+        moves.append(move)
+        shares.append(share)
+        angles.append(angle)
+    sizes = [None if m.value is None else abs(m.value) for m in moves]
+    named = partial(_measure, layers.role, len(layers.clusters))
+    return Findings(
+        measures=(
+            named("pc1_shift", Estimate(_mean(sizes), 0, reason="the states do not vary"), _PC1),
+            named("pc1_share", Estimate(_mean(shares), 0), _SHARE),
+            named("principal_angle", Estimate(_mean(angles), 0, reason="the states do not vary"), _ANGLE),
+        ),
+        series=(
+            _by_layer("pc1_shift", layers.role, "ΔPC1, standard deviations", moves),
+            _by_layer("pc1_share", layers.role, "share of the variance on PC1", [Estimate(v, 0) for v in shares]),
+            _by_layer("principal_angle", layers.role, "largest of 3 angles, degrees", [Estimate(v, 0) for v in angles]),
+        ),
+    )
+
+
+def _halves(clusters: Sequence[str], seed: int) -> list[list[int]]:
+    """Indices of the examples of half of the clusters, drawn without replacement; none where clusters are few."""
+    members: dict[str, list[int]] = {}
+    for place, cluster in enumerate(clusters):
+        members.setdefault(cluster, []).append(place)
+    names = sorted(members)
+    if len(names) < _FEWEST_CLUSTERS:
+        return []
+    rng = np.random.default_rng(seed)
+    drawn = [rng.choice(len(names), size=len(names) // 2, replace=False) for _ in range(_HALVES)]
+    return [sorted(place for c in some for place in members[names[c]]) for some in drawn]
+
+
+def _half_sampled(value: float | None, halves: Sequence[float | None]) -> Estimate:
+    """A value with ± 1.96 times the spread over halves, which is its standard error; at most 1.
+
+    A half drawn without replacement has the variance σ²/(N/2) · (1 - 1/2) = σ²/N: that of the whole sample.
+    """
+    known = [h for h in halves if h is not None]
+    spread = float(np.std(known, ddof=1)) if len(known) > 1 else 0.0
+    if value is None or not spread:
+        return Estimate(value, 0)
+    return Estimate(value, 0, value - 1.96 * spread, min(value + 1.96 * spread, 1.0))
+
+
+def _part(pair: tuple[Matrix, Matrix], half: Sequence[int]) -> tuple[Matrix, Matrix]:
+    first_NN, second_NN = pair
+    return first_NN[np.ix_(half, half)], second_NN[np.ix_(half, half)]
+
+
+def _shuffled(pair: tuple[Matrix, Matrix], rng: np.random.Generator) -> float | None:
+    order = rng.permutation(len(pair[0]))
+    return debiased_cka(pair[0], pair[1][np.ix_(order, order)])
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    """The mean over layers; None where one of them has no value."""
+    known = [v for v in values if v is not None]
+    return sum(known) / len(known) if known and len(known) == len(values) else None
+
+
+def _measure(role: str, count: int, name: str, estimate: Estimate, meaning: str) -> Measure:
+    reason = "" if estimate.value is not None else estimate.reason or "the states of a layer do not vary"
+    return Measure(
+        name=name,
+        split=role,
+        value=estimate.value,
+        count=count,
+        low=estimate.low,
+        high=estimate.high,
+        meaning=f"{meaning} Mean over the layers.",
+        reason=reason,
+    )
+
+
+def _by_layer(figure: str, name: str, label: str, values: Sequence[Estimate]) -> Series:
+    bounded = any(v.low is not None for v in values)
+    return Series(
+        figure=figure,
+        name=name,
+        x_label="layer",
+        y_label=label,
+        x=tuple(map(float, range(len(values)))),
+        y=tuple(v.value for v in values),
+        low=tuple(v.low for v in values) if bounded else (),
+        high=tuple(v.high for v in values) if bounded else (),
+    )
+
+
+_CKA = (
+    "Similarity (debiased linear CKA) of the representations of the same texts; 1 = the same up to turning and scaling."
+)
+_BIASED = "The same without the correction for few examples: it is large for unrelated representations too."
+_FLOOR = "The same with the texts of one model in random order: what unrelated representations give."
+_CEILING = "The same of even and odd tokens of the same texts in the model at the start: two readings of one model."
+_SVCCA = "Mean canonical correlation of the leading directions (SVCCA)."
+_KEPT = "How many leading directions SVCCA compares, of both models together over two."
+_PC1 = "How far the mean moved along the start's first principal direction, without its sign, in standard deviations."
+_SHARE = "Share of the variance that the start's first principal direction holds; small: a move along it says little."
+_ANGLE = "Largest angle between the first three principal directions of both models, degrees."

@@ -1,0 +1,188 @@
+"""Whether a linear probe tells right answers from wrong ones inside the model, layer by layer."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import RidgeClassifier
+from sklearn.preprocessing import StandardScaler
+
+from forgetting.analysis.activations import States, of_answer, pooled_states
+from forgetting.analysis.compared import Analysis, Compared, Findings
+from forgetting.analysis.registry import register_analysis
+from forgetting.core.example import Example
+from forgetting.core.measure import Measure
+from forgetting.core.series import Series
+from forgetting.metrics.per_example import measure
+from forgetting.metrics.statistics import Estimate, estimate_mean, seed_of
+from forgetting.models.view import View
+
+_FEWEST_CLUSTERS = 10
+
+
+@register_analysis("probe")
+def probe(folds: int = 5, strength: float = 100.0) -> Analysis:
+    """Accuracy of a linear probe that tells a question's right answer from a wrong one, by layer.
+
+    Each question is read once with its right answer and once with one of its wrong answers (drawn by its id), states
+    are means over the answer's tokens, and a ridge classifier on standardised states is trained on some subjects and
+    tested on others (folds over source examples), so nothing can be remembered of a subject. A question counts as right
+    where its right answer has the higher score; chance is one half. The control has right and wrong exchanged at random
+    for each question in training. Wrong answers may differ from right ones in form, which a probe reads too: compare
+    with the oracle, which never saw the fact. At least ten subjects.
+
+    Args:
+        folds: parts of the subjects, each tested once.
+        strength: of the ridge penalty.
+
+    Raises:
+        ValueError: fewer than two folds, or a strength that is not above 0.
+    """
+    if folds < 2 or strength <= 0:
+        raise ValueError(f"folds is {folds} and strength is {strength}; write a number from 2 up and one above 0")
+
+    def analysis(compared: Compared) -> Findings:
+        parts = [_of_role(compared, role, some, folds, strength) for role, some in compared.examples.items() if some]
+        return Findings(
+            measures=tuple(m for p in parts for m in p.measures), series=tuple(s for p in parts for s in p.series)
+        )
+
+    return analysis
+
+
+def told_apart(
+    right_ND: NDArray[np.floating],
+    wrong_ND: NDArray[np.floating],
+    clusters: Sequence[str],
+    *,
+    folds: int = 5,
+    strength: float = 100.0,
+    seed: int = 0,
+    control: bool = False,
+) -> NDArray[np.float64]:
+    """For each question, whether a probe that never saw its cluster prefers the right answer: 1, 0, or ½ for a tie.
+
+    Args:
+        right_ND: states of questions with their right answers.
+        wrong_ND: the same with wrong ones.
+        clusters: of each question; a cluster lies in one fold.
+        control: exchange right and wrong of each training question at random.
+    """
+    rng = np.random.default_rng(seed)
+    names = sorted(set(clusters))
+    fold_of = dict(zip(names, rng.permutation(len(names)) % folds, strict=True))
+    fold_N = np.array([fold_of[c] for c in clusters])
+    found_N = np.full(len(clusters), 0.5)
+    signs_N = rng.choice([-1.0, 1.0], size=len(clusters)) if control else np.ones(len(clusters))
+    for fold in range(min(folds, len(names))):
+        train_N, test_N = fold_N != fold, fold_N == fold
+        states_MD = np.concatenate([right_ND[train_N], wrong_ND[train_N]]).astype(np.float64)
+        labels_M = np.concatenate([signs_N[train_N], -signs_N[train_N]])
+        scaler = StandardScaler().fit(states_MD)
+        fitted = RidgeClassifier(alpha=strength).fit(scaler.transform(states_MD), labels_M > 0)
+        right_K, wrong_K = (
+            fitted.decision_function(scaler.transform(some[test_N].astype(np.float64))) for some in (right_ND, wrong_ND)
+        )
+        found_N[test_N] = np.where(right_K > wrong_K, 1.0, np.where(right_K < wrong_K, 0.0, 0.5))
+    return found_N
+
+
+def _of_role(compared: Compared, role: str, examples: Sequence[Example], folds: int, strength: float) -> Findings:
+    offered = [e for e in examples if e.perturbed]
+    clusters = [e.cluster for e in offered]
+    views = {"start": compared.start, "after": compared.after}
+    if compared.oracle is not None and compared.against != "oracle":
+        views["oracle"] = compared.oracle
+    if len(set(clusters)) < _FEWEST_CLUSTERS:
+        reason = f"{len(set(clusters))} subjects with wrong answers; a probe needs {_FEWEST_CLUSTERS}"
+        return Findings(measures=tuple(_absent(role, point, reason) for point in views))
+    found: list[tuple[Measure, Series]] = []
+    seed = seed_of(f"{role}/probe")
+    for point, view in views.items():
+        states = _states(compared, view, role, offered)
+        found.append(_read(role, point, states, clusters, folds=folds, strength=strength, seed=seed))
+        if point == "start":
+            found.append(_read(role, point, states, clusters, folds=folds, strength=strength, seed=seed, control=True))
+    return Findings(measures=tuple(m for m, _ in found), series=tuple(s for _, s in found))
+
+
+def _read(
+    role: str,
+    point: str,
+    states: tuple[States, States],
+    clusters: Sequence[str],
+    *,
+    folds: int,
+    strength: float,
+    seed: int,
+    control: bool = False,
+) -> tuple[Measure, Series]:
+    """The mean over layers, and a line by layer."""
+    answers_LN = np.stack(
+        [
+            told_apart(right, wrong, clusters, folds=folds, strength=strength, seed=seed, control=control)
+            for right, wrong in zip(*states, strict=True)
+        ]
+    )
+    label = "control" if control else point
+
+    def estimate(values_N: NDArray[np.float64], key: str) -> Estimate:
+        return estimate_mean(list(map(float, values_N)), clusters, key=f"{role}/{label}/probe{key}", unit=True)
+
+    meaning = f"{_MEANING} {_CONTROL}" if control else f"{_MEANING} ({point})"
+    whole = estimate(answers_LN.mean(0), "")
+    lines = [estimate(row_N, f"/{layer}") for layer, row_N in enumerate(answers_LN)]
+    return (
+        measure(whole, name=f"probe_{label}", split=role, direction="none", meaning=meaning),
+        _line(f"{role}, {'labels exchanged' if control else point}", lines),
+    )
+
+
+def _states(compared: Compared, view: View, role: str, examples: Sequence[Example]) -> tuple[States, States]:
+    """`[L, N, D]` with the right answers, and with one wrong answer each."""
+    right = [_asked(e, e.paraphrased or e.response) for e in examples]
+    wrong = [_asked(e, random.Random(e.id).choice(e.perturbed)) for e in examples]
+    with view.active() as model:
+        found_LND = pooled_states(
+            model,
+            compared.tokenizer,
+            [*right, *wrong],
+            (of_answer,),
+            formatting=compared.formatting,
+            progress=lambda done, total, note: compared.voice.progress(done, total, f"{role}: {note}"),
+        )[0]
+    return found_LND[:, : len(right)], found_LND[:, len(right) :]
+
+
+def _asked(example: Example, answer: str) -> Example:
+    prompt = example.paraphrased_prompt or example.prompt
+    return replace(example, prompt=prompt, response=answer, perturbed=(), token_weights=(), target_ids=())
+
+
+def _absent(role: str, point: str, reason: str) -> Measure:
+    return measure(
+        Estimate(None, 0, reason=reason), name=f"probe_{point}", split=role, direction="none", meaning=_MEANING
+    )
+
+
+def _line(name: str, lines: Sequence[Estimate]) -> Series:
+    return Series(
+        figure="probe",
+        name=name,
+        x_label="layer",
+        y_label="right answers told from wrong ones by a linear probe",
+        x=tuple(map(float, range(len(lines)))),
+        y=tuple(e.value for e in lines),
+        low=tuple(e.low for e in lines),
+        high=tuple(e.high for e in lines),
+    )
+
+
+_MEANING = (
+    "Share of questions whose right answer a linear probe of other subjects prefers; mean over layers, chance 0.5."
+)
+_CONTROL = "Right and wrong exchanged at random in training: what is left is no knowledge."

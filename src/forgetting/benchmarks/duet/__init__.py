@@ -1,0 +1,1 @@
+"""DUET: real facts about cities and other subjects, rare and popular, to be forgotten or kept."""

@@ -1,0 +1,94 @@
+"""Series of an analysis as figures: small multiples with a legend each. Inline SVG."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from forgetting.core.series import Series
+from forgetting.report.drawing import svg
+from forgetting.report.drawing.curves import COLOURS
+
+_WIDTH, _HEIGHT = 460.0, 250.0
+_MOST_BANDS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One series as it is drawn."""
+
+    label: str
+    series: Series
+    colour: int
+
+    @property
+    def known(self) -> list[tuple[float, float]]:
+        """Its places with a number on both axes."""
+        return [(float(x), y) for x, y in zip(self.series.x, self.series.y, strict=True) if y is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A figure, the words above it and the legend below."""
+
+    title: str
+    figure: Markup
+    legend: tuple[tuple[Markup, str], ...]
+    note: str = ""
+
+
+def draw(title: str, lines: Sequence[Line]) -> Figure | None:
+    """All lines on common axes, in one colour each, their intervals as bands; None where no place has a value."""
+    lines = [line for line in lines if line.known]
+    if not lines:
+        return None
+    xs = [x for line in lines for x, _ in line.known]
+    ends = [v for line in lines for v in (*line.series.low, *line.series.high) if v is not None]
+    values = [y for line in lines for _, y in line.known]
+    low, high = min(xs), max(xs)
+    room = 0.02 * (high - low) or 0.5
+    frame = svg.Frame.of(_WIDTH, _HEIGHT, (low - room, high + room), svg.spread([*values, *ends]))
+    first = lines[0].series
+    parts = [frame.axes(first.x_label, "")]
+    if len(lines) <= _MOST_BANDS:
+        parts += [_band(frame, line) for line in lines]
+    parts += [_drawn(frame, line, number) for number, line in enumerate(lines)]
+    legend = tuple((_key(line, number), line.label) for number, line in enumerate(lines))
+    names = ", ".join(line.label for line in lines)
+    return Figure(title, frame.svg(parts, f"{first.y_label} against {first.x_label}: {names}"), legend)
+
+
+def _drawn(frame: svg.Frame, line: Line, number: int) -> Markup:
+    style = f"s{line.colour % COLOURS}"
+    if line.series.points or len(line.known) == 1:
+        shape = svg.SHAPES[number % len(svg.SHAPES)]
+        marks = [svg.marker(shape, frame.x(x), frame.y(y), f"point {style}", r=3.0) for x, y in line.known]
+        return Markup("").join(marks)
+    return frame.line(line.known, f"curve {style} dash{number // COLOURS % 4}")
+
+
+def _band(frame: svg.Frame, line: Line) -> Markup:
+    series = line.series
+    ends = [
+        (float(x), low, high)
+        for x, low, high in zip(series.x, series.low, series.high, strict=False)
+        if low is not None and high is not None
+    ]
+    if len(ends) < 2:
+        return Markup("")
+    edge = [(x, high) for x, _, high in ends] + [(x, low) for x, low, _ in reversed(ends)]
+    path = " ".join(f"{frame.x(a):.1f},{frame.y(b):.1f}" for a, b in edge)
+    return svg.element("polygon", points=path, class_=f"band s{line.colour % COLOURS}")
+
+
+def _key(line: Line, number: int) -> Markup:
+    style = f"s{line.colour % COLOURS}"
+    if line.series.points:
+        mark = svg.marker(svg.SHAPES[number % len(svg.SHAPES)], 8, 8, f"point {style}", r=4.0)
+    else:
+        mark = svg.element(
+            "polyline", points="0,8 16,8", class_=f"curve {style} dash{number // COLOURS % 4}", fill="none"
+        )
+    return svg.element("svg", mark, class_="key", viewBox="0 0 16 16", width="16", height="16", aria_hidden="true")

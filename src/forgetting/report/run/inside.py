@@ -1,0 +1,175 @@
+"""What changed inside: the analyses of runs, as tables, figures and sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from forgetting.core.measure import Measure
+from forgetting.report import wording
+from forgetting.report.drawing.figure import Figure, Line, draw
+from forgetting.runs.audits import Analysed
+from forgetting.runs.paths import RunPaths
+from forgetting.runs.results import Results, labels
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One measure of an analysis, by run."""
+
+    title: str
+    meaning: str
+    cells: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """One analysis of all runs that have it."""
+
+    title: str
+    against: str
+    said: tuple[str, ...]
+    rows: tuple[Row, ...]
+    figures: tuple[Figure, ...]
+
+
+def inside(runs: Sequence[Results]) -> list[Inside]:
+    """The analyses of the runs by name and by the model that changes are counted from.
+
+    Raises:
+        RunError: a file that holds no analysis.
+    """
+    found: dict[tuple[str, str], dict[int, Analysed]] = {}
+    for place, run in enumerate(runs):
+        for analysed in analyses_of(run.folder):
+            found.setdefault((analysed.analysis, analysed.against), {})[place] = analysed
+    names = labels(runs)
+    return [_inside(name, against, some, names) for (name, against), some in sorted(found.items())]
+
+
+def analyses_of(folder: Path) -> list[Analysed]:
+    """The analyses in a run folder, by file name; none where it has none.
+
+    Raises:
+        RunError: a file that holds no analysis.
+    """
+    files = sorted(RunPaths(folder).analyses_folder.glob("*.json"))
+    return [analysed for file in files if (analysed := Analysed.load(file)) is not None]
+
+
+def _inside(name: str, against: str, some: dict[int, Analysed], names: Sequence[str]) -> Inside:
+    measures = {place: {m.key: m for m in one.measures} for place, one in some.items()}
+    keys = dict.fromkeys(key for by_key in measures.values() for key in by_key)
+    several = len(names) > 1
+    said = [
+        f"{names[place]}: {sentence}" if several else sentence
+        for place, by_key in measures.items()
+        for sentence in sentences(name, by_key)
+    ]
+    return Inside(
+        title=wording.plain(name),
+        against=against,
+        said=tuple(said),
+        rows=tuple(_row(key, measures, len(names)) for key in keys),
+        figures=tuple(_figures(some, names)),
+    )
+
+
+def _row(key: str, measures: dict[int, dict[str, Measure]], count: int) -> Row:
+    having = next(by_key[key] for by_key in measures.values() if key in by_key)
+    cells = [_cell(measures.get(place, {}).get(key)) for place in range(count)]
+    return Row(f"{wording.plain(having.split)} · {wording.plain(having.name)}", having.meaning, tuple(cells))
+
+
+def _cell(measure: Measure | None) -> str:
+    if measure is None:
+        return wording.ABSENT
+    if measure.value is None:
+        return f"{wording.ABSENT} ({measure.reason})" if measure.reason else wording.ABSENT
+    return wording.with_interval(measure)
+
+
+def _figures(some: dict[int, Analysed], names: Sequence[str]) -> list[Figure]:
+    """One figure for all series of a run; of several runs, one for each series, a line for each run."""
+    several = len(names) > 1
+    lines: dict[tuple[str, str], list[Line]] = {}
+    for place, analysed in some.items():
+        for series in analysed.series:
+            key = (series.figure, series.name if several else "")
+            colour = place if several else len(lines.get(key, ()))
+            lines.setdefault(key, []).append(Line(names[place] if several else series.name, series, colour))
+    drawn = [draw(_title(part[0].series.y_label, name), part) for (_, name), part in lines.items()]
+    return [figure for figure in drawn if figure is not None]
+
+
+def _title(label: str, name: str) -> str:
+    title = label[:1].upper() + label[1:]
+    return f"{title}: {name}" if name else title
+
+
+def sentences(analysis: str, found: dict[str, Measure]) -> list[str]:
+    """What the intervals of an analysis show; nothing where they show nothing."""
+    roles = dict.fromkeys(m.split for m in found.values())
+    said = _CAN_SAY.get(analysis)
+    return [] if said is None else [s for role in roles if (s := said(role, found))]
+
+
+def _forgottenness(role: str, found: dict[str, Measure]) -> str:
+    change = found.get(f"{role}/delta_nll")
+    if change is None or change.value is None or change.low is None or change.high is None:
+        return ""
+    if change.low <= 0 <= change.high:
+        return ""
+    way = "less" if change.value > 0 else "more"
+    return f"{_of(role)} became {way} likely: ΔNLL {wording.with_interval(change)} nats per token."
+
+
+def _lens(role: str, found: dict[str, Measure]) -> str:
+    after, oracle = found.get(f"{role}/hidden_after"), found.get(f"{role}/hidden_oracle")
+    if not (_bounded(after) and _bounded(oracle)):
+        return ""
+    assert after is not None and oracle is not None
+    if (after.low or 0.0) <= (oracle.high or 0.0):
+        return ""
+    return (
+        f"{_of(role)}: a middle layer says the right answer better than the last one does, by "
+        f"{wording.with_interval(after)} nats; in the oracle by {wording.with_interval(oracle)}."
+    )
+
+
+def _probe(role: str, found: dict[str, Measure]) -> str:
+    after, oracle = found.get(f"{role}/probe_after"), found.get(f"{role}/probe_oracle")
+    if not (_bounded(after) and _bounded(oracle)):
+        return ""
+    assert after is not None and oracle is not None
+    if (after.low or 0.0) <= (oracle.high or 0.0):
+        return ""
+    return (
+        f"{_of(role)}: a linear probe tells right answers from wrong ones in {wording.with_interval(after)} of the "
+        f"questions, more often than in the oracle, {wording.with_interval(oracle)}."
+    )
+
+
+def _geometry(role: str, found: dict[str, Measure]) -> str:
+    alike, ceiling = found.get(f"{role}/cka"), found.get(f"{role}/cka_ceiling")
+    if not _bounded(alike) or ceiling is None or ceiling.value is None:
+        return ""
+    assert alike is not None
+    if (alike.high or 0.0) >= ceiling.value:
+        return ""
+    return (
+        f"{_of(role)}: representations differ from those before (CKA {wording.with_interval(alike)}) by more than two "
+        f"readings of one model do ({wording.number(ceiling.value)})."
+    )
+
+
+_CAN_SAY = {"forgottenness": _forgottenness, "lens": _lens, "probe": _probe, "geometry": _geometry}
+
+
+def _bounded(measure: Measure | None) -> bool:
+    return measure is not None and None not in (measure.value, measure.low, measure.high)
+
+
+def _of(role: str) -> str:
+    return wording.plain(role)[:1].upper() + wording.plain(role)[1:]
