@@ -147,8 +147,22 @@ def test_a_folder_knows_what_was_damaged_after_it_was_written(tmp_path: Path) ->
     mark = (folder / MARK).read_text()
     (folder / MARK).write_text(mark[:-5])
     assert damage(folder) == f"{folder}: {MARK} is damaged"
-    (folder / MARK).write_text("")  # of a version without digests
-    assert damage(folder) == ""
+    (folder / MARK).write_text("")
+    assert damage(folder) == f"{folder}: {MARK} is damaged"
+
+
+def test_a_folder_of_a_version_without_digests_is_read_as_it_is(tmp_path: Path) -> None:
+    folder = tmp_path / "last"
+    with written_whole(folder) as partial:
+        (partial / "file").write_text("one")
+    mark = (folder / MARK).rename(folder / "COMPLETE")
+    (folder / "file").write_text("two")
+    assert is_complete(folder) and damage(folder) == f"{folder}: file is damaged"
+    mark.write_text("")
+    assert is_complete(folder) and damage(folder) == ""
+    with written_whole(folder) as partial:
+        (partial / "file").write_text("three")
+    assert [path.name for path in sorted(folder.iterdir())] == [MARK, "file"]
 
 
 def test_a_file_that_could_not_be_written_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from forgetting.core.errors import RunError
+from forgetting.core.folder import MARK
 from forgetting.training import checkpoint as module
 from forgetting.training.checkpoint import load_checkpoint, save_checkpoint
 
@@ -46,7 +47,7 @@ def test_without_an_optimiser_there_is_none(tmp_path: Path) -> None:
 def test_what_is_not_complete_is_not_there(tmp_path: Path) -> None:
     assert load_checkpoint(tmp_path / "last") is None
     save_checkpoint(tmp_path / "last", WEIGHTS, None, STATE)
-    (tmp_path / "last" / "COMPLETE").unlink()
+    (tmp_path / "last" / MARK).unlink()
     assert load_checkpoint(tmp_path / "last") is None
 
 
@@ -75,7 +76,8 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path, file: str, damage: str) -
 
 def test_a_checkpoint_of_a_version_without_digests_is_read(tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "last", WEIGHTS, None, STATE)
-    (tmp_path / "last" / "COMPLETE").write_bytes(b"")
+    (tmp_path / "last" / MARK).unlink()
+    (tmp_path / "last" / "COMPLETE").touch()
     found = load_checkpoint(tmp_path / "last")
     assert found is not None and found.state == STATE
 

@@ -21,7 +21,9 @@ from forgetting.core.digest import file_digest
 from forgetting.core.errors import RunError
 from forgetting.core.sealed import sealed, unsealed
 
-MARK = "COMPLETE"
+MARK = "COMPLETE.json"
+_WITHOUT_DIGESTS = "COMPLETE"
+"""The mark of earlier versions, which may be empty; under a name of its own, so that an emptied mark is not one."""
 PARTIAL = ".*.partial"
 """Matches the names under which files and folders are written."""
 _OF_RUST = re.compile(r"\(os error \d+\)$")
@@ -79,7 +81,13 @@ def check_replaceable(folder: Path) -> None:
 
 def is_complete(folder: Path) -> bool:
     """Whether `folder` was written completely."""
-    return (folder / MARK).is_file()
+    return mark_of(folder).is_file()
+
+
+def mark_of(folder: Path) -> Path:
+    """The mark of a complete folder."""
+    earlier = folder / _WITHOUT_DIGESTS
+    return earlier if earlier.is_file() and not (folder / MARK).is_file() else folder / MARK
 
 
 def is_kept(folder: Path) -> bool:
@@ -96,12 +104,13 @@ def damage(folder: Path, *, read: bool = True) -> str:
         folder: with its mark.
         read: whether files are read and compared; otherwise it is only checked that they are there.
     """
-    mark = folder / MARK
+    mark = mark_of(folder)
     try:
         text = mark.read_text(encoding="utf-8")
-        why = damaged_file(folder, unsealed(json.loads(text))["files"], read=read) if text else ""
+        is_plain = not text and mark.name == _WITHOUT_DIGESTS
+        why = "" if is_plain else damaged_file(folder, unsealed(json.loads(text))["files"], read=read)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        why = f"{MARK} is damaged"
+        why = f"{mark.name} is damaged"
     return f"{folder}: {why}" if why else ""
 
 

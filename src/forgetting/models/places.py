@@ -11,7 +11,7 @@ from huggingface_hub import is_offline_mode, model_info, try_to_load_from_cache
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 
 from forgetting.core.errors import ModelError, nearest
-from forgetting.core.folder import MARK, damage, is_complete
+from forgetting.core.folder import damage, is_complete, mark_of
 from forgetting.runs.paths import RunPaths, of_runs
 
 _PATIENCE = 10.0
@@ -52,7 +52,7 @@ def check_as_written(folder: str | Path, *, read: bool = True) -> None:
     """
     path = Path(folder)
     if is_complete(path) and (why := damage(path, read=read)):
-        raise ModelError(f"{why}; bring it back, or remove {MARK} there if you changed it yourself")
+        raise ModelError(f"{why}; bring it back, or remove {mark_of(path).name} there if you changed it yourself")
 
 
 def _check_folder(path: Path) -> None:
