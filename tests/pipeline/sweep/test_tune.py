@@ -233,7 +233,19 @@ def test_another_number_of_processes_after_a_kill_removes_what_it_does_not_propo
     for trial in trials:
         recipe = yaml.safe_load((mine.folder / trial.name / "recipe.yaml").read_text())
         assert recipe["stages"][0]["learning_rate"] == trial.point["learning_rate"]
-    assert any("graddiff-005: an unfinished trial of another point is removed" in line for line in said)
+    assert any("graddiff-005: an uncounted trial of another point is removed" in line for line in said)
+
+
+def test_without_the_study_trials_of_another_recipe_are_refused_and_stay(played: Path) -> None:
+    mine = plan(played, 2, ("graddiff",))
+    run_tuning(mine, engine=Here())
+    (mine.folder / "tune.db").unlink()
+    ends = {file: file.read_bytes() for file in mine.folder.rglob("results.json")}
+    again, changes = Here(), ("stages.unlearn.batch_size=2", "stages.unlearn.learning_rate=1e-3")
+    with pytest.raises(RunError, match=r"graddiff-000: holds a run of another recipe: stages\.unlearn.* was .*; write"):
+        run_tuning(plan(played, 2, ("graddiff",), *changes), engine=again)
+    assert again.done == [] and len(ends) == 4
+    assert {file: file.read_bytes() for file in mine.folder.rglob("results.json")} == ends
 
 
 def test_a_failed_trial_counts_and_is_named(played: Path, monkeypatch: pytest.MonkeyPatch) -> None:

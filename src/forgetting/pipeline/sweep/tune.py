@@ -154,7 +154,7 @@ def _carry_out(
     Raises:
         RunError: a method's first trial failed; it is not added.
     """
-    left = [p for p in proposals if not _has_ended(p.planned, voice)]
+    left = [p for p in proposals if not _has_ended(plan, p, voice)]
     judges = {p.planned.name: partial(why_pruned, p.earlier) for p in left}
     failures: dict[str, str] = {}
     batch = plan.batch([p.planned for p in left] or [p.planned for p in proposals])
@@ -174,16 +174,21 @@ def _carry_out(
         raise RunError(f"{broken}; see {SweepFolder(plan.folder).logs}")
 
 
-def _has_ended(planned: PlannedRun, voice: Voice) -> bool:
-    """Whether the trial's folder holds its end. One that holds another point is removed.
+def _has_ended(plan: TunePlan, proposal: _Proposal, voice: Voice) -> bool:
+    """Whether the trial's folder holds its end. One of this tuning that holds another point is removed.
 
-    That is the folder of a trial that was proposed with another number of processes, and killed.
+    That is the folder of a trial that was proposed with another number of processes, and killed before it was counted.
+
+    Raises:
+        RunError: the folder holds a run of another recipe, or other files.
     """
-    folder = RunFolder(planned.recipe.folder)
-    own = folder.holds(planned.recipe.to_yaml(), Recipe.rewritten)
-    if folder.is_run and not own and folder.has_trained:
-        voice.say(f"{folder.path}: an unfinished trial of another point is removed")
+    recipe = proposal.planned.recipe
+    folder = RunFolder(recipe.folder)
+    own = folder.holds(recipe.to_yaml(), Recipe.rewritten)
+    if folder.is_run and not own and folder.has_trained and plan.is_trial(folder, proposal.method, proposal.number):
+        voice.say(f"{folder.path}: an uncounted trial of another point is removed")
         remove(folder.path)
+    folder.check_takes(recipe.to_yaml(), Recipe.rewritten)
     return own and (folder.is_finished or bool(folder.pruned()))
 
 

@@ -21,6 +21,7 @@ from forgetting.recipe.changes import parsed_of_one
 from forgetting.recipe.space import Space, check_keys, own_point, settings_at, space_of
 from forgetting.recipe.sweep import PlannedRun, Sweep
 from forgetting.recipe.sweep_file import SweepFile, label_of
+from forgetting.runs.folder import RunFolder
 from forgetting.runs.paths import SweepPaths
 from forgetting.runs.tuning import Setting, Trial
 
@@ -65,6 +66,18 @@ class TunePlan:
         """The run of a trial: on the selection half alone."""
         changes = {**settings_at(self.stage, method, point), "divide.report": False}
         return self._planned({"method": method}, f"{method}-{number:03d}", changes)
+
+    def is_trial(self, folder: RunFolder, method: str, number: int) -> bool:
+        """Whether the run in a folder is this trial at any point of the space.
+
+        Raises:
+            ForgettingError: its recipe cannot be read.
+        """
+        there = {stage.name: stage for stage in load_recipe(str(folder.recipe_file)).stages}
+        if self.stage.name not in there:
+            return False
+        point = own_point(there[self.stage.name], method, self.spaces[method])
+        return folder.holds(self.trial(method, number, point).recipe.to_yaml(), Recipe.rewritten)
 
     def finals(self, chosen: Sequence[Trial]) -> Sweep:
         """The runs of the chosen settings with fresh seeds, as a sweep: methods by seeds, averaged over the seeds."""
