@@ -81,6 +81,7 @@ def leave_a_finished_run(recipe: Recipe, *, voice: Voice, judge: object = None) 
     stage = {"name": "unlearn", "method": "loku", "epochs": 1.0, "stopped": "duration", "message": ""}
     results = {"format": 1, "name": recipe.name, "status": "complete", "stages": [stage]}
     write_text(recipe.folder / "results.json", json.dumps(results))
+    write_text(recipe.folder / "report.html", "")
 
 
 def write(tmp_path: Path, **values: Any) -> Path:
@@ -242,6 +243,20 @@ def test_threads_are_the_recipes_or_the_engines(recipe_file: Path, tmp_path: Pat
     run_sweep(sweep, engine=Asked())
     assert threads == [2, 5]
     assert [status_of(run, {}) for run in sweep.runs] == ["not run", "not run"]
+
+
+def test_a_run_killed_before_its_report_was_written_is_ended(four: Path) -> None:
+    sweep = load_sweep(str(four))
+    folder = run_sweep(sweep, engine=Here())
+    names = [run.name for run in sweep.runs]
+    (folder / names[1] / "report.html").unlink()
+    for name in names[1:3]:
+        (folder / name / ".lock").touch()
+        (folder / name / ".report.html.host.1.partial").touch()
+    again = Here()
+    run_sweep(sweep, engine=again)
+    assert again.done == [names[1]] and (folder / names[1] / "report.html").is_file()
+    assert [*folder.glob("*/.*")] == []
 
 
 COMMAND = """

@@ -104,6 +104,7 @@ def play(recipe: Recipe, *, voice: Voice, judge: Judge | None = None) -> None:
         "evaluations": evaluations,
     }
     write_text(folder.results_file, json.dumps(results))
+    write_text(folder.report_file, "")
 
 
 def plan(recipe: Path, budget: int, methods: tuple[str, ...] = ("graddiff", "npo"), *changes: str) -> TunePlan:
@@ -234,6 +235,22 @@ def test_another_number_of_processes_after_a_kill_removes_what_it_does_not_propo
         recipe = yaml.safe_load((mine.folder / trial.name / "recipe.yaml").read_text())
         assert recipe["stages"][0]["learning_rate"] == trial.point["learning_rate"]
     assert any("graddiff-005: an uncounted trial of another point is removed" in line for line in said)
+
+
+def test_a_trial_killed_before_its_report_was_written_is_ended(played: Path) -> None:
+    mine = plan(played, 2, ("graddiff",))
+    run_tuning(mine, engine=Here())
+    (mine.folder / "tune.db").unlink()
+    best = tuning_of(mine.folder).chosen["graddiff"]
+    for name in ("graddiff-001", f"{best}-seed1"):
+        (mine.folder / name / "report.html").unlink()
+        (mine.folder / name / ".lock").touch()
+        (mine.folder / name / ".report.html.host.1.partial").touch()
+    again = Here()
+    run_tuning(mine, engine=again)
+    assert again.done == ["graddiff-001", f"{best}-seed1"]
+    assert all((file.parent / "report.html").is_file() for file in mine.folder.rglob("results.json"))
+    assert [*mine.folder.glob("*/.*")] == []
 
 
 def test_without_the_study_trials_of_another_recipe_are_refused_and_stay(played: Path) -> None:

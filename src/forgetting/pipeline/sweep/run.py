@@ -6,7 +6,7 @@ import os
 import sys
 import traceback
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,9 +15,9 @@ from typing import Literal, TextIO
 import torch
 
 from forgetting.core.declaration import Declaration
-from forgetting.core.errors import ForgettingError
+from forgetting.core.errors import ForgettingError, RunError
 from forgetting.core.folder import remove_partial
-from forgetting.core.locks import locked, wait_until_free
+from forgetting.core.locks import LOCK, locked, wait_until_free
 from forgetting.core.measure import Measure
 from forgetting.core.progress import SILENT, Voice
 from forgetting.core.text import plain
@@ -63,7 +63,7 @@ def run_sweep(sweep: Sweep, *, engine: Engine | None = None, retry: bool = False
         RunFolder(planned.recipe.folder).check_takes(planned.recipe.to_yaml(), Recipe.rewritten)
         check_trackers(planned.recipe)
     with locked(sweep.folder):
-        remove_partial(sweep.folder, deep=False)  # every run's folder is cleared when the run is opened
+        clear(sweep.folder)
         failures = {} if retry else failures_of(sweep)
         status = {planned.name: status_of(planned, failures) for planned in sweep.runs}
         left = [planned for planned in sweep.runs if status[planned.name] == "not run"]
@@ -80,16 +80,32 @@ def run_sweep(sweep: Sweep, *, engine: Engine | None = None, retry: bool = False
     return sweep.folder
 
 
+def clear(folder: Path) -> None:
+    """Removes what killed processes left half-written in a sweep's folder, and their locks in the folders of runs.
+
+    A run that is still going on, whose process outlived the sweep's, is left alone.
+    """
+    remove_partial(folder, deep=False)
+    for lock in sorted(folder.glob(f"*/{LOCK}")):
+        with suppress(RunError), RunFolder(lock.parent).held():
+            pass
+
+
 OTHER = "holds another run"
 
 
 def status_of(
     planned: PlannedRun, failures: Mapping[str, str]
 ) -> Literal["finished", "failed", "not run", "holds another run"]:
-    """The status of a run; `not run` includes interrupted ones. Another recipe's run in its folder is not its own."""
+    """The status of a run; `not run` includes interrupted ones. Another recipe's run in its folder is not its own.
+
+    A run that was killed before its report was written is interrupted, though its results are there.
+    """
     folder = RunFolder(planned.recipe.folder)
-    if folder.is_finished:
-        return "finished" if folder.holds(planned.recipe.to_yaml(), Recipe.rewritten) else "holds another run"
+    if folder.is_finished and not folder.holds(planned.recipe.to_yaml(), Recipe.rewritten):
+        return "holds another run"
+    if folder.is_finished and (folder.report_file.is_file() or planned.name in failures):
+        return "finished"
     return "failed" if planned.name in failures else "not run"
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from forgetting.benchmarks.division import on_reported
 from forgetting.core.errors import RecipeError, RunError, redacted
-from forgetting.core.folder import remove, remove_partial
+from forgetting.core.folder import remove
 from forgetting.core.locks import locked
 from forgetting.core.measure import Measure
 from forgetting.core.progress import SILENT, Voice
@@ -26,7 +26,7 @@ from forgetting.pipeline.run.prepare import load_data
 from forgetting.pipeline.run.suites import check_goals, division_of, suite_of, undivided_suite_of
 from forgetting.pipeline.sweep.engines.engine import Engine
 from forgetting.pipeline.sweep.engines.local import Processes
-from forgetting.pipeline.sweep.run import failures_of, results_of, run_all, status_of
+from forgetting.pipeline.sweep.run import clear, failures_of, results_of, run_all, status_of
 from forgetting.pipeline.sweep.study import Study, check_installed, why_pruned
 from forgetting.pipeline.sweep.tune_plan import TunePlan
 from forgetting.recipe import Recipe
@@ -82,7 +82,7 @@ def run_tuning(plan: TunePlan, *, engine: Engine | None = None, retry: bool = Fa
         facts = check(plan)
     engine = engine or Processes(1)
     with locked(plan.folder):
-        remove_partial(plan.folder, deep=False)
+        clear(plan.folder)
         studies = {method: plan.study(method) for method in plan.spaces}
         for trial in [trial for study in studies.values() for trial in study.trials()]:
             _free(plan, trial)  # a kill may have come between its end and this
@@ -189,7 +189,7 @@ def _has_ended(plan: TunePlan, proposal: _Proposal, voice: Voice) -> bool:
         voice.say(f"{folder.path}: an uncounted trial of another point is removed")
         remove(folder.path)
     folder.check_takes(recipe.to_yaml(), Recipe.rewritten)
-    return own and (folder.is_finished or bool(folder.pruned()))
+    return own and (folder.report_file.is_file() or bool(folder.pruned()))
 
 
 def _free(plan: TunePlan, trial: Trial) -> None:
