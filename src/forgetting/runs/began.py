@@ -15,8 +15,8 @@ from forgetting.runs.redact import Redactor
 
 MEASURED = "/measured"
 """The key next to the stages in the file of digests; no stage can have this name."""
-MODEL, WEIGHTS = "/model", "weights"
-"""Likewise, the key of the initial model, and of its fingerprint below."""
+MODEL, WEIGHTS, CONFIG = "/model", "weights", "config"
+"""Likewise, the key of the initial model; below, that of its weights, and how that of its config begins."""
 READ = "/read"
 """Likewise: digests of the token ids that a model reads of these data, by `stage/role` and `measured/split`."""
 DAY = "date"
@@ -61,11 +61,15 @@ def difference(file: Path, recipe: str, rewritten: Callable[[str], str]) -> str:
 def check_digests(folder: Path, began: Digests, now: Digests) -> None:
     """Checks that data and model of a run are those that it began with.
 
+    Of the model, what both have is compared: another version of transformers may read more from the same config.
+
     Raises:
         RunError: they are not; what changed is named.
     """
     for stage, parts in began.items():
-        changed = [part for part, digest in parts.items() if stage in now and now[stage].get(part) != digest]
+        there = now.get(stage, {})
+        compared = parts.keys() & there.keys() if stage == MODEL else parts.keys() if stage in now else ()
+        changed = [part for part in parts if part in compared and there.get(part) != parts[part]]
         if changed:
             raise RunError(f"{folder}: {_said(stage, changed[0])}; put it back, or write another name=…")
 
@@ -77,7 +81,7 @@ def _said(stage: str, part: str) -> str:
             "or what the template reads has changed"
         )
     if stage == MODEL:
-        return "the model it began with has other weights now"
+        return f"the model it began with has {'another config' if part.startswith(CONFIG) else 'other weights'} now"
     return f"its {part} {'split that it measures has' if stage == MEASURED else 'data have'} changed since it began"
 
 

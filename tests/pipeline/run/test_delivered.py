@@ -15,6 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 import forgetting
 from forgetting import cli
 from forgetting.core.errors import ModelError, RunError
+from forgetting.core.folder import MARK
 from forgetting.core.progress import Voice
 from forgetting.core.record import Record, read_records
 from forgetting.models.loading import load_model, save_model
@@ -194,6 +195,11 @@ def test_a_model_exchanged_under_a_run_is_refused(world: Path, tmp_path: Path, m
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(Trainer, "_step", killed)
+        made(world, tmp_path, "r", tmp_path / "model", stage)
+    config = (tmp_path / "model" / "config.json").read_text()
+    (tmp_path / "model" / MARK).unlink()
+    (tmp_path / "model" / "config.json").write_text(json.dumps({**json.loads(config), "rms_norm_eps": 0.1}))
+    with pytest.raises(RunError, match="the model it began with has another config now; put it back"):
         made(world, tmp_path, "r", tmp_path / "model", stage)
     whole = load_model(world / "model")
     with torch.no_grad():

@@ -20,7 +20,7 @@ from forgetting.pipeline.one_model.settings import as_settings, rewritten, setti
 from forgetting.pipeline.run.environment import environment, peak_memory, reset_peak_memory
 from forgetting.pipeline.run.judged import judged
 from forgetting.pipeline.run.load import device_of
-from forgetting.pipeline.run.prepared import digests_of
+from forgetting.pipeline.run.prepared import digests_of, model_digests
 from forgetting.pipeline.run.prompt import rendered_prompt
 from forgetting.pipeline.run.records import Taken, cached, of_oracle, read_digests
 from forgetting.pipeline.run.shots import as_asked
@@ -30,7 +30,6 @@ from forgetting.runs.began import DAY, READ
 from forgetting.runs.evaluation import Evaluation
 from forgetting.runs.evaluation_folder import EvaluationFolder
 from forgetting.runs.results import Cost, Results
-from forgetting.training.stored_reference import weights_fingerprint
 
 
 @together()
@@ -86,7 +85,7 @@ def _end(folder: EvaluationFolder) -> None:
 
 def _digests(ready: Ready) -> dict[str, dict[str, str]]:
     loaded, suite = ready.loaded, ready.suite
-    found = digests_of({"": ready.data}, suite, weights_fingerprint(loaded.model))
+    found = digests_of({"": ready.data}, suite, model_digests(loaded.model))
     return {**found, READ: read_digests(suite, loaded.tokenizer, ready.recipe.format)}
 
 

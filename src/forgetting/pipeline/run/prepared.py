@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
+
+from transformers import PreTrainedModel
 
 from forgetting.benchmarks.suite import Suite
 from forgetting.core.digest import examples_digest
@@ -28,9 +31,9 @@ from forgetting.pipeline.run.source import model_source, start_of
 from forgetting.pipeline.run.suites import check_goals, check_passages, say_drawn, suite_of
 from forgetting.pipeline.run.teacher import check_references
 from forgetting.recipe import Recipe
-from forgetting.runs.began import MEASURED, MODEL, READ, WEIGHTS
+from forgetting.runs.began import CONFIG, MEASURED, MODEL, READ, WEIGHTS
 from forgetting.runs.folder import RunFolder
-from forgetting.training.stored_reference import weights_fingerprint
+from forgetting.training.stored_reference import fingerprint_of, weights_fingerprint
 
 
 @dataclass(frozen=True)
@@ -46,8 +49,8 @@ class Prepared:
     """By stage and role."""
     suite: Suite
     """The suite that is measured before, between and after the stages."""
-    weights: str | None
-    """The fingerprint of the initial model's weights; None if they are in 4 bits."""
+    model: Mapping[str, str]
+    """Digests of the initial model; see `model_digests`."""
     read: Mapping[str, str]
     """By split of the suite, the digest of what a model reads of it."""
 
@@ -56,7 +59,7 @@ class Prepared:
         """Digests of the initial model, of the data as they are given, and under `READ` as a model reads them."""
         rows = {f"{s}/{r}": encoded_digest(some) for s, roles in self.encoded.items() for r, some in roles.items()}
         read = {**rows, **{f"{MEASURED[1:]}/{name}": digest for name, digest in self.read.items()}}
-        return {**digests_of(self.data, self.suite, self.weights), READ: read}
+        return {**digests_of(self.data, self.suite, self.model), READ: read}
 
     @property
     def oracle(self) -> str | None:
@@ -107,14 +110,14 @@ def prepared(recipe: Recipe, voice: Voice) -> Prepared:
         if stage.trains:
             decoder_blocks(loaded.model, stage.objective().layers)
     check_passages(suite, loaded.tokenizer, longest_row(loaded.model))
-    weights, read = weights_fingerprint(loaded.model), read_digests(suite, loaded.tokenizer, fitted.format)
-    ready = Prepared(fitted, loaded, data, encoded, suite, weights, read)
+    model, read = model_digests(loaded.model), read_digests(suite, loaded.tokenizer, fitted.format)
+    ready = Prepared(fitted, loaded, data, encoded, suite, model, read)
     RunFolder(recipe.folder).check_data(ready.digests)
     return ready
 
 
 def digests_of(
-    data: Mapping[str, StageData], suite: Suite | None = None, weights: str | None = None
+    data: Mapping[str, StageData], suite: Suite | None = None, model: Mapping[str, str] | None = None
 ) -> dict[str, dict[str, str]]:
     """Digests of the training data, by stage and role, of the measured data, by split, and of the initial model."""
     found = {
@@ -122,4 +125,11 @@ def digests_of(
     }
     if suite is not None:
         found[MEASURED] = {s.name: examples_digest(s.examples) for s in suite.splits}
-    return found if weights is None else {**found, MODEL: {WEIGHTS: weights}}
+    return {**found, MODEL: dict(model)} if model else found
+
+
+def model_digests(model: PreTrainedModel) -> dict[str, str]:
+    """Digests of a model's config and weights, the latter unless they are in 4 bits."""
+    weights = weights_fingerprint(model)
+    config = {f"{CONFIG} of transformers {version('transformers')}": fingerprint_of(model.config, ())}
+    return config if weights is None else {WEIGHTS: weights, **config}
