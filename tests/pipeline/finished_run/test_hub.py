@@ -15,6 +15,7 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from forgetting.core.errors import RunError
+from forgetting.core.folder import is_complete
 from forgetting.core.sealed import unsealed
 from forgetting.core.subset import Subset
 from forgetting.models.loading import load_model
@@ -116,7 +117,7 @@ def test_a_model_is_loaded_by_plain_transformers(runs, tmp_path):
     ids = AutoTokenizer.from_pretrained(folder)("Where?", return_tensors="pt")["input_ids"]
     assert torch.equal(model(ids).logits, load_model(runs["full"] / "model", dtype="float32").model(ids).logits)
     assert metadata_load(folder / "README.md")["library_name"] == "transformers"
-    assert not (folder / "COMPLETE").exists()
+    assert not is_complete(folder)
 
 
 def test_what_is_uploaded_is_what_is_prepared(runs, tmp_path):
