@@ -160,6 +160,15 @@ def test_which_examples_a_run_was_to_forget_may_not_be_known_any_more(
     assert "give its data" not in text
 
 
+def test_a_run_whose_results_are_gone_may_have_been_to_forget_something(recipe_file: Path, tmp_path: Path) -> None:
+    first = _run(recipe_file, "name=first")
+    (first.folder / "results.json").unlink()
+    second = _run(recipe_file, "name=second", f"model={first.folder}", f"output={tmp_path / 'other'}")
+    assert (second.earlier, second.earlier_unknown) == (("first",), ("first",))
+    (text,) = _said(second)
+    assert text.startswith("The model comes from first. Nothing there says, or says any more, which examples")
+
+
 def test_a_chain_of_runs_is_followed_from_any_folder_and_over_a_run_that_is_gone(
     recipe_file: Path, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

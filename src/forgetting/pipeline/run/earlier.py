@@ -76,7 +76,8 @@ def _text(record: Record) -> str:
 def earlier_requests(model: str) -> list[Earlier]:
     """The runs that made the model and were to forget something, the latest first, each by a name of its own.
 
-    Where the run that a run began with is not found, what the latter says of earlier ones is taken over.
+    Where the run that a run began with is not found, what the latter says of earlier ones is taken over. A run that has
+    a model and no results (any more) may have been to forget something: it stands there without examples.
 
     Args:
         model: as a recipe names it: a run, the model in a run's folder, or anything else.
@@ -89,6 +90,9 @@ def earlier_requests(model: str) -> list[Earlier]:
     place = _run_of(model)
     while place is not None and place.resolve() not in seen:
         seen.add(place.resolve())
+        if not RunFolder(place).is_finished:
+            found.append(Earlier(place.name, {}, None, _folder(place)))
+            break
         results = Results.load(place)
         if asked_to_forget(results):
             found.append(_own(place, results))
@@ -151,7 +155,7 @@ def learned_again(
 
 
 def _run_of(model: str, started_in: Path | None = None) -> Path | None:
-    """The finished run that made a model; None if it was not made by one that is still there.
+    """The run that made a model; None if it was not made by one that is still there.
 
     Args:
         model: as a recipe names it.
@@ -161,7 +165,8 @@ def _run_of(model: str, started_in: Path | None = None) -> Path | None:
     if len(terms) != 1:
         return None
     path = (started_in or Path()) / terms[0].model
-    return next((p for p in (path, path.parent) if is_run(p) and RunFolder(p).is_finished), None)
+    places = (RunFolder(p) for p in (path, path.parent) if is_run(p))
+    return next((run.path for run in places if run.is_finished or run.model.is_dir()), None)
 
 
 def _started_in(place: Path, results: Results) -> Path | None:
@@ -173,6 +178,10 @@ def _started_in(place: Path, results: Results) -> Path | None:
     return there.parents[len(inside.parts) - 1]
 
 
+def _folder(place: Path) -> str:
+    return f"{place.absolute().parent.name}/{place.name}"
+
+
 def _own(place: Path, results: Results) -> Earlier:
     """What the run at a place was to forget itself."""
     records, declared = _records(place), results.declared.forget_splits[:1]
@@ -181,7 +190,7 @@ def _own(place: Path, results: Results) -> Earlier:
     given = max(
         (f.get("examples") or 0 for name, f in results.data.items() if name.split(" ")[0] == Role.FORGET), default=0
     )
-    one = Earlier(results.name, {}, None, f"{place.absolute().parent.name}/{place.name}", whole=len(found) >= given)
+    one = Earlier(results.name, {}, None, _folder(place), whole=len(found) >= given)
     return _known(place, one, found)
 
 
