@@ -187,6 +187,7 @@ def test_figures_show_measures_axes_of_numbers_and_ways(tmp_path: Path) -> None:
 
 
 BUILT_IN = {
+    "duet-figure9": 60,
     "extraction-lab": 12,
     "f2f-forget-sets": 18,
     "f2f-forget-size": 45,

@@ -17,6 +17,7 @@ from forgetting.forget_sets.facts.known import Asked, Shown
 from forgetting.forget_sets.facts.plan import Plan
 from forgetting.forget_sets.facts.relations import Relations
 from forgetting.forget_sets.facts.splits import Split, drawn
+from forgetting.runs.redact import SHARED
 
 Splits = Mapping[float, tuple[Split, dict[str, Any]]]
 
@@ -40,7 +41,7 @@ class Made:
 
 def cache_of(out: Path) -> Path:
     """Where a build keeps what it may go on from: beside its folder."""
-    return out.absolute().parent / ".cache" / "facts"
+    return out.absolute().parent / SHARED / "facts"
 
 
 def write_made(made: Made, out: Path) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 from markupsafe import Markup
 
@@ -23,10 +24,17 @@ class Line:
     series: Series
     colour: int
 
+    names: tuple[str, ...] = ()
+    """Names along the axis, in order; empty: it is one of numbers."""
+
+    def place(self, x: float | str) -> float:
+        """Where it stands: a number, or the place of a name."""
+        return float(self.names.index(str(x))) if self.names else float(x)
+
     @property
     def known(self) -> list[tuple[float, float]]:
-        """Its places with a number on both axes."""
-        return [(float(x), y) for x, y in zip(self.series.x, self.series.y, strict=True) if y is not None]
+        """Its places with a value."""
+        return [(self.place(x), y) for x, y in zip(self.series.x, self.series.y, strict=True) if y is not None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +49,9 @@ class Figure:
 
 def draw(title: str, lines: Sequence[Line]) -> Figure | None:
     """All lines on common axes, in one colour each, their intervals as bands; None where no place has a value."""
-    lines = [line for line in lines if line.known]
+    places = [x for line in lines for x in line.series.x]
+    names = tuple(dict.fromkeys(map(str, places))) if any(isinstance(x, str) for x in places) else ()
+    lines = [named for line in lines if (named := replace(line, names=names)).known]
     if not lines:
         return None
     xs = [x for line in lines for x, _ in line.known]
@@ -51,13 +61,23 @@ def draw(title: str, lines: Sequence[Line]) -> Figure | None:
     room = 0.02 * (high - low) or 0.5
     frame = svg.Frame.of(_WIDTH, _HEIGHT, (low - room, high + room), svg.spread([*values, *ends]))
     first = lines[0].series
-    parts = [frame.axes(first.x_label, "")]
+    parts = [
+        frame.axes(
+            first.x_label, "", x_ticks=max(5, len(names)), x_text=partial(_tick, names) if names else svg.tick_text
+        )
+    ]
     if len(lines) <= _MOST_BANDS:
         parts += [_band(frame, line) for line in lines]
     parts += [_drawn(frame, line, number) for number, line in enumerate(lines)]
     legend = tuple((_key(line, number), line.label) for number, line in enumerate(lines))
-    names = ", ".join(line.label for line in lines)
-    return Figure(title, frame.svg(parts, f"{first.y_label} against {first.x_label}: {names}"), legend)
+    labels = ", ".join(line.label for line in lines)
+    return Figure(title, frame.svg(parts, f"{first.y_label} against {first.x_label}: {labels}"), legend)
+
+
+def _tick(names: Sequence[str], value: float) -> str:
+    if not names:
+        return svg.tick_text(value)
+    return names[int(value)] if value.is_integer() and 0 <= value < len(names) else ""
 
 
 def _drawn(frame: svg.Frame, line: Line, number: int) -> Markup:
@@ -72,7 +92,7 @@ def _drawn(frame: svg.Frame, line: Line, number: int) -> Markup:
 def _band(frame: svg.Frame, line: Line) -> Markup:
     series = line.series
     ends = [
-        (float(x), low, high)
+        (line.place(x), low, high)
         for x, low, high in zip(series.x, series.low, series.high, strict=False)
         if low is not None and high is not None
     ]

@@ -21,7 +21,7 @@ def suffix(words: str = "Sure, the answer is:", times: int = 1) -> Attack:
             split=target.split,
             formatting=target.formatting,
             max_new_tokens=target.max_new_tokens,
-            progress=target.voice.progress,
+            voice=target.voice,
         )
 
     return attack

@@ -1,0 +1,44 @@
+"""The section on what changed inside: sentences only where intervals bear them, a figure for each series of runs."""
+
+from __future__ import annotations
+
+import pytest
+
+from forgetting.core.measure import Measure
+from forgetting.report.run.inside import sentences
+
+
+def measures(**values: tuple[float, float, float] | None) -> dict[str, Measure]:
+    found = {}
+    for name, ends in values.items():
+        value, low, high = ends or (None, None, None)
+        found[f"forget/{name}"] = Measure(name=name, split="forget", value=value, count=9, low=low, high=high)
+    return found
+
+
+def test_a_change_is_said_where_its_interval_leaves_0() -> None:
+    (said,) = sentences("forgottenness", measures(delta_nll=(3.0, 2.0, 4.0)))
+    assert said.startswith("Forget became less likely: ΔNLL 3")
+    assert "more likely" in sentences("forgottenness", measures(delta_nll=(-3.0, -4.0, -2.0)))[0]
+    assert sentences("forgottenness", measures(delta_nll=(0.5, -0.1, 1.1))) == []
+    assert sentences("forgottenness", measures(delta_nll=None)) == []
+
+
+@pytest.mark.parametrize(("analysis", "name"), [("lens", "hidden"), ("probe", "probe")])
+def test_hidden_knowledge_is_said_only_above_the_oracle(analysis: str, name: str) -> None:
+    above = {f"{name}_after": (0.9, 0.8, 1.0), f"{name}_oracle": (0.5, 0.4, 0.6)}
+    assert len(sentences(analysis, measures(**above))) == 1
+    assert sentences(analysis, measures(**{**above, f"{name}_oracle": (0.7, 0.6, 0.85)})) == []
+    assert sentences(analysis, measures(**{f"{name}_after": (0.9, 0.8, 1.0)})) == []
+
+
+def test_representations_differ_only_below_two_readings_of_one_model() -> None:
+    ceiling = Measure(name="cka_ceiling", split="forget", value=0.8, count=9)
+    low = {**measures(cka=(0.5, 0.4, 0.6)), "forget/cka_ceiling": ceiling}
+    assert "by more than two readings of one model do (0.8" in sentences("geometry", low)[0]
+    near = {**measures(cka=(0.75, 0.6, 0.9)), "forget/cka_ceiling": ceiling}
+    assert sentences("geometry", near) == []
+
+
+def test_an_analysis_without_rules_says_nothing() -> None:
+    assert sentences("weights", measures(relative_change=(0.1, 0.1, 0.1))) == []
