@@ -62,9 +62,7 @@ def calibration() -> Analysis:
 
     def analysis(compared: Compared) -> Findings:
         parts = [_of_role(compared, role, some) for role, some in compared.examples.items() if some]
-        return Findings(
-            measures=tuple(m for p in parts for m in p.measures), series=tuple(s for p in parts for s in p.series)
-        )
+        return Findings.joined(parts)
 
     return analysis
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from transformers import PreTrainedTokenizerBase
@@ -57,6 +57,12 @@ class Findings:
 
     measures: tuple[Measure, ...]
     series: tuple[Series, ...] = ()
+
+    @classmethod
+    def joined(cls, parts: Iterable[Findings]) -> Findings:
+        """Those of several roles or steps, in order."""
+        some = list(parts)
+        return cls(measures=tuple(m for p in some for m in p.measures), series=tuple(s for p in some for s in p.series))
 
 
 Analysis = Callable[[Compared], Findings]

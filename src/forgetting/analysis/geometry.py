@@ -51,9 +51,7 @@ def geometry(share: float = 0.99) -> Analysis:
 
     def analysis(compared: Compared) -> Findings:
         findings = [_of_role(compared, role, some, share) for role, some in compared.examples.items() if some]
-        return Findings(
-            measures=tuple(m for f in findings for m in f.measures), series=tuple(s for f in findings for s in f.series)
-        )
+        return Findings.joined(findings)
 
     return analysis
 
@@ -91,9 +89,7 @@ def _of_role(compared: Compared, role: str, examples: Sequence[Example], share: 
     start_PLND, after_PLND = states(compared.start, mean, even, odd), states(compared.after, mean)
     layers = _Layers(role, [e.cluster for e in examples], start_PLND[0], after_PLND[0], *start_PLND[1:])
     parts = [_cka(layers), _svcca(layers, share), _shift(layers)]
-    return Findings(
-        measures=tuple(m for p in parts for m in p.measures), series=tuple(s for p in parts for s in p.series)
-    )
+    return Findings.joined(parts)
 
 
 def _cka(layers: _Layers) -> Findings:

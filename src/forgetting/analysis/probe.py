@@ -47,9 +47,7 @@ def probe(folds: int = 5, strength: float = 100.0) -> Analysis:
 
     def analysis(compared: Compared) -> Findings:
         parts = [_of_role(compared, role, some, folds, strength) for role, some in compared.examples.items() if some]
-        return Findings(
-            measures=tuple(m for p in parts for m in p.measures), series=tuple(s for p in parts for s in p.series)
-        )
+        return Findings.joined(parts)
 
     return analysis
 

@@ -57,9 +57,7 @@ def sensitivity(reading: Reading = "sequence_sum", examples: int = 100) -> Analy
 
     def analysis(compared: Compared) -> Findings:
         parts = [_of_role(compared, role, some[:examples], reading) for role, some in compared.examples.items() if some]
-        return Findings(
-            measures=tuple(m for p in parts for m in p.measures), series=tuple(s for p in parts for s in p.series)
-        )
+        return Findings.joined(parts)
 
     return analysis
 

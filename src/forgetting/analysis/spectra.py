@@ -77,9 +77,7 @@ def spectra(examples: int = 64, share: float = 0.9) -> Analysis:
 
     def analysis(compared: Compared) -> Findings:
         parts = [_of_role(compared, role, some[:examples], share) for role, some in compared.examples.items() if some]
-        return Findings(
-            measures=tuple(m for p in parts for m in p.measures), series=tuple(s for p in parts for s in p.series)
-        )
+        return Findings.joined(parts)
 
     return analysis
 

@@ -94,7 +94,7 @@ def _curve(runs: Sequence[Results], key: str, width: float) -> Panel | None:
     parts = [frame.axes("step", "")]
     for one, points in zip(series(runs), drawn, strict=True):
         if len(runs) <= 4:
-            parts.append(_band(frame, points, f"band s{one.colour}"))
+            parts.append(frame.band([(step, m.low, m.high) for step, m, _ in points], f"band s{one.colour}"))
     parts += [frame.level(level, "oracle") for level in levels]
     for one, points in zip(series(runs), drawn, strict=True):
         parts.append(frame.line([(step, amount(m)) for step, m, _ in points], f"curve s{one.colour}"))
@@ -109,15 +109,6 @@ def _curve(runs: Sequence[Results], key: str, width: float) -> Panel | None:
 def _trajectory(run: Results, key: str) -> list[tuple[float, Measure, str]]:
     """Step, measure and point from the start to the end."""
     return [(float(stop.step), stop.measures[0], stop.point) for stop in way(run, (key,))]
-
-
-def _band(frame: svg.Frame, points: Sequence[tuple[float, Measure, str]], class_: str) -> Markup:
-    known = [(step, m.low, m.high) for step, m, _ in points if m.low is not None and m.high is not None]
-    if len(known) < 2:
-        return Markup("")
-    edge = [(step, high) for step, _, high in known] + [(step, low) for step, low, _ in reversed(known)]
-    path = " ".join(f"{frame.x(a):.1f},{frame.y(b):.1f}" for a, b in edge)
-    return svg.element("polygon", points=path, class_=class_)
 
 
 def losses(runs: Sequence[Results]) -> list[Panel]:

@@ -36,6 +36,12 @@ class Line:
         """Its places with a value."""
         return [(self.place(x), y) for x, y in zip(self.series.x, self.series.y, strict=True) if y is not None]
 
+    @property
+    def ends(self) -> list[tuple[float, float | None, float | None]]:
+        """The interval at each place; empty if it has none."""
+        series = self.series
+        return [(self.place(x), low, high) for x, low, high in zip(series.x, series.low, series.high, strict=False)]
+
 
 @dataclass(frozen=True, slots=True)
 class Figure:
@@ -67,7 +73,7 @@ def draw(title: str, lines: Sequence[Line]) -> Figure | None:
         )
     ]
     if len(lines) <= _MOST_BANDS:
-        parts += [_band(frame, line) for line in lines]
+        parts += [frame.band(line.ends, f"band s{line.colour % COLOURS}") for line in lines]
     parts += [_drawn(frame, line, number) for number, line in enumerate(lines)]
     legend = tuple((_key(line, number), line.label) for number, line in enumerate(lines))
     labels = ", ".join(line.label for line in lines)
@@ -87,20 +93,6 @@ def _drawn(frame: svg.Frame, line: Line, number: int) -> Markup:
         marks = [svg.marker(shape, frame.x(x), frame.y(y), f"point {style}", r=3.0) for x, y in line.known]
         return Markup("").join(marks)
     return frame.line(line.known, f"curve {style} dash{number // COLOURS % 4}")
-
-
-def _band(frame: svg.Frame, line: Line) -> Markup:
-    series = line.series
-    ends = [
-        (line.place(x), low, high)
-        for x, low, high in zip(series.x, series.low, series.high, strict=False)
-        if low is not None and high is not None
-    ]
-    if len(ends) < 2:
-        return Markup("")
-    edge = [(x, high) for x, _, high in ends] + [(x, low) for x, low, _ in reversed(ends)]
-    path = " ".join(f"{frame.x(a):.1f},{frame.y(b):.1f}" for a, b in edge)
-    return svg.element("polygon", points=path, class_=f"band s{line.colour % COLOURS}")
 
 
 def _key(line: Line, number: int) -> Markup:

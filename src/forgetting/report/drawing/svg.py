@@ -137,6 +137,15 @@ class Frame:
         path = " ".join(f"{self.x(a):.1f},{self.y(b):.1f}" for a, b in points)
         return element("polyline", points=path, class_=class_, fill="none")
 
+    def band(self, ends: Iterable[tuple[float, float | None, float | None]], class_: str) -> Markup:
+        """The area between the lower and the upper ends at each x; nothing where fewer than two places have both."""
+        known = [(x, low, high) for x, low, high in ends if low is not None and high is not None]
+        if len(known) < 2:
+            return Markup("")
+        edge = [(x, high) for x, _, high in known] + [(x, low) for x, low, _ in reversed(known)]
+        path = " ".join(f"{self.x(a):.1f},{self.y(b):.1f}" for a, b in edge)
+        return element("polygon", points=path, class_=class_)
+
     def level(self, y: float, name: str) -> Markup:
         """A dashed line across at a value, with its name beside it at the right."""
         at = self.y(y)

@@ -125,38 +125,35 @@ def _forgottenness(role: str, found: dict[str, Measure]) -> str:
     return f"{_of(role)} became {way} likely: ΔNLL {wording.with_interval(change)} nats per token."
 
 
+def _above_oracle(name: str, role: str, found: dict[str, Measure]) -> tuple[str, str] | None:
+    """The measure after and that of the oracle as text, where the whole interval lies above the oracle's."""
+    after, oracle = found.get(f"{role}/{name}_after"), found.get(f"{role}/{name}_oracle")
+    if after is None or oracle is None or after.low is None or oracle.high is None or after.low <= oracle.high:
+        return None
+    return wording.with_interval(after), wording.with_interval(oracle)
+
+
 def _lens(role: str, found: dict[str, Measure]) -> str:
-    after, oracle = found.get(f"{role}/hidden_after"), found.get(f"{role}/hidden_oracle")
-    if not (_bounded(after) and _bounded(oracle)):
-        return ""
-    assert after is not None and oracle is not None
-    if (after.low or 0.0) <= (oracle.high or 0.0):
+    if (values := _above_oracle("hidden", role, found)) is None:
         return ""
     return (
-        f"{_of(role)}: a middle layer says the right answer better than the last one does, by "
-        f"{wording.with_interval(after)} nats; in the oracle by {wording.with_interval(oracle)}."
+        f"{_of(role)}: a middle layer says the right answer better than the last one does, by {values[0]} nats; in the "
+        f"oracle by {values[1]}."
     )
 
 
 def _probe(role: str, found: dict[str, Measure]) -> str:
-    after, oracle = found.get(f"{role}/probe_after"), found.get(f"{role}/probe_oracle")
-    if not (_bounded(after) and _bounded(oracle)):
-        return ""
-    assert after is not None and oracle is not None
-    if (after.low or 0.0) <= (oracle.high or 0.0):
+    if (values := _above_oracle("probe", role, found)) is None:
         return ""
     return (
-        f"{_of(role)}: a linear probe tells right answers from wrong ones in {wording.with_interval(after)} of the "
-        f"questions, more often than in the oracle, {wording.with_interval(oracle)}."
+        f"{_of(role)}: a linear probe tells right answers from wrong ones in {values[0]} of the questions, more often "
+        f"than in the oracle, {values[1]}."
     )
 
 
 def _geometry(role: str, found: dict[str, Measure]) -> str:
     alike, ceiling = found.get(f"{role}/cka"), found.get(f"{role}/cka_ceiling")
-    if not _bounded(alike) or ceiling is None or ceiling.value is None:
-        return ""
-    assert alike is not None
-    if (alike.high or 0.0) >= ceiling.value:
+    if alike is None or alike.high is None or ceiling is None or ceiling.value is None or alike.high >= ceiling.value:
         return ""
     return (
         f"{_of(role)}: representations differ from those before (CKA {wording.with_interval(alike)}) by more than two "
@@ -165,10 +162,6 @@ def _geometry(role: str, found: dict[str, Measure]) -> str:
 
 
 _CAN_SAY = {"forgottenness": _forgottenness, "lens": _lens, "probe": _probe, "geometry": _geometry}
-
-
-def _bounded(measure: Measure | None) -> bool:
-    return measure is not None and None not in (measure.value, measure.low, measure.high)
 
 
 def _of(role: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -120,7 +120,8 @@ def _panel(runs: Sequence[Results], found: Sequence[Sequence[ByPopularity]], spl
     frame = svg.Frame.of(340, 230, _range(places), svg.spread(values), right=46, log_x=True)
     parts = [frame.axes("popularity, log scale", "", x_ticks=4)]
     if len(runs) <= _MOST_BANDS:
-        parts += [_band(frame, series, f"band s{style.colour}") for style, series in drawn if series.name == "after"]
+        after = [(style, series) for style, series in drawn if series.name == "after"]
+        parts += [frame.band(_ends(series), f"band s{style.colour}") for style, series in after]
     for style, series in drawn:
         parts += _line(frame, style, series)
     title = f"{wording.plain(split)}: {wording.plain(figure)}"
@@ -142,14 +143,5 @@ def _line(frame: svg.Frame, style: curves.Series, series: Series) -> list[Markup
     return parts
 
 
-def _band(frame: svg.Frame, series: Series, class_: str) -> Markup:
-    known = [
-        (float(x), low, high)
-        for x, low, high in zip(series.x, series.low, series.high, strict=True)
-        if low is not None and high is not None
-    ]
-    if len(known) < 2:
-        return Markup("")
-    edge = [(x, high) for x, _, high in known] + [(x, low) for x, low, _ in reversed(known)]
-    path = " ".join(f"{frame.x(a):.1f},{frame.y(b):.1f}" for a, b in edge)
-    return svg.element("polygon", points=path, class_=class_)
+def _ends(series: Series) -> Iterator[tuple[float, float | None, float | None]]:
+    return zip(map(float, series.x), series.low, series.high, strict=True)
