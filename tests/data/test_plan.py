@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -20,6 +21,7 @@ plans = st.builds(
     st.integers(1, 12),
     st.integers(0, 5),
 )
+sources = st.lists(st.integers(1, 9), min_size=2, max_size=4)
 indices = st.lists(st.integers(0, 99), min_size=1, max_size=9)
 
 
@@ -116,3 +118,26 @@ def test_micro_batches_hold_the_step_s_examples_in_order(picks: dict[str, list[i
         pieces = [part.get(role, []) for part in micro]
         assert [i for piece in pieces for i in piece] == members
         assert max(map(len, pieces)) <= -(-len(members) // parts)
+
+
+@settings(deadline=None)
+@given(sizes=sources, steps=st.integers(1, 12), seed=st.integers(0, 3))
+def test_several_sources_give_an_example_each_in_turn_and_go_round_by_themselves(
+    sizes: list[int], steps: int, seed: int
+) -> None:
+    places = iter(np.random.default_rng(seed).permutation(sum(sizes)).tolist())
+    turns = [[next(places) for _ in range(size)] for size in sizes]
+    plan = StepPlan({"forget": 9, "retain": sum(sizes)}, 4, seed, turns={"retain": turns})
+    drawn = [i for step in range(steps) for i in plan.at(step)["retain"]]
+    source_of = {i: n for n, source in enumerate(turns) for i in source}
+    assert [source_of[i] for i in drawn] == [n % len(sizes) for n in range(len(drawn))]
+    for number, source in enumerate(turns):
+        own = drawn[number :: len(sizes)]
+        for start in range(0, len(own) - len(source) + 1, len(source)):
+            assert sorted(own[start : start + len(source)]) == sorted(source)
+
+
+def test_one_source_is_drawn_as_without_turns() -> None:
+    plain = StepPlan({"forget": 7, "retain": 11}, 3, 5)
+    one = StepPlan({"forget": 7, "retain": 11}, 3, 5, turns={"retain": [list(range(11))]})
+    assert [plain.at(s) for s in range(20)] == [one.at(s) for s in range(20)]

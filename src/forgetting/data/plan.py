@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -24,6 +24,9 @@ class StepPlan:
     So the pairing of forget and retain examples is fixed per step, whatever the micro-batches. A role's partner gives
     the same indices as the role. Where the first role has fewer examples than a batch, the others still fill one, as
     far as they have so many, so that a single document is not weighed against a single other one.
+
+    A role beside the first whose examples come from several sources takes one of each in turn: thirty records to keep
+    count as much as a hundred thousand passages, since each source is what should stay.
     """
 
     sizes: Mapping[str, int]
@@ -33,6 +36,8 @@ class StepPlan:
     seed: int
     partners: Mapping[str, str] = field(default_factory=dict)
     """The partner of each role that has one: example i of both belong together."""
+    turns: Mapping[str, Sequence[Sequence[int]]] = field(default_factory=dict)
+    """By role the indices of each source's examples; a role without has one source."""
 
     def __post_init__(self) -> None:
         for role, size in self.sizes.items():
@@ -80,8 +85,13 @@ class StepPlan:
         return [self._pick(role, position) for position in range(drawn, drawn + own)]
 
     def _pick(self, role: str, position: int) -> int:
-        around, index = divmod(position, self.sizes[role])
-        return int(_order(self.seed, role, around, self.sizes[role])[index])
+        sources = self.turns.get(role, ())
+        if len(sources) < 2:
+            around, index = divmod(position, self.sizes[role])
+            return int(_order(self.seed, role, around, self.sizes[role])[index])
+        drawn, turn = divmod(position, len(sources))
+        around, index = divmod(drawn, len(sources[turn]))
+        return sources[turn][int(_order(self.seed, f"{role} {turn}", around, len(sources[turn]))[index])]
 
 
 def split(picks: Mapping[str, list[int]], parts: int) -> list[dict[str, list[int]]]:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 import torch
@@ -69,6 +70,7 @@ class Trainer:
         pad_id: the id that pads rows.
         seed: fixes the order of the data and the dropout of every step.
         reference: provides the objective's inputs from the model before the stage.
+        turns: by role the indices of each source's examples, which are drawn in turn; without, there is one source.
         hooks: evaluation, and the score, stop rule and alarm that use it; progress, trackers.
     """
 
@@ -83,6 +85,7 @@ class Trainer:
         pad_id: int,
         seed: int,
         reference: Reference = no_reference,
+        turns: Mapping[str, Sequence[Sequence[int]]] = MappingProxyType({}),
         hooks: Hooks = NO_HOOKS,
     ) -> None:
         self.model, self.objective, self.settings = model, objective, settings
@@ -90,7 +93,7 @@ class Trainer:
         self.data = {role: data[role] for role in objective.roles}
         self.hooks = hooks
         sizes = {role: len(members) for role, members in self.data.items()}
-        self.plan = StepPlan(sizes, settings.batch_size, seed, objective.partners)
+        self.plan = StepPlan(sizes, settings.batch_size, seed, objective.partners, turns)
         per_epoch = {
             "steps_per_epoch": self.plan.steps_per_epoch,
             "tokens_per_epoch": sum(e.supervised for e in self.data[self.plan.first]),

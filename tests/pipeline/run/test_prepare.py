@@ -12,10 +12,12 @@ from forgetting import cli
 from forgetting.core.errors import DataError, RecipeError
 from forgetting.core.example import Example
 from forgetting.core.progress import SILENT, Voice
+from forgetting.data.plan import StepPlan
 from forgetting.objectives.losses import nll
 from forgetting.objectives.methods import METHODS, register_method
 from forgetting.objectives.objective import Objective, Term
 from forgetting.pipeline.run.prepare import load_data
+from forgetting.pipeline.run.run import run
 from forgetting.recipe import load_recipe
 from tests.conftest import write_rows
 
@@ -167,3 +169,35 @@ def test_a_corpus_is_drawn_from_train_data(recipe_file: Path) -> None:
         RecipeError, match=r"^corpus: is drawn from files of role train, and there are none; write data"
     ):
         load_data(recipe, SILENT)
+
+
+def test_sources_of_retained_examples_take_turns(
+    recipe_file: Path, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = (world / "retain.jsonl").read_text().splitlines(keepends=True)
+    small, large = tmp_path / "small.jsonl", tmp_path / "large.jsonl"
+    small.write_text("".join(lines[:2]))
+    large.write_text("".join(lines[2:]))
+    keys = [f"data.retain=[{large},{small}]", "stages.unlearn.duration=3 steps", f"output={tmp_path / 'runs'}"]
+    recipe = load_recipe(str(recipe_file), keys)
+    data = load_data(recipe, SILENT)["unlearn"]
+    count = len(lines)
+    assert data.turns == {"retain": [list(range(count - 2)), [count - 2, count - 1]]}
+    seen: list[int] = []
+    plain = StepPlan.at
+
+    def watched(self: StepPlan, step: int) -> dict[str, list[int]]:
+        picks = plain(self, step)
+        seen.extend(picks["retain"])
+        return picks
+
+    monkeypatch.setattr(StepPlan, "at", watched)
+    run(recipe, report=False)
+    assert seen and [i >= count - 2 for i in seen] == [n % 2 == 1 for n in range(len(seen))]
+
+
+def test_alternates_of_several_files_stay_with_their_examples(recipe_file: Path, world: Path, tmp_path: Path) -> None:
+    given = counterfactuals(world, tmp_path).read_text().splitlines(keepends=True)
+    files = [write_rows(tmp_path / f"{n}.jsonl", [json.loads(x) for x in given[n::2]]) for n in range(2)]
+    keys = ["method=dpo", f"data.alternate=[{files[0]},{files[1]}]"]
+    assert "alternate" not in load_data(load_recipe(str(recipe_file), keys), SILENT)["unlearn"].turns

@@ -96,7 +96,9 @@ def estimate(prepared: Prepared) -> Estimate:
                 notes.append(f"not in the time: stage {stage.name}, which transforms the weights")
                 continue
             try:
-                steps[stage.name] = probe_step(model, stage, encoded[stage.name], recipe, pad_id)
+                steps[stage.name] = probe_step(
+                    model, stage, encoded[stage.name], recipe, pad_id, prepared.data[stage.name].turns
+                )
             except ForgettingError as error:
                 notes.append(f"{stage.name}: could not be timed ({error})")
         answers = probe_answers(model, loaded.tokenizer, suite, recipe)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import torch
 from torch import nn
@@ -92,7 +93,12 @@ def in_threads(count: int | None) -> Iterator[None]:
 
 
 def probe_step(
-    model: PreTrainedModel, stage: Stage, encoded: Mapping[str, Sequence[Encoded]], recipe: Recipe, pad_id: int
+    model: PreTrainedModel,
+    stage: Stage,
+    encoded: Mapping[str, Sequence[Encoded]],
+    recipe: Recipe,
+    pad_id: int,
+    turns: Mapping[str, Sequence[Sequence[int]]] = MappingProxyType({}),
 ) -> StepProbe:
     """Runs a step at learning rate 0, so that the model is unchanged; its adapter is removed again.
 
@@ -100,7 +106,8 @@ def probe_step(
     """
     objective = stage.objective()
     data = {role: encoded[role] for role in objective.roles}
-    plan = StepPlan({r: len(m) for r, m in data.items()}, stage.batch_size, recipe.seed_of(stage), objective.partners)
+    sizes = {role: len(members) for role, members in data.items()}
+    plan = StepPlan(sizes, stage.batch_size, recipe.seed_of(stage), objective.partners, turns)
     total, evaluations = _length(stage, plan, data)
     before, base_bytes = active_adapters(model), _bytes(model.parameters())
     with _attached(model, stage, encoded, pad_id) as (fitted, prepare_seconds, prepared_bytes):

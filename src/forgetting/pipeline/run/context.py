@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from transformers import PreTrainedTokenizerBase
 
@@ -31,6 +31,8 @@ class StageContext:
     seed: int
     """The seed of the data's order, dropout and the adapter's initialisation."""
     voice: Voice
+    turns: Mapping[str, Sequence[Sequence[int]]] = field(default_factory=dict)
+    """By role the indices of each source's examples, which are drawn in turn; a role without has one source."""
     adapter: str | None = None
     """The earlier stage whose adapter, active in the model, is trained further; None: the stage has its own."""
 

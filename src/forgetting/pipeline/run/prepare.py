@@ -37,6 +37,21 @@ class StageData:
     skipped: Sequence[RowError] = ()
     """The rows of the run's sources that are left out, since they cannot be used (`on_bad_row: skip`)."""
 
+    @property
+    def turns(self) -> dict[str, list[list[int]]]:
+        """By role with several sources, the indices of each source's examples; one with an id in two is the first's."""
+        found: dict[str, list[list[int]]] = {}
+        for role, sources in self.parts.items():
+            source_of = {i: name for name, ids in reversed(list(sources.items())) for i in ids}
+            members: dict[str, list[int]] = {name: [] for name in sources}
+            examples = self.examples[role]
+            if len(sources) < 2 or any(e.id not in source_of for e in examples):  # paired examples have other ids
+                continue
+            for place, example in enumerate(examples):
+                members[source_of[example.id]].append(place)
+            found[role] = [places for places in members.values() if places]
+        return found
+
     def summary(self) -> dict[str, dict[str, object]]:
         """Counts, sources and hashes by role, for the results."""
         return {

@@ -138,6 +138,7 @@ def _trainer(
         pad_id=context.pad_id,
         seed=context.seed,
         reference=reference,
+        turns=context.turns,
         hooks=hooks,
     )
 

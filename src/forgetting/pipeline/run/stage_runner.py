@@ -81,6 +81,7 @@ class StageRunner:
             output=self.folder.output,
             seed=recipe.seed_of(stage),
             voice=self.voice,
+            turns=self.prepared.data[stage.name].turns,
             earlier=self.folder.stage,
             adapter=None if stage.is_aside or owner == stage.name else owner,
         )
