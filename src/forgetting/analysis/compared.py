@@ -57,12 +57,18 @@ class Findings:
 
     measures: tuple[Measure, ...]
     series: tuple[Series, ...] = ()
+    texts: Mapping[str, str] = field(default_factory=dict)
+    """What names in the series stand for, in words of the data; left out where a run is redacted or purged."""
 
     @classmethod
     def joined(cls, parts: Iterable[Findings]) -> Findings:
         """Those of several roles or steps, in order."""
         some = list(parts)
-        return cls(measures=tuple(m for p in some for m in p.measures), series=tuple(s for p in some for s in p.series))
+        return cls(
+            measures=tuple(m for p in some for m in p.measures),
+            series=tuple(s for p in some for s in p.series),
+            texts={name: text for p in some for name, text in p.texts.items()},
+        )
 
 
 Analysis = Callable[[Compared], Findings]

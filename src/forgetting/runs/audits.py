@@ -75,6 +75,8 @@ class Analysed:
     """The model that the changes are relative to."""
     measures: tuple[Measure, ...] = ()
     series: tuple[Series, ...] = ()
+    texts: Mapping[str, str] = field(default_factory=dict)
+    """What names in the series stand for, in words of the data; empty where the run is redacted or purged."""
     seconds: float = 0.0
 
     @classmethod

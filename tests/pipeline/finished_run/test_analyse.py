@@ -12,11 +12,13 @@ from forgetting.models.adapters import merged
 from forgetting.models.loading import load_model
 from forgetting.pipeline.finished_run.analyse import analyse
 from forgetting.pipeline.finished_run.purge import purge
+from forgetting.report.run.page import build_report
 from forgetting.runs.audits import Analysed
 from tests.pipeline.finished_run.edited import with_model
 from tests.pipeline.finished_run.test_ask import made
 
 STAGE = [{"method": "graddiff", "adapter": {"rank": 2}}]
+QUICK = {"sae": {"steps": 5, "features": 64, "k": 4}}
 
 
 @pytest.fixture
@@ -75,7 +77,7 @@ def test_all_of_them_run_on_one_model_and_what_it_does_not_allow_is_left_out(
 
     ANALYSES.register("impossible")(lambda: impossible)
     said: list[str] = []
-    found = analyse(folder, voice=Voice(say=said.append))
+    found = analyse(folder, settings=QUICK, voice=Voice(say=said.append))
     assert {a.analysis for a in found} == set(ANALYSES.names()) - {"impossible"}
     assert "impossible: left out, since this model does not allow it: no blocks" in said
     with pytest.raises(ModelError, match="no blocks"):
@@ -120,15 +122,31 @@ def test_one_that_changes_a_model_is_reported_and_leaves_no_file(folder: Path, m
 
 
 def test_no_text_is_written_and_a_purged_run_can_still_be_analysed(folder: Path) -> None:
-    plain = analyse(folder)
+    plain = analyse(folder, settings=QUICK)
     purge(folder)
     assert not any(a.key in file.read_text() for a in plain for file in (folder / "analyses").iterdir())
-    again = analyse(folder)
+    again = analyse(folder, settings=QUICK)
     assert [a.measures for a in again] == [a.measures for a in plain]
     assert {a.key for a in again}.isdisjoint({a.key for a in plain})
     for file in (folder / "analyses").iterdir():
         assert "guest" not in file.read_text() and "lane" not in file.read_text()
         json.loads(file.read_text())
+
+
+@pytest.mark.parametrize("redacted", [False, True])
+def test_what_names_stand_for_is_written_in_open_runs_alone(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, redacted: bool
+) -> None:
+    monkeypatch.setattr(ANALYSES, "_entries", dict(ANALYSES._entries))
+    ANALYSES.register("words")(lambda: lambda compared: Findings(measures=(), texts={"#1": "a secret word"}))
+    folder = made(world, tmp_path / "runs", "run", STAGE, redact=redacted)
+    (found,) = analyse(folder, of=["words"])
+    assert found.texts == ({} if redacted else {"#1": "a secret word"})
+    build_report([folder], folder / "report.html")
+    assert ("a secret word" in (folder / "report.html").read_text()) != redacted
+    purge(folder)
+    assert not any(b"secret" in file.read_bytes() for file in folder.rglob("*") if file.is_file())
+    assert analyse(folder, of=["words"])[0].texts == {}
 
 
 def test_a_run_without_a_model_is_one_line(folder: Path) -> None:

@@ -40,5 +40,16 @@ def test_representations_differ_only_below_two_readings_of_one_model() -> None:
     assert sentences("geometry", near) == []
 
 
+def test_changed_features_are_said_where_there_are_any() -> None:
+    def counted(changed: float) -> dict[str, Measure]:
+        return {
+            f"forget/{name}": Measure(name=name, split="forget", value=value, count=40)
+            for name, value in (("features_tested", 31.0), ("features_changed", changed))
+        }
+
+    assert sentences("sae", counted(7.0))[0].startswith("Forget: of 31 features that could be tested, 7 are active")
+    assert sentences("sae", counted(0.0)) == []
+
+
 def test_an_analysis_without_rules_says_nothing() -> None:
     assert sentences("weights", measures(relative_change=(0.1, 0.1, 0.1))) == []

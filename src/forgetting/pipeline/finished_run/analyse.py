@@ -35,7 +35,7 @@ def analyse(
     """Runs each analysis on the models before and after the run, and returns the results.
 
     `analyses/NAME.json` is written after each (`NAME+oracle.json` relative to the oracle, and so on); results for the
-    same models, examples and parameters are not computed again. It holds numbers and no texts.
+    same models, examples and parameters are not computed again. It holds numbers, and no texts if the run is redacted.
 
     Args:
         folder: a finished run's.
@@ -129,6 +129,7 @@ def _analysed(
         against=against,
         measures=findings.measures,
         series=findings.series,
+        texts=findings.texts if run.redactor is None else {},
         seconds=time.perf_counter() - began,
     )
     found.save(file)

@@ -183,7 +183,7 @@ def _mark(folder: RunFolder) -> None:
 
 
 def _hide_questions(folder: RunFolder) -> None:
-    """Removes the keys of audits and analyses, which are digests of examples too."""
+    """Removes the keys of audits and analyses, which are digests of examples too, and the texts of analyses."""
     for file in sorted(folder.audits_folder.glob("*.json")):
         if (audit := Audit.load(file)) is not None:
             points = {
@@ -194,7 +194,7 @@ def _hide_questions(folder: RunFolder) -> None:
             replace(audit, asked=folder.keyed("audit", audit.asked), points=points).save(file)
     for file in sorted(folder.analyses_folder.glob("*.json")):
         if (analysed := Analysed.load(file)) is not None:
-            replace(analysed, key=folder.keyed("analysis", analysed.key)).save(file)
+            replace(analysed, key=folder.keyed("analysis", analysed.key), texts={}).save(file)
 
 
 def _check_free(run: Path) -> None:

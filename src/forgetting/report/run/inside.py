@@ -32,6 +32,8 @@ class Inside:
     said: tuple[str, ...]
     rows: tuple[Row, ...]
     figures: tuple[Figure, ...]
+    texts: tuple[tuple[str, str], ...] = ()
+    """What names in the figures stand for."""
 
 
 def inside(runs: Sequence[Results]) -> list[Inside]:
@@ -73,6 +75,11 @@ def _inside(name: str, against: str, some: dict[int, Analysed], names: Sequence[
         said=tuple(said),
         rows=tuple(_row(key, measures, len(names)) for key in keys),
         figures=tuple(_figures(some, names)),
+        texts=tuple(
+            (f"{names[place]}: {key}" if several else key, text)
+            for place, one in some.items()
+            for key, text in one.texts.items()
+        ),
     )
 
 
@@ -161,7 +168,23 @@ def _geometry(role: str, found: dict[str, Measure]) -> str:
     )
 
 
-_CAN_SAY = {"forgottenness": _forgottenness, "lens": _lens, "probe": _probe, "geometry": _geometry}
+def _sae(role: str, found: dict[str, Measure]) -> str:
+    changed, tested = found.get(f"{role}/features_changed"), found.get(f"{role}/features_tested")
+    if changed is None or tested is None or not changed.value or tested.value is None:
+        return ""
+    return (
+        f"{_of(role)}: of {tested.value:.0f} features that could be tested, {changed.value:.0f} are active for more or "
+        "fewer tokens than before (at 5% false discoveries)."
+    )
+
+
+_CAN_SAY = {
+    "forgottenness": _forgottenness,
+    "lens": _lens,
+    "probe": _probe,
+    "geometry": _geometry,
+    "sae": _sae,
+}
 
 
 def _of(role: str) -> str:
