@@ -135,6 +135,54 @@ def test_the_learning_rate_and_the_weights_follow_their_schedules(tmp_path: Path
     assert [line["learning_rate"] for line in lines] == pytest.approx([1e-3, 1e-3, 7.5e-4, 5e-4, 2.5e-4])
 
 
+def resting_hooks(asleep: tuple[int, ...], said: list[str], stop: int | None = None) -> Hooks:
+    """Evaluations every 2 steps; at some of them the forget set is forgotten but for damage. A kill at a step."""
+
+    def evaluate(model: nn.Module, *, step: int, epoch: float) -> list[Measure]:
+        if step == stop:
+            raise KeyboardInterrupt
+        return [Measure(name="damage", split="kept", value=float(step in asleep), count=9)]
+
+    return Hooks(
+        evaluate=evaluate,
+        reached=lambda measures: False,
+        forgotten=lambda measures: bool(measures[0].value),
+        say=said.append,
+    )
+
+
+REST = {"duration": "8 steps", "evaluate_every": "2 steps", "checkpoint_every": "1 steps", "collapse_at": None}
+
+
+@pytest.mark.parametrize("size", [1, 4])
+def test_what_is_forgotten_enough_rests_until_what_should_stay_is_back(size: int, tmp_path: Path) -> None:
+    said: list[str] = []
+    trainer(tmp_path, UNLEARN, hooks=resting_hooks((2, 4), said), micro_batch_size=size, **REST).run()
+    weights = [(line["weights"]["forget"], line["weights"]["retain"]) for line in history(tmp_path)]
+    assert weights == [(-1.0, 1.0)] * 2 + [(0.0, 1.0)] * 4 + [(-1.0, 1.0)] * 2
+    assert said == ["the forget set rests until what should stay has come back"]
+    lines = history(tmp_path)
+    assert lines[3]["loss"] == pytest.approx(lines[3]["terms"]["retain"], rel=1e-5)
+
+
+def test_without_anything_to_keep_nothing_rests(tmp_path: Path) -> None:
+    said: list[str] = []
+    alone = Objective(Term("forget", nll, weight=-1.0))
+    trainer(tmp_path, alone, hooks=resting_hooks((2, 4), said), **REST).run()
+    assert [line["weights"]["forget"] for line in history(tmp_path)] == [-1.0] * 8 and not said
+
+
+@pytest.mark.parametrize("stop", [2, 4, 6])
+def test_a_stage_killed_while_the_forget_set_rests_ends_with_the_same_bits(stop: int, tmp_path: Path) -> None:
+    whole, killed = tiny_model("llama", head_scale=0.3), tiny_model("llama", head_scale=0.3)
+    trainer(tmp_path / "whole", UNLEARN, model=whole, hooks=resting_hooks((2, 4), []), **REST).run()
+    with pytest.raises(KeyboardInterrupt):
+        trainer(tmp_path / "killed", UNLEARN, model=killed, hooks=resting_hooks((2, 4), [], stop), **REST).run()
+    again = tiny_model("llama", head_scale=0.3)
+    trainer(tmp_path / "killed", UNLEARN, model=again, hooks=resting_hooks((2, 4), []), **REST).run()
+    assert same(weights_of(whole), weights_of(again))
+
+
 class Broken:
     """A loss that is not a number from some step on."""
 

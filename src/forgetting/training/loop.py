@@ -54,6 +54,8 @@ class _State:
     """SHA-256 of the history of its steps; empty: unknown."""
     evaluated: list[int] = field(default_factory=list)
     """The steps before this one that were evaluated."""
+    resting: bool = False
+    """Whether the forget set rests: it is forgotten enough, and what should stay is to come back."""
     room: dict[str, int | None] = field(default_factory=dict)
     """How much a micro-batch may hold, since memory ended with more; empty: as the recipe says."""
 
@@ -163,7 +165,7 @@ class Trainer:
         """One optimiser step, 0-based."""
         began = time.perf_counter()
         self.trained.step.train()
-        weights = self.objective.weights(step, self.total)
+        weights = self._weights(step)
         self.optimizer.zero_grad()
         loss, values, tokens = self.gradients(step, weights)
         limit = self.settings.max_grad_norm or float("inf")
@@ -194,6 +196,19 @@ class Trainer:
             seconds=round(seconds, 4),
         )
         self._log(taken, {"loss": loss, "gradient_norm": norm, "learning_rate": rate, **terms})
+
+    def _weights(self, step: int) -> tuple[float, ...]:
+        """The weight of each term; where the forget set rests, 0 for all but what should stay."""
+        weights = self.objective.weights(step, self.total)
+        if not self.state.resting:
+            return weights
+        kept = [term.role == Role.RETAIN for term in self.objective.terms]
+        return tuple(weight if stays else 0.0 for weight, stays in zip(weights, kept, strict=True))
+
+    def _can_rest(self) -> bool:
+        """Whether something is trained while the forget set rests, and gradients are a plain sum."""
+        terms = zip(self.objective.terms, self.objective.weights(self.state.step, self.total), strict=True)
+        return len(self.objective.parts) == 1 and any(t.role == Role.RETAIN and weight for t, weight in terms)
 
     def _can_pack(self) -> bool:
         why = why_padded(self.model)
@@ -226,7 +241,7 @@ class Trainer:
 
     def _judge(self, step: int) -> None:
         """Looks at the weights after an update that no further step looks at before they are measured or kept."""
-        loss, values = self.gradients.look(step - 1, self.objective.weights(step - 1, self.total))
+        loss, values = self.gradients.look(step - 1, self._weights(step - 1))
         losses = self._losses(values, Role.RETAIN, Role.TRAIN)
         guessing = math.log(causal_model(self.model).get_input_embeddings().weight.shape[0])
         self.alarm.updated(step, loss, losses, self.trained.not_finite(), guessing=guessing)
@@ -242,18 +257,22 @@ class Trainer:
         measures = self.hooks.evaluate(self.model, step=step, epoch=step / self.plan.steps_per_epoch)
         self.trained.park()
         self.state.evaluated = [*self.state.evaluated, step]
-        self.goal_reached, score, collapsed = on_first(lambda: self._judged(measures))
+        self.goal_reached, forgotten, score, collapsed = on_first(lambda: self._judged(measures))
+        resting = forgotten and self._can_rest()
+        if resting and not self.state.resting:
+            self.hooks.say("the forget set rests until what should stay has come back")
+        self.state.resting = resting
         if collapsed is not None:
             raise CollapseError(f"step {step}: {collapsed}")
         if self.settings.keep == "best" and score is not None and score > (self.state.best_score or 0.0):
             self.state.best_step, self.state.best_score = step, score
             self._write(self.folder.best, {"step": step, "score": score})
 
-    def _judged(self, measures: Sequence[Measure]) -> tuple[bool, float | None, str | None]:
-        """Whether the goal is reached, the score, and the alarm's message."""
+    def _judged(self, measures: Sequence[Measure]) -> tuple[bool, bool, float | None, str | None]:
+        """Whether the goal is reached, whether but for damage, the score, and the alarm's message."""
         collapsed = None if self.hooks.alarm is None else self.hooks.alarm(measures)
         reached = collapsed is None and self.hooks.reached is not None and self.hooks.reached(measures)
-        return reached, self.hooks.score(measures), collapsed
+        return reached, not reached and self.hooks.forgotten(measures), self.hooks.score(measures), collapsed
 
     def _log(self, taken: Step, tracked: dict[str, float]) -> None:
         self.folder.append_step(taken)

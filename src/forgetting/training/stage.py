@@ -18,6 +18,8 @@ class Hooks:
     """The one number by which checkpoints are compared; higher is better."""
     reached: Callable[[Sequence[Measure]], bool] | None = None
     """The stop rule: whether an evaluation's measures reach the stage's goal; None: there is none."""
+    forgotten: Callable[[Sequence[Measure]], bool] = lambda _: False
+    """Whether nothing but damage to what should stay keeps the measures from the goal; then only that is trained on."""
     alarm: Callable[[Sequence[Measure]], str | None] | None = None
     """Reads an evaluation's measures; a message means that the model has collapsed, and stops the stage."""
     progress: Progress = lambda done, total, note: None

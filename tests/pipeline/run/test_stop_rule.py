@@ -56,6 +56,13 @@ def test_a_damaged_model_reaches_no_goal(goal: Goal, left: float, reached: bool)
     assert rule.damaged(found) == (() if reached else ("kept/probability",))
 
 
+@pytest.mark.parametrize(
+    ("accuracy", "left", "held_back"), [(0.2, 0.5, True), (0.2, 0.9, False), (0.48, 0.5, False), (0.48, 0.9, False)]
+)
+def test_a_goal_that_is_met_but_for_damage_is_held_back(accuracy: float, left: float, held_back: bool) -> None:
+    assert RULE.held_back([*measures(accuracy, 0.0), kept(left)]) is held_back
+
+
 def test_damage_is_counted_from_the_run_and_from_the_stage() -> None:
     grown = [kept(0.99)]  # an earlier stage taught the retained set
     assert StopRule(GOAL, DECLARED, (START, grown))([*measures(0.3, 0.05), kept(0.85)]) is False

@@ -27,7 +27,14 @@ class StopRule:
 
     def __call__(self, measures: Sequence[Measure]) -> bool:
         """Whether the goal is reached."""
-        return self.goal.within_reach(measures) and self.goal.reached(measures) and not self.damaged(measures)
+        return self._met(measures) and not self.damaged(measures)
+
+    def held_back(self, measures: Sequence[Measure]) -> bool:
+        """Whether damage alone keeps the goal from being reached."""
+        return self._met(measures) and bool(self.damaged(measures))
+
+    def _met(self, measures: Sequence[Measure]) -> bool:
+        return self.goal.within_reach(measures) and self.goal.reached(measures)
 
     def damaged(self, measures: Sequence[Measure]) -> tuple[str, ...]:
         """The keys of the measures that show damage."""
