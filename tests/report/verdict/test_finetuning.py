@@ -14,6 +14,7 @@ from forgetting.report.verdict.verdict import Verdict, verdict
 from forgetting.runs.evaluation import Evaluation
 from forgetting.runs.results import Results
 from forgetting.runs.stage_result import StageResult
+from tests.report.verdict.recorded import recorded
 
 
 def measure(split: str, name: str, value: float, direction: Direction = "up", width: float = 0.02) -> Measure:
@@ -143,3 +144,36 @@ def test_a_learning_run_that_measures_only_a_forget_set_does_not_say_that_nothin
         "No measure of what was learned or is to stay was taken both at the start and at the end, so what training "
         "changed there is open."
     )
+
+
+@pytest.mark.parametrize(
+    ("end", "counts", "said"),
+    [
+        ([0.9, 0.95, 0.99], "1 is better than at the start, 0 worse", ("Better", "0.010 → 0.947 (0.900–0.990) in 3 of 3 examples, too few")),
+        ([0.01, 0.01, 0.008], "0 are better than at the start, 0 worse", None),
+    ],
+)
+def test_a_few_texts_that_were_learned_are_said_to_be(
+    end: list[float], counts: str, said: tuple[str, str] | None, tmp_path: Path
+) -> None:
+    """Three texts learned by heart were "not told apart", and three times as many steps were advised."""
+    judged = verdict(_few(tmp_path, "facts", [0.01] * 3, end))
+    assert judged.headline.startswith(f"Of 1 measure {counts}, ")
+    found = {finding.topic: finding.text for finding in judged.findings}
+    assert ("Movement" in found) is (said is None)
+    assert said is None or said[1] in found[said[0]]
+
+
+def test_a_few_texts_that_were_lost_are_counted_as_worse_and_no_higher_rate_is_advised(tmp_path: Path) -> None:
+    """The headline said that less than half is left, and after it that nothing is worse."""
+    judged = verdict(_few(tmp_path, "facts", [0.9] * 3, [0.01, 0.02, 0.03]))
+    assert "Of 1 measure 0 are better than at the start, 1 worse, 0 not told apart." in judged.headline
+    assert [finding.topic for finding in judged.findings] == ["Worse", "How far this goes"]
+
+
+def _few(folder: Path, split: str, before: list[float], after: list[float]) -> Results:
+    """A run that only learns and measures a few texts, with their records."""
+    declared = Declaration(headline=Headline(kept=(f"{split}/probability",)), retain_splits=(split,))
+    stages = (StageResult(name="learn", method="sft", steps=30, stopped="duration", learning_rate=1e-3),)
+    ends = {"before": {split: before}, "after": {split: after}}
+    return recorded(folder, **ends, declared=declared, data={"train": {}}, stages=stages)  # type: ignore[arg-type]

@@ -6,14 +6,15 @@ from forgetting.core.measure import Measure
 from forgetting.metrics.share import LEAST, is_share
 from forgetting.report import headline_measures, wording
 from forgetting.report.verdict import kept
+from forgetting.report.verdict.few import few
 from forgetting.report.verdict.finding import Finding, Tone
 from forgetting.report.verdict.intervals import amount, contrast
 from forgetting.report.verdict.models import Models, asked_to_forget
 from forgetting.report.verdict.stop_rule import FEW_STEPS, advice
 from forgetting.runs.results import Results
 
-Change = tuple[str, Measure, Measure]
-"""A measure's title, at the start and at the end."""
+Change = tuple[Measure, Measure]
+"""A measure at the start and at the end."""
 
 _GAINS: dict[str, tuple[Tone, str]] = {
     "higher": ("good", "better than at the start"),
@@ -34,13 +35,13 @@ def forgets_nothing(run: Results) -> bool:
 def learned(models: Models) -> tuple[str, Tone, list[Finding]]:
     """A headline with its tone, and one finding for each of better, worse and not told apart."""
     better, worse, unclear = _sorted(models)
-    groups: list[tuple[str, Tone, list[Change]]] = [
+    groups: list[tuple[str, Tone, list[str]]] = [
         ("Better", "good", better),
         ("Worse", "bad", worse),
         ("Not told apart", "open", unclear),
     ]
     findings = [
-        Finding(topic, tone, f"{wording.join([_said(change) for change in found])}.")
+        Finding(topic, tone, f"{wording.join(found)}.")
         for topic, tone, found in groups
         if found
     ]
@@ -61,7 +62,7 @@ def gone(models: Models) -> list[str]:
     """Of a run that only learns: a sentence where less than half is left of something that the start knew."""
     lost = [
         f"{wording.title(before)} {wording.value_text(before)} → {wording.value_text(after)}"
-        for key, (_, before, after) in _changes(models).items()
+        for key, (before, after) in _changes(models).items()
         if kept.left_of(models, key) == "destroyed"
     ]
     return [f"Less than half is left of what the start knew: {wording.join(lost)}."] if lost else []
@@ -90,34 +91,44 @@ def domain(models: Models) -> list[Finding]:
     before, after = models.before.value(key), models.after.value(key)
     if before is None or after is None or key is None:
         return []
-    tone, words = _GAINS.get(_gain(models, key, ("", before, after)), ("open", "not told apart from the start"))
+    tone, words = _GAINS.get(_gain(models, key, (before, after)), ("open", "not told apart from the start"))
     text = (
         f"{wording.title(after)} went from {wording.with_interval(before)} to {wording.with_interval(after)}: {words}."
     )
     return [Finding("Learning", tone, text)]
 
 
-def _sorted(models: Models) -> tuple[list[Change], list[Change], list[Change]]:
-    """What is better than at the start, what is worse, and what is not told apart."""
-    better, worse, unclear = list[Change](), list[Change](), list[Change]()
+def _sorted(models: Models) -> tuple[list[str], list[str], list[str]]:
+    """In words, what is better than at the start, what is worse, and what is not told apart."""
+    better, worse, unclear = list[str](), list[str](), list[str]()
     for key, change in _changes(models).items():
         how = _gain(models, key, change)
-        (better if how == "higher" else worse if how == "lower" else unclear).append(change)
+        found = better if how == "higher" else worse if how == "lower" else unclear
+        found.append(_said(models, key, change))
     return better, worse, unclear
 
 
 def _gain(models: Models, key: str, change: Change) -> str:
-    """`higher` where the end is better, `lower` where it is worse; both below what is told from nothing: neither."""
-    _, before, after = change
+    """`higher` where the end is better, `lower` where it is worse; both below what is told from nothing: neither.
+
+    Of too few examples for an interval: a rise of their mean, or a loss of it that counts as one (`kept`).
+    """
+    before, after = change
     if is_share(before) and is_share(after) and max(amount(before), amount(after)) < LEAST:
         return "overlap"
+    small = few(key, models.after, models.before)
+    if small is not None and after.direction == "up":
+        lost = kept.left_of(models, key) in ("damaged", "destroyed")
+        return "higher" if small.is_higher else "lower" if lost else "overlap"
     how = contrast(key, models.after, models.before).relation
     return how if after.direction == "up" else _MIRRORED.get(how, how)
 
 
-def _said(change: Change) -> str:
-    title, before, after = change
-    return f"{title} {wording.amount_text(amount(before))} → {wording.with_interval(after)}"
+def _said(models: Models, key: str, change: Change) -> str:
+    before, after = change
+    small = few(key, models.after, models.before)
+    by = f" {small.words}, too few for an interval of the change" if small and small.change else ""
+    return f"{wording.title(after)} {wording.amount_text(amount(before))} → {wording.with_interval(after)}{by}"
 
 
 def _changes(models: Models) -> dict[str, Change]:
@@ -131,5 +142,5 @@ def _changes(models: Models) -> dict[str, Change]:
     for key in headline_measures.headline_keys([models.run]):
         before, after = models.before.value(key), models.after.value(key)
         if before and after and after.direction in ("up", "down") and after.split not in aside:
-            found[key] = (wording.title(after), before, after)
+            found[key] = (before, after)
     return found
