@@ -131,6 +131,39 @@ def test_what_an_earlier_run_forgot_beyond_what_it_measured_is_not_counted_as_me
     assert "What was forgotten there is measured here only in part and may have come back" in text
 
 
+def test_the_model_after_a_stage_was_to_forget_what_the_stages_up_to_it_were_given(
+    recipe_file: Path, world: Path
+) -> None:
+    """It was taken for a model that no run made, and nothing was said of what came back."""
+    two = _two_requests(recipe_file, world)
+    after_first = two.folder / "stages" / "first" / "model"
+    assert [(one.name, one.size) for one in earlier_requests(str(after_first))] == [("two", 12)]
+    assert [(one.name, one.size) for one in earlier_requests(str(two.folder))] == [("two", 16)]
+    taught = ["stages.unlearn.method=sft", f"data.train={world / 'forget.jsonl'}", "stages.unlearn.adapter=null"]
+    learnt = _run(recipe_file, "name=learnt", f"model={after_first}", *taught)
+    assert (learnt.earlier, list(learnt.earlier_sets), learnt.earlier_learned) == ((), ["two"], {"two": 12})
+
+
+def test_of_several_requests_all_count_as_given(
+    recipe_file: Path, world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The largest one alone did, so that a sample of all that is as large as it was called the whole."""
+    monkeypatch.setattr(own_data, "OWN_LIMIT", 13)
+    (one,) = earlier_requests(str(_two_requests(recipe_file, world).folder))
+    assert (one.size, one.whole) == (13, False)
+
+
+def _two_requests(recipe_file: Path, world: Path) -> Results:
+    """A run of two stages, which forget 12 questions and 4 others."""
+    rows = [{"question": f"What does guest {n} like?", "answer": "the cat"} for n in range(4)]
+    values = yaml.safe_load(recipe_file.read_text())
+    data = {"retain": values["data"]["retain"]}
+    stage = {"method": "ga", "learning_rate": 1e-4, "batch_size": 8, "duration": "1 steps", "evaluate_every": None}
+    files = {"first": str(world / "forget.jsonl"), "second": str(write_rows(world / "new.jsonl", rows))}
+    stages = [{**stage, "name": name, "data": {"forget": file}} for name, file in files.items()]
+    return Results.load(run(recipe_from({**values, "name": "two", "data": data, "stages": stages}), report=False))
+
+
 def test_runs_of_one_name_are_told_apart(recipe_file: Path, world: Path, tmp_path: Path) -> None:
     rows = [{"question": f"What does guest {n} like?", "answer": "the cat"} for n in range(4)]
     new = write_rows(world / "new.jsonl", rows)

@@ -17,9 +17,9 @@ from forgetting.core.subset import Subset
 from forgetting.evaluation.records import record_of
 from forgetting.models.expression import terms_of
 from forgetting.pipeline.run.prepare import StageData
-from forgetting.pipeline.run.source import is_run
+from forgetting.pipeline.run.source import made_by
 from forgetting.recipe import Stage
-from forgetting.report.verdict.models import asked_to_forget
+from forgetting.report.verdict.models import asked_to_forget, stage_of
 from forgetting.runs.folder import RunFolder
 from forgetting.runs.redact import Redactor, known_redactor
 from forgetting.runs.results import Results, distinct
@@ -87,19 +87,20 @@ def earlier_requests(model: str) -> list[Earlier]:
     """
     found: list[Earlier] = []
     seen: set[Path] = set()
-    place = _run_of(model)
-    while place is not None and place.resolve() not in seen:
+    origin = _origin(model)
+    while origin is not None and origin[0].resolve() not in seen:
+        place, stage = origin
         seen.add(place.resolve())
         if not RunFolder(place).is_finished:
             found.append(Earlier(place.name, {}, None, _folder(place)))
             break
         results = Results.load(place)
-        if asked_to_forget(results):
-            found.append(_own(place, results))
-        before = _run_of(results.model, _started_in(place, results))
-        if before is None:
+        done = _until(results, stage)
+        if asked_to_forget(done):
+            found.append(_own(place, done))
+        origin = _origin(results.model, _started_in(place, results))
+        if origin is None:
             found += _taken_over(place, results)
-        place = before
     names = distinct([(one.name, one.folder) for one in found])
     return [replace(one, name=name) for one, name in zip(found, names, strict=True)]
 
@@ -154,19 +155,29 @@ def learned_again(
     return found
 
 
-def _run_of(model: str, started_in: Path | None = None) -> Path | None:
-    """The run that made a model; None if it was not made by one that is still there.
+def _origin(model: str, started_in: Path | None = None) -> tuple[Path, str | None] | None:
+    """The run that made a model, and the stage after which it was, if not the last; None if no run is still there.
 
     Args:
         model: as a recipe names it.
         started_in: the folder that a relative path begins at; None: the working folder.
     """
     terms = terms_of(model)
-    if len(terms) != 1:
+    made = made_by((started_in or Path()) / terms[0].model) if len(terms) == 1 else None
+    if made is None:
         return None
-    path = (started_in or Path()) / terms[0].model
-    places = (RunFolder(p) for p in (path, path.parent) if is_run(p))
-    return next((run.path for run in places if run.is_finished or run.model.is_dir()), None)
+    run = RunFolder(made[0])
+    return made if run.is_finished or run.model.is_dir() else None
+
+
+def _until(results: Results, stage: str | None) -> Results:
+    """The results with the stages up to one of them, and with what these were given; all if it names none."""
+    names = [s.name for s in results.stages]
+    if stage not in names:
+        return results
+    later = {f"({name})" for name in names[names.index(stage) + 1 :]}
+    data = {name: facts for name, facts in results.data.items() if name.partition(" ")[2] not in later}
+    return replace(results, stages=results.stages[: names.index(stage) + 1], data=data)
 
 
 def _started_in(place: Path, results: Results) -> Path | None:
@@ -183,15 +194,17 @@ def _folder(place: Path) -> str:
 
 
 def _own(place: Path, results: Results) -> Earlier:
-    """What the run at a place was to forget itself."""
+    """What the run at a place was to forget itself, in the stages that the results have."""
     records, declared = _records(place), results.declared.forget_splits[:1]
     found = [record for record in records if record.split.endswith(Role.FORGET)]
     found = found or [record for record in records if record.split in declared]
-    given = max(
-        (f.get("examples") or 0 for name, f in results.data.items() if name.split(" ")[0] == Role.FORGET), default=0
-    )
-    one = Earlier(results.name, {}, None, _folder(place), whole=len(found) >= given)
-    return _known(place, one, found)
+    sets = [s for split, s in results.subsets.items() if split.endswith(Role.FORGET) and stage_of(results, split)]
+    if sets:
+        ids = {key for one in sets for key in one.ids}
+        found = [record for record in found if record.id in ids]
+    given = {f.get("sha256"): f for name, f in results.data.items() if name.split(" ")[0] == Role.FORGET}
+    whole = len(found) >= sum(f.get("examples") or 0 for f in given.values())
+    return _known(place, Earlier(results.name, {}, None, _folder(place), whole=whole), found)
 
 
 def _taken_over(place: Path, results: Results) -> list[Earlier]:

@@ -9,12 +9,28 @@ from forgetting.core.errors import RunError
 from forgetting.models.adapters import is_adapter
 from forgetting.recipe import Recipe, load_recipe
 from forgetting.runs.folder import RunFolder
-from forgetting.runs.paths import RunPaths
+from forgetting.runs.paths import RunPaths, StagePaths
 
 
 def is_run(name: str | Path) -> bool:
     """Whether a folder holds a run."""
     return RunPaths(Path(name)).is_run
+
+
+def made_by(path: Path) -> tuple[Path, str | None] | None:
+    """The folder of the run that made a model, and the stage after which it was; None if no run did.
+
+    Args:
+        path: the run's folder, its model or merged model (no stage: they are its last), or the model after a stage.
+    """
+    if is_run(path):
+        return path, None
+    whole = path.absolute()
+    above, stage = whole.parent, whole.parent.name
+    if is_run(above) and whole in (RunPaths(above).model, RunPaths(above).merged):
+        return above, None
+    run = RunPaths(above.parent.parent)
+    return (run.path, stage) if run.is_run and whole == StagePaths(run.stages_folder / stage).model else None
 
 
 def start_of(name: str) -> str:
@@ -25,8 +41,7 @@ def start_of(name: str) -> str:
     if name in shipped_models():
         return "suite"
     path = Path(name).expanduser()
-    above = path.absolute().parent
-    if is_run(name) or (is_run(above) and path.absolute() == RunPaths(above).model):
+    if made_by(path) is not None:
         return "run"
     if path.is_dir():
         return "adapter" if is_adapter(path) else "folder"
