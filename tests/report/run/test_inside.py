@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from forgetting.core.measure import Measure
@@ -18,7 +20,7 @@ def measures(**values: tuple[float, float, float] | None) -> dict[str, Measure]:
 
 def test_a_change_is_said_where_its_interval_leaves_0() -> None:
     (said,) = sentences("forgottenness", measures(delta_nll=(3.0, 2.0, 4.0)))
-    assert said.startswith("Forget became less likely: ΔNLL 3")
+    assert said.startswith("Forget is less likely than before: ΔNLL 3")
     assert "more likely" in sentences("forgottenness", measures(delta_nll=(-3.0, -4.0, -2.0)))[0]
     assert sentences("forgottenness", measures(delta_nll=(0.5, -0.1, 1.1))) == []
     assert sentences("forgottenness", measures(delta_nll=None)) == []
@@ -30,6 +32,23 @@ def test_hidden_knowledge_is_said_only_above_the_oracle(analysis: str, name: str
     assert len(sentences(analysis, measures(**above))) == 1
     assert sentences(analysis, measures(**{**above, f"{name}_oracle": (0.7, 0.6, 0.85)})) == []
     assert sentences(analysis, measures(**{f"{name}_after": (0.9, 0.8, 1.0)})) == []
+
+
+def test_the_model_that_changes_are_counted_from_is_named() -> None:
+    """Beside the oracle, text "became" likelier and representations differed "from those before"."""
+    ceiling = Measure(name="cka_ceiling", split="forget", value=0.8, count=9)
+    alike = {**measures(cka=(0.5, 0.4, 0.6)), "forget/cka_ceiling": ceiling}
+    assert "differ from those in the oracle (CKA" in sentences("geometry", alike, "oracle")[0]
+    (said,) = sentences("forgottenness", measures(delta_nll=(-3.0, -4.0, -2.0)), "stage:first")
+    assert said.startswith("Forget is more likely than in stage:first: ")
+
+
+def test_nothing_is_said_of_a_few_examples_nor_of_a_change_that_is_rounding() -> None:
+    found = measures(delta_nll=(3.0, 2.0, 4.0), hidden_after=(0.9, 0.8, 1.0), hidden_oracle=(0.5, 0.4, 0.6))
+    for analysis in ("forgottenness", "lens"):
+        for count, said in ((5, 0), (6, 1)):
+            assert len(sentences(analysis, {key: replace(m, count=count) for key, m in found.items()})) == said
+    assert sentences("forgottenness", measures(delta_nll=(3e-6, 1e-6, 5e-6))) == []
 
 
 def test_representations_differ_only_below_two_readings_of_one_model() -> None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from forgetting.core.measure import Measure
+from forgetting.metrics.share import LEAST
+from forgetting.metrics.statistics import FEWEST
 from forgetting.report import wording
 from forgetting.report.drawing.figure import Figure, Line, draw
 from forgetting.runs.audits import Analysed
@@ -67,7 +69,7 @@ def _inside(name: str, against: str, some: dict[int, Analysed], names: Sequence[
     said = [
         f"{names[place]}: {sentence}" if several else sentence
         for place, by_key in measures.items()
-        for sentence in sentences(name, by_key)
+        for sentence in sentences(name, by_key, against)
     ]
     return Inside(
         title=wording.plain(name),
@@ -115,21 +117,26 @@ def _title(label: str, name: str) -> str:
     return f"{title}: {name}" if name else title
 
 
-def sentences(analysis: str, found: dict[str, Measure]) -> list[str]:
-    """What the intervals of an analysis show; nothing where they show nothing."""
-    roles = dict.fromkeys(m.split for m in found.values())
+def sentences(analysis: str, found: dict[str, Measure], against: str = "before") -> list[str]:
+    """What the intervals of an analysis show; nothing where they show nothing, or are of fewer than `FEWEST` examples.
+
+    `against`: the model that changes are counted from.
+    """
+    shown = {key: m for key, m in found.items() if m.count >= FEWEST}
+    than = "before" if against == "before" else f"in {'the oracle' if against == 'oracle' else against}"
+    roles = dict.fromkeys(m.split for m in shown.values())
     said = _CAN_SAY.get(analysis)
-    return [] if said is None else [s for role in roles if (s := said(role, found))]
+    return [] if said is None else [s for role in roles if (s := said(role, shown, than))]
 
 
-def _forgottenness(role: str, found: dict[str, Measure]) -> str:
+def _forgottenness(role: str, found: dict[str, Measure], than: str) -> str:
     change = found.get(f"{role}/delta_nll")
     if change is None or change.value is None or change.low is None or change.high is None:
         return ""
-    if change.low <= 0 <= change.high:
+    if change.low <= 0 <= change.high or abs(change.value) < LEAST:
         return ""
     way = "less" if change.value > 0 else "more"
-    return f"{_of(role)} became {way} likely: ΔNLL {wording.with_interval(change)} nats per token."
+    return f"{_of(role)} is {way} likely than {than}: ΔNLL {wording.with_interval(change)} nats per token."
 
 
 def _above_oracle(name: str, role: str, found: dict[str, Measure]) -> tuple[str, str] | None:
@@ -140,7 +147,7 @@ def _above_oracle(name: str, role: str, found: dict[str, Measure]) -> tuple[str,
     return wording.with_interval(after), wording.with_interval(oracle)
 
 
-def _lens(role: str, found: dict[str, Measure]) -> str:
+def _lens(role: str, found: dict[str, Measure], than: str) -> str:
     if (values := _above_oracle("hidden", role, found)) is None:
         return ""
     return (
@@ -149,7 +156,7 @@ def _lens(role: str, found: dict[str, Measure]) -> str:
     )
 
 
-def _probe(role: str, found: dict[str, Measure]) -> str:
+def _probe(role: str, found: dict[str, Measure], than: str) -> str:
     if (values := _above_oracle("probe", role, found)) is None:
         return ""
     return (
@@ -158,12 +165,12 @@ def _probe(role: str, found: dict[str, Measure]) -> str:
     )
 
 
-def _geometry(role: str, found: dict[str, Measure]) -> str:
+def _geometry(role: str, found: dict[str, Measure], than: str) -> str:
     alike, ceiling = found.get(f"{role}/cka"), found.get(f"{role}/cka_ceiling")
     if alike is None or alike.high is None or ceiling is None or ceiling.value is None or alike.high >= ceiling.value:
         return ""
     return (
-        f"{_of(role)}: representations differ from those before (CKA {wording.with_interval(alike)}) by more than two "
+        f"{_of(role)}: representations differ from those {than} (CKA {wording.with_interval(alike)}) by more than two "
         f"readings of one model do ({wording.number(ceiling.value)})."
     )
 
