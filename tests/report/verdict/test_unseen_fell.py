@@ -52,6 +52,16 @@ def test_it_is_said_of_a_run_that_measures_no_extraction(tmp_path: Path) -> None
     assert "fell, too" in text
 
 
+def test_a_few_unseen_texts_that_were_lost_are_said_to_be(tmp_path: Path) -> None:
+    """Three of three fell from 0.9 to 0.2, and nothing was said of them."""
+    known = {**KNOWN, "unseen": [0.9, 0.95, 0.99]}
+    run = passages(tmp_path / "a", {**known, "forget": spread(0.03, 20, 0.01), "unseen": [0.1, 0.2, 0.3]}, known)
+    [text] = said(run)
+    assert "fell, too (in 3 of 3 examples, too few for an interval): " in text
+    assert "; unseen text fell, too, to less than half; " in verdict(run).headline
+    assert said(passages(tmp_path / "b", {**known, "unseen": [0.88, 0.94, 0.97]}, known)) == []  # less than a tenth
+
+
 def test_it_did_not_fall_too_where_the_forget_set_did_not_fall(tmp_path: Path) -> None:
     fell = {**KNOWN, "unseen": spread(0.04, 32, 0.01)}
     for name, forget in (("rose", spread(0.95, 20, 0.01)), ("same", KNOWN["forget"])):
