@@ -56,7 +56,7 @@ class SweepRun:
     """Its evaluations in order, if the sweep has figures."""
     cost: Cost = field(default_factory=Cost)
     success: bool | None = None
-    """Whether the goals of its stages were reached, and none was undone; None if there was none."""
+    """Whether the goals of its stages were reached, and none was undone; None if there was none that shows either."""
     epochs: float | None = None
     stopped: str = ""
     message: str = ""

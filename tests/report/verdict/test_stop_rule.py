@@ -200,6 +200,13 @@ def test_a_goal_that_holds_only_after_the_stage_is_not_said_to_be_missed() -> No
     assert goals_met(found) is None  # a sweep counts it neither as reached nor as missed
 
 
+def test_a_goal_that_the_model_before_was_at_is_counted_neither_as_reached_nor_as_missed() -> None:
+    """A sweep counted it as a success, where the report says that it shows no change."""
+    found = run(BEFORE, replace(BEFORE, point="after", stage="unlearn"), success=True, goal="forget/el_10 <= 0.95")
+    assert (goals_met(found), reached(found)) == (None, [])
+    assert [finding.tone for finding in goals(found)] == ["open"]
+
+
 @pytest.mark.parametrize(("first", "said"), [(0.5, "0.903 before the stage"), (0.95, "0.950 before")])
 def test_damage_is_said_from_the_start_that_it_was_found_from(first: float, said: str) -> None:
     before = evaluation("before", (0.9, 0.99), (0.01, 0.55), first)
@@ -215,6 +222,23 @@ def test_where_something_that_should_stay_is_lost_no_higher_rate_is_advised() ->
     stuck = run(moved=STUCK, steps=100, learning_rate=1e-4, stopped="duration")
     [finding] = goals(stuck, harmed=True)
     assert finding.text.endswith(" Try stages.unlearn.learning_rate=3e-05, or more retain data.")
+
+
+@pytest.mark.parametrize("goal", [True, False])
+def test_where_the_forget_set_became_better_known_no_more_of_it_is_advised(goal: bool) -> None:
+    better = replace(STUCK, start=0.5, now=0.7)
+    found = run(moved=better, steps=20, learning_rate=1e-4, stopped="duration", success=False if goal else None)
+    assert [finding.tone for finding in goals(found)] == ["bad"] * (1 + goal)
+    assert "made the forget set better known in 20 steps" in goals(found)[-1].text
+    assert not any("Try" in finding.text for finding in goals(found))
+
+
+def test_a_stage_that_an_evaluation_of_fewer_examples_stopped_is_not_to_be_made_longer() -> None:
+    """It would stop at the same step again."""
+    after = evaluation("after", (0.5, 0.56), (0.009, 0.54), 0.93)
+    found = run(BEFORE, after, success=False, stopped="goal", thresholds=LIMITS, steps=20, learning_rate=1e-4)
+    [finding] = goals(found)
+    assert finding.text.endswith("that of all does not confirm it.")
 
 
 def test_values_that_differ_by_little_are_not_printed_alike() -> None:

@@ -11,6 +11,7 @@ from forgetting.metrics.extraction import Thresholds, extraction_likelihood
 from forgetting.metrics.goal import Goal, Until
 from forgetting.metrics.likelihood import memorization_accuracy
 from forgetting.metrics.limit import Limit
+from forgetting.metrics.movement import LITTLE
 from forgetting.metrics.no_more import highest
 from forgetting.report import wording
 from forgetting.report.verdict.finding import Finding
@@ -89,10 +90,13 @@ def goal_failure(run: Results, stage: StageResult) -> str:
 
 
 def goals_met(run: Results) -> bool | None:
-    """Whether no stage's goal failed and one was reached; None where there was none, or one that counts as neither."""
+    """Whether no stage's goal failed and one was reached.
+
+    None where there was none, or one that counts as neither: a model before the run that was at it shows no change.
+    """
     if any(goal_failure(run, stage) for stage in run.stages):
         return False
-    return True if any(stage.success for stage in run.stages) else None
+    return True if any(stage.success and not _holds(stage, run.before) for stage in run.stages) else None
 
 
 def reached(run: Results) -> list[str]:
@@ -278,7 +282,7 @@ def _movement(stage: StageResult) -> str:
     what = f"{moved.key} {wording.number(moved.start)} → {wording.number(moved.now)}"
     still = "moved nothing" if wording.number(moved.start) == wording.number(moved.now) else "moved almost nothing"
     how = still if round(moved.share, 2) <= 0 else f"moved only {moved.share:.0%} of the way"
-    if moved.share <= -0.1:
+    if moved.share <= -LITTLE:
         how = "made the forget set better known"
     to = f", {moved.goal_of} has {wording.number(moved.goal)}" if moved.goal_of else ""
     steps = f"{stage.steps} step{'s' if stage.steps != 1 else ''}"
@@ -286,7 +290,10 @@ def _movement(stage: StageResult) -> str:
 
 
 def advice(stage: StageResult, place: str, *, harmed: bool = False) -> str:
-    """Which keys to change, with values to try; nothing after a collapse, whose message says it.
+    """Which keys to change, with values to try.
+
+    Nothing after a collapse, whose message says it; nor after an evaluation of fewer examples that stopped the stage,
+    and would again; nor where the forget set became better known, which more of the same would go on with.
 
     Args:
         stage: its result.
@@ -297,6 +304,8 @@ def advice(stage: StageResult, place: str, *, harmed: bool = False) -> str:
         return ""
     if stage.damaged or harmed:
         return f" Try {place}learning_rate={_rate(stage.learning_rate / 3)}, or more retain data."
+    if stage.stopped == "goal" or (stage.moved is not None and stage.moved.share <= -LITTLE):
+        return ""
     rate = f"{place}learning_rate={_rate(3 * stage.learning_rate)}"
     steps = f"{place}duration='{max(FEW_STEPS, 3 * stage.steps)} steps'"
     return f" Try {steps}; if that is not enough, {rate}." if stage.steps < FEW_STEPS else f" Try {rate}, or {steps}."
