@@ -119,6 +119,20 @@ def test_another_form_of_the_question_that_still_leaks_is_said(tmp_path: Path) -
     assert judged.tone == "mixed"
 
 
+@pytest.mark.parametrize("start", [0.0004, 0.3])
+@pytest.mark.parametrize("oracle", [ORACLE, None])
+def test_another_form_of_the_question_that_is_better_known_is_a_failure(
+    start: float, oracle: Levels | None, tmp_path: Path
+) -> None:
+    """Of one hardly known at the start nothing was said, of another that no drop is shown, or that part is hidden."""
+    ends = {"before": {**BEFORE, "forget_narrative/probability": start}, "oracle": oracle}
+    judged = of(tmp_path, replace(IHL_RUN, **ends, after=after(forget_narrative__probability=0.8)))
+    assert judged.failed == (finding(judged, "Another form"),)
+    assert judged.failed[0].endswith(" Asked in this form, the forget set is known better than at the start.")
+    slight = replace(IHL_RUN, **ends, after=after(forget_narrative__probability=start + 0.001))
+    assert of(tmp_path / "b", slight).failed == ()
+
+
 def test_what_was_not_measured_is_not_judged(tmp_path: Path) -> None:
     judged = of(tmp_path, replace(IHL_RUN, after=None))
     assert judged.headline == "What was forgotten was not measured; what it cost elsewhere was not measured."
@@ -129,6 +143,9 @@ def test_a_missing_start_leaves_the_cost_open(tmp_path: Path) -> None:
     judged = of(tmp_path, replace(IHL_RUN, before=None))
     assert "What was lost is unknown." in finding(judged, "Retain")
     assert "its start was not measured" in finding(judged, "Forgetting")
+    assert "nothing says what was forgotten" in finding(judged, "Forgetting")
+    # "down to the oracle's level" was said, though it may have been there from the start
+    assert judged.headline == "Whether anything was forgotten is open; what it cost elsewhere is open."
 
 
 def test_a_missing_value_gives_its_reason(tmp_path: Path) -> None:

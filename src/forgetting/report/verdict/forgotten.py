@@ -104,7 +104,9 @@ def forgetting(models: Models, key: str | None, topic: str = "Forgetting") -> tu
         "few examples to see it.",
         "unknown": "The start hardly knew it, so there was nothing to forget on this measure.",
         "unsure": "The interval of the start reaches down to nothing, so no forgetting is counted from it.",
-        "open": "There is nothing to tell a difference from noise by.",
+        "open": "There is nothing to tell a difference from noise by."
+        if before
+        else "Without a value at the start nothing says what was forgotten.",
     }[state]
     missing = "" if oracle else f" No oracle to compare with ({_no_oracle(models, key)})"
     missing += "" if oracle else ": whether this is enough is unknown." if state in REACHED else "."
@@ -166,25 +168,27 @@ def counted(states: list[State]) -> str:
 def other_form(models: Models, key: str, main: State) -> Finding | None:
     """The same facts asked for in another form.
 
-    Tone `mixed` where clearly more is left than in the oracle or, without one, where no drop is shown, though the plain
-    form is forgotten.
+    Tone `bad` where they are known better than at the start, by `NEARLY_NOTHING` at least; `mixed` where clearly more
+    is left than in the oracle or, without one, where no drop is shown, though the plain form is forgotten.
     """
     before, after, oracle = (side.value(key) for side in (models.before, models.after, models.oracle))
     if after is None:
         return None
+    change = contrast(key, models.after, models.before) if before else None
+    small = few(key, models.after, models.before)
+    rose = (change is not None and change.relation == "higher") or (small is not None and small.is_higher)
+    if rose and before is not None and amount(after) - amount(before) >= NEARLY_NOTHING:
+        by = f" ({small.words}, too few for an interval)" if small else _by(change)
+        text = f"{path(models, key)}. Asked in this form, the forget set is known better than at the start{by}."
+        return Finding("Another form", "bad", text)
     text = f"{path(models, key)}."
     hidden = " Part of it is only hidden." if main in REACHED else ""
     if oracle is not None:
         left = contrast(key, models.after, models.oracle).relation == "higher"
         text += f" Asked in this form, the model still knows more than the oracle.{hidden}" if left else ""
     else:
-        left = before is not None and contrast(key, models.after, models.before).relation in {"overlap", "higher"}
-        left = (
-            left
-            and before is not None
-            and not hardly_there(before)
-            and not _fell(few(key, models.after, models.before))
-        )
+        left = change is not None and change.relation in {"overlap", "higher"}
+        left = left and before is not None and not hardly_there(before) and not _fell(small)
         text += " Asked in this form, no drop is shown." if left else ""
     return Finding("Another form", "mixed" if left else "note", text)
 
@@ -199,9 +203,11 @@ def _state(models: Models, key: str, fell: Contrast | None, stands: Contrast | N
     before = models.before.value(key)
     fall, at = fell and fell.relation, stands and stands.relation
     small = few(key, models.after, models.before)
+    if before is None:
+        return "open"
     if fall == "higher" or (small and small.is_higher):
         return "rose"
-    if before is not None and hardly_there(before):
+    if hardly_there(before):
         return "unknown" if amount(before) < NEARLY_NOTHING else "unsure"
     if fall != "lower" and _fell(small):
         return "few"

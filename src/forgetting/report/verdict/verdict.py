@@ -64,6 +64,8 @@ class Judgement:
     learnt: tuple[Finding, ...] = ()
     earlier: tuple[Finding, ...] = ()
     """On what earlier runs were to forget."""
+    forms: tuple[Finding, ...] = ()
+    """On the same facts asked for in another form."""
 
 
 def verdict(run: Results) -> Verdict:
@@ -133,6 +135,7 @@ def judge(models: Models) -> Judgement:
         requests=tuple(asked),
         learnt=tuple(learnt),
         earlier=tuple(before),
+        forms=tuple(forms),
     )
 
 
@@ -165,6 +168,7 @@ def _failed(models: Models, judgement: Judgement, *, unmoved: bool) -> list[str]
     ]
     if not judgement.requests and judgement.forgetting in forgotten.FAILED and not unmoved:
         said.append(f"{forgotten.headline_of(models, key, judgement.forgetting)}.")
+    said += [form.text for form in judgement.forms if form.tone == "bad" and not unmoved]
     if judgement.keeping == "destroyed":
         said.append(f"{capital(kept.WORDS['destroyed'][1])}.")
     return said
