@@ -149,7 +149,11 @@ def test_a_learning_run_that_measures_only_a_forget_set_does_not_say_that_nothin
 @pytest.mark.parametrize(
     ("end", "counts", "said"),
     [
-        ([0.9, 0.95, 0.99], "1 is better than at the start, 0 worse", ("Better", "0.010 → 0.947 (0.900–0.990) in 3 of 3 examples, too few")),
+        (
+            [0.9, 0.95, 0.99],
+            "1 is better than at the start, 0 worse",
+            ("Better", "0.010 → 0.947 (0.900–0.990) in 3 of 3 examples, too few"),
+        ),
         ([0.01, 0.01, 0.008], "0 are better than at the start, 0 worse", None),
     ],
 )

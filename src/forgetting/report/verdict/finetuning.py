@@ -40,11 +40,7 @@ def learned(models: Models) -> tuple[str, Tone, list[Finding]]:
         ("Worse", "bad", worse),
         ("Not told apart", "open", unclear),
     ]
-    findings = [
-        Finding(topic, tone, f"{wording.join(found)}.")
-        for topic, tone, found in groups
-        if found
-    ]
+    findings = [Finding(topic, tone, f"{wording.join(found)}.") for topic, tone, found in groups if found]
     findings += few_steps(models)
     count = len(better) + len(worse) + len(unclear)
     if not count:
