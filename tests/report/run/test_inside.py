@@ -67,6 +67,7 @@ def test_changed_features_are_said_where_there_are_any() -> None:
         }
 
     assert sentences("sae", counted(7.0))[0].startswith("Forget: of 31 features that could be tested, 7 are active")
+    assert "fewer tokens than in the oracle (" in sentences("sae", counted(7.0), "oracle")[0]
     assert sentences("sae", counted(0.0)) == []
 
 

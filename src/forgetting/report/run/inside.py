@@ -175,13 +175,13 @@ def _geometry(role: str, found: dict[str, Measure], than: str) -> str:
     )
 
 
-def _sae(role: str, found: dict[str, Measure]) -> str:
+def _sae(role: str, found: dict[str, Measure], than: str) -> str:
     changed, tested = found.get(f"{role}/features_changed"), found.get(f"{role}/features_tested")
     if changed is None or tested is None or not changed.value or tested.value is None:
         return ""
     return (
         f"{_of(role)}: of {tested.value:.0f} features that could be tested, {changed.value:.0f} are active for more or "
-        "fewer tokens than before (at 5% false discoveries)."
+        f"fewer tokens than {than} (at 5% false discoveries)."
     )
 
 
