@@ -27,6 +27,8 @@ def models(folder: Path, before: Sequence[float], after: Sequence[float]) -> Mod
         ([0.1, 0.9], [0.9, 0.8], "in 1 of 2 examples, and fell in 1"),
         ([0.1] * 5, [0.9] * 5, "in 5 of 5 examples"),
         ([0.1] * 6, [0.9] * 6, None),  # enough for an interval
+        ([0.9] * 6, [0.01] * 5 + [0.9], "in 5 of 6 examples"),
+        ([1.0] * 10, [0.0] * 5 + [1.0] * 5, None),  # half of them
     ],
 )
 def test_the_words_count_those_that_changed_and_the_others(

@@ -207,6 +207,11 @@ def test_where_nothing_moved_that_comes_first() -> None:
     assert judged.failed
 
 
+def test_nothing_moved_is_not_said_where_a_measure_is_missing_at_the_end() -> None:
+    same = [share("forget/probability", 0.9), share("retain/probability", 0.8)]
+    assert "Nothing moved" not in verdict(run_of(same, same[1:])).headline
+
+
 STUCK = Movement("forget/probability", 0.3, 0.29, 0.0, "")
 
 

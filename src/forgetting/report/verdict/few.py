@@ -46,10 +46,14 @@ class Few:
 def few(key: str, after: Side, before: Side, *, only: Collection[str] | None = None) -> Few | None:
     """How a measure changed in fewer than `FEWEST` sources of examples; None where there are more, or no records.
 
+    Of more sources all the same, if most changed and they are fewer: of six answers five may be lost.
+
     `only`: of the examples with these ids.
     """
     rows = matched(key, (before, after), only) or []
-    if not rows or len({cluster for cluster, _ in rows}) >= FEWEST:
+    sources = {cluster for cluster, _ in rows}
+    changed = {cluster for cluster, (then, now) in rows if then != now}
+    if not rows or (len(sources) >= FEWEST and not len(sources) < 2 * len(changed) < 2 * FEWEST):
         return None
     changes = [now - then for _, (then, now) in rows]
     fell, rose = sum(c < 0 for c in changes), sum(c > 0 for c in changes)

@@ -206,8 +206,9 @@ def _unmoved(models: Models) -> list[str]:
     run = models.run
     keys = [m.key for m in (run.after.measures if run.after else ()) if m.value is not None and m.name != "balance"]
     same = [key for key in keys if models.before.value(key)]
-    if not same or any(stage.moved is not None for stage in run.stages):
-        return []  # where the stages know how far they moved, they say it
+    begun = [m.key for m in (run.before.measures if run.before else ()) if m.value is not None]
+    if not same or set(begun) - set(keys) or any(stage.moved is not None for stage in run.stages):
+        return []  # what is not measured any more may have moved; where the stages know how far they moved, they say it
     moved = any(value_at(run.before, key).value != value_at(run.after, key).value for key in same)  # type: ignore[union-attr]
     return [] if moved else [f"Nothing moved: {_every(len(same))} at the end exactly what it was at the start."]
 
