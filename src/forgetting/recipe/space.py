@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from forgetting.core.errors import RecipeError, nearest
@@ -46,7 +47,7 @@ def space_of(stage: Stage, method: str, written: Mapping[str, Any]) -> Space:
     """Where the settings of a stage with this method are sought.
 
     Every method has `learning_rate` (log-uniform, from a tenth to ten times the recipe's) and `duration` (log-uniform,
-    from half to twice the recipe's, in its unit); its own parameters are those that say in their type where they are
+    from half to twice the recipe's, in its unit and with its least steps); its own parameters are those that say in their type where they are
     sought, as `method.NAME`. What the recipe writes replaces these; null leaves a key as it is.
 
     Args:
@@ -108,7 +109,7 @@ def settings_at(stage: Stage, method: str, point: Mapping[str, Any]) -> dict[str
     start = f"stages.{stage.name}."
     found: dict[str, Any] = {} if stage.what == method else {f"{start}method": method}
     for key, value in point.items():
-        found[start + key] = f"{value:g} {stage.duration.unit}" if key == "duration" else value
+        found[start + key] = str(replace(stage.duration, value=float(value))) if key == "duration" else value
     return found
 
 
@@ -117,7 +118,7 @@ def _of_every_method(stage: Stage) -> dict[str, Sought]:
     whole = length.unit != "epochs"
     low, high = length.value / DURATIONS, length.value * DURATIONS
     durations = (
-        Tunable(max(1, round(low)), round(high), log=True, whole=True) if whole else Tunable(low, high, log=True)
+        Tunable(max(1, round(low)), max(2, round(high)), log=True, whole=True) if whole else Tunable(low, high, log=True)
     )
     return {"learning_rate": Tunable(rate / RATES, rate * RATES, log=True), "duration": durations}
 
