@@ -47,8 +47,9 @@ def space_of(stage: Stage, method: str, written: Mapping[str, Any]) -> Space:
     """Where the settings of a stage with this method are sought.
 
     Every method has `learning_rate` (log-uniform, from a tenth to ten times the recipe's) and `duration` (log-uniform,
-    from half to twice the recipe's, in its unit and with its least steps); its own parameters are those that say in their type where they are
-    sought, as `method.NAME`. What the recipe writes replaces these; null leaves a key as it is.
+    from half to twice the recipe's, in its unit and with its least steps); its own parameters are those that say in
+    their type where they are sought, as `method.NAME`. What the recipe writes replaces these; null leaves a key as it
+    is.
 
     Args:
         stage: as the recipe has it.
