@@ -30,7 +30,9 @@ def test_a_duration_becomes_steps_rounded_up(text: str, steps: int) -> None:
     assert Duration.parse(text).steps(**PER_EPOCH) == steps
 
 
-@pytest.mark.parametrize("text", ["60 steps", "2e+06 tokens", "12345678.0 tokens", "3.14159265 epochs, at least 7 steps"])
+@pytest.mark.parametrize(
+    "text", ["60 steps", "2e+06 tokens", "12345678.0 tokens", "3.14159265 epochs, at least 7 steps"]
+)
 def test_a_duration_is_written_as_it_is(text: str) -> None:
     assert str(Duration.parse(text)) == text
 

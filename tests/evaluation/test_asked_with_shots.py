@@ -149,7 +149,8 @@ def test_an_answer_in_another_form_is_not_scored_behind_its_own_question() -> No
         id="Bo", prompt="Where is Bo?", response="In Boland.", paraphrased_prompt="Bo is where?",
         paraphrased="Boland has Bo.", perturbed=("Nowhere.",),
     )  # fmt: skip
-    how = PLAIN.model_copy(update={"shots": SHOTS.model_copy(update={"count": 2, "source": Source(path="other.jsonl")})})
+    shots = SHOTS.model_copy(update={"count": 2, "source": Source(path="other.jsonl")})
+    how = PLAIN.model_copy(update={"shots": shots})
     (record,) = answer(model, tokenizer, [example], split="retain", formatting=how, max_new_tokens=0)
     other = Example(id="p", prompt="Bo is where?", response="Boland has Bo.")
     without = SHOTS.model_copy(update={"examples": tuple(s for s in SHOTS.examples or () if "Bo" not in s.prompt)})

@@ -26,6 +26,11 @@ def test_every_method_has_a_rate_and_a_duration_around_the_recipes_own(stage: St
     assert space["duration"] == Tunable(30, 120, log=True, whole=True)
 
 
+def test_half_a_step_is_sought_between_one_and_two() -> None:
+    stage = load_recipe("lab", ["duration=0.5 steps"]).stages[0]
+    assert space_of(stage, "sft", {})["duration"] == Tunable(1, 2, log=True, whole=True)
+
+
 def test_epochs_need_not_be_whole(recipe: Recipe) -> None:
     stage = recipe.with_values({"duration": "1 epochs"}).stages[0]
     assert space_of(stage, "sft", {})["duration"] == Tunable(0.5, 2.0, log=True)

@@ -251,7 +251,7 @@ def test_of_another_recipe_the_first_key_that_differs_is_named(tmp_path: Path) -
         ),
         (
             "name: run\nseed: [3]\nstages: [{name: unlearn, learning_rate: 1.0e-4}]\n",
-            "seed.0 was \"not written\", now it is 3",
+            'seed.0 was "not written", now it is 3',
         ),
         ("name: run\nseed: 0\nstages: []\n", "stages.unlearn.name was 'unlearn', now it is \"not written\""),
     ):

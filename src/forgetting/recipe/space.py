@@ -116,11 +116,10 @@ def settings_at(stage: Stage, method: str, point: Mapping[str, Any]) -> dict[str
 
 def _of_every_method(stage: Stage) -> dict[str, Sought]:
     rate, length = stage.learning_rate, stage.duration
-    whole = length.unit != "epochs"
     low, high = length.value / DURATIONS, length.value * DURATIONS
-    durations = (
-        Tunable(max(1, round(low)), max(2, round(high)), log=True, whole=True) if whole else Tunable(low, high, log=True)
-    )
+    durations = Tunable(low, high, log=True)
+    if length.unit != "epochs":
+        durations = Tunable(max(1, round(low)), max(2, round(high)), log=True, whole=True)
     return {"learning_rate": Tunable(rate / RATES, rate * RATES, log=True), "duration": durations}
 
 
