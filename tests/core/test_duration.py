@@ -30,6 +30,13 @@ def test_a_duration_becomes_steps_rounded_up(text: str, steps: int) -> None:
     assert Duration.parse(text).steps(**PER_EPOCH) == steps
 
 
+@pytest.mark.parametrize(
+    "text", ["60 steps", "2e+06 tokens", "12345678.0 tokens", "3.14159265 epochs, at least 7 steps"]
+)
+def test_a_duration_is_written_as_it_is(text: str) -> None:
+    assert str(Duration.parse(text)) == text
+
+
 def test_an_epoch_that_is_a_whole_number_of_steps_is_not_rounded_past_it() -> None:
     # 0.7 * 10 is 7.000000000000001 in floating point.
     assert Duration(0.7, "epochs").steps(steps_per_epoch=10, tokens_per_epoch=1) == 7

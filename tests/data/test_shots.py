@@ -62,6 +62,13 @@ def test_no_shot_is_or_quotes_a_forget_example(forget: Example) -> None:
     assert "Where is box 5?" not in prompts(found) and len(found) == 19 and left_out == 1
 
 
+def test_a_part_of_a_text_that_is_to_be_forgotten_is_no_shot() -> None:
+    text = Example(id="t", form="text", response="Basil lives in the last house of Elm Road, with two dogs and a cat.")
+    answers = ("He has two dogs.", "In the last house\nof Elm Road.", "With two dogs and a cat!", "In Elm Road.")
+    pool = [Example(id=a, prompt="What of Basil?", response=a) for a in answers]
+    assert [e.id for e in pool if Forbidden([text]).holds(e)] == [*answers[1:3]]
+
+
 def test_a_group_of_a_forget_set_is_not_shown_and_a_short_answer_forbids_nothing() -> None:
     grouped = [example(1, group="a"), example(2, group="b")]
     assert [e.id for e in grouped if Forbidden([example(9, group="a")]).holds(e)] == ["e1"]

@@ -11,6 +11,7 @@ from forgetting.core.example import Example
 from forgetting.data.encode import encode
 from forgetting.data.formatting import Formatting
 from forgetting.data.shots import Shot, Shots
+from forgetting.data.source import Source
 from forgetting.evaluation.answers import answer
 from forgetting.evaluation.cache import shares_cache
 from forgetting.evaluation.endings import Ending
@@ -133,6 +134,28 @@ def test_a_stop_that_two_tokens_write_is_seen_and_a_token_of_the_end_counts_firs
     assert not ending.ended(ids[:1]) and ending.ended(ids[:2]) and ending.ended(ids[2:])
     assert ending.ended([tokenizer.eos_token_id])
     assert ending.words(tokenizer("One\nTwo\n\nThree Q: Four", add_special_tokens=False).input_ids) == "One\nTwo"
+
+
+@pytest.mark.parametrize("stops", [("day", "Sunday"), ("Sunday", "day")])
+def test_the_first_of_stops_that_overlap_is_the_one_that_begins_first_in_any_order(stops: tuple[str, ...]) -> None:
+    model, tokenizer = loaded()
+    written = tokenizer("On Sunday, or another day", add_special_tokens=False).input_ids
+    assert Ending.of(model, tokenizer, stops).words(written) == "On"
+
+
+def test_an_answer_in_another_form_is_not_scored_behind_its_own_question() -> None:
+    model, tokenizer = loaded()
+    example = Example(
+        id="Bo", prompt="Where is Bo?", response="In Boland.", paraphrased_prompt="Bo is where?",
+        paraphrased="Boland has Bo.", perturbed=("Nowhere.",),
+    )  # fmt: skip
+    shots = SHOTS.model_copy(update={"count": 2, "source": Source(path="other.jsonl")})
+    how = PLAIN.model_copy(update={"shots": shots})
+    (record,) = answer(model, tokenizer, [example], split="retain", formatting=how, max_new_tokens=0)
+    other = Example(id="p", prompt="Bo is where?", response="Boland has Bo.")
+    without = SHOTS.model_copy(update={"examples": tuple(s for s in SHOTS.examples or () if "Bo" not in s.prompt)})
+    right = forwarded(model, tokenizer, other, how.model_copy(update={"shots": without}))
+    assert record.paraphrase is not None and record.paraphrase.logp == pytest.approx(right, rel=1e-5)
 
 
 def test_samples_and_questions_end_at_the_stops_too() -> None:

@@ -26,10 +26,18 @@ def test_every_method_has_a_rate_and_a_duration_around_the_recipes_own(stage: St
     assert space["duration"] == Tunable(30, 120, log=True, whole=True)
 
 
+def test_half_a_step_is_sought_between_one_and_two() -> None:
+    stage = load_recipe("lab", ["duration=0.5 steps"]).stages[0]
+    assert space_of(stage, "sft", {})["duration"] == Tunable(1, 2, log=True, whole=True)
+
+
 def test_epochs_need_not_be_whole(recipe: Recipe) -> None:
     stage = recipe.with_values({"duration": "1 epochs"}).stages[0]
     assert space_of(stage, "sft", {})["duration"] == Tunable(0.5, 2.0, log=True)
     assert settings_at(stage, "graddiff", {"duration": 0.75}) == {"stages.unlearn.duration": "0.75 epochs"}
+    stage = recipe.with_values({"duration": "3 epochs, at least 60 steps"}).stages[0]
+    found = settings_at(stage, "graddiff", {"duration": 1.5})
+    assert found == {"stages.unlearn.duration": "1.5 epochs, at least 60 steps"}
 
 
 def test_a_method_says_where_its_own_parameters_are_sought(stage: Stage) -> None:

@@ -249,6 +249,10 @@ def test_of_another_recipe_the_first_key_that_differs_is_named(tmp_path: Path) -
             "name: run\nseed: 0\nstages: [{name: unlearn, learning_rate: 0.001}]",
             "stages.unlearn.learning_rate was 0.0001, now it is 0.001",
         ),
+        (
+            "name: run\nseed: [3]\nstages: [{name: unlearn, learning_rate: 1.0e-4}]\n",
+            'seed.0 was "not written", now it is 3',
+        ),
         ("name: run\nseed: 0\nstages: []\n", "stages.unlearn.name was 'unlearn', now it is \"not written\""),
     ):
         with pytest.raises(RunError, match="holds a run of another recipe: ") as error:

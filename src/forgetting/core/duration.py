@@ -32,7 +32,8 @@ class Duration:
 
     def __str__(self) -> str:
         floor = f", at least {self.at_least} steps" if self.at_least else ""
-        return f"{self.value:g} {self.unit}{floor}"
+        short = f"{self.value:g}"
+        return f"{short if float(short) == self.value else self.value} {self.unit}{floor}"
 
     @classmethod
     def parse(cls, text: str) -> Duration:

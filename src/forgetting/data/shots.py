@@ -23,8 +23,10 @@ from forgetting.data.words import folded
 COUNT = 3
 """Shots that are shown where a recipe gives no number."""
 WORDS = 4
-"""An answer of the forget set with so many words or more is looked for in shots; shorter ones answer other questions
-too."""
+"""An answer of the forget set with so many words or more is looked for in shots, and one of a shot in the forget set;
+shorter ones answer other questions too."""
+_ENDS = " .!?。！？"
+"""What ends a shot's answer, and may stand otherwise in a longer text."""
 
 
 class Shot(Strict):
@@ -85,7 +87,7 @@ class Shots(Strict):
 
 
 class Forbidden:
-    """What no shot may say: the questions, the facts and the longer answers of forget sets.
+    """What no shot may say: the questions, the facts and the longer answers of forget sets, and parts of their texts.
 
     Args:
         examples: of all forget sets.
@@ -97,13 +99,17 @@ class Forbidden:
         said = {_plain(text) for e in texts for text in (e.response, e.paraphrased or "")}
         self._groups = {e.group for e in examples if e.group}
         self._texts = {t for t in asked if t} | {t for t in said if len(t.split()) >= WORDS}
+        self._said = "\n".join(sorted(t for t in said if t))
 
     def holds(self, example: Example) -> bool:
-        """Whether an example is of a forget set, or holds a question or a longer answer of one."""
+        """Whether an example is of a forget set, holds a question or a longer answer of one, or quotes its text."""
         if example.group in self._groups:
             return True
         whole = _plain(f"{example.prompt}\n{example.response}")
-        return any(text in whole for text in self._texts)
+        if any(text in whole for text in self._texts):
+            return True
+        quoted = _plain(example.response).rstrip(_ENDS)
+        return len(quoted.split()) >= WORDS and quoted in self._said
 
 
 def draw(shots: Shots, pool: Sequence[Example], forbidden: Forbidden, key: str) -> tuple[tuple[Shot, ...], int]:

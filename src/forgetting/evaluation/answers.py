@@ -128,12 +128,15 @@ def answer(
 
 
 def variants(example: Example) -> list[Example]:
-    """The paraphrase, then the perturbed answers, as examples; nothing where the example has no perturbed answers."""
+    """The paraphrase, then the perturbed answers, as examples; nothing where the example has no perturbed answers.
+
+    Each knows the example's own question as another form of its own, so that no shot tells it.
+    """
     if not example.perturbed:
         return []
     prompt = example.paraphrased_prompt or example.prompt
     answers = [example.paraphrased or example.response, *example.perturbed]
-    return [replace(example, prompt=prompt, response=a) for a in answers]
+    return [replace(example, prompt=prompt, paraphrased_prompt=example.prompt, response=a) for a in answers]
 
 
 def padding_id(tokenizer: PreTrainedTokenizerBase) -> int:

@@ -76,9 +76,7 @@ class Ending:
         """
         within = list(takewhile(lambda token: token not in self.ids, written))
         text = self._decoded(within)
-        for end in (self.text, *self.stops):
-            text = text.partition(end)[0] if end else text
-        return text
+        return text[: min((text.index(end) for end in (self.text, *self.stops) if end and end in text), default=None)]
 
 
 class _Stops(StoppingCriteria):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from forgetting.core.errors import RecipeError, nearest
@@ -46,8 +47,9 @@ def space_of(stage: Stage, method: str, written: Mapping[str, Any]) -> Space:
     """Where the settings of a stage with this method are sought.
 
     Every method has `learning_rate` (log-uniform, from a tenth to ten times the recipe's) and `duration` (log-uniform,
-    from half to twice the recipe's, in its unit); its own parameters are those that say in their type where they are
-    sought, as `method.NAME`. What the recipe writes replaces these; null leaves a key as it is.
+    from half to twice the recipe's, in its unit and with its least steps); its own parameters are those that say in
+    their type where they are sought, as `method.NAME`. What the recipe writes replaces these; null leaves a key as it
+    is.
 
     Args:
         stage: as the recipe has it.
@@ -108,17 +110,16 @@ def settings_at(stage: Stage, method: str, point: Mapping[str, Any]) -> dict[str
     start = f"stages.{stage.name}."
     found: dict[str, Any] = {} if stage.what == method else {f"{start}method": method}
     for key, value in point.items():
-        found[start + key] = f"{value:g} {stage.duration.unit}" if key == "duration" else value
+        found[start + key] = str(replace(stage.duration, value=float(value))) if key == "duration" else value
     return found
 
 
 def _of_every_method(stage: Stage) -> dict[str, Sought]:
     rate, length = stage.learning_rate, stage.duration
-    whole = length.unit != "epochs"
     low, high = length.value / DURATIONS, length.value * DURATIONS
-    durations = (
-        Tunable(max(1, round(low)), round(high), log=True, whole=True) if whole else Tunable(low, high, log=True)
-    )
+    durations = Tunable(low, high, log=True)
+    if length.unit != "epochs":
+        durations = Tunable(max(1, round(low)), max(2, round(high)), log=True, whole=True)
     return {"learning_rate": Tunable(rate / RATES, rate * RATES, log=True), "duration": durations}
 
 

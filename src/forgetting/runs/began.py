@@ -53,7 +53,8 @@ def difference(file: Path, recipe: str, rewritten: Callable[[str], str]) -> str:
     here_values = dict(leaves(read_yaml(recipe)))
     for key in (*there_values, *here_values):
         was, now = there_values.get(key, "not written"), here_values.get(key, "not written")
-        if was != now:
+        # A list or mapping in the place of a single value is known by its parts.
+        if was != now and not any(other.startswith(f"{key}.") for other in here_values):
             return f"{key} was {_short(was)}, now it is {_short(now)}"
     return ""
 

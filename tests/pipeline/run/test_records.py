@@ -35,3 +35,17 @@ def test_records_of_other_overlaps_are_not_taken_from_the_cache(tmp_path) -> Non
     for extraction in ((3,), (4,), ()):
         found = cached(model, tokenizer, suite(extraction), recipe(str(tmp_path)), Voice()).records
         assert tuple(found[0].extraction) == extraction
+
+
+def test_records_of_answers_that_end_otherwise_are_not_taken_from_the_cache(tmp_path) -> None:
+    model, tokenizer = tiny_model("llama"), tiny_tokenizer()
+    text = Example(id="t", form="text", prompt="the cat sat", response="on the big red fish")  # takes no shots
+    asked = Suite(name="s", splits=(Split(name="forget", examples=(text,)),), metrics=())
+    without = recipe(str(tmp_path))
+    whole = cached(model, tokenizer, asked, without, Voice()).records[0].generation
+    assert whole is not None
+    third = whole.split()[2]
+    before = without.with_values({"format.separator": f" {third}"})
+    assert cached(model, tokenizer, asked, before, Voice()).records[0].generation == whole
+    shown = before.with_values({"format.shots.examples": [{"prompt": "dog", "response": "bird"}]})
+    assert cached(model, tokenizer, asked, shown, Voice()).records[0].generation == whole.partition(f" {third}")[0]

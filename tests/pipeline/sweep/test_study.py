@@ -49,6 +49,11 @@ def test_the_first_trial_has_the_recipes_own_settings(tmp_path: Path) -> None:
     assert study(tmp_path).propose(1) == [{"learning_rate": 1e-4, "duration": 60, "method.retain": "nll"}]
 
 
+def test_the_recipes_own_settings_are_not_rounded(tmp_path: Path) -> None:
+    own = {"learning_rate": 1.23456e-4, "duration": 60.0}
+    assert Study(tmp_path / "tune.db", "npo", SPACE, own, 0, "abc").propose(1)[0].items() >= own.items()
+
+
 def test_a_key_that_the_recipe_does_not_fix_is_drawn(tmp_path: Path) -> None:
     loose = Study(tmp_path / "tune.db", "npo", SPACE, {"learning_rate": 1e-4}, 0, "abc")
     (point,) = loose.propose(1)

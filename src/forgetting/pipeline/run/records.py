@@ -133,8 +133,9 @@ def cached(model: nn.Module, tokenizer: PreTrainedTokenizerBase, suite: Suite, r
 
     A redacted run shares no records, because they hold texts; it computes them again when it is resumed.
     """
-    # Day and shots are not part of it: where a prompt holds them, what is read differs.
-    how = recipe.format.model_dump(exclude={"date", "shots"})
+    # Day and shots are not part of it: where a prompt holds them, what is read differs. A text takes no shots, but its
+    # answer ends as those do.
+    how = (recipe.format.model_dump(exclude={"date", "shots"}), recipe.format.stops(tokenizer))
     whom = (fingerprint(model), tokenizer_fingerprint(tokenizer), how, version("forgetting"))
     read = read_digests(suite, tokenizer, recipe.format)
     asked = [

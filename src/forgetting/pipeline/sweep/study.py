@@ -103,7 +103,8 @@ class Study:
             if number == 0:
                 study.enqueue_trial(dict(self.own))
             asked = study.ask(_distributions(self.space))
-            found.append({key: _rounded(self.space[key], value) for key, value in asked.params.items()})
+            own = self.own if number == 0 else {}
+            found.append({k: v if k in own else _rounded(self.space[k], v) for k, v in asked.params.items()})
         return found
 
     @cached_property
