@@ -59,7 +59,7 @@ def test_measures_by_model_with_a_control_and_a_reason_where_subjects_are_few() 
     assert reasons == ["4 subjects with wrong answers; a probe needs 10"] * 2
 
 
-@pytest.mark.parametrize("keys", [{"folds": 1}, {"strength": 0.0}])
+@pytest.mark.parametrize("keys", [{"folds": 1}, {"strength": 0.0}, {"strength": float("nan")}])
 def test_wrong_parameters_are_refused(keys: dict) -> None:
     with pytest.raises(ValueError, match="from 2 up"):
         probe(**keys)

@@ -123,6 +123,16 @@ def test_every_aggregate_of_an_open_unlearning_log_comes_out_the_same(paths, tmp
     assert measures["all/model_utility"].value == pytest.approx(checks["model_utility"].logged)
 
 
+@pytest.mark.parametrize("score", ["0.1", True, 7, [0.1]])
+def test_a_logged_score_that_is_none_is_named(paths, tmp_path, score):
+    log = json.loads(paths["TOFU_EVAL"].read_text())
+    log["extraction_strength"]["value_by_index"]["3"]["score"] = score
+    paths["TOFU_EVAL"].write_text(json.dumps(log))
+    with pytest.raises(DataError, match=r"TOFU_EVAL\.json: extraction_strength: row 3: its score is .*; evaluate"):
+        import_log(paths["TOFU_EVAL"], tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_the_folder_is_a_run_that_reports_compares_and_is_an_oracle(paths, tmp_path):
     one, two = tmp_path / "one", tmp_path / "two"
     import_log(paths["TOFU_EVAL"], one, oracle=paths["retain_EVAL"])

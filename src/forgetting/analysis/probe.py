@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Sequence
 from dataclasses import replace
@@ -40,9 +41,9 @@ def probe(folds: int = 5, strength: float = 100.0) -> Analysis:
         strength: of the ridge penalty.
 
     Raises:
-        ValueError: fewer than two folds, or a strength that is not above 0.
+        ValueError: fewer than two folds, or a strength that is not above 0 or not finite.
     """
-    if folds < 2 or strength <= 0:
+    if folds < 2 or not 0 < strength < math.inf:
         raise ValueError(f"folds is {folds} and strength is {strength}; write a number from 2 up and one above 0")
 
     def analysis(compared: Compared) -> Findings:

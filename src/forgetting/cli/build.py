@@ -30,7 +30,7 @@ Evaluation = Annotated[
     list[str] | None,
     typer.Option(help="Data that will be measured, for the overlap with it; may be given several times."),
 ]
-Seed = Annotated[int, typer.Option(help="Seed of what is drawn.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of what is drawn.")]
 Name = Annotated[str | None, typer.Option("--embedder", help="A model of sentence-transformers: a folder or a hub id.")]
 GeneralEmbeddings = Annotated[
     Path | None, typer.Option(help="Stored embeddings of the general corpus (.npy), a row per example.")

@@ -83,7 +83,7 @@ def facts(
     most_rows: Annotated[
         int | None, typer.Option(min=1, help="Rows of an endpoint for each relation and class. Default: all.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of what is drawn.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of what is drawn.")] = 0,
     as_json: Json = False,
 ) -> None:
     """Build rare, popular and retained questions on facts that a model knows, also matched by relation and answer."""

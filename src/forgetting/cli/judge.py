@@ -21,8 +21,10 @@ KeyVariable = Annotated[
     str, typer.Option(help="The environment variable that holds the key; without one, none is sent.")
 ]
 AtOnce = Annotated[int, typer.Option(min=1, max=64, help="Requests at the same time.")]
-Timeout = Annotated[float, typer.Option(min=0.1, help="Seconds without an answer after which a try has failed.")]
-Seed = Annotated[int, typer.Option(help="Seed of what is drawn.")]
+Timeout = Annotated[
+    float, typer.Option(min=0.1, max=86_400, help="Seconds without an answer after which a try has failed.")
+]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of what is drawn.")]
 
 
 @app.command()

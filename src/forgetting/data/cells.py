@@ -176,7 +176,7 @@ def _with_commas(text: str) -> str:
 
 
 def number(value: object, what: str, where: str) -> float | None:
-    """A number; None where there is none.
+    """A finite number; None where there is none.
 
     Raises:
         RowError: it is something else.
@@ -187,8 +187,10 @@ def number(value: object, what: str, where: str) -> float | None:
         if isinstance(value, bool):
             raise TypeError
         found = float(value)  # type: ignore[arg-type]
+        if math.isinf(found):
+            raise OverflowError
     except (TypeError, ValueError, OverflowError):
-        raise RowError(where, f"the {what} is {{}}, not a number", value) from None
+        raise RowError(where, f"the {what} is {{}}, not a finite number", value) from None
     return None if math.isnan(found) else found
 
 
@@ -199,8 +201,8 @@ def weight(value: object, where: str) -> float:
         RowError: it is 0, not finite, or no number.
     """
     found = number(value, "weight", where)
-    if found is not None and (found == 0 or not math.isfinite(found)):
-        raise RowError(where, f"the weight is {found:g}; leave the row out, or give a finite weight other than 0")
+    if found == 0:
+        raise RowError(where, "the weight is 0; leave the row out, or give a weight other than 0")
     return 1.0 if found is None else found
 
 

@@ -17,6 +17,7 @@ from forgetting.core.errors import DataError
 from forgetting.core.folder import written_whole
 from forgetting.core.measure import Measure
 from forgetting.core.record import Record, write_records
+from forgetting.core.text import shown
 from forgetting.imports.answers import is_answers, read_answers, records_of, split_of
 from forgetting.imports.asked import Given, Sets, read_asked, with_examples
 from forgetting.imports.checks import Check, check_columns, check_open_unlearning, check_tofu
@@ -79,7 +80,7 @@ def import_log(log: Path, out: Path, *, oracle: Path | None = None, data: Given 
     if theirs is not None and not theirs.records:
         raise DataError(f"{oracle}: has no rows, so it cannot be an oracle; give the log with value_by_index")
     answered = None if theirs is None else theirs.records
-    measures = [*score(ours.metrics, ours.records, answered), *_kept(ours)]
+    measures = [*score(ours.metrics, ours.records, answered), *_kept(ours, log)]
     checks = _checks(ours, measures)
     found = Imported(ours.kind, measures, checks, ours.records)
     if out.suffix == ".jsonl":
@@ -172,7 +173,7 @@ def _columns(rows: Mapping[str, Mapping[str, Any]]) -> dict[str, list[Any]]:
     return {name: [row.get(name) for row in rows.values()] for name in names}
 
 
-def _kept(log: _Log) -> list[Measure]:
+def _kept(log: _Log, path: Path) -> list[Measure]:
     """What only the log itself holds: privacy, memorisation by ranks; and all of a summary."""
     if log.kind in ("TOFU", "answers"):
         return []
@@ -180,15 +181,15 @@ def _kept(log: _Log) -> list[Measure]:
     found = []
     for name, value in aggregates(log.content).items():
         if name not in known:
-            found.append(_as_logged(log, name, value))
+            found.append(_as_logged(log, name, value, path))
     return found
 
 
-def _as_logged(log: _Log, name: str, value: float) -> Measure:
+def _as_logged(log: _Log, name: str, value: float, path: Path) -> Measure:
     rows = by_index(log.content, name)
     base, of_retain = name.removeprefix("retain_"), name.startswith("retain_")
-    scores = [row.get("score") for row in rows.values()]
     if base in ("extraction_strength", "exact_memorization") and rows:
+        scores = [_share(row.get("score"), f"{path}: {name}: row {index}") for index, row in rows.items()]
         split = "retain" if of_retain else "forget"
         return measure(
             estimate_mean(scores, list(rows), key=f"{split}/{base}"),
@@ -207,6 +208,15 @@ def _as_logged(log: _Log, name: str, value: float) -> Measure:
         meaning=_AS_LOGGED,
         reason="" if known else "the log's number is no number",
     )
+
+
+def _share(value: object, where: str) -> float | None:
+    """A logged score from 0 to 1; None: the log has none."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise DataError(f"{where}: its score is {shown(value)}, not a number from 0 to 1; evaluate again")
+    return float(value)
 
 
 def _evaluation(folder: RunFolder, point: Point, records: Sequence[Record], measures: Sequence[Measure]) -> Evaluation:

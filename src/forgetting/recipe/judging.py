@@ -19,7 +19,7 @@ class Judging(Strict):
     key_variable: str = Field("OPENAI_API_KEY", min_length=1, description="The environment variable with the key.")
     limit: int | None = Field(None, gt=0, description="At most so many examples of each split; default: all.")
     at_once: int = Field(4, gt=0, le=64, description="Requests at the same time.")
-    timeout: float = Field(60.0, gt=0, description="Seconds without an answer after which a try has failed.")
+    timeout: float = Field(60.0, gt=0, le=86_400, description="Seconds without an answer after which a try has failed.")
     redacted_texts: Literal["refuse", "send"] = Field(
         "refuse", description="Of a redacted run: send allows that its texts leave this machine."
     )

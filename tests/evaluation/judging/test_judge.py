@@ -166,12 +166,53 @@ def test_without_a_key_none_is_sent(tmp_path, monkeypatch):
     assert "Authorization" not in stub.headers[0]
 
 
-@pytest.mark.parametrize("url", ["localhost:8000", "ftp://a/v1", "http://user:pw@a/v1", "http://a/v1?key=sk-1"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "localhost:8000",
+        "ftp://a/v1",
+        "http://user:pw@a/v1",
+        "http://a/v1?key=sk-1",
+        "http://[",
+        "http://a:x/v1",
+        "http://a:99999999/v1",
+        "http:///v1",
+        f"http://{'a' * 64}/v1",
+        "http://a\udc80/v1",
+    ],
+)
 def test_an_address_with_a_key_or_without_a_scheme_is_refused_before_anything_is_sent(url):
     with pytest.raises(RecipeError, match="judge: the address") as refused:
         Endpoint(url=url, model="m")
     assert "pw" not in str(refused.value)
     assert "sk-1" not in str(refused.value)
+
+
+@pytest.mark.parametrize("timeout", [0.0, float("nan"), float("inf"), 1e300])
+def test_a_timeout_that_no_socket_takes_is_refused(timeout):
+    with pytest.raises(RecipeError, match=r"judge: timeout is .* above 0, at most 86,400"):
+        Endpoint(url="http://a/v1", model="m", timeout=timeout)
+
+
+def test_a_key_in_place_of_its_variable_is_refused_and_not_said():
+    with pytest.raises(RecipeError, match="judge: key_variable names no") as refused:
+        Endpoint(url="http://a/v1", model="m", key_variable="sk-1")
+    assert "sk-1" not in str(refused.value)
+
+
+@pytest.mark.parametrize("model", ["", " ", "a\nb", "a\udc80"])
+def test_a_model_without_a_name_is_refused(model):
+    with pytest.raises(RecipeError, match="judge: .* names no model"):
+        Endpoint(url="http://a/v1", model=model)
+
+
+def test_a_judge_that_replies_to_nothing_is_an_error(tmp_path):
+    with (
+        served(lambda n, _: Answer(status=400)) as stub,
+        asking(tmp_path, stub) as ask,
+        pytest.raises(RunError, match=r"judge: no prompt got a reply \(status 400\)"),
+    ):
+        ask(PROMPTS[:2])
 
 
 def test_a_line_that_was_cut_short_is_asked_for_again(tmp_path):

@@ -1,4 +1,5 @@
 import json
+import time
 
 import pytest
 
@@ -50,3 +51,11 @@ def test_texts_stand_in_a_prompt_as_json_so_none_can_end_it():
     assert json.loads(body) == texts
     assert head == told.text.strip()
     assert told.named == "forgetting-answer 1"
+
+
+@pytest.mark.parametrize("braces", ["{" * 100_000, '{"a":' * 30_000, "[" * 100_000 + "{" * 100_000])
+def test_a_reply_of_nothing_but_braces_is_read_in_no_time(braces):
+    began = time.process_time()
+    assert isinstance(grades(braces), str)
+    assert isinstance(choice(braces), str)
+    assert time.process_time() - began < 2

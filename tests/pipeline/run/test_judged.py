@@ -5,6 +5,7 @@ import json
 import pytest
 
 from forgetting.core.errors import RecipeError, RunError
+from forgetting.pipeline.run.prepared import check_recipe
 from forgetting.recipe import recipe_from
 from forgetting.runs.results import Results
 from tests.evaluation.judging.stub import Answer, served
@@ -35,6 +36,12 @@ def test_a_judge_that_cannot_be_asked_ends_the_run_before_it_trains(world, tmp_p
     with served(lambda n, _: Answer(status=401)) as stub, pytest.raises(RunError, match="refuses the key"):
         made(world, tmp_path, "one", STAGES, judge=judging(stub))
     assert not [*(tmp_path / "one" / "stages").rglob("history.jsonl")]
+
+
+def test_an_address_that_cannot_be_one_is_refused_before_anything_is_loaded():
+    judge = {"url": "http://a:x/v1", "model": "m"}
+    with pytest.raises(RecipeError, match="judge: the address"):
+        check_recipe(recipe_from({"model": "m", "stages": STAGES, "judge": judge}))
 
 
 def test_a_redacted_run_refuses_to_send_its_texts():

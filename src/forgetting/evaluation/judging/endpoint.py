@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import threading
 import time
 from collections.abc import Mapping
@@ -27,6 +28,8 @@ _NO_USE = {
     405: "is no chat endpoint",
 }
 _AGAIN = {408, 409, 425, 429, 500, 502, 503, 504}
+LONGEST_TIMEOUT = 86_400
+"""Seconds of a day; sockets refuse what is far beyond."""
 _LONGEST_PAUSE = 120.0
 """Seconds that a judge may ask to be left alone; one that asks for more is not asked further."""
 
@@ -51,19 +54,31 @@ class Endpoint:
     _sessions: threading.local = field(default_factory=threading.local, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        parts = urlsplit(self.url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
+        try:
+            import requests
+        except ImportError as error:
+            raise RecipeError("judge: asking an endpoint needs requests; pip install 'forgetting[judge]'") from error
+        try:
+            parts = urlsplit(self.url)
+            requests.Request("POST", self.url).prepare()
+            can_be = parts.scheme in {"http", "https"} and (parts.hostname or "").encode("idna")
+        except ValueError:
+            can_be = False
+        if not can_be:
             raise RecipeError(
-                "judge: the address must begin with http:// or https://, such as http://localhost:8000/v1"
+                "judge: the address must begin with http:// or https:// and name a host that can be, such as "
+                "http://localhost:8000/v1"
             )
         if parts.username or parts.password or parts.query or parts.fragment:
             raise RecipeError(
                 f"judge: the address holds more than a place; write it without, and a key into {self.key_variable}"
             )
-        try:
-            import requests  # noqa: F401
-        except ImportError as error:
-            raise RecipeError("judge: asking an endpoint needs requests; pip install 'forgetting[judge]'") from error
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", self.key_variable):
+            raise RecipeError("judge: key_variable names no environment variable; put the key into one, and name that")
+        if not self.model.strip() or not self.model.isprintable():
+            raise RecipeError(f"judge: {self.model!r} names no model; write the name under which the address serves it")
+        if not 0 < self.timeout <= LONGEST_TIMEOUT:
+            raise RecipeError(f"judge: timeout is {self.timeout:g}; write seconds above 0, at most {LONGEST_TIMEOUT:,}")
 
     @property
     def identity(self) -> str:

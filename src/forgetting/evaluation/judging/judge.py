@@ -83,7 +83,8 @@ def ask_all(judge: Judge, prompts: Sequence[str], kept: KeptReplies, voice: Voic
         voice: receives progress, and the cost at the end.
 
     Raises:
-        RunError: the judge cannot be asked, or gave no reply to `IN_A_ROW` prompts in a row. What it replied is kept.
+        RunError: the judge cannot be asked, or gave no reply at all or to `IN_A_ROW` prompts in a row. What it replied
+            is kept.
     """
     began, keys = time.monotonic(), [_digest(prompt) for prompt in prompts]
     todo = {key: prompt for key, prompt in zip(keys, prompts, strict=True) if key not in kept}
@@ -91,6 +92,8 @@ def ask_all(judge: Judge, prompts: Sequence[str], kept: KeptReplies, voice: Voic
     why = _Asking(judge, kept, voice).run(todo) if todo else ""
     found = [kept.get(key) for key in dict.fromkeys(keys)]
     replies = [reply for reply in found if reply is not None]
+    if prompts and not replies:
+        raise RunError(f"judge: no prompt got a reply ({why}); mend that, then start again")
     costs = [
         None if any(count is None for count in counts) else sum(count or 0 for count in counts)
         for counts in ([r.prompt_tokens for r in replies], [r.reply_tokens for r in replies])

@@ -7,6 +7,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 
+_LONGEST = 10_000
+"""Characters of a reply that are looked at, many times what a judge may write: of millions of braces each is tried."""
+
+
 def grades(reply: str) -> Mapping[str, float] | str:
     """Accuracy and fluency of the first JSON object that has both, each from 0 to 1; else what is wrong with the reply.
 
@@ -36,7 +40,8 @@ def _is_grade(value: object) -> bool:
 
 
 def _objects(text: str) -> Iterator[dict[str, Any]]:
-    """Every JSON object that begins at a brace of the text, from left to right."""
+    """Every JSON object that begins at a brace of the text's start, from left to right."""
+    text = text[:_LONGEST]
     decoder, place = json.JSONDecoder(), text.find("{")
     while place >= 0:
         try:

@@ -29,17 +29,28 @@ def judged(records: Sequence[Record], recipe: Recipe, voice: Voice) -> list[Meas
     Raises:
         RunError: the judge cannot be asked.
     """
-    if recipe.judge is None:
+    judge = judge_of(recipe)
+    if recipe.judge is None or judge is None:
         return []
-    how = recipe.judge
-    judge = Endpoint(
-        url=how.url, model=how.model, key_variable=how.key_variable, at_once=how.at_once, timeout=how.timeout
-    )
-    asked = {split: drawn(some, how.limit, recipe.seed) for split, some in by_split(records).items()}
+    asked = {split: drawn(some, recipe.judge.limit, recipe.seed) for split, some in by_split(records).items()}
     file = OutputFolder(Path(recipe.output)).replies_file(judge.identity)
     with nullcontext(KeptReplies(None)) if recipe.redact else kept_in(file, voice) as kept:
         found, _ = graded(judge, [(split, some) for split, some in asked.items() if some], kept, voice)
     return [measure for measures in found for measure in measures]
+
+
+def judge_of(recipe: Recipe) -> Endpoint | None:
+    """The judge that a recipe names, if any; nothing is asked.
+
+    Raises:
+        RecipeError: an address that cannot be one, or requests is not installed.
+    """
+    how = recipe.judge
+    if how is None:
+        return None
+    return Endpoint(
+        url=how.url, model=how.model, key_variable=how.key_variable, at_once=how.at_once, timeout=how.timeout
+    )
 
 
 def graded(

@@ -22,6 +22,7 @@ from forgetting.models.loading import LoadedModel
 from forgetting.models.places import check_place
 from forgetting.pipeline.run.earlier import earlier_requests, learned_again
 from forgetting.pipeline.run.environment import check_trackers
+from forgetting.pipeline.run.judged import judge_of
 from forgetting.pipeline.run.load import dated_recipe, loaded_for
 from forgetting.pipeline.run.prepare import StageData, encode_stage, load_data
 from forgetting.pipeline.run.records import read_digests
@@ -73,12 +74,13 @@ def check_recipe(recipe: Recipe) -> None:
 
     Raises:
         ForgettingError: the folder holds another run, a tracker is not installed, token scores or the oracle are
-            missing, or a revision is given for a model that is not on the hub.
+            missing, the judge's address cannot be one, or a revision is given for a model that is not on the hub.
     """
     RunFolder(recipe.folder).check_takes(recipe.to_yaml(), Recipe.rewritten)
     check_trackers(recipe)
     check_selects(recipe)
     check_references(recipe)
+    judge_of(recipe)
     if recipe.revision is not None and start_of(recipe.model) != "hub":
         raise RecipeError(f"'revision' is {recipe.revision}, but {recipe.model} is not on the hub; leave it out")
     if recipe.oracle is not None and recipe.oracle.endswith(".jsonl"):
