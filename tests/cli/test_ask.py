@@ -45,3 +45,21 @@ def test_a_model_and_a_run_are_asked_as_set(
         assert all(a["answers"][0]["first"] != b["answers"][0]["first"] for a, b in zip(found, bare, strict=True))
     code, out, err = command(capsys, "ask", finished, "Who?", "--set", "format.shots.role=holdout")
     assert (code, out) == (2, "") and "there are no holdout data to draw shots from" in err
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("data.retain=/nope.jsonl", "'data.retain' is not read here"),
+        ("data.retain={}", "'data.retain' is not read here"),
+        ("learning_rate=1", "'learning_rate' has no meaning where a model is asked"),
+        ("evaluate=[lab]", "'evaluate' has no meaning where a model is asked; known: dtype, "),
+        ("model=/nope", "'model' has no meaning"),
+    ],
+)
+def test_what_is_not_used_to_ask_is_refused(
+    finished: Path, world: Path, capsys: pytest.CaptureFixture[str], given: str, said: str
+) -> None:
+    for model in (world / "model", finished):
+        code, out, err = command(capsys, "ask", model, "Who?", "--set", given.format(world / "retain.jsonl"))
+        assert (code, out, err.count("\n")) == (2, "", 1) and said in err

@@ -46,6 +46,8 @@ def test_a_model_is_asked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
         (["--column", "subjct=a"], "did you mean 'subject'"),
         (["--relations", "contry"], "did you mean 'country'"),
         (["--popularity", "views", "--percent", "0"], "percent is 0"),
+        (["--set", "max_new_tokens=3"], "--set says how a model is asked, and none is; name one with --known-by"),
+        (["--known-by", "lab", "--set", "evaluate=[lab]"], "'evaluate' has no meaning where a model is asked"),
     ],
 )
 def test_a_slip_is_one_line(

@@ -63,6 +63,14 @@ def test_a_mistake_is_one_line(played: Path, capsys: pytest.CaptureFixture[str])
     assert (code, out) == (2, "") and err == "forget: --engine locl: did you mean 'local'?\n"
 
 
+@pytest.mark.parametrize("option", ["--budget", "--seeds", "--processes"])
+def test_a_number_that_no_machine_can_do_is_refused(
+    played: Path, capsys: pytest.CaptureFixture[str], option: str
+) -> None:
+    code, out, err = command(capsys, "tune", played, option, 10**9, "--dry-run")
+    assert (code, out) == (2, "") and option in err
+
+
 def test_without_the_extra_one_line_says_what_to_install(
     played: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

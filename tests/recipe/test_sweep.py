@@ -147,6 +147,10 @@ def test_seeds_are_averaged_over_unless_the_file_says_otherwise(tmp_path: Path) 
             {"set": {"adapter.kind": "full"}, "grid": {"adapter.rank": [4, 8]}},
             r"\(4\) and \(8\) give the same run",
         ),  # full has no rank
+        (
+            {"grid": {key: [*range(1, 400)] for key in ("seed", "batch_size", "max_new_tokens")}},
+            "'grid' has 63,521,199 points, more than 100,000; leave values out",
+        ),
     ],
 )
 def test_a_mistake_is_one_line_with_file_and_key(tmp_path: Path, values: dict[str, Any], said: str) -> None:

@@ -87,6 +87,7 @@ def facts(
     as_json: Json = False,
 ) -> None:
     """Build rare, popular and retained questions on facts that a model knows, also matched by relation and answer."""
+    from forgetting.core.errors import RecipeError
     from forgetting.forget_sets.facts.build import build_facts
     from forgetting.forget_sets.facts.plan import Plan
     from forgetting.forget_sets.facts.relations import load_relations
@@ -110,6 +111,8 @@ def facts(
         seed=seed,
     )
     changes = parsed(settings or [])
+    if changes and known_by is None:
+        raise RecipeError("--set says how a model is asked, and none is; name one with --known-by, or leave it out")
     with speaking(quiet=as_json) as voice:
         asked = load_relations(relations)
         found = build_facts(

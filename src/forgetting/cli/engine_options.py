@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 RunsAtOnce = Annotated[
-    int | None, typer.Option(min=1, help="Runs at once; default: 1, or as many as fit into a cluster with --address.")
+    int | None,
+    typer.Option(min=1, max=4096, help="Runs at once; default: 1, or as many as fit into a cluster with --address."),
 ]
 EngineName = Annotated[str, typer.Option(help="What carries out the runs: local (processes) or ray (a cluster).")]
 Address = Annotated[

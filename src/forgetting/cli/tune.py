@@ -23,10 +23,12 @@ def tune(
     overrides: Annotated[
         list[str] | None, typer.Argument(help="key=value …; space.KEY=… says where a key is sought.")
     ] = None,
-    budget: Annotated[int, typer.Option(min=1, help="Trials of each method.")] = 20,
+    budget: Annotated[int, typer.Option(min=1, max=100_000, help="Trials of each method.")] = 20,
     methods: Annotated[str, typer.Option(help="Methods to compare: npo,graddiff; default: the recipe's.")] = "",
     stage: Annotated[str | None, typer.Option(help="The stage to tune, if several train.")] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="Runs of each method's best settings, with fresh seeds.")] = 3,
+    seeds: Annotated[
+        int, typer.Option(min=1, max=10_000, help="Runs of each method's best settings, with fresh seeds.")
+    ] = 3,
     processes: RunsAtOnce = None,
     engine: EngineName = "local",
     address: Address = None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -57,6 +58,10 @@ class Sweep:
     runs: tuple[PlannedRun, ...]
 
 
+_MOST_POINTS = 100_000
+"""Far beyond what is ever run; each point is a recipe in memory."""
+
+
 def load_sweep(name: str, overrides: Sequence[str] = (), *, output: str | None = None) -> Sweep:
     """The sweep in a YAML file, or a built-in one by its name; `key=value` overrides apply to all runs.
 
@@ -91,6 +96,9 @@ def sweep_summary(name: str) -> str:
 
 def _points(file: SweepFile, where: str) -> list[dict[str, str]]:
     """Label by axis of every point that is not skipped; the last axis changes fastest."""
+    count = math.prod(map(len, file.grid.values()))
+    if count > _MOST_POINTS:
+        raise RecipeError(f"{where}: 'grid' has {count:,} points, more than {_MOST_POINTS:,}; leave values out")
     skipped = [{axis: label_of(value) for axis, value in point.items()}.items() for point in file.skip]
     points = [dict(zip(file.grid, labels, strict=True)) for labels in itertools.product(*file.grid.values())]
     kept = [point for point in points if not any(skip <= point.items() for skip in skipped)]

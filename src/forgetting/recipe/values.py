@@ -133,7 +133,8 @@ class Recipe(Strict):
     output: str = Field("runs", min_length=1)
     redact: bool = Field(
         False,
-        description="Write keyed hashes instead of the texts of records and selections; numbers stay as they are.",
+        description="Write keyed hashes instead of the texts of records and selections; numbers stay as they are, and "
+        "so do kinds (column kind, relation or category), which name measures.",
     )
     analyse: Annotated[dict[str, dict[str, Any]], BeforeValidator(_analyses)] = Field(
         default_factory=dict,

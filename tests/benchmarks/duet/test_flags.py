@@ -47,6 +47,11 @@ def test_paraphrases_of_one_fact_do_not_make_its_label_commoner() -> None:
     assert flagged(fact, [*often, *anew])[fact[0].id] == ("shared_id",)
 
 
+def test_rows_of_one_fact_that_differ_in_an_id_are_compared_too() -> None:
+    rows = [row("A", "country", "B"), row("A", "country", "B", "Where is A?", subject_qid="Q77")]
+    assert flags(*rows, row("C", "country", "B", subject_qid="Q77")) == [(), ("shared_id",), ("shared_id",)]
+
+
 @pytest.mark.parametrize(
     ("relation", "question", "expected"),
     [

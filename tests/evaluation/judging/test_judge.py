@@ -202,7 +202,7 @@ def test_a_key_in_place_of_its_variable_is_refused_and_not_said():
 
 @pytest.mark.parametrize("model", ["", " ", "a\nb", "a\udc80"])
 def test_a_model_without_a_name_is_refused(model):
-    with pytest.raises(RecipeError, match="judge: .* names no model"):
+    with pytest.raises(RecipeError, match=r"judge: .* names no model"):
         Endpoint(url="http://a/v1", model=model)
 
 

@@ -99,6 +99,7 @@ def test_an_ended_build_leaves_no_folder_and_goes_on(tmp_path: Path) -> None:
         ({"popularity": "degree", "percents": (60.0,)}, "at most 50"),
         ({"combine": "sum"}, "no fact has views of both its subject and its object"),
         ({"shots": 100}, "100 are asked for, and there are 60 facts; lower --shots"),
+        ({"shots": 10**23}, "are asked for, and there are 60 facts; lower --shots"),
     ],
 )
 def test_what_gives_no_benchmark_is_refused_in_one_line(tmp_path: Path, plan: dict[str, Any], said: str) -> None:

@@ -153,3 +153,28 @@ def test_no_dump_and_no_property_are_said_in_one_line(tmp_path: Path) -> None:
     source.relations = load_relations(str(file))
     with pytest.raises(DataError, match="names no Wikidata property"):
         list(source.facts())
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"id": [["Q90"]]},
+        {"labels": {"en": {"value": 3}}},
+        {"labels": {"en": {"value": None}}},
+        {"labels": {"en": {"value": "\ud800"}}},
+        {"aliases": {"en": [{"value": 3}]}},
+    ],
+)
+def test_an_entity_whose_names_are_no_text_is_counted(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    path = tmp_path / "dump.json"
+    path.write_bytes(text_of([{**ENTITIES[0], **wrong}, *ENTITIES[1:]]))
+    source = dump(path)
+    assert all(isinstance(fact.subject.label, str) and fact.subject.label != "Paris" for fact in source.facts())
+    assert source.left_out["lines of the dump that are no entity"] > 0
+
+
+@pytest.mark.parametrize("path", [Path("/dev/zero"), Path(__file__).parent, Path("x" * 5000), Path("a\0b")])
+def test_what_is_no_file_is_refused_and_not_read(tmp_path: Path, path: Path) -> None:
+    with pytest.raises(DataError, match=r"cannot be read .*; name a dump"):
+        next(Dump(path, RELATIONS, tmp_path / "kept", Voice()).facts())
+    assert not (tmp_path / "kept").exists()

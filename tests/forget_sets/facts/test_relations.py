@@ -70,3 +70,16 @@ def test_a_relations_file_that_cannot_be_used_is_named_in_one_line(tmp_path: Pat
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"none.yaml: cannot be read"):
         load_relations(str(tmp_path / "none.yaml"))
+
+
+def test_a_class_is_an_item_and_nothing_else_of_a_query(tmp_path: Path) -> None:
+    (tmp_path / "r.yaml").write_text("country: {question: 'Where is {subject}?', classes: ['Q515 } UNION {']}\n")
+    with pytest.raises(RecipeError, match=r"r\.yaml: country\.classes\.0: "):
+        load_relations(str(tmp_path / "r.yaml"))
+
+
+def test_a_name_of_several_relations_is_refused(tmp_path: Path) -> None:
+    asked = "question: 'Where is {subject}?'"
+    (tmp_path / "r.yaml").write_text(f"country: {{{asked}}}\nland: {{{asked}, called: [country]}}\n")
+    with pytest.raises(RecipeError, match=r"r\.yaml: 'country' is what several relations are called"):
+        load_relations(str(tmp_path / "r.yaml"))

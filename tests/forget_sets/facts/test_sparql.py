@@ -120,6 +120,9 @@ def test_an_error_of_the_server_is_tried_again(server: Server, tmp_path: Path) -
         ([(400, {}, b"bad query")], {}, "refused \\(400 Bad Request\\)"),
         ([(200, {}, b'{"results": {"bindings": [{"s"')], {}, "answers something else than whole JSON"),
         ([(200, {}, b"<html>")], {}, "answers something else than whole JSON"),
+        ([(200, {}, b'{"results": {"bindings": null}}')], {}, "answers something else than whole JSON"),
+        ([(200, {}, b'{"results": {"bindings": "abc"}}')], {}, "answers something else than whole JSON"),
+        ([(200, {}, b"[" * 200_000)], {}, "answers something else than whole JSON"),
     ],
 )
 def test_what_is_refused_for_good_is_one_line(
@@ -129,6 +132,13 @@ def test_what_is_refused_for_good_is_one_line(
     with pytest.raises(DataError, match=said) as raised:
         list(endpoint(server, tmp_path, **keys).facts())
     assert str(raised.value).startswith(server.address)
+
+
+@pytest.mark.parametrize("wrong", [{"s": 3}, {"sName": None}, {"oName": ["France"]}, {"sName": "\ud800"}])
+def test_a_row_that_is_no_fact_is_left_out(server: Server, tmp_path: Path, wrong: dict[str, Any]) -> None:
+    rows = [row(1), {**row(2), **{end: {"value": value} for end, value in wrong.items()}}]
+    server.before = [(200, {}, json.dumps({"results": {"bindings": rows}}).encode())]
+    assert [fact.subject.id for fact in endpoint(server, tmp_path, page=3).facts()] == ["Q1"]
 
 
 def test_pages_that_came_are_not_asked_for_again(server: Server, tmp_path: Path) -> None:

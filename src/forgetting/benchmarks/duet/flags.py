@@ -88,9 +88,9 @@ def fact_of(example: Example) -> str:
 
 
 def _labels(examples: Sequence[Example]) -> dict[str, Counter[str]]:
-    """How many facts have each label of an id."""
+    """How many facts have each label of an id; one whose rows differ in their ids counts with each."""
     found: dict[str, Counter[str]] = {}
-    for example in {fact_of(e) or e.id: e for e in examples}.values():
+    for example in {(fact_of(e) or e.id, *_ends(e)): e for e in examples}.values():
         for label, end in _ends(example):
             found.setdefault(end, Counter())[label] += 1
     return found

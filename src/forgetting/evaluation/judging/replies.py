@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-
 _LONGEST = 10_000
 """Characters of a reply that are looked at, many times what a judge may write: of millions of braces each is tried."""
 

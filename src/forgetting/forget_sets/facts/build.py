@@ -130,7 +130,7 @@ def _shots(facts: Sequence[Asked], plan: Plan) -> tuple[list[Shown], list[Asked]
         by_relation[one.relation].append(one)
     often = [name for name, _ in Counter(one.relation for one in facts).most_common()]
     chosen: list[Asked] = []
-    for round in range(plan.shots):
+    for round in range(min(plan.shots, len(facts))):
         for name in often:
             if round < len(by_relation[name]) and len(chosen) < plan.shots:
                 chosen.append(by_relation[name][round])

@@ -23,7 +23,7 @@ from forgetting.core.errors import DataError
 from forgetting.core.progress import Voice
 from forgetting.core.text import said
 from forgetting.core.written import read_json
-from forgetting.forget_sets.facts.fact import WIKIDATA, Credit, Entity, Fact
+from forgetting.forget_sets.facts.fact import WIKIDATA, Credit, Entity, Fact, text_of
 from forgetting.forget_sets.facts.relations import Relations
 
 _SAVED_EVERY = 10_000
@@ -110,9 +110,11 @@ class Dump:
 
     def _beginning(self) -> str:
         try:
+            if self.path.exists() and not self.path.is_file():
+                raise OSError("it is no plain file")
             with self.path.open("rb") as file:
                 return digest(file.read(_BEGINNING))
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise DataError(f"{self.path}: cannot be read ({said(error)}); name a dump") from error
 
     def _pass(self, name: str, make: Callable[[bytes], dict[str, Any] | None], what: str) -> Iterator[dict[str, Any]]:
@@ -195,9 +197,9 @@ class Dump:
             return (entity.get(kind) or {}).get(self.language) or ({} if kind == "labels" else [])
 
         return {
-            "id": entity["id"],
-            "label": names("labels").get("value", ""),
-            "aliases": [alias["value"] for alias in names("aliases")],
+            "id": text_of(entity["id"]),
+            "label": text_of(names("labels").get("value", "")),
+            "aliases": [text_of(alias["value"]) for alias in names("aliases")],
             "sitelinks": len(entity.get("sitelinks") or {}),
             "statements": sum(map(len, (entity.get("claims") or {}).values())),
         }

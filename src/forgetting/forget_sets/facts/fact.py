@@ -64,6 +64,19 @@ class Credit:
         return f"{self.source}: {licence}" + (f" (as of {self.date})" if self.date else "")
 
 
+def text_of(value: object) -> str:
+    """A label or id as a source gives it.
+
+    Raises:
+        TypeError: it is no text.
+        ValueError: it holds half a character, which no file can bear.
+    """
+    if not isinstance(value, str):
+        raise TypeError(f"{type(value).__name__} is no text")
+    value.encode("utf-8")
+    return value
+
+
 WIKIDATA = Credit("Wikidata, https://www.wikidata.org", "CC0 1.0")
 GEONAMES = Credit("GeoNames, https://www.geonames.org", "CC BY 4.0")
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
+from typing import Annotated
 
 import yaml
 from pydantic import ConfigDict, Field, ValidationError, field_validator
@@ -30,7 +32,9 @@ class Relation(Strict):
     question: str = Field(description="How it is asked; {subject} stands for the subject.")
     paraphrases: tuple[str, ...] = Field((), description="The same question in other words.")
     property: str | None = Field(None, pattern=r"^P[0-9]+$", description="Its property in Wikidata: P17.")
-    classes: tuple[str, ...] = Field((), description="Subjects that are asked for, as Wikidata classes: Q515.")
+    classes: tuple[Annotated[str, Field(pattern=r"^Q[0-9]+$")], ...] = Field(
+        (), description="Subjects that are asked for, as Wikidata classes: Q515."
+    )
     called: tuple[str, ...] = Field((), description="Other names that sources give it.")
     read: tuple[str, ...] = Field((), description="Forms in which sources ask it, by which their questions are read.")
     answers: dict[str, tuple[str, ...]] = Field(
@@ -139,4 +143,8 @@ def _read(text: str, where: str) -> dict[str, Relation]:
             missing = first["type"] == "missing" and first["loc"][-1] == "question"
             said = "has no question; write how it is asked, with {subject}" if missing else first["msg"]
             raise RecipeError(f"{where}: {key}: {said.removeprefix('Value error, ')}") from error
+    bearers = Counter(called for name, one in found.items() for called in {name, *one.called})
+    for called, count in bearers.items():
+        if count > 1:
+            raise RecipeError(f"{where}: '{called}' is what several relations are called; leave it to one of them")
     return found

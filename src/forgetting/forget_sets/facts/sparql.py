@@ -23,8 +23,9 @@ from forgetting.core.digest import digest
 from forgetting.core.errors import DataError
 from forgetting.core.folder import write_text
 from forgetting.core.progress import Voice
-from forgetting.forget_sets.facts.fact import WIKIDATA, Credit, Entity, Fact
+from forgetting.forget_sets.facts.fact import WIKIDATA, Credit, Entity, Fact, text_of
 from forgetting.forget_sets.facts.relations import Relations
+from forgetting.forget_sets.facts.table import number_in
 
 TRIES = 5
 _AGAIN = (429, 500, 502, 503, 504)
@@ -132,8 +133,10 @@ class Endpoint:
         if answer.status_code != requests.codes.ok:
             raise DataError(f"{what}: refused ({answer.status_code} {answer.reason}); {mend}")
         try:
-            rows: list[dict[str, Any]] = answer.json()["results"]["bindings"]
-        except (ValueError, KeyError, TypeError):
+            rows = answer.json()["results"]["bindings"]
+            if not isinstance(rows, list):
+                raise TypeError
+        except (ValueError, KeyError, TypeError, RecursionError):
             raise DataError(f"{what}: answers something else than whole JSON results; {mend}") from None
         return rows
 
@@ -141,9 +144,9 @@ class Endpoint:
         def entity(end: str) -> Entity:
             numbers = {"sitelinks": row[f"{end}Links"], "statements": row[f"{end}Statements"]}
             return Entity(
-                row[f"{end}Name"]["value"],
-                row[end]["value"].rpartition("/")[2],
-                popularity={measure: float(value["value"]) for measure, value in numbers.items()},
+                text_of(row[f"{end}Name"]["value"]),
+                text_of(row[end]["value"]).rpartition("/")[2],
+                popularity={measure: _number(value["value"]) for measure, value in numbers.items()},
             )
 
         try:
@@ -166,6 +169,13 @@ class Endpoint:
             session.mount(scheme, HTTPAdapter(max_retries=again))
         session.headers["User-Agent"] = f"forgetting/{version('forgetting')} (builder of facts; python-requests)"
         return session
+
+
+def _number(value: object) -> float:
+    found = number_in(value)
+    if found is None:
+        raise ValueError(f"{value!r} is no number")
+    return found
 
 
 def _instance(of: str) -> str:

@@ -11,7 +11,7 @@ from forgetting.core.progress import SILENT, Voice
 from forgetting.core.text import said
 from forgetting.pipeline.finished_run.models import models_of, recipe_of
 from forgetting.pipeline.one_model.ask import Answer, Asking, answers_of, check_questions
-from forgetting.pipeline.one_model.settings import with_settings
+from forgetting.pipeline.one_model.settings import check_asked, check_data_read, with_settings
 from forgetting.pipeline.run.prepare import load_data
 from forgetting.pipeline.run.shots import with_shots
 
@@ -43,10 +43,13 @@ def ask(
 
     Raises:
         RunError: no such run, or a missing part.
+        RecipeError: a key that has no meaning here.
         DataError: no question, or one that leaves no room for an answer.
     """
     check_questions(questions)
+    check_asked(settings or {})
     recipe = with_settings(recipe_of(folder), settings or {})
+    check_data_read(settings or {}, recipe)
     shots = recipe.format.shots
     if shots is not None and shots.examples is None:
         recipe = with_shots(recipe, load_data(recipe, voice), voice=voice)

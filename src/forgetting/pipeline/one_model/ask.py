@@ -20,7 +20,7 @@ from forgetting.evaluation.endings import Ending
 from forgetting.evaluation.rows import room_after
 from forgetting.models.modes import in_evaluation_mode
 from forgetting.pipeline.one_model.evaluate import given_data
-from forgetting.pipeline.one_model.settings import settled
+from forgetting.pipeline.one_model.settings import check_asked, check_data_read, settled
 from forgetting.pipeline.run.load import load_measured
 from forgetting.pipeline.run.shots import with_shots
 from forgetting.token_selection.samples import pieces
@@ -84,10 +84,13 @@ def ask_model(
 
     Raises:
         DataError: no question, or one that leaves no room for an answer.
+        RecipeError: a key that has no meaning here.
         ModelError: a model that cannot be loaded.
     """
     check_questions(questions)
+    check_asked(settings or {})
     recipe = settled(model, {}, settings or {}, ("format",))
+    check_data_read(settings or {}, recipe)
     data = given_data(recipe, Heard(voice.say), voice)
     loaded, recipe = load_measured(recipe, voice)
     recipe = with_shots(recipe, {"": data}, voice=voice)

@@ -9,7 +9,7 @@ from forgetting.core.progress import SILENT, Voice
 from forgetting.data.shots import Shot, Shots
 from forgetting.evaluation.behind_prefix import written_answers
 from forgetting.forget_sets.facts.known import Shown
-from forgetting.pipeline.one_model.settings import settled
+from forgetting.pipeline.one_model.settings import check_asked, check_data_read, settled
 from forgetting.pipeline.run.load import load_measured
 from forgetting.training.stored_reference import fingerprint
 
@@ -30,8 +30,11 @@ class ModelKnower:
     """
 
     def __init__(self, model: str, settings: Mapping[str, object] | None = None, voice: Voice = SILENT) -> None:
+        check_asked(settings or {}, ("max_new_tokens",))
         given = {"max_new_tokens": LONGEST, **(settings or {})}
-        self._loaded, self._recipe = load_measured(settled(model, {}, given, ("format",)), voice)
+        recipe = settled(model, {}, given, ("format",))
+        check_data_read(settings or {}, recipe)
+        self._loaded, self._recipe = load_measured(recipe, voice)
         self.about: Mapping[str, object] = {
             "model": model,
             "fingerprint": fingerprint(self._loaded.model),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -14,6 +14,8 @@ from forgetting.recipe.changes import changed
 
 WITHOUT = ("name", "output", "stages", "corpus", "export", "report_to")
 """Keys of a recipe that say nothing of how a model is measured."""
+ASKED = ("dtype", "device", "threads", "revision", "format", "data")
+"""Keys that say how a model is loaded and asked; data are read where shots are drawn of them."""
 _REDRAW = tuple(f"format.shots.{key}" for key in ("source", "role", "count", "seed"))
 _EXAMPLES = "format.shots.examples"
 _STAGES = [{"method": "sft"}]
@@ -52,6 +54,30 @@ def with_settings(recipe: Recipe, settings: Mapping[str, Any]) -> Recipe:
     _check(settings)
     again = {_EXAMPLES: None} if recipe.format.shots is not None and _redraws(settings) else {}
     return recipe.with_values({**again, **settings}) if settings else recipe
+
+
+def check_asked(settings: Mapping[str, Any], also: Sequence[str] = ()) -> None:
+    """Checks that settings are of those that matter when a model is asked: `ASKED`, and those named beside them.
+
+    Raises:
+        RecipeError: another key.
+    """
+    takes = (*ASKED, *also)
+    for key in settings:
+        if key.split(".")[0] not in takes:
+            raise RecipeError(f"settings: '{key}' has no meaning where a model is asked; known: {', '.join(takes)}")
+
+
+def check_data_read(settings: Mapping[str, Any], recipe: Recipe) -> None:
+    """Checks that data which the settings name are read: a model that is asked needs them for shots alone.
+
+    Raises:
+        RecipeError: they are not.
+    """
+    key = next((key for key in settings if key.split(".")[0] == "data"), None)
+    shots = recipe.format.shots
+    if key is not None and (shots is None or shots.examples is not None):
+        raise RecipeError(f"settings: '{key}' is not read here; draw shots of it (format.shots), or leave it out")
 
 
 def _check(settings: Mapping[str, Any]) -> None:
