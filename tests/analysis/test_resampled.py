@@ -5,6 +5,7 @@ import pytest
 
 from forgetting.analysis.resampled import estimate_statistic
 from forgetting.metrics.statistics import seed_of
+from tests.metrics.percentiles import percentiles
 
 
 def by_hand(values: list[float], clusters: list[str], key: str) -> tuple[float, float]:
@@ -21,7 +22,8 @@ def by_hand(values: list[float], clusters: list[str], key: str) -> tuple[float, 
         ordered = sorted(drawn)
         middle = len(ordered) // 2
         medians.append(ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2)
-    return float(np.percentile(medians, 2.5)), float(np.percentile(medians, 97.5))
+    low, high = np.percentile(medians, percentiles(len(names)))
+    return float(low), float(high)
 
 
 def test_the_interval_is_that_of_a_plain_loop_over_resampled_clusters() -> None:

@@ -4,6 +4,7 @@ from sklearn.metrics import cohen_kappa_score, roc_auc_score
 
 from forgetting.metrics.agreement import auc, kappa
 from forgetting.metrics.statistics import seed_of
+from tests.metrics.percentiles import percentiles
 
 RNG = np.random.default_rng(0)
 FIRST = [bool(v) for v in RNG.random(40) < 0.6]
@@ -27,7 +28,7 @@ def test_kappa_is_cohens_with_a_bootstrap_over_clusters():
         a, b = (np.array(x)[chosen] for x in (FIRST, SECOND))
         chance = a.mean() * b.mean() + (1 - a.mean()) * (1 - b.mean())
         drawn.append(((a == b).mean() - chance) / (1 - chance))
-    assert (found.low, found.high) == pytest.approx(np.percentile(drawn, [2.5, 97.5]), rel=1e-9)
+    assert (found.low, found.high) == pytest.approx(np.percentile(drawn, percentiles(len(set(CLUSTERS)))), rel=1e-9)
 
 
 def test_where_both_always_say_the_same_there_is_no_kappa():
@@ -49,7 +50,7 @@ def test_auc_counts_ties_half_and_resamples_clusters():
         up = [SCORES[n] for n in chosen if FIRST[n]]
         down = [SCORES[n] for n in chosen if not FIRST[n]]
         drawn.append(np.mean([(a > b) + 0.5 * (a == b) for a in up for b in down]))
-    low, high = np.percentile(drawn, [2.5, 97.5])
+    low, high = np.percentile(drawn, percentiles(len(set(CLUSTERS))))
     assert (found.low, found.high) == pytest.approx((low, high), abs=0.04)
 
 

@@ -19,6 +19,7 @@ from forgetting.metrics.statistics import (
 )
 from forgetting.metrics.text import exact_match
 from tests.metrics.making import record
+from tests.metrics.percentiles import percentiles
 
 
 def plain_bootstrap(values, clusters, weights, key):
@@ -30,7 +31,7 @@ def plain_bootstrap(values, clusters, weights, key):
     for _ in range(RESAMPLES):
         drawn = [n for c in rng.integers(0, len(names), size=len(names)) for n in members[names[c]]]
         means.append(sum(weights[n] * values[n] for n in drawn) / sum(weights[n] for n in drawn))
-    return np.percentile(means, 2.5), np.percentile(means, 97.5)
+    return tuple(np.percentile(means, percentiles(len(names))))
 
 
 @pytest.fixture
@@ -47,7 +48,10 @@ def test_the_interval_of_a_single_mean_is_that_of_scipy(count: int) -> None:
     values = np.random.default_rng(count).normal(size=count)
     ours = estimate_mean(values.tolist(), [f"fact{n:04}" for n in range(count)], key="forget/loss")
     rng = np.random.default_rng(seed_of("forget/loss"))
-    theirs = bootstrap((values,), np.mean, n_resamples=RESAMPLES, method="percentile", rng=rng).confidence_interval
+    level = 1 - 2 * percentiles(count)[0] / 100
+    theirs = bootstrap(
+        (values,), np.mean, n_resamples=RESAMPLES, method="percentile", rng=rng, confidence_level=level
+    ).confidence_interval
     assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), rel=1e-12)
 
 
@@ -178,7 +182,7 @@ def test_mixed_outcomes_with_several_records_per_cluster_are_bootstrapped():
 def test_resamples_without_any_weight_are_left_out():
     means_BK = resampled_means(np.array([[1.0, 0.0]]), np.array([[1.0, 0.0]]), key="k", resamples=50)
     assert np.isnan(means_BK).any()
-    assert percentile_interval(means_BK[:, 0]) == (1.0, 1.0)
+    assert percentile_interval(means_BK[:, 0], len(means_BK)) == (1.0, 1.0)
 
 
 def test_a_difference_is_paired_by_id():

@@ -11,6 +11,7 @@ from forgetting.metrics.statistics import RESAMPLES, seed_of
 from forgetting.metrics.text import exact_match, rouge_l_recall
 from forgetting.metrics.utility import Part, harmonic_mean, tofu_model_utility
 from tests.metrics.making import record
+from tests.metrics.percentiles import percentiles
 
 BOTH = [Part("retain", probability), Part("utility", exact_match)]
 
@@ -54,7 +55,7 @@ def test_the_interval_is_that_of_a_plain_loop_which_draws_the_questions_of_a_spl
             drawn = [records[split][n] for n in generators[split].integers(0, size, size=size)]
             means += [np.mean([what.value_of(r) for r in drawn]) for what in (probability, rouge_l_recall)]
         values.append(0.0 if min(means) == 0 else len(means) / sum(1 / m for m in means))
-    assert (found.low, found.high) == pytest.approx(tuple(np.percentile(values, [2.5, 97.5])), rel=1e-12)
+    assert (found.low, found.high) == pytest.approx(tuple(np.percentile(values, percentiles(9))), rel=1e-12)
 
 
 def test_what_is_missing_is_named():

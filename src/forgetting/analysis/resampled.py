@@ -52,4 +52,4 @@ def estimate_statistic(
     )
     if not np.ptp(drawn_B) and not (of_order and len(groups) >= FEWEST):
         return Estimate(value, len(array_N))
-    return Estimate(value, len(array_N), *percentile_interval(drawn_B))
+    return Estimate(value, len(array_N), *percentile_interval(drawn_B, len(groups)))

@@ -74,4 +74,4 @@ def _interval(value: float, count: int, drawn_B: Floats, num_clusters: int) -> E
     drawn_B = drawn_B[np.isfinite(drawn_B)]
     if num_clusters < 2 or not len(drawn_B) or not np.ptp(drawn_B):
         return Estimate(value, count)
-    return Estimate(value, count, *percentile_interval(drawn_B))
+    return Estimate(value, count, *percentile_interval(drawn_B, num_clusters))

@@ -68,7 +68,9 @@ def _estimate(what: PerExample, records: Sequence[Record], key: str) -> Estimate
     if math.isnan(value):
         return Estimate(None, count, reason="popularity or values are all equal, so that there is no order to compare")
     drawn_B = _resampled(points_CP, key)
-    return Estimate(value, count, *(percentile_interval(drawn_B) if np.nanstd(drawn_B) > 0 else (None, None)))
+    return Estimate(
+        value, count, *(percentile_interval(drawn_B, len(points_CP)) if np.nanstd(drawn_B) > 0 else (None, None))
+    )
 
 
 def _resampled(points_CP: Floats, key: str) -> Floats:

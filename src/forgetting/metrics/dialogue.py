@@ -107,7 +107,8 @@ def _mean_of_sets(splits: Sequence[str]) -> Metric:
                     resampled_means(sums_C[None], weights_C[None], key=f"{split}/{dialogue_f1.name}/mean")[:, 0]
                     for split, (sums_C, weights_C) in tables.items()
                 ]
-                low, high = percentile_interval(np.mean(drawn, axis=0))
+                fewest = min(len(sums_C) for sums_C, _ in tables.values())
+                low, high = percentile_interval(np.mean(drawn, axis=0), fewest)
         return [
             Measure(
                 name=dialogue_f1.name,

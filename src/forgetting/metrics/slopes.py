@@ -98,7 +98,7 @@ def slope(points: Points, *, key: str) -> Slope:
         drawn_B = _slope(drawn_BK.T)
     drawn_B = drawn_B[np.isfinite(drawn_B)]
     if len(drawn_B) and np.ptp(drawn_B):
-        found = Estimate(value, len(x_N), *percentile_interval(drawn_B))
+        found = Estimate(value, len(x_N), *percentile_interval(drawn_B, len(counts_C)))
     return Slope(found, _p_value(value, sums_KC, counts_C))
 
 
@@ -152,7 +152,7 @@ def _resampled(
     drawn_B = drawn_B[np.isfinite(drawn_B)]
     if not len(drawn_B) or not np.ptp(drawn_B):
         return Estimate(value, count)
-    return Estimate(value, count, *percentile_interval(drawn_B))
+    return Estimate(value, count, *percentile_interval(drawn_B, sums_KC.shape[1]))
 
 
 def _slope(means_K: Floats) -> Floats:

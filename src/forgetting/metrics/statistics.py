@@ -2,8 +2,8 @@
 
 Paraphrases of one fact are not independent, so what is resampled is the cluster (`Record.cluster`), never the record.
 Every interval has its own random generator, seeded by the key of the number it belongs to: the same records give the
-same interval in any process and (but for rounding) in any order. The percentile bootstrap is somewhat too narrow for
-fewer than about 20 clusters; read such intervals as the least there is to doubt.
+same interval in any process and (but for rounding) in any order. Few clusters resampled vary less than new ones would,
+so the percentiles are farther out the fewer there are (`percentile_interval`).
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import norm as normal
+from scipy.stats import t as student
 
 from forgetting.core.errors import DataError
 from forgetting.core.record import Record
@@ -125,9 +127,20 @@ def resampled_means(sums_KC: Floats, weights_KC: Floats, *, key: str, resamples:
     return np.concatenate(blocks, axis=1).T
 
 
-def percentile_interval(resampled_B: Floats) -> Interval:
-    """The central 95% of resampled values (percentile bootstrap, linear interpolation); NaN resamples are left out."""
-    tail = 100 * (1 - LEVEL) / 2
+def percentile_interval(resampled_B: Floats, clusters: int) -> Interval:
+    """The expanded percentile bootstrap of 95% (Hesterberg 2015, https://arxiv.org/abs/1411.5279).
+
+    A resample of n clusters varies by √((n − 1) / n) of what new samples would, and n clusters know their own spread as
+    badly as Student's t says. So the percentiles are those of Φ(∓ t · √(n / (n − 1))) instead of 2.5% and 97.5%: 0.24%
+    of 6 clusters, 2.3% of 100. Of 6 normal values the plain percentiles leave out the true mean 14 times in 100.
+    By linear interpolation; NaN resamples are left out.
+
+    Args:
+        resampled_B: values of the statistic, each of as many clusters drawn with replacement.
+        clusters: how many there are; at least 2.
+    """
+    far = student.ppf((1 - LEVEL) / 2, clusters - 1) * math.sqrt(clusters / (clusters - 1))
+    tail = 100 * float(normal.cdf(far))
     low, high = np.nanpercentile(resampled_B, [tail, 100 - tail])
     return float(low), float(high)
 
@@ -307,4 +320,5 @@ def _of_changes(table: _Table, key: str, unit: bool) -> Interval | None:
 def _bootstrap(table: _Table, key: str) -> Interval | None:
     if not table.varies:
         return None
-    return percentile_interval(resampled_means(table.sums_C[None], table.weights_C[None], key=key)[:, 0])
+    means_B = resampled_means(table.sums_C[None], table.weights_C[None], key=key)[:, 0]
+    return percentile_interval(means_B, len(table.sums_C))

@@ -124,8 +124,7 @@ class _SplitParts:
         A part of which all clusters are alike is the same in every resample, which would claim certainty: it stands at
         the ends of its own interval (`alike`).
         """
-        num_clusters = self._sums_KC.shape[1]
-        if num_clusters < 2:
+        if self.clusters < 2:
             return None
         lows = resampled_means(self._sums_KC, self._weights_KC, key=key)
         highs = lows.copy()
@@ -134,6 +133,11 @@ class _SplitParts:
                 ends = alike(float(lows[0, place]), int((self._weights_KC[place] > 0).sum()), 0.0, 1.0)
                 lows[:, place], highs[:, place] = ends
         return lows, highs
+
+    @property
+    def clusters(self) -> int:
+        """How many source examples there are."""
+        return int(self._sums_KC.shape[1])
 
     def count(self) -> int:
         """How many records any part scored."""
@@ -145,8 +149,7 @@ def _interval(splits: Sequence[_SplitParts], name: str) -> Interval | None:
     resampled = [ends for split in splits if (ends := split.resampled(f"{split.split}/{name}"))]
     if len(resampled) < len(splits):
         return None
-    low, high = (
-        percentile_interval(np.asarray(hmean(np.concatenate([ends[side] for ends in resampled], axis=1), axis=1)))[side]
-        for side in (0, 1)
-    )
+    means = [np.asarray(hmean(np.concatenate([part[side] for part in resampled], axis=1), axis=1)) for side in (0, 1)]
+    fewest = min(split.clusters for split in splits)
+    low, high = (percentile_interval(means[side], fewest)[side] for side in (0, 1))
     return (low, high) if low < high else None

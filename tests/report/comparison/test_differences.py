@@ -14,6 +14,7 @@ from forgetting.metrics.statistics import seed_of
 from forgetting.report.comparison.differences import compare
 from forgetting.report.comparison.page import as_json, build_comparison, render, tables
 from forgetting.runs.results import Results
+from tests.metrics.percentiles import percentiles
 from tests.report.fixtures import HOSTILE, HOSTILE_RUN, IHL_RUN, NPO_RUN, write_run
 
 
@@ -63,7 +64,7 @@ def test_the_difference_is_paired_and_its_interval_is_that_of_resampled_clusters
     means = sums[drawn].sum(1) / (3 * 8)
     assert difference.estimate.value == pytest.approx(per_record.mean(), rel=1e-12)
     assert (difference.estimate.low, difference.estimate.high) == pytest.approx(
-        tuple(np.percentile(means, [2.5, 97.5])), rel=1e-9
+        tuple(np.percentile(means, percentiles(8))), rel=1e-9
     )
     assert difference.estimate.count == 24
     assert difference.told_apart

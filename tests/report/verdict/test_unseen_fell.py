@@ -22,7 +22,7 @@ def said(run: Results) -> list[str]:
 def test_unseen_text_that_fell_is_said_and_no_failure(tmp_path: Path) -> None:
     run = passages(tmp_path / "a", {**KNOWN, "forget": spread(0.03, 20, 0.01), "unseen": spread(0.04, 32, 0.01)})
     [text] = said(run)
-    assert text.startswith("unseen \N{MIDDLE DOT} probability went from 0.104 (0.092")
+    assert text.startswith("unseen \N{MIDDLE DOT} probability went from 0.104 (0.091")
     assert "fell, too (paired on 32 examples: \N{MINUS SIGN}0.06" in text
     judged = verdict(run)
     assert text in judged.sentences
@@ -48,7 +48,7 @@ def test_it_is_said_of_a_run_that_measures_no_extraction(tmp_path: Path) -> None
     plain = replace(run, declaration=standard_declaration(["forget"], ["retain"], (), ["unseen"]))
     assert plain.declared.extraction is None
     [text] = said(plain)
-    assert text.startswith("unseen \N{MIDDLE DOT} probability went from 0.104 (0.092")
+    assert text.startswith("unseen \N{MIDDLE DOT} probability went from 0.104 (0.091")
     assert "fell, too" in text
 
 

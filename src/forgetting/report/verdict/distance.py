@@ -57,5 +57,5 @@ def farther(key: str, one: Side, other: Side, oracle: Side) -> bool | None:
     if (np.abs(sums_KC[0] - sums_KC[1]) > 1e-12).sum() < FEWEST:
         return False
     away_BK = np.abs(resampled_means(sums_KC, weights_KC, key=key.partition("/")[2]))
-    low, _ = percentile_interval(away_BK[:, 0] - away_BK[:, 1])
+    low, _ = percentile_interval(away_BK[:, 0] - away_BK[:, 1], sums_KC.shape[1])
     return low > 0
