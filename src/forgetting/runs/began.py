@@ -15,8 +15,8 @@ from forgetting.runs.redact import Redactor
 
 MEASURED = "/measured"
 """The key next to the stages in the file of digests; no stage can have this name."""
-MODEL, WEIGHTS, CONFIG = "/model", "weights", "config"
-"""Likewise, the key of the initial model; below, that of its weights, and how that of its config begins."""
+MODEL, WEIGHTS, VOCABULARY, CONFIG = "/model", "weights", "vocabulary", "config"
+"""Likewise, the key of the initial model; below, those of weights and vocabulary, and how that of its config begins."""
 READ = "/read"
 """Likewise: digests of the token ids that a model reads of these data, by `stage/role` and `measured/split`."""
 DAY = "date"
@@ -82,7 +82,8 @@ def _said(stage: str, part: str) -> str:
             "or what the template reads has changed"
         )
     if stage == MODEL:
-        return f"the model it began with has {'another config' if part.startswith(CONFIG) else 'other weights'} now"
+        what = {WEIGHTS: "other weights", VOCABULARY: "another vocabulary"}.get(part, "another config")
+        return f"the model it began with has {what} now"
     return f"its {part} {'split that it measures has' if stage == MEASURED else 'data have'} changed since it began"
 
 

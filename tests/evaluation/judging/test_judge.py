@@ -27,7 +27,7 @@ def asking(tmp_path, stub, **settings):
     file = tmp_path / "replies.jsonl"
 
     def ask(prompts=PROMPTS):
-        with kept_in(file) as kept:
+        with kept_in(file, Voice(said.append)) as kept:
             return ask_all(judge, prompts, kept, Voice(said.append))
 
     ask.said, ask.file = said, file
@@ -225,14 +225,24 @@ def test_a_line_that_was_cut_short_is_asked_for_again(tmp_path):
         assert len(stub.requests) == 7
 
 
-def test_a_line_that_is_no_reply_is_named(tmp_path):
-    (tmp_path / "replies.jsonl").write_text('{"prompt": "a", "nothing": 1}\n')
-    with (
-        served(lambda n, _: Answer()) as stub,
-        asking(tmp_path, stub) as ask,
-        pytest.raises(RunError, match=r"replies\.jsonl:1: not a judge's reply"),
-    ):
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda line: b'{"prompt": "a", "nothing": 1}',
+        lambda line: line.replace(b"accuracy", b"accurncy"),
+        lambda line: line[: len(line) // 2] + b"\xff" + line[len(line) // 2 :],
+    ],
+)
+def test_a_damaged_reply_is_asked_for_again(tmp_path, damage):
+    with served(lambda n, _: Answer()) as stub, asking(tmp_path, stub) as ask:
         ask()
+        lines = ask.file.read_bytes().split(b"\n")
+        ask.file.write_bytes(b"\n".join([damage(lines[0]), *lines[1:]]))
+        found = ask()
+        assert (found.kept, found.replies) == (5, (GOOD,) * 6)
+        assert ask().kept == 6
+        assert len(stub.requests) == 7
+    assert f"{ask.file}: 1 of 6 lines are damaged; what they held is made again" in ask.said
 
 
 def test_a_server_that_does_not_count_tokens_costs_an_unknown_number(tmp_path):

@@ -12,8 +12,10 @@ import pytest
 from forgetting.core.errors import DataError
 from forgetting.core.progress import Voice
 from forgetting.forget_sets.facts import dump as dumps
+from forgetting.forget_sets.facts.build import build_facts
 from forgetting.forget_sets.facts.dump import Dump
 from forgetting.forget_sets.facts.fact import WIKIDATA
+from forgetting.forget_sets.facts.plan import Plan
 from forgetting.forget_sets.facts.relations import load_relations
 
 RELATIONS = load_relations("country,capital")
@@ -113,8 +115,10 @@ def test_a_line_that_is_no_entity_is_counted(tmp_path: Path) -> None:
     lines.insert(3, b'{"id": "Q7", "claims": {"P17": [{"rank')
     file.write_bytes(b"\n".join(lines) + b"\n")
     source = dump(file)
-    assert triples(source) == sorted(EXPECTED)
-    assert source.left_out["lines of the dump that are no entity"] == 1
+    again = dump(file)
+    for one in (source, again):
+        assert triples(one) == sorted(EXPECTED)
+        assert one.left_out["lines of the dump that are no entity"] == 1
 
 
 def test_an_ended_pass_goes_on_behind_its_last_mark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,6 +143,44 @@ def test_an_ended_pass_goes_on_behind_its_last_mark(tmp_path: Path, monkeypatch:
     read.clear()
     assert triples(dump(file)) == sorted(EXPECTED)
     assert read == [], "a pass that ended is not read again"
+
+
+def test_what_was_read_and_then_damaged_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dumps, "_SAVED_EVERY", 2)
+    file = tmp_path / "dump.json"
+    file.write_bytes(text_of(ENTITIES))
+    whole = dump(file)
+    triples(whole)
+    kept = sorted((tmp_path / "kept").rglob("*.jsonl"))
+    assert len(kept) == 2
+    for one in kept:
+        was = one.read_bytes()
+        for place in range(0, len(was), 97):
+            one.write_bytes(was[:place] + bytes([was[place] ^ 1]) + was[place + 1 :])
+            source = dump(file)
+            assert triples(source) == sorted(EXPECTED)
+            assert source.left_out == whole.left_out
+        for lines in (was.splitlines(keepends=True)[1:], [was[:60]], [b'{"lines": 3, "end": true}\n'], []):
+            one.write_bytes(b"".join(lines))
+            assert triples(dump(file)) == sorted(EXPECTED)
+
+
+def test_another_dump_with_the_same_beginning_is_read_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dumps, "_BEGINNING", 64)
+    file, said = tmp_path / "dump.json", list[str]()
+    file.write_bytes(text_of(ENTITIES))
+    triples(dump(file))
+    file.write_bytes(text_of([*ENTITIES[:-2], entity("Q183", "Germania", 28), ENTITIES[-1]]))
+    assert ("Bonn", "country", "Germania") in triples(dump(file, said))
+    assert "another dump than the one that was read" in said[0]
+
+
+def test_a_dump_that_is_cut_before_its_objects_gives_no_fact_and_says_so(tmp_path: Path) -> None:
+    file = tmp_path / "dump.json"
+    file.write_bytes(text_of(ENTITIES[:1])[:-3] + b",\n{")
+    plan = Plan(popularity="sitelinks")
+    with pytest.raises(DataError, match=r"the source gives no fact; left out: .*1 statements on an entity"):
+        build_facts(dump(file), RELATIONS, tmp_path / "out", plan=plan)
 
 
 def test_no_dump_and_no_property_are_said_in_one_line(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from forgetting.core.progress import SILENT
+from forgetting.core.progress import SILENT, Voice
 from forgetting.forget_sets.facts.known import NEARLY, Shown, as_question, known_by, score
 from tests.forget_sets.facts.worlds import BUILT_IN, Clever, asked, fact
 
@@ -71,8 +71,8 @@ def test_an_ended_build_goes_on_where_it_was(tmp_path: Path) -> None:
     first = Clever(RIGHT, fails_after=4)
     with pytest.raises(KeyboardInterrupt):
         known_by(first, FACTS, [], tmp_path, SILENT)
-    (file,) = tmp_path.iterdir()
-    file.write_bytes(file.read_bytes() + b'["In which cou')  # a kill in the middle of a line
+    (file,) = tmp_path.rglob("*.jsonl")
+    file.write_bytes(file.read_bytes() + b'{"question": "In which cou')  # a kill in the middle of a line
     second = Clever(RIGHT)
     judged, before = known_by(second, FACTS, [], tmp_path, SILENT)
     assert (before, len(first.asked), len(second.asked)) == (4, 4, 2)
@@ -87,3 +87,14 @@ def test_answers_behind_other_shots_or_of_another_model_are_not_taken(tmp_path: 
     other.about = {"model": "clever", "fingerprint": "2"}
     known_by(other, FACTS, [], tmp_path, SILENT)
     assert (len(shown.asked), len(other.asked)) == (6, 6)
+
+
+def test_a_changed_answer_is_asked_for_again(tmp_path: Path) -> None:
+    known_by(Clever(RIGHT), FACTS, [], tmp_path, SILENT)
+    (file,) = tmp_path.rglob("*.jsonl")
+    file.write_bytes(file.read_bytes().replace(b"Land 3", b"Land 4", 1))
+    again, said = Clever(RIGHT), list[str]()
+    judged, before = known_by(again, FACTS, [], tmp_path, Voice(say=said.append))
+    assert (before, again.asked) == (5, [FACTS[3].question])
+    assert [one.said for one in judged] == [one.answer for one in FACTS]
+    assert said == [f"{file}: 1 of 6 lines are damaged; what they held is made again"]

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlparse
 import pytest
 
 from forgetting.core.errors import DataError
-from forgetting.core.progress import SILENT
+from forgetting.core.progress import SILENT, Voice
 from forgetting.forget_sets.facts.fact import WIKIDATA
 from forgetting.forget_sets.facts.relations import load_relations
 from forgetting.forget_sets.facts.sparql import TRIES, Endpoint
@@ -165,3 +165,26 @@ def test_rows_that_are_no_fact_are_counted(server: Server, tmp_path: Path) -> No
     source = endpoint(server, tmp_path)
     assert list(source.facts()) == []
     assert source.left_out == {"rows of the endpoint that are no fact": 1}
+
+
+@pytest.mark.parametrize("damage", [b"", b"[]", b"{}", b"\xff\xfe", b'{"rows": 0, "facts": [], "/sha256": "0"}', None])
+def test_a_damaged_page_is_asked_for_again_and_said(server: Server, tmp_path: Path, damage: bytes | None) -> None:
+    list(endpoint(server, tmp_path).facts())
+    page = sorted((tmp_path / "kept").iterdir())[0]
+    page.write_bytes(page.read_bytes().replace(b"City", b"Cita", 1) if damage is None else damage)
+    said: list[str] = []
+    again = endpoint(server, tmp_path)
+    again.voice = Voice(say=said.append)
+    assert [f.subject.label for f in again.facts()] == [f"City {i}" for i in range(1, CITIES + 1)]
+    assert len(server.asked) == 4
+    assert len(said) == 1
+    assert said[0].startswith(str(page))
+    assert said[0].endswith("asking for it again")
+
+
+def test_rows_that_are_no_facts_are_counted_also_where_their_page_was_kept(server: Server, tmp_path: Path) -> None:
+    rows = [row(1), {"s": {"value": "Q7"}}]
+    server.before = [(200, {}, json.dumps({"results": {"bindings": rows}}).encode())]
+    for source in (endpoint(server, tmp_path), endpoint(server, tmp_path)):
+        list(source.facts())
+        assert source.left_out == {"rows of the endpoint that are no fact": 1}

@@ -201,6 +201,14 @@ def test_a_model_exchanged_under_a_run_is_refused(world: Path, tmp_path: Path, m
     (tmp_path / "model" / "config.json").write_text(json.dumps({**json.loads(config), "rms_norm_eps": 0.1}))
     with pytest.raises(RunError, match="the model it began with has another config now; put it back"):
         made(world, tmp_path, "r", tmp_path / "model", stage)
+    (tmp_path / "model" / "config.json").write_text(config)
+    words = json.loads((tmp_path / "model" / "tokenizer.json").read_text())
+    ids = words["model"]["vocab"]
+    one, other = [word for word in ids if len(word) > 1][-2:]
+    ids[one], ids[other] = ids[other], ids[one]
+    (tmp_path / "model" / "tokenizer.json").write_text(json.dumps(words))
+    with pytest.raises(RunError, match="the model it began with has another vocabulary now; put it back"):
+        made(world, tmp_path, "r", tmp_path / "model", stage)
     whole = load_model(world / "model")
     with torch.no_grad():
         whole.model.model.norm.weight.mul_(1.5)

@@ -149,6 +149,16 @@ def test_a_trial_that_is_not_as_it_was_written_is_refused_in_one_line(tmp_path: 
         study(tmp_path).trials()
 
 
+def test_a_study_that_its_damaged_index_hides_is_not_begun_anew(tmp_path: Path) -> None:
+    carried_out(study(tmp_path), 2)
+    file, entry = tmp_path / "tune.db", b"\x03\x13\tnpo"  # of the index: text of three bytes, then the row 1
+    whole = file.read_bytes()
+    assert whole.count(entry) == 1
+    file.write_bytes(whole.replace(entry, entry[:-1] + b"p"))
+    with pytest.raises(RunError, match=r"tune.db: cannot be read .*missing from index ix_studies_study_name"):
+        study(tmp_path).trials()
+
+
 def test_a_schema_that_is_not_text_any_more_is_one_line(tmp_path: Path) -> None:
     carried_out(study(tmp_path), 1)
     file = tmp_path / "tune.db"

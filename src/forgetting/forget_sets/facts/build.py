@@ -52,8 +52,12 @@ def build_facts(
         ForgettingError: bad input, or nothing left to divide.
     """
     check_replaceable(out)
+    found = _read(source, voice)
+    if not found:
+        why = ", ".join(f"{count:,} {why}" for why, count in source.left_out.items()) or "nothing"
+        raise DataError(f"the source gives no fact; left out: {why}")
     facts, steps, measure = cleaned(
-        _read(source, voice),
+        found,
         relations,
         lambda read: popularity_named(plan.popularity, read, plan.date),
         several=plan.several,

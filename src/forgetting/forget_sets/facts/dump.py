@@ -20,6 +20,7 @@ from typing import Any, BinaryIO, cast
 
 from forgetting.core.digest import digest
 from forgetting.core.errors import DataError
+from forgetting.core.kept_lines import add_lines, kept_lines
 from forgetting.core.progress import Voice
 from forgetting.core.text import said
 from forgetting.core.written import read_json
@@ -119,32 +120,46 @@ class Dump:
 
     def _pass(self, name: str, make: Callable[[bytes], dict[str, Any] | None], what: str) -> Iterator[dict[str, Any]]:
         """What `make` makes of every line, and of earlier builds' lines what they made."""
-        self.kept.mkdir(parents=True, exist_ok=True)
-        file = self.kept / f"{name}.jsonl"
-        done, records, whole = _kept(file)
-        yield from records
-        if whole:
-            return
-        with file.open("a", encoding="utf-8") as kept:
-            number, fresh = done, list[dict[str, Any]]()
+        file, size = self.kept / name / "lines.jsonl", self.path.stat().st_size
+        with kept_lines(file, _Part.of, self.voice) as kept:
+            if any(part.end and part.size != size for part in kept):
+                self.voice.say(f"{self.path}: another dump than the one that was read; beginning anew")
+                kept.clear()
+                file.unlink()
+            done, whole = 0, False
+            for part in kept:
+                if part.begin == done:  # others stand behind one that was damaged
+                    yield from self._given(part)
+                    done, whole = part.lines, part.end
+            if whole:
+                return
+            fresh = _Part(done, done, size)
             for number, line in enumerate(self._lines(), 1):
                 if number <= done:
                     continue
+                fresh.lines = number
                 try:
                     found = make(line)
                 except (ValueError, KeyError, TypeError, AttributeError):
-                    self.left_out["lines of the dump that are no entity"] += 1
+                    fresh.broken += 1
                     found = None
                 if found is not None:
-                    fresh.append(found)
+                    fresh.found.append(found)
                 if number % _SAVED_EVERY == 0:
-                    _keep(kept, fresh, number)
-                    yield from fresh
-                    fresh = []
+                    add_lines(file, [vars(fresh)])
+                    yield from self._given(fresh)
+                    fresh = _Part(number, number, size)
                     self.voice.progress(number, number, f"reading the dump for {what}")
             # A cut line is not counted as read, so that a whole dump is read from there.
-            _keep(kept, fresh, max(done, number), end=not self.cut)
-            yield from fresh
+            fresh.end = not self.cut
+            add_lines(file, [vars(fresh)])
+            yield from self._given(fresh)
+
+    def _given(self, part: _Part) -> list[dict[str, Any]]:
+        """What a part of the dump gave; its broken lines are counted."""
+        if part.broken:
+            self.left_out["lines of the dump that are no entity"] += part.broken
+        return part.found
 
     def _lines(self) -> Iterator[bytes]:
         """The lines with an entity, without the list's brackets and commas; a last line that is cut is none."""
@@ -223,26 +238,23 @@ def _named(found: Mapping[str, Any]) -> Entity:
     return Entity(found["label"], found["id"], tuple(found["aliases"]), numbers)
 
 
-def _keep(file: Any, records: list[dict[str, Any]], lines: int, *, end: bool = False) -> None:
-    """Writes records, and that so many lines are read."""
-    file.writelines(json.dumps(record) + "\n" for record in [*records, {"lines": lines, "end": end}])
-    file.flush()
+@dataclass
+class _Part:
+    """What some lines of a dump, one after the other, gave."""
 
+    begin: int
+    """Lines before them."""
+    lines: int
+    """Lines up to their end."""
+    size: int
+    """Bytes of the whole dump."""
+    end: bool = False
+    """Whether nothing stands behind them."""
+    broken: int = 0
+    """Lines that are no entity."""
+    found: list[dict[str, Any]] = field(default_factory=list)
 
-def _kept(file: Path) -> tuple[int, list[dict[str, Any]], bool]:
-    """(lines that were read, what they gave, whether they are all); what stands behind the last mark is taken out."""
-    if not file.is_file():
-        return 0, [], False
-    whole = file.read_bytes()
-    end = whole.rfind(b'\n{"lines": ') + 1
-    if end == 0 and not whole.startswith(b'{"lines": '):
-        file.unlink()
-        return 0, [], False
-    stop = whole.find(b"\n", end) + 1
-    if not stop:  # the mark itself is cut: what stands before it was read, but is not known to be whole
-        file.unlink()
-        return 0, [], False
-    file.write_bytes(whole[:stop])
-    rows = [json.loads(line) for line in whole[:stop].splitlines()]
-    mark = rows[-1]
-    return mark["lines"], [row for row in rows if "lines" not in row], mark["end"]
+    @classmethod
+    def of(cls, row: dict[str, Any]) -> _Part:
+        """As it was kept."""
+        return cls(**row)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import unicodedata
 from collections import defaultdict
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from forgetting.core.digest import digest
+from forgetting.core.kept_lines import add_lines, kept_lines
 from forgetting.core.progress import Voice
 from forgetting.data.words import words
 from forgetting.forget_sets.facts.fact import Fact
@@ -138,43 +138,23 @@ def known_by(
         RunError: the folder cannot be written.
     """
     model = {key: value for key, value in knower.about.items() if key != "model"}
-    kept = Kept.opened(folder / f"{digest(model, [asdict(s) for s in shown])}.jsonl")
-    missing = [i for i, one in enumerate(facts) if one.question not in kept.said]
-    before = len(facts) - len(missing)
-    asked = [(facts[i].question, facts[i].answer) for i in missing]
-    voice.progress(before, len(facts), "asking the model")
-    for found in knower.answers(asked, shown):
-        kept.add({asked[number][0]: text for number, text in found.items()})
-        voice.progress(len(kept.said.keys() & {one.question for one in facts}), len(facts), "asking the model")
+    file = folder / digest(model, [asdict(s) for s in shown]) / "answers.jsonl"
+    with kept_lines(file, lambda row: (str(row["question"]), str(row["answer"])), voice) as kept:
+        said = dict(kept)
+        missing = [i for i, one in enumerate(facts) if one.question not in said]
+        before = len(facts) - len(missing)
+        asked = [(facts[i].question, facts[i].answer) for i in missing]
+        voice.progress(before, len(facts), "asking the model")
+        for found in knower.answers(asked, shown):
+            fresh = {asked[number][0]: text for number, text in found.items()}
+            add_lines(file, [{"question": question, "answer": text} for question, text in fresh.items()])
+            said |= fresh
+            voice.progress(len(said.keys() & {one.question for one in facts}), len(facts), "asking the model")
     others: defaultdict[str, set[str]] = defaultdict(set)
     for one in facts:
         others[one.relation].add(plain(one.answer))
-    return [_judged(one, kept.said[one.question], others[one.relation]) for one in facts], before
+    return [_judged(one, said[one.question], others[one.relation]) for one in facts], before
 
 
 def _judged(one: Asked, said: str, others: Collection[str]) -> Asked:
     return replace(one, said=said, score=score(said, (one.answer, *one.right), others))
-
-
-@dataclass
-class Kept:
-    """Answers by their question, in a file that grows."""
-
-    path: Path
-    said: dict[str, str]
-
-    @classmethod
-    def opened(cls, path: Path) -> Kept:
-        """What the file holds; a last line that a kill cut is taken out."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        whole = path.read_bytes() if path.is_file() else b""
-        end = whole.rfind(b"\n") + 1
-        if end < len(whole):
-            path.write_bytes(whole[:end])
-        return cls(path, dict(json.loads(line) for line in whole[:end].decode().splitlines()))
-
-    def add(self, found: Mapping[str, str]) -> None:
-        """Writes answers behind the others."""
-        with self.path.open("a", encoding="utf-8") as file:
-            file.writelines(json.dumps([question, text]) + "\n" for question, text in found.items())
-        self.said |= found

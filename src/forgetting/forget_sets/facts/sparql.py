@@ -20,12 +20,14 @@ from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
 from forgetting.core.digest import digest
-from forgetting.core.errors import DataError
+from forgetting.core.errors import DataError, RunError
 from forgetting.core.folder import write_text
 from forgetting.core.progress import Voice
+from forgetting.core.sealed import sealed
 from forgetting.forget_sets.facts.fact import WIKIDATA, Credit, Entity, Fact, text_of
 from forgetting.forget_sets.facts.relations import Relations
 from forgetting.forget_sets.facts.table import number_in
+from forgetting.runs.reading import read_object
 
 TRIES = 5
 _AGAIN = (429, 500, 502, 503, 504)
@@ -103,16 +105,31 @@ class Endpoint:
         begin = 0
         while self.most is None or begin < self.most:
             size = self.page if self.most is None else min(self.page, self.most - begin)
-            file = self.kept / f"{digest(self.address, query, size, begin)}.json"
-            if not file.is_file():
-                found = self._asked(session, name, f"{query}\nLIMIT {size} OFFSET {begin}", begin)
-                facts = [asdict(fact) for row in found if (fact := self._fact(row, name)) is not None]
-                write_text(file, json.dumps({"rows": len(found), "facts": facts}))
-            kept = json.loads(file.read_text(encoding="utf-8"))
+            kept = self._kept(session, name, query, size, begin)
+            lost = kept["rows"] - len(kept["facts"])
+            if lost:
+                self.left_out["rows of the endpoint that are no fact"] += lost
             yield from kept["facts"]
             if kept["rows"] < size:
                 return
             begin += size
+
+    def _kept(self, session: requests.Session, name: str, query: str, size: int, begin: int) -> dict[str, Any]:
+        """A page: how many rows it has, and the facts in them. One that is there and whole is not asked for."""
+        file = self.kept / f"{digest(self.address, query, size, begin)}.json"
+        if file.is_file():
+            try:
+                there = read_object(file, what="a page of an endpoint", mend="asking for it again")
+                return {"rows": there["rows"], "facts": there["facts"]}
+            except RunError as error:
+                self.voice.say(str(error))
+            except KeyError:
+                self.voice.say(f"{file}: is no page of an endpoint; asking for it again")
+        found = self._asked(session, name, f"{query}\nLIMIT {size} OFFSET {begin}", begin)
+        facts = [asdict(fact) for row in found if (fact := self._fact(row, name)) is not None]
+        page = {"rows": len(found), "facts": facts}
+        write_text(file, json.dumps(sealed(page, file.name)))
+        return page
 
     def _asked(self, session: requests.Session, name: str, query: str, begin: int) -> list[dict[str, Any]]:
         what = f"{self.address}: '{name}' from row {begin:,}"
@@ -152,7 +169,6 @@ class Endpoint:
         try:
             return Fact(entity("s"), name, entity("o"), "truthy", self.address)
         except (KeyError, TypeError, ValueError):
-            self.left_out["rows of the endpoint that are no fact"] += 1
             return None
 
     def _session(self) -> requests.Session:

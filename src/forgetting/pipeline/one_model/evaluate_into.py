@@ -85,7 +85,7 @@ def _end(folder: EvaluationFolder) -> None:
 
 def _digests(ready: Ready) -> dict[str, dict[str, str]]:
     loaded, suite = ready.loaded, ready.suite
-    found = digests_of({"": ready.data}, suite, model_digests(loaded.model))
+    found = digests_of({"": ready.data}, suite, model_digests(loaded.model, loaded.tokenizer))
     return {**found, READ: read_digests(suite, loaded.tokenizer, ready.recipe.format)}
 
 

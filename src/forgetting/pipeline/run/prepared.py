@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from forgetting.benchmarks.suite import Suite
-from forgetting.core.digest import examples_digest
+from forgetting.core.digest import digest, examples_digest
 from forgetting.core.errors import RecipeError
 from forgetting.core.progress import Voice
 from forgetting.core.record import check_record_file
@@ -32,7 +32,7 @@ from forgetting.pipeline.run.source import model_source, start_of
 from forgetting.pipeline.run.suites import check_goals, check_passages, say_drawn, suite_of
 from forgetting.pipeline.run.teacher import check_references
 from forgetting.recipe import Recipe
-from forgetting.runs.began import CONFIG, MEASURED, MODEL, READ, WEIGHTS
+from forgetting.runs.began import CONFIG, MEASURED, MODEL, READ, VOCABULARY, WEIGHTS
 from forgetting.runs.folder import RunFolder
 from forgetting.training.stored_reference import fingerprint_of, weights_fingerprint
 
@@ -112,7 +112,8 @@ def prepared(recipe: Recipe, voice: Voice) -> Prepared:
         if stage.trains:
             decoder_blocks(loaded.model, stage.objective().layers)
     check_passages(suite, loaded.tokenizer, longest_row(loaded.model))
-    model, read = model_digests(loaded.model), read_digests(suite, loaded.tokenizer, fitted.format)
+    model = model_digests(loaded.model, loaded.tokenizer)
+    read = read_digests(suite, loaded.tokenizer, fitted.format)
     ready = Prepared(fitted, loaded, data, encoded, suite, model, read)
     RunFolder(recipe.folder).check_data(ready.digests)
     return ready
@@ -130,8 +131,11 @@ def digests_of(
     return {**found, MODEL: dict(model)} if model else found
 
 
-def model_digests(model: PreTrainedModel) -> dict[str, str]:
-    """Digests of a model's config and weights, the latter unless they are in 4 bits."""
+def model_digests(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> dict[str, str]:
+    """Digests of a model's config, of its tokenizer's vocabulary, and of its weights unless they are in 4 bits."""
     weights = weights_fingerprint(model)
-    config = {f"{CONFIG} of transformers {version('transformers')}": fingerprint_of(model.config, ())}
-    return config if weights is None else {WEIGHTS: weights, **config}
+    found = {
+        f"{CONFIG} of transformers {version('transformers')}": fingerprint_of(model.config, ()),
+        VOCABULARY: digest(sorted(tokenizer.get_vocab().items())),
+    }
+    return found if weights is None else {WEIGHTS: weights, **found}

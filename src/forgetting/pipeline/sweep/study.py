@@ -8,8 +8,9 @@ folder resumed.
 from __future__ import annotations
 
 import hashlib
+import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -114,6 +115,7 @@ class Study:
 
         _quiet()
         self.file.parent.mkdir(parents=True, exist_ok=True)
+        _check(self.file)
         url = URL.create("sqlite", database=str(self.file)).render_as_string()
         study = optuna.create_study(
             storage=optuna.storages.RDBStorage(url), study_name=self.method, direction="maximize", load_if_exists=True
@@ -155,6 +157,19 @@ class Study:
         if written.user_attrs.get(_DIGEST, found := _digest(trial)) != found:
             raise ValueError(f"{trial.name} is not as it was written")
         return trial
+
+
+def _check(file: Path) -> None:
+    """A damaged index hides a study that is there, and another one of its name would be begun.
+
+    Raises:
+        ValueError: SQLite finds tables and indexes damaged, or at odds.
+    """
+    if file.is_file():
+        with closing(sqlite3.connect(file)) as opened:
+            ((found,), *_) = opened.execute("pragma integrity_check(1)").fetchall()
+        if found != "ok":
+            raise ValueError(found)
 
 
 def _digest(trial: Trial) -> str:
