@@ -184,6 +184,12 @@ def test_what_is_no_pattern_is_told(folder: Path, tmp_path: Path, pattern: str) 
         load_model(adapter(tmp_path / "adapter", folder, target_modules=pattern))
 
 
+def test_a_parameter_that_the_model_lacks_is_told(folder: Path, tmp_path: Path) -> None:
+    made = adapter(tmp_path / "made", folder, target_parameters=["mlp.experts.gate_up_proj"])
+    with pytest.raises(ModelError, match=r"the model has no parameter mlp\.experts\.gate_up_proj"):
+        load_model(made)
+
+
 @pytest.mark.parametrize(
     "values",
     [{"trainable_token_indices": "x"}, {"trainable_token_indices": 3}, {"rank_pattern": 3}, {"alpha_pattern": [1]}],

@@ -195,7 +195,7 @@ def check_patterns(name: str, config: PeftConfig, model: nn.Module) -> None:
     """Tries the patterns that an adapter names its modules by, as PEFT will, with a limit of time.
 
     Raises:
-        ModelError: a pattern is none, or does not end.
+        ModelError: a pattern is none, or does not end; or the model lacks a parameter that is named.
     """
     patterns = list(_patterns(config))
     for key, pattern in patterns:
@@ -204,6 +204,10 @@ def check_patterns(name: str, config: PeftConfig, model: nn.Module) -> None:
         except (re.error, RecursionError, OverflowError) as error:
             raise ModelError(f"{name}/adapter_config.json: {key} is not a pattern ({error}); write names") from error
     modules = [module for module, _ in model.named_modules()]
+    parameters = [parameter.replace(".base_layer", "") for parameter, _ in model.named_parameters()]
+    for wanted in getattr(config, "target_parameters", None) or ():
+        if not any(f".{parameter}".endswith(f".{wanted}") for parameter in parameters):
+            raise ModelError(f"{name}/adapter_config.json: target_parameters: the model has no parameter {wanted}")
     late = endless_pattern([pattern for _, pattern in patterns], modules, SECONDS)
     if late is not None:
         key = patterns[late][0]
