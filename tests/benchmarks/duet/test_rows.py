@@ -47,6 +47,8 @@ def test_a_missing_file_and_an_unknown_split_are_answered_with_the_nearest(tmp_p
         published_rows("city_forget_rare_1", tmp_path)
     with pytest.raises(RecipeError, match="DUET has no split 'city_forget_raer_5'; did you mean 'city_forget_rare_5'"):
         published_rows("city_forget_raer_5", None)
+    with pytest.raises(RecipeError, match=r"'\.\./other/secret' is a path, not a split"):
+        published_rows("../other/secret", tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -167,7 +167,22 @@ def test_rows_that_are_no_fact_are_counted(server: Server, tmp_path: Path) -> No
     assert source.left_out == {"rows of the endpoint that are no fact": 1}
 
 
-@pytest.mark.parametrize("damage", [b"", b"[]", b"{}", b"\xff\xfe", b'{"rows": 0, "facts": [], "/sha256": "0"}', None])
+DAMAGED = [
+    b"",
+    b"[]",
+    b"{}",
+    b"\xff\xfe",
+    b'{"rows": 0, "facts": [], "/sha256": "0"}',
+    b'{"rows": "x", "facts": []}',
+    b'{"rows": 1, "facts": [3]}',
+    b'{"rows": 1, "facts": null}',
+    b'{"rows": 1, "facts": [{"subject": {"label": 3}}]}',
+    b'{"rows": -1, "facts": []}',
+    None,
+]
+
+
+@pytest.mark.parametrize("damage", DAMAGED)
 def test_a_damaged_page_is_asked_for_again_and_said(server: Server, tmp_path: Path, damage: bytes | None) -> None:
     list(endpoint(server, tmp_path).facts())
     page = sorted((tmp_path / "kept").iterdir())[0]

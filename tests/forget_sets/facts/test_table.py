@@ -1,6 +1,7 @@
 """Tables of facts: columns, questions read as facts, ids, popularity, and rows that are none."""
 
 import gzip
+import json
 from pathlib import Path
 
 import pytest
@@ -89,3 +90,14 @@ def test_rows_that_cannot_be_read_are_counted_and_a_file_without_facts_is_refuse
     file.write_text('{"subject": "Cut')
     with pytest.raises(DataError, match=r"none of its 1 rows is a fact; .*f.jsonl:1: not JSON"):
         list(Table(file, BUILT_IN).facts())
+
+
+@pytest.mark.parametrize("field", ["subject", "subject_id", "relation", "object", "answers"])
+def test_half_a_character_is_a_row_that_cannot_be_read(tmp_path: Path, field: str) -> None:
+    good = {"subject": "Assen", "subject_id": "Q1", "relation": "country", "object": "France", "answers": ["France"]}
+    bad = {**good, field: ["\ud800"] if field == "answers" else "\ud800"}
+    file = tmp_path / "f.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in (good, bad)))
+    table = Table(file, BUILT_IN)
+    assert len(list(table.facts())) == 1
+    assert table.left_out == {"rows that cannot be read": 1}

@@ -43,6 +43,8 @@ def published_rows(split: str, folder: Path | None) -> Rows:
         RecipeError: the hub has no such split.
         DataError: the file is missing, the hub cannot be reached, or a row is not a question with an answer.
     """
+    if Path(split).name != split:
+        raise RecipeError(f"DUET: '{split}' is a path, not a split; write duet:SPLIT@FOLDER")
     if folder is None:
         if split.removeprefix(PARAPHRASES) not in PUBLISHED:
             raise RecipeError(f"DUET has no split '{split}'; {nearest(split, PUBLISHED)}")

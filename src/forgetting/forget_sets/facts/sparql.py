@@ -79,8 +79,7 @@ class Endpoint:
         with self._session() as session:
             for number, (name, query) in enumerate(queries):
                 self.voice.progress(number, len(queries), f"asking for '{name}'")
-                for row in self._rows(session, name, query):
-                    yield Fact.of(row)
+                yield from self._rows(session, name, query)
 
     def queries(self) -> list[tuple[str, str]]:
         """(relation, query without its page)."""
@@ -101,35 +100,37 @@ class Endpoint:
         """Wikidata, unless it was stated."""
         return self.stated or WIKIDATA
 
-    def _rows(self, session: requests.Session, name: str, query: str) -> Iterator[dict[str, Any]]:
+    def _rows(self, session: requests.Session, name: str, query: str) -> Iterator[Fact]:
         begin = 0
         while self.most is None or begin < self.most:
             size = self.page if self.most is None else min(self.page, self.most - begin)
-            kept = self._kept(session, name, query, size, begin)
-            lost = kept["rows"] - len(kept["facts"])
-            if lost:
+            rows, facts = self._kept(session, name, query, size, begin)
+            if lost := rows - len(facts):
                 self.left_out["rows of the endpoint that are no fact"] += lost
-            yield from kept["facts"]
-            if kept["rows"] < size:
+            yield from facts
+            if rows < size:
                 return
             begin += size
 
-    def _kept(self, session: requests.Session, name: str, query: str, size: int, begin: int) -> dict[str, Any]:
+    def _kept(self, session: requests.Session, name: str, query: str, size: int, begin: int) -> tuple[int, list[Fact]]:
         """A page: how many rows it has, and the facts in them. One that is there and whole is not asked for."""
         file = self.kept / f"{digest(self.address, query, size, begin)}.json"
         if file.is_file():
             try:
                 there = read_object(file, what="a page of an endpoint", mend="asking for it again")
-                return {"rows": there["rows"], "facts": there["facts"]}
+                facts = [Fact.of(one) for one in there["facts"]]
+                if there["rows"] >= len(facts):
+                    return there["rows"], facts
+                self.voice.say(f"{file}: has more facts than rows; asking for it again")
             except RunError as error:
                 self.voice.say(str(error))
-            except KeyError:
+            except (KeyError, TypeError, ValueError, AttributeError):
                 self.voice.say(f"{file}: is no page of an endpoint; asking for it again")
         found = self._asked(session, name, f"{query}\nLIMIT {size} OFFSET {begin}", begin)
-        facts = [asdict(fact) for row in found if (fact := self._fact(row, name)) is not None]
-        page = {"rows": len(found), "facts": facts}
+        facts = [fact for row in found if (fact := self._fact(row, name)) is not None]
+        page = {"rows": len(found), "facts": [asdict(fact) for fact in facts]}
         write_text(file, json.dumps(sealed(page, file.name)))
-        return page
+        return len(found), facts
 
     def _asked(self, session: requests.Session, name: str, query: str, begin: int) -> list[dict[str, Any]]:
         what = f"{self.address}: '{name}' from row {begin:,}"

@@ -11,6 +11,7 @@ from pathlib import Path
 from forgetting.core.digest import file_digest
 from forgetting.core.errors import DataError, RowError
 from forgetting.core.text import names
+from forgetting.data.cells import string
 from forgetting.data.files import Row, each_row
 from forgetting.data.reading import Reading
 from forgetting.data.source import Source
@@ -85,7 +86,8 @@ class Table:
         if not self._columns:
             self._columns = self._found(row, where)
         said = {what: _text(row.get(column), where, column) for what, column in self._columns.items()}
-        answers = _texts(row.get(self._columns["answers"])) if "answers" in self._columns else []
+        many = self._columns.get("answers")
+        answers = [] if many is None else _texts(row.get(many), where, many)
         subject, relation, question = said.get("subject", ""), said.get("relation", ""), said.get("question", "")
         if not (subject and relation):
             read = self.relations.read(question)
@@ -136,12 +138,13 @@ def _text(value: object, where: str, column: str) -> str:
         return ""
     if not isinstance(value, str | int | float):
         raise RowError(where, f"the column '{column}' holds {{}}, not a text; fix or remove this row", value)
-    return " ".join(str(value).split())
+    return " ".join(string(str(value), f"column '{column}'", where).split())
 
 
-def _texts(value: object) -> list[str]:
+def _texts(value: object, where: str, column: str) -> list[str]:
     values: Sequence[object] = value if isinstance(value, list) else [value]
-    return list(dict.fromkeys(" ".join(v.split()) for v in values if isinstance(v, str) and v.strip()))
+    texts = (_text(v, where, column) for v in values if isinstance(v, str))
+    return list(dict.fromkeys(text for text in texts if text))
 
 
 def _popularity(row: Row, end: str, where: str) -> dict[str, float]:
