@@ -21,7 +21,7 @@ def ask(
     questions: Annotated[list[str] | None, typer.Argument(help="One question or several.")] = None,
     file: Annotated[Path | None, typer.Option(help="A text file with one question per line.")] = None,
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Tokens of an answer.")] = 48,
-    tokens: Annotated[int, typer.Option(min=1, help="First tokens of an answer that are shown with p.")] = 3,
+    tokens: Annotated[int, typer.Option(min=1, max=1000, help="First tokens of an answer that are shown with p.")] = 3,
     top: Annotated[int, typer.Option(min=1, help="The likeliest tokens that are shown at each.")] = 4,
     text: Annotated[
         bool, typer.Option("--text", help="Go on with the text as it is: no question, no template.")

@@ -57,7 +57,7 @@ class Source(Strict):
     revision: str | None = Field(None, description="The hub dataset's revision (a commit, for reproducible runs).")
     form: Form | None = Field(None, description="qa, text or tokens; found from the columns if not given.")
     columns: dict[str, str] = Field(default_factory=dict, description="Which column holds what: {prompt: my_question}.")
-    limit: int | None = Field(None, gt=0, description="Use only the first so many rows.")
+    limit: int | None = Field(None, gt=0, le=10**15, description="Use only the first so many rows.")
     share: float | None = Field(
         None,
         gt=0,

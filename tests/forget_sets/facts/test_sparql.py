@@ -119,6 +119,7 @@ def test_an_error_of_the_server_is_tried_again(server: Server, tmp_path: Path) -
         ([0.5] * TRIES, {"timeout": 0.05}, "no answer within 0.05 seconds, 5 times; run the same"),
         ([(400, {}, b"bad query")], {}, "refused \\(400 Bad Request\\)"),
         ([(200, {}, b'{"results": {"bindings": [{"s"')], {}, "answers something else than whole JSON"),
+        ([(429, {"Retry-After": "90000"}, b"")], {}, "wants to be left alone for more than an hour; run the same"),
         ([(200, {}, b"<html>")], {}, "answers something else than whole JSON"),
         ([(200, {}, b'{"results": {"bindings": null}}')], {}, "answers something else than whole JSON"),
         ([(200, {}, b'{"results": {"bindings": "abc"}}')], {}, "answers something else than whole JSON"),
@@ -203,3 +204,8 @@ def test_rows_that_are_no_facts_are_counted_also_where_their_page_was_kept(serve
     for source in (endpoint(server, tmp_path), endpoint(server, tmp_path)):
         list(source.facts())
         assert source.left_out == {"rows of the endpoint that are no fact": 1}
+
+
+def test_an_address_that_is_none_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="is no address; write http://HOST/PATH"):
+        list(Endpoint(f"http://{'h' * 300}", RELATIONS, tmp_path / "kept", SILENT).facts())

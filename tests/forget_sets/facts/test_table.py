@@ -101,3 +101,11 @@ def test_half_a_character_is_a_row_that_cannot_be_read(tmp_path: Path, field: st
     table = Table(file, BUILT_IN)
     assert len(list(table.facts())) == 1
     assert table.left_out == {"rows that cannot be read": 1}
+
+
+def test_half_a_character_in_the_name_of_a_column_too(tmp_path: Path) -> None:
+    row = {"subject": "Assen", "relation": "country", "object": "France", "popu\ud800lation": 3}
+    file = tmp_path / "f.jsonl"
+    file.write_text(json.dumps(row) + "\n")
+    with pytest.raises(DataError, match="the name of a column holds half of a character"):
+        list(Table(file, BUILT_IN).facts())

@@ -9,7 +9,7 @@ from pathlib import Path
 from forgetting.core.errors import RecipeError, nearest
 from forgetting.core.progress import Voice
 from forgetting.forget_sets.facts.dump import Dump
-from forgetting.forget_sets.facts.fact import Credit, FactSource
+from forgetting.forget_sets.facts.fact import Credit, FactSource, text_of
 from forgetting.forget_sets.facts.relations import Relations
 from forgetting.forget_sets.facts.sparql import Endpoint
 from forgetting.forget_sets.facts.table import COLUMNS, Table
@@ -35,7 +35,16 @@ class SourceKeys:
 
     @property
     def stated(self) -> Credit | None:
-        """Whose data they are, if it is said."""
+        """Whose data they are, if it is said.
+
+        Raises:
+            RecipeError: it is no text that a file can bear.
+        """
+        for key, value in (("credit", self.credit), ("licence", self.licence), ("date", self.date)):
+            try:
+                text_of(value)
+            except ValueError:
+                raise RecipeError(f"--{key}: is no text in UTF-8; write it in UTF-8") from None
         return Credit(self.credit, self.licence, self.date) if self.credit else None
 
 

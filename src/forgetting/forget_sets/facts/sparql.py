@@ -17,6 +17,8 @@ from typing import Any
 
 import requests
 from requests.adapters import HTTPAdapter
+from urllib3 import BaseHTTPResponse
+from urllib3.exceptions import LocationParseError
 from urllib3.util import Retry
 
 from forgetting.core.digest import digest
@@ -32,6 +34,8 @@ from forgetting.runs.reading import read_object
 TRIES = 5
 _AGAIN = (429, 500, 502, 503, 504)
 """Answers after which the same is asked again."""
+_LONGEST = 3600.0
+"""Seconds that a command waits for an endpoint, at most."""
 _QUERY = """SELECT ?s ?sName ?sLinks ?sStatements ?o ?oName ?oLinks ?oStatements WHERE {{
   ?s {instance}wdt:{property} ?o .
   ?s rdfs:label ?sName ; wikibase:sitelinks ?sLinks ; wikibase:statements ?sStatements .
@@ -144,6 +148,10 @@ class Endpoint:
             )
         except requests.exceptions.RetryError:
             raise DataError(f"{what}: refused {TRIES} times; {mend}") from None
+        except LocationParseError:
+            raise DataError(f"{self.address[:60]}: is no address; write http://HOST/PATH") from None
+        except _AskedToWaitError:
+            raise DataError(f"{what}: wants to be left alone for more than an hour; {mend}") from None
         except requests.exceptions.RequestException as error:
             late = isinstance(error, requests.exceptions.Timeout) or "timed out" in str(error)
             why = f"no answer within {self.timeout:g} seconds" if late else f"unreachable ({type(error).__name__})"
@@ -173,7 +181,7 @@ class Endpoint:
             return None
 
     def _session(self) -> requests.Session:
-        again = Retry(
+        again = _Patient(
             total=TRIES - 1,
             backoff_factor=self.wait / 2,
             backoff_max=120,
@@ -186,6 +194,20 @@ class Endpoint:
             session.mount(scheme, HTTPAdapter(max_retries=again))
         session.headers["User-Agent"] = f"forgetting/{version('forgetting')} (builder of facts; python-requests)"
         return session
+
+
+class _AskedToWaitError(Exception):
+    """An endpoint wants to be left alone for longer than a command waits."""
+
+
+class _Patient(Retry):
+    """Waits as long as it is told to, within reason."""
+
+    def get_retry_after(self, response: BaseHTTPResponse) -> float | None:
+        seconds = super().get_retry_after(response)
+        if seconds is not None and seconds > _LONGEST:
+            raise _AskedToWaitError
+        return seconds
 
 
 def _number(value: object) -> float:

@@ -151,6 +151,7 @@ def _popularity(row: Row, end: str, where: str) -> dict[str, float]:
     """What a row says of an end: `population_subject`, `subject_population`; of the subject any number, as `s_pop`."""
     found = {}
     for column, value in row.items():
+        string(column, "name of a column", where)
         marks = (f"_{end}", f"{end}_")
         name = column.removesuffix(marks[0]) if column.endswith(marks[0]) else column.removeprefix(marks[1])
         own = name != column or end == "subject"
