@@ -13,9 +13,16 @@ from contextlib import contextmanager
 
 _AGAIN = 0.5
 """Seconds until the limit is enforced again where the code inside went on."""
+_LOADED = 30
+"""On a machine that is full of other work a second of the processor may take so many."""
 _MATCHES = """
 import json, re, sys
-patterns, texts = json.load(sys.stdin)
+patterns, texts, seconds = json.load(sys.stdin)
+try:
+    import resource
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
+except ImportError:
+    pass
 for pattern in patterns:
     compiled = re.compile(pattern)
     for text in texts:
@@ -29,7 +36,7 @@ for pattern in patterns:
 def within(seconds: float) -> Iterator[None]:
     """Ends what runs inside after so many seconds, also in the middle of a regular expression or a large power.
 
-    It needs signals, so there is no limit on Windows and in threads other than the main one.
+    Seconds of the processor: what is slow because other work takes the machine is left alone. It needs signals, so there is no limit on Windows and in threads other than the main one.
 
     Raises:
         TimeoutError: it took longer.
@@ -38,7 +45,7 @@ def within(seconds: float) -> Iterator[None]:
         yield
         return
 
-    said = f"it takes longer than {seconds:g} s"
+    said = f"it takes longer than {seconds:g} s of the processor"
     fired = False
 
     def late(number: int, frame: object) -> None:
@@ -46,16 +53,16 @@ def within(seconds: float) -> Iterator[None]:
         fired = True
         raise TimeoutError(said)
 
-    began = time.monotonic()
-    handler = signal.signal(signal.SIGALRM, late)
-    left, interval = signal.setitimer(signal.ITIMER_REAL, seconds, _AGAIN)
+    began = time.process_time()
+    handler = signal.signal(signal.SIGVTALRM, late)
+    left, interval = signal.setitimer(signal.ITIMER_VIRTUAL, seconds, _AGAIN)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, handler)
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, handler)
         if left:  # an outer limit goes on
-            signal.setitimer(signal.ITIMER_REAL, max(left - (time.monotonic() - began), 1e-3), interval)
+            signal.setitimer(signal.ITIMER_VIRTUAL, max(left - (time.process_time() - began), 1e-3), interval)
     if fired:  # the code inside caught it
         raise TimeoutError(said)
 
@@ -63,18 +70,24 @@ def within(seconds: float) -> Iterator[None]:
 def endless_pattern(patterns: Sequence[str], texts: Sequence[str], seconds: float) -> int | None:
     """The index of the first pattern that `re` cannot match with all texts before the time is over; None: all can.
 
-    Another process tries them, so the limit holds in every thread and on every system. The module `regex` has a limit
-    of its own, but ends at once on patterns that never end in `re`, which is what other programs match with.
+    Another process tries them, so the limit holds in every thread and on every system: one of the processor's time
+    where the system has one, and of 30 times as long in any case. The module `regex` has a limit of its own, but ends
+    at once on patterns that never end in `re`, which is what other programs match with.
+
+    Args:
+        patterns: to be tried, in order.
+        texts: what each is matched with.
+        seconds: whole ones.
     """
     if not patterns:
         return None
     try:
         subprocess.run(
             [sys.executable, "-I", "-S", "-c", _MATCHES],
-            input=json.dumps([patterns, texts]).encode(),
+            input=json.dumps([patterns, texts, max(1, round(seconds))]).encode(),
             capture_output=True,
             check=True,
-            timeout=seconds,
+            timeout=seconds * _LOADED,
         )
     except (subprocess.TimeoutExpired, subprocess.CalledProcessError) as error:
         return len((error.stdout or b"").splitlines())
