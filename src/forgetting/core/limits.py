@@ -36,7 +36,8 @@ for pattern in patterns:
 def within(seconds: float) -> Iterator[None]:
     """Ends what runs inside after so many seconds, also in the middle of a regular expression or a large power.
 
-    Seconds of the processor: what is slow because other work takes the machine is left alone. It needs signals, so there is no limit on Windows and in threads other than the main one.
+    Seconds of the processor: what is slow because other work takes the machine is left alone. It needs signals, so
+    there is no limit on Windows and in threads other than the main one.
 
     Raises:
         TimeoutError: it took longer.
