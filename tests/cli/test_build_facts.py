@@ -33,7 +33,7 @@ def test_a_model_is_asked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     asking = ["--known-by", tmp_path / "model", "--ask", 5, "--set", "max_new_tokens=2"]
     assert command("facts", file, "--popularity", "views", "--out", tmp_path / "out", *asking) == 2
     assert "the model knows none of 5 facts" in capsys.readouterr().err
-    (answers,) = (tmp_path / ".cache" / "facts").iterdir()
+    (answers,) = (tmp_path / ".cache" / "facts").rglob("*.jsonl")
     assert len(answers.read_text().splitlines()) == 5
 
 
