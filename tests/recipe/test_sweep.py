@@ -191,6 +191,7 @@ def test_figures_show_measures_axes_of_numbers_and_ways(tmp_path: Path) -> None:
 
 
 BUILT_IN = {
+    "duet-arms": 64,
     "duet-figure9": 60,
     "extraction-lab": 12,
     "f2f-forget-sets": 18,
