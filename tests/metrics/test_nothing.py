@@ -16,8 +16,8 @@ DRAWN: dict[str, Callable[[np.random.Generator, tuple[int, int]], Floats]] = {
 }
 """Changes of mean 0, each example by itself."""
 COUNTS = (6, 12, 20, 40, 100)
-ALLOWED = {"normal": 0.075, "heavy": 0.075, "skewed": 0.105}
-"""The level is 0.05; what is beyond is the skew of six values."""
+ALLOWED = {"normal": 0.07, "heavy": 0.075, "skewed": 0.125}
+"""The level is 0.05; what is beyond is for few examples, and for the skew of six (docs/log.md)."""
 
 
 def called(of: str, count: int, cases: int, seed: int) -> float:
