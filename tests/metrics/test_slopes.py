@@ -112,7 +112,9 @@ def test_the_interval_of_halves_is_that_of_resampled_clusters():
         x, y = given.x_N[m], given.y_N[m]
         values.append(y[x > cut].mean() - y[x <= cut].mean())
     found = upper_less_lower(given, key="k")
-    sides = [{name for name, x in zip(given.clusters, given.x_N, strict=True) if bool(x > cut) is up} for up in (False, True)]
+    sides = [
+        {name for name, x in zip(given.clusters, given.x_N, strict=True) if bool(x > cut) is up} for up in (False, True)
+    ]
     assert (found.low, found.high) == pytest.approx(np.percentile(values, percentiles(min(map(len, sides)))), rel=1e-9)
 
 
