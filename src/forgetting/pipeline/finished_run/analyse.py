@@ -137,7 +137,7 @@ def _analysed(
 
 
 def _contents(parameters: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Of each parameter that names a file, or a folder, the digests of what is there now: it may be another one later."""
+    """Of each parameter that names a file or a folder, the digests of what is there: it may be another one later."""
     found = []
     for key, value in sorted(parameters.items()):
         if isinstance(value, str) and value:
