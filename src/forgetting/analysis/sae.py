@@ -38,7 +38,7 @@ from forgetting.models.view import View
 _WORDS = 5
 
 
-@register_analysis("sae")
+@register_analysis("sae", needs=load_sparsify)
 def sae(
     layer: int = -1,
     features: int = 1024,
