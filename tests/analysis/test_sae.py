@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 
 import pytest
 import torch
@@ -76,3 +77,17 @@ def test_a_text_of_ones_own_teaches_the_coder_and_all_examples_are_measured(
     torch.manual_seed(0)
     found = {m.key: m for m in sae(features=16, k=2, steps=20, text=str(file))(compared).measures}
     assert found["forget/nll_start"].count == 24
+
+
+def test_without_the_library_nothing_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sparsify", None)
+    monkeypatch.setattr("forgetting.analysis.sae.token_states", lambda *_, **__: pytest.fail("states were read"))
+    before, after, _, _ = models()
+    compared = Compared(before=before, after=after, tokenizer=TOKENIZER, examples=EXAMPLES)
+    with pytest.raises(ModelError, match=r"pip install 'forgetting\[sae\]'"):
+        sae(features=16, k=2, steps=2)(compared)
+
+
+def test_one_token_teaches_nothing() -> None:
+    with pytest.raises(ValueError, match="more than 1 token"):
+        sae(tokens=1)

@@ -54,5 +54,17 @@ def test_auc_counts_ties_half_and_resamples_clusters():
     assert (found.low, found.high) == pytest.approx((low, high), abs=0.04)
 
 
+def test_an_auc_of_few_facts_of_a_kind_is_known_as_badly_as_of_few():
+    scores, names = [float(v) for v in np.random.default_rng(1).normal(size=60)], [f"{n:02}" for n in range(60)]
+    found = auc([n < 3 for n in range(60)], scores, names, key="k")
+    values = []
+    for row in np.random.default_rng(seed_of("k")).integers(0, 60, size=(2000, 60)):
+        up, down = ([scores[n] for n in row if bool(n < 3) is kind] for kind in (True, False))
+        if up:
+            values.append(np.mean([a > b for a in up for b in down]))
+    assert (found.low, found.high) == pytest.approx(tuple(np.percentile(values, percentiles(3))), abs=0.01)
+    assert auc([n < 1 for n in range(60)], scores, names, key="k").low is None
+
+
 def test_of_facts_of_one_kind_there_is_no_auc():
     assert auc([True, True], [0.0, 1.0], ["a", "b"], key="k").value is None

@@ -83,6 +83,17 @@ def test_the_interval_of_the_mean_is_that_of_independent_sets():
     assert mean.high - mean.low == pytest.approx(2 * 1.96 * variance**0.5, rel=0.1)
 
 
+def test_a_set_of_which_little_is_written_is_known_as_badly_as_of_little():
+    written = [record(f"{i}", "one", answer="x", generation="x y" if i % 2 else "x") for i in range(6)]
+    silent = [record(f"{i}", "one", answer="x", generation=None) for i in range(6, 60)]
+    [alone] = [m for m in score(dialogue_metrics(["one"]), written) if m.split == "all"]
+    [among] = [m for m in score(dialogue_metrics(["one"]), [*written, *silent]) if m.split == "all"]
+    assert (among.value, among.count) == (alone.value, alone.count)
+    assert among.high - among.low >= 0.9 * (alone.high - alone.low)
+    [one] = [m for m in score(dialogue_metrics(["one"]), [written[0], *silent]) if m.split == "all"]
+    assert (one.value, one.low, one.high) == (1.0, None, None)
+
+
 def test_a_set_that_is_missing_leaves_no_mean():
     found = score(dialogue_metrics(["one", "two"]), [record("a", "one", p=0.5, answer="x", generation="x")])
     (mean,) = [m for m in found if m.key == "all/dialogue_f1"]

@@ -112,9 +112,20 @@ def test_the_interval_of_halves_is_that_of_resampled_clusters():
         x, y = given.x_N[m], given.y_N[m]
         values.append(y[x > cut].mean() - y[x <= cut].mean())
     found = upper_less_lower(given, key="k")
-    assert (found.low, found.high) == pytest.approx(
-        np.percentile(values, percentiles(len(set(given.clusters)))), rel=1e-9
-    )
+    sides = [
+        {name for name, x in zip(given.clusters, given.x_N, strict=True) if bool(x > cut) is up} for up in (False, True)
+    ]
+    assert (found.low, found.high) == pytest.approx(np.percentile(values, percentiles(min(map(len, sides)))), rel=1e-9)
+
+
+def test_a_half_of_few_clusters_is_known_as_badly_as_of_few():
+    x, y = np.array([1.0] * 57 + [2.0, 3.0, 4.0]), np.random.default_rng(0).normal(size=60)
+    names = [f"{n:02}" for n in range(60)]
+    found = upper_less_lower(Points(x, y, names), key="k")
+    values = [y[m[m > 56]].mean() - y[m[m < 57]].mean() for m in map(np.array, drawn(names, "k")) if (m > 56).any()]
+    assert (found.low, found.high) == pytest.approx(np.percentile(values, percentiles(3)), rel=1e-9)
+    alone = upper_less_lower(Points(x[:58], y[:58], names[:58]), key="k")
+    assert alone.value is not None and alone.low is None
 
 
 def test_matched_halves_compare_strata_that_have_both():

@@ -81,6 +81,16 @@ def test_a_part_that_some_records_lack_rests_on_the_others():
     assert (found.value, found.count) == (pytest.approx(0.375), 2)
 
 
+def test_a_part_that_few_records_have_is_known_as_badly_as_of_few():
+    rng = np.random.default_rng(1)
+    left = [float(p) for p in rng.uniform(0.2, 0.9, 6)]
+    records = [record(f"{n:02}", "retain", p=left[n] if n < 6 else None) for n in range(40)]
+    [found] = harmonic_mean("kept", [Part("retain", probability)], "")({"retain": records}, None)
+    drawn = np.random.default_rng(seed_of("retain/kept")).integers(0, 40, size=(RESAMPLES, 40))
+    means = [np.mean([left[n] for n in row if n < 6]) for row in drawn if (row < 6).any()]
+    assert (found.low, found.high) == pytest.approx(tuple(np.percentile(means, percentiles(6))), rel=1e-12)
+
+
 def test_a_value_that_is_not_a_number_is_missing():
     odd = PerExample("odd", lambda r: math.nan if r.id == "a" else 0.5, "", "")
     [found] = harmonic_mean("kept", [Part("retain", odd)], "")(

@@ -165,6 +165,12 @@ def test_what_is_forgotten_enough_rests_until_what_should_stay_is_back(size: int
     assert lines[3]["loss"] == pytest.approx(lines[3]["terms"]["retain"], rel=1e-5)
 
 
+def test_nothing_is_said_to_rest_behind_the_last_step(tmp_path: Path) -> None:
+    said: list[str] = []
+    trainer(tmp_path, UNLEARN, hooks=resting_hooks((8,), said), **REST).run()
+    assert not said
+
+
 def test_without_anything_to_keep_nothing_rests(tmp_path: Path) -> None:
     said: list[str] = []
     alone = Objective(Term("forget", nll, weight=-1.0))

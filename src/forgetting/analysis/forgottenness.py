@@ -26,7 +26,7 @@ _POSITIONS = 32
 def forgottenness() -> Analysis:
     """ΔNLL of each example, after minus start, by role (Forget-to-Focus, appendix A.3 and its table 6).
 
-    NLL is the mean over an answer's tokens of -log p, nats. Reported are its mean with the percentile bootstrap over
+    NLL is the mean over an answer's tokens of -log p, nats. Reported are its mean with the bootstrap over
     source examples, its median, the paired effect size d = mean / standard deviation (ddof 1), and the standard
     deviations of the change and of both models: d says how even a shift is, not how large; it is no size across
     methods, and grows with nothing else. The count stands beside each. A second figure has the change by the token's

@@ -12,9 +12,16 @@ ANALYSES: Registry[Callable[..., Analysis]] = Registry(
 )
 
 
-def register_analysis(name: str) -> Callable[[Callable[..., Analysis]], Callable[..., Analysis]]:
+def register_analysis(
+    name: str, *, needs: Callable[[], object] = lambda: None
+) -> Callable[[Callable[..., Analysis]], Callable[..., Analysis]]:
     """Registers a function that returns an analysis under `name`.
 
     From another package: name the function in the entry-point group `forgetting.analyses` too.
+
+    Args:
+        name: in recipes and commands.
+        needs: raises an error if a library that it needs is not installed. It is called before a model is loaded, and
+            before a run whose recipe asks for the analysis.
     """
-    return ANALYSES.register(name)
+    return ANALYSES.register(name, needs=needs)

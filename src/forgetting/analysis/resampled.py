@@ -18,7 +18,7 @@ def estimate_statistic(
     resamples: int = RESAMPLES,
     of_order: bool = False,
 ) -> Estimate:
-    """A statistic of the values with its 95% interval: the percentile bootstrap over whole clusters.
+    """A statistic of the values with its 95% interval: the bootstrap over whole clusters.
 
     There is no interval for fewer than two clusters. If all resamples are equal, resampling would claim certainty of a
     mean; of a median it claims what the sample shows: of `FEWEST` clusters or more at one value, the median is that

@@ -15,7 +15,15 @@ from torch import Tensor
 from forgetting.analysis.compared import Analysis, Compared, Findings
 from forgetting.analysis.discoveries import discoveries, flip_test
 from forgetting.analysis.registry import register_analysis
-from forgetting.analysis.sparse_coder import TokenStates, coded, load_coder, token_states, train_coder, unexplained
+from forgetting.analysis.sparse_coder import (
+    TokenStates,
+    coded,
+    load_coder,
+    load_sparsify,
+    token_states,
+    train_coder,
+    unexplained,
+)
 from forgetting.core.errors import ModelError
 from forgetting.core.example import Example
 from forgetting.core.measure import Measure
@@ -30,7 +38,7 @@ from forgetting.models.view import View
 _WORDS = 5
 
 
-@register_analysis("sae")
+@register_analysis("sae", needs=load_sparsify)
 def sae(
     layer: int = -1,
     features: int = 1024,
@@ -73,13 +81,14 @@ def sae(
     Raises:
         ValueError: sizes that make no coder.
     """
-    if not (0 < k <= features and steps > 0 and tokens > 0 and shown >= 0):
+    if not (0 < k <= features and steps > 0 and tokens > 1 and shown >= 0):
         raise ValueError(
             f"features is {features}, k {k}, steps {steps}, tokens {tokens}, shown {shown}; write 0 < k <= features, "
-            "and numbers above 0"
+            "numbers above 0, and more than 1 token"
         )
 
     def analysis(compared: Compared) -> Findings:
+        load_sparsify()  # before states are read, which takes long
         block = _block(compared, layer)
         learned, measured = _halves(compared.examples, seed, whole=bool(coder or text))
         if text:

@@ -52,7 +52,8 @@ def auc(is_positive: Sequence[bool], scores: Sequence[float], clusters: Sequence
     for _ in range(RESAMPLES):
         chosen_N = np.concatenate([members[n] for n in rng.integers(0, len(names), size=len(names))])
         drawn.append(_auc(labels_N[chosen_N], scores_N[chosen_N]))
-    return _interval(value, len(labels_N), np.array(drawn), len(names))
+    fewest = min(sum(bool((labels_N[own] == kind).any()) for own in members) for kind in (True, False))
+    return _interval(value, len(labels_N), np.array(drawn), fewest)
 
 
 def _auc(labels_N: np.ndarray, scores_N: Floats) -> float:

@@ -21,7 +21,7 @@ def with_popularity(what: PerExample, splits: Sequence[str]) -> Metric:
     """Spearman's correlation of `what` with popularity in each of `splits`, named `{what.name}_popularity_spearman`.
 
     Records without popularity or without a value are left out; a split in which none has popularity gives no measure.
-    Paraphrases of one fact are one point, by their means. The interval is the percentile bootstrap over facts.
+    Paraphrases of one fact are one point, by their means. The interval is the bootstrap over facts.
     """
 
     def metric(records: Splits, oracle: Splits | None) -> list[Measure]:

@@ -102,12 +102,12 @@ def _mean_of_sets(splits: Sequence[str]) -> Metric:
         value, low, high = None, None, None
         if not absent:
             value = float(np.mean([sums_C.sum() / weights_C.sum() for sums_C, weights_C in tables.values()]))
-            if all(len(sums_C) > 1 for sums_C, _ in tables.values()):
+            fewest = min(int((weights_C > 0).sum()) for _, weights_C in tables.values())
+            if fewest > 1:
                 drawn = [
                     resampled_means(sums_C[None], weights_C[None], key=f"{split}/{dialogue_f1.name}/mean")[:, 0]
                     for split, (sums_C, weights_C) in tables.items()
                 ]
-                fewest = min(len(sums_C) for sums_C, _ in tables.values())
                 low, high = percentile_interval(np.mean(drawn, axis=0), fewest)
         return [
             Measure(

@@ -65,7 +65,7 @@ def merged_clusters(*labels: Sequence[str]) -> list[str]:
 
 
 def slope(points: Points, *, key: str) -> Slope:
-    """The least-squares slope of y on x, bootstrapped over whole clusters (percentiles, 2,000 resamples).
+    """The least-squares slope of y on x, bootstrapped over whole clusters (`percentile_interval`, 2,000 resamples).
 
     Within strata it is Σ (x - x̄_s)(y - ȳ_s) / Σ (x - x̄_s)², x̄_s and ȳ_s the means of a point's stratum s. The test
     drops each cluster once: SE² = (C - 1)/C Σ_c (b_c - b̄)², with (Σ h)²/Σ h² - 1 degrees of freedom, h_c a cluster's
@@ -146,13 +146,14 @@ def _matched_halves(points: Points, key: str) -> Estimate:
 def _resampled(
     value: float, count: int, sums_KC: Floats, weights_KC: Floats, of: Callable[[Floats], Floats], key: str
 ) -> Estimate:
-    if sums_KC.shape[1] < 2:
+    fewest = int((weights_KC > 0).sum(axis=1).min())
+    if fewest < 2:
         return Estimate(value, count)
     drawn_B = of(resampled_means(sums_KC, weights_KC, key=key))
     drawn_B = drawn_B[np.isfinite(drawn_B)]
     if not len(drawn_B) or not np.ptp(drawn_B):
         return Estimate(value, count)
-    return Estimate(value, count, *percentile_interval(drawn_B, sums_KC.shape[1]))
+    return Estimate(value, count, *percentile_interval(drawn_B, fewest))
 
 
 def _slope(means_K: Floats) -> Floats:

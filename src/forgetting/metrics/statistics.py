@@ -137,7 +137,8 @@ def percentile_interval(resampled_B: Floats, clusters: int) -> Interval:
 
     Args:
         resampled_B: values of the statistic, each of as many clusters drawn with replacement.
-        clusters: how many there are; at least 2.
+        clusters: how many there are; at least 2. Where several means or kinds share one draw, those of the one with the
+            fewest: of 3 clusters in one half and 57 in the other the spread is known as badly as of 3.
     """
     far = student.ppf((1 - LEVEL) / 2, clusters - 1) * math.sqrt(clusters / (clusters - 1))
     tail = 100 * float(normal.cdf(far))
@@ -184,7 +185,7 @@ def estimate_mean(
       it is the wide side of the truth, where the bootstrap sees too few clusters to know their spread.
     - Clusters that do not differ, on any other value: resampling them would claim certainty too. A value between 0 and
       1 (`unit`) has the interval of `alike`, any other has none.
-    - Otherwise: the percentile bootstrap over clusters, 2,000 resamples.
+    - Otherwise: the bootstrap over clusters, 2,000 resamples (`percentile_interval`).
 
     Args:
         values: one per record.
@@ -220,7 +221,7 @@ def difference(
       rise. It holds 0. There is none for values without bounds; the reason says how many changed.
     - Outcomes (0 or 1) with one record per cluster: Newcombe's interval for paired shares (`paired_shares`).
     - All clusters changed by one amount: `alike`, for values with bounds.
-    - Otherwise: the percentile bootstrap over clusters.
+    - Otherwise: the bootstrap over clusters (`percentile_interval`).
 
     Args:
         after: records of one split.

@@ -35,7 +35,7 @@ def harmonic_mean(name: str, parts: Sequence[Part], meaning: str) -> Metric:
     """`all/name`: n / Σ 1/part over the means of `parts`; 0 as soon as one part is 0.
 
     The parts must be values of which 0 is the worst. A part that cannot be measured leaves the whole without a value;
-    the reason names it. The interval is the percentile bootstrap over clusters; parts of one split are resampled
+    the reason names it. The interval is the bootstrap over clusters; parts of one split are resampled
     together. `count` is the number of records that any part scored.
 
     Raises:
@@ -136,8 +136,8 @@ class _SplitParts:
 
     @property
     def clusters(self) -> int:
-        """How many source examples there are."""
-        return int(self._sums_KC.shape[1])
+        """How many source examples have a value of the part that the fewest have one of."""
+        return int((self._weights_KC > 0).sum(axis=1).min())
 
     def count(self) -> int:
         """How many records any part scored."""

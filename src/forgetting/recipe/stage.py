@@ -203,7 +203,8 @@ class Stage(Optimisation):
         description="End at the first evaluation where this holds; the duration is then the maximum. "
         "extraction: EL_n and MA of the forget set are at or below those of unseen text, before and now. Or a limit of "
         "a measure: forget/exact_match <= 0.1, forget/probability <= unseen/probability. Or several: A and B. "
-        "A damaged model, without a tenth of what should stay, reaches no goal.",
+        "A damaged model, without a tenth of what should stay, reaches no goal. Where only that is in the way, "
+        "only what should stay is trained on until the next evaluation, unless gradients are combined part by part.",
     )
 
     @property

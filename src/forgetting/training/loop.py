@@ -258,7 +258,7 @@ class Trainer:
         self.trained.park()
         self.state.evaluated = [*self.state.evaluated, step]
         self.goal_reached, forgotten, score, collapsed = on_first(lambda: self._judged(measures))
-        resting = forgotten and self._can_rest()
+        resting = forgotten and step < self.total and self._can_rest()
         if resting and not self.state.resting:
             self.hooks.say("the forget set rests until what should stay has come back")
         self.state.resting = resting

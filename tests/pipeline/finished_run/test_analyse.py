@@ -45,6 +45,15 @@ def test_each_writes_its_file_and_is_not_computed_again(folder: Path) -> None:
     assert said == ["shifts: comparing the model after with the one before"]
 
 
+def test_what_a_parameter_names_is_read_again_when_it_changed(folder: Path, tmp_path: Path) -> None:
+    text, said = tmp_path / "text.jsonl", list[str]()
+    settings = {"sae": {**QUICK["sae"], "text": str(text)}}
+    for lines in (8, 8, 9):
+        text.write_text("".join(f'{{"text": "the dog ran {n}"}}\n' for n in range(lines)))
+        analyse(folder, of=["sae"], settings=settings, voice=Voice(say=said.append))
+    assert ["finished" in line for line in said] == [False, True, False]
+
+
 def test_after_an_adapter_alone_the_weights_moved_as_the_saved_adapter_says(folder: Path, world: Path) -> None:
     (found,) = analyse(folder, of=["weights"])
     base, tuned = (

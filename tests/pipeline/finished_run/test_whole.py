@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 
-from forgetting.core.errors import RecipeError
+from forgetting.core.errors import ModelError, RecipeError
 from forgetting.core.progress import Voice
 from forgetting.pipeline.finished_run.whole import run
 from forgetting.recipe import load_recipe
@@ -46,6 +47,16 @@ def test_what_does_not_exist_is_refused_before_the_run(
     asked = recipe(world, tmp_path, analyse)
     with pytest.raises(RecipeError, match=message):
         run(asked)
+    assert not asked.folder.exists()
+
+
+def test_a_library_that_is_not_there_is_missed_before_the_run(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "sparsify", None)
+    asked = recipe(world, tmp_path, "sae")
+    with pytest.raises(ModelError, match=r"the analysis sae needs sparsify; pip install 'forgetting\[sae\]'"):
+        run(asked, report=False)
     assert not asked.folder.exists()
 
 

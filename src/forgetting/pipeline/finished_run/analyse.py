@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from forgetting.analysis import ANALYSES, Compared, Findings
-from forgetting.core.digest import digest, examples_digest
+from forgetting.core.digest import digest, examples_digest, file_digest
 from forgetting.core.errors import ModelError, RunError
 from forgetting.core.progress import SILENT, Voice
 from forgetting.models.unchanged import Snapshot
@@ -108,7 +108,7 @@ def _analysed(
 ) -> Analysed:
     """One analysis, as it is written or newly computed; `what` identifies models and examples."""
     against, run = compared.against, folder.hiding()
-    parameters = sorted(one.parameters.items())
+    parameters = [*sorted(one.parameters.items()), *_contents(one.parameters)]
     key = run.keyed("analysis", digest(what, against, one.name, one.source, parameters, compared.formatting))
     file = run.analysis_file(one.name, against)
     there = Analysed.load(file)
@@ -133,6 +133,17 @@ def _analysed(
         seconds=time.perf_counter() - began,
     )
     found.save(file)
+    return found
+
+
+def _contents(parameters: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Of each parameter that names a file or a folder, the digests of what is there: it may be another one later."""
+    found = []
+    for key, value in sorted(parameters.items()):
+        if isinstance(value, str) and value:
+            path = Path(value)
+            files = sorted(path.iterdir()) if path.is_dir() else [path]
+            found += [(f"{key}: {file.name}", file_digest(file)) for file in files if file.is_file()]
     return found
 
 

@@ -46,6 +46,7 @@ def chosen(registry: Registry[F], names: Sequence[str], settings: Mapping[str, M
 
     Raises:
         RecipeError: an unknown name or parameter, an invalid value, or settings for one that is not requested.
+        ForgettingError: one that is named needs a library that is not installed.
     """
     wanted = list(dict.fromkeys(names)) or registry.names()
     for name in settings:
@@ -58,6 +59,8 @@ def chosen(registry: Registry[F], names: Sequence[str], settings: Mapping[str, M
         if not re.fullmatch(NAME, name):
             raise RecipeError(f"the {registry.noun} '{name}' cannot name a file; its package must rename it")
         call = registry.build(name, settings.get(name))
+        if names and "needs" in entry.settings:
+            entry.settings["needs"]()
         if not callable(call):
             raise RecipeError(
                 f"{registry.noun} '{name}' of {entry.source} returns {type(call).__name__}, which cannot be called"
