@@ -90,6 +90,14 @@ def test_which_overlap_a_log_averages_is_told_by_its_number() -> None:
         assert (found.key, found.ours, found.equal) == (key, pytest.approx(value), True)
 
 
+def test_an_overlap_that_is_no_number_is_left_out() -> None:
+    said = {"input": "q", "ground_truth": "a b c d", "generation": "a b x"}
+    rows = {"0": {"rougeL_recall": 0.5, "rougeL_f1": [None], **said}}
+    assert (
+        one("forget_knowmem_ROUGE", {"forget_knowmem_ROUGE": entry(rows, 0.5)}).key == "forget_knowmem/rouge_l_recall"
+    )
+
+
 def test_a_utility_that_differs_is_traced_to_its_parts() -> None:
     names = ["retain_Q_A_Prob", "retain_Q_A_ROUGE", "retain_truth_ratio"]
     names += [f"{s}_{w}" for s in ("ra", "wf") for w in ("Q_A_Prob_normalised", "Q_A_ROUGE", "Truth_Ratio")]

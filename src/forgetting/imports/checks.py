@@ -111,7 +111,7 @@ def _by_name(log: Log) -> dict[str, tuple[str, ValueOf | None]]:
 def _logs_f1(log: Log, name: str) -> bool:
     """Which of its columns the log averages; recall where both would do."""
     value, rows = aggregates(log).get(name, math.nan), by_index(log, name).values()
-    recall, f1 = (_mean([row.get(column) for row in rows]) for column in ("rougeL_recall", "rougeL_f1"))
+    recall, f1 = (_mean([_number(row.get(column)) for row in rows]) for column in ("rougeL_recall", "rougeL_f1"))
     return f1 is not None and _same(value, f1) and not (recall is not None and _same(value, recall))
 
 
@@ -189,6 +189,10 @@ def _wrong(record: Record) -> float | None:
 def _mean(values: Sequence[float | None]) -> float | None:
     known = [v for v in values if v is not None and not math.isnan(v)]
     return float(np.mean(known)) if known else None
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) else None
 
 
 def _exp(value: float | None) -> float | None:
