@@ -45,7 +45,7 @@ def test_measures_of_two_models() -> None:
         assert all(
             low is None or low <= y <= high for s in drawn for y, low, high in zip(s.y, s.low, s.high, strict=True)
         )
-    assert set(found.texts) == {x for s in found.series for x in s.x}
+    assert set(found.texts) == {f"{s.name} {x}" for s in found.series for x in s.x}
     assert by_key["coder/tokens"].value == 4 * 24
     assert by_key["forget/features_changed"].value > 0
 

@@ -58,7 +58,8 @@ class Findings:
     measures: tuple[Measure, ...]
     series: tuple[Series, ...] = ()
     texts: Mapping[str, str] = field(default_factory=dict)
-    """What names in the series stand for, in words of the data; left out where a run is redacted or purged."""
+    """By a series and a name on its axis (`forget #3`), what that stands for in words of the data; left out where a run
+    is redacted or purged."""
 
     @classmethod
     def joined(cls, parts: Iterable[Findings]) -> Findings:

@@ -156,7 +156,7 @@ def _of_role(
         measures.append(Measure(name=name, split=role, value=float(value), count=count, meaning=_MEANINGS[name]))
     order = sorted(np.flatnonzero(found_F), key=lambda f: (-abs(float(moved_CF[:, f].sum())), int(f)))[:shown]
     estimates = [_shift(role, int(f), moved_NF, counts_N, clusters) for f in order]
-    series = () if not order else (_drawn(role, [f"{role} #{f}" for f in order], estimates),)
+    series = () if not order else (_drawn(role, [f"#{f}" for f in order], estimates),)
     return Findings(measures=tuple(measures), series=series, texts=_words(compared, role, order, (start, after)))
 
 

@@ -76,7 +76,8 @@ class Analysed:
     measures: tuple[Measure, ...] = ()
     series: tuple[Series, ...] = ()
     texts: Mapping[str, str] = field(default_factory=dict)
-    """What names in the series stand for, in words of the data; empty where the run is redacted or purged."""
+    """By a series and a name on its axis, what that stands for in words of the data; empty where the run is redacted or
+    purged."""
     seconds: float = 0.0
 
     @classmethod

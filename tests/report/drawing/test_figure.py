@@ -35,6 +35,13 @@ def test_points_have_no_line_between_them() -> None:
     assert found is not None and "<polyline" not in found.figure
 
 
+def test_points_have_an_interval_each() -> None:
+    ends = {"low": (0.5, None, 2.0), "high": (1.5, None, 4.0)}
+    found = draw("Title", [Line("a", series((0.0, 1.0, 2.0), (1.0, 2.0, 3.0), points=True, **ends), 0)])
+    assert found is not None and "<polygon" not in found.figure
+    assert found.figure.count('class="error s0"') == 2
+
+
 def test_without_a_value_there_is_no_figure() -> None:
     assert draw("Title", [Line("a", series((0.0,), (None,)), 0)]) is None
     assert draw("Title", []) is None

@@ -54,7 +54,10 @@ class Figure:
 
 
 def draw(title: str, lines: Sequence[Line]) -> Figure | None:
-    """All lines on common axes, in one colour each, their intervals as bands; None where no place has a value."""
+    """All lines on common axes, in one colour each, their intervals as bands; None where no place has a value.
+
+    Single points have an interval each, and no band from one to the next.
+    """
     places = [x for line in lines for x in line.series.x]
     names = tuple(dict.fromkeys(map(str, places))) if any(isinstance(x, str) for x in places) else ()
     lines = [named for line in lines if (named := replace(line, names=names)).known]
@@ -73,7 +76,7 @@ def draw(title: str, lines: Sequence[Line]) -> Figure | None:
         )
     ]
     if len(lines) <= _MOST_BANDS:
-        parts += [frame.band(line.ends, f"band s{line.colour % COLOURS}") for line in lines]
+        parts += [_interval(frame, line) for line in lines]
     parts += [_drawn(frame, line, number) for number, line in enumerate(lines)]
     legend = tuple((_key(line, number), line.label) for number, line in enumerate(lines))
     labels = ", ".join(line.label for line in lines)
@@ -84,6 +87,16 @@ def _tick(names: Sequence[str], value: float) -> str:
     if not names:
         return svg.tick_text(value)
     return names[int(value)] if value.is_integer() and 0 <= value < len(names) else ""
+
+
+def _interval(frame: svg.Frame, line: Line) -> Markup:
+    style = f"s{line.colour % COLOURS}"
+    if not line.series.points:
+        return frame.band(line.ends, f"band {style}")
+    known = [(frame.x(x), frame.y(low), frame.y(high)) for x, low, high in line.ends if None not in (low, high)]  # type: ignore[arg-type]
+    return Markup("").join(
+        svg.element("line", class_=f"error {style}", x1=x, x2=x, y1=low, y2=high) for x, low, high in known
+    )
 
 
 def _drawn(frame: svg.Frame, line: Line, number: int) -> Markup:

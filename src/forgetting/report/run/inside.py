@@ -15,6 +15,8 @@ from forgetting.runs.audits import Analysed
 from forgetting.runs.paths import RunPaths
 from forgetting.runs.results import Results, labels
 
+_NAMES = {"sae": "sparse autoencoder"}
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -72,7 +74,7 @@ def _inside(name: str, against: str, some: dict[int, Analysed], names: Sequence[
         for sentence in sentences(name, by_key, against)
     ]
     return Inside(
-        title=wording.plain(name),
+        title=_NAMES.get(name, wording.plain(name)),
         against=against,
         said=tuple(said),
         rows=tuple(_row(key, measures, len(names)) for key in keys),
