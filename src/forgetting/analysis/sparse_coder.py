@@ -192,7 +192,7 @@ def token_states(
             plain_N = ~torch.isin(ids_N, special.to(device))
             kept: list[Tensor] = []
             hook = partial(_read_and_write, kept, batch.sources_N[plain_N], coder)
-            with contextlib.closing(_Hooked(block.register_forward_hook(hook))):
+            with block.register_forward_hook(hook):
                 hidden_ND = supervised_hidden(model, head, batch.input_ids_BT, batch.attention_mask_BT, batch.sources_N)
             logp_N = columns_of(hidden_ND, head, batch.targets_N, (LOGP,))[LOGP.name]
             lengths = [row.supervised for row in some]
@@ -208,13 +208,6 @@ def token_states(
         rows_T=np.repeat(np.arange(len(rows)), [len(ids) for _, ids, _ in ordered]),
         nll_N=np.array([nll for _, _, nll in ordered]),
     )
-
-
-class _Hooked:
-    """A hook that is removed when it is closed."""
-
-    def __init__(self, handle: Any) -> None:
-        self.close = handle.remove
 
 
 def _read_and_write(kept: list[Tensor], places_M: Tensor, coder: Any, block: nn.Module, args: Any, output: Any) -> Any:

@@ -37,20 +37,25 @@ class Divergence(torch.autograd.Function):
             probs_a = log_a.exp()
             if to_a_NV is not None:  # a·(log a − log b − KL)
                 gap = log_a.sub_(log_b).sub_(divergence_N[rows, None])
-                to_a_NV[rows] = _adding_up_to_nothing(gap.mul_(probs_a), probs_a).mul_(slope)
+                to_a_NV[rows] = _adding_up_to_nothing(gap.mul_(probs_a), *probs_a.max(-1, keepdim=True)).mul_(slope)
             if to_b_NV is not None:  # b − a
                 probs_b = log_b.exp_()
-                to_b_NV[rows] = _adding_up_to_nothing(probs_b.sub(probs_a), probs_b).mul_(slope)
+                likeliest = probs_b.max(-1, keepdim=True)
+                to_b_NV[rows] = _adding_up_to_nothing(probs_b.sub_(probs_a), *likeliest).mul_(slope)
         return to_a_NV, to_b_NV
 
 
-def _adding_up_to_nothing(slopes_NV: Tensor, probs_NV: Tensor) -> Tensor:
+def _adding_up_to_nothing(slopes_NV: Tensor, top_N1: Tensor, likeliest_N1: Tensor) -> Tensor:
     """Slopes of logits, which add up to 0: that of a token of more than one half is what the others leave.
 
     Of a token that is nearly certain it is a small difference of two large numbers, of which rounding leaves little;
     where none is, the sum over the vocabulary has the larger error.
+
+    Args:
+        slopes_NV: changed in place.
+        top_N1: the probability of each row's likeliest token.
+        likeliest_N1: that token.
     """
-    top_N1, likeliest_N1 = probs_NV.max(-1, keepdim=True)
     own_N1 = slopes_NV.gather(-1, likeliest_N1)
     others_N1 = slopes_NV.scatter_(-1, likeliest_N1, 0.0).sum(-1, keepdim=True)
     return slopes_NV.scatter_(-1, likeliest_N1, torch.where(top_N1 > 0.5, -others_N1, own_N1))
@@ -78,7 +83,8 @@ class JensenShannon(torch.autograd.Function):
             log_a = a_NV[rows].log_softmax(-1)
             log_m = torch.logaddexp(log_a, b_NV[rows].log_softmax(-1)).sub_(math.log(2))
             gap, probs_a = (log_a - log_m).sub_(own_N[rows, None]), log_a.exp_()
-            to_a_NV[rows] = _adding_up_to_nothing(gap.mul_(probs_a), probs_a).mul_(grads[0][rows, None] / 2)
+            likeliest = probs_a.max(-1, keepdim=True)
+            to_a_NV[rows] = _adding_up_to_nothing(gap.mul_(probs_a), *likeliest).mul_(grads[0][rows, None] / 2)
         return to_a_NV, None
 
 
@@ -103,8 +109,9 @@ class CrossEntropyToDemoted(torch.autograd.Function):
         out_NV = torch.empty_like(logits_NV)
         for rows in few_rows(logits_NV):  # p − q
             probs = logits_NV[rows].softmax(-1)
-            gap = probs - _demoted(teacher_NV[rows], targets_N[rows], ctx.beta)  # type: ignore[attr-defined]
-            out_NV[rows] = _adding_up_to_nothing(gap, probs).mul_(grads[0][rows, None])
+            likeliest = probs.max(-1, keepdim=True)
+            gap = probs.sub_(_demoted(teacher_NV[rows], targets_N[rows], ctx.beta))  # type: ignore[attr-defined]
+            out_NV[rows] = _adding_up_to_nothing(gap, *likeliest).mul_(grads[0][rows, None])
         return out_NV, None, None, None
 
 
