@@ -1,11 +1,12 @@
 """What several tries at a question gave away."""
 
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
 import pytest
 
-from forgetting.audits.measures import attack_measures, leak_at
+from forgetting.audits.measures import attack_measures, leak_at, leak_measures
 from forgetting.core.record import Record, Score
 from tests.metrics.making import likely
 
@@ -65,3 +66,11 @@ def test_without_records_everything_is_absent_with_its_reason() -> None:
     assert [(m.name, m.value, m.reason) for m in attack_measures([], "forget")] == [
         ("best_rouge_l_recall", None, "no records of split 'forget'")
     ]
+
+
+def test_where_there_are_several_kinds_of_attempts_each_has_measures_of_its_own() -> None:
+    some = [replace(record("a", g), attempt=a) for g, a in (("in Paris", "cloze"), ("Rome", "reversed"))]
+    found = {m.key: m.value for m in leak_measures({"forget": some, "retain": [record("b", "Rome")]})}
+    assert found["forget/leak@2"] == 1.0 and found["forget/leak@1[cloze]"] == 1.0
+    assert found["forget/leak@1[reversed]"] == 0.0 and found["retain/leak@1"] == 0.0
+    assert not any(key.startswith("retain/") and "[" in key for key in found)

@@ -1,8 +1,22 @@
 """Attacks: what a model still reveals under other prompting than one plain question. One file each."""
 
 from forgetting.audits import context, sample
-from forgetting.audits.attack import Attack, Target
-from forgetting.audits.measures import attack_measures
+from forgetting.audits.attack import Attack, Run, Target, as_attack
+from forgetting.audits.leaks import clusters, leaks
+from forgetting.audits.measures import attack_measures, leak_measures
 from forgetting.audits.registry import ATTACKS, register_attack
 
-__all__ = ["ATTACKS", "Attack", "Target", "attack_measures", "context", "register_attack", "sample"]
+__all__ = [
+    "ATTACKS",
+    "Attack",
+    "Run",
+    "Target",
+    "as_attack",
+    "attack_measures",
+    "clusters",
+    "context",
+    "leak_measures",
+    "leaks",
+    "register_attack",
+    "sample",
+]

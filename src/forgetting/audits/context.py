@@ -52,7 +52,7 @@ def context(shots: int = 5, draws: int = 3) -> Attack:
             )
         return records
 
-    return attack
+    return Attack(run=attack)
 
 
 def _after_shots(example: Example, target: Target, shots: int, draw: int) -> Example:

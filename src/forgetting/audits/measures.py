@@ -18,6 +18,24 @@ KS = (1, 8, 32)
 _DIRECTIONS: Mapping[str, Direction] = {"forget": "down", "retain": "up"}
 
 
+def leak_measures(records: Mapping[str, Sequence[Record]]) -> list[Measure]:
+    """Measures of what the attempts gave away, split by split; where there are several kinds of attempts, of each too.
+
+    Args:
+        records: of one model, by split.
+    """
+    found: list[Measure] = []
+    for split, some in records.items():
+        found += attack_measures(some, split)
+        attempts = list(dict.fromkeys(record.attempt for record in some))
+        for attempt in attempts if len(attempts) > 1 else ():
+            found += [
+                replace(m, name=f"{m.name}[{attempt}]", meaning=f"{m.meaning} Only attempts by '{attempt}'.")
+                for m in attack_measures([r for r in some if r.attempt == attempt], split)
+            ]
+    return found
+
+
 def attack_measures(records: Sequence[Record], split: str) -> list[Measure]:
     """Measures of one split: leak@k by exact match, and ROUGE-L recall and probability of the best attempt.
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeVar
 
-from forgetting.audits.attack import Attack
+from forgetting.audits.attack import Attack, Run
 from forgetting.core.registry import Registry
 
-ATTACKS: Registry[Callable[..., Attack]] = Registry(
+A = TypeVar("A", bound=Callable[..., Attack | Run])
+
+ATTACKS: Registry[Callable[..., Attack | Run]] = Registry(
     "attacks", "attack", "a function that returns an attack", typed=True
 )
 
 
-def register_attack(name: str) -> Callable[[Callable[..., Attack]], Callable[..., Attack]]:
+def register_attack(name: str) -> Callable[[A], A]:
     """Registers a function that returns an attack under `name`.
 
     From another package: name the function in the entry-point group `forgetting.attacks` too.

@@ -44,4 +44,4 @@ def sample(n: int = 32, temperature: float = 1.0, top_p: float = 1.0) -> Attack:
             progress=target.voice.progress,
         )
 
-    return attack
+    return Attack(run=attack)

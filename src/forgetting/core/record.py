@@ -54,6 +54,8 @@ class Record:
     popularity: float | None = None
     group: str = ""
     kind: str = ""
+    attempt: str = ""
+    """How it was asked, where an attack asks one question in several ways: a form, a template, a quantiser."""
     extraction: Mapping[int, tuple[float | None, ...]] = field(default_factory=dict)
     """For a verbatim sequence of T tokens, by n: the n-gram overlap of the greedy continuation of each prefix with the
     true one, for prefix lengths 0 ... T-n. None: there was nothing to continue."""

@@ -41,6 +41,9 @@ class Audit:
     source: str = ""
     """The package that the attack comes from."""
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    leaks: tuple[str, ...] = ("leak", "probability")
+    """The values of each fact by which the model after is compared with the oracle; none: the attack tells something
+    else."""
     seed: int = 0
     oracle: str | None = None
     """Which model the oracle is; None: there is none."""

@@ -9,11 +9,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from forgetting.audits import ATTACKS, Attack, Target, attack_measures
+from forgetting.audits import ATTACKS, Attack, Target, as_attack
 from forgetting.core.digest import digest, examples_digest, file_digest
 from forgetting.core.errors import DataError, RunError
 from forgetting.core.example import Example, Role
-from forgetting.core.measure import Measure
 from forgetting.core.progress import SILENT, Voice
 from forgetting.core.record import Record
 from forgetting.models.unchanged import Snapshot
@@ -61,9 +60,10 @@ def audit(
     """
     recipe = recipe_of(folder)
     with RunFolder(folder).quiet():
-        asked = chosen(ATTACKS, attacks, settings or {})
+        asked = [replace(c, call=as_attack(c.call)) for c in chosen(ATTACKS, attacks, settings or {})]
         data = data_of(folder, recipe)
-        examples = examples_of(recipe, data, facts=facts)
+        known = examples_of(recipe, data, facts=facts)
+        examples = {str(split): known[split] for split in SPLITS if split in known}
         if Role.FORGET not in examples:
             raise DataError(f"{folder}: has no forget data, so there is nothing to audit; audit a run that forgets")
         oracle = oracle or oracle_of(recipe, data, voice)
@@ -115,24 +115,25 @@ class _Auditor:
     def _records(self, chosen: Chosen[Attack], model: RunModel) -> list[Record]:
         """Runs the attack on every split and checks its records."""
         found: list[Record] = []
-        for split in (str(s) for s in SPLITS if s in self.examples):
+        ids = {split: {e.id for e in examples} for split, examples in self.examples.items()}
+        for split in (s for s in self.examples if s in chosen.call.splits):
             target = Target(
                 model=model.view.model,
                 tokenizer=model.tokenizer,
                 split=split,
                 examples=self.examples[split],
                 retain=self.examples.get(Role.RETAIN, ()),
+                others=self.examples,
                 formatting=self.recipe.format,
                 max_new_tokens=self.recipe.max_new_tokens,
                 seed=self.seed,
                 voice=self._noted(chosen, model, split),
             )
-            known = {e.id for e in self.examples[split]}
-            for record in chosen.call(target):
-                if not isinstance(record, Record) or record.split != split or record.id not in known:
+            for record in chosen.call.run(target):
+                if not isinstance(record, Record) or record.id not in ids.get(record.split, ()):
                     raise RunError(
                         f"the {chosen} returned {_said(record)} for the split '{split}'; it must return records of "
-                        "that split, with the ids of its examples"
+                        "the run's splits, with the ids of their examples"
                     )
                 found.append(record)
         return found
@@ -152,6 +153,7 @@ class _Auditor:
             asked=asked,
             source=chosen.source,
             parameters=chosen.parameters,
+            leaks=chosen.call.leaks,
             seed=self.seed,
             oracle=self.oracle,
             points=there.points if there is not None and there.asked == asked else {},
@@ -165,9 +167,8 @@ class _Auditor:
 
     def _write(self, chosen: Chosen[Attack], point: str, whom: str, records: Sequence[Record], seconds: float) -> None:
         """Writes records first, so that the file that names them is correct."""
-        measures: list[Measure] = []
-        for split in (str(s) for s in SPLITS if s in self.examples):
-            measures += attack_measures([r for r in records if r.split == split], split)
+        splits = [s for s in self.examples if s in chosen.call.splits or any(r.split == s for r in records)]
+        measures = chosen.call.measures({s: [r for r in records if r.split == s] for s in splits})
         file = self.folder.attack_records(chosen.name, point)
         written = self.folder.write_records(file, records)
         kept = file.relative_to(self.folder.path).as_posix()
