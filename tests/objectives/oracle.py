@@ -38,6 +38,9 @@ def statistic(name: str, logits_NV: Tensor, targets_N: Tensor, reference_NV: Ten
         return log_p[each, runner_up_ids(logits_NV.detach(), targets_N)]
     if name == "entropy":
         return -(log_p.exp() * log_p).sum(-1)
+    if name == "varentropy":
+        mean_N1 = (log_p.exp() * log_p).sum(-1, keepdim=True)
+        return (log_p.exp() * log_p.square()).sum(-1) - mean_N1[:, 0].square()
     if name == "rank":
         rows = zip(logits_NV.tolist(), targets_N.tolist(), strict=True)
         return torch.tensor([float(sum(value > row[target] for value in row)) for row, target in rows])

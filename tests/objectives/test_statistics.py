@@ -16,6 +16,7 @@ ALL = (
     s.LOGP,
     s.RUNNER_UP,
     s.ENTROPY,
+    s.VARENTROPY,
     s.RANK,
     s.KL_FROM_REFERENCE,
     s.KL_TO_REFERENCE,

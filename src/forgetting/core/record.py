@@ -59,6 +59,8 @@ class Record:
     extraction: Mapping[int, tuple[float | None, ...]] = field(default_factory=dict)
     """For a verbatim sequence of T tokens, by n: the n-gram overlap of the greedy continuation of each prefix with the
     true one, for prefix lengths 0 ... T-n. None: there was nothing to continue."""
+    values: Mapping[str, float] = field(default_factory=dict)
+    """Other numbers of this answer, by name, such as membership scores. They hold no text, and redaction keeps them."""
     redacted: Mapping[str, float | None] | None = None
     """None: the record has its texts. Else ids and texts are keyed hashes, and this holds the values computed from the
     texts, by metric: such a record can be shown, but not scored again."""

@@ -129,6 +129,12 @@ def _rank(logits_NV: Tensor, targets_N: Tensor) -> Tensor:
     return rank_N
 
 
+def _varentropy(log_probs_NV: Tensor) -> Tensor:
+    probs_NV = log_probs_NV.exp()
+    mean_N1 = (probs_NV * log_probs_NV).sum(-1, keepdim=True)
+    return (probs_NV * (log_probs_NV - mean_N1).square()).sum(-1)
+
+
 def _margin(logits_NV: Tensor) -> Tensor:
     top_N1 = most_likely(logits_NV.detach())[:, None]
     return logits_NV.gather(-1, top_N1)[:, 0] - logits_NV.mean(-1)
@@ -140,6 +146,8 @@ RUNNER_UP = Statistic("runner_up", lambda d: d.runner_up_logp_N)
 """log p of the best token other than the target, nats."""
 ENTROPY = Statistic("entropy", lambda d: -(d.log_probs_NV.exp() * d.log_probs_NV).sum(-1))
 """Entropy of the distribution, nats."""
+VARENTROPY = Statistic("varentropy", lambda d: _varentropy(d.log_probs_NV))
+"""Variance of log p under the distribution itself, nats²; its mean there is the entropy with the sign turned."""
 RANK = Statistic("rank", lambda d: _rank(d.logits_NV.detach(), d.targets_N))
 """The number of tokens that are more likely than the target; not differentiable."""
 LOGIT_MARGIN = Statistic("logit_margin", lambda d: _margin(d.logits_NV))

@@ -72,7 +72,7 @@ def each_gradient(
             examples += len(batch.keys_S)
             with _watched(chosen, batch, use) as starts:
                 moved = batch.to(device_of(model.get_input_embeddings()))
-                torch.autograd.grad(_summed_loss(model, moved), starts, allow_unused=True)
+                torch.autograd.grad(summed_loss(model, moved), starts, allow_unused=True)
     if not examples:
         raise DataError("Fisher information of no examples: the role has no data")
     return examples
@@ -91,7 +91,7 @@ def device_of(layer: nn.Module) -> torch.device:
     return next(layer.parameters()).device
 
 
-def _summed_loss(model: nn.Module, batch: Batch) -> Tensor:
+def summed_loss(model: nn.Module, batch: Batch) -> Tensor:
     """Σ −log p(target) over the supervised tokens of all rows, nats; rows do not affect each other's gradients."""
     head = head_of(model)
     hidden_ND = supervised_hidden(model, head, batch.input_ids_BT, batch.attention_mask_BT, batch.sources_N)

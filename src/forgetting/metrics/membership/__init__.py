@@ -1,0 +1,1 @@
+"""Membership: whether texts that a model was to forget still look more seen to it than texts that it never saw."""
