@@ -1,4 +1,4 @@
-"""The norm of each answer's gradient is autograd's on the full logits, and open-unlearning's where that is asked for."""
+"""The norm of each answer's gradient is autograd's on the full logits, and open-unlearning's where it is asked for."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Attacks: what a model still reveals under other prompting than one plain question. One file each."""
 
-from forgetting.audits import context, sample
+from forgetting.audits import context, membership, sample
 from forgetting.audits.attack import Attack, Run, Target, as_attack
 from forgetting.audits.leaks import clusters, leaks
 from forgetting.audits.measures import attack_measures, leak_measures
@@ -17,6 +17,7 @@ __all__ = [
     "context",
     "leak_measures",
     "leaks",
+    "membership",
     "register_attack",
     "sample",
 ]

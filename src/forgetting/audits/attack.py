@@ -31,6 +31,8 @@ class Target:
     """Examples to keep, none from the forget set; an attack may show them to the model."""
     others: Mapping[str, Sequence[Example]] = field(default_factory=dict)
     """The examples of every split of the run, for an attack that answers for several splits at once."""
+    before: Sequence[Record] = ()
+    """The attack's own records of this split of the model before, as they were written; none of that model itself."""
     formatting: Formatting = field(default_factory=Formatting)
     max_new_tokens: int | None = None
     """Maximum tokens of an answer; None: the length of the longest answer of the split."""

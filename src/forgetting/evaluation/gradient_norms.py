@@ -59,7 +59,7 @@ def _norm(
 ) -> float:
     norms.clear()
     batch = collate({"": [(0, row)]}, pad_id=pad_id).to(next(model.parameters()).device)
-    (summed_loss(model, batch) / row.supervised).backward()  # type: ignore[no-untyped-call]
+    (summed_loss(model, batch) / row.supervised).backward()
     each = torch.tensor(list(norms.values()), dtype=torch.float64)
     return float(each.mean() if reading == "open_unlearning" else torch.linalg.vector_norm(each, order))
 

@@ -22,7 +22,7 @@ def records(
     ]
 
 
-def measured(members: list[Record], unseen: list[Record], split: str = "forget"):  # noqa: ANN201
+def measured(members: list[Record], unseen: list[Record], split: str = "forget"):
     found = membership_measures({split: members, "holdout": unseen})
     return {m.key: m for m in found}
 

@@ -20,7 +20,7 @@ from forgetting.runs.audits import Audit
 from tests.pipeline.finished_run.test_ask import made
 
 STAGE = [{"method": "graddiff", "adapter": {"rank": 2}}]
-FEW = {"sample": {"n": 3}, "context": {"shots": 2, "draws": 2}}
+FEW = {"context": {"shots": 2, "draws": 2}, "sample": {"n": 3}}
 
 
 @pytest.fixture
@@ -46,8 +46,8 @@ def plain(target: Target) -> list[Record]:
 def test_every_model_is_asked_the_same_and_records_and_measures_are_those_of_the_attack(
     folder: Path, world: Path
 ) -> None:
-    found = audit(folder, settings=FEW, oracle=str(world / "model"), seed=4)
-    assert [a.attack for a in found] == ["context", "sample"]
+    found = audit(folder, attacks=list(FEW), settings=FEW, oracle=str(world / "model"), seed=4)
+    assert [a.attack for a in found] == list(FEW)
     recipe = recipe_of(folder)
     examples = examples_of(recipe, data_of(folder, recipe))
     for one in found:
@@ -137,7 +137,7 @@ def test_an_attack_that_changes_the_model_or_answers_other_questions_is_reported
 
 def test_the_model_on_disk_and_the_rest_of_the_run_stay_as_they_were(folder: Path) -> None:
     files = {p: p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
-    audit(folder, settings=FEW)
+    audit(folder, attacks=list(FEW), settings=FEW)
     now = {p: p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
     assert {p: b for p, b in now.items() if "audits" not in p.parts} == files
 
@@ -146,7 +146,7 @@ def test_a_redacted_run_is_audited_without_a_text_and_with_the_same_numbers(
     world: Path, folder: Path, tmp_path: Path
 ) -> None:
     hidden = made(world, tmp_path / "other", "run", STAGE, redact=True)
-    shown, redacted = audit(folder, settings=FEW), audit(hidden, settings=FEW)
+    shown, redacted = audit(folder, attacks=list(FEW), settings=FEW), audit(hidden, attacks=list(FEW), settings=FEW)
     for a, b in zip(shown, redacted, strict=True):
         assert [p.measures for p in a.points.values()] == [p.measures for p in b.points.values()]
         assert a.asked != b.asked
@@ -159,15 +159,15 @@ def test_a_redacted_run_is_audited_without_a_text_and_with_the_same_numbers(
 
 
 def test_a_purge_takes_the_texts_of_audits_too(folder: Path) -> None:
-    audit(folder, settings=FEW)
+    audit(folder, attacks=list(FEW), settings=FEW)
     planned = [item.path for item in plan_purge(folder).items if "audits" in item.path.parts]
     assert {path.name for path in planned} == {"before.jsonl", "after.jsonl"}
-    asked = audit(folder, settings=FEW)[0].asked
+    asked = audit(folder, attacks=list(FEW), settings=FEW)[0].asked
     purge(folder)
     for file in (folder / "audits").rglob("*"):
         assert not file.is_file() or "guest" not in file.read_text()
         assert not file.is_file() or asked not in file.read_text()
-    audit(folder, settings=FEW)  # a purged run is audited without texts
+    audit(folder, attacks=list(FEW), settings=FEW)  # a purged run is audited without texts
     assert all(r.redacted is not None for r in read_records(folder / "audits" / "context" / "before.jsonl"))
 
 

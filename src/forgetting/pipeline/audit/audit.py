@@ -14,7 +14,7 @@ from forgetting.core.digest import digest, examples_digest, file_digest
 from forgetting.core.errors import DataError, RunError
 from forgetting.core.example import Example, Role
 from forgetting.core.progress import SILENT, Voice
-from forgetting.core.record import Record
+from forgetting.core.record import Record, read_records
 from forgetting.models.unchanged import Snapshot
 from forgetting.pipeline.finished_run.examples import FACTS, data_of, examples_of
 from forgetting.pipeline.finished_run.models import RunModel, models_of, oracle_of, recipe_of
@@ -116,6 +116,7 @@ class _Auditor:
         """Runs the attack on every split and checks its records."""
         found: list[Record] = []
         ids = {split: {e.id for e in examples} for split, examples in self.examples.items()}
+        before = self._before(chosen, model)
         for split in (s for s in self.examples if s in chosen.call.splits):
             target = Target(
                 model=model.view.model,
@@ -124,6 +125,7 @@ class _Auditor:
                 examples=self.examples[split],
                 retain=self.examples.get(Role.RETAIN, ()),
                 others=self.examples,
+                before=[record for record in before if record.split == split],
                 formatting=self.recipe.format,
                 max_new_tokens=self.recipe.max_new_tokens,
                 seed=self.seed,
@@ -137,6 +139,11 @@ class _Auditor:
                     )
                 found.append(record)
         return found
+
+    def _before(self, chosen: Chosen[Attack], model: RunModel) -> list[Record]:
+        """The attack's records of the model before; none for that model itself."""
+        there = None if model.point == "before" else self._kept(chosen).points.get("before")
+        return [] if there is None else read_records(self.folder.path / there.records)
 
     def _noted(self, chosen: Chosen[Attack], model: RunModel, split: str) -> Voice:
         def progress(done: int, total: int, note: str) -> None:
