@@ -28,6 +28,7 @@ SUITES: Registry[Make] = Registry(
             "tdec",
             "text",
             "tofu",
+            "wmdp",
         )
     ],
 )
