@@ -25,6 +25,7 @@ SUITES: Registry[Make] = Registry(
             "lab.focus",
             "lab.measured",
             "lab.noisy",
+            "muse",
             "tdec",
             "text",
             "tofu",

@@ -47,6 +47,11 @@ class Split:
     """None: as long as the split's longest answer."""
     extraction: tuple[int, ...] | None = None
     """The n of the n-gram overlaps to take: the examples are then measured as verbatim sequences, not as answers."""
+    answer_tokens: int | None = None
+    """Of each right answer only the first so many tokens are measured, those that the tokenizer adds before counted
+    too, as MUSE counts; None: the whole."""
+    membership: tuple[float, ...] | None = None
+    """The shares of Min-K% to take: the examples are then measured as texts that were seen or not, not as answers."""
     written: frozenset[str] | None = None
     """The ids of the examples for which text is written; None: all. Likelihoods are taken of all."""
 

@@ -155,6 +155,18 @@ def response_text(example: Example, tokenizer: PreTrainedTokenizerBase) -> str:
     return tokenizer.decode(list(example.token_ids), clean_up_tokenization_spaces=False)
 
 
+def cut_to(text: str, tokens: int, tokenizer: PreTrainedTokenizerBase) -> str:
+    """The text up to its first so many tokens, those that the tokenizer puts before it counted too.
+
+    A text that is short enough stays as it is. White space before it is kept.
+    """
+    ids = list(tokenizer(text)["input_ids"])
+    if len(ids) <= tokens:
+        return text
+    cut = tokenizer.decode(ids[:tokens], skip_special_tokens=True, clean_up_tokenization_spaces=False)
+    return text[: len(text) - len(text.lstrip())] + cut.lstrip()
+
+
 def tokenizer_fingerprint(tokenizer: PreTrainedTokenizerBase) -> str:
     """16 hex digits of the tokenizer's vocabulary and chat template."""
     said = json.dumps([sorted(tokenizer.get_vocab().items()), getattr(tokenizer, "chat_template", None)])

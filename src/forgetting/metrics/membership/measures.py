@@ -55,7 +55,7 @@ def membership_measures(records: Mapping[str, Sequence[Record]]) -> list[Measure
         absent = "" if others else "no unseen text is of the same kind" if unseen else _NO_UNSEEN
         names = dict.fromkeys(name for record in members for name in record.values if name != TOKENS)
         for name in (*names, BLIND):
-            found += _measures(name, split, members, others, absent)
+            found += told_apart(name, split, members, others, absent, full=split == Role.FORGET)
     return found
 
 
@@ -93,9 +93,25 @@ def _of_same_kind(unseen: Sequence[Record], members: Sequence[Record]) -> list[R
     return [r for r in unseen if not r.kind or "" in kinds or r.kind in kinds]
 
 
-def _measures(
-    name: str, split: str, members: Sequence[Record], others: Sequence[Record], absent: str
+def told_apart(
+    name: str,
+    split: str,
+    members: Sequence[Record],
+    others: Sequence[Record],
+    absent: str = "",
+    *,
+    full: bool = False,
 ) -> Iterator[Measure]:
+    """The measures of one score: its AUC; `full`: the signal and what is found at few false positives too.
+
+    Args:
+        name: of the score in `Record.values`.
+        split: of the measures.
+        members: texts that were seen, or are thought to be.
+        others: unseen texts.
+        absent: why there is nothing to measure; empty: there is.
+        full: all measures.
+    """
     value_of = TOKENS if name == BLIND else name
     ours, theirs = (
         [(r.cluster, r.values[value_of]) for r in some if value_of in r.values] for some in (members, others)
@@ -117,7 +133,7 @@ def _measures(
     clusters = len({cluster for cluster, _ in pooled})
     narrow = f" Of {clusters} source examples, so the interval is too narrow." if clusters < FEW else ""
     yield made(told, "auc", f"The chance that a text looks more seen than an unseen one; ½: no telling. {says}{narrow}")
-    if split != Role.FORGET or name == BLIND:
+    if not full or name == BLIND:
         return
     chance = "" if absent else f" If nothing tells them apart it is {by_chance(len(ours), len(theirs)):.3f} on average."
     yield made(signal(told), "signal", f"|AUC - ½|: how far texts are told apart, either way. {says}{chance}", "down")

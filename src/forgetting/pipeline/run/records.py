@@ -16,6 +16,7 @@ from forgetting.benchmarks.suite import Split, Suite
 from forgetting.core.cache import Cache
 from forgetting.core.digest import digest, examples_digest
 from forgetting.core.errors import RunError
+from forgetting.core.example import Example
 from forgetting.core.folder import write_text
 from forgetting.core.measure import Measure
 from forgetting.core.processes import by_first, on_first
@@ -24,9 +25,10 @@ from forgetting.core.record import Record, read_records, write_records
 from forgetting.core.written import read_json
 from forgetting.data.encode import encode, encoded_digest
 from forgetting.data.formatting import Formatting
-from forgetting.data.tokens import tokenizer_fingerprint
+from forgetting.data.tokens import cut_to, tokenizer_fingerprint
 from forgetting.evaluation.answers import answer, variants
 from forgetting.evaluation.extraction import extract
+from forgetting.evaluation.membership import membership_records
 from forgetting.metrics.popularity import ByPopularity, by_popularity
 from forgetting.metrics.score import by_split, score
 from forgetting.pipeline.run.load import load
@@ -100,16 +102,33 @@ def _records_of(
             written=split.written,
             voice=own,
         )
+    if split.membership is not None:
+        return membership_records(
+            model,
+            tokenizer,
+            split.examples,
+            split=split.name,
+            formatting=recipe.format,
+            ks=split.membership,
+            voice=own,
+        )
     return answer(
         model,
         tokenizer,
-        split.examples,
+        _asked(split, tokenizer),
         split=split.name,
         formatting=recipe.format,
         max_new_tokens=split.max_new_tokens if split.generate else 0,
         written=split.written,
         voice=own,
     )
+
+
+def _asked(split: Split, tokenizer: PreTrainedTokenizerBase) -> Sequence[Example]:
+    """The examples of a split, their right answers cut where the split says so."""
+    if split.answer_tokens is None:
+        return split.examples
+    return [replace(e, response=cut_to(e.response, split.answer_tokens, tokenizer)) for e in split.examples]
 
 
 def read_digests(suite: Suite, tokenizer: PreTrainedTokenizerBase, formatting: Formatting) -> dict[str, str]:
@@ -139,7 +158,7 @@ def cached(model: nn.Module, tokenizer: PreTrainedTokenizerBase, suite: Suite, r
     whom = (fingerprint(model), tokenizer_fingerprint(tokenizer), how, version("forgetting"))
     read = read_digests(suite, tokenizer, recipe.format)
     asked = [
-        (s.name, examples_digest(s.examples), read[s.name], s.generate, s.max_new_tokens, s.extraction, *_written(s))
+        (s.name, examples_digest(s.examples), read[s.name], s.generate, s.max_new_tokens, s.extraction, *_rest(s))
         for s in suite.splits
     ]
     cache = OutputFolder(Path(recipe.output)).records
@@ -160,8 +179,11 @@ def cached(model: nn.Module, tokenizer: PreTrainedTokenizerBase, suite: Suite, r
     return Taken(found, _shared(cache, key, PROBED, probed, voice))
 
 
-def _written(split: Split) -> list[list[str]]:
-    return [] if split.written is None else [sorted(split.written)]
+def _rest(split: Split) -> list[object]:
+    """What few splits have: nothing of the others, whose records have the key that they had before."""
+    cut = [] if split.answer_tokens is None else [("answer_tokens", split.answer_tokens)]
+    seen = [] if split.membership is None else [("membership", split.membership)]
+    return [*([] if split.written is None else [sorted(split.written)]), *cut, *seen]
 
 
 class _Kind(NamedTuple, Generic[T]):
