@@ -18,7 +18,6 @@ from forgetting.pipeline.run.run import run
 from forgetting.recipe import recipe_from
 from tests.models.tiny import tiny_model, tiny_tokenizer
 
-
 STAGE = {"method": "ga", "learning_rate": 1e-4, "batch_size": 4, "duration": "1 steps"}
 PLAIN = recipe_from({"model": "x", "data": {"forget": "x.jsonl"}, "stages": [STAGE]})
 
