@@ -1,6 +1,6 @@
 """Attacks: what a model still reveals under other prompting than one plain question. One file each."""
 
-from forgetting.audits import context, membership, sample
+from forgetting.audits import context, membership, posterior, sample
 from forgetting.audits.attack import Attack, Run, Target, as_attack
 from forgetting.audits.leaks import clusters, leaks
 from forgetting.audits.measures import attack_measures, leak_measures
@@ -18,6 +18,7 @@ __all__ = [
     "leak_measures",
     "leaks",
     "membership",
+    "posterior",
     "register_attack",
     "sample",
 ]
