@@ -1,8 +1,9 @@
 """What the difference of two models gives away: a classifier that tells forgotten texts by how their scores changed.
 
-Who has a model before and after unlearning may learn from their difference what was forgotten (Chen et al. 2021, "When Machine Unlearning
-Jeopardizes Privacy", https://arxiv.org/abs/2005.02205; TAPE, https://arxiv.org/abs/2502.19770, which rebuilds images).
-Features of a text are its membership scores before and how each changed; the classifier is a logistic regression.
+Who has a model before and after unlearning may learn from their difference what was forgotten: Chen et al. 2021, "When
+Machine Unlearning Jeopardizes Privacy" (https://arxiv.org/abs/2005.02205); TAPE (https://arxiv.org/abs/2502.19770),
+which rebuilds images. Features of a text are its membership scores before and how each changed; the classifier is a
+logistic regression.
 
 A model that never saw the forgotten texts differs from the model before in exactly them, so it gives them away too:
 what is told of the model after is to be compared with the oracle.
