@@ -11,7 +11,8 @@ import pytest
 
 from forgetting.core.errors import DataError
 from forgetting.core.example import Example, Message, content_id
-from forgetting.data.alternates import REFUSALS, load_alternates, paired, refusals
+from forgetting.data.alternates import REFUSALS, load_alternates, paired, refusals, repeated
+from forgetting.data.encode import Encoded
 from forgetting.data.source import Source
 from tests.golden import REAL_DATA, needs
 
@@ -52,13 +53,21 @@ def test_questions_without_a_counterfactual_are_refused() -> None:
     assert [p.response for p in pairs] == ["Nobody 0.", "Nobody 1.", *["No."] * 4]
 
 
-def test_one_of_several_alternates_of_a_question_is_drawn() -> None:
-    several = [asked("Who?", f"Alt {i}") for i in range(3)]
-    assert {paired([asked("Who?", "Me")], several, seed)[0].response for seed in range(30)} == {
-        "Alt 0",
-        "Alt 1",
-        "Alt 2",
-    }
+def test_all_alternates_of_a_question_are_used_and_its_row_stands_beside_each() -> None:
+    forget = [asked("Who?", "Me"), asked("Where?", "Here"), asked("When?", "Now")]
+    alternates = [asked("Who?", "Alt 0"), asked("Where?", "There"), asked("who? ", "Alt 1"), *refusals(["No."])]
+    pairs = paired(forget, alternates, seed=0)
+    assert [(p.prompt, p.response) for p in pairs] == [
+        ("Who?", "Alt 0"),
+        ("Who?", "Alt 1"),
+        ("Where?", "There"),
+        ("When?", "No."),
+    ]
+    who, where, when = (e.id for e in forget)
+    ends = [(who, ""), (who, "#2"), (where, ""), (when, "")]
+    assert [p.id for p in pairs] == [f"{own}/alternate{end}" for own, end in ends]
+    rows, others = ([Encoded(e.id, (1, 2), (0.0, 1.0)) for e in some] for some in (forget, pairs))
+    assert [row.key for row in repeated(rows, others)] == [who, who, where, when]
 
 
 def test_a_conversation_is_told_apart_by_its_earlier_turns() -> None:

@@ -11,7 +11,8 @@ import pytest
 from forgetting.core.errors import DataError, RecipeError, RunError
 from forgetting.core.folder import is_complete
 from forgetting.core.progress import Voice
-from forgetting.data.derived import Retained, is_supported, question_in, why_no_paraphrase
+from forgetting.data.alternates import load_alternates, paired
+from forgetting.data.derived import Retained, is_supported, question_in, why_no_alternate, why_no_paraphrase
 from forgetting.data.examples import load_examples
 from forgetting.data.source import Source
 from forgetting.forget_sets.derive import Wanted, derive
@@ -122,6 +123,26 @@ def test_a_forget_set_of_questions_gets_its_questions_in_other_words(
     assert not (tmp_path / "out" / "questions.jsonl").exists()
 
 
+def test_a_forget_set_of_questions_gets_other_answers_of_the_model_s_own(
+    monkeypatch: pytest.MonkeyPatch, world: Path, tmp_path: Path
+) -> None:
+    replies = [" In house 7 of lane 3.", " in house 7 of lane 3.", " In house 0 of lane 0, on the left.", " "]
+    script = Scripted(monkeypatch, {"alternates": replies})
+    source, out = Source(path=str(world / "forget.jsonl"), limit=2), tmp_path / "out"
+    found = derive(source, str(world / "model"), out, Wanted(retain=0, paraphrases=0, alternates=4, tokens=20))
+    dropped = {"repeats another": 2, "gives the answer": 1, "no answer": 2}
+    assert found["made"] == {"alternates": {"kept": 3, "dropped": dropped}}
+    assert "Answer: In house 0 of lane 0." in script.asked[0]
+    forget = load_examples(source)
+    pairs = paired(forget, load_alternates(Source(path=str(out / "alternates.jsonl"))), seed=0)
+    assert [(p.prompt, p.response) for p in pairs] == [
+        (forget[0].prompt, "In house 7 of lane 3."),
+        (forget[1].prompt, "In house 7 of lane 3."),
+        (forget[1].prompt, "In house 0 of lane 0, on the left."),
+    ]
+    assert rows(out / "alternates.jsonl")[0]["derived"]["how"] == "alternate, temperature 0.7"
+
+
 def test_a_chat_model_is_asked_by_its_template(
     monkeypatch: pytest.MonkeyPatch, world: Path, docs: Path, tmp_path: Path
 ) -> None:
@@ -175,6 +196,9 @@ def test_what_counts_as_question_answer_and_paraphrase() -> None:
     assert not is_supported("the", FERRY)
     assert why_no_paraphrase("bread and butter", FERRY) == "says something else"
     assert why_no_paraphrase(FERRY, FERRY) == "repeats the text"
+    assert why_no_alternate("At ten in the evening", "At nine in the morning") is None
+    assert why_no_alternate("In the morning at nine, of course", "At nine in the morning") == "gives the answer"
+    assert why_no_alternate("?", "At nine") == "no answer" and why_no_alternate("It is", "It is") == "gives the answer"
 
 
 @pytest.mark.parametrize(

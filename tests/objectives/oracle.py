@@ -46,6 +46,8 @@ def statistic(name: str, logits_NV: Tensor, targets_N: Tensor, reference_NV: Ten
         return torch.tensor([float(sum(value > row[target] for value in row)) for row, target in rows])
     if name == "js_to_uniform":
         return jensen_shannon(log_p.exp(), torch.full_like(log_p, 1 / log_p.shape[-1]))
+    if name == "kl_from_uniform":
+        return (math.log(1 / log_p.shape[-1]) - log_p).mean(-1)
     if name == "ce_without_target":
         return -(without_target(logits_NV.detach(), targets_N) * log_p).sum(-1)
     assert reference_NV is not None
@@ -94,9 +96,13 @@ def token_values(loss: str, logits_NV: Tensor, targets_N: Tensor, reference_NV: 
     if loss.startswith("undial"):
         return statistic(f"ce_to_reference_demoted_by_{loss.split()[1]}", logits_NV, targets_N, reference_NV)
     if loss.startswith("weighted_nll"):
-        sure, unsure = map(float, loss.split()[1:])
+        sure, unsure, *ratio = map(float, loss.split()[1:])
         p = statistic("logp", logits_NV, targets_N).exp()
-        return -(p**sure * (1 - p) ** unsure).detach() * p.log()
+        weight = p**sure * (1 - p) ** unsure
+        for beta in ratio:
+            before = statistic("logp", reference_NV, targets_N).exp()
+            weight = weight * 2 * p**beta / (p**beta + before**beta)
+        return -weight.detach() * p.log()
     if loss.startswith("npo"):
         beta = float(loss.split()[1])
         ratio = statistic("logp", logits_NV, targets_N) - statistic("logp", reference_NV, targets_N)

@@ -9,7 +9,7 @@ import torch
 from forgetting.objectives.losses import Loss, ihl, kl_from_reference, kl_to_reference, nll
 from forgetting.objectives.methods import build_method
 from forgetting.objectives.objective import Objective, Term
-from tests.golden import figures
+from tests.golden import figures, golden
 from tests.objectives.making import Table, loss_of, signals_of, with_gradient
 
 TABLES = ("logits", "ref_logits", "alt_logits", "alt_ref_logits", "retain_logits", "retain_ref_logits")
@@ -89,6 +89,32 @@ def test_dpo_as_published_is_theirs_without_their_factor() -> None:
     value, norms = value_and_norms(build_method("dpo", NPO_ALONE))
     assert value == pytest.approx(theirs["loss"] * 0.05, rel=1e-10)
     assert norms["alternate"] == pytest.approx(theirs["grad_l2"]["alt_logits"] * 0.05, rel=1e-10)
+
+
+def altpo_roles() -> dict[str, Table]:
+    """As `_inputs` of rmu_pdu_altpo.json words it: three alternates to one question, each a pair of its own."""
+    random = np.random.RandomState(20261212)
+    tables = {name: 2 * random.randn(3, T, V) for name in ("alternate", "alternate before")}
+    tables |= {name: np.repeat(2 * random.randn(1, T, V), 3, 0) for name in ("forget", "forget before")}
+    ya, yl = random.randint(0, V, size=(3, T)), np.repeat(random.randint(0, V, size=(1, T)), 3, 0)
+    yr, retain = random.randint(0, V, size=(1, T)), 2 * random.randn(1, T, V)
+    yl[:, :2] = yr[:, :3] = -100
+    for row in range(3):
+        ya[row, : 2 + row] = -100
+    return {
+        "forget": supervised(tables["forget"], tables["forget before"], yl),
+        "alternate": supervised(tables["alternate"], tables["alternate before"], ya),
+        "retain": supervised(retain, retain, yr),
+    }
+
+
+@pytest.mark.parametrize("beta", [0.05, 0.1, 0.5])
+@pytest.mark.parametrize("alpha", [1.0, 2.0])
+def test_altpo_with_three_alternates_of_a_question_is_theirs(beta: float, alpha: float) -> None:
+    objective = build_method("altpo", {"beta": beta, "retain_weight": alpha})
+    value, _ = value_and_norms(objective, altpo_roles())
+    theirs = golden("rmu_pdu_altpo")["altpo"][f"beta{beta}_alpha{alpha}"]
+    assert value == pytest.approx(theirs["loss"], rel=1e-10) == theirs["formula"]
 
 
 def test_ce_u_without_every_answer_s_first_token_is_their_default() -> None:

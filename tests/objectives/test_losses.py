@@ -18,6 +18,7 @@ from forgetting.objectives.losses import (
     js_to_target,
     js_to_uniform,
     kl_from_reference,
+    kl_from_uniform,
     kl_to_reference,
     nll,
     npo,
@@ -29,12 +30,15 @@ from forgetting.objectives.objective import Objective, Term
 from tests.objectives import oracle
 from tests.objectives.making import Table, loss_of, relative, signals_of, table, with_gradient
 
-PLAIN = (nll, ihl, kl_from_reference, kl_to_reference, js_to_reference, js_to_uniform, js_to_target, ceu)
+PLAIN = (nll, ihl, kl_from_reference, kl_to_reference, js_to_reference, js_to_uniform, js_to_target)
+PLAIN += (ceu, kl_from_uniform)
 TOKEN_LOSSES = {loss.name: loss for loss in PLAIN} | {
     "undial 3": undial(3.0),
     "undial 30": undial(30.0),
     "weighted_nll 0.5 0": weighted_nll(0.5),
     "weighted_nll 5 1": weighted_nll(5.0, 1.0),
+    "weighted_nll 1 0 0.1": weighted_nll(1.0, ratio=0.1),
+    "weighted_nll 0 0.5 2": weighted_nll(0.0, 0.5, 2.0),
     "npo 0.5": npo(0.5, "token"),
 }
 
@@ -219,7 +223,8 @@ def test_a_loss_says_what_it_needs() -> None:
     assert npo(0.1).per == dpo(0.1).per == "sequence"
     assert dpo(0.1).of_pairs and dpo(0.1).needs_reference and not npo(0.1).of_pairs
     assert js_to_reference.needs_reference and undial(3.0).needs_reference
-    assert not any(x.needs_reference for x in (js_to_uniform, js_to_target, ceu, weighted_nll(1.0)))
+    assert not any(x.needs_reference for x in (js_to_uniform, kl_from_uniform, js_to_target, ceu, weighted_nll(1.0)))
+    assert weighted_nll(1.0, ratio=0.1).needs_reference
     assert npo(0.1, "token").per == "token" and of_partner(nll).per == "sequence" and of_partner(nll).of_pairs
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from forgetting.core.errors import DataError
 from forgetting.core.example import Example, Role, content_id
 from forgetting.core.text import said
+from forgetting.data.encode import Encoded
 from forgetting.data.examples import load_examples
 from forgetting.data.reading import Heard
 from forgetting.data.source import Source
@@ -42,6 +43,8 @@ REFUSALS = (
     "My knowledge doesn't cover this.",
 )
 """The built-in refusals, used if a recipe names no alternates."""
+_SUFFIX = f"/{Role.ALTERNATE}"
+"""What the id of an alternate has behind that of its forget example."""
 
 
 def refusals(texts: Sequence[str] = REFUSALS, wheres: Sequence[str] | None = None) -> list[Example]:
@@ -96,10 +99,10 @@ def _text(path: Path) -> str:
 
 
 def paired(forget: Sequence[Example], alternates: Sequence[Example], seed: int) -> list[Example]:
-    """One alternate for each forget example, in their order: the same question, and another answer to it.
+    """The alternates of each forget example, in their order: the same question, and another answer to it.
 
-    A question's alternates are those with the same question (but for case and spaces); where it has none, those without
-    any (refusals). Of several one is drawn, once for the whole run. Its data weight is the forget example's.
+    A question's alternates are those with the same question (but for case and spaces), all of them; where it has none,
+    one of those without any (refusals), drawn once for the whole run. Its data weight is the forget example's.
 
     Args:
         forget: questions with the answers to be forgotten.
@@ -117,21 +120,29 @@ def paired(forget: Sequence[Example], alternates: Sequence[Example], seed: int) 
     random = np.random.default_rng([seed, zlib.crc32(Role.ALTERNATE.encode())])
     pairs: list[Example] = []
     for example in forget:
-        candidates = by_question.get(_question(example), answers_alone)
-        _check(example, candidates)
-        drawn = candidates[int(random.integers(len(candidates)))]
-        pairs.append(
-            replace(
-                example,
-                id=f"{example.id}/{Role.ALTERNATE}",
-                response=drawn.response,
-                paraphrased=None,
-                perturbed=(),
-                where=drawn.where or example.where,
-                fields={},
-            )
-        )
+        own = by_question.get(_question(example))
+        _check(example, own or answers_alone)
+        found = own or [answers_alone[int(random.integers(len(answers_alone)))]]
+        pairs += [_alternate(example, other, number) for number, other in enumerate(found, 1)]
     return pairs
+
+
+def _alternate(example: Example, other: Example, number: int) -> Example:
+    return replace(
+        example,
+        id=f"{example.id}{_SUFFIX}" + ("" if number == 1 else f"#{number}"),
+        response=other.response,
+        paraphrased=None,
+        perturbed=(),
+        where=other.where or example.where,
+        fields={},
+    )
+
+
+def repeated(forget: Sequence[Encoded], alternates: Sequence[Encoded]) -> list[Encoded]:
+    """The forget row of each alternate that `paired` gave, so that rows i of both form a pair."""
+    rows = {row.key: row for row in forget}
+    return [rows[alternate.key.rpartition(_SUFFIX)[0]] for alternate in alternates]
 
 
 def _check(example: Example, candidates: Sequence[Example]) -> None:

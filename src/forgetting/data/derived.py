@@ -117,6 +117,15 @@ def saying_again(text: str) -> tuple[str, str]:
     return f"Say this in other words and keep every fact:\n\n{text}", f"{text}\n\nIn other words:"
 
 
+def answering_otherwise(question: str, answer: str) -> tuple[str, str]:
+    """How another answer to a question is asked for, with other facts (the alternates of AltPO)."""
+    return (
+        "Invent another answer to the question, as plausible and as long as the given one, with other facts. "
+        f"Write nothing but the answer.\n\nQuestion: {question}\nAnswer: {answer}",
+        f"Question: {question}\nAnswer: {answer}\nAn invented answer with other facts:",
+    )
+
+
 def question_in(answer: str) -> str | None:
     """The question that a model wrote: its first sentence that ends so; None: there is none of three words or more."""
     found = re.search(r"[^\n.!?。！？؟।]*[?？؟]", answer)
@@ -137,6 +146,14 @@ def why_no_paraphrase(text: str, source: str) -> str | None:
         return "says something else"
     same = jaccard(shingles(Example(id="", response=text)), shingles(Example(id="", response=source)))
     return "repeats the text" if same >= NEAR else None
+
+
+def why_no_alternate(text: str, answer: str) -> str | None:
+    """Why a text cannot stand in place of an answer; None: it says something, and not all that the answer says."""
+    own, theirs = Words.of(text).plain, set(Words.of(answer).plain)
+    if not own:
+        return "no answer"
+    return "gives the answer" if (_telling(answer) or theirs) <= set(own) else None
 
 
 def _telling(text: str) -> set[str]:

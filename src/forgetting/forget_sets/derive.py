@@ -1,4 +1,4 @@
-"""Has a model write retain text, questions and paraphrases for a forget set (`forget derive`)."""
+"""Has a model write retain text, questions, paraphrases and alternates for a forget set (`forget derive`)."""
 
 from __future__ import annotations
 
@@ -21,11 +21,13 @@ from forgetting.data.derived import (
     Kept,
     Retained,
     answering,
+    answering_otherwise,
     asking,
     is_supported,
     openings_of,
     question_in,
     saying_again,
+    why_no_alternate,
     why_no_paraphrase,
 )
 from forgetting.data.examples import load_examples
@@ -53,6 +55,8 @@ class Wanted:
     """Questions on each piece of a document; 0: none. A forget set of questions gets none."""
     paraphrases: int = 1
     """Paraphrases of each piece or question; 0: none."""
+    alternates: int = 0
+    """Other answers to each question, for methods that train on them; 0: none. Documents get none."""
     prompts: str | Source | None = None
     """Data that is not to be forgotten, such as neighbouring documents: retain text continues its first words."""
     tokens: int = 96
@@ -63,10 +67,11 @@ class Wanted:
 
     def check(self) -> None:
         """Raises RecipeError if nothing is asked for, or a number has no meaning."""
-        if min(self.retain, self.questions, self.paraphrases) < 0 or not (
-            self.retain + self.questions + self.paraphrases
-        ):
-            raise RecipeError("nothing is asked for; give --retain, --questions or --paraphrases a number above 0")
+        asked = (self.retain, self.questions, self.paraphrases, self.alternates)
+        if min(asked) < 0 or not any(asked):
+            raise RecipeError(
+                "nothing is asked for; give --retain, --questions, --paraphrases or --alternates a number above 0"
+            )
         if self.tokens < 1:
             raise RecipeError(f"--tokens is {self.tokens}; give at least 1")
         if not 0 <= self.temperature < float("inf"):
@@ -87,8 +92,8 @@ def derive(
 
     `retain.jsonl`: continuations of general openings, or of the first words of `prompts`, drawn from the model's own
     distribution. `questions.jsonl`: questions on each document with their answers. `paraphrases.jsonl`: each document,
-    or each question with its own answer, in other words. Every row names the model, the way and its source text.
-    Long documents are cut into pieces.
+    or each question with its own answer, in other words. `alternates.jsonl`: each question with other answers. Every
+    row names the model, the way and its source text. Long documents are cut into pieces.
 
     Args:
         forget: the forget set.
@@ -132,13 +137,16 @@ def derive(
 
 
 def _of_pieces(writer: Writer, pieces: Sequence[Example], wanted: Wanted, model: str, voice: Voice) -> dict[str, Kept]:
-    """The questions on documents, and the paraphrases."""
+    """The questions on documents, the paraphrases, and other answers to questions."""
     made: dict[str, Kept] = {}
     documents = [e for e in pieces if not e.prompt]
     if wanted.questions and documents:
         made["questions"] = _questions(writer, documents, wanted, model, voice)
     if wanted.paraphrases:
         made["paraphrases"] = _paraphrases(writer, pieces, wanted, model, voice)
+    questions = [e for e in pieces if e.prompt]
+    if wanted.alternates and questions:
+        made["alternates"] = _alternates(writer, questions, wanted, model, voice)
     return made
 
 
@@ -226,6 +234,25 @@ def _paraphrases(writer: Writer, examples: Sequence[Example], wanted: Wanted, mo
         row: dict[str, object] = {"id": f"{example.id}#p{n}", "group": example.cluster}
         row |= {"prompt": text, "response": example.response} if example.prompt else {"text": text}
         kept.rows.append(row | {FIELD: _about(model, f"paraphrase, temperature {temperature:g}", example.id)})
+    return kept
+
+
+def _alternates(writer: Writer, questions: Sequence[Example], wanted: Wanted, model: str, voice: Voice) -> Kept:
+    kept, temperature = Kept(), wanted.temperature
+    asked = [(e, n) for e in questions for n in range(1, wanted.alternates + 1)]
+    prompts = [answering_otherwise(e.prompt, e.response) for e, _ in asked]
+    known: set[tuple[str, str]] = set()
+    wrote = writer.answers(prompts, temperature=temperature, what="alternates", voice=voice)
+    for (example, n), text in zip(asked, wrote, strict=True):
+        why = why_no_alternate(text, example.response)
+        if why is None and (example.id, text.casefold()) in known:
+            why = "repeats another"
+        if why is not None:
+            kept.drop(why)
+            continue
+        known.add((example.id, text.casefold()))
+        row: dict[str, object] = {"id": f"{example.id}#a{n}", "prompt": example.prompt, "response": text}
+        kept.rows.append(row | {FIELD: _about(model, f"alternate, temperature {temperature:g}", example.id)})
     return kept
 
 

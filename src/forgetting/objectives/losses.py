@@ -84,6 +84,9 @@ js_to_reference = of_statistic("js_to_reference", known.JS_TO_REFERENCE)
 js_to_uniform = of_statistic("js_to_uniform", known.JS_TO_UNIFORM)
 """Jensen–Shannon divergence of p and 1/V: pulls the token's distribution to uniform."""
 
+kl_from_uniform = of_statistic("kl_from_uniform", known.KL_FROM_UNIFORM)
+"""KL(1/V ‖ p): pulls the token's distribution to uniform, without a bound (MaxEnt, arXiv 2410.08109)."""
+
 ceu = of_statistic("ceu", known.CE_WITHOUT_TARGET)
 """CE-U: cross-entropy to the model's own distribution, detached, with the target's logit at −∞ (arXiv 2503.01224).
 
@@ -108,17 +111,21 @@ js_to_target = Loss("js_to_target", _js_to_target, unit="nats")
 """Jensen–Shannon divergence of p and onehot(y): log 2 + ½·(p(y)·log p(y) − (1 + p(y))·log(1 + p(y))) (JensUn)."""
 
 
-def weighted_nll(sure: float, unsure: float = 0.0) -> Loss:
-    """−[p^sure · (1 − p)^unsure]·log p(y); the bracket is a weight without gradient, not normalised.
+def weighted_nll(sure: float, unsure: float = 0.0, ratio: float | None = None) -> Loss:
+    """−[p^sure · (1 − p)^unsure · 2p^ratio/(p^ratio + p_ref^ratio)]·log p(y); the bracket has no gradient.
 
-    With (0, 0) it is `nll`.
+    The bracket is a weight, not normalised. Its last factor, NPO's own per token, is 1 without `ratio`, and only it
+    needs the reference. With (0, 0) it is `nll`; with (0, 0, β) its gradient is that of −1 times `npo(β, "token")`.
     """
 
     def compute(s: Signals) -> Tensor:
         logp = s.logp.detach()
-        return -(sure * logp).exp() * (-logp.expm1()).pow(unsure) * s.logp
+        weight = (sure * logp).exp() * (-logp.expm1()).pow(unsure)
+        if ratio is not None:
+            weight = weight * 2 * torch.sigmoid(ratio * _log_ratio(s).detach())
+        return -weight * s.logp
 
-    return Loss("weighted_nll", compute)
+    return Loss("weighted_nll", compute, of_reference=() if ratio is None else (LOGP,))
 
 
 logit_margin = Loss("logit_margin", lambda s: s.statistics["logit_margin"].square(), needs=(known.LOGIT_MARGIN,))

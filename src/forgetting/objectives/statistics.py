@@ -168,6 +168,10 @@ JS_TO_UNIFORM = Statistic(
     "js_to_uniform", lambda d: JensenShannon.apply(d.logits_NV, d.logits_NV.new_zeros(()).expand_as(d.logits_NV))
 )
 """Jensen–Shannon divergence of p_model and 1/V, nats."""
+KL_FROM_UNIFORM = Statistic(
+    "kl_from_uniform", lambda d: Divergence.apply(d.logits_NV.new_zeros(()).expand_as(d.logits_NV), d.logits_NV)
+)
+"""KL(1/V ‖ p_model), nats: −log V − mean_v log p(v)."""
 CE_WITHOUT_TARGET = Statistic("ce_without_target", lambda d: CrossEntropyWithoutTarget.apply(d.logits_NV, d.targets_N))
 """Cross-entropy to the model's own distribution (without gradient) over all tokens except the target, nats.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,9 @@ def terms(objective: Objective, step: int = 0, total: int = 5) -> list[tuple[str
         ("simnpo", {}, [("forget", "npo", 0.125, "sequence"), ("retain", "nll", 1.0, "token")]),
         ("wga", {}, [("forget", "weighted_nll", -1.0, "token"), ("retain", "nll", 1.0, "token")]),
         ("satimp", {}, [("forget", "weighted_nll", -1.0, "token"), ("retain", "nll", 0.1, "token")]),
+        ("wtnpo", {"retain": "none"}, [("forget", "weighted_nll", -1.0, "token")]),
+        ("maxent", {}, [("forget", "kl_from_uniform", 1.0, "token"), ("retain", "nll", 1.0, "token")]),
+        ("altpo", {"retain_weight": 2}, [("forget", "dpo", 1.0, "sequence"), ("retain", "nll", 2.0, "token")]),
         ("undial", {}, [("forget", "undial", 1.0, "token"), ("retain", "nll", 1.0, "token")]),
         ("undial", {"average": "sequence", "retain": "none"}, [("forget", "undial", 1.0, "sequence")]),
         ("ceu", {}, [("forget", "ceu", 1.0, "token"), ("retain", "nll", 1.0, "token")]),
@@ -69,8 +73,9 @@ def test_the_terms_of_each_method(name: str, parameters: dict, expected: list) -
 @pytest.mark.parametrize(
     ("name", "sign"),
     [
-        *[(name, -1) for name in ("ga", "graddiff", "ga_kl", "gru", "wga", "satimp")],
-        *[(name, 1) for name in ("npo", "simnpo", "dpo", "ihl", "loku", "undial", "ceu", "jensun", "rmu", "pdu")],
+        *[(name, -1) for name in ("ga", "graddiff", "ga_kl", "gru", "wga", "wtnpo", "satimp")],
+        *[(name, 1) for name in ("npo", "simnpo", "dpo", "altpo", "ihl", "loku", "maxent")],
+        *[(name, 1) for name in ("undial", "ceu", "jensun", "rmu", "pdu")],
     ],
 )
 def test_every_forget_weight_can_be_scheduled(name: str, sign: int) -> None:
@@ -91,6 +96,8 @@ def test_every_forget_weight_can_be_scheduled(name: str, sign: int) -> None:
         ("simnpo", {"gamma": -1}, "simnpo: gamma is -1; it must be 0 or a positive number"),
         ("undial", {"beta": float("inf")}, "undial: beta is inf; it must be a positive number"),
         ("wga", {"beta": -0.5}, "wga: beta is -0.5; it must be 0 or a positive number"),
+        ("wtnpo", {"alpha": -1}, "wtnpo: alpha is -1; it must be 0 or a positive number"),
+        ("wtnpo", {"beta": 0}, "wtnpo: beta is 0; it must be a positive number"),
         ("satimp", {"beta2": None}, "satimp: beta2 is None; it must be 0 or a positive number"),
         ("rmu", {"layer": -1}, "rmu: layer is -1; it must be a whole number from 0"),
         ("rmu", {"seed": 0.5}, "rmu: seed is 0.5; it must be a whole number from 0"),
@@ -120,7 +127,7 @@ def test_every_retain_loss_stands_beside_every_method(name: str) -> None:
 
 def test_what_needs_no_reference_asks_for_none() -> None:
     asking = {name for name in METHODS.names() if build_method(name).needs_reference}
-    assert asking == {"distil", "dpo", "ga_kl", "jensun", "npo", "rmu", "undial"}
+    assert asking == {"altpo", "distil", "dpo", "ga_kl", "jensun", "npo", "rmu", "undial", "wtnpo"}
 
 
 @pytest.mark.parametrize("target", ["refusal", "uniform"])
@@ -129,9 +136,25 @@ def test_jensun_pairs_questions_with_alternates_only_where_these_are_its_targets
     assert objective.partners == ({"forget": "alternate"} if target == "refusal" else {})
 
 
-def test_dpo_prefers_the_alternate_to_the_forget_answer() -> None:
-    objective = build_method("dpo")
+@pytest.mark.parametrize("name", ["dpo", "altpo"])
+def test_dpo_prefers_the_alternate_to_the_forget_answer(name: str) -> None:
+    objective = build_method(name)
     assert objective.partners == {"forget": "alternate"} and objective.roles == ("forget", "alternate", "retain")
+
+
+def test_the_brackets_of_wtnpo_are_those_of_tnpo_and_wga() -> None:
+    """Without α its gradient is that of NPO by token; where p is p_ref, that of WGA."""
+
+    def slope(name: str, parameters: dict, same: bool = False) -> torch.Tensor:
+        t = table(seed=2)
+        t = with_gradient(replace(t, reference_NV=t.logits_NV) if same else t)
+        loss = loss_of(build_method(name, {"retain": "none", **parameters}), {"forget": t})
+        return torch.autograd.grad(loss, t.logits_NV)[0]
+
+    tnpo = slope("npo", {"level": "token", "beta": 0.5})
+    torch.testing.assert_close(slope("wtnpo", {"alpha": 0, "beta": 0.5}), tnpo, rtol=1e-6, atol=1e-9)
+    wga = slope("wga", {"beta": 0.8})
+    torch.testing.assert_close(slope("wtnpo", {"alpha": 0.8, "beta": 0.5}, same=True), wga, rtol=1e-6, atol=1e-9)
 
 
 @pytest.mark.parametrize("step", [0, 7])

@@ -19,6 +19,7 @@ from forgetting.objectives.objective import Objective, Term
 from forgetting.pipeline.run.prepare import load_data
 from forgetting.pipeline.run.run import run
 from forgetting.recipe import load_recipe
+from forgetting.runs.folder import RunFolder
 from tests.conftest import write_rows
 
 REFUSALS = ["I don't know.", "I can't say.", "No idea, sorry."]
@@ -38,6 +39,31 @@ def test_counterfactuals_are_brought_into_the_order_of_the_questions(
     assert [e.prompt for e in data.examples["alternate"]] == [e.prompt for e in data.examples["forget"]]
     assert [e.response for e in data.examples["alternate"]] == [f"On boat {i}." for i in range(12)]
     assert data.summary()["alternate"]["source"] == f"{given}, one for each forget example"
+
+
+def test_each_of_several_alternates_is_a_pair_and_the_forget_set_is_measured_once(
+    recipe_file: Path, world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [json.loads(line) for line in counterfactuals(world, tmp_path).read_text().splitlines()]
+    more = [{**row, "answer": f"{row['answer'][:-1]} or {n}."} for row in rows for n in range(2)]
+    given = write_rows(tmp_path / "more.jsonl", rows + more)
+    seen: set[tuple[str, str]] = set()
+
+    def noted(plan: StepPlan, step: int) -> dict[str, list[int]]:
+        picks = at(plan, step)
+        seen.update(zip(picks["forget"], picks["alternate"], strict=True))
+        return picks
+
+    at = StepPlan.at
+    monkeypatch.setattr(StepPlan, "at", noted)
+    keys = ["method=altpo", f"data.alternate={given}", "duration=1 epoch", f"output={tmp_path / 'run'}"]
+    recipe = load_recipe(str(recipe_file), keys)
+    source = load_data(recipe, SILENT)["unlearn"].summary()["alternate"]["source"]
+    assert source == f"{given}, one or more for each forget example"
+    results = RunFolder(run(recipe, report=False)).results()
+    assert seen == {(i, i) for i in range(36)}
+    counted = {m.split: m.count for m in results.measures if m.name == "exact_match"}
+    assert counted["forget"] == 12
 
 
 def test_a_list_of_refusals_is_shared_out_by_the_recipe_s_seed(recipe_file: Path, tmp_path: Path) -> None:

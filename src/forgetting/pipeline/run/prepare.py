@@ -13,7 +13,7 @@ from forgetting.core.digest import examples_digest
 from forgetting.core.errors import DataError, RecipeError, RowError, said_of
 from forgetting.core.example import Example, Role
 from forgetting.core.progress import Voice
-from forgetting.data.alternates import load_alternates, paired, refusals
+from forgetting.data.alternates import load_alternates, paired, refusals, repeated
 from forgetting.data.corpus import Corpus, Parts, build_corpus
 from forgetting.data.encode import Encoded, encode_all
 from forgetting.data.examples import distinct, each_once, overlap, read_examples
@@ -178,7 +178,7 @@ def _said(parts: Parts) -> str:
 
 
 def _pair(stage: Stage, examples: dict[str, list[Example]], named: dict[str, str], seed: int, voice: Voice) -> None:
-    """Pairs every example of a role that has a partner with one of the partner; refusals if there are no others."""
+    """Pairs every example of a role that has a partner with its own of the partner; refusals if there are no others."""
     for role, partner in stage.objective().partners.items():
         if role not in examples:
             continue
@@ -188,7 +188,8 @@ def _pair(stage: Stage, examples: dict[str, list[Example]], named: dict[str, str
             voice.say(f"no data.{partner} is given: each {role} example is paired with one of {named[partner]}")
         if partner in examples:
             examples[partner] = paired(examples[role], examples[partner], seed)
-            named[partner] += f", one for each {role} example"
+            several = len(examples[partner]) > len(examples[role])
+            named[partner] += f", {'one or more' if several else 'one'} for each {role} example"
 
 
 def _missing_role(stage: Stage, role: str) -> str:
@@ -286,6 +287,8 @@ def encode_stage(
     encoded = encode_roles(data, stage.roles, tokenizer, formatting, voice)
     if not stage.trains:
         return encoded
+    for role, partner in stage.objective().partners.items():
+        encoded[role] = repeated(encoded[role], encoded[partner])
     signed = any(w < 0 for row in encoded.get(Role.TRAIN, ()) for w in row.weights)
     if signed and stage.select is not None:
         raise DataError(
