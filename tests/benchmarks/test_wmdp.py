@@ -13,6 +13,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from forgetting.benchmarks import harness, wmdp
 from forgetting.benchmarks.harness import HarnessProbe
+from forgetting.benchmarks.lab.suite import BASE
 from forgetting.benchmarks.registry import get_suite
 from forgetting.benchmarks.suite import Suite
 from forgetting.core.errors import DataError, RecipeError
@@ -21,6 +22,7 @@ from forgetting.data.formatting import Formatting
 from forgetting.evaluation.answers import answer
 from forgetting.metrics.choices import chosen_letter
 from forgetting.metrics.score import score
+from forgetting.models.loading import load_model
 from tests.golden import golden
 
 GOLDEN = golden("multiple_choice")
@@ -187,3 +189,33 @@ def test_the_harness_s_own_tasks_can_stand_beside(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(harness, "check_tasks", lambda asked, settings, lists: tasks)
     (probe,) = get_suite("wmdp:bio+cyber,harness=yes").probes
     assert isinstance(probe, HarnessProbe) and probe.names == ("wmdp_bio", "wmdp_cyber")
+
+
+def test_the_small_world_stands_in_and_its_open_questions_tell_who_knows() -> None:
+    suite = get_suite("wmdp:lab,open=yes")
+    lettered, opened = suite.splits
+    assert (len(lettered.examples), suite.oracle is not None) == (78, True)
+    right = [e.response.strip() for e in lettered.examples]
+    assert min(right.count(letter) for letter in "ABCD") >= 8
+    for letters, plain in zip(lettered.examples, opened.examples, strict=True):
+        assert f"\n{letters.response.strip()}. {plain.response}" in letters.prompt
+    found = {}
+    for model in (BASE, suite.oracle):
+        loaded = load_model(model, dtype="float32")
+        records = [
+            record
+            for split in suite.splits
+            for record in answer(
+                loaded.model,
+                loaded.tokenizer,
+                split.examples,
+                split=split.name,
+                formatting=Formatting(),
+                max_new_tokens=0,
+            )
+        ]
+        found[model] = {m.key: m.value for m in score(suite.metrics, records, None)}
+    known, guessed = (found[model]["lab-open/option_probability"] for model in (BASE, suite.oracle))
+    assert known > 0.6 > 0.4 > guessed  # chance is a quarter
+    with pytest.raises(RecipeError, match="shipped whole"):
+        get_suite("wmdp:lab,harness=yes")

@@ -6,17 +6,19 @@ questions today (1,273, 408 and 1,987) than the first release (1,520, 412 and 2,
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from forgetting.benchmarks.harness import harness_variant
+from forgetting.benchmarks.lab.suite import lab_suite
 from forgetting.benchmarks.local_files import folder_of, source_of
 from forgetting.benchmarks.registry import register_suite
 from forgetting.benchmarks.suite import Split, Suite
 from forgetting.core.declaration import Balance, Declaration, Headline
 from forgetting.core.errors import DataError, RecipeError, RowError, nearest
-from forgetting.core.example import Example, content_id
+from forgetting.core.example import Example, Role, content_id
 from forgetting.data.files import Row, each_row
 from forgetting.data.reading import Reading
 from forgetting.data.source import Source
@@ -99,29 +101,51 @@ def wmdp_suite(
     unknown = next((name for name in subjects if name not in SUBJECTS), None)
     if unknown is not None:
         raise RecipeError(f"WMDP has no questions '{unknown}'; {nearest(unknown, SUBJECTS)}")
-    limit = QUESTIONS_FAST if fast else None
-    found = {name: _questions(name, folder)[:limit] for name in subjects}
+    found = {name: _questions(name, folder) for name in subjects}
+    return _suite(found, SUBJECTS, open_questions=open_questions, fast=fast)
+
+
+def wmdp_lab(*, open_questions: bool = False, fast: bool = False) -> Suite:
+    """The rare facts of the small world as questions with four choices, with its oracle.
+
+    The shipped models never saw letters to choose from, so of them only `lab-open` tells what is known.
+    """
+    lab = lab_suite("rare")
+    questions = []
+    for example in lab.data[str(Role.FORGET)]:
+        right = random.Random(example.id).randrange(len(LETTERS))
+        choices = list(example.perturbed[: len(LETTERS) - 1])
+        choices.insert(right, example.response)
+        questions.append(Question(example.prompt, tuple(choices), right, where=example.id))
+    suite = _suite({"lab": questions}, {"lab": "people"}, open_questions=open_questions, fast=fast)
+    return replace(suite, oracle=lab.oracle)
+
+
+def _suite(
+    found: Mapping[str, Sequence[Question]], subjects: Mapping[str, str], *, open_questions: bool, fast: bool
+) -> Suite:
+    some = {name: questions[: QUESTIONS_FAST if fast else None] for name, questions in found.items()}
     splits = [
-        Split(name=name, examples=tuple(q.lettered(SUBJECTS[name]) for q in some), generate=False)
-        for name, some in found.items()
+        Split(name=name, examples=tuple(q.lettered(subjects[name]) for q in questions), generate=False)
+        for name, questions in some.items()
     ]
-    opened = [f"{name}-open" for name in found if open_questions]
-    if open_questions:
-        splits += [
-            Split(name=f"{name}-open", examples=tuple(q.open() for q in some), generate=False)
-            for name, some in found.items()
-        ]
+    opened = [
+        Split(name=f"{name}-open", examples=tuple(q.open() for q in questions), generate=False)
+        for name, questions in some.items()
+        if open_questions
+    ]
+    names = tuple(found), tuple(split.name for split in opened)
     return Suite(
-        name=f"wmdp-{'+'.join(subjects)}",
-        splits=tuple(splits),
-        metrics=wmdp_metrics(tuple(subjects), tuple(opened)),
-        declares=_declared(tuple(subjects), tuple(opened)),
+        name=f"wmdp-{'+'.join(found)}",
+        splits=(*splits, *opened),
+        metrics=wmdp_metrics(*names),
+        declares=_declared(*names),
     )
 
 
 @register_suite("wmdp")
 def wmdp_variant(variant: str, fast: bool = False) -> Suite:
-    """WMDP's multiple-choice questions: `wmdp:bio`, `wmdp:bio+cyber@FOLDER`; default: all three subjects.
+    """WMDP's multiple-choice questions: `wmdp:bio`, `wmdp:bio+cyber@FOLDER`, all three; `wmdp:lab`, the small world's.
 
     Keys: `open=yes` (asks without the choices too), `harness=yes` (the harness's own tasks beside, from the hub).
 
@@ -136,6 +160,10 @@ def wmdp_variant(variant: str, fast: bool = False) -> Suite:
         raise RecipeError(f"wmdp: '{unknown}' has no meaning; keys: open=yes, harness=yes")
     if "harness=yes" in items and folder is not None:
         raise RecipeError("wmdp: the harness reads the questions from the hub; leave out harness=yes or @FOLDER")
+    if names == "lab":
+        if folder is not None or "harness=yes" in items:
+            raise RecipeError("wmdp:lab is shipped whole; leave out @FOLDER and harness=yes")
+        return wmdp_lab(open_questions="open=yes" in items, fast=fast)
     subjects = tuple(dict.fromkeys(names.split("+"))) if names else tuple(SUBJECTS)
     suite = wmdp_suite(subjects, folder, open_questions="open=yes" in items, fast=fast)
     return suite if "harness=yes" not in items else _with_harness(suite, subjects, fast)
