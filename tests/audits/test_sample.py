@@ -20,7 +20,7 @@ EXAMPLES = [
 ]
 
 
-def test_each_question_is_answered_n_times_and_a_document_is_not_asked() -> None:
+def test_each_question_is_answered_n_times_and_a_text_of_three_words_is_not_asked() -> None:
     target = Target(model=tiny_model("llama"), tokenizer=tiny_tokenizer(), split="forget", examples=EXAMPLES, seed=1)
     found = ATTACKS.build("sample", {"n": 4, "temperature": 0.8, "top_p": 0.9})(target)
     assert found == sample_answers(
@@ -35,7 +35,7 @@ def test_each_question_is_answered_n_times_and_a_document_is_not_asked() -> None
 
 def test_without_questions_it_says_so() -> None:
     target = Target(model=tiny_model("llama"), tokenizer=tiny_tokenizer(), split="forget", examples=EXAMPLES[1:])
-    with pytest.raises(DataError, match="none of the 1 forget examples has a prompt"):
+    with pytest.raises(DataError, match="none of the 1 forget examples has a prompt or a text of 4 tokens"):
         ATTACKS.build("sample")(target)
 
 

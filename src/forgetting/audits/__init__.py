@@ -1,24 +1,47 @@
 """Attacks: what a model still reveals under other prompting than one plain question. One file each."""
 
-from forgetting.audits import context, membership, posterior, sample
+from forgetting.audits import (
+    context,
+    form,
+    greedy,
+    health,
+    membership,
+    near,
+    posterior,
+    prompt,
+    quantise,
+    relearn,
+    sample,
+)
 from forgetting.audits.attack import Attack, Run, Target, as_attack
 from forgetting.audits.leaks import clusters, leaks
 from forgetting.audits.measures import attack_measures, leak_measures
-from forgetting.audits.registry import ATTACKS, register_attack
+from forgetting.audits.registry import ATTACKS, SETS, attacks_of, register_attack
+from forgetting.audits.subjects import subjects_of
 
 __all__ = [
     "ATTACKS",
+    "SETS",
     "Attack",
     "Run",
     "Target",
     "as_attack",
     "attack_measures",
+    "attacks_of",
     "clusters",
     "context",
+    "form",
+    "greedy",
+    "health",
     "leak_measures",
     "leaks",
     "membership",
+    "near",
     "posterior",
+    "prompt",
+    "quantise",
     "register_attack",
+    "relearn",
     "sample",
+    "subjects_of",
 ]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from torch import nn
 from transformers import PreTrainedTokenizerBase
 
 from forgetting.audits.measures import leak_measures
-from forgetting.core.errors import DataError
 from forgetting.core.example import Example
 from forgetting.core.measure import Measure
 from forgetting.core.progress import SILENT, Voice
@@ -33,26 +33,17 @@ class Target:
     """The examples of every split of the run, for an attack that answers for several splits at once."""
     before: Sequence[Record] = ()
     """The attack's own records of this split of the model before, as they were written; none of that model itself."""
+    forms: Sequence[Example] = ()
+    """Examples of the run's suites that may ask for the same facts in other forms, by their group."""
     formatting: Formatting = field(default_factory=Formatting)
     max_new_tokens: int | None = None
     """Maximum tokens of an answer; None: the length of the longest answer of the split."""
     seed: int = 0
     """The seed of all random choices. It is the same for every model, so that all get the same questions."""
+    scratch: Path | None = None
+    """A folder that the attack may make, for files that it needs meanwhile. It is removed afterwards, and where the
+    process is killed by the next one that holds the run. None: the system's place for temporary files."""
     voice: Voice = SILENT
-
-    def questions(self) -> list[Example]:
-        """The examples that have a prompt.
-
-        Raises:
-            DataError: there is none.
-        """
-        asked = [e for e in self.examples if e.prompt and e.form != "tokens"]
-        if not asked:
-            raise DataError(
-                f"none of the {len(self.examples)} {self.split} examples has a prompt, and this attack asks questions; "
-                "audit a run of questions and answers"
-            )
-        return asked
 
 
 Run = Callable[[Target], Sequence[Record]]

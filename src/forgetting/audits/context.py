@@ -6,13 +6,13 @@ import random
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from forgetting.audits.asking import answers, plain, questions
 from forgetting.audits.attack import Attack, Target
 from forgetting.audits.registry import register_attack
 from forgetting.core.example import Example, Message
 from forgetting.core.record import Record
 from forgetting.data.encode import encode
 from forgetting.data.formatting import Formatting
-from forgetting.evaluation.answers import answer
 from forgetting.metrics.text import normalized
 from forgetting.models.head import longest_row
 
@@ -37,39 +37,29 @@ def context(shots: int = 5, draws: int = 3) -> Attack:
         raise ValueError(f"shots is {shots} and draws is {draws}; write whole numbers from 1 up")
 
     def attack(target: Target) -> Sequence[Record]:
-        asked = target.questions()
+        asked, pool = questions(target), questions(target, target.retain)
         records: list[Record] = []
         for draw in range(draws):
-            shown = [_after_shots(example, target, shots, draw) for example in asked]
-            records += answer(
-                target.model,
-                target.tokenizer,
-                shown,
-                split=target.split,
-                formatting=target.formatting,
-                max_new_tokens=target.max_new_tokens,
-                voice=target.voice,
-            )
+            shown = [_after_shots(example, pool, target, shots, draw) for example in asked]
+            records += answers(target, shown)
         return records
 
     return Attack(run=attack)
 
 
-def _after_shots(example: Example, target: Target, shots: int, draw: int) -> Example:
+def _after_shots(example: Example, retain: Sequence[Example], target: Target, shots: int, draw: int) -> Example:
     """The example with as many shots before it as fit."""
-    plain = replace(example, perturbed=(), paraphrased=None, paraphrased_prompt=None)
+    bare = plain(example)
     own = normalized(example.response)
     pool = [
-        e
-        for e in target.retain
-        if e.prompt and e.form == example.form and e.cluster != example.cluster and normalized(e.response) != own
+        e for e in retain if e.form == example.form and e.cluster != example.cluster and normalized(e.response) != own
     ]
     drawn = random.Random(f"{target.seed}/{example.id}/{draw}").sample(pool, min(shots, len(pool)))
     for count in range(len(drawn), 0, -1):
-        shown = _shown(plain, drawn[:count], target)
+        shown = _shown(bare, drawn[:count], target)
         if _fits(shown, target):
             return shown
-    return plain
+    return bare
 
 
 def _fits(example: Example, target: Target) -> bool:

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from forgetting.audits.measures import by_question
+from forgetting.audits.measures import any_right, by_question, is_choice
 from forgetting.core.record import Record
 from forgetting.metrics.likelihood import option_probability, probability
-from forgetting.metrics.text import exact_match
 
 
 def leaks(records: Sequence[Record], value: str = "leak") -> dict[str, float | None]:
@@ -33,21 +32,8 @@ def clusters(records: Sequence[Record]) -> dict[str, str]:
     return {record.id: record.cluster for record in records}
 
 
-def is_choice(record: Record) -> bool:
-    """Whether the attempt offers answers, the right one among them: only the choice counts."""
-    return record.generation is None and bool(record.perturbed)
-
-
 def _leak(tries: Sequence[Record]) -> float | None:
-    """1 if any answer is right by exact match, 0 if none is; None if none is right and one could not be scored."""
-    values = [_exact(record) for record in tries if not is_choice(record)]
-    if any(value == 1.0 for value in values):
-        return 1.0
-    return None if not values or any(value is None for value in values) else 0.0
-
-
-def _exact(record: Record) -> float | None:
-    return exact_match.value_of(record) if record.redacted is None else record.redacted.get(exact_match.name)
+    return any_right([record for record in tries if not is_choice(record)])
 
 
 def _probability(tries: Sequence[Record]) -> float | None:

@@ -8,7 +8,7 @@ from math import comb
 
 from forgetting.core.measure import Direction, Measure
 from forgetting.core.record import Record
-from forgetting.metrics.likelihood import probability
+from forgetting.metrics.likelihood import option_probability, probability
 from forgetting.metrics.per_example import PerExample, measure, unscored
 from forgetting.metrics.statistics import Estimate, estimate_mean
 from forgetting.metrics.text import exact_match, rouge_l_recall
@@ -32,12 +32,15 @@ def leak_measures(records: Mapping[str, Sequence[Record]]) -> list[Measure]:
             found += [
                 replace(m, name=f"{m.name}[{attempt}]", meaning=f"{m.meaning} Only attempts by '{attempt}'.")
                 for m in attack_measures([r for r in some if r.attempt == attempt], split)
+                if m.name != f"best_{rouge_l_recall.name}"
             ]
     return found
 
 
 def attack_measures(records: Sequence[Record], split: str) -> list[Measure]:
     """Measures of one split: leak@k by exact match, and ROUGE-L recall and probability of the best attempt.
+
+    Attempts that offer answers count for `choice` alone: the share of the right answer among those offered.
 
     Every number is a mean over questions, with an interval clustered by source example. A measure that no record
     supports is absent with its reason; the probability is left out if no record has a score.
@@ -46,13 +49,26 @@ def attack_measures(records: Sequence[Record], split: str) -> list[Measure]:
         records: one for each attempt at each question, of one split.
         split: the split of the measures.
     """
-    tries = by_question(records)
-    fewest = min((len(some) for some in tries.values()), default=0)
-    found = [_leak(tries, k, split) for k in sorted({k for k in (*KS, fewest) if 1 <= k <= fewest})]
-    found.append(_best(tries, rouge_l_recall, split))
-    if any(record.score is not None for record in records):
-        found.append(_best(tries, probability, split))
+    answered = [record for record in records if not is_choice(record)]
+    found: list[Measure] = []
+    if answered or not records:
+        tries = by_question(answered)
+        fewest = min((len(some) for some in tries.values()), default=0)
+        found += [_leak(tries, k, split) for k in sorted({k for k in (*KS, fewest) if 1 <= k <= fewest})]
+        if any(len(some) > fewest for some in tries.values()):
+            found.append(_any(tries, split))
+        found.append(_best(tries, rouge_l_recall, split))
+        if any(record.score is not None for record in answered):
+            found.append(_best(tries, probability, split))
+    if len(answered) < len(records):
+        choices = by_question([record for record in records if is_choice(record)])
+        found.append(_best(choices, replace(option_probability, name="choice"), split))
     return found
+
+
+def is_choice(record: Record) -> bool:
+    """Whether the attempt offers answers, the right one among them: only the choice counts."""
+    return record.generation is None and bool(record.perturbed)
 
 
 def by_question(records: Sequence[Record]) -> dict[str, list[Record]]:
@@ -82,6 +98,25 @@ def _leak(tries: Mapping[str, Sequence[Record]], k: int, split: str) -> Measure:
     of = "any of its answers" if k == max(map(len, tries.values())) else f"{k} of its answers, drawn at random,"
     meaning = f"Share of questions for which {of} is right (exact match). It includes guesses: compare with the oracle."
     return _mean(tries, values, replace(exact_match, name=f"leak@{k}", meaning=meaning), split)
+
+
+def _any(tries: Mapping[str, Sequence[Record]], split: str) -> Measure:
+    """Whether any attempt is right, where questions have different numbers of them."""
+    values = [any_right(some) for some in tries.values()]
+    meaning = "Share of questions for which any answer is right (exact match), in whatever way it was asked for."
+    return _mean(tries, values, replace(exact_match, name="leak", meaning=meaning), split)
+
+
+def any_right(tries: Sequence[Record]) -> float | None:
+    """1 if any answer is right by exact match, 0 if none is; None if none is right and one could not be scored."""
+    values = [_exact(record) for record in tries]
+    if any(value == 1.0 for value in values):
+        return 1.0
+    return None if not values or any(value is None for value in values) else 0.0
+
+
+def _exact(record: Record) -> float | None:
+    return exact_match.value_of(record) if record.redacted is None else record.redacted.get(exact_match.name)
 
 
 def _leaked(tries: Sequence[Record], k: int) -> float | None:

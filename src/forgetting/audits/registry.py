@@ -2,22 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 from forgetting.audits.attack import Attack, Run
+from forgetting.core.errors import RecipeError, nearest
 from forgetting.core.registry import Registry
 
-A = TypeVar("A", bound=Callable[..., Attack | Run])
+Build: TypeAlias = Callable[..., Attack | Run]
 
-ATTACKS: Registry[Callable[..., Attack | Run]] = Registry(
-    "attacks", "attack", "a function that returns an attack", typed=True
-)
+ATTACKS: Registry[Build] = Registry("attacks", "attack", "a function that returns an attack", typed=True)
 
 
-def register_attack(name: str) -> Callable[[A], A]:
+def register_attack(name: str) -> Callable[[Build], Build]:
     """Registers a function that returns an attack under `name`.
 
     From another package: name the function in the entry-point group `forgetting.attacks` too.
     """
     return ATTACKS.register(name)
+
+
+FAST = ("greedy", "form", "prompt", "context")
+"""The attacks of the set `fast`: greedy answers alone."""
+STANDARD = (*FAST, "sample", "quantise", "relearn-kin", "relearn-benign", "membership", "near", "health")
+"""Those of `standard`, as far as they are there."""
+SETS = ("fast", "standard", "all")
+
+
+def attacks_of(names: Sequence[str]) -> list[str]:
+    """The attacks that names of attacks and of sets stand for, each once.
+
+    Raises:
+        RecipeError: no attack and no set has the name.
+    """
+    found: list[str] = []
+    for name in names:
+        if name == "all":
+            found += ATTACKS.names()
+        elif name in ("fast", "standard"):
+            found += [one for one in (FAST if name == "fast" else STANDARD) if one in ATTACKS]
+        elif name in ATTACKS or ATTACKS.broken():
+            found.append(ATTACKS.get(name).name)
+        else:
+            raise RecipeError(f"unknown attack '{name}'; {nearest(name, [*SETS, *ATTACKS.names()])}")
+    return list(dict.fromkeys(found))

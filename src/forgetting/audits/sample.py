@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from forgetting.audits.asking import cut, questions
 from forgetting.audits.attack import Attack, Target
 from forgetting.audits.registry import register_attack
 from forgetting.core.record import Record
@@ -34,14 +35,20 @@ def sample(n: int = 32, temperature: float = 1.0, top_p: float = 1.0) -> Attack:
         raise ValueError(f"top_p is {top_p}; write a number above 0, at most 1")
 
     def attack(target: Target) -> Sequence[Record]:
-        return sample_answers(
-            target.model,
-            target.tokenizer,
-            target.questions(),
-            Sampling(n, temperature, top_p, target.seed, target.max_new_tokens),
-            split=target.split,
-            formatting=target.formatting,
-            progress=target.voice.progress,
-        )
+        records: list[Record] = []
+        asked = questions(target)
+        for text in (False, True):
+            limit = None if text else target.max_new_tokens
+            sampled = sample_answers(
+                target.model,
+                target.tokenizer,
+                [e for e in asked if (e.form == "text") == text],
+                Sampling(n, temperature, top_p, target.seed, limit),
+                split=target.split,
+                formatting=target.formatting,
+                progress=target.voice.progress,
+            )
+            records += [cut(record, text=text) for record in sampled]
+        return records
 
-    return Attack(run=attack)
+    return Attack(run=attack, leaks=("leak",))

@@ -1,0 +1,20 @@
+"""The plainest attack: each question once, answered greedily."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from forgetting.audits.asking import answers, questions
+from forgetting.audits.attack import Attack, Target
+from forgetting.audits.registry import register_attack
+from forgetting.core.record import Record
+
+
+@register_attack("greedy")
+def greedy() -> Attack:
+    """Asks each question once as it is; a document is to be continued from its beginning."""
+
+    def attack(target: Target) -> Sequence[Record]:
+        return answers(target, questions(target))
+
+    return Attack(run=attack)

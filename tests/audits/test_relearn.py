@@ -1,0 +1,107 @@
+"""The attacks that teach a copy of the model a little."""
+
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from forgetting.audits import ATTACKS, Target
+from forgetting.audits.relearn import by_subjects
+from forgetting.core.errors import DataError, RecipeError
+from forgetting.core.example import Example
+from forgetting.core.record import Record
+from forgetting.models.unchanged import Snapshot
+from tests.models.tiny import WORDS, tiny_model, tiny_tokenizer
+
+
+def facts(start: str, count: int, answer: str) -> list[Example]:
+    """Two facts about each subject, all of one answer: who is taught some knows the others."""
+    return [
+        Example(
+            id=f"{start}{i}",
+            prompt=f"{WORDS[(i // 2) % len(WORDS)]} {WORDS[i % 3]}",
+            response=answer,
+            fields={"subject": f"{start}{i // 2}"},
+        )
+        for i in range(count)
+    ]
+
+
+FORGET, RETAIN = facts("f", 12, "the big dog"), facts("r", 8, "a red bird")
+FEW = {"rates": "1e-3 3e-2", "steps": 12, "every": 4, "batch_size": 4, "rank": 4}
+
+
+def target(**changed: object) -> Target:
+    given = {
+        "split": "forget",
+        "examples": FORGET,
+        "retain": RETAIN,
+        "others": {"forget": FORGET, "retain": RETAIN},
+        "max_new_tokens": 3,
+        "seed": 3,
+        **changed,
+    }
+    return Target(**{"model": tiny_model("llama"), "tokenizer": tiny_tokenizer(), **given})  # type: ignore[arg-type]
+
+
+def mean_p(records: list[Record]) -> float:
+    return sum(r.score.probability for r in records if r.score) / len(records)
+
+
+def test_half_of_the_subjects_are_taught_and_only_the_others_are_asked(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    of = target()
+    before = Snapshot.of(of.model)
+    records = list(ATTACKS.build("relearn-kin", FEW)(of))
+    assert before.changed(of.model) is None
+    taught, rest = by_subjects(FORGET, 3)
+    assert {e.fields["subject"] for e in taught}.isdisjoint({e.fields["subject"] for e in rest})
+    assert len(taught) == len(rest) == 6
+    assert [r.id for r in records if r.split == "forget"] == [e.id for e in rest]
+    assert [r.id for r in records if r.split == "retain"] == [e.id for e in RETAIN]
+    plain = list(ATTACKS.build("greedy")(target(examples=rest)))
+    back = [r for r in records if r.split == "forget"]
+    assert mean_p(back) > 2 * mean_p(plain)  # what they have in common was taught
+    assert {r.attempt for r in records} == {back[0].attempt} and back[0].attempt.startswith("rate 0.03, step ")
+    assert not list(tmp_path.iterdir())
+    assert records == list(ATTACKS.build("relearn-kin", FEW)(of))
+
+
+def test_benign_relearning_teaches_half_of_what_is_kept_and_asks_for_the_rest() -> None:
+    records = list(ATTACKS.build("relearn-benign", {**FEW, "steps": 4})(target()))
+    _, rest = by_subjects(RETAIN, 3)
+    assert [r.id for r in records if r.split == "forget"] == [e.id for e in FORGET]
+    assert [r.id for r in records if r.split == "retain"] == [e.id for e in rest]
+    with pytest.raises(DataError, match="has no retain data"):
+        ATTACKS.build("relearn-benign", FEW)(target(retain=()))
+
+
+def test_where_no_rate_gives_more_away_the_model_as_it_was_counts() -> None:
+    of = target(examples=FORGET)
+    small = {**FEW, "rates": "1e-12", "steps": 2, "every": 2}
+    records = [r for r in ATTACKS.build("relearn-kin", small)(of) if r.split == "forget"]
+    _, rest = by_subjects(FORGET, 3)
+    plain = list(ATTACKS.build("greedy")(target(examples=rest)))
+    assert mean_p(records) == pytest.approx(mean_p(plain), rel=1e-5)
+
+
+def test_one_subject_cannot_be_halved() -> None:
+    with pytest.raises(DataError, match="the 2 examples are all about one subject"):
+        ATTACKS.build("relearn-kin", FEW)(target(examples=FORGET[:2]))
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"rates": "fast"}, "rates is 'fast'; write numbers"),
+        ({"rates": "2"}, "rates is '2'; write"),
+        ({"steps": 0}, "steps is 0; write a whole number"),
+        ({"rank": -1}, "rank is -1; write"),
+    ],
+)
+def test_bad_parameters_are_one_line(parameters: dict[str, object], message: str) -> None:
+    with pytest.raises(RecipeError, match=message) as told:
+        ATTACKS.build("relearn-kin", parameters)
+    assert "\n" not in str(told.value)
