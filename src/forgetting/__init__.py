@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from forgetting.objectives.methods import register_method as register_method
     from forgetting.objectives.objective import Objective as Objective
     from forgetting.objectives.objective import Term as Term
-    from forgetting.pipeline.finished_run.whole import run as run
+    from forgetting.pipeline.audit.whole import run as run
     from forgetting.pipeline.one_model.evaluate import evaluate as evaluate
     from forgetting.pipeline.one_model.unlearn import unlearn as unlearn
     from forgetting.pipeline.run.export import save as save

@@ -21,7 +21,8 @@ def audit(
         list[str] | None, typer.Argument(help="Parameters of attacks: NAME.PARAMETER=VALUE, such as sample.n=64.")
     ] = None,
     attacks: Annotated[
-        list[str] | None, typer.Option(help="An attack; several: the option several times. Default: all.")
+        list[str] | None,
+        typer.Option(help="fast, standard, all or an attack; several: the option several times. Default: standard."),
     ] = None,
     oracle: Annotated[
         str | None, typer.Option(help="A model that never saw the forget set. Default: the run's own.")

@@ -32,7 +32,7 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Run a recipe; an existing run is resumed. Several processes: torchrun … -m forgetting run …"""
-    from forgetting.pipeline.finished_run.whole import run
+    from forgetting.pipeline.audit.whole import run
     from forgetting.recipe import load_recipe
     from forgetting.recipe.changes import parsed_of_one
 

@@ -62,7 +62,7 @@ def _suites(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
-def _analyses(value: Any) -> Any:
+def _named(value: Any) -> Any:
     """Names alone are names without parameters."""
     if isinstance(value, str):
         return {value: {}}
@@ -136,9 +136,14 @@ class Recipe(Strict):
         description="Write keyed hashes instead of the texts of records and selections; numbers stay as they are, and "
         "so do kinds (column kind, relation or category), which name measures.",
     )
-    analyse: Annotated[dict[str, dict[str, Any]], BeforeValidator(_analyses)] = Field(
+    analyse: Annotated[dict[str, dict[str, Any]], BeforeValidator(_named)] = Field(
         default_factory=dict,
         description="What is analysed inside the models after the last stage: names, or names with parameters.",
+    )
+    audit: Annotated[dict[str, dict[str, Any]], BeforeValidator(_named)] = Field(
+        default_factory=dict,
+        description="The attacks on the models after the last stage: fast, standard, all, names, or names with "
+        "parameters.",
     )
     judge: Judging | None = Field(
         None, description="An endpoint that grades the answers before the first stage, after each, and of the oracle."

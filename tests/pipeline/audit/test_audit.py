@@ -1,13 +1,17 @@
 """Audits of a run: who is asked what, what is written, that they resume, and that no model is changed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from forgetting.audits import ATTACKS, Attack, Target, attack_measures
+from forgetting.audits import ATTACKS, Attack, Run, Target, attack_measures, relearn
+from forgetting.benchmarks.suite import Split, Suite
 from forgetting.core.errors import DataError, RunError
+from forgetting.core.measure import Measure
 from forgetting.core.progress import Voice
 from forgetting.core.record import Record, read_records
 from forgetting.data.formatting import Formatting
@@ -17,6 +21,7 @@ from forgetting.pipeline.finished_run.examples import data_of, examples_of
 from forgetting.pipeline.finished_run.models import recipe_of
 from forgetting.pipeline.finished_run.purge import plan_purge, purge
 from forgetting.runs.audits import Audit
+from tests.conftest import write_rows
 from tests.pipeline.finished_run.test_ask import made
 
 STAGE = [{"method": "graddiff", "adapter": {"rank": 2}}]
@@ -33,7 +38,7 @@ def registered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ATTACKS, "_entries", dict(ATTACKS._entries))
 
 
-def register(name: str, attack: Attack) -> None:
+def register(name: str, attack: Attack | Run) -> None:
     ATTACKS.register(name)(lambda: attack)
 
 
@@ -181,3 +186,130 @@ def test_a_run_that_forgets_nothing_cannot_be_audited(world: Path, tmp_path: Pat
     )
     with pytest.raises(DataError, match="has no forget data, so there is nothing to audit"):
         audit(folder)
+
+
+SMALL = {
+    "form": {},
+    "prompt": {},
+    "quantise": {"to": "int4"},
+    "relearn-kin": {"rates": "1e-3", "steps": 2, "every": 2, "batch_size": 2, "rank": 2},
+    "near": {},
+    "health": {},
+}
+
+
+def test_every_attack_leaves_the_models_and_of_a_redacted_run_no_text(world: Path, tmp_path: Path) -> None:
+    hidden = made(world, tmp_path, "run", STAGE, redact=True)
+    before = {p: p.read_bytes() for p in sorted((hidden / "model").rglob("*")) if p.is_file()}
+    found = audit(hidden, attacks=list(SMALL), settings=SMALL)
+    assert [a.attack for a in found] == list(SMALL)
+    assert {p: p.read_bytes() for p in before} == before
+    for file in (hidden / "audits").rglob("*"):
+        text = file.read_text() if file.is_file() else ""
+        assert not any(word in text for word in ("guest", "lane", "house", "sauce", "cook"))
+    values = {m.key: m.value for m in found[0].points["after"].measures}
+    assert values["forget/best_choice"] is not None and found[0].leaks == ("leak", "probability", "choice")
+    assert found[-1].leaks == ()
+
+
+def test_by_a_set_an_attack_that_the_data_do_not_allow_is_left_out_and_by_its_name_it_is_an_error(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses(target: Target) -> Sequence[Record]:
+        raise DataError("there is nothing to ask")
+
+    monkeypatch.setattr(ATTACKS, "_entries", {})
+    register("refuses", refuses)
+    register("asks", plain)
+    said: list[str] = []
+    found = audit(folder, attacks=["all"], voice=Voice(say=said.append))
+    assert [a.attack for a in found] == ["asks"]
+    assert said.count("refuses: left out: there is nothing to ask") == 2
+    with pytest.raises(DataError, match="nothing to ask"):
+        audit(folder, attacks=["refuses"])
+
+
+def test_an_attack_says_on_which_splits_it_runs_may_answer_for_others_and_gives_its_own_measures(
+    folder: Path, registered: None
+) -> None:
+    asked: list[str] = []
+
+    def both(target: Target) -> Sequence[Record]:
+        asked.append(target.split)
+        return [
+            Record(id=e.id, split=split, prompt="", answer="x", generation="x")
+            for split, some in target.others.items()
+            for e in some[:2]
+        ]
+
+    def counted(records: Mapping[str, Sequence[Record]]) -> list[Measure]:
+        return [Measure(name="count", split=s, value=float(len(r)), count=len(r)) for s, r in records.items()]
+
+    register("both", Attack(run=both, measures=counted, leaks=(), splits=("forget",)))
+    (found,) = audit(folder, attacks=["both"])
+    assert asked == ["forget", "forget"]
+    assert {m.key: m.value for m in found.points["after"].measures} == {"forget/count": 2.0, "retain/count": 2.0}
+
+
+def test_records_are_clustered_by_subject(world: Path, tmp_path: Path, registered: None) -> None:
+    rows = [{"question": f"Who is it {i}?", "answer": f"Guest {i}.", "subject": f"s{i // 3}"} for i in range(6)]
+    data = {"forget": str(write_rows(tmp_path / "facts.jsonl", rows)), "retain": str(world / "retain.jsonl")}
+    folder = made(world, tmp_path, "run", STAGE, data=data)
+    register("plain", Attack(run=plain, splits=("forget",)))
+    audit(folder, attacks=["plain"])
+    assert [r.group for r in read_records(folder / "audits" / "plain" / "after.jsonl")] == ["s0"] * 3 + ["s1"] * 3
+
+
+def test_attacks_are_given_the_other_forms_that_the_runs_suites_have(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, registered: None
+) -> None:
+    recipe = recipe_of(folder)
+    own = examples_of(recipe, data_of(folder, recipe))["forget"][0]
+    there = (replace(own, id="sentence", form="text", group=own.cluster), replace(own, id="stranger", group="another"))
+    suite = Suite(name="s", splits=(Split(name="forget-text", examples=there),), metrics=())
+    monkeypatch.setattr("forgetting.pipeline.audit.audit.undivided_suite_of", lambda recipe, data: suite)
+    given: list[str] = []
+
+    def shows(target: Target) -> Sequence[Record]:
+        given.extend(e.id for e in target.forms)
+        return plain(target)
+
+    register("shows", Attack(run=shows, splits=("forget",)))
+    audit(folder, attacks=["shows"])
+    assert given == ["sentence", "sentence"]
+
+
+def test_documents_are_audited_by_their_beginnings(world: Path, tmp_path: Path) -> None:
+    rows = [{"text": f"guest {i} lives in house {i % 5} of lane {i} and cooks dish {i % 3}"} for i in range(6)]
+    data = {"forget": str(write_rows(tmp_path / "texts.jsonl", rows)), "retain": str(world / "retain.jsonl")}
+    folder = made(world, tmp_path, "run", STAGE, data=data)
+    for found in audit(folder, attacks=["greedy", "sample", "context"], settings=FEW):
+        values = {m.key: m for m in found.points["after"].measures}
+        assert values["forget/leak@1"].value is not None and values["forget/leak@1"].count == 6
+    record = read_records(folder / "audits" / "greedy" / "after.jsonl")[0]
+    assert record.prompt.startswith("guest 0") and record.prompt + record.answer == rows[0]["text"]
+
+
+def test_relearned_weights_are_in_the_run_alone_and_gone_afterwards_even_after_a_kill(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Path] = []
+    inside = relearn.Trainer.run
+
+    def ends(self: Any) -> Any:
+        seen.append(self.folder.path)
+        if len(seen) == 1:
+            self.folder.path.mkdir(parents=True)
+            monkeypatch.setattr(relearn.shutil, "rmtree", lambda *given, **how: None)  # a killed process cleans nothing
+            raise KeyboardInterrupt
+        return inside(self)
+
+    monkeypatch.setattr(relearn.Trainer, "run", ends)
+    settings = {"relearn-kin": SMALL["relearn-kin"]}
+    with pytest.raises(KeyboardInterrupt):
+        audit(folder, attacks=["relearn-kin"], settings=settings)
+    assert seen[0].parent == folder / "audits" and seen[0].exists()
+    monkeypatch.undo()
+    monkeypatch.setattr(relearn.Trainer, "run", ends)
+    audit(folder, attacks=["relearn-kin"], settings=settings)
+    assert len(seen) == 3 and not list((folder / "audits").glob(".*"))

@@ -9,16 +9,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from forgetting.audits import ATTACKS, Attack, Target, as_attack
+from forgetting.audits import ATTACKS, Attack, Target, as_attack, attacks_of, subjects_of
 from forgetting.core.digest import digest, examples_digest, file_digest
-from forgetting.core.errors import DataError, RunError
+from forgetting.core.errors import DataError, ModelError, RunError
 from forgetting.core.example import Example, Role
+from forgetting.core.folder import partial_of
 from forgetting.core.progress import SILENT, Voice
 from forgetting.core.record import Record, read_records
 from forgetting.models.unchanged import Snapshot
 from forgetting.pipeline.finished_run.examples import FACTS, data_of, examples_of
 from forgetting.pipeline.finished_run.models import RunModel, models_of, oracle_of, recipe_of
 from forgetting.pipeline.finished_run.plugged import Chosen, chosen, watched
+from forgetting.pipeline.run.prepare import StageData
+from forgetting.pipeline.run.suites import undivided_suite_of
 from forgetting.recipe import Recipe
 from forgetting.runs.audits import Attacked, Audit
 from forgetting.runs.folder import RunFolder
@@ -46,7 +49,8 @@ def audit(
 
     Args:
         folder: a finished run's.
-        attacks: their names; empty: all attacks.
+        attacks: their names, or `fast`, `standard`, `all`; empty: `standard`. An attack that the run's data or model do
+            not allow is left out, and it is said, unless it is named itself.
         settings: parameters by the attack's name.
         oracle: a model that never saw the forget set; None: the run's own, if it has one.
         seed: of all random choices of the attacks.
@@ -60,7 +64,7 @@ def audit(
     """
     recipe = recipe_of(folder)
     with RunFolder(folder).quiet():
-        asked = [replace(c, call=as_attack(c.call)) for c in chosen(ATTACKS, attacks, settings or {})]
+        asked = chosen_attacks(attacks, settings or {})
         data = data_of(folder, recipe)
         known = examples_of(recipe, data, facts=facts)
         examples = {str(split): known[split] for split in SPLITS if split in known}
@@ -68,11 +72,46 @@ def audit(
             raise DataError(f"{folder}: has no forget data, so there is nothing to audit; audit a run that forgets")
         oracle = oracle or oracle_of(recipe, data, voice)
         with RunFolder(folder).held():
-            auditor = _Auditor(RunFolder(folder).hiding(), recipe, examples, oracle, seed, voice)
+            about = _About(_forms(recipe, data, examples), _subjects(examples), frozenset(attacks))
+            auditor = _Auditor(RunFolder(folder).hiding(), recipe, examples, about, oracle, seed, voice)
             for model in models_of(folder, recipe, oracle=oracle, voice=voice):
                 auditor.attack(model, asked)
                 del model  # otherwise it stays in memory while the next one is loaded
-            return [auditor.finished(attack) for attack in asked]
+            return [found for attack in asked if (found := auditor.finished(attack)).points]
+
+
+def chosen_attacks(names: Sequence[str], settings: Mapping[str, Mapping[str, Any]]) -> list[Chosen[Attack]]:
+    """The attacks that names of attacks and sets stand for, with their parameters; no names: `standard`.
+
+    Raises:
+        RecipeError: an unknown name or parameter, or an invalid value.
+    """
+    asked = chosen(ATTACKS, attacks_of(names or ("standard",)), settings)
+    return [replace(one, call=as_attack(one.call)) for one in asked]
+
+
+def _forms(
+    recipe: Recipe, data: Mapping[str, StageData], examples: Mapping[str, Sequence[Example]]
+) -> tuple[Example, ...]:
+    """The examples of the recipe's suites that share a group with one that is attacked."""
+    groups = {e.cluster for some in examples.values() for e in some}
+    of_suites = (e for split in undivided_suite_of(recipe, data).splits for e in split.examples)
+    return tuple(e for e in {e.id: e for e in of_suites}.values() if e.cluster in groups)
+
+
+def _subjects(examples: Mapping[str, Sequence[Example]]) -> dict[str, dict[str, str]]:
+    return {split: subjects_of(some) for split, some in examples.items()}
+
+
+@dataclass(frozen=True)
+class _About:
+    """What is known of the examples beside themselves."""
+
+    forms: Sequence[Example]
+    subjects: Mapping[str, Mapping[str, str]]
+    """By split, the subject of each example by its id."""
+    named: frozenset[str]
+    """The attacks that were asked for by their own names."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +121,7 @@ class _Auditor:
     folder: RunFolder
     recipe: Recipe
     examples: Mapping[str, Sequence[Example]]
+    about: _About
     oracle: str | None
     seed: int
     voice: Voice
@@ -98,7 +138,13 @@ class _Auditor:
                     continue
                 self.voice.say(f"{chosen.name}: attacking the model {model.point}")
                 began = time.perf_counter()
-                records = watched(chosen, {model.point: active}, partial(self._records, chosen, model), snapshots)
+                try:
+                    records = watched(chosen, {model.point: active}, partial(self._records, chosen, model), snapshots)
+                except (DataError, ModelError) as error:
+                    if chosen.name in self.about.named:
+                        raise
+                    self.voice.say(f"{chosen.name}: left out: {error}")
+                    continue
                 self._write(chosen, model.point, whom, records, time.perf_counter() - began)
 
     def _has_records(self, attacked: Attacked) -> bool:
@@ -126,9 +172,11 @@ class _Auditor:
                 retain=self.examples.get(Role.RETAIN, ()),
                 others=self.examples,
                 before=[record for record in before if record.split == split],
+                forms=self.about.forms,
                 formatting=self.recipe.format,
                 max_new_tokens=self.recipe.max_new_tokens,
                 seed=self.seed,
+                scratch=partial_of(self.folder.audits_folder / chosen.name),
                 voice=self._noted(chosen, model, split),
             )
             for record in chosen.call.run(target):
@@ -137,7 +185,7 @@ class _Auditor:
                         f"the {chosen} returned {_said(record)} for the split '{split}'; it must return records of "
                         "the run's splits, with the ids of their examples"
                     )
-                found.append(record)
+                found.append(replace(record, group=self.about.subjects[record.split][record.id]))
         return found
 
     def _before(self, chosen: Chosen[Attack], model: RunModel) -> list[Record]:
@@ -167,7 +215,9 @@ class _Auditor:
         )
 
     def _asked(self, chosen: Chosen[Attack]) -> str:
-        questions = [(role, examples_digest(self.examples.get(role, ()))) for role in SPLITS]
+        questions = [(str(role), examples_digest(self.examples.get(role, ()))) for role in SPLITS]
+        if self.about.forms:
+            questions.append(("forms", examples_digest(self.about.forms)))
         how = (chosen.name, chosen.source, sorted(chosen.parameters.items()), self.seed)
         asked = digest(questions, how, self.recipe.format.model_dump(), self.recipe.max_new_tokens)
         return self.folder.keyed("audit", asked)

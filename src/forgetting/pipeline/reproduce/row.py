@@ -7,7 +7,7 @@ from pathlib import Path
 from forgetting.benchmarks.published import Ended, Row
 from forgetting.core.errors import RecipeError
 from forgetting.core.progress import SILENT, Voice
-from forgetting.pipeline.finished_run.whole import run
+from forgetting.pipeline.audit.whole import run
 from forgetting.pipeline.run.load import load_measured
 from forgetting.pipeline.run.records import cached, of_oracle
 from forgetting.pipeline.run.shots import with_shots

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from forgetting.core.progress import SILENT, Voice
-from forgetting.pipeline.finished_run.whole import run
+from forgetting.pipeline.audit.whole import run
 from forgetting.recipe import Recipe
 from forgetting.report.run.page import build_report
 from forgetting.runs.folder import RunFolder

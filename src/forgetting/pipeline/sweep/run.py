@@ -21,7 +21,7 @@ from forgetting.core.locks import LOCK, locked, wait_until_free
 from forgetting.core.measure import Measure
 from forgetting.core.progress import SILENT, Voice
 from forgetting.core.text import plain
-from forgetting.pipeline.finished_run.whole import run
+from forgetting.pipeline.audit.whole import run
 from forgetting.pipeline.run.environment import check_trackers
 from forgetting.pipeline.run.judge import Judge
 from forgetting.pipeline.sweep.engines.engine import Engine

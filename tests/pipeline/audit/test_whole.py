@@ -1,4 +1,4 @@
-"""A recipe's analyses are made after its run, stand in its report, and resume."""
+"""A recipe's analyses and audits are made after its run, and resume; analyses stand in its report."""
 
 from __future__ import annotations
 
@@ -9,16 +9,19 @@ import pytest
 
 from forgetting.core.errors import ModelError, RecipeError
 from forgetting.core.progress import Voice
-from forgetting.pipeline.finished_run.whole import run
+from forgetting.pipeline.audit.whole import run
 from forgetting.recipe import load_recipe
 from forgetting.runs.folder import RunFolder
 from tests.pipeline.finished_run.test_ask import made
 
 
-def recipe(world: Path, tmp_path: Path, analyse: object):
+def recipe(world: Path, tmp_path: Path, analyse: object = None, **keys: object):
     stages = [{"method": "graddiff", "adapter": {"rank": 2}}]
     folder = made(world, tmp_path / "runs", "plain", stages)
-    return load_recipe(str(RunFolder(folder).recipe_file), {"name": "analysed", "analyse": analyse})
+    return load_recipe(
+        str(RunFolder(folder).recipe_file),
+        {"name": "analysed", **({} if analyse is None else {"analyse": analyse}), **keys},
+    )
 
 
 def test_a_run_is_analysed_and_its_report_shows_it(world: Path, tmp_path: Path) -> None:
@@ -63,3 +66,25 @@ def test_a_library_that_is_not_there_is_missed_before_the_run(
 def test_names_alone_have_no_parameters(world: Path, tmp_path: Path) -> None:
     assert recipe(world, tmp_path, "weights").analyse == {"weights": {}}
     assert recipe(world, tmp_path, ["weights", "shifts"]).analyse == {"weights": {}, "shifts": {}}
+
+
+def test_a_run_is_audited_as_its_recipe_says_and_resumes(world: Path, tmp_path: Path) -> None:
+    asked = recipe(world, tmp_path, audit={"sample": {"n": 2}, "greedy": None})
+    folder = run(asked, report=False)
+    assert sorted(f.name for f in (folder / "audits").glob("*.json")) == ["greedy.json", "sample.json"]
+    said: list[str] = []
+    run(asked, report=False, voice=Voice(say=said.append))
+    assert "sample: the model after is already finished" in said
+
+
+@pytest.mark.parametrize(
+    ("audit", "message"),
+    [("fats", "unknown attack 'fats'; did you mean 'fast'"), ({"sample": {"n": 0}}, "n is 0; write a whole number")],
+)
+def test_an_attack_that_does_not_exist_is_refused_before_the_run(
+    world: Path, tmp_path: Path, audit: object, message: str
+) -> None:
+    asked = recipe(world, tmp_path, audit=audit)
+    with pytest.raises(RecipeError, match=message):
+        run(asked, report=False)
+    assert not asked.folder.exists()
