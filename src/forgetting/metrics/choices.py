@@ -53,8 +53,8 @@ def letter_share(letter: str) -> PerExample:
     return PerExample(
         f"chosen_{letter}",
         chosen,
-        f"Share of questions whose likeliest letter is {letter}, right or wrong. One letter for nearly all questions "
-        "says that the format was unlearned, not the knowledge.",
+        f"Share of questions whose likeliest letter is {letter}, right or wrong. Where one letter is preferred for "
+        "nearly all questions, accuracy tells of the format and not of the knowledge.",
         _NEEDS,
         unit=True,
     )

@@ -61,3 +61,11 @@ def test_the_auc_counts_ties_half_and_other_texts_are_refused() -> None:
     assert unseen_auc(Scored(forget=[1.0, 1.0, 3.0], holdout=[1.0, 2.0])) == pytest.approx((0.5 + 0.5 + 2) / 6)
     with pytest.raises(ValueError, match="the same texts"):
         privleak(Scored(forget=[1.0], holdout=[1.0]), Scored(forget=[1.0, 2.0], holdout=[1.0]), key="k")
+
+
+def test_texts_that_are_told_apart_whole_get_no_interval_of_no_width() -> None:
+    rng = np.random.default_rng(5)
+    retrained = scores(0.5, rng, 40)
+    member = Scored(forget=[0.1] * 40, holdout=[0.2] * 40)
+    found = privleak(member, retrained, key="k")
+    assert found.value == pytest.approx(-100.0) and found.low is None

@@ -19,6 +19,8 @@ from scipy.stats import rankdata
 
 from forgetting.metrics.statistics import RESAMPLES, Estimate, Floats, percentile_interval, seed_of
 
+_ROUNDING = 1e-9
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scored:
@@ -71,7 +73,7 @@ def privleak(model: Scored, retrained: Scored | None, *, key: str, resamples: in
         other = 0.5 if theirs is None else _auc(theirs[0][forget_N], theirs[1][holdout_M])
         found = relative_auc(_auc(ours[0][forget_N], ours[1][holdout_M]), other)
         drawn.append(np.nan if found is None else found)
-    if np.isnan(drawn).any() or not np.ptp(drawn):
+    if np.isnan(drawn).any() or np.ptp(drawn) < _ROUNDING:  # none varies: that would claim certainty
         return Estimate(value, sum(texts))
     return Estimate(value, sum(texts), *percentile_interval(np.array(drawn), min(texts)))
 
