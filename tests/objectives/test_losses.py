@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forgetting.core.errors import RecipeError
+from forgetting.core.signals import Signals
 from forgetting.objectives.losses import (
+    ByPopularity,
     ceu,
     dpo,
     ihl,
@@ -27,6 +30,7 @@ from forgetting.objectives.losses import (
     weighted_nll,
 )
 from forgetting.objectives.objective import Objective, Term
+from tests.golden import golden
 from tests.objectives import oracle
 from tests.objectives.making import Table, loss_of, relative, signals_of, table, with_gradient
 
@@ -215,6 +219,15 @@ def test_the_inverted_hinge_reaches_its_ends() -> None:
     t = Table(logits, logits, torch.tensor([0, 0, 0]), [1.0] * 3, [0, 0, 0])
     values = ihl.compute(signals_of(Objective(Term("forget", ihl)), "forget", t))
     torch.testing.assert_close(values, torch.tensor([2.0, 0.0, 1.0]), rtol=0, atol=1e-6)
+
+
+def test_the_exponents_by_popularity_are_the_stated_ones_and_clipped() -> None:
+    theirs = golden("digest")["figures"]["AdaPop"]
+    seen = Signals({"logp": torch.zeros(6, dtype=torch.float64)}, torch.ones(6), torch.arange(6), 6)
+    seen = replace(seen, popularity_N=torch.tensor(theirs["pop_sum"], dtype=torch.float64))
+    assert ByPopularity(58.7, 0.796, 0.05, 2.0).of(seen).tolist() == pytest.approx(theirs["beta"], rel=1e-12)
+    never = replace(seen, popularity_N=torch.zeros(6))
+    assert ByPopularity(58.7, 0.796, 0.05, 2.0).of(never).tolist() == [2.0] * 6
 
 
 def test_a_loss_says_what_it_needs() -> None:

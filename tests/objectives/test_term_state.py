@@ -131,3 +131,24 @@ def test_two_objectives_of_one_method_share_nothing() -> None:
 def test_a_parameter_without_meaning_is_refused(parameters: dict[str, Any], message: str) -> None:
     with pytest.raises(RecipeError, match=message):
         build_method("pdu", parameters)
+
+
+def test_adapop_s_dual_follows_the_rise_over_the_first_period() -> None:
+    """Two steps a period; by hand: means 2, 2.6, 2.1, 1.0, 40."""
+    objective = build_method("adapop", {"period": 0.2, "tolerance": 0.1, "dual_step": 0.5, "dual_most": 5.0})
+    retained = [1.5, 2.5, 2.5, 2.7, 2.0, 2.2, 1.0, 1.0, 39.0, 41.0]
+    weights = []
+    for step, value in enumerate(retained):
+        if step == 5:  # goes on from what was saved
+            saved = objective.state()
+            objective = build_method("adapop", {"period": 0.2, "tolerance": 0.1, "dual_step": 0.5, "dual_most": 5.0})
+            objective.load_state(saved)
+        weights.append(objective.weights(step, 10)[1])
+        objective.update([-3.0, value], step, 10)
+    second = 0.5 * (0.3 - 0.1)
+    third = second + 0.5 * (0.05 - 0.1)
+    fourth = third - 0.5 * 0.1
+    assert weights == pytest.approx([0.5] * 4 + [0.5 + second] * 2 + [0.5 + third] * 2 + [0.5 + fourth] * 2)
+    assert objective.weights(10, 10)[1] == pytest.approx(5.5)
+    objective.start_anew()
+    assert objective.weights(0, 10)[1] == 0.5

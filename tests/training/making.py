@@ -65,7 +65,7 @@ def examples(count: int, *, seed: int = 0, signed: bool = False, shortest: int =
                 * torch.tensor([1, -1])[torch.randint(0, 2, (length,), generator=generator)]
             )
             weights = [0.0, 0.0, *(0.5 * drawn[2:]).tolist()]
-        made.append(Encoded(f"e{index}", tuple(ids), tuple(weights)))
+        made.append(Encoded(f"e{index}", tuple(ids), tuple(weights), popularity=30.0 * (index + 1) ** 2))
     return made
 
 
@@ -101,6 +101,7 @@ NOT_SUMS: dict[str, tuple[str, dict[str, Any], str | None]] = {
     "gru": ("gru", {"gamma": 0.7}, None),
     "npo rectified": ("npo", {}, "rectified"),
     "balanced": ("graddiff", {}, "balanced"),
+    "adapop": ("adapop", {"period": 0.25, "tolerance": 0.0, "dual_step": 5.0}, None),
     "pdu": ("pdu", {"bound": 1.0, "dual": 2.0, "dual_step": 0.5}, None),
 }
 """Methods with hidden states, gradient rules or state, and a stage's rule; `not_a_sum` builds them anew."""

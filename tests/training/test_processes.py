@@ -131,6 +131,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "rectified gradients": ("gru", {"duration": "3 steps", "micro_batch_size": 1, "batch_size": 3}),
     "rectified gradients, lora": ("npo rectified", {"adapter": LORA, "batch_size": 1}),
     "balanced gradients": ("balanced", {}),
+    "popularity and its dual": ("adapop", {"micro_batch_size": 1, "duration": "4 steps"}),
     "a dual variable": ("pdu", {"micro_batch_size": 2, "duration": "3 steps"}),
     "lora, dropout": ("npo", {"adapter": {**LORA, "dropout": 0.3}, "micro_batch_size": 2, "count": 8}),
 }

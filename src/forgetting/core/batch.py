@@ -54,6 +54,8 @@ class Batch:
     roles: dict[str, RoleSpan]
     position_ids_BT: Tensor | None = None
     """For packed rows, each token's position in its own sequence (0 on padding); None: one sequence per row."""
+    popularity_N: Tensor | None = None
+    """The popularity of each supervised token's example (fp32; NaN: unknown); None: no example has one."""
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch with its tensors on `device`."""

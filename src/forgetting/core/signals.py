@@ -31,6 +31,8 @@ class Signals:
     partner: Signals | None = None
     hidden: dict[int, Tensor] = field(default_factory=dict)
     hidden_of_reference: dict[int, Tensor] = field(default_factory=dict)
+    popularity_N: Tensor | None = None
+    """The popularity of each token's example, NaN where it is unknown; None: no example has one."""
 
     @property
     def logp(self) -> Tensor:

@@ -29,7 +29,7 @@ def collate(rows: Rows, *, pad_id: int, packed: bool = False) -> Batch:
     shape = (max(row for row, _ in places) + 1, longest)
     input_ids, segments = np.full(shape, pad_id, dtype=np.int64), np.full(shape, -1, dtype=np.int64)
     positions = np.zeros(shape, dtype=np.int64)
-    sources, targets, weights, sequences = [], [], [], []
+    sources, targets, weights, sequences, popularity = [], [], [], [], []
     for sequence, ((row, start), (_, encoded)) in enumerate(zip(places, flat, strict=True)):
         ids, token_weights = np.asarray(encoded.ids), np.asarray(encoded.weights, dtype=np.float32)
         here = slice(start, start + len(ids))
@@ -41,6 +41,8 @@ def collate(rows: Rows, *, pad_id: int, packed: bool = False) -> Batch:
         targets.append(ids[supervised])
         weights.append(token_weights[supervised])
         sequences.append(np.full(len(supervised), sequence))
+        known = np.nan if encoded.popularity is None else encoded.popularity
+        popularity.append(np.full(len(supervised), known, dtype=np.float32))
     return Batch(
         input_ids_BT=torch.from_numpy(input_ids),
         attention_mask_BT=torch.from_numpy((segments >= 0).astype(np.int64)),
@@ -52,6 +54,9 @@ def collate(rows: Rows, *, pad_id: int, packed: bool = False) -> Batch:
         keys_S=tuple(e.key for _, e in flat),
         indices_S=tuple(index for index, _ in flat),
         roles=spans,
+        popularity_N=torch.from_numpy(np.concatenate(popularity))
+        if any(e.popularity is not None for _, e in flat)
+        else None,
         position_ids_BT=torch.from_numpy(positions) if packed else None,
     )
 

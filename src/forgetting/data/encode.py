@@ -28,6 +28,8 @@ class Encoded:
     ids: tuple[int, ...]
     weights: tuple[float, ...]
     truncated: bool = False
+    popularity: float | None = None
+    """The example's, for losses that read it."""
 
     @property
     def supervised(self) -> int:
@@ -70,7 +72,7 @@ def _whole(
     else:
         ids, weights = _with_end(render(example, tokenizer, formatting, every=every), tokenizer, example.weight)
     check_ids(ids, tokenizer, example.where or example.id, response=example.response, prompt=example.prompt)
-    return Encoded(example.id, tuple(ids), tuple(weights))
+    return Encoded(example.id, tuple(ids), tuple(weights), popularity=example.popularity)
 
 
 def encoded_digest(rows: Iterable[Encoded]) -> str:

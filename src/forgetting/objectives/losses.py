@@ -40,6 +40,8 @@ class Loss:
     """Decoder blocks, from 0, with the outputs it reads; write `needs=()` with them."""
     layers_of_reference: tuple[int, ...] = ()
     """The same for the reference model."""
+    needs_popularity: bool = False
+    """Whether it reads the popularity of each example."""
     unit: Literal["nats", ""] = ""
     """Nats per token for a cross-entropy or a divergence, comparable between models. Empty: its own unit."""
 
@@ -111,7 +113,22 @@ js_to_target = Loss("js_to_target", _js_to_target, unit="nats")
 """Jensen–Shannon divergence of p and onehot(y): log 2 + ½·(p(y)·log p(y) − (1 + p(y))·log(1 + p(y))) (JensUn)."""
 
 
-def weighted_nll(sure: float, unsure: float = 0.0, ratio: float | None = None) -> Loss:
+@dataclass(frozen=True, slots=True)
+class ByPopularity:
+    """An exponent for each example: clip(a·s^−b, low, high), s its popularity; the most popular have the least."""
+
+    a: float
+    b: float
+    low: float
+    high: float
+
+    def of(self, s: Signals) -> Tensor:
+        """The exponent of each token, `[N]`."""
+        assert s.popularity_N is not None, "a loss by popularity was computed on examples without"
+        return (self.a * s.popularity_N.to(s.logp.dtype).pow(-self.b)).clamp(self.low, self.high)
+
+
+def weighted_nll(sure: float | ByPopularity, unsure: float = 0.0, ratio: float | None = None) -> Loss:
     """−[p^sure · (1 − p)^unsure · 2p^ratio/(p^ratio + p_ref^ratio)]·log p(y); the bracket has no gradient.
 
     The bracket is a weight, not normalised. Its last factor, NPO's own per token, is 1 without `ratio`, and only it
@@ -120,12 +137,14 @@ def weighted_nll(sure: float, unsure: float = 0.0, ratio: float | None = None) -
 
     def compute(s: Signals) -> Tensor:
         logp = s.logp.detach()
-        weight = (sure * logp).exp() * (-logp.expm1()).pow(unsure)
+        exponent = sure.of(s) if isinstance(sure, ByPopularity) else sure
+        weight = (exponent * logp).exp() * (-logp.expm1()).pow(unsure)
         if ratio is not None:
             weight = weight * 2 * torch.sigmoid(ratio * _log_ratio(s).detach())
         return -weight * s.logp
 
-    return Loss("weighted_nll", compute, of_reference=() if ratio is None else (LOGP,))
+    of_reference = () if ratio is None else (LOGP,)
+    return Loss("weighted_nll", compute, of_reference=of_reference, needs_popularity=isinstance(sure, ByPopularity))
 
 
 logit_margin = Loss("logit_margin", lambda s: s.statistics["logit_margin"].square(), needs=(known.LOGIT_MARGIN,))

@@ -29,6 +29,52 @@ class TermState(Protocol):
         ...
 
 
+class DriftDual:
+    """The multiplier of the constraint `relative rise of a term ≤ tolerance`, moved once a period.
+
+    A period's value is the mean over its steps; the rise δ is that over the first period's, from 0. Behind each later
+    period, dual ← clip(dual + step_size·(δ − tolerance), 0, most).
+
+    Args:
+        of: label of the constrained term.
+        start: what the weight has beside the dual, which begins at 0.
+        tolerance: the rise that is allowed: 0.1 for a tenth of the first period's value.
+        step_size: change of the dual per unit of excess.
+        most: the largest dual.
+        period: share of the stage's steps; at least one step.
+    """
+
+    def __init__(self, of: str, start: float, tolerance: float, step_size: float, most: float, period: float) -> None:
+        self.of, self.start = of, start
+        self.tolerance, self.step_size, self.most, self.period = tolerance, step_size, most, period
+        self.dual, self.first, self.sum, self.count = 0.0, 0.0, 0.0, 0
+
+    def weight(self, step: int, total: int) -> float:
+        """The start and the dual, as the weight of a term."""
+        return self.start + self.dual
+
+    def update(self, values: Mapping[str, float], step: int, total: int) -> None:
+        """Counts the step; behind the last of a period, moves the dual."""
+        self.sum, self.count = self.sum + values[self.of], self.count + 1
+        if self.count < max(1, round(self.period * total)):
+            return
+        mean, self.sum, self.count = self.sum / self.count, 0.0, 0
+        if self.first == 0:
+            self.first = mean
+            return
+        drift = max(0.0, mean / self.first - 1)
+        self.dual = min(max(0.0, self.dual + self.step_size * (drift - self.tolerance)), self.most)
+
+    def state_dict(self) -> Mapping[str, float]:
+        """The dual, the first period's mean (0: not yet), and the sum and count of this period's steps."""
+        return {"dual": self.dual, "first": self.first, "sum": self.sum, "count": self.count}
+
+    def load_state_dict(self, state: Mapping[str, float]) -> None:
+        """Loads the output of `state_dict`; empty: the beginning."""
+        self.dual, self.first, self.sum = (state.get(key, 0.0) for key in ("dual", "first", "sum"))
+        self.count = int(state.get("count", 0))
+
+
 class DualVariable:
     """The multiplier of the constraint `value ≤ bound`: dual ← max(0, dual + step_size·(value − bound)).
 

@@ -164,6 +164,7 @@ def _signals(
             part.sequences.stop - part.sequences.start,
             {name: value[within] for name, value in theirs.items()},
             found.get(parts[-1].role),
+            popularity_N=None if batch.popularity_N is None else batch.popularity_N[part.tokens],
         )
         stop = start
     return found

@@ -72,6 +72,18 @@ def test_gradients_that_agree_are_left_alone_and_the_retain_gradient_is_added_wh
     np.testing.assert_allclose(both, m - g, rtol=1e-12)
 
 
+def test_without_memory_it_is_a_gem_s_projection_on_this_step_s_retain_gradient() -> None:
+    """g − (gᵀr/rᵀr)·r where gᵀr < 0, else g; earlier retain gradients leave no trace."""
+    random = np.random.default_rng(5)
+    rule, signs = rectified(gamma=1.0, add_retain=False), set()
+    for _ in range(6):
+        g, r = random.standard_normal(12), random.standard_normal(12)
+        expected = g - min(g @ r, 0.0) / (r @ r) * r
+        np.testing.assert_allclose(flat(rule.combine([gradient(g), gradient(r)])), expected, rtol=1e-12)
+        signs.add(bool(g @ r < 0))
+    assert signs == {True, False}
+
+
 def test_a_parameter_that_only_the_mean_reaches_takes_part_in_the_projection() -> None:
     one, two = torch.tensor([1.0]), torch.tensor([2.0])
     rule = rectified(gamma=1.0, add_retain=False)

@@ -47,6 +47,7 @@ def terms(objective: Objective, step: int = 0, total: int = 5) -> list[tuple[str
         ("wga", {}, [("forget", "weighted_nll", -1.0, "token"), ("retain", "nll", 1.0, "token")]),
         ("satimp", {}, [("forget", "weighted_nll", -1.0, "token"), ("retain", "nll", 0.1, "token")]),
         ("wtnpo", {"retain": "none"}, [("forget", "weighted_nll", -1.0, "token")]),
+        ("adapop", {}, [("forget", "weighted_nll", -1.0, "token"), ("retain", "nll", 0.5, "token")]),
         ("maxent", {}, [("forget", "kl_from_uniform", 1.0, "token"), ("retain", "nll", 1.0, "token")]),
         ("altpo", {"retain_weight": 2}, [("forget", "dpo", 1.0, "sequence"), ("retain", "nll", 2.0, "token")]),
         ("undial", {}, [("forget", "undial", 1.0, "token"), ("retain", "nll", 1.0, "token")]),
@@ -73,7 +74,7 @@ def test_the_terms_of_each_method(name: str, parameters: dict, expected: list) -
 @pytest.mark.parametrize(
     ("name", "sign"),
     [
-        *[(name, -1) for name in ("ga", "graddiff", "ga_kl", "gru", "wga", "wtnpo", "satimp")],
+        *[(name, -1) for name in ("ga", "graddiff", "ga_kl", "gru", "wga", "wtnpo", "adapop", "satimp")],
         *[(name, 1) for name in ("npo", "simnpo", "dpo", "altpo", "ihl", "loku", "maxent")],
         *[(name, 1) for name in ("undial", "ceu", "jensun", "rmu", "pdu")],
     ],
@@ -96,6 +97,9 @@ def test_every_forget_weight_can_be_scheduled(name: str, sign: int) -> None:
         ("simnpo", {"gamma": -1}, "simnpo: gamma is -1; it must be 0 or a positive number"),
         ("undial", {"beta": float("inf")}, "undial: beta is inf; it must be a positive number"),
         ("wga", {"beta": -0.5}, "wga: beta is -0.5; it must be 0 or a positive number"),
+        ("adapop", {"b": -1}, "adapop: b is -1; it must be 0 or a positive number"),
+        ("adapop", {"lowest": 3}, "adapop: lowest is 3, above highest"),
+        ("adapop", {"period": 2}, "adapop: period is 2; it is a share of the steps, at most 1"),
         ("wtnpo", {"alpha": -1}, "wtnpo: alpha is -1; it must be 0 or a positive number"),
         ("wtnpo", {"beta": 0}, "wtnpo: beta is 0; it must be a positive number"),
         ("satimp", {"beta2": None}, "satimp: beta2 is None; it must be 0 or a positive number"),

@@ -51,7 +51,7 @@ def test_every_method_can_be_built_at_both_ends_of_its_ranges_and_begins_inside_
     ("name", "parameters", "message"),
     [
         ("grad_diff", {}, "unknown method 'grad_diff'; did you mean 'graddiff'"),
-        ("quantum", {}, "unknown method 'quantum'; known: altpo, ceu, distil, dpo, forgetting, ga"),
+        ("quantum", {}, "unknown method 'quantum'; known: adapop, altpo, ceu, distil, dpo, forgetting, ga"),
         ("npo", {"betta": 1}, "method 'npo' has no parameter 'betta'; did you mean 'beta'"),
         ("sft", {"zzz": 1}, "method 'sft' has no parameter 'zzz'; known: average"),
         ("npo", {"retain_weight": -1}, "method 'npo': retain_weight: -1 is below 0"),

@@ -70,6 +70,15 @@ def of_pdu(roles: Mapping[str, Table]) -> Tensor:
     return torch.stack([(row.max() - row.mean()) ** 2 for row in z]).mean()
 
 
+def of_adapop(roles: Mapping[str, Table]) -> Tensor:
+    """By a plain loop over tokens; the popularity of example i is that of `examples`."""
+    t = roles["forget"]
+    log_p = oracle.statistic("logp", t.logits_NV, t.targets_N)
+    betas = [min(max(50 * (30.0 * (s + 1) ** 2) ** -0.8, 0.1), 1.5) for s in t.sequences]
+    assert len(set(betas)) == 5 and 1.5 in betas
+    return sum(x.exp().detach() ** beta * x for x, beta in zip(log_p, betas, strict=True)) / len(betas)
+
+
 RMU = {"layer": 0, "coefficient": 3.0, "seed": 5}
 
 
@@ -93,6 +102,7 @@ CASES = {
     "undial 3": Case(forget("undial 3", 2.0, "sequence"), {"beta": 3, "forget_weight": 2, "average": "sequence"}),
     "ceu": Case(forget("ceu"), {"retain": "none"}, None),
     "wga": Case(forget("weighted_nll 1 0", -1.0)),
+    "adapop": Case(of_adapop, {"a": 50, "b": 0.8, "lowest": 0.1, "highest": 1.5}, ("nll", 0.5)),
     "satimp": Case(forget("weighted_nll 5 1", -1.0), retain=("nll", 0.1)),
     "wtnpo": Case(forget("weighted_nll 0.7 0 0.3", -1.0), {"alpha": 0.7, "beta": 0.3}),
     "maxent": Case(forget("kl_from_uniform", 2.0, "sequence"), {"forget_weight": 2, "average": "sequence"}),

@@ -16,6 +16,7 @@ from forgetting.data.plan import StepPlan
 from forgetting.objectives.losses import nll
 from forgetting.objectives.methods import METHODS, register_method
 from forgetting.objectives.objective import Objective, Term
+from forgetting.pipeline.run.plan import check
 from forgetting.pipeline.run.prepare import load_data
 from forgetting.pipeline.run.run import run
 from forgetting.recipe import load_recipe
@@ -227,3 +228,14 @@ def test_alternates_of_several_files_stay_with_their_examples(recipe_file: Path,
     files = [write_rows(tmp_path / f"{n}.jsonl", [json.loads(x) for x in given[n::2]]) for n in range(2)]
     keys = ["method=dpo", f"data.alternate=[{files[0]},{files[1]}]"]
     assert "alternate" not in load_data(load_recipe(str(recipe_file), keys), SILENT)["unlearn"].turns
+
+
+@pytest.mark.parametrize(("popularity", "found"), [(None, "no popularity"), (-2, "the popularity -2, below 0")])
+def test_a_method_by_popularity_names_the_example_without(
+    popularity: float | None, found: str, recipe_file: Path, tmp_path: Path
+) -> None:
+    rows = [{"question": f"Where is {n}?", "answer": "Here.", "popularity": 7} for n in range(3)]
+    rows[1]["popularity"] = popularity
+    forget = write_rows(tmp_path / "rated.jsonl", rows)
+    with pytest.raises(DataError, match=rf"rated\.jsonl:2: has {found}, and 'adapop' weighs an example by it; give"):
+        check(load_recipe(str(recipe_file), ["method=adapop", f"data.forget={forget}"]))

@@ -52,6 +52,9 @@ def rectified(gamma: float = 0.8, add_retain: bool = True) -> Rectified:
     loss behind M; Adam's scaling afterwards can restore some of the conflict. The released code clips the cosine at
     −0.5, which leaves a conflict (⟨g_f, M⟩ < 0) if the two oppose more than that; here none remains.
 
+    With γ 1 and without `add_retain` it is A-GEM's projection on the gradient of this step's retain rows (arXiv
+    1812.00420, eq. 11), for which the forget terms are the new task.
+
     Extra cost over a plain step: memory for two gradients (M and g_r), and M in the checkpoint; no further forward or
     backward pass, but forget and retain rows go through the model one after the other.
 

@@ -1,5 +1,6 @@
 """Methods by name: each is a function from typed parameters to an Objective, in one small file."""
 
+from forgetting.objectives.methods.adapop import adapop
 from forgetting.objectives.methods.altpo import altpo
 from forgetting.objectives.methods.ceu import ceu
 from forgetting.objectives.methods.distil import distil
@@ -22,6 +23,7 @@ from forgetting.objectives.methods.wtnpo import wtnpo
 
 __all__ = [
     "METHODS",
+    "adapop",
     "altpo",
     "build_method",
     "ceu",

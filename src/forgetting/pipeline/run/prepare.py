@@ -276,17 +276,30 @@ def encode_roles(
     return encoded
 
 
+def _check_popularity(examples: Sequence[Example], method: str) -> None:
+    wrong = next((e for e in examples if e.popularity is None or e.popularity < 0), None)
+    if wrong is not None:
+        found = "no popularity" if wrong.popularity is None else f"the popularity {wrong.popularity:g}, below 0"
+        raise DataError(
+            f"{wrong.where or wrong.id}: has {found}, and '{method}' weighs an example by it; give it in the column "
+            "popularity, or take the method wga"
+        )
+
+
 def encode_stage(
     stage: Stage, data: StageData, tokenizer: PreTrainedTokenizerBase, formatting: Formatting, voice: Voice
 ) -> dict[str, list[Encoded]]:
     """Encodes a stage's data.
 
     Raises:
-        DataError: the method distinguishes tokens by the sign of their weights, and no token has a negative one.
+        DataError: the method distinguishes tokens by the sign of their weights, and no token has a negative one; or it
+            weighs examples by their popularity, and one has none.
     """
     encoded = encode_roles(data, stage.roles, tokenizer, formatting, voice)
     if not stage.trains:
         return encoded
+    for role in {term.role for term in stage.objective().terms if term.loss.needs_popularity}:
+        _check_popularity(data.examples[role], stage.what)
     for role, partner in stage.objective().partners.items():
         encoded[role] = repeated(encoded[role], encoded[partner])
     signed = any(w < 0 for row in encoded.get(Role.TRAIN, ()) for w in row.weights)
