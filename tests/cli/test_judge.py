@@ -42,6 +42,16 @@ def test_every_answer_of_every_model_is_graded_once(capsys, run):
     assert json.loads(file.read_text())["points"] == found["points"]
 
 
+def test_the_page_is_built_again_with_what_the_judge_said(capsys, run):
+    with served(lambda n, _: Answer(text="It is fine." if n == 0 else GOOD)) as stub:
+        code, out, _ = command(capsys, "judge", run, "--url", stub.url, "--model", "m", "--at-once", "1")
+    assert code == 0
+    assert f"report: {run / 'report.html'}" in out
+    page = (run / "report.html").read_text()
+    assert "What judges say" in page
+    assert "Answers without a grade are left out, not counted as wrong" in page
+
+
 def test_the_judge_is_given_question_reference_and_answer(capsys, run):
     with served(lambda n, _: Answer()) as stub:
         asked(capsys, stub, run, "--limit", "1", "--split", "forget")

@@ -42,6 +42,15 @@ def test_a_constant_judge_agrees_as_by_chance():
     assert kappa([True] * 4, [True, False, True, False], list("abcd"), key="k").value == 0.0
 
 
+@pytest.mark.parametrize("num", [39, 40, 57, 61])
+def test_full_agreement_and_none_are_1_and_0_whatever_the_counts_and_need_no_interval(num):
+    """Rounding made 1.000000000000004 of it, between 0.999999999999999 and 1.000000000000004."""
+    first, names = [n % 3 == 0 for n in range(num)], [f"c{n}" for n in range(num)]
+    same, never = kappa(first, first, names, key="k"), kappa(first, [True] * num, names, key="k")
+    assert (same.value, same.low, same.high) == (1.0, None, None)
+    assert (never.value, never.low, never.high) == (0.0, None, None)
+
+
 def test_auc_counts_ties_half_and_resamples_clusters():
     found = auc(FIRST, SCORES, CLUSTERS, key="k")
     assert found.value == pytest.approx(roc_auc_score(FIRST, SCORES), rel=1e-12)

@@ -45,10 +45,13 @@ def judge(
 ) -> None:
     """Have a model grade the answers of a run's models: are they right, are they fluent."""
     from forgetting.pipeline.finished_run.judge import judge_run
+    from forgetting.report.run.page import build_report
+    from forgetting.runs.paths import RunPaths
 
     with speaking(quiet=as_json) as voice:
         asked = _judge(url, model, local, key_variable, at_once, timeout, voice)
         found = judge_run(run, asked, splits=split or (), limit=limit, seed=seed, voice=voice)
+    build_report([run], RunPaths(run).report_file)
     if as_json:
         from dataclasses import asdict
 
@@ -59,6 +62,7 @@ def judge(
         print_line(point)
         print_measures(measures, as_json=False)
         print_line()
+    print_line(f"report: {RunPaths(run).report_file}")
 
 
 @app.command(name="judge-popularity")

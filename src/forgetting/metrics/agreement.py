@@ -68,7 +68,8 @@ def _kappa(means_K: Floats) -> Floats:
     both, first, second = means_K
     agreed, chance = 1 + 2 * both - first - second, first * second + (1 - first) * (1 - second)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(1 - chance > 1e-12, (agreed - chance) / (1 - chance), np.nan)
+        # Rounded: means of equal judgements otherwise give 1.000000000000004, and an interval around it.
+        return np.where(1 - chance > 1e-12, np.round((agreed - chance) / (1 - chance), 12) + 0.0, np.nan)
 
 
 def _interval(value: float, count: int, drawn_B: Floats, num_clusters: int) -> Estimate:

@@ -22,6 +22,13 @@ _MATCHES: Mapping[str, tuple[Callable[[Record], float | None], str]] = {
     "rouge_l_recall": (rouge_l_recall.value_of, "a ROUGE-L recall of at least a half"),
 }
 
+GRADES = tuple(f"judge_{name}" for name in _MEANINGS)
+"""Names of measures: the means of grades,"""
+MISSING = "judge_missing"
+"""what has none,"""
+AGREEMENT = tuple(f"judge_kappa_{name}" for name in _MATCHES)
+"""and agreement with matching by words."""
+
 Grades = Mapping[str, float] | None
 """Accuracy and fluency of one answer; None: the judge gave none."""
 
@@ -50,7 +57,7 @@ def judged_measures(split: str, records: Sequence[Record], grades: Sequence[Grad
     ]
     found.append(
         Measure(
-            name="judge_missing",
+            name=MISSING,
             split=split,
             value=float(sum(g is None for g in grades)),
             count=len(grades),

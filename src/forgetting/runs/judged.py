@@ -27,7 +27,10 @@ class Judged:
     prompt_tokens: int | None = None
     """Of all replies; None if the judge did not say."""
     reply_tokens: int | None = None
+    kept: int | None = None
+    """Replies that were there before the last asking; None in files of earlier versions."""
     seconds: float = 0.0
+    """Of the last asking."""
 
     @classmethod
     def load(cls, file: Path) -> Judged:

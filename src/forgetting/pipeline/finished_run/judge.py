@@ -75,6 +75,7 @@ def judge_run(
             points=points,
             prompt_tokens=asked.prompt_tokens,
             reply_tokens=asked.reply_tokens,
+            kept=asked.kept,
             seconds=asked.seconds,
         )
         judged.save(RunFolder(folder).judgement_file(judge.identity))

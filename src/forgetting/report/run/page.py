@@ -16,6 +16,7 @@ from forgetting.report.run.answers import compare_answers
 from forgetting.report.run.corpus import corpora
 from forgetting.report.run.cost import bills, cost_figure
 from forgetting.report.run.inside import inside
+from forgetting.report.run.judged import judgements
 from forgetting.report.run.popularity import section
 from forgetting.report.run.tradeoff import path, tradeoff
 from forgetting.report.table import main_table
@@ -81,6 +82,7 @@ def _context(runs: Sequence[Results], title: str | None) -> dict[str, Any]:
         "measured": any(e.point == "epoch" and e.measures for run in runs for e in run.evaluations),
         "losses": curves.losses(runs),
         "popularity": section(runs),
+        "judgements": judgements(runs),
         "qualities": qualities(runs),
         "inside": inside(runs),
         "answers": compare_answers(runs),
