@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from forgetting.metrics.slopes import Points, merged_clusters, slope, upper_less_lower
+from forgetting.metrics.slopes import Points, merged_clusters, slope, slope_within_halves, upper_less_lower
 from forgetting.metrics.statistics import seed_of
 from tests.metrics.percentiles import percentiles
 
@@ -96,6 +96,51 @@ def test_one_cluster_that_outweighs_all_others_is_not_tested():
     given = points(num=60, clusters=60)
     clusters = ["India" if n < 50 else f"c{n}" for n in range(60)]
     assert slope(Points(given.x_N, given.y_N, clusters), key="k").p is None
+
+
+def with_halves(x, y, upper):
+    """The slope of y on x and on a constant for each half."""
+    return np.linalg.lstsq(np.column_stack([x, upper, ~upper]).astype(float), y, rcond=None)[0][0]
+
+
+def test_within_halves_it_is_the_slope_with_a_constant_for_each():
+    given = points(effect=0.3)
+    upper = given.is_upper_N
+    found = slope_within_halves(given, key="k")
+    assert found.estimate.value == pytest.approx(with_halves(given.x_N, given.y_N, upper), rel=1e-9)
+    assert found.estimate.count == 60
+    slopes = [with_halves(given.x_N[m], given.y_N[m], upper[m]) for m in drawn(given.clusters, "k", 2000)]
+    assert (found.estimate.low, found.estimate.high) == pytest.approx(np.percentile(slopes, percentiles(12)), rel=1e-7)
+
+
+def test_within_halves_its_test_is_the_jackknife_over_clusters():
+    given = points(effect=0.3)
+    x, y, upper = given.x_N, given.y_N, given.is_upper_N
+    kept = [np.array([c != name for c in given.clusters]) for name in sorted(set(given.clusters))]
+    without = np.array([with_halves(x[k], y[k], upper[k]) for k in kept])
+    error = np.sqrt((len(kept) - 1) / len(kept) * ((without - without.mean()) ** 2).sum())
+    inner = np.where(upper, x - x[upper].mean(), x - x[~upper].mean())
+    spread = np.array([(inner[~k] ** 2).sum() for k in kept])
+    free = spread.sum() ** 2 / (spread**2).sum() - 1
+    expected = 2 * stats.t.sf(abs(with_halves(x, y, upper)) / error, free)
+    assert slope_within_halves(given, key="k").p == pytest.approx(expected, rel=1e-8)
+
+
+def test_what_only_tells_two_sets_apart_is_no_slope_within_them():
+    rng = np.random.default_rng(0)
+    popular = np.arange(80) >= 40
+    x, y = rng.normal(size=80) + 20 * popular, popular + 0.1 * rng.normal(size=80)
+    given = Points(x, y, [str(n) for n in range(80)])
+    assert slope(given, key="k").p < 1e-6
+    within = slope_within_halves(given, key="k")
+    assert within.estimate.low < 0 < within.estimate.high
+
+
+def test_halves_of_one_place_each_have_no_slope_within_them():
+    given = Points(np.array([1.0, 1.0, 2.0, 2.0]), np.arange(4.0), list("abcd"))
+    found = slope_within_halves(given, key="k")
+    assert (found.estimate.value, found.p) == (None, None)
+    assert slope_within_halves(Points(np.zeros(0), np.zeros(0), []), key="k").estimate.value is None
 
 
 def test_halves_are_cut_at_the_median():

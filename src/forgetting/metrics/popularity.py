@@ -21,7 +21,7 @@ from forgetting.core.series import Series
 from forgetting.metrics.likelihood import probability
 from forgetting.metrics.metric import Splits
 from forgetting.metrics.per_example import PerExample, measure
-from forgetting.metrics.slopes import Points, merged_clusters, slope, upper_less_lower
+from forgetting.metrics.slopes import Points, merged_clusters, slope, slope_within_halves, upper_less_lower
 from forgetting.metrics.statistics import Estimate, estimate_mean
 from forgetting.metrics.text import exact_match, normalized, rouge_l_recall
 
@@ -50,9 +50,13 @@ class Effect:
     matched_difference: Measure
     """Popular less rare among facts of one relation and answer."""
     matched_slope: Measure
+    within_slope: Measure | None = None
+    """Per tenfold popularity among the rare facts and among the popular facts, what tells both apart left out. None in
+    files of earlier versions."""
     p: float | None = None
     """Of the slope, see `metrics.slopes.Slope`."""
     matched_p: float | None = None
+    within_p: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,6 +216,7 @@ def _effect(split: str, outcome: _Outcome, facts: Sequence[_Fact]) -> Effect:
         return lambda key: estimate_mean([float(y_N[n]) for n in half], [clusters[n] for n in half], key=key, unit=unit)
 
     plain, same = slope(everything, key=f"{split}/{name}_slope"), slope(matched, key=f"{split}/{name}_matched_slope")
+    apart = slope_within_halves(everything, key=f"{split}/{name}_within_slope")
     among = "among facts of one relation and answer."
     return Effect(
         outcome=name,
@@ -228,8 +233,14 @@ def _effect(split: str, outcome: _Outcome, facts: Sequence[_Fact]) -> Effect:
             lambda key: upper_less_lower(matched, key=key),
         ),
         matched_slope=named("matched_slope", f"Change per tenfold popularity, {among}", lambda _: same.estimate),
+        within_slope=named(
+            "within_slope",
+            "Change per tenfold popularity among the rare facts and among the popular facts.",
+            lambda _: apart.estimate,
+        ),
         p=plain.p,
         matched_p=same.p,
+        within_p=apart.p,
     )
 
 

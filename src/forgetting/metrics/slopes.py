@@ -16,6 +16,8 @@ from scipy.stats import t
 
 from forgetting.metrics.statistics import FEWEST, Estimate, Floats, by_cluster, percentile_interval, resampled_means
 
+_ALIKE = "no two of its examples differ in popularity"
+
 
 @dataclass(frozen=True, slots=True)
 class Points:
@@ -76,30 +78,64 @@ def slope(points: Points, *, key: str) -> Slope:
         key: seeds the resampling.
     """
     if points.strata is None:
-        x_N, y_N = (values - values.mean() if len(values) else values for values in (points.x_N, points.y_N))
-        kept = np.ones(len(x_N), dtype=bool)
-    else:
-        x_N, y_N = (_within(values, points.strata) for values in (points.x_N, points.y_N))
-        kept = _varies(points.x_N, points.strata)
+        return _pooled([np.ones(len(points.x_N), dtype=bool)], points, key)
+    x_N, y_N = (_within(values, points.strata) for values in (points.x_N, points.y_N))
+    kept = _varies(points.x_N, points.strata)
     x_N, y_N = x_N[kept], y_N[kept]
     clusters = [name for name, keep in zip(points.clusters, kept, strict=True) if keep]
     if not len(x_N) or not np.ptp(x_N):
-        return Slope(Estimate(None, 0, reason="no two of its examples differ in popularity"))
+        return Slope(Estimate(None, 0, reason=_ALIKE))
     columns = [by_cluster(list(values), clusters) for values in (x_N, y_N, x_N * x_N, x_N * y_N)]
     sums_KC, counts_C = np.stack([sums for sums, _ in columns]), columns[0][1]
-    if points.strata is not None:
-        sums_KC[:2] = 0.0  # they are 0 but for rounding: the means of strata do not move with the clusters drawn
-    value = float(_slope(sums_KC.sum(axis=1) / counts_C.sum()))
-    found = Estimate(value, len(x_N))
-    if len(counts_C) < 2:
+    sums_KC[:2] = 0.0  # they are 0 but for rounding: the means of strata do not move with the clusters drawn
+    return _tested(sums_KC[None], counts_C[None], sums_KC[2], len(x_N), key)
+
+
+def slope_within_halves(points: Points, *, key: str) -> Slope:
+    """The same among the points above the median of x and among those at or below it, each half about its own means.
+
+    What only tells the halves apart, such as two sets that were drawn from the ends of x and differ in something else,
+    is no part of it. Strata are not looked at.
+    """
+    upper_N = points.is_upper_N
+    halves = [half_N for half_N in (~upper_N, upper_N) if half_N.any() and np.ptp(points.x_N[half_N])]
+    return _pooled(halves, points, key)
+
+
+def _pooled(groups: Sequence[np.ndarray], points: Points, key: str) -> Slope:
+    """Σ_g Σ (x - x̄_g)(y - ȳ_g) / Σ_g Σ (x - x̄_g)² over groups of points, which clusters may cross."""
+    if not groups or not any(np.ptp(points.x_N[group_N]) for group_N in groups if group_N.any()):
+        return Slope(Estimate(None, 0, reason=_ALIKE))
+    centred = [
+        tuple(np.where(group_N, values - values[group_N].mean(), np.nan) for values in (points.x_N, points.y_N))
+        for group_N in groups
+    ]
+    tables = [
+        [by_cluster(list(values), points.clusters) for values in (x_N, y_N, x_N * x_N, x_N * y_N)]
+        for x_N, y_N in centred
+    ]
+    sums_GKC = np.stack([np.stack([sums for sums, _ in table]) for table in tables])
+    counts_GC = np.stack([table[0][1] for table in tables])
+    return _tested(sums_GKC, counts_GC, sums_GKC[:, 2].sum(axis=0), int(counts_GC.sum()), key)
+
+
+def _tested(sums_GKC: Floats, counts_GC: Floats, spread_C: Floats, num: int, key: str) -> Slope:
+    """The slope of x, y, x² and xy summed by group and cluster, bootstrapped and tested over clusters."""
+    there_C = counts_GC.sum(axis=0) > 0
+    sums_GKC, counts_GC, spread_C = sums_GKC[..., there_C], counts_GC[:, there_C], spread_C[there_C]
+    value = float(_slope(sums_GKC.sum(axis=-1), counts_GC.sum(axis=-1)))
+    found = Estimate(value, num)
+    if counts_GC.shape[1] < 2:
         return Slope(found)
-    drawn_BK = resampled_means(sums_KC, np.broadcast_to(counts_C, sums_KC.shape), key=key)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        drawn_B = _slope(drawn_BK.T)
+    # Sums over the clusters drawn, but for a common factor: means of columns that each cluster has once.
+    flat_KC = np.concatenate([sums_GKC.reshape(-1, counts_GC.shape[1]), counts_GC])
+    drawn_BK = resampled_means(flat_KC, np.ones_like(flat_KC), key=key)
+    split = len(drawn_BK.T) - len(counts_GC)
+    drawn_B = _slope(drawn_BK[:, :split].T.reshape(*sums_GKC.shape[:2], -1), drawn_BK[:, split:].T)
     drawn_B = drawn_B[np.isfinite(drawn_B)]
     if len(drawn_B) and np.ptp(drawn_B):
-        found = Estimate(value, len(x_N), *percentile_interval(drawn_B, len(counts_C)))
-    return Slope(found, _p_value(value, sums_KC, counts_C))
+        found = Estimate(value, num, *percentile_interval(drawn_B, counts_GC.shape[1]))
+    return Slope(found, _p_value(value, sums_GKC, counts_GC, spread_C))
 
 
 def upper_less_lower(points: Points, *, key: str) -> Estimate:
@@ -156,20 +192,22 @@ def _resampled(
     return Estimate(value, count, *percentile_interval(drawn_B, fewest))
 
 
-def _slope(means_K: Floats) -> Floats:
-    """From the means of x, y, x² and xy."""
-    x, y, xx, xy = means_K
-    return (xy - x * y) / (xx - x * x)
+def _slope(sums_GK: Floats, counts_G: Floats) -> Floats:
+    """From the sums of x, y, x² and xy over the points of each group, and their numbers; any axes behind these."""
+    x, y, xx, xy = np.moveaxis(sums_GK, 1, 0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        away = np.where(counts_G > 0, 1 / counts_G, 0.0)
+        return (xy - x * y * away).sum(axis=0) / (xx - x * x * away).sum(axis=0)
 
 
-def _p_value(value: float, sums_KC: Floats, counts_C: Floats) -> float | None:
-    num = len(counts_C)
-    spread_C = sums_KC[2]
+def _p_value(value: float, sums_GKC: Floats, counts_GC: Floats, spread_C: Floats) -> float | None:
+    num = counts_GC.shape[1]
     effective = spread_C.sum() ** 2 / (spread_C**2).sum()
     if num < FEWEST or effective < FEWEST:
         return None
-    with np.errstate(invalid="ignore", divide="ignore"):
-        without_C = _slope((sums_KC.sum(axis=1, keepdims=True) - sums_KC) / (counts_C.sum() - counts_C))
+    without_C = _slope(
+        sums_GKC.sum(axis=-1, keepdims=True) - sums_GKC, counts_GC.sum(axis=-1, keepdims=True) - counts_GC
+    )
     if not np.isfinite(without_C).all():
         return None
     error = float(np.sqrt((num - 1) / num * ((without_C - without_C.mean()) ** 2).sum()))

@@ -65,6 +65,37 @@ def test_a_difference_between_answers_alone_is_not_said(tmp_path):
     assert sentences(run) == []
 
 
+def test_a_slope_that_is_planted_is_found_and_none_where_none_is(tmp_path):
+    """A fact is no longer said with a probability of 0.5 - 0.3 x, x its log popularity; in the other run of 0.5."""
+    planted = run_of(facts(0, lambda x, _: min(1, max(0, 0.5 - 0.3 * x)), each=10), tmp_path)
+    nothing = run_of(facts(0, lambda x, _: 0.5, each=10), tmp_path)
+    for run, value in ((planted, -0.27), (nothing, 0.0)):  # -0.27: a probability ends at 0 and 1
+        effect = run.after.popularity[0].effects[0]
+        for slope in (effect.slope, effect.matched_slope, effect.within_slope):
+            assert slope.low < value < slope.high
+    assert sentences(nothing) == []
+    (text,) = sentences(planted)
+    assert "forgotten less often" in text and "by themselves no such slope" not in text
+
+
+def two_sets(forgotten, seed=0):
+    """Like DUET's: 100 rare facts, each of an answer of its own, and 100 popular ones, three decades above."""
+    rng = np.random.default_rng(seed)
+    found = []
+    for n in range(200):
+        x = float(rng.normal()) / 2 + 3 * (n >= 100)
+        gone = bool(rng.random() < forgotten(x, n >= 100))
+        found.append((10.0 ** (3 + x), f"Place {n}", not gone, 0.1 if gone else 0.7))
+    return found
+
+
+def test_a_slope_that_lies_between_two_sets_alone_is_said_to(tmp_path):
+    (text,) = sentences(run_of(two_sets(lambda _, popular: 0.2 if popular else 0.8), tmp_path))
+    assert text.endswith("no such slope is told, so anything that tells these two apart may be the cause.")
+    (text,) = sentences(run_of(two_sets(lambda x, _: min(1, max(0, 0.5 - 0.25 * (x - 1.5)))), tmp_path))
+    assert "by themselves" not in text
+
+
 def test_generation_and_probability_are_said_to_disagree_where_they_do(tmp_path):
     rng = np.random.default_rng(1)
     found = []

@@ -15,7 +15,15 @@ from forgetting.report.drawing import curves, svg
 from forgetting.report.verdict.popularity import popularity_of, sentences, tested
 from forgetting.runs.results import Results
 
-COLUMNS = ("rare", "popular", "popular − rare", "per tenfold", "popular − rare, matched", "per tenfold, matched")
+COLUMNS = (
+    "rare",
+    "popular",
+    "popular − rare",
+    "per tenfold",
+    "per tenfold, in each half",
+    "popular − rare, matched",
+    "per tenfold, matched",
+)
 _MOST_BANDS = 4
 """Runs up to which intervals are shaded; those of more hide each other."""
 
@@ -30,8 +38,10 @@ class Cell:
     reason: str
 
     @classmethod
-    def of(cls, measure: Measure) -> Cell:
+    def of(cls, measure: Measure | None) -> Cell:
         """Ends of intervals are joined by a word: those of differences may be negative."""
+        if measure is None:
+            return cls(wording.ABSENT, "", "", "not measured by the version that made the run")
         ends = (measure.low, measure.high)
         joined = "" if None in ends else " to ".join(map(wording.number, ends))
         return cls(wording.number(measure.value), joined, wording.count(measure.count), measure.reason)
@@ -94,6 +104,7 @@ def _cells(effect: Effect) -> tuple[Cell, ...]:
         effect.popular,
         effect.difference,
         effect.slope,
+        effect.within_slope,
         effect.matched_difference,
         effect.matched_slope,
     )

@@ -21,6 +21,8 @@ class Shown:
     slope: Measure
     matched: bool
     """Among facts of one relation and answer."""
+    between: bool = False
+    """Not told among the rare and among the popular facts alone, so that it may rest on what else tells both apart."""
 
     @property
     def more(self) -> bool:
@@ -73,10 +75,16 @@ def _sentence(found: ByPopularity, level: float) -> str:
     if not parts:
         return ""
     text = f"{wording.plain(found.split)}: {'; '.join(parts)}."
-    if not all(one.matched for one in (said, probable, apart) if one is not None):
+    told = [one for one in (said, probable, apart) if one is not None]
+    if not all(one.matched for one in told):
         text += (
             " Where relations and answers were not held equal, they may be the cause: too few facts that share both "
             "differ in popularity."
+        )
+    if any(one.between for one in told):
+        text += (
+            " Among the rare facts and among the popular facts by themselves no such slope is told, so anything that "
+            "tells these two apart may be the cause."
         )
     return text
 
@@ -87,7 +95,17 @@ def shown(effect: Effect, level: float) -> Shown | None:
     slope, p = (effect.matched_slope, effect.matched_p) if matched else (effect.slope, effect.p)
     if p is None or p >= level or slope.low is None or slope.high is None or slope.low <= 0 <= slope.high:
         return None
-    return Shown(slope, matched)
+    return Shown(slope, matched, between=not matched and not _within(effect))
+
+
+def _within(effect: Effect) -> bool:
+    """Whether the slope is told, with its sign, within the halves too; so, too, where that was not measured."""
+    inner, whole = effect.within_slope, effect.slope
+    if inner is None:
+        return True
+    if effect.within_p is None or effect.within_p >= LEVEL or inner.low is None or inner.high is None:
+        return False
+    return inner.low > 0 if (whole.value or 0.0) > 0 else inner.high < 0
 
 
 def _more(one: Shown) -> str:
