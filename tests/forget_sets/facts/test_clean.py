@@ -3,7 +3,7 @@
 import pytest
 
 from forgetting.forget_sets.facts.clean import cleaned, leak
-from forgetting.forget_sets.facts.popularity import Degree
+from forgetting.forget_sets.facts.popularity import Degree, Stated
 from forgetting.forget_sets.facts.relations import Relation, Relations
 from tests.forget_sets.facts.worlds import BUILT_IN, fact
 
@@ -38,6 +38,23 @@ def test_every_step_is_counted_in_its_order() -> None:
         "with one answer": 3,
         "whose subject does not tell the answer": 2,
     }
+
+
+def test_a_name_of_several_popularities_is_that_of_several_entities_unless_their_ids_are_one() -> None:
+    """Paris, the city, is viewed often; Paris, the song, rarely. Neither is what the other's popularity says."""
+    facts = [
+        fact("Paris", "country", "France", pop=265_592),
+        fact("Paris", "composer", "John Cale", pop=233),
+        fact("Genesis", "country", "United Kingdom", pop=368),
+        fact("Genesis", "its director, a relation that nobody asks for", "Mrinal Sen", pop=591),
+        fact("Oslo", "country", "Norway", pop=7),
+        fact("Oslo", "occupation", "poet", pop=7),
+        fact("Bern", "country", "Switzerland", id="Q70", pop=5),
+        fact("Bern", "composer", "Nobody", id="Q70", pop=6),
+    ]
+    found, steps, _ = cleaned(facts, BUILT_IN, lambda _: Stated("views"))
+    assert {f.subject.label for f in found} == {"Oslo", "Bern"}
+    assert steps.counts["about a name that one entity bears"] == 4
 
 
 def test_of_several_answers_the_most_popular_is_kept_if_asked_for() -> None:

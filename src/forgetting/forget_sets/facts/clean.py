@@ -61,10 +61,11 @@ def cleaned(
     steps = Steps()
     found = steps.left("read", list(facts))
     measure = popularity(found)
+    shared = _names_of_several(found, measure)
     found = steps.left("stated once", list({_said(fact): fact for fact in reversed(found)}.values())[::-1])
     found = steps.left("asked by the relations file", _asked(found, relations, steps))
     found = steps.left("named, and not by a bare id", [f for f in found if _is_named(f)])
-    found = steps.left("about a name that one entity bears", _of_one_entity(found))
+    found = steps.left("about a name that one entity bears", [f for f in found if _name(f) not in shared])
     found = steps.left(
         "with one answer" if several == "drop" else "with the most popular of several answers",
         _one_answer(found, measure, several),
@@ -101,12 +102,18 @@ def _is_named(fact: Fact) -> bool:
     return not any(_ID.match(label) or not words(label) for label in labels)
 
 
-def _of_one_entity(facts: Sequence[Fact]) -> list[Fact]:
-    """Facts whose subject's name no other entity of these facts bears as a subject."""
-    bearers: defaultdict[str, set[str]] = defaultdict(set)
+def _names_of_several(facts: Sequence[Fact], measure: Popularity) -> set[str]:
+    """Names that several entities bear as subjects: they differ in id or, where there is none, in popularity."""
+    bearers: defaultdict[str, set[object]] = defaultdict(set)
     for fact in facts:
-        bearers[folded(fact.subject.label)].add(fact.subject.key)
-    return [fact for fact in facts if len(bearers[folded(fact.subject.label)]) == 1]
+        told_by = fact.subject.id or measure.of(fact.subject)
+        if told_by is not None:
+            bearers[_name(fact)].add(told_by)
+    return {name for name, found in bearers.items() if len(found) > 1}
+
+
+def _name(fact: Fact) -> str:
+    return folded(fact.subject.label)
 
 
 def _one_answer(facts: Sequence[Fact], measure: Popularity, several: Several) -> list[Fact]:
