@@ -48,6 +48,8 @@ def test_other_examples_are_refused(asked, id: str, answer: str, message: str) -
 def test_a_split_that_the_log_has_not_is_refused(asked) -> None:
     with pytest.raises(DataError, match="log: has no split 'forget'; its splits are retain"):
         with_examples([record("0", "B", "retain")], asked, "log")
+    with pytest.raises(DataError, match=r"its splits are none$"):
+        with_examples([], asked, "log")
 
 
 def test_files_of_one_name_are_told_apart(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from forgetting.core.errors import DataError
 from forgetting.core.measure import Measure
 from forgetting.core.record import read_records
 from forgetting.imports.logs import import_log
+from forgetting.imports.open_unlearning import asked_in
 from forgetting.runs.results import Results
 from tests.golden import REAL_DATA, golden, needs
 
@@ -107,6 +109,48 @@ def test_without_the_data_the_question_is_that_of_the_prompt(tmp_path: Path) -> 
     found = import_log(written(tmp_path / "x.json", log), tmp_path / "run")
     assert [r.prompt for r in found.records] == ["Where is\nAnn?", "Where?"]
     assert not [m for m in found.measures if "[" in m.name or "probability" in m.name]
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        SAID.format("Where is Rome?"),
+        "system\n\nBe terse.user\n\nWhere is Bern?assistant\n\nAt the Aare.user\n\nWhere is Rome?assistant\n\n",
+        "user\nWhere is Bern?\nmodel\nAt the Aare.\nuser\nWhere is Rome?\nmodel\n",
+        "<|im_start|>system\nBe terse.<|im_end|>\n<|im_start|>user\nWhere is Rome?<|im_end|>\n<|im_start|>assistant\n",
+        "<bos><start_of_turn>user\nWhere is Rome?<end_of_turn>\n<start_of_turn>model\n",
+        "<|begin_of_text|><|start_header_id|>user<|end_header_id|>\n\nWhere is Rome?<|eot_id|>"
+        "<|start_header_id|>assistant<|end_header_id|>\n\n",
+        "Where is Rome?",
+    ],
+)
+def test_the_question_is_what_the_user_says_last_behind_shots_and_between_special_tokens(prompt: str) -> None:
+    assert asked_in(prompt) == "Where is Rome?"
+
+
+@needs(DUET)
+def test_a_log_of_one_set_and_one_that_lost_rows_are_of_the_rows_that_they_have(tmp_path: Path) -> None:
+    lines = [line for line in lines_of(next(iter(LOGS))) if line["split"] == "forget" and line["index"] < 40]
+    rare = {"forget": DATA["forget"][:1]}
+    whole = import_log(written(tmp_path / "DUET_EVAL.json", as_published(lines)), tmp_path / "one", data=rare)
+    assert [c.equal for c in whole.checks] == [True]
+    log = as_published(lines)
+    rows = log["forget_qa_rouge"]["value_by_index"]
+    log["forget_qa_rouge"]["value_by_index"] = {index: row for index, row in rows.items() if index != "3"}
+    lost = import_log(written(tmp_path / "lost.json", log), tmp_path / "two", data=rare)
+    assert measures(lost.measures)["forget/rouge_l_recall"].count == 39
+    assert [c.equal for c in lost.checks] == [False], "its own mean is of 40 rows"
+
+
+@pytest.mark.parametrize("damage", [lambda text: text[:200], lambda text: "", lambda text: text.replace("}", "", 1)])
+def test_a_log_that_is_cut_is_one_line_and_writes_nothing(damage: Callable[[str], str], tmp_path: Path) -> None:
+    rows = {str(n): {"ground_truth": "Rome", "generation": "Rome"} for n in range(9)}
+    log = tmp_path / "DUET_EVAL.json"
+    log.write_text(damage(json.dumps({"forget_qa_rouge": {"agg_value": 1.0, "value_by_index": rows}})))
+    with pytest.raises(DataError, match="not a JSON evaluation log") as refused:
+        import_log(log, tmp_path / "run")
+    assert "\n" not in str(refused.value)
+    assert not (tmp_path / "run").exists()
 
 
 def test_retain_is_not_overwritten_by_holdout(tmp_path: Path) -> None:

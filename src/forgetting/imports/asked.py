@@ -52,7 +52,7 @@ def with_examples(records: Sequence[Record], asked: Sets, where: str) -> list[Re
     there = {record.split for record in records}
     wrong = next((split for split in asked if split not in there), None)
     if wrong is not None:
-        raise DataError(f"{where}: has no split '{wrong}'; its splits are {', '.join(sorted(there))}")
+        raise DataError(f"{where}: has no split '{wrong}'; its splits are {', '.join(sorted(there)) or 'none'}")
     every = {split: [e for members in sources.values() for e in members] for split, sources in asked.items()}
     return [_with(record, every[record.split], where) if record.split in every else record for record in records]
 

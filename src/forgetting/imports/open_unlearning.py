@@ -25,8 +25,10 @@ RETAIN_OF = {"holdout": "retain"}
 Log = Mapping[str, Any]
 _WRITTEN = re.compile(r"(?P<split>.+?)(?:_Q_A|_qa)?_(?:ROUGE|rouge)")
 _OTHER_ANSWERS = ("_PARA", "_PERT")
-_ASKED = re.compile(r"(?:^|[^\w])user\n+(?P<asked>.*?)\n*(?:assistant|model)\n*$", re.DOTALL)
-"""A conversation that was decoded without its special tokens; what the user says last."""
+_ASKED = re.compile(r"(?:.*[^\w])?user\n+(?P<asked>.*?)\n*(?:assistant|model)\n*", re.DOTALL)
+"""A conversation without its special tokens; what the user says last, behind whatever turns are shown before."""
+_SPECIAL = re.compile(r"<\|[^|<>]*\|>|<(?:start|end)_of_turn>|<bos>|<s>")
+"""Special tokens of chat templates, which a log may hold."""
 
 
 def is_evaluation(log: object) -> bool:
@@ -99,8 +101,8 @@ def written_splits(log: Log) -> dict[str, str]:
 
 
 def asked_in(text: str) -> str:
-    """The user's question in a prompt that was decoded without special tokens; another prompt as it is."""
-    matched = _ASKED.search(text)
+    """The user's last question in a prompt as a chat template wrote it; another prompt as it is."""
+    matched = _ASKED.fullmatch(_SPECIAL.sub("", text))
     return matched["asked"].strip() if matched else text
 
 

@@ -74,6 +74,18 @@ def test_a_recipe_reads_the_rows_with_popularity_group_and_paraphrase(tmp_path: 
     assert len({e.group for e in examples}) == len(examples)
 
 
+def test_a_fact_whose_popularity_the_source_lacks_is_counted_and_in_no_set(tmp_path: Path) -> None:
+    lacking = [{**row, "views_subject": None if i % 4 == 0 else row["views_subject"]} for i, row in enumerate(ROWS)]
+    table = Table(write_rows(tmp_path / "f.jsonl", lacking), BUILT_IN)
+    plan = Plan(popularity="views", percents=(10.0,), shots=0)
+    account = build_facts(table, BUILT_IN, tmp_path / "out", plan=plan)
+    counts = list(account["facts_left_after_each_step"].items())
+    step = [name for name, _ in counts].index("with popularity")
+    assert counts[step - 1][1] - counts[step][1] == 15
+    rows = [row for file in (tmp_path / "out").rglob("*.jsonl") for row in rows_of(file)]
+    assert rows and all(row["popularity"] for row in rows)
+
+
 def test_shots_are_used_for_nothing_else(tmp_path: Path) -> None:
     built(tmp_path, knower=Clever(KNOWS), shots=4)
     shots = {row["question"] for row in rows_of(tmp_path / "out" / "shots.jsonl")}
