@@ -19,6 +19,22 @@ def most_hidden(seen: int, count: int) -> float:
     return 1.0 if seen >= count else float(beta.ppf((1 + LEVEL) / 2, seen + 1, count - seen))
 
 
+def at_most(seen: float, count: float, level: float = LEVEL) -> float:
+    """Clopper and Pearson's one-sided upper bound of a share: 0 of 78 is at most 0.038 (95%).
+
+    Args:
+        seen: of `count` trials; both may be effective numbers that are not whole (Korn and Graubard 1998).
+        count: above 0.
+        level: the chance at least that the bound is above the true share.
+    """
+    return 1.0 if seen >= count else float(beta.ppf(level, seen + 1, count - seen))
+
+
+def at_least(seen: float, count: float, level: float = LEVEL) -> float:
+    """The one-sided lower bound; see `at_most`."""
+    return 1.0 - at_most(count - seen, count, level)
+
+
 def wilson(share: float, count: float) -> Interval:
     """Wilson's interval of a share of `count` trials; `count` may be an effective number that is not whole.
 

@@ -1,0 +1,67 @@
+"""Audits of models whose true leak is known: how often equivalence is shown, and how often a leak above the margin."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forgetting.audits.certificate.difference import compare
+
+MARGIN = 0.1
+GUESSED = 0.03
+"""The share of facts that either model gets right by a guess."""
+
+
+@dataclass(frozen=True)
+class World:
+    """Facts of subjects, and how the unlearned model leaks them beyond guesses."""
+
+    subjects: int
+    facts: int
+    """Of each subject."""
+    correlation: float = 0.0
+    """Of the leaks of two facts of a subject; 1: a subject leaks as a whole."""
+
+
+def differences(world: World, true: float, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Differences of outcomes, `[subjects, facts]`, with a mean of `true`."""
+    size = (world.subjects, world.facts)
+    share = true / (1 - GUESSED)
+    if world.correlation == 0 or share == 0:
+        of_subject = np.full(world.subjects, share)
+    elif world.correlation == 1:
+        of_subject = (rng.random(world.subjects) < share).astype(float)
+    else:
+        spread = 1 / world.correlation - 1
+        of_subject = rng.beta(share * spread, (1 - share) * spread, world.subjects)
+    after = (rng.random(size) < GUESSED) | (rng.random(size) < of_subject[:, None])
+    return after.astype(float) - (rng.random(size) < GUESSED)
+
+
+def shares(world: World, true: float, replicates: int, *, seed: int = 1) -> tuple[float, float]:
+    """How often a true difference is shown to lie within the margin, and how often it is shown to lie above."""
+    rng = np.random.default_rng(seed)
+    names = [str(subject) for subject in range(world.subjects) for _ in range(world.facts)]
+    shown = above = 0
+    for _ in range(replicates):
+        values = differences(world, true, rng).ravel()
+        found = compare(list(values), [0.0] * len(values), names, margin=MARGIN)
+        assert found.within is not None and found.above is not None
+        shown += found.within <= 0.05
+        above += found.above <= 0.05
+    return shown / replicates, above / replicates
+
+
+if __name__ == "__main__":
+    print(
+        "| subjects × facts | correlation | Δ 0: shown | Δ 0.1: shown (level) | Δ 0.1: above (level) | Δ 0.3: above |"
+    )
+    print("|---|---|---|---|---|---|")
+    for subjects, facts in ((13, 6), (20, 20), (30, 3), (78, 1), (78, 5), (200, 2)):
+        for correlation in (0.0, 0.2, 0.5, 1.0) if facts > 1 else (0.0,):
+            world = World(subjects, facts, correlation)
+            found = [shares(world, true, 2000) for true in (0.0, MARGIN, 0.3)]
+            cells = [found[0][0], found[1][0], found[1][1], found[2][1]]
+            print(f"| {subjects} × {facts} | {correlation} |" + "".join(f" {cell:.3f} |" for cell in cells), flush=True)
