@@ -13,17 +13,28 @@ def test_a_run_is_audited(recipe_file: Path, world: Path, tmp_path: Path, capsys
     run = tmp_path / "runs" / "run"
     asked = ("audit", run, "sample.n=3", "--attacks", "sample", "--oracle", world / "model", "--facts", 5)
     code, out, err = command(capsys, *asked)
-    assert code == 0
-    header, *rows = out.strip().splitlines()
+    assert code == 3  # an untrained model knows nothing to forget: no attack can tell
+    first, *lines = out.strip().splitlines()
+    assert first.startswith("NOT SHOWN at 0.1: no attack finds more in the model before than in the oracle")
+    assert lines[1].startswith("attack  value") and "blind" in lines[2]
+    at = next(n for n, line in enumerate(lines) if line.split()[:2] == ["attack", "split"])
+    header, *rows = lines[at:]
     assert header.split() == ["attack", "split", "measure", "before", "after", "oracle", "n"]
     assert [row.split()[:3] for row in rows[:2]] == [["sample", "forget", "leak@1"], ["sample", "forget", "leak@3"]]
     assert rows[0].split()[-1] == "5"
     assert "sample: attacking the model after" in err
     code, out, err = command(capsys, *asked, "--json")
     (found,) = json.loads(out)["audits"]
-    assert (code, err, found["parameters"]["n"]) == (0, "", 3)
+    assert (code, err, found["parameters"]["n"]) == (3, "", 3)
+    assert json.loads(out)["certificate"]["predicate"]["verdict"] == "not shown"
     assert list(found["points"]) == ["before", "after", "oracle"]
     assert found["points"]["before"]["measures"][0]["count"] == 5
+    file = run / "certificate.json"
+    code, out, err = command(capsys, "audit", "--verify", file)
+    assert (code, out.strip(), err) == (0, f"{file}: all digests fit, and the records give what it says", "")
+    file.write_text(file.read_text().replace('"facts": 5', '"facts": 6', 1))
+    code, out, _ = command(capsys, "audit", run, "--verify", file)
+    assert code == 1 and out.startswith("predicate.facts: written 6, now 5")
 
 
 def test_attacks_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
@@ -38,6 +49,9 @@ def test_attacks_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
         (("none",), "none: no such run folder"),
         ((".",), "has no recipe.yaml"),
         ((".", "sample=3"), "write NAME.PARAMETER=VALUE"),
+        ((), "name the folder of a finished run"),
+        ((".", "--margin", "0"), "--margin is 0; write a number between 0 and 1"),
+        (("--verify", "none.json"), "none.json: cannot be read"),
     ],
 )
 def test_a_mistake_is_one_line_and_code_2(

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from forgetting.cli.app import Json, app
-from forgetting.cli.printing import print_json, print_table, speaking, value_words
+from forgetting.cli.printing import print_json, print_line, print_table, speaking, value_words
 
 if TYPE_CHECKING:
+    from forgetting.pipeline.audit.certify import Certified
     from forgetting.runs.audits import Audit
 
 
 @app.command()
 def audit(
-    run: Annotated[Path, typer.Argument(help="A finished run's folder.")],
+    run: Annotated[Path | None, typer.Argument(help="A finished run's folder.")] = None,
     settings: Annotated[
         list[str] | None, typer.Argument(help="Parameters of attacks: NAME.PARAMETER=VALUE, such as sample.n=64.")
     ] = None,
@@ -29,22 +30,75 @@ def audit(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of all that attacks draw.")] = 0,
     facts: Annotated[int, typer.Option(min=1, help="At most so many forget examples.")] = 400,
+    margin: Annotated[float, typer.Option(help="How much more than the oracle counts as no more, of 1.")] = 0.1,
+    verify: Annotated[
+        Path | None,
+        typer.Option(help="Check this certificate.json instead: its digests, and its records scored again."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Attack the model before and after a run, and the oracle: what each still gives away."""
+    """Attack the model before and after a run, and the oracle: what each still gives away, and what that shows.
+
+    It writes certificate.json, certificate.html and register.json into the run's folder. Exit code 0: shown to give
+    away as much as the oracle within the margin, under every attack that can tell. 3: not shown (never without an
+    oracle). 4: refuted. 5: the model is damaged, so nothing can be said. With --verify, 0: all fits; 1: something does
+    not.
+    """
+    from forgetting.core.errors import RecipeError
     from forgetting.pipeline.audit.audit import audit
     from forgetting.pipeline.finished_run.plugged import read_settings
+
+    if verify is not None:
+        _verify(verify, run)
+    if run is None:
+        raise RecipeError("name the folder of a finished run, or a certificate with --verify")
+    if not 0 < margin < 1:
+        raise RecipeError(f"--margin is {margin:g}; write a number between 0 and 1, such as 0.1")
+    from forgetting.pipeline.audit.certify import certify
 
     given = read_settings(settings or [])
     with speaking(quiet=as_json) as voice:
         found = audit(run, attacks=attacks or (), settings=given, oracle=oracle, seed=seed, facts=facts, voice=voice)
+        done = certify(run, found, margin=margin)
     if as_json:
         from dataclasses import asdict
 
-        print_json({"run": str(run), "audits": [asdict(a) for a in found]})
-        return
+        print_json({"run": str(run), "certificate": done.statement, "audits": [asdict(a) for a in found]})
+    else:
+        _print(done, found)
+    raise typer.Exit(done.statement["predicate"]["exit_code"])
+
+
+def _print(done: Certified, found: list[Audit]) -> None:
+    """The verdict, what it rests on, the facts that leak most, and every measure."""
+    from forgetting.audits.certificate.words import COLUMNS, bound_sentence, rows, worst_rows
+
+    verdict = done.verdict
+    print_line(done.statement["predicate"]["line"])
+    print_line()
+    if verdict.found:
+        print_table(COLUMNS, rows(verdict.found))
+        print_line()
+    for sentence in [*(gate.text for gate in verdict.gates), *map(bound_sentence, verdict.bounds)]:
+        print_line(sentence)
+    print_line()
+    if verdict.worst:
+        print_table(["leaks most", "attack", "value", "before", "oracle", "unlearned"], worst_rows(verdict, done.texts))
+        print_line()
     points = list(dict.fromkeys(point for a in found for point in a.points))
     print_table(["attack", "split", "measure", *points, "n"], [row for a in found for row in _rows(a, points)])
+
+
+def _verify(file: Path, run: Path | None) -> None:
+    """Says what does not fit, and ends the command."""
+    from forgetting.pipeline.audit.verify import verify
+
+    wrong = verify(file, run)
+    for line in wrong:
+        print_line(line)
+    if not wrong:
+        print_line(f"{file}: all digests fit, and the records give what it says")
+    raise typer.Exit(1 if wrong else 0)
 
 
 def _rows(audit: Audit, points: list[str]) -> list[list[str]]:

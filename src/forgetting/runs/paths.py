@@ -204,6 +204,21 @@ class RunPaths:
         return self.audits_folder / attack / f"{point}.jsonl"
 
     @property
+    def certificate_file(self) -> Path:
+        """What its last audit shows, with digests of all that it rests on."""
+        return self.path / "certificate.json"
+
+    @property
+    def certificate_page(self) -> Path:
+        """The same for a reader who is no engineer."""
+        return self.path / "certificate.html"
+
+    @property
+    def register_file(self) -> Path:
+        """What this run and those it comes from were to forget, and what audits said."""
+        return self.path / "register.json"
+
+    @property
     def analyses_folder(self) -> Path:
         """One file per analysis."""
         return self.path / "analyses"

@@ -9,6 +9,7 @@ from forgetting.core.errors import redacted
 from forgetting.core.processes import is_first
 from forgetting.core.progress import SILENT, Voice
 from forgetting.pipeline.audit.audit import audit, chosen_attacks
+from forgetting.pipeline.audit.certify import certify
 from forgetting.pipeline.finished_run.analyse import analyse
 from forgetting.pipeline.finished_run.plugged import chosen
 from forgetting.pipeline.run.judge import Judge
@@ -19,7 +20,7 @@ from forgetting.runs.folder import RunFolder
 
 
 def run(recipe: Recipe, *, voice: Voice = SILENT, report: bool = True, judge: Judge | None = None) -> Path:
-    """Runs a recipe (see `pipeline.run.run.run`), then what it analyses and audits; all three resume.
+    """Runs a recipe (see `pipeline.run.run.run`), then what it analyses and audits; all three resume. An audit is certified.
 
     Of several processes the first one analyses and audits. A run that was pruned or purged is neither.
 
@@ -41,7 +42,9 @@ def run(recipe: Recipe, *, voice: Voice = SILENT, report: bool = True, judge: Ju
         if recipe.analyse:
             analyse(folder, of=list(recipe.analyse), settings=recipe.analyse, voice=voice)
         if recipe.audit:
-            audit(folder, attacks=list(recipe.audit), settings=_settings(recipe), voice=voice)
+            found = audit(folder, attacks=list(recipe.audit), settings=_settings(recipe), voice=voice)
+            if found:
+                certify(folder, found)
     if report and _files(done) != known:
         build_report([folder], done.report_file)
     return folder

@@ -8,6 +8,8 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
+from forgetting.audits.certificate.reading import found_in, read_statement
+from forgetting.audits.certificate.words import COLUMNS, rows
 from forgetting.core.measure import Measure
 from forgetting.report import wording
 from forgetting.report.table import main_table
@@ -15,6 +17,7 @@ from forgetting.report.verdict.finetuning import forgets_nothing
 from forgetting.report.verdict.stop_rule import goal_failure
 from forgetting.report.verdict.verdict import Verdict
 from forgetting.runs.began import START
+from forgetting.runs.paths import RunPaths
 from forgetting.runs.results import Results
 from forgetting.runs.stage_result import StageResult
 
@@ -59,6 +62,7 @@ def model_card(
     forgets = not forgets_nothing(run)
     parts = [
         f"# {name.rpartition('/')[2]}",
+        *_audit(run),
         *_verdict(judged),
         _opening(run, base, adapter),
         *_earlier(run),
@@ -140,6 +144,21 @@ def _verdict(judged: Verdict) -> list[str]:
     lines = "\n".join(f"- {finding.topic}: {finding.text}" for finding in judged.requests)
     said = [*([warning] if judged.failed else []), judged.headline, *([lines] if lines else [])]
     return [text.replace("<", "&lt;") for text in said]
+
+
+def _audit(run: Results) -> list[str]:
+    """What the run's audit says, favourable or not; nothing where there was none."""
+    file = RunPaths(run.folder).certificate_file
+    if not file.is_file():
+        return []
+    statement = read_statement(file)
+    said = statement["predicate"]
+    found = _table(COLUMNS, rows(found_in(statement, file)))
+    limits = "\n".join(f"- {limit}" for limit in said["limits"])
+    return [
+        f"> **Audit of {wording.moment(said['date'])}: {said['line']}**".replace("<", "&lt;"),
+        f"{found}\n\n{said['claim']} It does not cover:\n\n{limits}".replace("<", "&lt;"),
+    ]
 
 
 def _data(run: Results, forgets: bool) -> str:

@@ -271,7 +271,7 @@ def _notes(folder: RunFolder, results: Results) -> Iterator[str]:
     sweep = SweepFolder(output.path)
     if not results.redacted:
         yield from _failed(sweep)
-    own = {folder.report_file, *([sweep.report_file] if sweep.is_sweep else [])}
+    own = {folder.report_file, folder.certificate_page, *([sweep.report_file] if sweep.is_sweep else [])}
     pages = {*run.glob("*.html"), *output.path.glob("*.html")} - own
     for page in sorted(pages):
         yield f"{page}: is kept, and may show answers; write it again (forget report, forget compare), or remove it"

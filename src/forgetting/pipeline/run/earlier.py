@@ -22,6 +22,7 @@ from forgetting.recipe import Stage
 from forgetting.report.verdict.models import asked_to_forget, stage_of
 from forgetting.runs.folder import RunFolder
 from forgetting.runs.redact import Redactor, known_redactor
+from forgetting.runs.register import Request, read_register
 from forgetting.runs.results import Results, distinct
 
 
@@ -103,6 +104,38 @@ def earlier_requests(model: str) -> list[Earlier]:
             found += _taken_over(place, results)
     names = distinct([(one.name, one.folder) for one in found])
     return [replace(one, name=name) for one, name in zip(found, names, strict=True)]
+
+
+def earlier_runs(folder: Path) -> list[Path]:
+    """The folders of the finished runs that the model of a finished run comes from, the latest first.
+
+    Raises:
+        RunError: the results of one of them are damaged.
+    """
+    found: list[Path] = []
+    place = folder
+    while True:
+        results = Results.load(place)
+        origin = _origin(results.model, _started_in(place, results))
+        if origin is None or not RunFolder(origin[0]).is_finished:
+            return found
+        place = origin[0]
+        if place.resolve() in {p.resolve() for p in (folder, *found)}:
+            return found
+        found.append(place)
+
+
+def earlier_register(model: str) -> tuple[Request, ...]:
+    """The register of the run that made a model; empty if no run made it, or it was never audited.
+
+    Args:
+        model: as a recipe names it.
+
+    Raises:
+        RunError: the register is damaged.
+    """
+    origin = _origin(model)
+    return () if origin is None else read_register(RunFolder(origin[0]).register_file)
 
 
 def measured_sets(

@@ -8,7 +8,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from forgetting.core.digest import file_digest
-from forgetting.pipeline.run.earlier import earlier_requests, learned_again, measured_sets, unmeasured_requests
+from forgetting.core.processes import by_first
+from forgetting.pipeline.run.earlier import (
+    earlier_register,
+    earlier_requests,
+    learned_again,
+    measured_sets,
+    unmeasured_requests,
+)
 from forgetting.pipeline.run.prepare import StageData
 from forgetting.pipeline.run.prepared import Prepared
 from forgetting.pipeline.run.prompt import rendered_prompt
@@ -17,13 +24,14 @@ from forgetting.pipeline.run.stage import adapter_words
 from forgetting.recipe import Recipe, Stage
 from forgetting.runs.evaluation import Evaluation
 from forgetting.runs.folder import RunFolder
+from forgetting.runs.register import merged, read_register, write_register
 from forgetting.runs.results import Cost, Results
 from forgetting.runs.stage_result import StageResult
 from forgetting.training.flops import run_flops
 
 
 def write_results(folder: RunFolder, prepared: Prepared) -> None:
-    """Writes results.json from the files of stages and evaluations in the folder."""
+    """Writes results.json from the files of stages and evaluations in the folder; a register is carried on."""
     recipe = as_asked(prepared.recipe)
     stages = [_stage(folder, stage) for stage in recipe.stages]
     evaluations = _evaluations(folder, recipe)
@@ -56,6 +64,8 @@ def write_results(folder: RunFolder, prepared: Prepared) -> None:
         cost=_cost(folder, stages, evaluations),
     )
     folder.write_prompt(rendered_prompt(prepared.suite, prepared.loaded.tokenizer, prepared.recipe.format))
+    if requests := earlier_register(recipe.model):
+        by_first(lambda: write_register(folder.register_file, merged(requests, read_register(folder.register_file))))
     folder.write_results(results)
 
 

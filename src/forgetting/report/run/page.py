@@ -13,6 +13,7 @@ from forgetting.report import headline_measures, wording
 from forgetting.report.aligned import aligned
 from forgetting.report.drawing import curves
 from forgetting.report.run.answers import compare_answers
+from forgetting.report.run.audited import audited
 from forgetting.report.run.corpus import corpora
 from forgetting.report.run.cost import bills, cost_figure
 from forgetting.report.run.inside import inside
@@ -69,6 +70,7 @@ def _context(runs: Sequence[Results], title: str | None) -> dict[str, Any]:
         "series": curves.series(runs),
         "redactions": _redactions(runs),
         "marks": [curves.legend_mark(one) for one in curves.series(runs)],
+        "audits": audited(given),
         "verdict": comparison(given),
         "verdicts": [verdict(run) for run in given] if len(runs) > 1 else [],
         "table": main_table(runs),

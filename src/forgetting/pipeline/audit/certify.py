@@ -1,0 +1,241 @@
+"""From the finished attacks of a run to its certificate: file, page and register."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from importlib import resources
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from forgetting.audits.certificate import MARGIN, Evidence, Gate, Verdict, evidence, judge
+from forgetting.audits.certificate.gates import kept, sound
+from forgetting.audits.certificate.statement import Sources, statement
+from forgetting.core.digest import digest, file_digest
+from forgetting.core.errors import RecipeError, RunError
+from forgetting.core.example import Role
+from forgetting.core.folder import write_text
+from forgetting.core.measure import Measure
+from forgetting.core.record import Record, read_records
+from forgetting.pipeline.audit.register import register_audit, request_of
+from forgetting.report import headline_measures, wording
+from forgetting.report.certificate import certificate_page
+from forgetting.report.template import write_out
+from forgetting.runs.audits import Audit
+from forgetting.runs.folder import RunFolder
+from forgetting.runs.redact import Redactor, redactor_of
+from forgetting.runs.register import Request
+from forgetting.runs.results import Results
+
+HEALTH = "health"
+"""The attack whose measures tell broken answers."""
+BROKEN = ("loops", "empty")
+"""Names of its measures that are shares of broken answers."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Certified:
+    """A verdict and its certificate."""
+
+    verdict: Verdict
+    statement: Mapping[str, Any]
+    texts: Mapping[str, str]
+    """By the keyed id of a fact: its own id and its question; empty where the run holds no texts."""
+
+
+def certify(folder: Path, found: Sequence[Audit], *, margin: float = MARGIN) -> Certified:
+    """Judges all finished attacks of a run and writes `certificate.json`, the page and the register.
+
+    Attacks of earlier calls count as well, if they had the same oracle: what once leaked is not left out by running
+    others.
+
+    Args:
+        folder: the run's.
+        found: the attacks of the last call (`pipeline.audit.audit.audit`); they say which oracle it is.
+        margin: how much more than the oracle counts as no more, between 0 and 1.
+
+    Raises:
+        RecipeError: the margin is not between 0 and 1.
+        RunError: a file of the run or of an attack is missing or damaged, or there is no finished attack.
+    """
+    run = RunFolder(folder)
+    with run.quiet(), run.held():
+        key = redactor_of(folder.parent)
+        own = request_of(folder, key)
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        done = certified(folder, own, margin=margin, date=now, redactor=key, oracle=_oracle(found))
+        text = as_text(done.statement)
+        write_text(run.certificate_file, text)
+        requests = register_audit(folder, own, done.statement["predicate"], file_digest(run.certificate_file))
+        write_out(run.certificate_page, certificate_page(done.statement, requests))
+    return done
+
+
+def as_text(statement: Mapping[str, Any]) -> str:
+    """The certificate as it is written: equal for equal audits, but for the date."""
+    return json.dumps(statement, indent=1, ensure_ascii=False, default=str) + "\n"
+
+
+def certified(
+    folder: Path,
+    own: Request,
+    *,
+    margin: float,
+    date: str,
+    redactor: Redactor | None,
+    oracle: str | None,
+    names: Sequence[str] = (),
+) -> Certified:
+    """The verdict of a run's attacks, computed from the files as they are now; nothing is written.
+
+    Args:
+        folder: a finished run's.
+        own: what it was to forget.
+        margin: see `audits.certificate.verdict.judge`.
+        date: of the certificate.
+        redactor: hashes ids and digests of data; None: the run is redacted, so they are hashed already.
+        oracle: the digest of its weights; None: the models are judged without one.
+        names: of the attacks; empty: all that are finished.
+    """
+    if not 0 < margin < 1:
+        raise RecipeError(f"--margin is {margin:g}; write a number between 0 and 1, such as 0.1")
+    run, results = RunFolder(folder), Results.load(folder)
+    audits = _audits(run, oracle, names)
+    found: list[Evidence] = []
+    texts: dict[str, str] = {}
+    for audit in audits:
+        records = {point: _records(run, attacked.records) for point, attacked in audit.points.items()}
+        keyed = {point: [_keyed(r, redactor) for r in of] for point, of in records.items()}
+        for point, of in records.items():
+            texts |= {k.id: _said(r) for k, r in zip(keyed[point], of, strict=True) if r.redacted is None}
+        found += evidence(audit.attack, audit.leaks, keyed)
+    verdict = judge(found, gates_of(results, audits), margin=margin)
+    sources = Sources(
+        files=_model_files(run),
+        models={point: a.model for audit in audits for point, a in audit.points.items()},
+        attacks=[_attack(run, audit) for audit in audits],
+        recipe=file_digest(run.recipe_file),
+        data=_data(results, redactor),
+        request={"id": own.id, "date": own.date, "facts": own.facts, "commitment": own.commitment},
+        key=own.key,
+        code={"forgetting": version("forgetting"), "sha256": _code()},
+        environment=results.environment,
+        date=date,
+    )
+    return Certified(verdict=verdict, statement=statement(verdict, sources), texts=texts)
+
+
+def gates_of(results: Results, audits: Sequence[Audit]) -> list[Gate]:
+    """Whether the model after still knows what should stay, and answers no more brokenly than the model before."""
+    found = []
+    keys = [headline_measures.retention_key([results]), headline_measures.utility_key([results])]
+    for key in dict.fromkeys(k for k in (*keys, *headline_measures.kept_besides_keys([results])) if k):
+        before, after = (None if e is None else e.measure(key) for e in (results.before, results.after))
+        shown = before or after
+        found.append(kept(before, after, key if shown is None else wording.title(shown)))
+    if not found:
+        found.append(Gate(name="retain", state="unknown", text="Nothing that should stay was measured."))
+    for audit in audits:
+        if audit.attack == HEALTH:
+            found += _health(audit)
+    return found
+
+
+def _health(audit: Audit) -> list[Gate]:
+    measures = {point: {m.key: m for m in attacked.measures} for point, attacked in audit.points.items()}
+    before: Mapping[str, Measure] = measures.get("before", {})
+    after: Mapping[str, Measure] = measures.get("after", {})
+    # What was to be forgotten may be refused in few words; what should stay says whether a model is broken.
+    shown = [(key, m) for key, m in before.items() if m.name in BROKEN and m.split != Role.FORGET]
+    gates = [sound(m, after.get(key), wording.title(m)) for key, m in shown]
+    return [gate for gate in gates if gate is not None]
+
+
+def _audits(run: RunFolder, oracle: str | None, names: Sequence[str]) -> list[Audit]:
+    """The finished attacks on the run's models and this oracle."""
+    files = sorted(run.audits_folder.glob("*.json")) if run.audits_folder.is_dir() else []
+    stored = [audit for file in files if (audit := Audit.load(file)) is not None]
+    there = [audit for one in stored if (audit := _compared(one, oracle)) is not None]
+    if names:
+        missing = set(names) - {audit.attack for audit in there}
+        if missing:
+            raise RunError(f"{run.audits_folder}: attacks are missing ({', '.join(sorted(missing))}); bring them back")
+        return [audit for audit in there if audit.attack in names]
+    if not there:
+        raise RunError(f"{run.path}: no attack on it is finished; start forget audit again")
+    return there
+
+
+def _oracle(found: Sequence[Audit]) -> str | None:
+    """The digest of the oracle's weights; None: the attacks had no oracle."""
+    return next((audit.points["oracle"].model for audit in found if "oracle" in audit.points), None)
+
+
+def _compared(audit: Audit, oracle: str | None) -> Audit | None:
+    """An attack on these models; None: its oracle is another one, or it was not finished."""
+    points = {point: a for point, a in audit.points.items() if oracle is not None or point != "oracle"}
+    same = oracle is None or (oracle == points["oracle"].model if "oracle" in points else False)
+    return replace(audit, points=points) if same and "after" in points else None
+
+
+def _records(run: RunFolder, name: str) -> list[Record]:
+    file = run.path / name
+    if not file.resolve().is_relative_to(run.path.resolve()):
+        raise RunError(f"{run.audits_folder}: records {name!r} lie outside the run folder; audit again")
+    return read_records(file)
+
+
+def _keyed(record: Record, redactor: Redactor | None) -> Record:
+    """The record with the ids that it has where it is redacted: order and numbers are then the same after a purge."""
+    if record.redacted is not None:
+        return record
+    if redactor is None:
+        raise RunError("records hold texts although the run is redacted; audit again")
+    return replace(record, id=redactor.id(record.id), group=redactor.id(record.group))
+
+
+def _said(record: Record) -> str:
+    return f"{record.id}: {record.prompt}" if record.prompt else record.id
+
+
+def _attack(run: RunFolder, audit: Audit) -> dict[str, Any]:
+    return {
+        "name": audit.attack,
+        "package": audit.source,
+        "parameters": dict(audit.parameters),
+        "seed": audit.seed,
+        "values": list(audit.leaks),
+        "records": {
+            point: {"file": attacked.records, "sha256": file_digest(run.path / attacked.records)}
+            for point, attacked in audit.points.items()
+        },
+    }
+
+
+def _model_files(run: RunFolder) -> dict[str, str]:
+    """Every file of the run's model, by its path in the run's folder."""
+    files = [p for p in sorted(run.model.rglob("*")) if p.is_file() and p.name[0] != "." and p.suffix != ".md"]
+    if not files:
+        raise RunError(f"{run.model}: holds no model; bring it back")
+    return {p.relative_to(run.path).as_posix(): file_digest(p) for p in files}
+
+
+def _data(results: Results, redactor: Redactor | None) -> dict[str, Any]:
+    """By role; digests are hashed as a redacted run hashes them."""
+
+    def hashed(sha256: str) -> str:
+        return sha256 if results.redacted or redactor is None else redactor.hash("data", sha256)
+
+    return {
+        role: {"examples": facts.get("examples"), "sha256": hashed(str(facts.get("sha256")))}
+        for role, facts in sorted(results.data.items())
+    }
+
+
+def _code() -> str:
+    """A digest of the package's own modules."""
+    root = Path(str(resources.files("forgetting")))
+    return digest([(p.relative_to(root).as_posix(), file_digest(p)) for p in sorted(root.rglob("*.py"))])

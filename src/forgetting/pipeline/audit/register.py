@@ -1,0 +1,75 @@
+"""The register of a run: its own request, and those of the runs that its model comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from forgetting.core.example import Role
+from forgetting.pipeline.finished_run.examples import data_of
+from forgetting.pipeline.finished_run.models import recipe_of
+from forgetting.pipeline.run.earlier import earlier_runs
+from forgetting.pipeline.run.prepare import of_role
+from forgetting.runs.folder import RunFolder
+from forgetting.runs.redact import Redactor
+from forgetting.runs.register import Request, commitment_to, merged, read_register, write_register
+from forgetting.runs.results import Results
+
+
+def request_of(folder: Path, redactor: Redactor) -> Request:
+    """What a run was to forget, with a commitment to its facts: that of its register, or one that is made now.
+
+    Args:
+        folder: a finished run's.
+        redactor: of its output folder; its key makes the commitment.
+
+    Raises:
+        RunError: the run's files are damaged, or its data changed.
+        DataError: its data cannot be read.
+    """
+    known = registered(folder)
+    if known.commitment and known.key == redactor.name:
+        return known
+    recipe = recipe_of(folder)
+    facts = of_role(data_of(folder, recipe), Role.FORGET)
+    return replace(known, facts=len(facts), commitment=commitment_to(facts, redactor), key=redactor.name)
+
+
+def registered(folder: Path) -> Request:
+    """A run's own entry in its register; without a commitment where there is none."""
+    results = Results.load(folder)
+    own = Request(id=results.name, date=results.created)
+    there = read_register(RunFolder(folder).register_file)
+    return next((r for r in there if (r.id, r.date) == (own.id, own.date)), own)
+
+
+def register_audit(folder: Path, own: Request, predicate: Mapping[str, Any], certificate: str) -> tuple[Request, ...]:
+    """Writes what an audit said into the run's register, after the requests of earlier runs; returns all.
+
+    Args:
+        folder: the run's.
+        own: its request.
+        predicate: of the certificate.
+        certificate: SHA-256 of its file.
+    """
+    file = RunFolder(folder).register_file
+    audited = replace(
+        own,
+        certificate=certificate,
+        audited=predicate["date"],
+        verdict=predicate["verdict"],
+        line=predicate["line"],
+    )
+    places = earlier_runs(folder)
+    registers = [read_register(RunFolder(place).register_file) for place in places]
+    requests = merged(*registers, [_named(place) for place in places], read_register(file), [audited])
+    write_register(file, requests)
+    return requests
+
+
+def _named(place: Path) -> Request:
+    """An earlier run that may never have been audited."""
+    results = Results.load(place)
+    return Request(id=results.name, date=results.created)

@@ -1,0 +1,84 @@
+"""Checks a certificate: digests of the files that it names, and the verdict computed from the records again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from forgetting.audits.certificate.reading import read_statement
+from forgetting.core.digest import file_digest
+from forgetting.core.errors import RunError
+from forgetting.pipeline.audit.certify import as_text, certified
+from forgetting.pipeline.audit.register import registered
+from forgetting.runs.folder import RunFolder
+from forgetting.runs.reading import leaves
+from forgetting.runs.redact import known_redactor
+from forgetting.runs.results import Results
+
+_NOT_COMPUTED = ("predicate.date", "predicate.code", "predicate.environment")
+"""Parts that say when and with what, and are not computed again."""
+
+
+def verify(file: Path, folder: Path | None = None) -> list[str]:
+    """What does not fit between a certificate and its run: a line each; none if all does.
+
+    Files of the model and of records are digested again, the records are scored again and judged again, and every value
+    is compared. The records of a run that was purged since have other digests, and the same numbers.
+
+    Args:
+        file: the certificate.
+        folder: its run's; None: the folder that it lies in.
+
+    Raises:
+        RunError: it cannot be read, or there is no run.
+    """
+    written = read_statement(file)
+    folder = folder or file.absolute().parent
+    run, results = RunFolder(folder), Results.load(folder)
+    predicate = written["predicate"]
+    redactor = known_redactor(folder.parent)
+    if redactor is None or predicate.get("key") != redactor.name:
+        if not results.redacted:
+            raise RunError(
+                f"{file}: its ids and digests were hashed with the key {predicate.get('key')!r}, which is not in "
+                f"{folder.parent}; verify it where the run was made"
+            )
+        redactor = None
+    names = [str(attack["name"]) for attack in predicate["attacks"]]
+    own = registered(folder)
+    with run.quiet():
+        now = certified(
+            folder,
+            own,
+            margin=predicate["margin"],
+            date=predicate["date"],
+            redactor=redactor,
+            oracle=predicate["models"].get("oracle"),
+            names=names,
+        )
+    found = _mismatches(written, json.loads(as_text(now.statement)), purged=bool(results.purged))
+    if own.certificate != file_digest(file):
+        found.append(f"{run.register_file.name}: names another certificate (SHA-256 {own.certificate or 'none'})")
+    return found
+
+
+def _mismatches(written: Mapping[str, Any], now: Mapping[str, Any], *, purged: bool) -> list[str]:
+    was, here = (dict(leaves(values)) for values in (written, now))
+    found = []
+    for key in dict.fromkeys((*was, *here)):
+        if key.startswith(_NOT_COMPUTED) or (purged and ".records." in key and key.endswith(".sha256")):
+            continue
+        if key not in here:
+            found.append(f"{key}: written {_short(was[key])}, is not there now")
+        elif key not in was:
+            found.append(f"{key}: not written, now {_short(here[key])}")
+        elif was[key] != here[key]:
+            found.append(f"{key}: written {_short(was[key])}, now {_short(here[key])}")
+    return found
+
+
+def _short(value: object) -> str:
+    said = json.dumps(value, ensure_ascii=False, default=str)
+    return said if len(said) <= 100 else said[:99] + "…"

@@ -1,0 +1,95 @@
+"""The certificate as a page for a reader who is no engineer; it prints on two sheets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from forgetting.report.template import page
+from forgetting.runs.register import Request
+
+TRIED = {
+    "greedy": "asked once and plainly",
+    "form": "asked in other words: paraphrased, as a sentence to complete, the other way round, with answers to choose",
+    "prompt": "asked with a nudge: the beginning of an answer, a role to play, a hint",
+    "context": "asked after examples of other questions and their answers",
+    "sample": "asked many times, with a little chance in each answer; one right answer counts",
+    "quantise": "asked of a compressed copy of the model",
+    "relearn-kin": "asked after a copy of the model was trained on some of the facts, about the others",
+    "relearn-benign": "asked after a copy of the model was trained on harmless text",
+    "suffix": "asked with a suffix that a search had found",
+    "membership": "judged by how familiar the text is to the model",
+    "near": "asked for facts close to those that were to be forgotten",
+    "health": "looked at for broken answers",
+    "layers": "looked for inside the model",
+}
+"""What an attack does, in words for everyone; of one that is not here its name is shown."""
+SAID = {
+    "shown": "Under every attack that was tried and could tell, the model gave away as much about these facts as a "
+    "model that never saw them, to within {per} in 100.",
+    "refuted": "The model still gives away more about these facts than a model that never saw them, by more than {per} "
+    "in 100.",
+    "not shown": "It is not shown that the model gives away as little about these facts as a model that never saw "
+    "them, to within {per} in 100. That is no proof that it gives away more.",
+    "uninterpretable": "The model is damaged: it lost too much of what it should have kept. A damaged model says "
+    "little about anything, so its silence about these facts means nothing.",
+}
+TONES: dict[str, Literal["good", "bad", "open", "note"]] = {
+    "shown": "good",
+    "refuted": "bad",
+    "not shown": "open",
+    "uninterpretable": "bad",
+    "blind": "note",
+}
+CAME = {
+    "shown": "as much as the comparison",
+    "not shown": "undecided",
+    "refuted": "more than the comparison",
+    "blind": "nothing: this attack cannot tell",
+    "no oracle": "nothing to compare with",
+}
+
+
+def certificate_page(statement: Mapping[str, Any], requests: Sequence[Request] = ()) -> str:
+    """The page, from the certificate alone and the register of requests.
+
+    Args:
+        statement: see `audits.certificate.statement`.
+        requests: of the model line, the earliest first.
+    """
+    predicate = statement["predicate"]
+    return page(
+        "certificate.html.j2",
+        statement=statement,
+        said=predicate,
+        sentence=SAID[predicate["verdict"]].format(per=f"{100 * predicate['margin']:g}"),
+        tone=TONES[predicate["verdict"]],
+        rows=_rows(predicate),
+        bounds=predicate["bounds"] if all(r["oracle"] is None for r in predicate["results"]) else [],
+        requests=[r for r in requests if (r.id, r.date) != (predicate["request"]["id"], predicate["request"]["date"])],
+    )
+
+
+def _rows(predicate: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """One row an attack: the value that came out worst."""
+    worst = ("refuted", "not shown", "no oracle", "shown", "blind")
+    rows: dict[str, dict[str, Any]] = {}
+    for found in sorted(predicate["results"], key=lambda f: worst.index(f["state"])):
+        rows.setdefault(found["attack"], found)
+    for attack in predicate["attacks"]:
+        rows.setdefault(attack["name"], {"attack": attack["name"], "state": ""})
+    return [
+        {
+            **found,
+            "tried": TRIED.get(name, name),
+            "came": CAME.get(found["state"], "looked at for the conditions"),
+            "tone": TONES.get(found["state"], "note"),
+            "cells": [_per(found.get(model)) for model in ("before", "oracle", "after")],
+        }
+        for name, found in rows.items()
+    ]
+
+
+def _per(value: float | None) -> str:
+    """A share as so many in a hundred."""
+    return "—" if value is None else f"{100 * value:.0f}"

@@ -1,0 +1,256 @@
+"""The certificate of a run: what it holds, that it can be checked, what a purge leaves of it, and the register."""
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+from forgetting.audits import ATTACKS, Target
+from forgetting.audits.certificate.statement import PREDICATE, STATEMENT
+from forgetting.core.digest import file_digest
+from forgetting.core.errors import RecipeError, RunError
+from forgetting.core.record import Record
+from forgetting.pipeline.audit.audit import audit
+from forgetting.pipeline.audit.certify import Certified, certify
+from forgetting.pipeline.audit.verify import verify
+from forgetting.pipeline.finished_run.hub import Publication, prepare
+from forgetting.pipeline.finished_run.purge import plan_purge, purge
+from forgetting.report.certificate import certificate_page
+from forgetting.report.run.page import render
+from forgetting.runs.audits import Audit
+from forgetting.runs.folder import RunFolder
+from forgetting.runs.redact import redactor_of
+from forgetting.runs.register import read_register
+from forgetting.runs.results import Results
+from tests.pipeline.finished_run.test_ask import made
+
+Register = Callable[..., None]
+"""Registers the attack `told`, with so many right answers of each model."""
+STAGE = [{"method": "graddiff", "adapter": {"rank": 2}}]
+WORDS = ("guest", "lane", "house", "cook", "sauce")
+
+
+class Told:
+    """An attack whose answers are given by model, in the order in which models are attacked."""
+
+    def __init__(self, *right: int) -> None:
+        self.right, self.calls = list(right), 0
+
+    def __call__(self, target: Target) -> Sequence[Record]:
+        right = self.right[self.calls // 2 % len(self.right)]
+        self.calls += 1
+        return [
+            Record(
+                id=e.id,
+                split=target.split,
+                prompt=e.prompt,
+                answer=e.response,
+                generation=e.response if n < right else "no",
+            )
+            for n, e in enumerate(target.examples)
+        ]
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> Register:
+    monkeypatch.setattr(ATTACKS, "_entries", dict(ATTACKS._entries))
+
+    def register(*right: int) -> None:
+        ATTACKS._entries.pop("told", None)
+        attack = Told(*right)
+        ATTACKS.register("told")(lambda: attack)
+
+    return register
+
+
+def certificate_of(run: Path, **keys) -> Certified:
+    """The certificate of all attacks in the folder, with the oracle of any of them."""
+    found = [audit for file in (run / "audits").glob("*.json") if (audit := Audit.load(file)) is not None]
+    return certify(run, found, **keys)
+
+
+def audited(world: Path, folder: Path, name: str, told: Register, *right: int, **keys) -> Path:
+    """A run, audited with so many right answers of the model before, after and of the oracle, of 12 facts."""
+    run = made(world, folder, name, STAGE, **keys)
+    told(*right)
+    audit(run, attacks=["told"], oracle=str(world / "model"))
+    return run
+
+
+def test_a_certificate_names_what_it_rests_on_and_is_the_same_but_for_the_date(
+    world: Path, tmp_path: Path, told: Register
+) -> None:
+    run = audited(world, tmp_path / "runs", "run", told, 12, 9, 0)
+    done = certificate_of(run)
+    assert done.verdict.state == "refuted"
+    written = json.loads((run / "certificate.json").read_text())
+    assert written["_type"] == "https://in-toto.io/Statement/v1" and written["predicateType"].startswith("urn:")
+    files = {s["name"]: s["digest"]["sha256"] for s in written["subject"]}
+    assert {"model/adapter_model.safetensors", "model/adapter_config.json", "model/tokenizer.json"} <= set(files)
+    assert all(file_digest(run / name) == digest for name, digest in files.items())
+    predicate = written["predicate"]
+    assert (predicate["verdict"], predicate["exit_code"], predicate["margin"], predicate["facts"]) == (
+        "refuted",
+        4,
+        0.1,
+        12,
+    )
+    (attack,) = predicate["attacks"]
+    assert attack["name"] == "told" and attack["seed"] == 0 and set(attack["records"]) == {"before", "after", "oracle"}
+    assert all(file_digest(run / r["file"]) == r["sha256"] for r in attack["records"].values())
+    assert predicate["results"][0]["difference"]["mean"] == 0.75 and predicate["data"]["forget"]["examples"] == 12
+    first = (run / "certificate.json").read_text()
+    certificate_of(run)
+    again = (run / "certificate.json").read_text()
+    assert re.sub(r'"date": "[^"]*"\n', "", first) == re.sub(r'"date": "[^"]*"\n', "", again)
+
+
+def test_a_certificate_and_its_page_hold_no_text_and_the_terminal_does(
+    world: Path, tmp_path: Path, told: Register
+) -> None:
+    run = audited(world, tmp_path / "runs", "run", told, 12, 9, 0)
+    done = certificate_of(run)
+    for name in ("certificate.json", "certificate.html", "register.json"):
+        text = (run / name).read_text()
+        assert not [word for word in WORDS if word in text]
+        assert not [word for word in ("removed", "robust", "as if retrained") if word in text.casefold()], name
+    assert "Where does guest" in done.texts[done.verdict.worst[0].id]
+
+
+def test_a_certificate_fits_its_run_and_what_was_changed_is_named(world: Path, tmp_path: Path, told: Register) -> None:
+    run = audited(world, tmp_path / "runs", "run", told, 12, 9, 0)
+    certificate_of(run)
+    file = run / "certificate.json"
+    assert verify(file) == [] and verify(file, run) == []
+    whole = file.read_text()
+    file.write_text(whole.replace('"mean": 0.75', '"mean": 0.05'))
+    assert [line.split(":")[0] for line in verify(file)] == ["predicate.results.0.difference.mean", "register.json"]
+    file.write_text(whole)
+    records = run / "audits" / "told" / "after.jsonl"
+    kept = records.read_text()
+    records.write_text(kept.replace('"generation": "In house', '"generation": "Out of house'))
+    found = verify(file)
+    assert any(line.startswith("predicate.attacks.told.records.after.sha256: written") for line in found)
+    assert any(".after: written" in line for line in found)
+    records.write_text(kept)
+    weights = run / "model" / "adapter_model.safetensors"
+    weights.write_bytes(weights.read_bytes() + b" ")
+    (line,) = verify(file)
+    assert line.startswith("subject.model/adapter_model.safetensors.digest.sha256: written")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "not readable as JSON"),
+        ("[]", "is no certificate of this version"),
+        (
+            json.dumps({"_type": STATEMENT, "predicateType": PREDICATE}),
+            "has no verdict",
+        ),
+    ],
+)
+def test_what_is_no_certificate_is_refused(world: Path, tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "certificate.json").write_text(text)
+    with pytest.raises(RunError, match=message):
+        verify(tmp_path / "certificate.json")
+
+
+def test_a_redacted_run_has_the_same_verdict_and_a_purged_one_still_fits(
+    world: Path, tmp_path: Path, told: Register
+) -> None:
+    hidden = audited(world, tmp_path / "hidden", "run", told, 12, 9, 0, redact=True)
+    shown = audited(world, tmp_path / "shown", "run", told, 12, 9, 0)
+    one, other = certificate_of(hidden), certificate_of(shown)
+    assert one.verdict.found == other.verdict.found and one.texts == {} and verify(hidden / "certificate.json") == []
+    assert not [item for item in plan_purge(shown).notes if "certificate" in item]
+    purge(shown)
+    assert not (tmp_path / "shown" / ".cache").exists()  # the key went with the last run of the folder
+    assert verify(shown / "certificate.json") == []
+    assert not (tmp_path / "shown" / ".cache").exists()
+
+
+def test_without_its_key_a_certificate_with_texts_beside_it_is_refused(
+    world: Path, tmp_path: Path, told: Register
+) -> None:
+    run = audited(world, tmp_path / "runs", "run", told, 12, 9, 0)
+    certificate_of(run)
+    (tmp_path / "runs" / ".cache" / "redaction.key").unlink()
+    with pytest.raises(RunError, match="which is not in"):
+        verify(run / "certificate.json")
+
+
+def test_attacks_of_earlier_calls_are_judged_too_with_the_oracle_of_the_last_one(
+    world: Path, tmp_path: Path, told: Register
+) -> None:
+    run = audited(world, tmp_path / "runs", "run", told, 12, 9, 0)
+    ATTACKS.register("quiet")(lambda: Told(12, 0, 0))
+    with_oracle = audit(run, attacks=["quiet"], oracle=str(world / "model"))
+    done = certify(run, with_oracle)
+    assert done.verdict.state == "refuted" and done.verdict.attacks == ["quiet", "told"]
+    without = certify(run, audit(run, attacks=["quiet"])).verdict
+    assert without.attacks == ["quiet", "told"] and all(f.state == "no oracle" for f in without.found)
+
+
+def test_a_margin_that_is_none_is_refused(world: Path, tmp_path: Path, told: Register) -> None:
+    run = audited(world, tmp_path / "runs", "run", told, 12, 9, 0)
+    with pytest.raises(RecipeError, match="--margin is 1"):
+        certificate_of(run, margin=1.0)
+    assert not (run / "certificate.json").exists()
+
+
+def test_the_register_is_carried_on_and_its_commitments_bind_the_facts(
+    world: Path, tmp_path: Path, told: Register
+) -> None:
+    first = audited(world, tmp_path / "runs", "first", told, 12, 9, 0)
+    certificate_of(first)
+    (own,) = read_register(first / "register.json")
+    assert (own.id, own.facts, own.verdict) == ("first", 12, "refuted") and own.line.startswith("REFUTED")
+    assert own.certificate == file_digest(first / "certificate.json")
+    assert own.key == redactor_of(tmp_path / "runs").name and len(own.commitment) == 16
+    second = made(world, tmp_path / "runs", "second", STAGE, model=str(first))
+    assert [r.id for r in read_register(second / "register.json")] == ["first"]
+    told(12, 0, 0)
+    audit(second, attacks=["told"], oracle=str(world / "model"))
+    certificate_of(second)
+    requests = read_register(second / "register.json")
+    assert [(r.id, r.commitment == own.commitment) for r in requests] == [("first", True), ("second", True)]
+    page = (second / "certificate.html").read_text()
+    assert "Earlier requests to this model" in page and "REFUTED at 0.1" in page
+
+
+def test_a_page_without_an_oracle_shows_bounds(world: Path, tmp_path: Path, told: Register) -> None:
+    run = made(world, tmp_path / "runs", "run", STAGE)
+    told(12, 2)
+    audit(run, attacks=["told"])
+    done = certificate_of(run)
+    assert done.verdict.state == "not shown"
+    page = certificate_page(done.statement)
+    assert "2 of 12 subjects gave something away" in page and "at most 44 in 100" in page
+    assert "<script" not in page and "http://" not in page.replace("http://www.w3.org", "")
+
+
+def test_the_run_folder_names_its_files(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    names = [p.name for p in (run.certificate_file, run.certificate_page, run.register_file)]
+    assert names == ["certificate.json", "certificate.html", "register.json"]
+
+
+def test_the_report_and_the_card_say_what_an_audit_found_first_favourable_or_not(
+    world: Path, tmp_path: Path, told: Register
+) -> None:
+    run = audited(world, tmp_path / "runs", "run", told, 12, 9, 0)
+    assert 'id="audit"' not in render([Results.load(run)])
+    done = certificate_of(run)
+    page = render([Results.load(run)])
+    assert page.index('id="audit"') < page.index('id="verdict"') and "REFUTED at 0.1" in page
+    card = (
+        prepare(run, "someone/model", tmp_path / "card", Publication(despite_failure=True)) / "README.md"
+    ).read_text()
+    assert f"{done.statement['predicate']['line']}**" in card
+    assert card.index("REFUTED at 0.1") < card.index("## How") and "| told | leak | 1.00 | 0.00 | 0.75 |" in card
+    (run / "certificate.json").write_text("{}")
+    with pytest.raises(RunError, match="is no certificate of this version"):
+        render([Results.load(run)])
