@@ -20,9 +20,10 @@ from forgetting.runs.folder import RunFolder
 
 
 def run(recipe: Recipe, *, voice: Voice = SILENT, report: bool = True, judge: Judge | None = None) -> Path:
-    """Runs a recipe (see `pipeline.run.run.run`), then what it analyses and audits; all three resume. An audit is certified.
+    """Runs a recipe (see `pipeline.run.run.run`), then what it analyses and audits; all three resume.
 
-    Of several processes the first one analyses and audits. A run that was pruned or purged is neither.
+    Of several processes the first one analyses and audits, and certifies (`pipeline.audit.certify`). A run that was
+    pruned or purged is neither.
 
     Raises:
         ForgettingError: what a run, an analysis or an attack raises; an unknown name or parameter is refused before
