@@ -44,7 +44,7 @@ def test_less_seen_than_unseen_text_is_a_signal_too() -> None:
     found = measured(records("forget", [2.0, 3.0, 4.0]), records("holdout", [1.0, 2.5, 1.5]))
     assert found["forget/loss_auc"].value == pytest.approx(1 / 9)
     assert found["forget/loss_signal"].value == pytest.approx(0.5 - 1 / 9)
-    assert "Of 6 source examples, so the interval is too narrow" in found["forget/loss_auc"].meaning
+    assert "One side has 3 source examples, so the interval is too narrow" in found["forget/loss_auc"].meaning
 
 
 def test_the_signal_reaches_down_to_nothing_where_the_interval_holds_a_half() -> None:

@@ -17,7 +17,7 @@ from forgetting.metrics.statistics import Estimate, estimate_mean
 FALSE_POSITIVES = 0.01
 """The share of unseen texts that may be taken for seen ones; 99 unseen texts or fewer cannot tell it."""
 FEW = 20
-"""Fewer clusters than that make the interval too narrow."""
+"""Fewer clusters than that on a side make the interval too narrow."""
 BLIND = "blind"
 """The score that asks no model: the number of tokens. It tells kinds of text apart, not what was seen."""
 TOKENS = "tokens"
@@ -130,8 +130,8 @@ def told_apart(
     if not absent:
         seen = [True] * len(ours) + [False] * len(theirs)
         told = auc([-value for _, value in pooled], seen, [cluster for cluster, _ in pooled])
-    clusters = len({cluster for cluster, _ in pooled})
-    narrow = f" Of {clusters} source examples, so the interval is too narrow." if clusters < FEW else ""
+    clusters = min(len({cluster for cluster, _ in some}) for some in (ours, theirs))
+    narrow = f" One side has {clusters} source examples, so the interval is too narrow." if 0 < clusters < FEW else ""
     yield made(told, "auc", f"The chance that a text looks more seen than an unseen one; ½: no telling. {says}{narrow}")
     if not full or name == BLIND:
         return
