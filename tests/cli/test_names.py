@@ -24,6 +24,20 @@ def test_methods_say_where_their_parameters_are_sought(capsys: pytest.CaptureFix
     assert "average=token" in plain and "[0.1 to" in plain
 
 
+def test_methods_say_what_they_need_when_to_use_them_and_their_paper(capsys: pytest.CaptureFixture[str]) -> None:
+    found = {m["name"]: m for m in json.loads(command(capsys, "methods", "--json")[1])}
+    needs = {name: set(method["needs"]) for name, method in found.items()}
+    assert needs["ga"] == needs["sft"] == set() and needs["graddiff"] == {"retain"}
+    assert needs["altpo"] == {"alternate", "retain", "reference"} and needs["adapop"] == {"retain", "popularity"}
+    assert needs["rmu"] == {"retain", "reference", "hidden states"}
+    assert needs["gru"] == {"retain", "gradients part by part"}
+    assert all(m["when"].endswith(".") for m in found.values())
+    assert {name for name, m in found.items() if not m["paper"]} == {"sft"}
+    assert found["npo"]["paper"] == "arXiv 2404.05868"
+    plain = " ".join(command(capsys, "methods")[1].split())
+    assert "hidden states" in plain
+
+
 def test_recipes_and_suites_are_listed_with_a_line_each(capsys: pytest.CaptureFixture[str]) -> None:
     assert "forget run unlearn" in json.loads(command(capsys, "recipes", "--json")[1])["unlearn"]
     suites = {s["name"]: s for s in json.loads(command(capsys, "suites", "--json")[1])}

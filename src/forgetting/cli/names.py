@@ -21,12 +21,15 @@ class Kind:
     help: str
     parameters: bool = True
     """Whether a recipe sets the functions' parameters."""
+    needs: str = ""
+    """The function that says what an entry needs, by its name; empty: they need nothing."""
 
 
 KINDS = {
     "methods": Kind(
         "objectives.methods:METHODS",
         "List the methods that a stage may train with, and in brackets where `forget tune` seeks.",
+        needs="objectives.methods.described:needs",
     ),
     "metrics": Kind("metrics.registry:METRICS", "List the metrics that a recipe may ask for."),
     "suites": Kind("benchmarks.registry:SUITES", "List the suites that models can be measured on.", parameters=False),
@@ -43,9 +46,9 @@ KINDS = {
 
 def list_kind(kind: Kind, as_json: bool) -> None:
     """Prints every function of a kind: what it does, its parameters and defaults, and the package it comes from."""
-    module, _, name = kind.registry.partition(":")
-    registry = getattr(import_module(f"forgetting.{module}"), name)
+    registry = _found(kind.registry)
     entries = registry.entries()
+    needs = {e.name: _found(kind.needs)(e.name) for e in entries} if kind.needs else {}
     for broken in registry.broken():
         print_line(f"warning: {broken}", to_error=True)
     parameters = {e.name: _plain(e) if kind.parameters else {} for e in entries}
@@ -53,14 +56,27 @@ def list_kind(kind: Kind, as_json: bool) -> None:
         rows = [
             {"name": e.name, "summary": e.summary, "parameters": parameters[e.name], **e.settings}
             | ({"space": {key: str(where) for key, where in e.sought.items()}} if e.sought else {})
+            | ({"needs": needs[e.name]} if kind.needs else {})
             | {"source": e.source}
             for e in entries
         ]
         print_json(rows)
         return
     said = {e.name: " ".join(_said(e, key, value) for key, value in parameters[e.name].items()) for e in entries}
-    listed = [[e.name, e.summary, said[e.name], e.source] for e in entries]
-    print_table([registry.noun, "what it does", "parameters", "from"], listed)
+    needed = {name: [", ".join(what)] for name, what in needs.items()}
+    listed = [[e.name, _about(e), *needed.get(e.name, []), said[e.name], e.source] for e in entries]
+    print_table([registry.noun, "what it does", *["needs"] * bool(kind.needs), "parameters", "from"], listed)
+
+
+def _found(where: str) -> Any:
+    module, _, name = where.partition(":")
+    return getattr(import_module(f"forgetting.{module}"), name)
+
+
+def _about(entry: Entry[Any]) -> str:
+    """What it does, and when to use it and where it was published if it says so."""
+    when, paper = entry.settings.get("when", ""), entry.settings.get("paper", "")
+    return " ".join(filter(None, (entry.summary, when, paper if paper not in entry.summary else "")))
 
 
 def _said(entry: Entry[Any], key: str, value: Any) -> str:

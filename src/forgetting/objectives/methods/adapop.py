@@ -16,7 +16,11 @@ from forgetting.objectives.schedule import Weight
 from forgetting.objectives.term_state import DriftDual
 
 
-@register_method("adapop")
+@register_method(
+    "adapop",
+    paper="github.com/Anya-wUw/open-unlearning",
+    when="Facts of known, very different popularity, such as rare and popular ones together.",
+)
 def adapop(
     a: Annotated[float, Tunable(1.0, 200.0, log=True)] = 58.7,
     b: Annotated[float, Tunable(0.2, 1.5)] = 0.796,

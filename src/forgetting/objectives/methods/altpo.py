@@ -12,7 +12,11 @@ from forgetting.objectives.objective import Objective
 from forgetting.objectives.schedule import Weight
 
 
-@register_method("altpo")
+@register_method(
+    "altpo",
+    paper="arXiv 2409.13474",
+    when="Questions for which the model should give another plausible answer instead of none.",
+)
 def altpo(
     beta: Annotated[float, Tunable(0.03, 1.0, log=True)] = 0.1,
     forget_weight: Weight = 1.0,

@@ -10,7 +10,11 @@ from forgetting.objectives.objective import Average, Objective, Term
 from forgetting.objectives.schedule import Weight, parse_weight
 
 
-@register_method("ceu")
+@register_method(
+    "ceu",
+    paper="arXiv 2503.01224",
+    when="No reference fits the memory, and ascent destroys the model.",
+)
 def ceu(
     forget_weight: Weight = 1.0, retain_weight: RetainWeight = 1.0, retain: Retain = "nll", average: Average = "token"
 ) -> Objective:

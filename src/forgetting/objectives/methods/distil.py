@@ -11,7 +11,11 @@ from forgetting.objectives.objective import Objective
 Towards = Literal["kl_from_reference", "kl_to_reference", "js_to_reference"]
 
 
-@register_method("distil")
+@register_method(
+    "distil",
+    paper="arXiv 2506.06278",
+    when="After noise: brings back what another model does on data to keep.",
+)
 def distil(loss: Towards = "kl_from_reference") -> Objective:
     """Distillation: +KL(p_ref ‖ p)(retain), averaged over supervised tokens.
 

@@ -14,7 +14,11 @@ from forgetting.objectives.objective import Objective, Term
 from forgetting.objectives.schedule import Weight, parse_weight
 
 
-@register_method("dpo")
+@register_method(
+    "dpo",
+    paper="arXiv 2305.18290",
+    when="Questions that should be refused, or answered as the alternates do.",
+)
 def dpo(
     beta: Annotated[float, Tunable(0.03, 1.0, log=True)] = 0.1,
     scale: Scale = "published",

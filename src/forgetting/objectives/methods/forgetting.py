@@ -13,7 +13,11 @@ from forgetting.objectives.objective import Average, Objective, Term
 AS_WRITTEN: Mapping[str, object] = {"schedule": "forgetting", "t_min": 1e-4, "t_max": 0.25}
 
 
-@register_method("forgetting")
+@register_method(
+    "forgetting",
+    paper="arXiv 2508.04329",
+    when="Fine-tuning on data of mixed quality, with tokens signed as good or bad.",
+)
 def forgetting(forget_weight: object = AS_WRITTEN, average: Average = "token") -> Objective:
     """Forgetting SFT: nll(train, positive tokens) − λ(step)·nll(train, negative tokens) (Forgetting, eq. 8).
 
@@ -27,7 +31,11 @@ def forgetting(forget_weight: object = AS_WRITTEN, average: Average = "token") -
     )
 
 
-@register_method("ignoring")
+@register_method(
+    "ignoring",
+    paper="arXiv 2508.04329",
+    when="The comparison with forgetting: bad tokens are left out, not unlearned.",
+)
 def ignoring(average: Average = "token") -> Objective:
     """Ignoring SFT: nll(train, positive tokens); the negative tokens' loss is only recorded (Forgetting, λ ≡ 0)."""
     return forgetting(0.0, average)

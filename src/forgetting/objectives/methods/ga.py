@@ -14,13 +14,21 @@ def _ascent(weight: Weight, average: Average) -> Term:
     return Term(Role.FORGET, nll, weight=negative(weight), average=average)
 
 
-@register_method("ga")
+@register_method(
+    "ga",
+    paper="arXiv 2210.01504",
+    when="A baseline; it ends by destroying the model, so stop it early.",
+)
 def ga(forget_weight: Weight = 1.0, average: Average = "token") -> Objective:
     """Gradient ascent: −λ·nll(forget). Unbounded: long runs destroy the model (LoKU, eq. 1)."""
     return Objective(_ascent(forget_weight, average))
 
 
-@register_method("graddiff")
+@register_method(
+    "graddiff",
+    paper="arXiv 2203.12817",
+    when="The plain baseline with data to keep; its ascent has no bound.",
+)
 def graddiff(
     forget_weight: Weight = 1.0, retain_weight: RetainWeight = 1.0, retain: Retain = "nll", average: Average = "token"
 ) -> Objective:
@@ -28,7 +36,11 @@ def graddiff(
     return Objective(_ascent(forget_weight, average), *retain_terms(retain, retain_weight))
 
 
-@register_method("ga_kl")
+@register_method(
+    "ga_kl",
+    paper="arXiv 2401.06121",
+    when="As graddiff, where the model should stay as it was on data to keep, not get better.",
+)
 def ga_kl(
     forget_weight: Weight = 1.0,
     retain_weight: RetainWeight = 1.0,

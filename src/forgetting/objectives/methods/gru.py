@@ -14,7 +14,11 @@ from forgetting.objectives.objective import Average, Objective
 from forgetting.objectives.schedule import Weight
 
 
-@register_method("gru")
+@register_method(
+    "gru",
+    paper="arXiv 2503.09117",
+    when="Forgetting must not raise the retain loss, and training on data to keep is not wanted.",
+)
 def gru(
     gamma: Annotated[float, Tunable(0.5, 0.95)] = 0.8,
     add_retain: bool = False,

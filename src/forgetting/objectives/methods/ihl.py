@@ -10,7 +10,11 @@ from forgetting.objectives.objective import Average, Objective, Term
 from forgetting.objectives.schedule import Weight, parse_weight
 
 
-@register_method("ihl")
+@register_method(
+    "ihl",
+    paper="arXiv 2408.06621",
+    when="A bounded loss without a reference, for answers that need not become unlikely beyond the next best token.",
+)
 def ihl(
     forget_weight: Weight = 1.0, retain_weight: RetainWeight = 1.0, retain: Retain = "nll", average: Average = "token"
 ) -> Objective:
@@ -19,7 +23,12 @@ def ihl(
     return Objective(forget, *retain_terms(retain, retain_weight))
 
 
-@register_method("loku", adapter={"kind": "lora", "init": "fila", "rank": 32, "alpha": 64, "targets": "all"})
+@register_method(
+    "loku",
+    adapter={"kind": "lora", "init": "fila", "rank": 32, "alpha": 64, "targets": "all"},
+    paper="arXiv 2408.06621",
+    when="As ihl, with few trained weights: LoRA that starts where the forget set matters most.",
+)
 def loku(
     forget_weight: Weight = 1.0, retain_weight: RetainWeight = 1.0, retain: Retain = "nll", average: Average = "token"
 ) -> Objective:

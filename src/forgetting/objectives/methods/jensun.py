@@ -15,7 +15,11 @@ from forgetting.objectives.schedule import Weight, parse_weight
 Target = Literal["refusal", "uniform"]
 
 
-@register_method("jensun")
+@register_method(
+    "jensun",
+    paper="arXiv 2509.02820",
+    when="Both losses should be bounded, and a refusal that the model could give exists.",
+)
 def jensun(
     target: Target = "refusal",
     forget_weight: Weight = 1.0,

@@ -10,7 +10,11 @@ from forgetting.objectives.objective import Average, Objective, Term
 from forgetting.objectives.schedule import Weight, parse_weight
 
 
-@register_method("maxent")
+@register_method(
+    "maxent",
+    paper="arXiv 2410.08109",
+    when="The answer should become a guess among all tokens, as a teacher for distillation.",
+)
 def maxent(
     forget_weight: Weight = 1.0, retain_weight: RetainWeight = 1.0, retain: Retain = "nll", average: Average = "token"
 ) -> Objective:

@@ -14,7 +14,11 @@ from forgetting.objectives.objective import Average, Objective, Term
 from forgetting.objectives.schedule import Weight, parse_weight
 
 
-@register_method("npo")
+@register_method(
+    "npo",
+    paper="arXiv 2404.05868",
+    when="The usual first choice: it slows down as an answer gets unlikelier than it was.",
+)
 def npo(
     beta: Annotated[float, Tunable(0.03, 3.0, log=True)] = 0.1,
     level: Level = "sequence",
@@ -36,7 +40,11 @@ def npo(
     return Objective(forget, *retain_terms(retain, retain_weight))
 
 
-@register_method("simnpo")
+@register_method(
+    "simnpo",
+    paper="arXiv 2410.07163",
+    when="As npo without a reference, and fair to answers of different length.",
+)
 def simnpo(
     beta: Annotated[float, Tunable(1.0, 10.0, log=True)] = 4.5,
     gamma: Annotated[float, Tunable(0.0, 2.0)] = 0.0,

@@ -16,7 +16,11 @@ from forgetting.objectives.schedule import Weight, parse_weight
 from forgetting.objectives.term_state import DualVariable
 
 
-@register_method("pdu")
+@register_method(
+    "pdu",
+    paper="arXiv 2506.05314",
+    when="A bound of the retain loss is known, and its weight is not.",
+)
 def pdu(
     bound: Annotated[float, Tunable(0.03, 3.0, log=True)] = 0.3,
     dual: float = 1.0,

@@ -13,7 +13,7 @@ METHODS: Registry[Callable[..., Objective]] = Registry("methods", "method", "a f
 
 
 def register_method(
-    name: str, *, adapter: Mapping[str, object] | None = None
+    name: str, *, adapter: Mapping[str, object] | None = None, paper: str = "", when: str = ""
 ) -> Callable[[Callable[..., Objective]], Callable[..., Objective]]:
     """Registers a function that returns an Objective under `name`.
 
@@ -21,8 +21,10 @@ def register_method(
 
     Args:
         adapter: the default adapter, written as in a recipe; default: full tuning.
+        paper: where it was published, `arXiv 2404.05868`; empty: nowhere.
+        when: one sentence on when to use it.
     """
-    return METHODS.register(name, adapter=dict(adapter or {}))
+    return METHODS.register(name, adapter=dict(adapter or {}), paper=paper, when=when)
 
 
 def build_method(name: str, parameters: Mapping[str, object] | None = None) -> Objective:

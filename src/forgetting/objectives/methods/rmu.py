@@ -17,7 +17,11 @@ from forgetting.objectives.schedule import Weight, parse_weight
 RetainStates = Literal["states", "nll", "kl_from_reference", "kl_to_reference", "js_to_reference", "none"]
 
 
-@register_method("rmu")
+@register_method(
+    "rmu",
+    paper="arXiv 2403.03218",
+    when="A whole subject in plain text, such as hazardous knowledge, of a model of several billion weights.",
+)
 def rmu(
     layer: int = 7,
     coefficient: Annotated[float, Tunable(1.0, 100.0, log=True)] = 20.0,

@@ -13,7 +13,11 @@ from forgetting.objectives.objective import Average, Objective, Term
 from forgetting.objectives.schedule import Weight
 
 
-@register_method("satimp")
+@register_method(
+    "satimp",
+    paper="arXiv 2505.11953",
+    when="As wga, where tokens that are already certain should not lead.",
+)
 def satimp(
     beta1: Annotated[float, Tunable(1.0, 10.0, log=True)] = 5.0,
     beta2: Annotated[float, Tunable(0.1, 3.0, log=True)] = 1.0,

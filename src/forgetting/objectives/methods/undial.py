@@ -13,7 +13,11 @@ from forgetting.objectives.objective import Average, Objective, Term
 from forgetting.objectives.schedule import Weight, parse_weight
 
 
-@register_method("undial")
+@register_method(
+    "undial",
+    paper="arXiv 2402.10052",
+    when="A fixed target without ascent: long runs end where the teacher is.",
+)
 def undial(
     beta: Annotated[float, Tunable(3.0, 30.0, log=True)] = 10.0,
     forget_weight: Weight = 1.0,

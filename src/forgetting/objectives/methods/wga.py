@@ -13,7 +13,11 @@ from forgetting.objectives.objective import Average, Objective, Term
 from forgetting.objectives.schedule import Weight
 
 
-@register_method("wga")
+@register_method(
+    "wga",
+    paper="arXiv 2502.19301",
+    when="As graddiff, but it leaves alone what is already forgotten; no reference.",
+)
 def wga(
     beta: Annotated[float, Tunable(0.1, 5.0, log=True)] = 1.0,
     forget_weight: Weight = 1.0,

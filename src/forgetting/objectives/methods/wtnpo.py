@@ -20,7 +20,11 @@ from forgetting.objectives.objective import Average, Objective, Term
 from forgetting.objectives.schedule import Weight
 
 
-@register_method("wtnpo")
+@register_method(
+    "wtnpo",
+    paper="arXiv 2502.19301",
+    when="As npo token by token, but it leaves alone what is already forgotten.",
+)
 def wtnpo(
     alpha: Annotated[float, Tunable(0.1, 5.0, log=True)] = 1.0,
     beta: Annotated[float, Tunable(0.03, 3.0, log=True)] = 0.1,
