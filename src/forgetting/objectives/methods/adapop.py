@@ -42,8 +42,8 @@ def adapop(
     pushed on. The dual follows the rise of the retain loss over its first period: see `DriftDual`.
 
     Their period is an epoch, of five: here a share of the steps. What the rise is relative to is not said there; it is
-    taken to be the mean of the first period, so the dual first moves after the second. A sentence of it names the forget
-    loss as the feedback; its formula has the retain loss, which is followed.
+    taken to be the mean of the first period, so the dual first moves after the second. A sentence of it names the
+    forget loss as the feedback; its formula has the retain loss, which is followed.
 
     Raises:
         RecipeError: a parameter out of range.
