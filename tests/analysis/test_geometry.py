@@ -46,6 +46,35 @@ def test_cka_is_that_of_the_pooled_states_of_both_models() -> None:
     assert measures["forget/cka_floor"].value < 0.5 < measures["forget/cka_biased"].value
 
 
+def test_svcca_is_of_every_layer_with_every_layer_beside_its_floor_and_ceiling() -> None:
+    before, _, _, _ = models()
+    compared = Compared(before=before, after=before, tokenizer=TOKENIZER, examples={"forget": EXAMPLES["forget"]})
+    findings = ANALYSES.build("geometry", {"share": 0.7})(compared)
+    measures = {m.name: m.value for m in findings.measures}
+    (grid,) = findings.grids
+    values = np.array(grid.values, dtype=float)
+    layers = len(grid.values)
+    assert values.shape == (layers, layers)
+    assert np.diag(values) == pytest.approx(1.0, abs=1e-9)  # a model beside itself
+    assert values == pytest.approx(values.T, abs=1e-9) and values[0, -1] < 1
+    assert dict(grid.marks) == pytest.approx(
+        {"rows in random order": measures["svcca_floor"], "even against odd tokens": measures["svcca_ceiling"]}
+    )
+    assert measures["svcca_floor"] < measures["svcca_ceiling"]  # type: ignore[operator]
+    assert {s.name for s in findings.series if s.figure == "svcca"} == {
+        "forget",
+        "forget, rows in random order",
+        "forget, even against odd tokens",
+    }
+
+
+def test_what_counting_alone_makes_1_is_in_no_square() -> None:
+    before, _, _, _ = models()
+    few = {"forget": EXAMPLES["forget"][:5]}
+    (grid,) = ANALYSES.build("geometry")(Compared(before=before, after=before, tokenizer=TOKENIZER, examples=few)).grids
+    assert {value for row in grid.values for value in row} == {None} and not grid.marks
+
+
 def test_what_too_few_examples_cannot_say_is_missing() -> None:
     measures, _, _ = found()
     assert measures["retain/cka"].value is None

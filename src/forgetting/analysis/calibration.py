@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from forgetting.analysis.compared import Analysis, Compared, Findings
+from forgetting.analysis.cost import Cost, Known, Rows, Work, by_role, read
 from forgetting.analysis.registry import register_analysis
 from forgetting.analysis.resampled import estimate_statistic
 from forgetting.core.example import Example
@@ -33,6 +35,7 @@ from forgetting.metrics.statistics import Estimate, Floats
 from forgetting.models.view import View
 
 Of = Callable[[Judged], float]
+_RESAMPLES = 500
 _MEASURES: dict[str, tuple[Of, str]] = {
     "accuracy": (lambda j: float(j.correct_N.mean()), "Share of questions whose likeliest option is the right one."),
     "confidence": (lambda j: float(j.confidence_N.mean()), "Mean probability of the likeliest option."),
@@ -48,7 +51,23 @@ _GUESS: dict[str, Callable[[Floats], float]] = {
 }
 
 
-@register_analysis("calibration")
+def _cost(known: Known, parameters: Mapping[str, Any]) -> Cost:
+    """Every question with all its answers through both models, and intervals of statistics of the whole set."""
+
+    def of(rows: Rows) -> Cost:
+        if not rows.offered:
+            return Cost()
+        per_example = 1 + sum(rows.offered) / rows.count
+        found = read(known.shape, rows, times=2 * per_example)
+        clusters = min(rows.clusters, len(rows.offered))
+        count = 2 * len(_MEASURES) * _RESAMPLES
+        work = Work(redrawn=count * clusters, resamples=3 * count)
+        return found.then(Cost(work))
+
+    return by_role(known, of)
+
+
+@register_analysis("calibration", cost=_cost, oracle=False)
 def calibration() -> Analysis:
     """Calibration among the right answer and the wrong ones offered, at the start and after (F2F, appendix A.6).
 
@@ -129,7 +148,7 @@ def _measure(role: str, point: str, name: str, found: Judged | None, clusters: S
             return statistic(_picked(whole, indices_N.astype(int)))
 
         places = [float(i) for i in range(len(clusters))]
-        estimate = estimate_statistic(places, clusters, of, key=f"{role}/{name}/{point}", resamples=500)
+        estimate = estimate_statistic(places, clusters, of, key=f"{role}/{name}/{point}", resamples=_RESAMPLES)
         if estimate.value is not None and math.isinf(estimate.value):
             estimate = replace(estimate, value=None, low=None, high=None, reason="a right option has probability 0")
     return measure(estimate, name=f"{name}_{point}", split=role, direction="none", meaning=f"{meaning} ({point})")

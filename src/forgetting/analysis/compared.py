@@ -9,6 +9,7 @@ from transformers import PreTrainedTokenizerBase
 
 from forgetting.core.errors import ModelError
 from forgetting.core.example import Example
+from forgetting.core.grid import Grid
 from forgetting.core.measure import Measure
 from forgetting.core.progress import SILENT, Voice
 from forgetting.core.series import Series
@@ -57,6 +58,7 @@ class Findings:
 
     measures: tuple[Measure, ...]
     series: tuple[Series, ...] = ()
+    grids: tuple[Grid, ...] = ()
     texts: Mapping[str, str] = field(default_factory=dict)
     """By a series and a name on its axis (`forget #3`), what that stands for in words of the data; left out where a run
     is redacted or purged."""
@@ -68,6 +70,7 @@ class Findings:
         return cls(
             measures=tuple(m for p in some for m in p.measures),
             series=tuple(s for p in some for s in p.series),
+            grids=tuple(g for p in some for g in p.grids),
             texts={name: text for p in some for name, text in p.texts.items()},
         )
 

@@ -8,12 +8,12 @@ from scipy.stats import false_discovery_control
 
 from forgetting.metrics.statistics import FEWEST
 
-_FLIPS = 20_000
+FLIPS = 20_000
 _CHUNK = 500
 _DISCOVERIES = 0.05
 
 
-def flip_test(changes_CF: NDArray[np.floating], *, seed: int, flips: int = _FLIPS) -> NDArray[np.float64]:
+def flip_test(changes_CF: NDArray[np.floating], *, seed: int, flips: int = FLIPS) -> NDArray[np.float64]:
     """Two-sided p of each column's sum under random signs of its rows, (1 + as large) / (1 + flips); NaN: not tested.
 
     Not tested are columns with fewer than 6 rows other than 0, which cannot be told from chance.

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from forgetting.analysis.compared import Analysis, Compared, Findings
+from forgetting.analysis.cost import Cost, Known, Rows, by_role, means, read, statistics
 from forgetting.analysis.registry import register_analysis
 from forgetting.analysis.resampled import estimate_statistic
 from forgetting.core.example import Example
@@ -22,7 +24,15 @@ from forgetting.objectives.statistics import LOGP
 _POSITIONS = 32
 
 
-@register_analysis("forgottenness")
+def _cost(known: Known, parameters: Mapping[str, Any]) -> Cost:
+    def of(rows: Rows) -> Cost:
+        places = min(_POSITIONS, max(rows.supervised, default=0))
+        return read(known.shape, rows, times=2).then(Cost(means(rows, 1 + places) + statistics(rows, 2)))
+
+    return by_role(known, of)
+
+
+@register_analysis("forgottenness", cost=_cost, oracle=False)
 def forgottenness() -> Analysis:
     """ΔNLL of each example, after minus start, by role (Forget-to-Focus, appendix A.3 and its table 6).
 

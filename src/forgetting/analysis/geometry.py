@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 from scipy.linalg import subspace_angles
 
 from forgetting.analysis.activations import States, even, mean, odd, pooled_states
 from forgetting.analysis.compared import Analysis, Compared, Findings
+from forgetting.analysis.cost import Cost, Known, Rows, Work, by_role, means, read
 from forgetting.analysis.registry import register_analysis
-from forgetting.analysis.similarity import FEWEST_EXAMPLES, Matrix, cka, debiased_cka, directions, gram, svcca
+from forgetting.analysis.similarity import (
+    FEWEST_EXAMPLES,
+    Matrix,
+    cka,
+    correlations,
+    debiased_cka,
+    directions,
+    gram,
+    leading,
+)
 from forgetting.core.example import Example
+from forgetting.core.grid import Grid
 from forgetting.core.measure import Measure
 from forgetting.core.series import Series
 from forgetting.metrics.statistics import Estimate, mean_change, seed_of
@@ -22,12 +34,32 @@ from forgetting.models.view import View
 
 _HALVES = 200
 _SHUFFLES = 20
+_FEW_SHUFFLES = 5
+"""For SVCCA, whose every shuffle takes a decomposition."""
 _FEWEST_CLUSTERS = 2 * FEWEST_EXAMPLES
 _ANGLES = 3
 _DEGREES = 180 / math.pi
 
 
-@register_analysis("geometry")
+def _cost(known: Known, parameters: Mapping[str, Any]) -> Cost:
+    """Forwards without the head; of every layer Gram matrices, four decompositions, and CKA of halves and shuffles."""
+    shape, wide = known.shape, known.shape.width
+
+    def of(rows: Rows) -> Cost:
+        count, layers = rows.count, shape.layers
+        least, most = min(count, wide), max(count, wide)
+        leading = layers * (_FEW_SHUFFLES + 2 + layers) * 8 * (least / 2) ** 3  # half of the directions hold the share
+        double = layers * (8 * count**2 * wide + 6 * (6 * most * least**2 + 20 * least**3)) + leading
+        halves = _HALVES if rows.clusters >= _FEWEST_CLUSTERS else 0
+        touched = layers * (halves * (count / 2) ** 2 + (_SHUFFLES + 4) * count**2) * 30
+        work = means(rows, layers) + Work(double=double, touched=touched)
+        held = layers * (4 * count * wide * 4 + 2 * count**2 * 8) + 40 * count * wide
+        return read(shape, rows, times=2, logits=0).then(Cost(work, held))
+
+    return by_role(known, of)
+
+
+@register_analysis("geometry", cost=_cost, oracle=False)
 def geometry(share: float = 0.99) -> Analysis:
     """Similarity of the representations before and after, by role and layer: CKA, SVCCA, shift along PC1, angles.
 
@@ -36,6 +68,9 @@ def geometry(share: float = 0.99) -> Analysis:
     few. Its floor is what rows in random order give, its ceiling the similarity of even and odd tokens of the same
     texts in the model at the start: that of two readings of one model. Intervals of CKA are by half-sampling of the
     source examples (200 halves without replacement), since a resample with repeats is biased upwards.
+
+    SVCCA is drawn for every layer at the start with every layer after, too (the paper's figure 5), beside its own floor
+    and ceiling. Where every correlation is 1 by counting alone there is no value.
 
     ΔPC1 is the move of the mean along the start's first principal direction, in the start's standard deviations along
     it; the paper prints it without a unit. Angles are those between the first three principal directions, in degrees.
@@ -124,12 +159,25 @@ def _cka(layers: _Layers) -> Findings:
 
 
 def _svcca(layers: _Layers, share: float) -> Findings:
-    found = [svcca(s, a, share) for s, a in zip(layers.start, layers.after, strict=True)]
-    usable = [f.mean if f is not None and f.trivial < min(f.kept) else None for f in found]
+    starts, afters, evens, odds = (
+        [leading(states, share) for states in some] for some in (layers.start, layers.after, layers.even, layers.odd)
+    )
+    found = [correlations(s, a) for s, a in zip(starts, afters, strict=True)]
+    usable = [f.told if f is not None else None for f in found]
     counted = [f for f in found if f is not None]
     wanted = max((f.examples_wanted for f in counted), default=0)
     most = max((f.trivial for f in counted), default=0)
     count = len(layers.clusters)
+    order = np.random.default_rng(seed_of(f"{layers.role}/svcca"))
+    floor = [
+        _mean([_svcca_shuffled(s, a, order) for _ in range(_FEW_SHUFFLES)]) for s, a in zip(starts, afters, strict=True)
+    ]
+    ceiling = [None if (f := correlations(e, o)) is None else f.told for e, o in zip(evens, odds, strict=True)]
+    lines = {
+        layers.role: usable,
+        f"{layers.role}, rows in random order": floor,
+        f"{layers.role}, even against odd tokens": ceiling,
+    }
     reason = ""
     if _mean(usable) is None:
         reason = (
@@ -144,9 +192,40 @@ def _svcca(layers: _Layers, share: float) -> Findings:
     return Findings(
         measures=(
             _measure(layers.role, count, "svcca", estimate, f"{_SVCCA}{trivial}{few}"),
+            _measure(layers.role, count, "svcca_floor", Estimate(_mean(floor), 0, reason=reason), _SVCCA_FLOOR),
+            _measure(layers.role, count, "svcca_ceiling", Estimate(_mean(ceiling), 0, reason=reason), _SVCCA_CEILING),
             _measure(layers.role, count, "svcca_directions", Estimate(kept, 0), _KEPT),
         ),
-        series=(_by_layer("svcca", layers.role, "SVCCA", [Estimate(v, 0) for v in usable]),),
+        series=tuple(_by_layer("svcca", name, "SVCCA", [Estimate(v, 0) for v in some]) for name, some in lines.items()),
+        grids=(_map(layers.role, starts, afters, floor, ceiling),),
+    )
+
+
+def _svcca_shuffled(first_Nk: Matrix, second_Nk: Matrix, rng: np.random.Generator) -> float | None:
+    """SVCCA of one model with rows in random order: what unrelated representations give."""
+    order = rng.permutation(len(first_Nk))
+    found = correlations(first_Nk, second_Nk[order])
+    return None if found is None else found.told
+
+
+def _map(
+    role: str,
+    starts: Sequence[Matrix],
+    afters: Sequence[Matrix],
+    floor: Sequence[float | None],
+    ceiling: Sequence[float | None],
+) -> Grid:
+    """SVCCA of each layer at the start with each after (Forget-to-Focus, figure 5); None where all is counting."""
+    values = tuple(tuple(None if (found := correlations(s, a)) is None else found.told for a in afters) for s in starts)
+    marks = {"rows in random order": _mean(floor), "even against odd tokens": _mean(ceiling)}
+    return Grid(
+        name=role,
+        label="SVCCA",
+        x_label="layer after",
+        y_label="layer at the start",
+        values=values,
+        marks=tuple((name, value) for name, value in marks.items() if value is not None),
+        reason="1 by counting alone",
     )
 
 
@@ -257,6 +336,10 @@ _BIASED = "The same without the correction for few examples: it is large for unr
 _FLOOR = "The same with the texts of one model in random order: what unrelated representations give."
 _CEILING = "The same of even and odd tokens of the same texts in the model at the start: two readings of one model."
 _SVCCA = "Mean canonical correlation of the leading directions (SVCCA)."
+_SVCCA_FLOOR = "The same with the texts of the model after in random order: what unrelated representations give."
+_SVCCA_CEILING = (
+    "The same of even and odd tokens of the same texts in the model at the start: two readings of one model."
+)
 _KEPT = "How many leading directions SVCCA compares, of both models together over two."
 _PC1 = "How far the mean moved along the start's first principal direction, without its sign, in standard deviations."
 _SHARE = "Share of the variance that the start's first principal direction holds; small: a move along it says little."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
 from forgetting.analysis.compared import Analysis, Compared, Findings
+from forgetting.analysis.cost import Cost, Known, Rows, by_role, means, read
 from forgetting.analysis.registry import register_analysis
 from forgetting.core.errors import ModelError
 from forgetting.core.evaluator import Progress
@@ -37,7 +38,18 @@ _NORMS = ("norm", "final_layernorm", "final_layer_norm", "ln_f")
 LogP = NDArray[np.float64]
 
 
-@register_analysis("lens")
+def _cost(known: Known, parameters: Mapping[str, Any]) -> Cost:
+    """A forward of each model, whose every layer goes through the head, and an interval for each layer."""
+    layers = known.shape.layers
+
+    def of(rows: Rows) -> Cost:
+        found = read(known.shape, rows, times=known.views, logits=layers)
+        return found.then(Cost(means(rows, known.views * (layers + 2))))
+
+    return by_role(known, of)
+
+
+@register_analysis("lens", cost=_cost)
 def lens() -> Analysis:
     """Log p of the right answer, read after every decoder block through the final norm and the head.
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from sklearn.preprocessing import StandardScaler
 
 from forgetting.analysis.activations import States, of_answer, pooled_states
 from forgetting.analysis.compared import Analysis, Compared, Findings
+from forgetting.analysis.cost import Cost, Known, Rows, Work, by_role, means, read
 from forgetting.analysis.registry import register_analysis
 from forgetting.core.example import Example
 from forgetting.core.measure import Measure
@@ -25,7 +27,26 @@ from forgetting.models.view import View
 _FEWEST_CLUSTERS = 10
 
 
-@register_analysis("probe")
+def _cost(known: Known, parameters: Mapping[str, Any]) -> Cost:
+    """Every question with two answers through each model, and a ridge regression for every layer and fold."""
+    shape, folds = known.shape, int(parameters["folds"])
+
+    def of(rows: Rows) -> Cost:
+        asked, share = len(rows.offered), len(rows.offered) / max(1, rows.count)
+        if min(asked, rows.clusters) < _FEWEST_CLUSTERS:
+            return Cost()
+        learned, wide = 2 * asked * (folds - 1) / folds, shape.width
+        least, most = min(learned, wide), max(learned, wide)
+        fits = (known.views + 1) * shape.layers * folds
+        work = Work(double=fits * (2 * most * least**2 + least**3 / 3), touched=fits * 40 * learned * wide, calls=fits)
+        work += means(rows, (known.views + 1) * (1 + shape.layers))
+        held = 4 * 2 * asked * shape.layers * wide + 5 * 8 * learned * wide
+        return read(shape, rows, times=2 * share * known.views, logits=0).then(Cost(work, held))
+
+    return by_role(known, of)
+
+
+@register_analysis("probe", cost=_cost)
 def probe(folds: int = 5, strength: float = 100.0) -> Analysis:
     """Accuracy of a linear probe that tells a question's right answer from a wrong one, by layer.
 

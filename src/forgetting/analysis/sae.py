@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from forgetting.analysis.compared import Analysis, Compared, Findings
-from forgetting.analysis.discoveries import discoveries, flip_test
+from forgetting.analysis.cost import Cost, Known, Rows, Work, by_role, means, read
+from forgetting.analysis.discoveries import FLIPS, discoveries, flip_test
 from forgetting.analysis.registry import register_analysis
 from forgetting.analysis.sparse_coder import (
+    BATCH,
     TokenStates,
     coded,
     load_coder,
@@ -38,7 +40,40 @@ from forgetting.models.view import View
 _WORDS = 5
 
 
-@register_analysis("sae", needs=load_sparsify)
+def _count(known: Known, parameters: Mapping[str, Any]) -> Cost:
+    """Training of the coder, and each model's forwards as it is and with states reconstructed.
+
+    What the coder learns from another text is counted as if it were as long as these examples.
+    """
+    shape, features = known.shape, int(parameters["features"])
+    weights = 2 * shape.width * features
+    trained = 0 if parameters["coder"] else int(parameters["steps"])
+    half = 1.0 if parameters["coder"] or parameters["text"] else 0.5
+    step = Work(single=6 * BATCH * weights, touched=20.0 * weights + 12.0 * BATCH * features)
+    learning = Cost(step * trained, 4 * (6 * weights + 6 * BATCH * features))
+
+    def of(rows: Rows) -> Cost:
+        found = read(shape, rows, times=half * 4 + (0.5 if trained else 0.0))
+        coded = Work(single=half * 4 * rows.answered * weights * 2, touched=half * 4 * rows.answered * features)
+        tested = Work(double=2.0 * FLIPS * half * rows.clusters * features / 4) + means(
+            rows, 8 + int(parameters["shown"])
+        )
+        held = half * 4 * (rows.count * features * 6 + rows.answered * shape.width * 6)
+        return found.then(Cost(coded + tested, held))
+
+    return learning.then(by_role(known, of))
+
+
+def _check(model: nn.Module, parameters: Mapping[str, Any]) -> None:
+    """Raises an error if there is no such layer, no such coder, one of another width, or no text to learn from."""
+    block = _block(model, int(parameters["layer"]))
+    if parameters["coder"]:
+        load_coder(str(parameters["coder"]), block, int(text_config(model).hidden_size))
+    elif parameters["text"]:
+        load_examples(Source(path=str(parameters["text"])))
+
+
+@register_analysis("sae", needs=load_sparsify, check=_check, cost=_count, oracle=False)
 def sae(
     layer: int = -1,
     features: int = 1024,
@@ -89,7 +124,7 @@ def sae(
 
     def analysis(compared: Compared) -> Findings:
         load_sparsify()  # before states are read, which takes long
-        block = _block(compared, layer)
+        block = _block(compared.before.model, layer)
         learned, measured = _halves(compared.examples, seed, whole=bool(coder or text))
         if text:
             learned = list(load_examples(Source(path=str(Path(text)))))
@@ -256,8 +291,8 @@ def _words(compared: Compared, role: str, order: Sequence[Any], points: Sequence
     return found
 
 
-def _block(compared: Compared, layer: int) -> int:
-    count = int(text_config(compared.before.model).num_hidden_layers)
+def _block(model: nn.Module, layer: int) -> int:
+    count = int(text_config(model).num_hidden_layers)
     if not -count <= layer < count:
         raise ModelError(f"sae.layer={layer}: the model has {count} blocks, 0 to {count - 1}")
     return layer % count

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Literal, cast, get_args
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from forgetting.analysis.attention_heads import Slices, medians, slices
 from forgetting.analysis.compared import Analysis, Compared, Findings
+from forgetting.analysis.cost import Cost, Known, Rows, Work, alone_bytes, by_role, entries, statistics
 from forgetting.analysis.registry import register_analysis
 from forgetting.analysis.resampled import estimate_statistic
 from forgetting.core.batch import Batch
@@ -25,6 +26,7 @@ from forgetting.data.encode import Encoded, encode
 from forgetting.data.formatting import Formatting
 from forgetting.evaluation.answers import padding_id
 from forgetting.metrics.per_example import measure
+from forgetting.metrics.statistics import RESAMPLES
 from forgetting.models.view import View
 from forgetting.training.fisher import each_gradient
 
@@ -33,7 +35,29 @@ Reading = Literal["sequence_sum", "sequence_mean", "token"]
 ByExample = NDArray[np.float64]
 
 
-@register_analysis("sensitivity")
+def _cost(known: Known, parameters: Mapping[str, Any]) -> Cost:
+    """Forward and backward of each row alone, or of each of its tokens; gradients of the attention's projections."""
+    shape = known.shape
+
+    def of(whole: Rows) -> Cost:
+        rows = whole.first(int(parameters["examples"]))
+        passes = [n if parameters["reading"] == "token" else 1 for n in rows.supervised]
+        tokens = sum(n * length for n, length in zip(passes, rows.lengths, strict=True))
+        heads = rows.count * shape.layers * shape.heads
+        work = Work(
+            alone=2 * shape.entries * tokens * 3,
+            logits=3 * shape.vocabulary * sum(n * s for n, s in zip(passes, rows.supervised, strict=True)),
+            entries=2 * entries(shape.attended) * sum(passes),
+            touched=4.0 * RESAMPLES * heads,
+        )
+        held = alone_bytes(shape, max(rows.lengths), max(rows.supervised))
+        most = max((out * inner for out, inner in shape.attended), default=0)
+        return Cost(work * 2 + statistics(rows, 1), held + 12 * most + 8 * 8 * heads)
+
+    return by_role(known, of)
+
+
+@register_analysis("sensitivity", cost=_cost, oracle=False)
 def sensitivity(reading: Reading = "sequence_sum", examples: int = 100) -> Analysis:
     """Empirical Fisher information of each attention head, before and after, on the same examples (F2F, appendix A.5).
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from forgetting.analysis.compared import Analysis, Compared, Findings
+from forgetting.analysis.cost import Cost, Known, by_role, means, read, statistics
 from forgetting.analysis.registry import register_analysis
 from forgetting.analysis.resampled import estimate_statistic
 from forgetting.core.example import Example
@@ -42,7 +44,14 @@ def _at(values: Sequence[float], place: str) -> float:
 _PLACES = {"first": "the answer's first token", "answer": "the answer's tokens (a mean over them)"}
 
 
-@register_analysis("shifts")
+def _cost(known: Known, parameters: Mapping[str, Any]) -> Cost:
+    return by_role(
+        known,
+        lambda rows: read(known.shape, rows, times=2).then(Cost(means(rows, 8) + statistics(rows, 4))),
+    )
+
+
+@register_analysis("shifts", cost=_cost, oracle=False)
 def shifts() -> Analysis:
     """Change of log p and rank of the right answer, by role: at its first token, and as a mean over its tokens.
 

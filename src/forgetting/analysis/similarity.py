@@ -72,6 +72,11 @@ class Correlations:
         return sum(self.rho) / len(self.rho)
 
     @property
+    def told(self) -> float | None:
+        """The same; None where every correlation is 1 by counting alone."""
+        return self.mean if self.trivial < min(self.kept) else None
+
+    @property
     def examples_wanted(self) -> int:
         """Five for each direction; fewer overstate the correlation."""
         return 5 * sum(self.kept)
@@ -91,8 +96,11 @@ def svcca(first_ND: NDArray[np.floating], second_ND: NDArray[np.floating], share
     Returns:
         None where one of the two does not vary.
     """
-    bases = [_leading(states_ND, share) for states_ND in (first_ND, second_ND)]
-    first_Nk, second_Nk = bases
+    return correlations(leading(first_ND, share), leading(second_ND, share))
+
+
+def correlations(first_Nk: Matrix, second_Nk: Matrix) -> Correlations | None:
+    """The canonical correlations of two orthonormal bases, see `leading`; None where one of them is empty."""
     if not first_Nk.shape[1] or not second_Nk.shape[1]:
         return None
     rho = np.linalg.svd(first_Nk.T @ second_Nk, compute_uv=False)
@@ -114,8 +122,8 @@ def directions(states_ND: NDArray[np.floating], count: int) -> tuple[Matrix, flo
     return found_KD * np.reshape(signs_K, (-1, 1)), float(sizes_K[0] ** 2 / total) if total else 0.0
 
 
-def _leading(states_ND: NDArray[np.floating], share: float) -> Matrix:
-    """An orthonormal basis `[N, k]` of the examples' leading directions."""
+def leading(states_ND: NDArray[np.floating], share: float) -> Matrix:
+    """An orthonormal basis `[N, k]` of the fewest leading directions that hold `share` of the variance."""
     centred_ND = _centred(states_ND)
     bases_NK, sizes_K, _ = np.linalg.svd(centred_ND, full_matrices=False)
     sizes_K = sizes_K[sizes_K > _floor(sizes_K, centred_ND)]

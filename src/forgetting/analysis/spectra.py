@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from forgetting.analysis.compared import Analysis, Compared, Findings
+from forgetting.analysis.cost import Cost, Known, Rows, Work, alone_bytes, by_role
 from forgetting.analysis.registry import register_analysis
 from forgetting.core.example import Example
 from forgetting.core.measure import Measure
@@ -22,6 +23,7 @@ from forgetting.data.batches import batches_by_length
 from forgetting.data.encode import encode
 from forgetting.data.formatting import Formatting
 from forgetting.evaluation.answers import padding_id
+from forgetting.evaluation.rows import BATCH_TOKENS
 from forgetting.models.adapters.targets import linear_layers
 from forgetting.models.view import View
 from forgetting.training.fisher import device_of, each_gradient, shape_of
@@ -55,7 +57,31 @@ class Spectrum:
         return float(self.energy**2 / (self.squares_K**2).sum())
 
 
-@register_analysis("spectra")
+def _cost(known: Known, parameters: Mapping[str, Any]) -> Cost:
+    """Forward and backward of rows in batches, each row's gradient of every matrix, and all singular values of its sum.
+
+    Matrices that do not fit the budget together take several passes, which are not counted here.
+    """
+    shape = known.shape
+    sides = [(min(side), max(side)) for side in shape.matrices]
+
+    def of(whole: Rows) -> Cost:
+        rows = whole.first(int(parameters["examples"]))
+        work = Work(
+            forward=2 * shape.entries * rows.tokens * 3,
+            logits=3 * shape.vocabulary * rows.answered,
+            entries=2 * shape.entries * rows.count,
+            double=sum(2 * most * least**2 + 3 * least**3 for least, most in sides),
+            touched=4.0 * shape.entries,
+        )
+        padded = min(rows.count * max(rows.lengths), BATCH_TOKENS)
+        held = alone_bytes(shape, padded, rows.answered) + 4 * shape.entries + 28 * shape.largest
+        return Cost(work * 2, held)
+
+    return by_role(known, of)
+
+
+@register_analysis("spectra", cost=_cost, oracle=False)
 def spectra(examples: int = 64, share: float = 0.9) -> Analysis:
     """Explained variance of the gradient of every matrix, by rank, before and after (F2F, appendix A.7).
 

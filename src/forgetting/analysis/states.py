@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from forgetting.analysis.compared import Analysis, Compared, Findings
+from forgetting.analysis.cost import Cost, Known, Rows, Work, by_role, means, read
 from forgetting.analysis.distances import DISTANCES
 from forgetting.analysis.registry import register_analysis
 from forgetting.core.batch import Batch
@@ -37,7 +39,21 @@ _MEANINGS = {
 }
 
 
-@register_analysis("states")
+def _cost(known: Known, parameters: Mapping[str, Any]) -> Cost:
+    """Forwards without the head; states of a batch stay in float64, and every layer has its own intervals."""
+    shape, figures = known.shape, len(DISTANCES) * len(_PLACES)
+
+    def of(rows: Rows) -> Cost:
+        padded, _ = rows.batch()
+        work = means(rows, figures * (1 + shape.layers))
+        work += Work(touched=20.0 * rows.count * len(_PLACES) * shape.layers * shape.width)
+        found = Cost(work, padded * shape.width * (8 + shape.layers * shape.itemsize))
+        return read(shape, rows, times=2, logits=0).then(found)
+
+    return by_role(known, of)
+
+
+@register_analysis("states", cost=_cost, oracle=False)
 def states() -> Analysis:
     """Cosine and ℓ2 distance of hidden states before and after, by layer: at the prompt's end, and over the answer.
 

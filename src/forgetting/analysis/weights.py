@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import torch
 from peft.tuners.tuners_utils import BaseTunerLayer
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from forgetting.analysis.compared import Analysis, Compared, Findings
+from forgetting.analysis.cost import Cost, Known, Work, entries
 from forgetting.analysis.registry import register_analysis
 from forgetting.core.errors import ModelError
 from forgetting.core.measure import Measure
@@ -62,7 +63,20 @@ class Moved:
         return self.change / self.largest**2 if self.largest else None
 
 
-@register_analysis("weights")
+def _cost(known: Known, parameters: Mapping[str, Any]) -> Cost:
+    """Squares of every matrix; of a thin change two triangular factors, of another one its Gram matrix."""
+    shape = known.shape
+    sides = (*shape.matrices, (shape.vocabulary, shape.width))
+    double = 0.0
+    for rows, columns in sides:
+        least, most = min(rows, columns), max(rows, columns)
+        double += 4 * known.thin**2 * (rows + columns) if known.thin else 2 * most * least**2 + 9 * least**3
+    most = max(rows * columns for rows, columns in sides)
+    touched = entries(sides) * (2 + (1 if known.thin else 4))
+    return Cost(Work(double=double, touched=touched), most * (8 if known.thin else 24))
+
+
+@register_analysis("weights", cost=_cost, oracle=False)
 def weights() -> Analysis:
     """Relative change and stable rank of the change, by layer and by kind of matrix.
 

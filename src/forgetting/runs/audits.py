@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
 
+from forgetting.core.grid import Grid
 from forgetting.core.measure import Measure
 from forgetting.core.series import Series
 from forgetting.runs.reading import as_typed, read_object, write_object
@@ -78,6 +79,7 @@ class Analysed:
     """The model that the changes are relative to."""
     measures: tuple[Measure, ...] = ()
     series: tuple[Series, ...] = ()
+    grids: tuple[Grid, ...] = ()
     texts: Mapping[str, str] = field(default_factory=dict)
     """By a series and a name on its axis, what that stands for in words of the data; empty where the run is redacted or
     purged."""

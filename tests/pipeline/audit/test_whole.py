@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from forgetting.core.errors import ModelError, RecipeError
+from forgetting.core.errors import ForgettingError, ModelError, RecipeError
 from forgetting.core.progress import Voice
 from forgetting.pipeline.audit.whole import run
 from forgetting.recipe import load_recipe
@@ -59,6 +59,23 @@ def test_a_library_that_is_not_there_is_missed_before_the_run(
     monkeypatch.setitem(sys.modules, "sparsify", None)
     asked = recipe(world, tmp_path, "sae")
     with pytest.raises(ModelError, match=r"the analysis sae needs sparsify; pip install 'forgetting\[sae\]'"):
+        run(asked, report=False)
+    assert not asked.folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"layer": 99}, r"sae\.layer=99: the model has 2 blocks, 0 to 1"),
+        ({"text": "gone.jsonl"}, r"gone\.jsonl: no such file"),
+        ({"coder": "gone/nowhere"}, r"sae\.coder=gone/nowhere: no coder that can be read"),
+    ],
+)
+def test_what_does_not_fit_the_model_is_refused_before_the_run(
+    world: Path, tmp_path: Path, parameters: dict[str, object], message: str
+) -> None:
+    asked = recipe(world, tmp_path, {"sae": parameters})
+    with pytest.raises(ForgettingError, match=message):
         run(asked, report=False)
     assert not asked.folder.exists()
 

@@ -42,7 +42,8 @@ def test_each_writes_its_file_and_is_not_computed_again(folder: Path) -> None:
     assert [file.read_bytes() for file in sorted((folder / "analyses").iterdir())] == before
     said.clear()
     assert analyse(folder, of=["shifts"], facts=5, voice=Voice(say=said.append))[0].measures[0].count == 5
-    assert said == ["shifts: comparing the model after with the one before"]
+    assert said[0].startswith("analyses: about ") and "besides the models" in said[0]
+    assert said[1].startswith("shifts: comparing the model after with the one before (about ")
 
 
 def test_what_a_parameter_names_is_read_again_when_it_changed(folder: Path, tmp_path: Path) -> None:
@@ -74,6 +75,42 @@ def test_against_the_oracle_has_its_own_file_and_needs_one(folder: Path, world: 
     (other,) = analyse(folder, of=["weights"])
     pairs = zip(found.measures, other.measures, strict=True)  # that oracle is the model before
     assert all(a.value == pytest.approx(b.value, rel=1e-3) for a, b in pairs if a.name == "relative_change")
+
+
+def test_the_oracle_is_loaded_only_where_an_analysis_reads_it(
+    folder: Path, world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(RunError, match="the oracle cannot be loaded"):
+        analyse(folder, of=["weights", "lens"], oracle=str(folder / "nowhere"))
+    (found,) = analyse(folder, of=["weights"], oracle=str(folder / "nowhere"))
+    assert [found] == analyse(folder, of=["weights"], oracle=str(world / "model"))
+    names = {m.name for m in analyse(folder, of=["lens"], oracle=str(world / "model"))[0].measures}
+    assert "hidden_oracle" in names
+    monkeypatch.setattr(ANALYSES, "_entries", dict(ANALYSES._entries))
+
+    def theirs(compared: Compared) -> Findings:
+        assert compared.oracle is not None
+        return Findings(measures=())
+
+    ANALYSES.register("theirs")(lambda: theirs)  # says nothing of the oracle: it may read it
+    assert analyse(folder, of=["theirs"], oracle=str(world / "model"))[0].analysis == "theirs"
+
+
+def test_what_analyses_take_is_said_before_and_what_cannot_be_timed_is_not(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    analyse(folder, of=["weights", "lens"], voice=Voice(say=said.append))
+    assert len(said) == 3 and "(weights " in said[0] and "; lens " in said[0]
+    assert all("(about " in line and "MiB" in line for line in said[1:])
+    said.clear()
+
+    def refuses(*arguments: object) -> None:
+        raise ModelError("no blocks")
+
+    monkeypatch.setattr("forgetting.pipeline.finished_run.analysis_cost.measured_rates", refuses)
+    analyse(folder, of=["weights"], facts=5, voice=Voice(say=said.append))
+    assert said[0] == "what the analyses will take is not known: no blocks" and "about" not in said[1]
 
 
 def test_all_of_them_run_on_one_model_and_what_it_does_not_allow_is_left_out(

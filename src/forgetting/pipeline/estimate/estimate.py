@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 
 import torch
 
+from forgetting.analysis import ANALYSES
 from forgetting.benchmarks.suite import Suite
 from forgetting.core.errors import ForgettingError
 from forgetting.data.encode import Encoded
@@ -14,6 +15,11 @@ from forgetting.evaluation.rows import BATCH_TOKENS
 from forgetting.models.head import head_of
 from forgetting.models.loading import LoadedModel
 from forgetting.pipeline.estimate.probe import AnswerProbe, StepProbe, in_threads, probe_answers, probe_step
+from forgetting.pipeline.finished_run.analyse import check_analyses
+from forgetting.pipeline.finished_run.analysis_cost import Expected, costs_on, weights_bytes
+from forgetting.pipeline.finished_run.examples import examples_of
+from forgetting.pipeline.finished_run.models import oracle_of
+from forgetting.pipeline.finished_run.plugged import chosen
 from forgetting.pipeline.run.prepared import Prepared
 from forgetting.pipeline.run.suites import fast_suite_of
 from forgetting.recipe import Recipe, Stage
@@ -50,9 +56,10 @@ class Estimate:
 
     @property
     def peak(self) -> int:
-        """Peak memory: the larger of training and answering, which do not happen at the same time."""
+        """Peak memory: the largest of training, answering and analysing, which do not happen at the same time."""
         parts = dict(self.memory)
-        either = [parts.pop(name, 0) for name in ("activations and chunk", "answering", "oracle's answering")]
+        names = ("activations and chunk", "answering", "oracle's answering", "analysing")
+        either = [parts.pop(name, 0) for name in names]
         return sum(parts.values()) + max(either)
 
     def to_json(self) -> dict[str, object]:
@@ -102,16 +109,47 @@ def estimate(prepared: Prepared) -> Estimate:
             except ForgettingError as error:
                 notes.append(f"{stage.name}: could not be timed ({error})")
         answers = probe_answers(model, loaded.tokenizer, suite, recipe)
+        analysing = _analysing(prepared)
     if suite.probes:
         notes.append(f"not in the time: {len(suite.probes)} probes of the suite, which run whole benchmarks")
     oracle = (recipe.oracle or suite.oracle) is not None and not str(recipe.oracle or "").endswith(".jsonl")
     fast = {stage.name: fast_suite_of(recipe, prepared.data, stage) for stage in recipe.stages}
     references = {s.name: _reference(s, encoded[s.name], loaded) for s in recipe.stages}
+    memory = _memory(steps, answers, suite, encoded, weights, oracle)
+    if analysing:
+        last = recipe.stages[-1].adapter_or_full.kind == "full"
+        held = max(one.bytes for one in analysing.values()) + (weights if last else 0)
+        trained = sum(memory.get(part, 0) for part in ("gradients", "optimiser", "copy for a checkpoint"))
+        memory["analysing"] = max(0, round(held) - trained)
     return Estimate(
-        memory=_memory(steps, answers, suite, encoded, weights, oracle),
+        memory=memory,
         disk=_disk(recipe, steps, answers, suite, references, weights, oracle),
-        seconds=_seconds(recipe, steps, answers, suite, fast, encoded, oracle),
+        seconds={
+            **_seconds(recipe, steps, answers, suite, fast, encoded, oracle),
+            "analysing": sum(one.seconds for one in analysing.values()),
+        },
         notes=tuple(notes),
+    )
+
+
+def _analysing(prepared: Prepared) -> dict[str, Expected]:
+    """What the recipe's analyses take; parameters that do not fit the model are refused here, as before the run."""
+    recipe, model = prepared.recipe, prepared.loaded.model
+    if not recipe.analyse:
+        return {}
+    asked = chosen(ANALYSES, list(recipe.analyse), recipe.analyse)
+    check_analyses(asked, model)
+    last = recipe.stages[-1].adapter_or_full
+    examples = examples_of(recipe, prepared.data)
+    return costs_on(
+        model,
+        prepared.loaded.tokenizer,
+        asked,
+        examples,
+        formatting=recipe.format,
+        views=2 if oracle_of(recipe, prepared.data) is None else 3,
+        rank=0 if last.kind == "full" else last.rank,
+        hashed=2 * weights_bytes(model),
     )
 
 

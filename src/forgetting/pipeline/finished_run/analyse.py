@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from forgetting.analysis import ANALYSES, Compared, Findings
 from forgetting.core.digest import digest, examples_digest, file_digest
-from forgetting.core.errors import ModelError, RunError
+from forgetting.core.errors import ForgettingError, ModelError, RunError
 from forgetting.core.progress import SILENT, Voice
 from forgetting.models.unchanged import Snapshot
 from forgetting.models.view import View
+from forgetting.pipeline.finished_run.analysis_cost import Expected, expected_costs, said
 from forgetting.pipeline.finished_run.examples import FACTS, data_of, examples_of
 from forgetting.pipeline.finished_run.models import models_of, oracle_of, other_model, recipe_of
 from forgetting.pipeline.finished_run.plugged import Chosen, chosen, watched
@@ -44,7 +48,7 @@ def analyse(
         against: the model that changes are relative to: `before`, `oracle`, `stage:NAME` (the model after that stage),
             or another model by run, folder or hub id.
         oracle: a model that never saw the forget set; None: the run's own, if it has one. Analyses that read each model
-            by itself (lens, probe) read it too.
+            by itself (lens, probe) read it too; it is not loaded where none does.
         facts: maximum number of forget examples.
         voice: receives progress and notes.
 
@@ -64,6 +68,8 @@ def analyse(
             raise RunError(
                 f"{folder}: the run has no oracle; name a model with --oracle, or compare with the one before"
             )
+        if against != "oracle" and not any(_reads_oracle(one) for one in asked):
+            name = None
         with RunFolder(folder).held():
             models = {model.point: model for model in models_of(folder, recipe, oracle=name, voice=voice)}
             label = against
@@ -83,57 +89,122 @@ def analyse(
                 formatting=recipe.format,
                 voice=voice,
             )
-            views = {point: model.view for point, model in models.items()}
-            whom = [(point, _fingerprint(view)) for point, view in views.items()]
-            shown = [(role, examples_digest(members)) for role, members in examples.items()]
-            snapshots: list[Snapshot] = []
-            found = []
-            for one in asked:
-                try:
-                    found.append(_analysed(one, compared, views, (whom, shown), RunFolder(folder), snapshots))
-                except ModelError as error:
-                    if of:
-                        raise
-                    voice.say(f"{one.name}: left out, since this model does not allow it: {error}")
-            return found
+            return _each(asked, compared, {point: one.view for point, one in models.items()}, RunFolder(folder), of)
+
+
+def check_analyses(asked: Sequence[Chosen[Any]], model: nn.Module) -> None:
+    """Checks that parameters of analyses fit the model and name what is there.
+
+    Raises:
+        ForgettingError: one does not.
+    """
+    for one in asked:
+        ANALYSES.get(one.name).settings.get("check", _fits)(model, one.parameters)
+
+
+def _fits(model: nn.Module, parameters: Mapping[str, Any]) -> None:
+    pass
+
+
+def _each(
+    asked: Sequence[Chosen[Any]],
+    compared: Compared,
+    views: Mapping[str, View],
+    folder: RunFolder,
+    named: Sequence[str],
+) -> list[Analysed]:
+    """Each analysis, as it is written or newly computed; it is said before what they will take."""
+    prints = {point: _fingerprint(view) for point, view in views.items()}
+    shown = [(role, examples_digest(members)) for role, members in compared.examples.items()]
+    jobs: list[_Job] = []
+    for one in asked:
+        read = [(p, print_) for p, print_ in prints.items() if p != "oracle" or _reads_oracle(one, compared.against)]
+        jobs.append(_job(one, compared, (read, shown), folder.hiding()))
+    models = {point: view.model for point, view in views.items()}
+    costs = _costs([job.one for job in jobs if not job.is_done], compared, list(models.values()))
+    snapshots: list[Snapshot] = []
+    found = []
+    for job in jobs:
+        try:
+            found.append(_analysed(job, compared, models, folder.hiding(), snapshots, costs.get(job.one.name)))
+        except ModelError as error:
+            if named:
+                raise
+            compared.voice.say(f"{job.one.name}: left out, since this model does not allow it: {error}")
+    return found
+
+
+@dataclass(frozen=True)
+class _Job:
+    one: Chosen[Any]
+    key: str
+    file: Path
+    there: Analysed | None
+    """What the file holds, if there is one."""
+
+    @property
+    def is_done(self) -> bool:
+        return self.there is not None and self.there.key == self.key
+
+
+def _job(one: Chosen[Any], compared: Compared, what: object, run: RunFolder) -> _Job:
+    """An analysis and its file; `what` identifies models and examples."""
+    against, parameters = compared.against, [*sorted(one.parameters.items()), *_contents(one.parameters)]
+    key = run.keyed("analysis", digest(what, against, one.name, one.source, parameters, compared.formatting))
+    file = run.analysis_file(one.name, against)
+    return _Job(one, key, file, Analysed.load(file))
+
+
+def _costs(asked: Sequence[Chosen[Any]], compared: Compared, models: Sequence[nn.Module]) -> dict[str, Expected]:
+    """What they will take, which is said; of a model that cannot be timed, nothing."""
+    if not asked:
+        return {}
+    try:
+        costs = expected_costs(asked, compared, models)
+    except ForgettingError as error:
+        compared.voice.say(f"what the analyses will take is not known: {error}")
+        return {}
+    for line in said(costs):
+        compared.voice.say(line)
+    return costs
 
 
 def _analysed(
-    one: Chosen[Any],
+    job: _Job,
     compared: Compared,
-    views: Mapping[str, View],
-    what: object,
-    folder: RunFolder,
+    models: Mapping[str, nn.Module],
+    run: RunFolder,
     snapshots: list[Snapshot],
+    cost: Expected | None,
 ) -> Analysed:
-    """One analysis, as it is written or newly computed; `what` identifies models and examples."""
-    against, run = compared.against, folder.hiding()
-    parameters = [*sorted(one.parameters.items()), *_contents(one.parameters)]
-    key = run.keyed("analysis", digest(what, against, one.name, one.source, parameters, compared.formatting))
-    file = run.analysis_file(one.name, against)
-    there = Analysed.load(file)
-    if there is not None and there.key == key:
+    one = job.one
+    if job.there is not None and job.is_done:
         compared.voice.say(f"{one.name}: already finished")
-        return there
-    compared.voice.say(f"{one.name}: comparing the model after with the one {against}")
+        return job.there
+    about = "" if cost is None else f" (about {cost})"
+    compared.voice.say(f"{one.name}: comparing the model after with the one {compared.against}{about}")
     began = time.perf_counter()
-    models = {point: view.model for point, view in views.items()}
     findings = watched(one, models, partial(one.call, compared), snapshots)
     if not isinstance(findings, Findings):
         raise RunError(f"the {one} returned a {type(findings).__name__}, not findings; fix it, or leave it out")
     found = Analysed(
         analysis=one.name,
-        key=key,
+        key=job.key,
         source=one.source,
         parameters=one.parameters,
-        against=against,
+        against=compared.against,
         measures=findings.measures,
         series=findings.series,
+        grids=findings.grids,
         texts=findings.texts if run.redactor is None else {},
         seconds=time.perf_counter() - began,
     )
-    found.save(file)
+    found.save(job.file)
     return found
+
+
+def _reads_oracle(one: Chosen[Any], against: str = "") -> bool:
+    return against == "oracle" or bool(ANALYSES.get(one.name).settings.get("oracle", True))
 
 
 def _contents(parameters: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -52,7 +52,7 @@ def found_row(recipe: Recipe, row: Row) -> Ended | None:
     if not (paths.results_file if row.trained else paths.measures_file).is_file():
         return None
     stored = load_recipe(str(paths.recipe_file))
-    same = recipe.with_values({key: getattr(stored, key) for key in ("model", "oracle", "output")})
+    same = recipe.with_values({key: getattr(stored, key) for key in ("model", "oracle", "output", "analyse")})
     if same != stored:
         raise RecipeError(f"{folder}: holds a run of another recipe; remove it, or choose another output")
     return _ended(folder) if row.trained else _measured_before(stored)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from forgetting.pipeline.run.evaluator import Measurer
 from forgetting.pipeline.run.judge import Judge, PrunedError
 from forgetting.pipeline.run.load import device_of
 from forgetting.pipeline.run.prepare import load_data
-from forgetting.pipeline.run.prepared import check_recipe, digests_of, prepared
+from forgetting.pipeline.run.prepared import Prepared, check_recipe, digests_of, prepared
 from forgetting.pipeline.run.records import cached, of_oracle
 from forgetting.pipeline.run.sound import keep_sound
 from forgetting.pipeline.run.source import start_of
@@ -31,7 +32,14 @@ from forgetting.runs.folder import RunFolder
 
 
 @together()
-def run(recipe: Recipe, *, voice: Voice = SILENT, report: bool = True, judge: Judge | None = None) -> Path:
+def run(
+    recipe: Recipe,
+    *,
+    voice: Voice = SILENT,
+    report: bool = True,
+    judge: Judge | None = None,
+    check: Callable[[Prepared], object] = lambda ready: None,
+) -> Path:
     """Runs a recipe and returns its folder: model, records, `results.json`, `report.html`.
 
     An existing folder with the same recipe is resumed; a finished one is unchanged. Several processes (`torchrun`,
@@ -43,6 +51,7 @@ def run(recipe: Recipe, *, voice: Voice = SILENT, report: bool = True, judge: Ju
         report: whether to write the report.
         judge: may end the run at an evaluation in the middle of its last stage. The folder then says why, and has
             neither results nor a final model.
+        check: is given what was prepared, before anything is written; it may raise an error.
 
     Raises:
         ForgettingError: bad input, or a folder with another recipe or other data. Nothing is written before recipe,
@@ -50,10 +59,10 @@ def run(recipe: Recipe, *, voice: Voice = SILENT, report: bool = True, judge: Ju
             recipe can reuse.
     """
     with redacted(recipe.redact):
-        return _run(recipe, voice if is_first() else SILENT, report, judge)
+        return _run(recipe, voice if is_first() else SILENT, report, judge, check)
 
 
-def _run(recipe: Recipe, voice: Voice, report: bool, judge: Judge | None) -> Path:
+def _run(recipe: Recipe, voice: Voice, report: bool, judge: Judge | None, check: Callable[[Prepared], object]) -> Path:
     folder = RunFolder(recipe.folder)
     check_recipe(recipe)
     if folder.is_finished:
@@ -64,6 +73,7 @@ def _run(recipe: Recipe, voice: Voice, report: bool, judge: Judge | None) -> Pat
     if recipe.threads is not None:
         torch.set_num_threads(recipe.threads)
     ready = prepared(recipe, voice)
+    check(ready)
     ran_on = environment(device_of(ready.recipe), ready.recipe.dtype)
     ran_on[START] = start_of(recipe.model)
     if (day := ready.recipe.format.date) is not None:

@@ -111,12 +111,18 @@ class Frame:
         return cls(width, height, Scale(*xs, 52, width - right, log_x), Scale(*ys, height - 44, 14, log_y))
 
     def axes(
-        self, x_title: str, y_title: str, *, x_ticks: int = 5, x_text: Callable[[float], str] = tick_text
+        self,
+        x_title: str,
+        y_title: str,
+        *,
+        x_ticks: int = 5,
+        x_text: Callable[[float], str] = tick_text,
+        y_text: Callable[[float], str] = tick_text,
     ) -> Markup:
         """Grid lines, tick labels and titles."""
         left, right, bottom, top = self.x.start, self.x.end, self.y.start, self.y.end
         parts = []
-        for tick, words in tick_texts(self.y.ticks()):
+        for tick, words in tick_texts(self.y.ticks(), y_text):
             y = self.y(tick)
             parts.append(element("line", class_="grid", x1=left, x2=right, y1=y, y2=y))
             parts.append(element("text", words, class_="tick", x=left - 7, y=y + 4, text_anchor="end"))

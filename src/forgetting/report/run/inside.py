@@ -10,6 +10,7 @@ from forgetting.core.measure import Measure
 from forgetting.metrics.share import LEAST
 from forgetting.metrics.statistics import FEWEST
 from forgetting.report import wording
+from forgetting.report.drawing import heat
 from forgetting.report.drawing.figure import Figure, Line, draw
 from forgetting.runs.audits import Analysed
 from forgetting.runs.paths import RunPaths
@@ -111,6 +112,11 @@ def _figures(some: dict[int, Analysed], names: Sequence[str]) -> list[Figure]:
             colour = place if several else len(lines.get(key, ()))
             lines.setdefault(key, []).append(Line(names[place] if several else series.name, series, colour))
     drawn = [draw(_title(part[0].series.y_label, name), part) for (_, name), part in lines.items()]
+    drawn += [
+        heat.draw(_title(f"{grid.label} of layers", ": ".join([names[place]] * several + [grid.name])), grid)
+        for place, analysed in some.items()
+        for grid in analysed.grids
+    ]
     return [figure for figure in drawn if figure is not None]
 
 
