@@ -7,7 +7,9 @@ from dataclasses import replace
 import pytest
 
 from forgetting.core.measure import Measure
-from forgetting.report.run.inside import sentences
+from forgetting.core.series import Series
+from forgetting.report.run.inside import _figures, sentences
+from forgetting.runs.audits import Analysed
 
 
 def measures(**values: tuple[float, float, float] | None) -> dict[str, Measure]:
@@ -73,3 +75,25 @@ def test_changed_features_are_said_where_there_are_any() -> None:
 
 def test_an_analysis_without_rules_says_nothing() -> None:
     assert sentences("weights", measures(relative_change=(0.1, 0.1, 0.1))) == []
+
+
+def analysed(**lines: tuple[float, ...]) -> Analysed:
+    axes = {"figure": "lens", "x_label": "layer", "y_label": "log p"}
+    series = [
+        Series(name=name.replace("_", ", "), x=tuple(map(float, range(len(y)))), y=y, **axes)
+        for name, y in lines.items()
+    ]
+    return Analysed(analysis="lens", key="k", series=tuple(series))
+
+
+def test_several_runs_have_one_figure_a_role_in_which_what_they_share_stands_once() -> None:
+    runs = {
+        0: analysed(forget_start=(1.0, 2.0), forget_after=(1.0, 0.0), retain_start=(3.0, 3.0), retain_after=(3.0, 2.0)),
+        1: analysed(forget_start=(1.0, 2.0), forget_after=(1.0, 1.0), retain_start=(3.0, 4.0), retain_after=(3.0, 1.0)),
+    }
+    forget, retain = _figures(runs, ["one", "two"])
+    assert (forget.title, retain.title) == ("Log p: forget", "Log p: retain")
+    assert [label for _, label in forget.legend] == ["one", "two", "start"]
+    assert [label for _, label in retain.legend] == ["one, start", "two, start", "one", "two"]
+    (alone,) = _figures({0: runs[0]}, ["one"])
+    assert [label for _, label in alone.legend] == ["forget, start", "forget, after", "retain, start", "retain, after"]

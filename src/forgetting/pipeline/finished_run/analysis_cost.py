@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from torch import nn
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from forgetting.analysis import ANALYSES, Compared
 from forgetting.analysis.cost import Known, Rows, Shape, Work
 from forgetting.analysis.rates import measured_rates
-from forgetting.core.errors import ForgettingError
 from forgetting.core.example import Example
 from forgetting.data.formatting import Formatting
 from forgetting.models.adapters.factors import added_factors
@@ -132,7 +131,7 @@ def said(found: Mapping[str, Expected]) -> list[str]:
 
 
 def _some(examples: Mapping[str, Sequence[Example]]) -> list[Example]:
-    return list(max(examples.values(), key=len, default=()))[:64]
+    return max((list(some) for some in examples.values()), key=len, default=[])[:64]
 
 
 def _rank(compared: Compared) -> int:
@@ -141,8 +140,5 @@ def _rank(compared: Compared) -> int:
     if start.model is not after.model:
         return 0
     names = [n for n in (*start.adapters, *after.adapters) if (n in start.adapters) != (n in after.adapters)]
-    try:
-        found = added_factors(after.model, names)  # type: ignore[arg-type]
-    except ForgettingError:
-        return 0
+    found = added_factors(cast(PreTrainedModel, after.model), names)
     return max((left.shape[1] for left, _ in found.values()), default=1)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from forgetting.core.measure import Measure
+from forgetting.core.series import Series
 from forgetting.metrics.share import LEAST
 from forgetting.metrics.statistics import FEWEST
 from forgetting.report import wording
@@ -103,21 +104,42 @@ def _cell(measure: Measure | None) -> str:
 
 
 def _figures(some: dict[int, Analysed], names: Sequence[str]) -> list[Figure]:
-    """One figure for all series of a run; of several runs, one for each series, a line for each run."""
+    """One figure for all series of a run; of several runs, one for each role with the lines of all; then the maps."""
     several = len(names) > 1
-    lines: dict[tuple[str, str], list[Line]] = {}
+    panels: dict[tuple[str, str], dict[str, dict[int, Series]]] = {}
     for place, analysed in some.items():
         for series in analysed.series:
-            key = (series.figure, series.name if several else "")
-            colour = place if several else len(lines.get(key, ()))
-            lines.setdefault(key, []).append(Line(names[place] if several else series.name, series, colour))
-    drawn = [draw(_title(part[0].series.y_label, name), part) for (_, name), part in lines.items()]
+            role = series.name.partition(", ")[0] if several else ""
+            panels.setdefault((series.figure, role), {}).setdefault(series.name, {})[place] = series
+    drawn = []
+    for (_, role), by_name in panels.items():
+        lines = _of_runs(by_name, names) if several else _of_one(by_name)
+        drawn.append(draw(_title(lines[0].series.y_label, role), lines))
     drawn += [
         heat.draw(_title(f"{grid.label} of layers", ": ".join([names[place]] * several + [grid.name])), grid)
         for place, analysed in some.items()
         for grid in analysed.grids
     ]
     return [figure for figure in drawn if figure is not None]
+
+
+def _of_one(by_name: Mapping[str, Mapping[int, Series]]) -> list[Line]:
+    return [Line(name, one, n) for n, (name, by_run) in enumerate(by_name.items()) for one in by_run.values()]
+
+
+def _of_runs(by_name: Mapping[str, Mapping[int, Series]], names: Sequence[str]) -> list[Line]:
+    """A line for each run in its colour; what is the same in all runs (the model at the start, the oracle) once."""
+    lines, shared = [], []
+    for name, by_run in by_name.items():
+        point = name.partition(", ")[2]
+        first = next(iter(by_run.values()))
+        if point and len(by_run) > 1 and all((one.x, one.y) == (first.x, first.y) for one in by_run.values()):
+            shared.append((point, first))
+            continue
+        for place, one in by_run.items():
+            label = names[place] if point in ("", "after") else f"{names[place]}, {point}"
+            lines.append(Line(label, one, place))
+    return [*lines, *(Line(point, one, len(names) + n) for n, (point, one) in enumerate(shared))]
 
 
 def _title(label: str, name: str) -> str:
