@@ -73,7 +73,7 @@ def _cost(known: Known, parameters: Mapping[str, Any]) -> Cost:
         double += 4 * known.thin**2 * (rows + columns) if known.thin else 2 * most * least**2 + 9 * least**3
     most = max(rows * columns for rows, columns in sides)
     touched = entries(sides) * (2 + (1 if known.thin else 4))
-    return Cost(Work(double=double, touched=touched), most * (8 if known.thin else 24))
+    return Cost(Work(double=double, touched=touched), most * (12 if known.thin else 24))
 
 
 @register_analysis("weights", cost=_cost, oracle=False)

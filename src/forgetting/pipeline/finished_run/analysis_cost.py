@@ -15,6 +15,7 @@ from forgetting.analysis.rates import measured_rates
 from forgetting.core.example import Example
 from forgetting.data.formatting import Formatting
 from forgetting.models.adapters.factors import added_factors
+from forgetting.models.head import causal_model
 from forgetting.pipeline.finished_run.plugged import Chosen
 from forgetting.pipeline.run.environment import held_memory
 from forgetting.report import wording
@@ -137,7 +138,7 @@ def _some(examples: Mapping[str, Sequence[Example]]) -> list[Example]:
 def _rank(compared: Compared) -> int:
     """Of the change, where both models are views of one set of weights; else 0."""
     start, after = compared.start, compared.after
-    if start.model is not after.model:
+    if causal_model(start.model) is not causal_model(after.model):  # one of them may have PEFT's wrapper
         return 0
     names = [n for n in (*start.adapters, *after.adapters) if (n in start.adapters) != (n in after.adapters)]
     found = added_factors(cast(PreTrainedModel, after.model), names)
