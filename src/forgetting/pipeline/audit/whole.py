@@ -10,7 +10,7 @@ from forgetting.core.processes import is_first
 from forgetting.core.progress import SILENT, Voice
 from forgetting.pipeline.audit.audit import audit, chosen_attacks
 from forgetting.pipeline.audit.certify import certify
-from forgetting.pipeline.finished_run.analyse import analyse
+from forgetting.pipeline.finished_run.analyse import analyse, check_analyses
 from forgetting.pipeline.finished_run.plugged import chosen
 from forgetting.pipeline.run.judge import Judge
 from forgetting.pipeline.run.run import run as run_stages
@@ -26,14 +26,19 @@ def run(recipe: Recipe, *, voice: Voice = SILENT, report: bool = True, judge: Ju
     pruned or purged is neither.
 
     Raises:
-        ForgettingError: what a run, an analysis or an attack raises; an unknown name or parameter is refused before
-            the run.
+        ForgettingError: what a run, an analysis or an attack raises; an unknown name or parameter, and one of an
+            analysis that does not fit the model, is refused before the run.
     """
-    if recipe.analyse:
-        chosen(ANALYSES, list(recipe.analyse), recipe.analyse)
+    analyses = chosen(ANALYSES, list(recipe.analyse), recipe.analyse) if recipe.analyse else []
     if recipe.audit:
         chosen_attacks(list(recipe.audit), _settings(recipe))
-    folder = run_stages(recipe, voice=voice, report=report, judge=judge)
+    folder = run_stages(
+        recipe,
+        voice=voice,
+        report=report,
+        judge=judge,
+        check=lambda ready: check_analyses(analyses, ready.loaded.model),
+    )
     done = RunFolder(folder)
     asked = recipe.analyse or recipe.audit
     if not (asked and is_first() and done.is_finished and not done.results().purged):
