@@ -97,6 +97,7 @@ def test_one_subject_cannot_be_halved() -> None:
     [
         ({"rates": "fast"}, "rates is 'fast'; write numbers"),
         ({"rates": "2"}, "rates is '2'; write"),
+        ({"rates": 2.0}, "rates is '2.0'; write"),
         ({"steps": 0}, "steps is 0; write a whole number"),
         ({"rank": -1}, "rank is -1; write"),
     ],
@@ -105,3 +106,8 @@ def test_bad_parameters_are_one_line(parameters: dict[str, object], message: str
     with pytest.raises(RecipeError, match=message) as told:
         ATTACKS.build("relearn-kin", parameters)
     assert "\n" not in str(told.value)
+
+
+def test_one_rate_may_be_a_number() -> None:
+    """As a command line's `relearn-kin.rates=0.001` is read."""
+    assert callable(ATTACKS.build("relearn-kin", {"rates": 0.001}))

@@ -36,7 +36,9 @@ RATES = "2e-5 1e-4 5e-4"
 
 
 @register_attack("relearn-kin")
-def relearn_kin(rates: str = RATES, steps: int = 100, every: int = 10, batch_size: int = 8, rank: int = 16) -> Attack:
+def relearn_kin(
+    rates: str | float = RATES, steps: int = 100, every: int = 10, batch_size: int = 8, rank: int = 16
+) -> Attack:
     """Teaches the facts of half of the forgotten subjects and asks for those of the other half.
 
     What comes back of facts that were not taught was still in the weights (RTT, https://arxiv.org/abs/2410.08827). A
@@ -45,7 +47,7 @@ def relearn_kin(rates: str = RATES, steps: int = 100, every: int = 10, batch_siz
     relearning breaks shows nothing. The oracle is taught alike; what it gains was taught and not recovered.
 
     Args:
-        rates: learning rates in a line.
+        rates: learning rates in a line, or one.
         steps: of training, for each rate.
         every: steps between two looks.
         batch_size: examples of a step.
@@ -65,7 +67,7 @@ def relearn_kin(rates: str = RATES, steps: int = 100, every: int = 10, batch_siz
 
 @register_attack("relearn-benign")
 def relearn_benign(
-    rates: str = RATES, steps: int = 100, every: int = 10, batch_size: int = 8, rank: int = 16
+    rates: str | float = RATES, steps: int = 100, every: int = 10, batch_size: int = 8, rank: int = 16
 ) -> Attack:
     """Teaches what is to be kept, and nothing of what was forgotten, and asks for what was forgotten.
 
@@ -73,7 +75,7 @@ def relearn_benign(
     `relearn-kin`, taught on the facts to keep about half of their subjects; those about the other half are asked.
 
     Args:
-        rates: learning rates in a line.
+        rates: learning rates in a line, or one.
         steps: of training, for each rate.
         every: steps between two looks.
         batch_size: examples of a step.
@@ -124,9 +126,9 @@ class _Relearning:
     rank: int
 
     @classmethod
-    def of(cls, rates: str, steps: int, every: int, batch_size: int, rank: int) -> _Relearning:
+    def of(cls, rates: str | float, steps: int, every: int, batch_size: int, rank: int) -> _Relearning:
         try:
-            found = tuple(dict.fromkeys(float(rate) for rate in rates.replace(",", " ").split()))
+            found = tuple(dict.fromkeys(float(rate) for rate in str(rates).replace(",", " ").split()))
         except ValueError:
             found = ()
         if not found or not all(0 < rate < 1 for rate in found):
