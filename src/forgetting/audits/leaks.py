@@ -6,6 +6,7 @@ from its texts are used.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from forgetting.audits.measures import any_right, by_question, is_choice
@@ -27,6 +28,15 @@ def leaks(records: Sequence[Record], value: str = "leak") -> dict[str, float | N
     return {id: of(some) for id, some in by_question(records).items()}
 
 
+def tries(records: Sequence[Record], value: str = "leak") -> Counter[str]:
+    """How many attempts at each fact the value was taken from; two models compare where these are equal.
+
+    Of `leak` all of them, for an answer that could not be scored makes it unknown; of the others those with a score.
+    """
+    score = _SCORES.get(value)
+    return Counter(record.id for record in records if score is None or score(record) is not None)
+
+
 def clusters(records: Sequence[Record]) -> dict[str, str]:
     """The key by which intervals are clustered, for each fact by its id."""
     return {record.id: record.cluster for record in records}
@@ -38,12 +48,20 @@ def _leak(tries: Sequence[Record]) -> float | None:
 
 def _probability(tries: Sequence[Record]) -> float | None:
     """The highest p(answer)^(1/tokens) of the attempts."""
-    return _highest([probability.value_of(record) for record in tries if not is_choice(record)])
+    return _highest([_likely(record) for record in tries])
 
 
 def _choice(tries: Sequence[Record]) -> float | None:
     """The highest share of the right answer among those offered."""
-    return _highest([option_probability.value_of(record) for record in tries if is_choice(record)])
+    return _highest([_chosen(record) for record in tries])
+
+
+def _likely(record: Record) -> float | None:
+    return None if is_choice(record) else probability.value_of(record)
+
+
+def _chosen(record: Record) -> float | None:
+    return option_probability.value_of(record) if is_choice(record) else None
 
 
 def _highest(values: Sequence[float | None]) -> float | None:
@@ -56,3 +74,4 @@ VALUES: Mapping[str, Callable[[Sequence[Record]], float | None]] = {
     "choice": _choice,
 }
 """From the attempts at one fact to a value between 0 and 1, higher where more is given away; None: not measured."""
+_SCORES: Mapping[str, Callable[[Record], float | None]] = {"probability": _likely, "choice": _chosen}

@@ -27,3 +27,11 @@ def test_a_fact_that_was_not_asked_or_asked_fewer_times_is_not_scored() -> None:
     after = [*tried("a1", "x"), *tried("c1", "x", "x")]
     (leak,) = evidence("sample", ("leak",), {"before": before, "after": after})
     assert (leak.of("before"), leak.of("after")) == ([1.0, 1.0, None], [None, None, 0.0])
+
+
+def test_the_likeliest_of_fewer_scored_attempts_is_not_compared() -> None:
+    before = [*tried("a1", "x", p=-0.1), *tried("a1", "x", p=-2.0), *tried("b1", "x", p=-0.1)]
+    after = [*tried("a1", "x", p=float("nan")), *tried("a1", "x", p=-2.0), *tried("b1", "x", p=-0.5)]
+    leak, probability = evidence("form", ("leak", "probability"), {"before": before, "after": after})
+    assert probability.of("after")[0] is None and probability.of("before")[0] is not None
+    assert probability.of("after")[1] is not None and leak.of("after") == [0.0, 0.0]

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from forgetting.audits.leaks import clusters, leaks
+from forgetting.audits.leaks import clusters, leaks, tries
 from forgetting.core.record import Record
 from forgetting.metrics.statistics import by_cluster
 
@@ -51,8 +50,8 @@ class Evidence:
 def evidence(attack: str, values: Iterable[str], records: Mapping[str, Sequence[Record]]) -> list[Evidence]:
     """What is compared of one attack; a value that no model has of any fact is left out.
 
-    A fact counts as not scored for a model that was not asked for it, or not as often as another model was: the best
-    of fewer attempts is not comparable.
+    A fact counts as not scored for a model that was not asked for it, or not as often as another model was, or of
+    which fewer attempts could be scored: the best of fewer attempts is not comparable.
 
     Args:
         attack: its name.
@@ -96,15 +95,15 @@ def any_leak(values: Values, subjects: Mapping[str, str]) -> tuple[int, int, int
 
 def _compared(value: str, split: str, records: Mapping[str, Sequence[Record]]) -> dict[str, dict[str, float | None]]:
     own = {model: [r for r in found if r.split == split] for model, found in records.items()}
-    tries = {model: Counter(r.id for r in found) for model, found in own.items()}
+    tried = {model: tries(found, value) for model, found in own.items()}
     values = {model: leaks(found, value) for model, found in own.items()}
     most: dict[str, int] = {}
-    for count in tries.values():
+    for count in tried.values():
         for fact, number in count.items():
             most[fact] = max(number, most.get(fact, 0))
     return {
         model: {
-            fact: values[model].get(fact) if tries[model][fact] == number else None for fact, number in most.items()
+            fact: values[model].get(fact) if tried[model][fact] == number else None for fact, number in most.items()
         }
         for model in own
     }
