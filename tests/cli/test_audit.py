@@ -15,7 +15,7 @@ def test_a_run_is_audited(recipe_file: Path, world: Path, tmp_path: Path, capsys
     code, out, err = command(capsys, *asked)
     assert code == 3  # an untrained model knows nothing to forget: no attack can tell
     first, *lines = out.strip().splitlines()
-    assert first.startswith("NOT SHOWN at 0.1: no attack finds more in the model before than in the oracle")
+    assert first.startswith("NOT SHOWN at 0.1: no attack tells the model before from the oracle well enough")
     assert lines[1].startswith("attack  value") and "blind" in lines[2]
     at = next(n for n, line in enumerate(lines) if line.split()[:2] == ["attack", "split"])
     header, *rows = lines[at:]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from forgetting.audits.certificate.words import ceiling
 from forgetting.report.template import page
 from forgetting.runs.register import Request
 
@@ -20,6 +21,7 @@ TRIED = {
     "suffix": "asked with a suffix that a search had found",
     "membership": "judged by how familiar the text is to the model",
     "near": "asked for facts close to those that were to be forgotten",
+    "posterior": "looked at for what its difference to the model before gives away",
     "health": "looked at for broken answers",
     "layers": "looked for inside the model",
 }
@@ -31,8 +33,8 @@ SAID = {
     "in 100.",
     "not shown": "It is not shown that the model gives away as little about these facts as a model that never saw "
     "them, to within {per} in 100. That is no proof that it gives away more.",
-    "uninterpretable": "The model is damaged: it lost too much of what it should have kept. A damaged model says "
-    "little about anything, so its silence about these facts means nothing.",
+    "uninterpretable": "The model is damaged: it lost too much of what it should have kept, or its answers are broken. "
+    "A damaged model says little about anything, so its silence about these facts means nothing.",
 }
 TONES: dict[str, Literal["good", "bad", "open", "note"]] = {
     "shown": "good",
@@ -42,12 +44,16 @@ TONES: dict[str, Literal["good", "bad", "open", "note"]] = {
     "blind": "note",
 }
 CAME = {
-    "shown": "as much as the comparison",
+    "shown": "as much as the comparison, within {per} in 100",
     "not shown": "undecided",
-    "refuted": "more than the comparison",
+    "refuted": "more than the comparison, by more than {per} in 100",
     "blind": "nothing: this attack cannot tell",
     "no oracle": "nothing to compare with",
 }
+LESS = "less than the comparison, by more than {per} in 100: that tells it apart as well"
+"""What came back where the model says too little."""
+BESIDE = {"health": "looked at for whether the model still works"}
+"""Of what compares no facts; the verdict rests on nothing else of it."""
 
 
 def certificate_page(statement: Mapping[str, Any], requests: Sequence[Request] = ()) -> str:
@@ -58,6 +64,7 @@ def certificate_page(statement: Mapping[str, Any], requests: Sequence[Request] =
         requests: of the model line, the earliest first.
     """
     predicate = statement["predicate"]
+    compared = any(found["state"] != "no oracle" for found in predicate["results"])
     return page(
         "certificate.html.j2",
         statement=statement,
@@ -65,7 +72,10 @@ def certificate_page(statement: Mapping[str, Any], requests: Sequence[Request] =
         sentence=SAID[predicate["verdict"]].format(per=f"{100 * predicate['margin']:g}"),
         tone=TONES[predicate["verdict"]],
         rows=_rows(predicate),
-        bounds=predicate["bounds"] if all(r["oracle"] is None for r in predicate["results"]) else [],
+        ways=len({found["attack"] for found in predicate["results"]}),
+        compared=compared,
+        most=lambda share: f"{100 * ceiling(share):.0f}",
+        bounds=[] if compared else predicate["bounds"],
         requests=[r for r in requests if (r.id, r.date) != (predicate["request"]["id"], predicate["request"]["date"])],
     )
 
@@ -82,12 +92,21 @@ def _rows(predicate: Mapping[str, Any]) -> list[dict[str, Any]]:
         {
             **found,
             "tried": TRIED.get(name, name),
-            "came": CAME.get(found["state"], "looked at for the conditions"),
+            "came": _came(found, predicate["margin"]),
             "tone": TONES.get(found["state"], "note"),
             "cells": [_per(found.get(model)) for model in ("before", "oracle", "after")],
         }
         for name, found in rows.items()
     ]
+
+
+def _came(found: Mapping[str, Any], margin: float) -> str:
+    """What came back, in words; of what compares no facts, what it is for."""
+    if found["state"] not in CAME:
+        return BESIDE.get(found["attack"], "measured, and no part of what is said above")
+    high = (found.get("difference") or {}).get("high")
+    less = found["state"] == "not shown" and high is not None and high < -margin
+    return (LESS if less else CAME[found["state"]]).format(per=f"{100 * margin:g}")
 
 
 def _per(value: float | None) -> str:

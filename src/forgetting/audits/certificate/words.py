@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from forgetting.audits.certificate.bounds import Bound, Share
@@ -33,7 +34,7 @@ def line(verdict: Verdict) -> str:
     if all(f.state == "no oracle" for f in verdict.found):
         return f"{start}: without an oracle nothing says how much is too much. {_most(verdict)}"
     if all(f.state == "blind" for f in verdict.found):
-        return f"{start}: no attack finds more in the model before than in the oracle, so none can say anything; {of}"
+        return f"{start}: no attack tells the model before from the oracle well enough, so none can say anything; {of}"
     if verdict.state == "shown":
         return (
             f"{start}: under each attack that can tell, the model gives away as much as the oracle, within "
@@ -77,6 +78,11 @@ def bound_sentence(bound: Bound) -> str:
 
 def claim(verdict: Verdict) -> str:
     """What was tested, whatever came out."""
+    if all(found.state == "no oracle" for found in verdict.found):
+        return (
+            "Tested was how much the unlearned model gives away under each attack. There was no oracle, a model that "
+            "never saw these facts, so nothing was tested against a margin: upper bounds are all that can be said."
+        )
     return (
         "Tested was whether, under each attack, the share that the unlearned model gives away of facts drawn like "
         "these differs from that of the oracle, a model that never saw them, by less than "
@@ -88,7 +94,7 @@ def claim(verdict: Verdict) -> str:
 def limits(verdict: Verdict, attacks: list[str]) -> list[str]:
     """What the claim does not cover."""
     said = [
-        "It holds for the weights whose digests stand here, not for a copy that was trained or merged since.",
+        "It holds for the weights whose digests the certificate names, not for a copy trained or merged since.",
         f"It holds for the attacks that were run ({', '.join(attacks)}), with these settings and this budget. "
         "Somebody with more time, other prompts, access to the weights or a lucky guess is outside it.",
         "It holds for facts drawn like those that were tested. A fact that was not tested is outside it.",
@@ -96,7 +102,8 @@ def limits(verdict: Verdict, attacks: list[str]) -> list[str]:
     ]
     if blind := verdict.attacks_that("blind"):
         said.append(
-            f"Nothing was learned from {', '.join(blind)}: it does not tell the model before from the oracle either."
+            f"Nothing was learned from {', '.join(blind)}: that does not tell the model before from the oracle well "
+            "enough."
         )
     missed = 0.9**verdict.subjects
     if verdict.subjects and missed > 0.05:
@@ -110,6 +117,11 @@ def limits(verdict: Verdict, attacks: list[str]) -> list[str]:
 def number(value: float | None) -> str:
     """Two decimals; a dash where there is no value."""
     return "—" if value is None else _minus(f"{value:.2f}")
+
+
+def ceiling(share: float) -> float:
+    """An upper bound in whole hundredths, never below itself."""
+    return math.ceil(round(100 * share, 9)) / 100
 
 
 def interval(difference: Difference | None) -> str:
@@ -159,7 +171,7 @@ def _most(verdict: Verdict) -> str:
 def _share(share: Share, whom: str) -> str:
     missing = f", {share.missing} not scored" if share.missing else ""
     did = f"{share.leaking} of {share.subjects} did{missing}"
-    return f"at most {share.at_most:.2f} of {whom} leak a fact ({did}; 95%)"
+    return f"at most {ceiling(share.at_most):.2f} of {whom} leak a fact ({did}; 95%)"
 
 
 def _mean(difference: Difference | None) -> float:

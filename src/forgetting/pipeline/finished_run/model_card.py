@@ -157,7 +157,7 @@ def _audit(run: Results) -> list[str]:
     limits = "\n".join(f"- {limit}" for limit in said["limits"])
     return [
         f"> **Audit of {wording.moment(said['date'])}: {said['line']}**".replace("<", "&lt;"),
-        f"{found}\n\n{said['claim']} It does not cover:\n\n{limits}".replace("<", "&lt;"),
+        f"{found}\n\n{said['claim']} What that does not cover:\n\n{limits}".replace("<", "&lt;"),
     ]
 
 
