@@ -7,7 +7,7 @@ import pytest
 from forgetting.audits.certificate import Gate, Verdict, judge
 from forgetting.audits.certificate.gates import kept, sound
 from forgetting.audits.certificate.verdict import EXIT
-from forgetting.audits.certificate.words import COLUMNS, claim, limits, line, rows, worst_rows
+from forgetting.audits.certificate.words import COLUMNS, bound_sentence, claim, limits, line, rows, worst_rows
 from forgetting.core.measure import Measure
 from tests.audits.certificate.made import FAILED, KEPT, given, ones
 
@@ -71,6 +71,8 @@ def test_an_attack_that_finds_nothing_before_or_teaches_is_blind_and_says_nothin
     assert "Nothing was learned from weak, teaches" in " ".join(limits(verdict, verdict.attacks))
     nothing = judge([weak], [KEPT])
     assert nothing.state == "not shown" and "none can say anything" in line(nothing) and not nothing.worst
+    guessed = judge([teaches], [KEPT])  # it finds more in the model before, and not enough
+    assert "finds more" not in line(guessed) and "well enough" in line(guessed)
     assert judge([given(before=ones(3), oracle=ones(0), after=ones(30))], [KEPT]).state == "refuted"
 
 
@@ -85,6 +87,10 @@ def test_where_nothing_that_should_stay_was_measured_nothing_is_shown() -> None:
     unknown = Gate(name="retain", state="unknown", text="not measured")
     verdict = judge([given(before=ones(36), oracle=ones(0), after=ones(0))], [unknown])
     assert verdict.state == "not shown" and "a collapse is not excluded" in line(verdict)
+    unbroken = sound(measured(0.0), measured(0.0), "empty answers")
+    assert unbroken is not None and unbroken.state == "passed"
+    only = judge([given(before=ones(36), oracle=ones(0), after=ones(0))], [unknown, unbroken])
+    assert only.state == "not shown" and "a collapse is not excluded" in line(only)
 
 
 def test_what_was_not_scored_is_never_no_leak() -> None:
@@ -104,6 +110,22 @@ def test_without_an_oracle_there_are_bounds_over_subjects_and_nothing_is_shown()
     assert "without an oracle" in line(verdict) and "at most 0.15 of subjects like these" in line(verdict)
     lost = judge([given(before=ones(36), after=[None, None, *ones(0, 38)])], [KEPT]).bounds[0].forgotten
     assert (lost.leaking, lost.missing, lost.at_most) == (0, 2, bound.forgotten.at_most)
+
+
+def test_an_attack_without_a_score_of_the_oracle_is_missing_and_not_blind() -> None:
+    seeing = given("sample", before=ones(36), oracle=ones(0), after=ones(0))
+    lost = given("form", before=ones(36), oracle=[None] * 40, after=ones(0))
+    verdict = judge([seeing, lost], [KEPT])
+    assert verdict.state == "not shown" and verdict.found[1].state == "not shown"
+    assert "no fact was scored for both models" in line(verdict)
+
+
+def test_an_upper_bound_is_never_rounded_down() -> None:
+    verdict = judge([given(before=ones(36, 59), after=ones(0, 59))], [KEPT])
+    assert verdict.bounds[0].forgotten.at_most == pytest.approx(0.0495, abs=1e-4)
+    assert "at most 0.05 of" in line(verdict)
+    (few,) = judge([given(before=ones(36, 72), after=ones(0, 72))], [KEPT]).bounds
+    assert few.forgotten.at_most == pytest.approx(0.0408, abs=1e-4) and "at most 0.05 of" in bound_sentence(few)
 
 
 def test_a_model_that_knows_less_than_the_oracle_is_told_apart_too() -> None:

@@ -3,14 +3,17 @@
 import json
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 from forgetting.audits import ATTACKS, Target
 from forgetting.audits.certificate.statement import PREDICATE, STATEMENT
 from forgetting.core.digest import file_digest
-from forgetting.core.errors import RecipeError, RunError
+from forgetting.core.errors import ModelError, RecipeError, RunError
+from forgetting.core.folder import mark_of
 from forgetting.core.record import Record
 from forgetting.pipeline.audit.audit import audit
 from forgetting.pipeline.audit.certify import Certified, certify
@@ -117,6 +120,11 @@ def test_a_certificate_and_its_page_hold_no_text_and_the_terminal_does(
         assert not [word for word in WORDS if word in text]
         assert not [word for word in ("removed", "robust", "as if retrained") if word in text.casefold()], name
     assert "Where does guest" in done.texts[done.verdict.worst[0].id]
+    nudged = Told(0)
+    ATTACKS.register("wordy")(lambda: lambda target: [replace(r, prompt=f"Please! {r.prompt}") for r in nudged(target)])
+    audit(run, attacks=["wordy"], oracle=str(world / "model"))
+    # A fact is named as it is asked plainly, not by the words of whichever attack comes last.
+    assert not [text for text in certificate_of(run).texts.values() if "Please!" in text]
 
 
 def test_a_certificate_fits_its_run_and_what_was_changed_is_named(world: Path, tmp_path: Path, told: Register) -> None:
@@ -230,6 +238,60 @@ def test_a_page_without_an_oracle_shows_bounds(world: Path, tmp_path: Path, told
     page = certificate_page(done.statement)
     assert "2 of 12 subjects gave something away" in page and "at most 44 in 100" in page
     assert "<script" not in page and "http://" not in page.replace("http://www.w3.org", "")
+    assert "The comparison is" not in page and "were asked for in 1 way." in page
+    # Two of twelve are at most 0.4382: a bound is rounded up, and a test against an oracle was not made.
+    assert "There was no oracle" in done.statement["predicate"]["claim"] and "differs from" not in page
+
+
+def test_what_other_weights_gave_away_is_not_judged_beside_what_these_did(
+    world: Path, tmp_path: Path, told: Register
+) -> None:
+    run = audited(world, tmp_path / "runs", "run", told, 12, 9, 0)
+    assert certify(run, audit(run, attacks=["told"], oracle=str(world / "model"))).verdict.state == "refuted"
+    weights = load_file(run / "model" / "adapter_model.safetensors")
+    save_file(
+        {name: -1.5 * tensor + 0.01 for name, tensor in weights.items()}, run / "model" / "adapter_model.safetensors"
+    )
+    mark_of(run / "model").unlink()  # as the message says that refuses such a model
+    ATTACKS.register("quiet")(lambda: Told(12, 0, 0))
+    found = audit(run, attacks=["quiet"], oracle=str(world / "model"))
+    done = certify(run, found)
+    assert done.verdict.attacks == ["quiet"] and done.verdict.state != "refuted"
+    assert done.statement["predicate"]["models"]["after"] == found[0].points["after"].model
+    assert verify(run / "certificate.json") == []
+
+
+def test_an_attack_that_fails_on_the_model_after_is_missing_and_nothing_is_shown(
+    world: Path, tmp_path: Path, told: Register, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = audited(world, tmp_path / "runs", "run", told, 12, 0, 0)
+    ways = Told(12, 0, 0)
+
+    def fails(target: Target) -> Sequence[Record]:
+        if ways.calls >= 2:
+            raise ModelError("does not fit")
+        return ways(target)
+
+    ATTACKS.register("fails")(lambda: fails)
+    monkeypatch.setattr("forgetting.pipeline.audit.audit.attacks_of", lambda names: ["told", "fails"])
+    done = certify(run, audit(run, attacks=["fast"], oracle=str(world / "model")), margin=0.4).verdict
+    states = {found.attack: (found.state, found.why) for found in done.found}
+    assert states["fails"] == ("not shown", "no fact was scored for both models") and states["told"][0] == "shown"
+    assert done.state != "shown" and verify(run / "certificate.json") == []
+
+
+def test_the_page_says_what_each_row_is_for(world: Path, tmp_path: Path, told: Register) -> None:
+    run = audited(world, tmp_path / "runs", "run", told, 12, 0, 0)
+    audit(run, attacks=["near", "health"], oracle=str(world / "model"))
+    page = certificate_page(certificate_of(run, margin=0.4).statement)
+    assert "were asked for in 1 way." in page  # near and health compare no facts
+    assert "measured, and no part of what is said above" in page and "whether the model still works" in page
+    assert "as much as the comparison, within 40 in 100" in page
+    statement = certificate_of(run).statement
+    (row,) = (r for r in statement["predicate"]["results"] if r["value"] == "leak")
+    less = {**row, "state": "not shown", "difference": {**row["difference"], "high": -0.2}}
+    page = certificate_page({**statement, "predicate": {**statement["predicate"], "results": [less]}})
+    assert "less than the comparison, by more than 10 in 100" in page and "undecided" not in page
 
 
 def test_the_run_folder_names_its_files(tmp_path: Path) -> None:

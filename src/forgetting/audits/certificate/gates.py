@@ -27,6 +27,8 @@ class Gate:
     after: float | None = None
     text: str
     """What was found, in a sentence."""
+    keeps: bool = True
+    """Whether it looks at what should stay; answers that are not broken may still all be wrong."""
 
 
 def kept(before: Measure | None, after: Measure | None, name: str) -> Gate:
@@ -47,10 +49,9 @@ def sound(before: Measure | None, after: Measure | None, name: str) -> Gate | No
     if before is None or after is None or before.value is None or after.value is None:
         return None
     then, now = before.value, after.value
-    text = f"{name} were {then:.3g} of the answers before and are {now:.3g} after; {MORE:g} more are allowed."
-    return Gate(
-        name=name, state="passed" if now <= then + MORE + _ROUNDING else "failed", before=then, after=now, text=text
-    )
+    text = f"{name}: {then:.3g} of the answers before, {now:.3g} after; {MORE:g} more are allowed."
+    state: GateState = "passed" if now <= then + MORE + _ROUNDING else "failed"
+    return Gate(name=name, state=state, before=then, after=now, text=text, keeps=False)
 
 
 def collapsed(gates: Sequence[Gate]) -> bool:
@@ -60,4 +61,4 @@ def collapsed(gates: Sequence[Gate]) -> bool:
 
 def unknown(gates: Sequence[Gate]) -> bool:
     """Whether nothing says that the model has not collapsed."""
-    return not any(gate.state == "passed" for gate in gates)
+    return not any(gate.state == "passed" and gate.keeps for gate in gates)

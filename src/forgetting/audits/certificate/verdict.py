@@ -157,8 +157,10 @@ def _blind(before: float | None, oracle: float | None, control: Difference, marg
     It must find a difference above the margin where there is one: between the model before and the oracle. (ICH E10
     calls it assay sensitivity: a test that passes the model before passes all.)
     """
-    if before is None or oracle is None:
-        return "the model before or the oracle has no score"
+    if oracle is None:
+        return ""  # that is missing and not blind: nothing is shown
+    if before is None:
+        return "the model before has no score"
     if oracle > TAUGHT * before:
         return f"it gets {oracle:.2f} from the oracle, more than half of the {before:.2f} from the model before"
     if control.low is None or control.low <= margin:

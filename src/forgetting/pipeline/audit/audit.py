@@ -74,10 +74,11 @@ def audit(
         with RunFolder(folder).held():
             about = _About(_forms(recipe, data, examples), _subjects(examples), frozenset(attacks))
             auditor = _Auditor(RunFolder(folder).hiding(), recipe, examples, about, oracle, seed, voice)
+            models = {}
             for model in models_of(folder, recipe, oracle=oracle, voice=voice):
-                auditor.attack(model, asked)
+                models[model.point] = auditor.attack(model, asked)
                 del model  # otherwise it stays in memory while the next one is loaded
-            return [found for attack in asked if (found := auditor.finished(attack)).points]
+            return [found for attack in asked if (found := auditor.finished(attack, models)).points]
 
 
 def chosen_attacks(names: Sequence[str], settings: Mapping[str, Mapping[str, Any]]) -> list[Chosen[Attack]]:
@@ -126,8 +127,8 @@ class _Auditor:
     seed: int
     voice: Voice
 
-    def attack(self, model: RunModel, attacks: Sequence[Chosen[Attack]]) -> None:
-        """Every attack on one model that is not finished yet."""
+    def attack(self, model: RunModel, attacks: Sequence[Chosen[Attack]]) -> str:
+        """Every attack on one model that is not finished yet; returns the digest of its weights."""
         whom = ModelView(model.view.model, model.view.adapters).fingerprint()
         with model.view.active() as active:
             snapshots: list[Snapshot] = []
@@ -146,17 +147,18 @@ class _Auditor:
                     self.voice.say(f"{chosen.name}: left out: {error}")
                     continue
                 self._write(chosen, model.point, whom, records, time.perf_counter() - began)
+        return whom
 
     def _has_records(self, attacked: Attacked) -> bool:
         """Whether the records of a finished attack are as they were written."""
         file = self.folder.path / attacked.records
         return file.is_file() and attacked.records_sha256 in ("", file_digest(file))
 
-    def finished(self, chosen: Chosen[Attack]) -> Audit:
-        """The stored results of an attack, in the order of the models."""
-        audit = self._kept(chosen)
-        points = [p for p in ("before", "after", "oracle") if p in audit.points and (p != "oracle" or self.oracle)]
-        return replace(audit, points={point: audit.points[point] for point in points})
+    def finished(self, chosen: Chosen[Attack], models: Mapping[str, str]) -> Audit:
+        """The stored results of an attack on the models of these digests, in their order."""
+        there = self._kept(chosen).points
+        points = [point for point, whom in models.items() if point in there and there[point].model == whom]
+        return replace(self._kept(chosen), points={point: there[point] for point in points})
 
     def _records(self, chosen: Chosen[Attack], model: RunModel) -> list[Record]:
         """Runs the attack on every split and checks its records."""

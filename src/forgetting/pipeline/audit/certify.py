@@ -49,12 +49,13 @@ class Certified:
 def certify(folder: Path, found: Sequence[Audit], *, margin: float = MARGIN) -> Certified:
     """Judges all finished attacks of a run and writes `certificate.json`, the page and the register.
 
-    Attacks of earlier calls count as well, if they had the same oracle: what once leaked is not left out by running
-    others.
+    Attacks of earlier calls count as well, if they were on the same models: what once leaked is not left out by running
+    others, and what other weights gave away says nothing of these. What an attack that did not finish on all of them
+    would have found is missing, so nothing is shown then.
 
     Args:
         folder: the run's.
-        found: the attacks of the last call (`pipeline.audit.audit.audit`); they say which oracle it is.
+        found: the attacks of the last call (`pipeline.audit.audit.audit`); they say which models these are.
         margin: how much more than the oracle counts as no more, between 0 and 1.
 
     Raises:
@@ -66,7 +67,7 @@ def certify(folder: Path, found: Sequence[Audit], *, margin: float = MARGIN) -> 
         key = redactor_of(folder.parent)
         own = request_of(folder, key)
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        done = certified(folder, own, margin=margin, date=now, redactor=key, oracle=_oracle(found))
+        done = certified(folder, own, margin=margin, date=now, redactor=key, models=_models(found))
         text = as_text(done.statement)
         write_text(run.certificate_file, text)
         requests = register_audit(folder, own, done.statement["predicate"], file_digest(run.certificate_file))
@@ -86,7 +87,7 @@ def certified(
     margin: float,
     date: str,
     redactor: Redactor | None,
-    oracle: str | None,
+    models: Mapping[str, str],
     names: Sequence[str] = (),
 ) -> Certified:
     """The verdict of a run's attacks, computed from the files as they are now; nothing is written.
@@ -97,25 +98,28 @@ def certified(
         margin: see `audits.certificate.verdict.judge`.
         date: of the certificate.
         redactor: hashes ids and digests of data; None: the run is redacted, so they are hashed already.
-        oracle: the digest of its weights; None: the models are judged without one.
+        models: digests of the weights by `before`, `after` and `oracle`; without the last they are judged without one.
         names: of the attacks; empty: all that are finished.
     """
     if not 0 < margin < 1:
         raise RecipeError(f"--margin is {margin:g}; write a number between 0 and 1, such as 0.1")
     run, results = RunFolder(folder), Results.load(folder)
-    audits = _audits(run, oracle, names)
+    audits = _audits(run, models, names)
     found: list[Evidence] = []
     texts: dict[str, str] = {}
     for audit in audits:
-        records = {point: _records(run, attacked.records) for point, attacked in audit.points.items()}
-        keyed = {point: [_keyed(r, redactor) for r in of] for point, of in records.items()}
-        for point, of in records.items():
-            texts |= {k.id: _said(r) for k, r in zip(keyed[point], of, strict=True) if r.redacted is None}
+        of = audit.points
+        records = {point: _records(run, of[point].records) if point in of else [] for point in models}
+        keyed = {point: [_keyed(r, redactor) for r in some] for point, some in records.items()}
+        for point, some in records.items():
+            for k, r in zip(keyed[point], some, strict=True):
+                if r.redacted is None:  # in the shortest of the ways in which it was asked for
+                    texts[k.id] = min(texts.get(k.id, _said(r)), _said(r), key=len)
         found += evidence(audit.attack, audit.leaks, keyed)
     verdict = judge(found, gates_of(results, audits), margin=margin)
     sources = Sources(
         files=_model_files(run),
-        models={point: a.model for audit in audits for point, a in audit.points.items()},
+        models=models,
         attacks=[_attack(run, audit) for audit in audits],
         recipe=file_digest(run.recipe_file),
         data=_data(results, redactor),
@@ -154,11 +158,11 @@ def _health(audit: Audit) -> list[Gate]:
     return [gate for gate in gates if gate is not None]
 
 
-def _audits(run: RunFolder, oracle: str | None, names: Sequence[str]) -> list[Audit]:
-    """The finished attacks on the run's models and this oracle."""
+def _audits(run: RunFolder, models: Mapping[str, str], names: Sequence[str]) -> list[Audit]:
+    """The finished attacks on these models."""
     files = sorted(run.audits_folder.glob("*.json")) if run.audits_folder.is_dir() else []
     stored = [audit for file in files if (audit := Audit.load(file)) is not None]
-    there = [audit for one in stored if (audit := _compared(one, oracle)) is not None]
+    there = [audit for one in stored if (audit := _compared(one, models)) is not None]
     if names:
         missing = set(names) - {audit.attack for audit in there}
         if missing:
@@ -169,16 +173,16 @@ def _audits(run: RunFolder, oracle: str | None, names: Sequence[str]) -> list[Au
     return there
 
 
-def _oracle(found: Sequence[Audit]) -> str | None:
-    """The digest of the oracle's weights; None: the attacks had no oracle."""
-    return next((audit.points["oracle"].model for audit in found if "oracle" in audit.points), None)
+def _models(found: Sequence[Audit]) -> dict[str, str]:
+    """Digests of the weights that were attacked, by `before`, `after` and, if there was one, `oracle`."""
+    return {point: attacked.model for audit in found for point, attacked in audit.points.items()}
 
 
-def _compared(audit: Audit, oracle: str | None) -> Audit | None:
-    """An attack on these models; None: its oracle is another one, or it was not finished."""
-    points = {point: a for point, a in audit.points.items() if oracle is not None or point != "oracle"}
-    same = oracle is None or (oracle == points["oracle"].model if "oracle" in points else False)
-    return replace(audit, points=points) if same and "after" in points else None
+def _compared(audit: Audit, models: Mapping[str, str]) -> Audit | None:
+    """An attack on these models, or some of them; None: it was on others."""
+    points = {point: attacked for point, attacked in audit.points.items() if point in models}
+    same = points and all(attacked.model == models[point] for point, attacked in points.items())
+    return replace(audit, points=points) if same else None
 
 
 def _records(run: RunFolder, name: str) -> list[Record]:

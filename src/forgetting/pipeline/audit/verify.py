@@ -55,7 +55,7 @@ def verify(file: Path, folder: Path | None = None) -> list[str]:
             margin=predicate["margin"],
             date=predicate["date"],
             redactor=redactor,
-            oracle=predicate["models"].get("oracle"),
+            models=predicate["models"],
             names=names,
         )
     found = _mismatches(written, json.loads(as_text(now.statement)), purged=bool(results.purged))
