@@ -16,6 +16,7 @@ from forgetting.models.head import head_of
 from forgetting.models.loading import LoadedModel
 from forgetting.pipeline.estimate.probe import AnswerProbe, StepProbe, in_threads, probe_answers, probe_step
 from forgetting.pipeline.finished_run.analyse import check_analyses
+from forgetting.pipeline.finished_run.analysis_cost import WITHIN as SINGLE
 from forgetting.pipeline.finished_run.analysis_cost import Expected, costs_on, weights_bytes
 from forgetting.pipeline.finished_run.examples import examples_of
 from forgetting.pipeline.finished_run.models import oracle_of
@@ -121,6 +122,7 @@ def estimate(prepared: Prepared) -> Estimate:
         held = max(one.bytes for one in analysing.values()) + (weights if last else 0)
         trained = sum(memory.get(part, 0) for part in ("gradients", "optimiser", "copy for a checkpoint"))
         memory["analysing"] = max(0, round(held) - trained)
+        notes.append(f"of the time, that of single analyses was up to {SINGLE:g} times more or less")
     return Estimate(
         memory=memory,
         disk=_disk(recipe, steps, answers, suite, references, weights, oracle),
