@@ -71,6 +71,9 @@ def test_an_attack_that_finds_nothing_before_or_teaches_is_blind_and_says_nothin
     assert "Nothing was learned from weak, teaches" in " ".join(limits(verdict, verdict.attacks))
     nothing = judge([weak], [KEPT])
     assert nothing.state == "not shown" and "none can say anything" in line(nothing) and not nothing.worst
+    none = judge([given("none", "probability", before=[0.0] * 40, oracle=[0.0] * 40, after=ones(0))], [KEPT])
+    (found,) = judge([given("some", before=ones(6), oracle=ones(0), after=ones(0))], [KEPT]).found
+    assert found.before == 0.15 and "not shown to find more" in found.why and found.why == none.found[0].why
     guessed = judge([teaches], [KEPT])  # it finds more in the model before, and not enough
     assert "finds more" not in line(guessed) and "well enough" in line(guessed)
     assert judge([given(before=ones(3), oracle=ones(0), after=ones(30))], [KEPT]).state == "refuted"

@@ -161,10 +161,10 @@ def _blind(before: float | None, oracle: float | None, control: Difference, marg
         return ""  # that is missing and not blind: nothing is shown
     if before is None:
         return "the model before has no score"
+    if control.low is None or control.low <= margin:
+        return "it is not shown to find more in the model before than in the oracle by more than the margin"
     if oracle > TAUGHT * before:
         return f"it gets {oracle:.2f} from the oracle, more than half of the {before:.2f} from the model before"
-    if control.low is None or control.low <= margin:
-        return "it does not find more in the model before than in the oracle, by more than the margin"
     return ""
 
 
