@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from forgetting.analysis.rates import measured_rates
+import pytest
+import torch
+
+from forgetting.analysis.rates import _timed, measured_rates
 from forgetting.data.formatting import Formatting
 from forgetting.models.unchanged import Snapshot
 from tests.analysis.test_shifts import EXAMPLES, TOKENIZER
@@ -18,3 +21,15 @@ def test_every_kind_takes_some_time_and_the_model_is_as_it_was() -> None:
     assert snapshot.changed(model) is None
     missing = {kind for kind, value in rates.items() if not value > 0}
     assert missing <= {"alone", "redrawn", "resamples"}  # differences of two times, which noise may make 0
+
+
+def test_on_a_busy_machine_what_others_do_meanwhile_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    clock, worked = [0.0], [0.0]
+
+    def work() -> None:
+        clock[0] += 0.2
+        worked[0] += 0.01
+
+    assert _timed(work, lambda: clock[0], lambda: worked[0]) == pytest.approx(0.01)
+    assert _timed(work, lambda: clock[0], lambda: 20 * clock[0]) == pytest.approx(0.2)  # many threads at once

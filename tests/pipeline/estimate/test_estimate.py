@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from forgetting.core.errors import ModelError
 from forgetting.models.adapters import active_adapters
 from forgetting.pipeline.estimate.estimate import WITHIN, estimate
+from forgetting.pipeline.finished_run.analysis_cost import Expected
 from forgetting.pipeline.run.plan import planned
 from forgetting.pipeline.run.run import run
 from forgetting.recipe import Recipe, load_recipe
@@ -88,3 +90,28 @@ def test_every_line_says_its_parts_and_how_far_it_may_be_off(world, tmp_path):
     for what, line in zip(("memory", "disk", "time"), lines[:3], strict=True):
         assert line.startswith(f"{what}: about ")
         assert f"within a factor of {WITHIN[what]:g}" in line
+
+
+def analysing(folder: Path, world: Path, *keys: str) -> int:
+    """Bytes of the analyses besides the first model."""
+    asked = recipe(world, folder, "analyse=[weights]", "method=graddiff", "optimizer=sgd", *keys)
+    return estimate(planned(asked).prepared).memory["analysing"]
+
+
+def test_a_model_that_ends_whole_is_in_memory_beside_the_first_while_it_is_analysed(world, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        "forgetting.pipeline.estimate.estimate.costs_on", lambda *_, **__: {"weights": Expected(1.0, 10**9, {})}
+    )
+    adapter, whole = (analysing(tmp_path, world, "adapter={rank: 4}", f"export={e}") for e in ("adapter", "merged"))
+    weights = 4 * sum(p.numel() for p in planned(recipe(world, tmp_path)).prepared.loaded.model.parameters())
+    assert whole - adapter == weights
+
+
+def test_analyses_that_cannot_be_timed_are_said_and_the_rest_is_estimated(world, tmp_path, monkeypatch):
+    def untimed(*_, **__):
+        raise ModelError("its layers are not found")
+
+    monkeypatch.setattr("forgetting.pipeline.estimate.estimate.costs_on", untimed)
+    found = estimate(planned(recipe(world, tmp_path, "analyse=[weights]", "method=graddiff")).prepared)
+    assert "what the analyses will take is not known: its layers are not found" in found.notes
+    assert found.seconds["training"] > 0

@@ -23,6 +23,6 @@ def test_a_change_of_adapters_alone_is_thin(world: Path, tmp_path: Path, adapter
 def test_all_and_each_are_said_in_a_line_and_nothing_of_nothing() -> None:
     found = {"lens": Expected(61.0, 2**20, {}), "sae": Expected(2.0, 3 * 2**20, {})}
     (line,) = said(found)
-    assert line.startswith("analyses: about 1 min 03 s under the present load, at most ")
+    assert line.startswith("analyses: about 1 min 03 s where nothing else runs, at most ")
     assert "3 MiB of it besides the models" in line and "(lens 1 min 01 s, 1 MiB; sae 2.0 s, 3 MiB)" in line
     assert said({}) == []

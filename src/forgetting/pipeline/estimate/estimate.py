@@ -15,13 +15,14 @@ from forgetting.evaluation.rows import BATCH_TOKENS
 from forgetting.models.head import head_of
 from forgetting.models.loading import LoadedModel
 from forgetting.pipeline.estimate.probe import AnswerProbe, StepProbe, in_threads, probe_answers, probe_step
-from forgetting.pipeline.finished_run.analyse import check_analyses
+from forgetting.pipeline.finished_run.analyse import check_analyses, reads_oracle
 from forgetting.pipeline.finished_run.analysis_cost import WITHIN as SINGLE
 from forgetting.pipeline.finished_run.analysis_cost import Expected, costs_on, weights_bytes
 from forgetting.pipeline.finished_run.examples import examples_of
 from forgetting.pipeline.finished_run.models import oracle_of
 from forgetting.pipeline.finished_run.plugged import chosen
 from forgetting.pipeline.run.prepared import Prepared
+from forgetting.pipeline.run.stage_runner import model_changed
 from forgetting.pipeline.run.suites import fast_suite_of
 from forgetting.recipe import Recipe, Stage
 from forgetting.recipe.stage import BEFORE
@@ -110,7 +111,7 @@ def estimate(prepared: Prepared) -> Estimate:
             except ForgettingError as error:
                 notes.append(f"{stage.name}: could not be timed ({error})")
         answers = probe_answers(model, loaded.tokenizer, suite, recipe)
-        analysing = _analysing(prepared)
+        analysing = _analysing(prepared, notes)
     if suite.probes:
         notes.append(f"not in the time: {len(suite.probes)} probes of the suite, which run whole benchmarks")
     oracle = (recipe.oracle or suite.oracle) is not None and not str(recipe.oracle or "").endswith(".jsonl")
@@ -118,8 +119,10 @@ def estimate(prepared: Prepared) -> Estimate:
     references = {s.name: _reference(s, encoded[s.name], loaded) for s in recipe.stages}
     memory = _memory(steps, answers, suite, encoded, weights, oracle)
     if analysing:
-        last = recipe.stages[-1].adapter_or_full.kind == "full"
-        held = max(one.bytes for one in analysing.values()) + (weights if last else 0)
+        notes.append("the time of analyses is that of the machine where nothing else runs")
+        # the models after and of the oracle are in memory beside the one before
+        others = int(_ends_whole(recipe)) + int(_analysed_oracle(prepared))
+        held = max(one.bytes for one in analysing.values()) + others * weights
         trained = sum(memory.get(part, 0) for part in ("gradients", "optimiser", "copy for a checkpoint"))
         memory["analysing"] = max(0, round(held) - trained)
         notes.append(f"of the time, that of single analyses was up to {SINGLE:g} times more or less")
@@ -134,25 +137,42 @@ def estimate(prepared: Prepared) -> Estimate:
     )
 
 
-def _analysing(prepared: Prepared) -> dict[str, Expected]:
+def _analysing(prepared: Prepared, notes: list[str]) -> dict[str, Expected]:
     """What the recipe's analyses take; parameters that do not fit the model are refused here, as before the run."""
     recipe, model = prepared.recipe, prepared.loaded.model
     if not recipe.analyse:
         return {}
     asked = chosen(ANALYSES, list(recipe.analyse), recipe.analyse)
     check_analyses(asked, model)
-    last = recipe.stages[-1].adapter_or_full
-    examples = examples_of(recipe, prepared.data)
-    return costs_on(
-        model,
-        prepared.loaded.tokenizer,
-        asked,
-        examples,
-        formatting=recipe.format,
-        views=2 if oracle_of(recipe, prepared.data) is None else 3,
-        rank=0 if last.kind == "full" else last.rank,
-        hashed=2 * weights_bytes(model),
-    )
+    models = 2 + int(_analysed_oracle(prepared))
+    try:
+        return costs_on(
+            model,
+            prepared.loaded.tokenizer,
+            asked,
+            examples_of(recipe, prepared.data),
+            formatting=recipe.format,
+            views=models,
+            rank=0 if _ends_whole(recipe) else recipe.stages[-1].adapter_or_full.rank,
+            hashed=models * weights_bytes(model),
+        )
+    except ForgettingError as error:
+        notes.append(f"what the analyses will take is not known: {error}")
+        return {}
+
+
+def _analysed_oracle(prepared: Prepared) -> bool:
+    """Whether there is an oracle that one of the recipe's analyses reads."""
+    recipe = prepared.recipe
+    asked = chosen(ANALYSES, list(recipe.analyse), recipe.analyse) if recipe.analyse else []
+    return any(map(reads_oracle, asked)) and oracle_of(recipe, prepared.data) is not None
+
+
+def _ends_whole(recipe: Recipe) -> bool:
+    """Whether the model after the run is loaded as a whole one, and not as an adapter on the one before."""
+    last = recipe.stages[-1]
+    full = not last.trains or last.adapter_or_full.kind == "full"
+    return full or recipe.export == "merged" or model_changed(recipe)
 
 
 def _memory(

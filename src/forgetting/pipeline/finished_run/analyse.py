@@ -68,7 +68,7 @@ def analyse(
             raise RunError(
                 f"{folder}: the run has no oracle; name a model with --oracle, or compare with the one before"
             )
-        if against != "oracle" and not any(_reads_oracle(one) for one in asked):
+        if against != "oracle" and not any(reads_oracle(one) for one in asked):
             name = None
         with RunFolder(folder).held():
             models = {model.point: model for model in models_of(folder, recipe, oracle=name, voice=voice)}
@@ -118,7 +118,7 @@ def _each(
     shown = [(role, examples_digest(members)) for role, members in compared.examples.items()]
     jobs: list[_Job] = []
     for one in asked:
-        read = [(p, print_) for p, print_ in prints.items() if p != "oracle" or _reads_oracle(one, compared.against)]
+        read = [(p, print_) for p, print_ in prints.items() if p != "oracle" or reads_oracle(one, compared.against)]
         jobs.append(_job(one, compared, (read, shown), folder.hiding()))
     models = {point: view.model for point, view in views.items()}
     costs = _costs([job.one for job in jobs if not job.is_done], compared, list(models.values()))
@@ -203,7 +203,8 @@ def _analysed(
     return found
 
 
-def _reads_oracle(one: Chosen[Any], against: str = "") -> bool:
+def reads_oracle(one: Chosen[Any], against: str = "") -> bool:
+    """Whether an analysis reads the oracle, where there is one."""
     return against == "oracle" or bool(ANALYSES.get(one.name).settings.get("oracle", True))
 
 

@@ -1,4 +1,4 @@
-"""What analyses will take, before they are computed: seconds on this machine, and memory besides the models."""
+"""What analyses will take, before they are computed: seconds on this machine when free, memory besides the models."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def said(found: Mapping[str, Expected]) -> list[str]:
     each = "; ".join(f"{name} {one}" for name, one in found.items())
     total = wording.size(held_memory() + round(max(one.bytes for one in found.values())))
     return [
-        f"analyses: about {seconds} under the present load, at most {total} of memory, {most} of it besides the models "
+        f"analyses: about {seconds} where nothing else runs, at most {total} of memory, {most} of it besides the models "
         f"({each}); single ones took up to {WITHIN:g} times more or less"
     ]
 
