@@ -102,6 +102,15 @@ def test_a_difference_that_missing_grades_could_undo_is_not_told(tmp_path: Path)
     assert "is lower than before" in changes(run_of(tmp_path / "all", before=graded(24), after=graded(5)))[0]
 
 
+def test_where_missing_grades_alone_keep_a_difference_from_being_told_that_is_said(tmp_path: Path) -> None:
+    half = [graded(18, missing=20), graded(1, missing=20)]
+    (said,) = changes(run_of(tmp_path, before=half[0], after=half[1]))
+    assert said.startswith("Forget: accuracy is 0.050 (") and " against 0.900 (" in said
+    assert said.endswith(") before, but the answers without a grade could undo the difference.")
+    (said,) = changes(run_of(tmp_path / "alike", before=half[0], after=graded(16, missing=20)))
+    assert "is not told from that before" in said
+
+
 def test_models_that_were_asked_about_other_answers_are_not_compared(tmp_path: Path) -> None:
     assert changes(run_of(tmp_path, before=graded(36), after=graded(2, of=20))) == []
 

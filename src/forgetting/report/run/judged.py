@@ -160,8 +160,8 @@ def _change(run: Results, key: str, point: str) -> tuple[bool, str] | None:
     if after is None or other is None or after[1] != other[1]:
         return None
     how = relation(after[0], other[0])
-    shown = [points[which].measure(key) for which in ("after", point)]
-    values = " against ".join(wording.with_interval(m) for m in shown if m is not None)
+    shown = [m for which in ("after", point) if (m := points[which].measure(key)) is not None]
+    values = " against ".join(wording.with_interval(m) for m in shown)
     split, name = wording.plain(after[0].split), wording.plain(after[0].name.removeprefix("judge_"))
     if point == "oracle":
         than, failed, telling = "that of the oracle", False, False
@@ -171,7 +171,11 @@ def _change(run: Results, key: str, point: str) -> tuple[bool, str] | None:
     start = f"{split[:1].upper()}{split[1:]}: {name}"
     if how in ("lower", "higher"):
         return failed, f"{start} is {how} than {than}: {values}."
-    return (failed, f"{start} is not told from that before: {values}.") if telling and how == "overlap" else None
+    if not telling or how != "overlap":
+        return None
+    if relation(*shown) != "overlap":
+        return failed, f"{start} is {values} before, but the answers without a grade could undo the difference."
+    return failed, f"{start} is not told from that before: {values}."
 
 
 def _bounded(evaluation: Evaluation | None, key: str) -> tuple[Measure, int] | None:
