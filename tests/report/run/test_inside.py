@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -94,6 +95,8 @@ def test_several_runs_have_one_figure_a_role_in_which_what_they_share_stands_onc
     forget, retain = _figures(runs, ["one", "two"])
     assert (forget.title, retain.title) == ("Log p: forget", "Log p: retain")
     assert [label for _, label in forget.legend] == ["one", "two", "start"]
-    assert [label for _, label in retain.legend] == ["one, start", "two, start", "one", "two"]
+    assert [label for _, label in retain.legend] == ["one", "two", "one, start", "two, start"]
+    looks = [re.search(r"s\d+ dash\d", key)[0] for key, _ in retain.legend]  # type: ignore[index]
+    assert looks == ["s0 dash0", "s1 dash0", "s0 dash1", "s1 dash1"]
     (alone,) = _figures({0: runs[0]}, ["one"])
     assert [label for _, label in alone.legend] == ["forget, start", "forget, after", "retain, start", "retain, after"]

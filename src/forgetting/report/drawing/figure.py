@@ -54,7 +54,9 @@ class Figure:
 
 
 def draw(title: str, lines: Sequence[Line]) -> Figure | None:
-    """All lines on common axes, in one colour each, their intervals as bands; None where no place has a value.
+    """All lines on common axes, their intervals as bands; None where no place has a value.
+
+    Of lines of one colour the first is whole, and the others are dashed, each in another way.
 
     Single points have an interval each, and no band from one to the next.
     """
@@ -77,8 +79,9 @@ def draw(title: str, lines: Sequence[Line]) -> Figure | None:
     ]
     if len(lines) <= _MOST_BANDS:
         parts += [_interval(frame, line) for line in lines]
-    parts += [_drawn(frame, line, number) for number, line in enumerate(lines)]
-    legend = tuple((_key(line, number), line.label) for number, line in enumerate(lines))
+    dashes = [_dash(lines, number) for number in range(len(lines))]
+    parts += [_drawn(frame, line, number, dashes[number]) for number, line in enumerate(lines)]
+    legend = tuple((_key(line, number, dashes[number]), line.label) for number, line in enumerate(lines))
     labels = ", ".join(line.label for line in lines)
     return Figure(title, frame.svg(parts, f"{first.y_label} against {first.x_label}: {labels}"), legend)
 
@@ -99,21 +102,24 @@ def _interval(frame: svg.Frame, line: Line) -> Markup:
     )
 
 
-def _drawn(frame: svg.Frame, line: Line, number: int) -> Markup:
+def _dash(lines: Sequence[Line], number: int) -> str:
+    same = sum(line.colour % COLOURS == lines[number].colour % COLOURS for line in lines[:number])
+    return f"dash{same % 4}"
+
+
+def _drawn(frame: svg.Frame, line: Line, number: int, dash: str) -> Markup:
     style = f"s{line.colour % COLOURS}"
     if line.series.points or len(line.known) == 1:
         shape = svg.SHAPES[number % len(svg.SHAPES)]
         marks = [svg.marker(shape, frame.x(x), frame.y(y), f"point {style}", r=3.0) for x, y in line.known]
         return Markup("").join(marks)
-    return frame.line(line.known, f"curve {style} dash{number // COLOURS % 4}")
+    return frame.line(line.known, f"curve {style} {dash}")
 
 
-def _key(line: Line, number: int) -> Markup:
+def _key(line: Line, number: int, dash: str) -> Markup:
     style = f"s{line.colour % COLOURS}"
     if line.series.points:
         mark = svg.marker(svg.SHAPES[number % len(svg.SHAPES)], 8, 8, f"point {style}", r=4.0)
     else:
-        mark = svg.element(
-            "polyline", points="0,8 16,8", class_=f"curve {style} dash{number // COLOURS % 4}", fill="none"
-        )
+        mark = svg.element("polyline", points="0,8 16,8", class_=f"curve {style} {dash}", fill="none")
     return svg.element("svg", mark, class_="key", viewBox="0 0 16 16", width="16", height="16", aria_hidden="true")

@@ -139,6 +139,7 @@ def _of_runs(by_name: Mapping[str, Mapping[int, Series]], names: Sequence[str]) 
         for place, one in by_run.items():
             label = names[place] if point in ("", "after") else f"{names[place]}, {point}"
             lines.append(Line(label, one, place))
+    lines.sort(key=lambda line: line.label not in names)  # the models after first: their lines are whole ones
     return [*lines, *(Line(point, one, len(names) + n) for n, (point, one) in enumerate(shared))]
 
 
