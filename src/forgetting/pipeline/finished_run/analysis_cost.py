@@ -126,8 +126,8 @@ def said(found: Mapping[str, Expected]) -> list[str]:
     each = "; ".join(f"{name} {one}" for name, one in found.items())
     total = wording.size(held_memory() + round(max(one.bytes for one in found.values())))
     return [
-        f"analyses: about {seconds} where nothing else runs, at most {total} of memory, {most} of it besides the models "
-        f"({each}); single ones took up to {WITHIN:g} times more or less"
+        f"analyses: about {seconds} where nothing else runs, at most {total} of memory, {most} of it besides the "
+        f"models ({each}); single ones took up to {WITHIN:g} times more or less"
     ]
 
 
