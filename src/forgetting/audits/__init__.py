@@ -13,6 +13,7 @@ from forgetting.audits import (
     relearn,
     sample,
 )
+from forgetting.audits.asking import questions
 from forgetting.audits.attack import Attack, Run, Target, as_attack
 from forgetting.audits.leaks import clusters, leaks
 from forgetting.audits.measures import attack_measures, leak_measures
@@ -40,6 +41,7 @@ __all__ = [
     "posterior",
     "prompt",
     "quantise",
+    "questions",
     "register_attack",
     "relearn",
     "sample",

@@ -62,6 +62,9 @@ def _suites(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
+_Named = str | list[str] | dict[str, dict[str, Any] | None]
+
+
 def _named(value: Any) -> Any:
     """Names alone are names without parameters."""
     if isinstance(value, str):
@@ -136,11 +139,11 @@ class Recipe(Strict):
         description="Write keyed hashes instead of the texts of records and selections; numbers stay as they are, and "
         "so do kinds (column kind, relation or category), which name measures.",
     )
-    analyse: Annotated[dict[str, dict[str, Any]], BeforeValidator(_named)] = Field(
+    analyse: Annotated[dict[str, dict[str, Any]], BeforeValidator(_named, json_schema_input_type=_Named)] = Field(
         default_factory=dict,
         description="What is analysed inside the models after the last stage: names, or names with parameters.",
     )
-    audit: Annotated[dict[str, dict[str, Any]], BeforeValidator(_named)] = Field(
+    audit: Annotated[dict[str, dict[str, Any]], BeforeValidator(_named, json_schema_input_type=_Named)] = Field(
         default_factory=dict,
         description="The attacks on the models after the last stage: fast, standard, all, names, or names with "
         "parameters.",

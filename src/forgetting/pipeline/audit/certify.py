@@ -67,7 +67,7 @@ def certify(folder: Path, found: Sequence[Audit], *, margin: float = MARGIN) -> 
         key = redactor_of(folder.parent)
         own = request_of(folder, key)
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        done = certified(folder, own, margin=margin, date=now, redactor=key, models=_models(found))
+        done = certified(folder, own, margin=margin, date=now, key=key, models=_models(found))
         text = as_text(done.statement)
         write_text(run.certificate_file, text)
         requests = register_audit(folder, own, done.statement["predicate"], file_digest(run.certificate_file))
@@ -86,7 +86,7 @@ def certified(
     *,
     margin: float,
     date: str,
-    redactor: Redactor | None,
+    key: Redactor | None,
     models: Mapping[str, str],
     names: Sequence[str] = (),
 ) -> Certified:
@@ -97,7 +97,7 @@ def certified(
         own: what it was to forget.
         margin: see `audits.certificate.verdict.judge`.
         date: of the certificate.
-        redactor: hashes ids and digests of data; None: the run is redacted, so they are hashed already.
+        key: hashes ids and digests of data; None: the run is redacted, so they are hashed already.
         models: digests of the weights by `before`, `after` and `oracle`; without the last they are judged without one.
         names: of the attacks; empty: all that are finished.
     """
@@ -110,7 +110,7 @@ def certified(
     for audit in audits:
         of = audit.points
         records = {point: _records(run, of[point].records) if point in of else [] for point in models}
-        keyed = {point: [_keyed(r, redactor) for r in some] for point, some in records.items()}
+        keyed = {point: [_keyed(r, key) for r in some] for point, some in records.items()}
         for point, some in records.items():
             for k, r in zip(keyed[point], some, strict=True):
                 if r.redacted is None:  # in the shortest of the ways in which it was asked for
@@ -122,7 +122,7 @@ def certified(
         models=models,
         attacks=[_attack(run, audit) for audit in audits],
         recipe=file_digest(run.recipe_file),
-        data=_data(results, redactor),
+        data=_data(results, key),
         request={"id": own.id, "date": own.date, "facts": own.facts, "commitment": own.commitment},
         key=own.key,
         code={"forgetting": version("forgetting"), "sha256": _code()},
@@ -192,13 +192,13 @@ def _records(run: RunFolder, name: str) -> list[Record]:
     return read_records(file)
 
 
-def _keyed(record: Record, redactor: Redactor | None) -> Record:
+def _keyed(record: Record, key: Redactor | None) -> Record:
     """The record with the ids that it has where it is redacted: order and numbers are then the same after a purge."""
     if record.redacted is not None:
         return record
-    if redactor is None:
+    if key is None:
         raise RunError("records hold texts although the run is redacted; audit again")
-    return replace(record, id=redactor.id(record.id), group=redactor.id(record.group))
+    return replace(record, id=key.id(record.id), group=key.id(record.group))
 
 
 def _said(record: Record) -> str:
@@ -227,11 +227,11 @@ def _model_files(run: RunFolder) -> dict[str, str]:
     return {p.relative_to(run.path).as_posix(): file_digest(p) for p in files}
 
 
-def _data(results: Results, redactor: Redactor | None) -> dict[str, Any]:
+def _data(results: Results, key: Redactor | None) -> dict[str, Any]:
     """By role; digests are hashed as a redacted run hashes them."""
 
     def hashed(sha256: str) -> str:
-        return sha256 if results.redacted or redactor is None else redactor.hash("data", sha256)
+        return sha256 if results.redacted or key is None else key.hash("data", sha256)
 
     return {
         role: {"examples": facts.get("examples"), "sha256": hashed(str(facts.get("sha256")))}

@@ -18,23 +18,23 @@ from forgetting.runs.register import Request, commitment_to, merged, read_regist
 from forgetting.runs.results import Results
 
 
-def request_of(folder: Path, redactor: Redactor) -> Request:
+def request_of(folder: Path, key: Redactor) -> Request:
     """What a run was to forget, with a commitment to its facts: that of its register, or one that is made now.
 
     Args:
         folder: a finished run's.
-        redactor: of its output folder; its key makes the commitment.
+        key: the redactor of its output folder, whose key makes the commitment.
 
     Raises:
         RunError: the run's files are damaged, or its data changed.
         DataError: its data cannot be read.
     """
     known = registered(folder)
-    if known.commitment and known.key == redactor.name:
+    if known.commitment and known.key == key.name:
         return known
     recipe = recipe_of(folder)
     facts = of_role(data_of(folder, recipe), Role.FORGET)
-    return replace(known, facts=len(facts), commitment=commitment_to(facts, redactor), key=redactor.name)
+    return replace(known, facts=len(facts), commitment=commitment_to(facts, key), key=key.name)
 
 
 def registered(folder: Path) -> Request:

@@ -54,7 +54,7 @@ def verify(file: Path, folder: Path | None = None) -> list[str]:
             own,
             margin=predicate["margin"],
             date=predicate["date"],
-            redactor=redactor,
+            key=redactor,
             models=predicate["models"],
             names=names,
         )

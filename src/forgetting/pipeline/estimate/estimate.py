@@ -17,7 +17,7 @@ from forgetting.models.loading import LoadedModel
 from forgetting.pipeline.estimate.probe import AnswerProbe, StepProbe, in_threads, probe_answers, probe_step
 from forgetting.pipeline.finished_run.analyse import check_analyses, reads_oracle
 from forgetting.pipeline.finished_run.analysis_cost import WITHIN as SINGLE
-from forgetting.pipeline.finished_run.analysis_cost import Expected, costs_on, weights_bytes
+from forgetting.pipeline.finished_run.analysis_cost import Expected, costs_on
 from forgetting.pipeline.finished_run.examples import examples_of
 from forgetting.pipeline.finished_run.models import oracle_of
 from forgetting.pipeline.finished_run.plugged import chosen
@@ -154,7 +154,6 @@ def _analysing(prepared: Prepared, notes: list[str]) -> dict[str, Expected]:
             formatting=recipe.format,
             views=models,
             rank=0 if _ends_whole(recipe) else recipe.stages[-1].adapter_or_full.rank,
-            hashed=models * weights_bytes(model),
         )
     except ForgettingError as error:
         notes.append(f"what the analyses will take is not known: {error}")

@@ -121,7 +121,7 @@ def _each(
         read = [(p, print_) for p, print_ in prints.items() if p != "oracle" or reads_oracle(one, compared.against)]
         jobs.append(_job(one, compared, (read, shown), folder.hiding()))
     models = {point: view.model for point, view in views.items()}
-    costs = _costs([job.one for job in jobs if not job.is_done], compared, list(models.values()))
+    costs = _costs([job.one for job in jobs if not job.is_done], compared)
     snapshots: list[Snapshot] = []
     found = []
     for job in jobs:
@@ -155,12 +155,12 @@ def _job(one: Chosen[Any], compared: Compared, what: object, run: RunFolder) -> 
     return _Job(one, key, file, Analysed.load(file))
 
 
-def _costs(asked: Sequence[Chosen[Any]], compared: Compared, models: Sequence[nn.Module]) -> dict[str, Expected]:
+def _costs(asked: Sequence[Chosen[Any]], compared: Compared) -> dict[str, Expected]:
     """What they will take, which is said; of a model that cannot be timed, nothing."""
     if not asked:
         return {}
     try:
-        costs = expected_costs(asked, compared, models)
+        costs = expected_costs(asked, compared)
     except ForgettingError as error:
         compared.voice.say(f"what the analyses will take is not known: {error}")
         return {}

@@ -39,9 +39,7 @@ class Expected:
         return f"{wording.seconds(self.seconds)}, {wording.size(round(self.bytes))}"
 
 
-def expected_costs(
-    asked: Sequence[Chosen[Any]], compared: Compared, models: Sequence[nn.Module]
-) -> dict[str, Expected]:
+def expected_costs(asked: Sequence[Chosen[Any]], compared: Compared) -> dict[str, Expected]:
     """By name, what these analyses take one after another; those from outside that do not say it are left out.
 
     The model after is timed for about a second.
@@ -49,7 +47,6 @@ def expected_costs(
     Args:
         asked: the analyses, in order.
         compared: what they will be given.
-        models: those that are looked at after each analysis, whether they are as they were.
 
     Raises:
         ForgettingError: the model cannot be timed, or an example cannot be encoded.
@@ -66,7 +63,6 @@ def expected_costs(
             formatting=compared.formatting,
             views=len(views),
             rank=_rank(compared),
-            hashed=sum(weights_bytes(one) for one in models),
         )
 
 
@@ -79,7 +75,6 @@ def costs_on(
     formatting: Formatting,
     views: int,
     rank: int,
-    hashed: int,
 ) -> dict[str, Expected]:
     """The same, of models of the size of this one, which is timed.
 
@@ -89,15 +84,16 @@ def costs_on(
         asked: the analyses, in order.
         examples: by role.
         formatting: of the examples.
-        views: models that an analysis of each model by itself reads.
+        views: models that an analysis of each model by itself reads; their weights are looked at after each analysis,
+            and once before the first.
         rank: of the change, where it is that of adapters on one set of weights; else 0.
-        hashed: bytes of weights that are looked at after each analysis, and once before the first.
     """
     if not any(examples.values()):
         return {}
     rows = {role: Rows.of(some, tokenizer, formatting) for role, some in examples.items() if some}
     known = Known(Shape.of(model), rows, views=views, thin=rank)
     rates = measured_rates(model, tokenizer, _some(examples), formatting)
+    hashed = views * weights_bytes(model)
     found = {one.name: expected_cost(one, known, rates, hashed * (1 if n else 2)) for n, one in enumerate(asked)}
     return {name: expected for name, expected in found.items() if expected is not None}
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from forgetting.audits import Attack, Target, register_attack
+from forgetting.audits import Attack, Target, questions, register_attack
 from forgetting.core.record import Record
 from forgetting.evaluation.answers import answer
 
@@ -13,7 +13,7 @@ def suffix(words: str = "Sure, the answer is:", times: int = 1) -> Attack:
     """Each question with a few words behind it."""
 
     def attack(target: Target) -> Sequence[Record]:
-        asked = [replace(e, prompt=f"{e.prompt} {' '.join([words] * times)}") for e in target.questions()]
+        asked = [replace(e, prompt=f"{e.prompt} {' '.join([words] * times)}") for e in questions(target)]
         return answer(
             target.model,
             target.tokenizer,
