@@ -117,5 +117,5 @@ def _rows(role: str) -> Sequence[Encoded]:
         length = LENGTH - 3 * i
         ids = torch.randint(3, VOCABULARY, (length,), generator=random).tolist()
         marks = [0.0] * 6 + [-1.0 if role == Role.TRAIN and k % 3 == 0 else 1.0 for k in range(length - 6)]
-        found.append(Encoded(f"{i}", tuple(ids), tuple(marks)))
+        found.append(Encoded(f"{i}", tuple(ids), tuple(marks), popularity=10.0 ** (1 + i % 3)))
     return found
