@@ -30,9 +30,10 @@ class Scored:
     holdout: Sequence[float]
 
 
-def unseen_auc(model: Scored) -> float:
+def unseen_auc(forget_N: Floats, holdout_M: Floats) -> float:
     """The chance that a forgotten text looks less seen than a holdout text, ties counted half."""
-    return float(_auc(np.asarray(model.forget, dtype=float), np.asarray(model.holdout, dtype=float)))
+    ranks = rankdata(np.concatenate([forget_N, holdout_M]))[: len(forget_N)]
+    return float((ranks.sum() - len(forget_N) * (len(forget_N) + 1) / 2) / (len(forget_N) * len(holdout_M)))
 
 
 def relative_auc(auc: float, retrained: float) -> float | None:
@@ -62,7 +63,7 @@ def privleak(model: Scored, retrained: Scored | None, *, key: str, resamples: in
         return Estimate(None, sum(texts), reason="there are no texts of one kind")
     ours = np.asarray(model.forget, dtype=float), np.asarray(model.holdout, dtype=float)
     theirs = None if retrained is None else (np.asarray(retrained.forget, float), np.asarray(retrained.holdout, float))
-    value = relative_auc(_auc(*ours), 0.5 if theirs is None else _auc(*theirs))
+    value = relative_auc(unseen_auc(*ours), 0.5 if theirs is None else unseen_auc(*theirs))
     if value is None:
         return Estimate(None, sum(texts), reason="the AUC of the retrained model is 0")
     if min(texts) < 2:
@@ -70,14 +71,9 @@ def privleak(model: Scored, retrained: Scored | None, *, key: str, resamples: in
     rng, drawn = np.random.default_rng(seed_of(key)), []
     for _ in range(resamples):
         forget_N, holdout_M = (rng.integers(0, n, n) for n in texts)
-        other = 0.5 if theirs is None else _auc(theirs[0][forget_N], theirs[1][holdout_M])
-        found = relative_auc(_auc(ours[0][forget_N], ours[1][holdout_M]), other)
+        other = 0.5 if theirs is None else unseen_auc(theirs[0][forget_N], theirs[1][holdout_M])
+        found = relative_auc(unseen_auc(ours[0][forget_N], ours[1][holdout_M]), other)
         drawn.append(np.nan if found is None else found)
     if np.isnan(drawn).any() or np.ptp(drawn) < _ROUNDING:  # none varies: that would claim certainty
         return Estimate(value, sum(texts))
     return Estimate(value, sum(texts), *percentile_interval(np.array(drawn), min(texts)))
-
-
-def _auc(higher_N: Floats, lower_M: Floats) -> float:
-    ranks = rankdata(np.concatenate([higher_N, lower_M]))[: len(higher_N)]
-    return float((ranks.sum() - len(higher_N) * (len(higher_N) + 1) / 2) / (len(higher_N) * len(lower_M)))

@@ -15,8 +15,8 @@ from forgetting.evaluation.rows import BATCH_TOKENS
 from forgetting.models.head import head_of
 from forgetting.models.loading import LoadedModel
 from forgetting.pipeline.estimate.probe import AnswerProbe, StepProbe, in_threads, probe_answers, probe_step
+from forgetting.pipeline.finished_run import analysis_cost
 from forgetting.pipeline.finished_run.analyse import check_analyses, reads_oracle
-from forgetting.pipeline.finished_run.analysis_cost import WITHIN as SINGLE
 from forgetting.pipeline.finished_run.analysis_cost import Expected, costs_on
 from forgetting.pipeline.finished_run.examples import examples_of
 from forgetting.pipeline.finished_run.models import oracle_of
@@ -125,7 +125,7 @@ def estimate(prepared: Prepared) -> Estimate:
         held = max(one.bytes for one in analysing.values()) + others * weights
         trained = sum(memory.get(part, 0) for part in ("gradients", "optimiser", "copy for a checkpoint"))
         memory["analysing"] = max(0, round(held) - trained)
-        notes.append(f"of the time, that of single analyses was up to {SINGLE:g} times more or less")
+        notes.append(f"of the time, that of single analyses was up to {analysis_cost.WITHIN:g} times more or less")
     return Estimate(
         memory=memory,
         disk=_disk(recipe, steps, answers, suite, references, weights, oracle),
