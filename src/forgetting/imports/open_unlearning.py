@@ -25,8 +25,9 @@ RETAIN_OF = {"holdout": "retain"}
 Log = Mapping[str, Any]
 _WRITTEN = re.compile(r"(?P<split>.+?)(?:_Q_A|_qa)?_(?:ROUGE|rouge)")
 _OTHER_ANSWERS = ("_PARA", "_PERT")
-_ASKED = re.compile(r"(?:.*[^\w])?user\n+(?P<asked>.*?)\n*(?:assistant|model)\n*", re.DOTALL)
-"""A conversation without its special tokens; what the user says last, behind whatever turns are shown before."""
+_USER = re.compile(r"^user\n|(?<=[^\w\s])user\n|user\n(?=\n)", re.MULTILINE)
+"""Where a user's turn begins: the role on a line, or behind the end of another turn without its special tokens."""
+_ANSWER = re.compile(r"(?:^|(?<=\S))(?:assistant|model)\Z", re.MULTILINE)
 _SPECIAL = re.compile(r"<\|[^|<>]*\|>|<(?:start|end)_of_turn>|<bos>|<s>")
 """Special tokens of chat templates, which a log may hold."""
 
@@ -102,8 +103,11 @@ def written_splits(log: Log) -> dict[str, str]:
 
 def asked_in(text: str) -> str:
     """The user's last question in a prompt as a chat template wrote it; another prompt as it is."""
-    matched = _ASKED.fullmatch(_SPECIAL.sub("", text))
-    return matched["asked"].strip() if matched else text
+    turns = _SPECIAL.sub("\n", text)
+    end, begins = _ANSWER.search(turns.rstrip()), list(_USER.finditer(turns))
+    if end is None or not begins or begins[-1].end() > end.start():
+        return text
+    return turns[begins[-1].end() : end.start()].strip()
 
 
 def _questions(log: Log, start: str, split: str, written: Mapping[str, Mapping[str, Any]]) -> list[Record]:

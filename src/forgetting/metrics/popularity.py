@@ -8,6 +8,7 @@ other because they need not agree on which facts are gone (Krishnan et al. 2025,
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -108,7 +109,7 @@ def by_popularity(records: Splits, before: Splits | None, splits: Sequence[str])
 def _of_split(split: str, records: Sequence[Record], before: Sequence[Record] | None) -> ByPopularity | None:
     earlier = {record.id: record for record in before or ()}
     met = [_Fact(earlier.get(r.id), r) for r in records if before is None or r.id in earlier]
-    facts = [fact for fact in met if fact.popularity > 0]
+    facts = [fact for fact in met if 0 < fact.popularity < math.inf]
     if len({fact.popularity for fact in facts}) < 2:
         return None
     changes = before is not None
