@@ -35,7 +35,8 @@ def test_sets_stand_for_attacks_and_names_for_themselves() -> None:
     assert attacks_of(["fast"]) == ["greedy", "form", "prompt", "context"]
     standard = attacks_of(["standard"])
     assert standard[:4] == attacks_of(["fast"])
-    assert {"sample", "quantise", "relearn-kin", "relearn-benign", "membership", "near", "health"} == set(standard[4:])
+    others = {"sample", "quantise", "relearn-kin", "relearn-benign", "membership", "layers", "near", "health"}
+    assert others == set(standard[4:])
     assert set(standard) <= set(attacks_of(["all"])) == set(ATTACKS.names())
     assert attacks_of(["sample", "fast", "form"]) == ["sample", *attacks_of(["fast"])]
     with pytest.raises(RecipeError, match="unknown attack 'standart'; did you mean 'standard'"):

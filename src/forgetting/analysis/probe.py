@@ -12,19 +12,24 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import RidgeClassifier
 from sklearn.preprocessing import StandardScaler
+from torch import nn
+from transformers import PreTrainedTokenizerBase
 
 from forgetting.analysis.activations import States, of_answer, pooled_states
 from forgetting.analysis.compared import Analysis, Compared, Findings
 from forgetting.analysis.cost import Cost, Known, Rows, Work, by_role, means, read
 from forgetting.analysis.registry import register_analysis
+from forgetting.core.evaluator import Progress
 from forgetting.core.example import Example
 from forgetting.core.measure import Measure
 from forgetting.core.series import Series
+from forgetting.data.formatting import Formatting
 from forgetting.metrics.per_example import measure
 from forgetting.metrics.statistics import Estimate, estimate_mean, seed_of
 from forgetting.models.view import View
 
-_FEWEST_CLUSTERS = 10
+FEWEST_CLUSTERS = 10
+"""With fewer subjects no probe is trained."""
 
 
 def _cost(known: Known, parameters: Mapping[str, Any]) -> Cost:
@@ -33,7 +38,7 @@ def _cost(known: Known, parameters: Mapping[str, Any]) -> Cost:
 
     def of(rows: Rows) -> Cost:
         asked, share = len(rows.offered), len(rows.offered) / max(1, rows.count)
-        if min(asked, rows.clusters) < _FEWEST_CLUSTERS:
+        if min(asked, rows.clusters) < FEWEST_CLUSTERS:
             return Cost()
         learned, wide = 2 * asked * (folds - 1) / folds, shape.width
         least, most = min(learned, wide), max(learned, wide)
@@ -111,14 +116,56 @@ def told_apart(
     return found_N
 
 
+def told_by_layer(
+    states: tuple[States, States],
+    clusters: Sequence[str],
+    *,
+    folds: int = 5,
+    strength: float = 100.0,
+    seed: int = 0,
+    control: bool = False,
+) -> NDArray[np.float64]:
+    """`told_apart` of every layer, `[L, N]`, from the states of `answer_states`."""
+    return np.stack(
+        [
+            told_apart(right, wrong, clusters, folds=folds, strength=strength, seed=seed, control=control)
+            for right, wrong in zip(*states, strict=True)
+        ]
+    )
+
+
+def answer_states(
+    model: nn.Module,
+    tokenizer: PreTrainedTokenizerBase,
+    examples: Sequence[Example],
+    *,
+    formatting: Formatting,
+    progress: Progress = lambda done, total, note: None,
+) -> tuple[States, States]:
+    """States of questions with their right answers, and with one wrong answer each, `[L, N, D]` both.
+
+    Args:
+        examples: each with wrong answers (`perturbed`), of which one is drawn by its id.
+
+    Raises:
+        DataError: an example without a supervised token; its row is named.
+        ModelError: the model's decoder blocks are not found.
+    """
+    right = [_asked(e, e.paraphrased or e.response) for e in examples]
+    wrong = [_asked(e, random.Random(e.id).choice(e.perturbed)) for e in examples]
+    both = [*right, *wrong]
+    found_LND = pooled_states(model, tokenizer, both, (of_answer,), formatting=formatting, progress=progress)[0]
+    return found_LND[:, : len(right)], found_LND[:, len(right) :]
+
+
 def _of_role(compared: Compared, role: str, examples: Sequence[Example], folds: int, strength: float) -> Findings:
     offered = [e for e in examples if e.perturbed]
     clusters = [e.cluster for e in offered]
     views = {"start": compared.start, "after": compared.after}
     if compared.oracle is not None and compared.against != "oracle":
         views["oracle"] = compared.oracle
-    if len(set(clusters)) < _FEWEST_CLUSTERS:
-        reason = f"{len(set(clusters))} subjects with wrong answers; a probe needs {_FEWEST_CLUSTERS}"
+    if len(set(clusters)) < FEWEST_CLUSTERS:
+        reason = f"{len(set(clusters))} subjects with wrong answers; a probe needs {FEWEST_CLUSTERS}"
         return Findings(measures=tuple(_absent(role, point, reason) for point in views))
     found: list[tuple[Measure, Series]] = []
     seed = seed_of(f"{role}/probe")
@@ -142,12 +189,7 @@ def _read(
     control: bool = False,
 ) -> tuple[Measure, Series]:
     """The mean over layers, and a line by layer."""
-    answers_LN = np.stack(
-        [
-            told_apart(right, wrong, clusters, folds=folds, strength=strength, seed=seed, control=control)
-            for right, wrong in zip(*states, strict=True)
-        ]
-    )
+    answers_LN = told_by_layer(states, clusters, folds=folds, strength=strength, seed=seed, control=control)
     label = "control" if control else point
 
     def estimate(values_N: NDArray[np.float64], key: str) -> Estimate:
@@ -163,19 +205,14 @@ def _read(
 
 
 def _states(compared: Compared, view: View, role: str, examples: Sequence[Example]) -> tuple[States, States]:
-    """`[L, N, D]` with the right answers, and with one wrong answer each."""
-    right = [_asked(e, e.paraphrased or e.response) for e in examples]
-    wrong = [_asked(e, random.Random(e.id).choice(e.perturbed)) for e in examples]
     with view.active() as model:
-        found_LND = pooled_states(
+        return answer_states(
             model,
             compared.tokenizer,
-            [*right, *wrong],
-            (of_answer,),
+            examples,
             formatting=compared.formatting,
             progress=lambda done, total, note: compared.voice.progress(done, total, f"{role}: {note}"),
-        )[0]
-    return found_LND[:, : len(right)], found_LND[:, len(right) :]
+        )
 
 
 def _asked(example: Example, answer: str) -> Example:

@@ -56,6 +56,7 @@ class Attack:
     """How a model is attacked, and what is read from its answers."""
 
     run: Run
+    """Attacks with one and the same function are run together once, and differ in what they measure."""
     measures: Callable[[Mapping[str, Sequence[Record]]], list[Measure]] = leak_measures
     """From the records of one model by split to measures."""
     leaks: tuple[str, ...] = ("leak", "probability")

@@ -13,8 +13,9 @@ from forgetting.core.record import Record
 @register_attack("greedy")
 def greedy() -> Attack:
     """Asks each question once as it is; a document is to be continued from its beginning."""
+    return Attack(run=once)
 
-    def attack(target: Target) -> Sequence[Record]:
-        return answers(target, questions(target))
 
-    return Attack(run=attack)
+def once(target: Target) -> Sequence[Record]:
+    """Every question once, as it is."""
+    return answers(target, questions(target))

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 
-from forgetting.audits.asking import answers, questions
-from forgetting.audits.attack import Attack, Target
+from forgetting.audits.attack import Attack
+from forgetting.audits.greedy import once
 from forgetting.audits.registry import register_attack
 from forgetting.core.measure import Direction, Measure
 from forgetting.core.record import Record
@@ -25,11 +25,7 @@ def health() -> Attack:
     Compare the model after with the one before: answers that all say the same, say one phrase over and over or say
     nothing are damage and no forgetting.
     """
-
-    def attack(target: Target) -> Sequence[Record]:
-        return answers(target, questions(target))
-
-    return Attack(run=attack, measures=health_measures, leaks=())
+    return Attack(run=once, measures=health_measures, leaks=())
 
 
 def health_measures(records: Mapping[str, Sequence[Record]]) -> list[Measure]:

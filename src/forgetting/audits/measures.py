@@ -15,7 +15,7 @@ from forgetting.metrics.text import exact_match, rouge_l_recall
 
 KS = (1, 8, 32)
 """The k of leak@k that are reported in addition to the number of attempts."""
-_DIRECTIONS: Mapping[str, Direction] = {"forget": "down", "retain": "up"}
+DIRECTIONS: Mapping[str, Direction] = {"forget": "down", "retain": "up"}
 
 
 def leak_measures(records: Mapping[str, Sequence[Record]]) -> list[Measure]:
@@ -142,6 +142,6 @@ def _mean(
     firsts = [some[0] for some in tries.values()]
     clusters = [record.cluster for record in firsts]
     estimate: Estimate = estimate_mean(values, clusters, key=f"{split}/{what.name}", unit=what.unit)
-    direction = _DIRECTIONS.get(split, "none")
+    direction = DIRECTIONS.get(split, "none")
     absent = unscored(split, firsts, what.needs)
     return measure(estimate, name=what.name, split=split, direction=direction, meaning=what.meaning, absent=absent)

@@ -24,7 +24,7 @@ def register_attack(name: str) -> Callable[[Build], Build]:
 
 FAST = ("greedy", "form", "prompt", "context")
 """The attacks of the set `fast`: greedy answers alone."""
-STANDARD = (*FAST, "sample", "quantise", "relearn-kin", "relearn-benign", "membership", "near", "health")
+STANDARD = (*FAST, "sample", "quantise", "relearn-kin", "relearn-benign", "membership", "layers", "near", "health")
 """Those of `standard`, as far as they are there."""
 SETS = ("fast", "standard", "all")
 

@@ -113,6 +113,24 @@ def test_what_is_finished_is_not_run_again_and_other_questions_are(folder: Path,
     assert not (folder / ".lock").exists()
 
 
+def test_attacks_of_one_function_are_run_once_on_each_model(folder: Path, registered: None) -> None:
+    calls: list[str] = []
+
+    def once(target: Target) -> Sequence[Record]:
+        calls.append(target.split)
+        return plain(target)
+
+    register("one", Attack(run=once))
+    register("other", Attack(run=once, leaks=()))
+    register("narrow", Attack(run=once, splits=("forget",)))
+    one, other, narrow = audit(folder, attacks=["one", "other", "narrow"])
+    assert calls == ["forget", "retain", "forget"] * 2
+    for first, second in zip(one.points.values(), other.points.values(), strict=True):
+        assert read_records(folder / first.records) == read_records(folder / second.records)
+    assert {r.split for r in read_records(folder / narrow.points["after"].records)} == {"forget"}
+    assert ATTACKS.build("greedy").run is ATTACKS.build("health").run
+
+
 def test_an_attack_that_changes_the_model_or_answers_other_questions_is_reported(
     folder: Path, registered: None
 ) -> None:

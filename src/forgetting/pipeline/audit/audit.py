@@ -132,6 +132,8 @@ class _Auditor:
         whom = ModelView(model.view.model, model.view.adapters).fingerprint()
         with model.view.active() as active:
             snapshots: list[Snapshot] = []
+            runs = [_run_of(one) for one in attacks]
+            shared: dict[object, list[Record]] = {}
             for chosen in attacks:
                 there = self._kept(chosen).points.get(model.point)
                 if there is not None and there.model == whom and self._has_records(there):
@@ -140,12 +142,16 @@ class _Auditor:
                 self.voice.say(f"{chosen.name}: attacking the model {model.point}")
                 began = time.perf_counter()
                 try:
-                    records = watched(chosen, {model.point: active}, partial(self._records, chosen, model), snapshots)
+                    records = shared.get(_run_of(chosen)) or watched(
+                        chosen, {model.point: active}, partial(self._records, chosen, model), snapshots
+                    )
                 except (DataError, ModelError) as error:
                     if chosen.name in self.about.named:
                         raise
                     self.voice.say(f"{chosen.name}: left out: {error}")
                     continue
+                if runs.count(_run_of(chosen)) > 1:
+                    shared[_run_of(chosen)] = records
                 self._write(chosen, model.point, whom, records, time.perf_counter() - began)
         return whom
 
@@ -234,6 +240,11 @@ class _Auditor:
         audit = self._kept(chosen)
         found = Attacked(model=whom, records=kept, records_sha256=written, measures=tuple(measures), seconds=seconds)
         replace(audit, points={**audit.points, point: found}).save(self.folder.audit_file(chosen.name))
+
+
+def _run_of(chosen: Chosen[Attack]) -> object:
+    """Equal for attacks that give the same records of one model."""
+    return id(chosen.call.run), tuple(chosen.call.splits)
 
 
 def _said(record: object) -> str:
