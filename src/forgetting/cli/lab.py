@@ -11,7 +11,8 @@ from forgetting.cli.app import app
 from forgetting.cli.printing import print_line, speaking
 
 lab = typer.Typer(
-    help="The small world: rebuild the models that are shipped, or make one from your text.", no_args_is_help=True
+    help="The small world: its files to try commands on, its models rebuilt, or a model made from your text.",
+    no_args_is_help=True,
 )
 app.add_typer(lab, name="lab")
 
@@ -52,3 +53,15 @@ def new(
     with speaking(quiet=True):
         blank_model(folder, text, hidden=hidden, layers=layers, vocabulary=vocabulary, seed=seed)
     print_line(f"model: {folder}")
+
+
+@lab.command()
+def files(folder: Annotated[Path, typer.Argument(help="Where to write; a new folder.")]) -> None:
+    """Write the small world's models and data as files, to try any command on as on your own."""
+    from forgetting.benchmarks.lab.files import write_lab_files
+
+    with speaking(quiet=True):
+        counts = write_lab_files(folder)
+    for name, count in counts.items():
+        print_line(f"{folder / name}: {count} rows")
+    print_line(f"models: {', '.join(str(folder / name) for name in ('model', 'oracle', 'general-model'))}")
