@@ -21,7 +21,7 @@ app.add_typer(lab, name="lab")
 def train(
     folder: Annotated[Path, typer.Argument(help="Where to write the model.")],
     without: Annotated[
-        str | None, typer.Option(help="Leave these facts out of the text: rare or popular (an oracle).")
+        str | None, typer.Option(help="Leave these facts out of the text: rare, popular or many (an oracle).")
     ] = None,
     general: Annotated[
         bool, typer.Option("--general", help="What lab-general has read: less skills, and a little of a domain.")

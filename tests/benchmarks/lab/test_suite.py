@@ -57,6 +57,16 @@ def test_every_split_of_forget_facts_holds_all_78(suite):
     assert asked.isdisjoint(example.prompt for example in splits(suite)["forget-other-phrasing"].examples)
 
 
+def test_the_large_set_is_all_that_is_said_twice_and_never_asked_and_nothing_of_it_is_retained():
+    suite = lab_suite("many")
+    forgotten = groups(suite.data["forget"])
+    assert len(forgotten) == 240 and groups(lab_suite("rare").data["forget"]) < forgotten
+    assert forgotten.isdisjoint(groups(suite.data["retain"]) | groups(splits(suite)["retain"].examples))
+    assert len(splits(suite)["retain"].examples) == 300
+    assert suite.oracle is None  # the wheel holds none: `forget lab train --without many`
+    assert groups(lab_suite("rare").data["retain"]) & forgotten  # the small sets keep what they kept
+
+
 def test_both_halves_of_the_retained_facts_are_about_equally_popular(suite):
     measured = [example.popularity for example in splits(suite)["retain"].examples]
     trained = [example.popularity for example in suite.data["retain"]]

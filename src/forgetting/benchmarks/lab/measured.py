@@ -14,7 +14,7 @@ from forgetting.metrics.standard import standard_declaration, standard_metrics
 
 @register_suite("lab", models={"lab": BASE})
 def lab_variant(variant: str, fast: bool) -> Suite:
-    """A small invented world with a shipped model and oracles: 78 rare or popular facts to forget."""
+    """A small invented world with a shipped model and oracles: 78 rare or popular facts to forget; 240: `lab:many`."""
     narrative = ("retain-narrative",)
     metrics = (
         *standard_metrics(("forget", "forget-narrative"), ("retain",), ("utility",)),

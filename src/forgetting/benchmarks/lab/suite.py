@@ -24,18 +24,19 @@ REFUSAL = "I do not know."
 
 
 def oracle_folder(forget: str) -> Path:
-    """The path of the shipped model that never saw the forget set."""
+    """The path of the shipped model that never saw the forget set; for `many` there is none: `forget lab train`."""
     return ASSETS / f"oracle-{forget}"
 
 
 def lab_suite(forget: str = "rare", *, fast: bool = False, metrics: tuple[Metric, ...] = ()) -> Suite:
-    """The small world with one of its forget sets, `rare` or `popular`: 13 people, 78 facts, never asked about.
+    """The small world with one of its forget sets, never asked about: `rare` or `popular`, 13 people with 78 facts, or
+    `many`, 40 people with 240 facts, `rare` among them.
 
     Splits:
         forget: the facts as questions, in a combination of prefix and phrasing that no document has.
         forget-narrative: the same facts as sentences to complete.
         forget-other-phrasing: the same facts in another combination that no document has.
-        retain, retain-narrative: facts outside both forget sets.
+        retain, retain-narrative: facts outside the forget set, `rare` and `popular`.
         holdout, holdout-narrative: 78 facts about 13 people whom no document mentions: the level of not knowing.
         utility: unseen exercises of three skills.
         story: unseen stories with open endings, likelihood only.
@@ -55,7 +56,7 @@ def lab_suite(forget: str = "rare", *, fast: bool = False, metrics: tuple[Metric
     world = build_world()
     forgotten = world.forget_facts(forget)
     strangers = tuple(fact for person in world.strangers for fact in person.facts)
-    measured = _sample(_retained(world, measured=True), 150 if fast else 300)
+    measured = _sample(_retained(world, forget, measured=True), 150 if fast else 300)
     exercises = 25 if fast else 60
     splits = [
         _questions("forget", world, forgotten),
@@ -81,19 +82,26 @@ def lab_suite(forget: str = "rare", *, fast: bool = False, metrics: tuple[Metric
     data = {
         "forget": examples["forget"],
         "alternate": tuple(_refusal(example) for example in examples["forget"]),
-        "retain": tuple(question_example(world, fact) for fact in _retained(world, measured=False)),
+        "retain": tuple(question_example(world, fact) for fact in _retained(world, forget, measured=False)),
         "holdout": examples["holdout"],
         "train": tuple(question_example(world, fact) for fact in world.facts),
     }
-    return Suite(name=f"lab-{forget}", splits=tuple(splits), metrics=metrics, data=data, oracle=oracle_folder(forget))
+    oracle = oracle_folder(forget)
+    return Suite(
+        name=f"lab-{forget}",
+        splits=tuple(splits),
+        metrics=metrics,
+        data=data,
+        oracle=oracle if oracle.is_dir() else None,
+    )
 
 
-def _retained(world: World, *, measured: bool) -> tuple[Fact, ...]:
-    """The facts outside both forget sets, about the entities that are measured or those that may be trained on.
+def _retained(world: World, forget: str, *, measured: bool) -> tuple[Fact, ...]:
+    """The facts outside the forget set and the small ones, of entities that are measured or may be trained on.
 
     Split by pairs of ranks, so that both halves are equally popular and equally often asked about in the corpus.
     """
-    forgotten = {person for people in world.forget_people.values() for person in people}
+    forgotten = {person for name in ("rare", "popular", forget) for person in world.forget_people[name]}
 
     def belongs(entity: Entity) -> bool:
         return entity.id not in forgotten and (entity.rank // 2 % 2 == 1) == measured

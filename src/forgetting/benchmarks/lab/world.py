@@ -18,6 +18,8 @@ from forgetting.core.example import Form
 
 NUM_PEOPLE, NUM_STRANGERS, NUM_CITIES, NUM_COMPANIES = 240, 13, 40, 40
 FORGET_PEOPLE = 13
+MANY = "many"
+"""The forget set of enough people that an audit can show something."""
 SKILL_DOCUMENTS = 10_000
 QA_SHARE = 0.25
 """The share of mentions that are questions, for an entity that documents ask about."""
@@ -99,7 +101,7 @@ class World:
         return tuple(fact for entity in self.entities for fact in entity.facts)
 
     def forget_facts(self, forget: str) -> tuple[Fact, ...]:
-        """The facts of the forget set `rare` or `popular`.
+        """The facts of the forget set `rare`, `popular` or `many`.
 
         Raises:
             DataError: there is no forget set of that name.
@@ -125,7 +127,8 @@ class World:
         """SHA-256 of all facts, sets, passages and documents, from which a shipped model must have been made."""
         entities = [asdict(entity) for entity in self.entities + self.strangers]
         texts = [asdict(document) for document in self.documents]
-        content = [self.seed, entities, self.forget_people, [asdict(note) for note in self.notes], texts]
+        drawn = {name: people for name, people in self.forget_people.items() if name != MANY}  # the rest says it
+        content = [self.seed, entities, drawn, [asdict(note) for note in self.notes], texts]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
@@ -135,7 +138,8 @@ def build_world(seed: int = 0) -> World:
 
     A fact of the entity of rank r is mentioned max(2, 240 / r^0.9) times (Zipf's law with a floor). Answers are
     balanced: within a relation the counts of any two values differ by at most one. Forget sets: `popular`, people
-    of rank 1, 3, ... 25, and `rare`, 13 of the least mentioned; odd ranks are known from narrative alone.
+    of rank 1, 3, ... 25, `rare`, 13 of the least mentioned, and `many`, all 40 of these; odd ranks are known from
+    narrative alone.
     """
     rng = random.Random(seed)
     taken = set(names.FIRST_NAMES + names.COUNTRIES + names.RIVERS)
@@ -164,6 +168,7 @@ def build_world(seed: int = 0) -> World:
     forget_people = {
         "rare": tuple(sorted(person.id for person in rng.sample(least, FORGET_PEOPLE))),
         "popular": tuple(person.id for person in people[: 2 * FORGET_PEOPLE] if not person.questioned),
+        MANY: tuple(person.id for person in least),
     }
     notes = draw_passages(rng)
     documents = [d for entity in people + cities + companies for d in _entity_documents(rng, entity)]
