@@ -131,6 +131,35 @@ def test_attacks_of_one_function_are_run_once_on_each_model(folder: Path, regist
     assert ATTACKS.build("greedy").run is ATTACKS.build("health").run
 
 
+def test_another_run_takes_over_what_was_found_of_the_models_that_both_have(
+    world: Path, folder: Path, registered: None
+) -> None:
+    asked: list[bool] = []  # for each model and split, whether there were records of the model before
+
+    def counted(target: Target) -> Sequence[Record]:
+        asked.append(bool(target.before))
+        return plain(target)
+
+    register("counted", counted)
+    oracle = str(made(world, folder.parent, "oracle", STAGE, seed=1) / "model")
+    first = audit(folder, attacks=["counted"], oracle=oracle)[0]
+    second = made(world, folder.parent, "second", STAGE, seed=2)
+    said: list[str] = []
+    found = audit(second, attacks=["counted"], oracle=oracle, voice=Voice(say=said.append))[0]
+    assert asked == [False, False, True, True, True, True, True, True]  # of the second run, the model after alone
+    assert said[1] == "counted: another run has attacked the model before; its records are taken"
+    for point in ("before", "oracle"):
+        assert found.points[point].measures == first.points[point].measures
+        assert (second / found.points[point].records).read_bytes() == (
+            folder / first.points[point].records
+        ).read_bytes()
+    audit(second, attacks=["counted"], oracle=str(world / "model"))
+    assert len(asked) == 10  # another oracle is asked
+    hidden = made(world, folder.parent, "hidden", STAGE, redact=True)
+    audit(hidden, attacks=["counted"], oracle=oracle)
+    assert len(asked) == 16  # a redacted run takes nothing and leaves nothing
+
+
 def test_an_attack_that_changes_the_model_or_answers_other_questions_is_reported(
     folder: Path, registered: None
 ) -> None:

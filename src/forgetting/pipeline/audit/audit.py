@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +17,18 @@ from forgetting.core.example import Example, Role
 from forgetting.core.folder import partial_of
 from forgetting.core.progress import SILENT, Voice
 from forgetting.core.record import Record, read_records
+from forgetting.data.tokens import tokenizer_fingerprint
 from forgetting.models.unchanged import Snapshot
 from forgetting.pipeline.finished_run.examples import FACTS, data_of, examples_of
 from forgetting.pipeline.finished_run.models import RunModel, models_of, oracle_of, recipe_of
 from forgetting.pipeline.finished_run.plugged import Chosen, chosen, watched
 from forgetting.pipeline.run.prepare import StageData
+from forgetting.pipeline.run.records import RECORDS, shared
 from forgetting.pipeline.run.suites import undivided_suite_of
 from forgetting.recipe import Recipe
 from forgetting.runs.audits import Attacked, Audit
 from forgetting.runs.folder import RunFolder
+from forgetting.runs.output import OutputFolder
 from forgetting.token_selection.model_view import ModelView
 
 SPLITS = (Role.FORGET, Role.RETAIN, Role.HOLDOUT)
@@ -44,8 +48,9 @@ def audit(
     """Runs each attack on the model before the run, after it, and on the oracle, and returns the results.
 
     Every model gets the same questions, from forget, retain and holdout examples. `audits/NAME.json` and its records
-    are written after each model; finished results for the same model, questions and parameters are not run again. The
-    records of a redacted or purged run hold no texts.
+    are written after each model; finished results for the same model, questions and parameters are not run again. Those
+    of the model before and of the oracle are shared by the runs of an output folder. The records of a redacted or
+    purged run hold no texts, and are not shared.
 
     Args:
         folder: a finished run's.
@@ -133,7 +138,7 @@ class _Auditor:
         with model.view.active() as active:
             snapshots: list[Snapshot] = []
             runs = [_run_of(one) for one in attacks]
-            shared: dict[object, list[Record]] = {}
+            same: dict[object, Sequence[Record]] = {}
             for chosen in attacks:
                 there = self._kept(chosen).points.get(model.point)
                 if there is not None and there.model == whom and self._has_records(there):
@@ -142,8 +147,8 @@ class _Auditor:
                 self.voice.say(f"{chosen.name}: attacking the model {model.point}")
                 began = time.perf_counter()
                 try:
-                    records = shared.get(_run_of(chosen)) or watched(
-                        chosen, {model.point: active}, partial(self._records, chosen, model), snapshots
+                    records = same.get(_run_of(chosen)) or watched(
+                        chosen, {model.point: active}, partial(self._answers, chosen, model, whom), snapshots
                     )
                 except (DataError, ModelError) as error:
                     if chosen.name in self.about.named:
@@ -151,7 +156,7 @@ class _Auditor:
                     self.voice.say(f"{chosen.name}: left out: {error}")
                     continue
                 if runs.count(_run_of(chosen)) > 1:
-                    shared[_run_of(chosen)] = records
+                    same[_run_of(chosen)] = records
                 self._write(chosen, model.point, whom, records, time.perf_counter() - began)
         return whom
 
@@ -165,6 +170,28 @@ class _Auditor:
         there = self._kept(chosen).points
         points = [point for point, whom in models.items() if point in there and there[point].model == whom]
         return replace(self._kept(chosen), points={point: there[point] for point in points})
+
+    def _answers(self, chosen: Chosen[Attack], model: RunModel, whom: str) -> Sequence[Record]:
+        """The attack's records; of the model before and the oracle, shared by the runs of an output folder.
+
+        A redacted run shares none, because they hold texts.
+        """
+        if model.point == "after" or self.folder.redactor is not None:
+            return self._records(chosen, model)
+        before = self._kept(chosen).points.get("before")
+        about = (self._asked(chosen), whom, tokenizer_fingerprint(model.tokenizer), version("forgetting"))
+        key = digest("attack", about, before.model if before is not None and model.point != "before" else "")
+        made = False
+
+        def make() -> Sequence[Record]:
+            nonlocal made
+            made = True
+            return self._records(chosen, model)
+
+        found = shared(OutputFolder(self.folder.path.parent).records, key, RECORDS, make, self.voice)
+        if not made:
+            self.voice.say(f"{chosen.name}: another run has attacked the model {model.point}; its records are taken")
+        return found
 
     def _records(self, chosen: Chosen[Attack], model: RunModel) -> list[Record]:
         """Runs the attack on every split and checks its records."""

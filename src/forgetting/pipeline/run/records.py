@@ -167,7 +167,7 @@ def cached(model: nn.Module, tokenizer: PreTrainedTokenizerBase, suite: Suite, r
     def records() -> Sequence[Record]:
         return take(model, tokenizer, without, recipe, voice).records
 
-    found = records() if recipe.redact else _shared(cache, digest(whom, asked), RECORDS, records, voice)
+    found = records() if recipe.redact else shared(cache, digest(whom, asked), RECORDS, records, voice)
     if not suite.probes:
         return Taken(found)
     probes = replace(suite, splits=(), metrics=())
@@ -176,7 +176,7 @@ def cached(model: nn.Module, tokenizer: PreTrainedTokenizerBase, suite: Suite, r
     def probed() -> Sequence[Measure]:
         return take(model, tokenizer, probes, recipe, voice).probed
 
-    return Taken(found, _shared(cache, key, PROBED, probed, voice))
+    return Taken(found, shared(cache, key, PROBED, probed, voice))
 
 
 def _rest(split: Split) -> list[object]:
@@ -186,7 +186,7 @@ def _rest(split: Split) -> list[object]:
     return [*([] if split.written is None else [sorted(split.written)]), *cut, *seen]
 
 
-class _Kind(NamedTuple, Generic[T]):
+class Kind(NamedTuple, Generic[T]):
     """How values of one kind are stored in the cache."""
 
     file: str
@@ -202,12 +202,12 @@ def _read_measures(file: Path) -> Sequence[Measure]:
     return [Measure(**values) for values in read_json(file.read_text(encoding="utf-8"))]
 
 
-RECORDS = _Kind("answers.jsonl", write_records, read_records)
-PROBED = _Kind("probed.json", _write_measures, _read_measures)
+RECORDS = Kind("answers.jsonl", write_records, read_records)
+PROBED = Kind("probed.json", _write_measures, _read_measures)
 
 
-def _shared(cache: Cache, key: str, kind: _Kind[T], make: Callable[[], Sequence[T]], voice: Voice) -> Sequence[T]:
-    """The values of an entry; if they do not exist yet, all processes of this run compute them together."""
+def shared(cache: Cache, key: str, kind: Kind[T], make: Callable[[], Sequence[T]], voice: Voice) -> Sequence[T]:
+    """The values of an entry; if they do not exist yet, all processes of this run compute them together by `make`."""
     with cache.entry(key, wait=lambda: voice.say("another run is measuring the same model; waiting")) as entry:
         file = entry.folder / kind.file
         if entry.is_complete(voice.say):
