@@ -16,7 +16,6 @@ from forgetting.core.errors import DataError
 from forgetting.core.measure import Measure
 from forgetting.core.record import read_records
 from forgetting.imports.logs import import_log
-from forgetting.imports.open_unlearning import asked_in
 from forgetting.runs.results import Results
 from tests.golden import REAL_DATA, golden, needs
 
@@ -111,23 +110,6 @@ def test_without_the_data_the_question_is_that_of_the_prompt(tmp_path: Path) -> 
     assert not [m for m in found.measures if "[" in m.name or "probability" in m.name]
 
 
-@pytest.mark.parametrize(
-    "prompt",
-    [
-        SAID.format("Where is Rome?"),
-        "system\n\nBe terse.user\n\nWhere is Bern?assistant\n\nAt the Aare.user\n\nWhere is Rome?assistant\n\n",
-        "user\nWhere is Bern?\nmodel\nAt the Aare.\nuser\nWhere is Rome?\nmodel\n",
-        "<|im_start|>system\nBe terse.<|im_end|>\n<|im_start|>user\nWhere is Rome?<|im_end|>\n<|im_start|>assistant\n",
-        "<bos><start_of_turn>user\nWhere is Rome?<end_of_turn>\n<start_of_turn>model\n",
-        "<|begin_of_text|><|start_header_id|>user<|end_header_id|>\n\nWhere is Rome?<|eot_id|>"
-        "<|start_header_id|>assistant<|end_header_id|>\n\n",
-        "Where is Rome?",
-    ],
-)
-def test_the_question_is_what_the_user_says_last_behind_shots_and_between_special_tokens(prompt: str) -> None:
-    assert asked_in(prompt) == "Where is Rome?"
-
-
 @needs(DUET)
 def test_a_log_of_one_set_and_one_that_lost_rows_are_of_the_rows_that_they_have(tmp_path: Path) -> None:
     lines = [line for line in lines_of(next(iter(LOGS))) if line["split"] == "forget" and line["index"] < 40]
@@ -168,3 +150,16 @@ def test_data_of_a_summary_and_a_bad_option_are_refused(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["import", str(log), "--out", str(tmp_path / "o"), "--data", "rare.jsonl"])
     assert result.exit_code != 0
     assert import_log(log, tmp_path / "run").measures[0].value == 0.5
+
+
+def test_what_all_prompts_share_is_left_out_of_the_questions_and_said(tmp_path: Path) -> None:
+    """Gemma's template writes a system prompt into the user's turn."""
+    said = "user\nBe terse.\n\nWhere is {}?\nmodel\n"
+    rows = {
+        str(n): {"input": said.format(name), "ground_truth": "Rome", "generation": "Rome"}
+        for n, name in enumerate(["Ann", "Bo", "Cy", "Di", "Ed"])
+    }
+    log = written(tmp_path / "x.json", {"forget_qa_rouge": {"agg_value": 1.0, "value_by_index": rows}})
+    result = CliRunner().invoke(app, ["import", str(log), "--out", str(tmp_path / "records.jsonl")])
+    assert "forget: all 5 prompts begin with 'Be terse.', which is left out of the questions" in result.output
+    assert [r.prompt for r in read_records(tmp_path / "records.jsonl")][:2] == ["Where is Ann?", "Where is Bo?"]

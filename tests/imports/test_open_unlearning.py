@@ -11,7 +11,6 @@ from forgetting.core.errors import DataError
 from forgetting.core.record import Record
 from forgetting.imports.open_unlearning import (
     aggregates,
-    asked_in,
     by_index,
     is_evaluation,
     is_summary,
@@ -89,20 +88,3 @@ def test_an_evaluation_a_summary_and_anything_else_are_told_apart() -> None:
     assert is_evaluation(LOG) and not is_summary(LOG)
     assert is_summary({"a": 1, "b": 0.5}) and not is_evaluation({"a": 1})
     assert not any(kind(log) for kind in (is_evaluation, is_summary) for log in ({}, [], None, {"a": "b"}))
-
-
-@pytest.mark.parametrize(
-    ("prompt", "asked"),
-    [
-        (
-            "<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\nToday<|eot_id|><|start_header_id|>user"
-            "<|end_header_id|>\n\nWho?<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n",
-            "Who?",
-        ),
-        ("user\n\nQ1?assistant\n\nParisuser\n\nQ2?assistant\n\n", "Q2?"),
-        ("user\nWho is the user\nof this?\nassistant\n", "Who is the user\nof this?"),
-        ("My role: user\nthen asked the model", "My role: user\nthen asked the model"),
-    ],
-)
-def test_the_question_is_found_whether_or_not_turns_are_told_apart_by_tokens(prompt: str, asked: str) -> None:
-    assert asked_in(prompt) == asked

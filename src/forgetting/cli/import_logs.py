@@ -32,7 +32,7 @@ def import_(
     if as_json:
         checks = [{**asdict(c), "equal": c.equal} for c in found.checks]
         measures = [asdict(m) for m in found.measures]
-        print_json({"kind": found.kind, "out": str(out), "measures": measures, "checks": checks})
+        print_json({"kind": found.kind, "out": str(out), "measures": measures, "checks": checks, "notes": found.notes})
         return
     print_measures(found.measures, False)
     other = [c for c in found.checks if not c.equal]
@@ -40,6 +40,8 @@ def import_(
     rows = [[c.name, _number(c.logged), _number(c.ours), c.note] for c in other]
     if rows:
         print_table(["of the log", "logged", "ours", "why"], rows)
+    for note in found.notes:
+        print_line(note)
     print_line(f"{'records' if out.suffix == '.jsonl' else 'folder'}: {out}")
 
 

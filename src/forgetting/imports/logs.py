@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +22,7 @@ from forgetting.imports.answers import is_answers, read_answers, records_of, spl
 from forgetting.imports.asked import Given, Sets, read_asked, with_examples
 from forgetting.imports.checks import Check, check_columns, check_open_unlearning, check_tofu
 from forgetting.imports.open_unlearning import aggregates, by_index, is_evaluation, is_summary, read_records
+from forgetting.imports.prompts import with_questions
 from forgetting.metrics.metric import Metric
 from forgetting.metrics.per_example import measure
 from forgetting.metrics.score import score
@@ -47,6 +48,8 @@ class Imported:
     measures: list[Measure]
     checks: list[Check]
     records: list[Record]
+    notes: list[str]
+    """Lines on what of the prompts is no question, or could not be told from one."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,7 @@ class _Log:
     records: list[Record]
     metrics: tuple[Metric, ...]
     content: Mapping[str, Any]
+    notes: list[str] = field(default_factory=list)
 
 
 def import_log(log: Path, out: Path, *, oracle: Path | None = None, data: Given | None = None) -> Imported:
@@ -82,7 +86,7 @@ def import_log(log: Path, out: Path, *, oracle: Path | None = None, data: Given 
     answered = None if theirs is None else theirs.records
     measures = [*score(ours.metrics, ours.records, answered), *_kept(ours, log)]
     checks = _checks(ours, measures)
-    found = Imported(ours.kind, measures, checks, ours.records)
+    found = Imported(ours.kind, measures, checks, ours.records, ours.notes)
     if out.suffix == ".jsonl":
         _write_records(out, ours, log)
         return found
@@ -126,8 +130,11 @@ def _read(path: Path, asked: Sets) -> _Log:
 
 def _asked(log: _Log, asked: Sets, path: Path) -> _Log:
     """The log with the examples that its records are of, and its metrics."""
-    records = with_examples(log.records, asked, str(path))
-    return replace(log, records=records, metrics=(*(log.metrics or _metrics(records)), *_of_examples(records, asked)))
+    records, notes = with_examples(log.records, asked, str(path)), list[str]()
+    if log.kind != "TOFU":
+        records, notes = with_questions(records, asked)
+    metrics = (*(log.metrics or _metrics(records)), *_of_examples(records, asked))
+    return replace(log, records=records, metrics=metrics, notes=notes)
 
 
 def _metrics(records: Sequence[Record]) -> tuple[Metric, ...]:

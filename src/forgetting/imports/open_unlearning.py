@@ -25,11 +25,6 @@ RETAIN_OF = {"holdout": "retain"}
 Log = Mapping[str, Any]
 _WRITTEN = re.compile(r"(?P<split>.+?)(?:_Q_A|_qa)?_(?:ROUGE|rouge)")
 _OTHER_ANSWERS = ("_PARA", "_PERT")
-_USER = re.compile(r"^user\n|(?<=[^\w\s])user\n|user\n(?=\n)", re.MULTILINE)
-"""Where a user's turn begins: the role on a line, or behind the end of another turn without its special tokens."""
-_ANSWER = re.compile(r"(?:^|(?<=\S))(?:assistant|model)\Z", re.MULTILINE)
-_SPECIAL = re.compile(r"<\|[^|<>]*\|>|<(?:start|end)_of_turn>|<bos>|<s>")
-"""Special tokens of chat templates, which a log may hold."""
 
 
 def is_evaluation(log: object) -> bool:
@@ -101,15 +96,6 @@ def written_splits(log: Log) -> dict[str, str]:
     return found
 
 
-def asked_in(text: str) -> str:
-    """The user's last question in a prompt as a chat template wrote it; another prompt as it is."""
-    turns = _SPECIAL.sub("\n", text)
-    end, begins = _ANSWER.search(turns.rstrip()), list(_USER.finditer(turns))
-    if end is None or not begins or begins[-1].end() > end.start():
-        return text
-    return turns[begins[-1].end() : end.start()].strip()
-
-
 def _questions(log: Log, start: str, split: str, written: Mapping[str, Mapping[str, Any]]) -> list[Record]:
     own, right, wrong = (by_index(log, f"{start}_Q_A_{what}") for what in ("Prob", "PARA_Prob", "PERT_Prob"))
     if start in ("forget", "retain") and not right:
@@ -141,12 +127,12 @@ def _record(
 
 
 def answer_record(index: str, split: str, said: Mapping[str, Any]) -> Record:
-    """A record of what was written, by the columns `input`, `ground_truth` and `generation`."""
+    """A record of what was written, by the columns `input` (all of the prompt), `ground_truth` and `generation`."""
     generation = said.get("generation")
     return Record(
         id=index,
         split=split,
-        prompt=asked_in(_text(said.get("input"))),
+        prompt=_text(said.get("input")),
         answer=_text(said.get("ground_truth")),
         generation=generation if isinstance(generation, str) else None,
     )
