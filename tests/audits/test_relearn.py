@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from forgetting.audits import ATTACKS, Target
+from forgetting.audits.leaks import UNTOUCHED
 from forgetting.audits.relearn import by_subjects
 from forgetting.core.errors import DataError, RecipeError
 from forgetting.core.example import Example
@@ -67,6 +68,10 @@ def test_half_of_the_subjects_are_taught_and_only_the_others_are_asked(
     assert {r.attempt for r in records} == {back[0].attempt} and back[0].attempt.startswith("rate 0.03, step ")
     assert not list(tmp_path.iterdir())
     assert records == list(ATTACKS.build("relearn-kin", FEW)(of))
+    # Of facts to keep it is noted what the model made of them before it was taught.
+    untouched = {r.id: r.score.probability for r in ATTACKS.build("greedy")(target(examples=RETAIN)) if r.score}
+    kept = {r.id: r.values[UNTOUCHED] for r in records if r.split == "retain"}
+    assert kept == pytest.approx(untouched, rel=1e-5) and not any(r.values for r in back)
 
 
 def test_benign_relearning_teaches_half_of_what_is_kept_and_asks_for_the_rest() -> None:

@@ -13,6 +13,10 @@ from forgetting.audits.measures import any_right, by_question, is_choice
 from forgetting.core.record import Record
 from forgetting.metrics.likelihood import option_probability, probability
 
+UNTOUCHED = "untouched"
+"""In `Record.values` of a fact to keep, where an attack changes the model: the probability of the right answer before
+it did. What is left of it says whether the attack breaks the model (`audits.certificate.controls`)."""
+
 
 def leaks(records: Sequence[Record], value: str = "leak") -> dict[str, float | None]:
     """One value for each fact, by its id; None: it could not be measured.

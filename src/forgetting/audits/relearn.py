@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from forgetting.audits.asking import answers, plain, questions
 from forgetting.audits.attack import Attack, Target
+from forgetting.audits.leaks import UNTOUCHED
 from forgetting.audits.registry import register_attack
 from forgetting.audits.subjects import subjects_of
 from forgetting.audits.whole_copy import whole_copy
@@ -157,6 +158,7 @@ def _relearned(
     target: Target, how: _Relearning, taught: Sequence[Example], asked: Mapping[str, Sequence[Example]]
 ) -> list[Record]:
     """The answers of the copy where it gives most of the target's split away; its weights are kept nowhere."""
+    untouched = _probabilities(target, questions(target, asked[Role.RETAIN]))
     model: nn.Module = whole_copy(target.model)
     device = next(model.parameters()).device
     with seeded(target.seed, device):
@@ -167,14 +169,20 @@ def _relearned(
         records: list[Record] = []
         for split, examples in asked.items():
             there = replace(target, model=model, split=split, examples=examples)
-            records += answers(there, questions(there, examples), attempt=f"rate {worst.rate:g}, step {worst.step}")
+            found = answers(there, questions(there, examples), attempt=f"rate {worst.rate:g}, step {worst.step}")
+            records += found if split != Role.RETAIN else [_beside_untouched(r, untouched) for r in found]
     return records
+
+
+def _beside_untouched(record: Record, untouched: Mapping[str, float]) -> Record:
+    """The record of a fact to keep, with what the model made of it before it was taught."""
+    return replace(record, values={UNTOUCHED: untouched[record.id]}) if record.id in untouched else record
 
 
 def _worst(target: Target, how: _Relearning, taught: Sequence[Example], asked: Sequence[Example]) -> _Worst:
     model, tokenizer = target.model, target.tokenizer
     rows = encode_all([plain(e) for e in taught], tokenizer, target.formatting.trained)
-    shown = [plain(e) for e in questions(replace(target, examples=asked))]
+    shown = questions(replace(target, examples=asked))
     start = _copied(model)
     worst = _Worst(_likely(target, shown), how.rates[0], 0, start)
     for number, rate in enumerate(how.rates):
@@ -227,16 +235,21 @@ def _scratch(target: Target) -> Iterator[Path]:
 
 def _likely(target: Target, shown: Sequence[Example]) -> float:
     """The mean p(answer)^(1/tokens) of the examples."""
+    values = _probabilities(target, shown).values()
+    return sum(values) / len(values) if values else 0.0
+
+
+def _probabilities(target: Target, shown: Sequence[Example]) -> dict[str, float]:
+    """p(answer)^(1/tokens) of each example that has one, by its id."""
     records = answer(
         target.model,
         target.tokenizer,
-        shown,
+        [plain(example) for example in shown],
         split=target.split,
         formatting=target.formatting,
         max_new_tokens=0,
     )
-    values = [value for record in records if (value := probability.value_of(record)) is not None]
-    return sum(values) / len(values) if values else 0.0
+    return {record.id: value for record in records if (value := probability.value_of(record)) is not None}
 
 
 def _copied(model: nn.Module) -> dict[str, Tensor]:

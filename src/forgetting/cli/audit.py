@@ -71,7 +71,7 @@ def audit(
 
 def _print(done: Certified, found: list[Audit]) -> None:
     """The verdict, what it rests on, the facts that leak most, and every measure."""
-    from forgetting.audits.certificate.words import COLUMNS, bound_sentence, rows, worst_rows
+    from forgetting.audits.certificate.words import COLUMNS, bound_sentence, control_sentences, rows, worst_rows
 
     verdict = done.verdict
     print_line(done.statement["predicate"]["line"])
@@ -79,7 +79,8 @@ def _print(done: Certified, found: list[Audit]) -> None:
     if verdict.found:
         print_table(COLUMNS, rows(verdict.found))
         print_line()
-    for sentence in [*(gate.text for gate in verdict.gates), *map(bound_sentence, verdict.bounds)]:
+    gates, bounds = [gate.text for gate in verdict.gates], list(map(bound_sentence, verdict.bounds))
+    for sentence in [*gates, *control_sentences(verdict), *bounds]:
         print_line(sentence)
     print_line()
     if verdict.worst:

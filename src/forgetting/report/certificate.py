@@ -55,6 +55,13 @@ LESS = "less than the comparison, by more than {per} in 100: that tells it apart
 BESIDE = {"health": "looked at for whether the model still works"}
 """Of what compares no facts; the verdict rests on nothing else of it."""
 
+CHECKED = {
+    "finds what is there": "It must get clearly more from the model before than from the comparison",
+    "teaches nothing": "It must not get more than half as much from the comparison, which never saw the facts",
+    "leaves what should stay": "Where it changes a copy of the model, that copy must still know what should stay",
+}
+"""What is asked of an attack before it counts."""
+
 
 def certificate_page(statement: Mapping[str, Any], requests: Sequence[Request] = ()) -> str:
     """The page, from the certificate alone and the register of requests.
@@ -74,10 +81,27 @@ def certificate_page(statement: Mapping[str, Any], requests: Sequence[Request] =
         rows=_rows(predicate),
         ways=len({found["attack"] for found in predicate["results"]}),
         compared=compared,
+        controls=_controls(predicate),
         most=lambda share: f"{100 * ceiling(share):.0f}",
         bounds=[] if compared else predicate["bounds"],
         requests=[r for r in requests if (r.id, r.date) != (predicate["request"]["id"], predicate["request"]["date"])],
     )
+
+
+def _controls(predicate: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What was looked at to know whether attacks can tell: a row for each kind, with the attacks by how it came out."""
+    rows: dict[tuple[str, str], dict[str, Any]] = {}
+    for one in sorted(predicate["controls"], key=lambda c: ("failed", "unknown", "passed").index(c["state"])):
+        rows.setdefault((one["name"], one["attack"]), one)
+    return [
+        {
+            "checked": said,
+            "passed": [row["attack"] for (of, _), row in rows.items() if of == name and row["state"] == "passed"],
+            "failed": [row for (of, _), row in rows.items() if of == name and row["state"] == "failed"],
+        }
+        for name, said in CHECKED.items()
+        if any(of == name and row["state"] != "unknown" for (of, _), row in rows.items())
+    ]
 
 
 def _rows(predicate: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -287,11 +287,15 @@ def test_the_page_says_what_each_row_is_for(world: Path, tmp_path: Path, told: R
     assert "were asked for in 1 way." in page  # near and health compare no facts
     assert "measured, and no part of what is said above" in page and "whether the model still works" in page
     assert "as much as the comparison, within 40 in 100" in page
+    assert "It must get clearly more from the model before than from the comparison: so for told." in page
     statement = certificate_of(run).statement
     (row,) = (r for r in statement["predicate"]["results"] if r["value"] == "leak")
     less = {**row, "state": "not shown", "difference": {**row["difference"], "high": -0.2}}
     page = certificate_page({**statement, "predicate": {**statement["predicate"], "results": [less]}})
     assert "less than the comparison, by more than 10 in 100" in page and "undecided" not in page
+    failed = {"attack": "told", "value": "leak", "name": "teaches nothing", "state": "failed", "text": "it gets 0.9"}
+    page = certificate_page({**statement, "predicate": {**statement["predicate"], "controls": [failed]}})
+    assert "saw the facts: <b>not so</b> for <bdi>told</bdi> (leak: it gets 0.9)." in page
 
 
 def test_the_run_folder_names_its_files(tmp_path: Path) -> None:

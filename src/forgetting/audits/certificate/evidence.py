@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from forgetting.audits.leaks import clusters, leaks, tries
+from forgetting.audits.leaks import UNTOUCHED, clusters, leaks, tries
 from forgetting.core.record import Record
+from forgetting.metrics.likelihood import probability
 from forgetting.metrics.statistics import by_cluster
 
-FORGET, UNSEEN = "forget", "holdout"
-"""The splits of the facts that were to be forgotten, and of facts of the same form that no model was given."""
+FORGET, UNSEEN, STAYS = "forget", "holdout", "retain"
+"""The splits of the facts that were to be forgotten, of facts of the same form that no model was given, and of those to
+keep."""
 Values = Mapping[str, float | None]
 """By fact; None: not scored."""
 
@@ -29,6 +31,8 @@ class Evidence:
     unseen: Mapping[str, Values] = field(default_factory=dict)
     """The same of unseen facts."""
     unseen_subjects: Mapping[str, str] = field(default_factory=dict)
+    kept: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """By model, of an attack that changes it: the mean probability of what should stay before and after."""
 
     @property
     def facts(self) -> list[str]:
@@ -59,6 +63,7 @@ def evidence(attack: str, values: Iterable[str], records: Mapping[str, Sequence[
         records: by model, of all splits.
     """
     found = []
+    kept = {model: means for model, some in records.items() if (means := _kept(some)) is not None}
     for value in values:
         facts = {split: _compared(value, split, records) for split in (FORGET, UNSEEN)}
         if any(v is not None for of_model in facts[FORGET].values() for v in of_model.values()):
@@ -71,6 +76,7 @@ def evidence(attack: str, values: Iterable[str], records: Mapping[str, Sequence[
                     subjects=named[FORGET],
                     unseen=facts[UNSEEN],
                     unseen_subjects=named[UNSEEN],
+                    kept=kept,
                 )
             )
     return found
@@ -107,6 +113,16 @@ def _compared(value: str, split: str, records: Mapping[str, Sequence[Record]]) -
         }
         for model in own
     }
+
+
+def _kept(records: Sequence[Record]) -> tuple[float, float] | None:
+    """Of the facts to keep that were scored before a model was changed and after; None: there are none."""
+    both = [
+        (record.values[UNTOUCHED], now)
+        for record in records
+        if record.split == STAYS and UNTOUCHED in record.values and (now := probability.value_of(record)) is not None
+    ]
+    return (sum(then for then, _ in both) / len(both), sum(now for _, now in both) / len(both)) if both else None
 
 
 def _subjects(split: str, records: Mapping[str, Sequence[Record]]) -> dict[str, str]:

@@ -58,6 +58,7 @@ def statement(verdict: Verdict, sources: Sources) -> dict[str, Any]:
             "facts": verdict.facts,
             "subjects": verdict.subjects,
             "gates": found["gates"],
+            "controls": found["controls"],
             "results": found["found"],
             "bounds": found["bounds"],
             "worst": found["worst"],

@@ -11,15 +11,13 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from forgetting.audits.certificate.bounds import Bound, bound
+from forgetting.audits.certificate.controls import Control, controls_of
 from forgetting.audits.certificate.difference import Difference, compare, facts_needed
 from forgetting.audits.certificate.evidence import Evidence
 from forgetting.audits.certificate.gates import Gate, collapsed, unknown
 
 ALPHA = 0.05
 MARGIN = 0.1
-TAUGHT = 0.5
-"""An attack that gets more than this share of what the model before gives away from the oracle too teaches, or asks for
-what anyone can guess."""
 WORST = 5
 State = Literal["shown", "not shown", "refuted", "blind", "no oracle"]
 Overall = Literal["shown", "not shown", "refuted", "uninterpretable"]
@@ -74,6 +72,7 @@ class Verdict:
     subjects: int
     found: tuple[Found, ...]
     gates: tuple[Gate, ...]
+    controls: tuple[Control, ...]
     bounds: tuple[Bound, ...]
     worst: tuple[Fact, ...]
 
@@ -100,7 +99,7 @@ def judge(evidence: Sequence[Evidence], gates: Sequence[Gate], *, margin: float 
         gates: see `audits.certificate.gates`.
         margin: how much more or less than the oracle counts as no more: between 0 and 1.
     """
-    found = _corrected([_found(one, margin) for one in evidence])
+    found, controls = _every(evidence, margin)
     facts = {fact: subject for one in evidence for fact, subject in one.subjects.items()}
     return Verdict(
         state=_overall(found, gates),
@@ -109,6 +108,7 @@ def judge(evidence: Sequence[Evidence], gates: Sequence[Gate], *, margin: float 
         subjects=len(set(facts.values())),
         found=tuple(found),
         gates=tuple(gates),
+        controls=tuple(controls),
         bounds=tuple(b for one in evidence if (b := bound(one)) is not None),
         worst=_worst(evidence, found),
     )
@@ -124,48 +124,46 @@ def holm(p: Sequence[float]) -> list[float]:
     return corrected
 
 
-def _found(one: Evidence, margin: float) -> Found:
+def _every(evidence: Sequence[Evidence], margin: float) -> tuple[list[Found], list[Control]]:
+    """Each value, corrected for the others, and the controls of all."""
+    found: list[Found] = []
+    controls: list[Control] = []
+    for one in evidence:
+        control = None if "oracle" not in one.models else _difference(one, "before", margin)
+        own = controls_of(one, control, margin=margin)
+        found.append(_found(one, control, own, margin))
+        controls += own
+    return _corrected(found), controls
+
+
+def _difference(one: Evidence, model: str, margin: float) -> Difference:
+    """A model less the oracle."""
+    subjects = [one.subjects[fact] for fact in one.facts]
+    return compare(one.of(model), one.of("oracle"), subjects, margin=margin)
+
+
+def _found(one: Evidence, control: Difference | None, controls: Sequence[Control], margin: float) -> Found:
     """One value, not yet corrected for the others."""
-    before, oracle, after = (one.mean(model) for model in ("before", "oracle", "after"))
     found = Found(
         attack=one.attack,
         value=one.value,
         state="no oracle",
-        before=before,
-        oracle=oracle,
-        after=after,
+        before=one.mean("before"),
+        oracle=one.mean("oracle"),
+        after=one.mean("after"),
         unseen=one.unseen_mean("after"),
     )
-    if "oracle" not in one.models:
+    if control is None:
         return found
-    subjects = [one.subjects[fact] for fact in one.facts]
-    control, difference = (
-        compare(one.of(model), one.of("oracle"), subjects, margin=margin) for model in ("before", "after")
-    )
+    difference = _difference(one, "after", margin)
     found = replace(found, control=control, difference=difference)
-    if blind := _blind(before, oracle, control, margin):
-        return replace(found, state="blind", why=blind)
+    if failed := next((c for c in controls if c.state == "failed"), None):
+        return replace(found, state="blind", why=failed.text)
     if why := _why(difference, margin):
+        subjects = [one.subjects[fact] for fact in one.facts]
         needed = facts_needed(one.of("after"), one.of("oracle"), subjects, margin=margin)
         return replace(found, state="not shown", why=why, needed=needed)
     return replace(found, state="shown")
-
-
-def _blind(before: float | None, oracle: float | None, control: Difference, margin: float) -> str:
-    """Why the attack can say nothing; empty if it can.
-
-    It must find a difference above the margin where there is one: between the model before and the oracle. (ICH E10
-    calls it assay sensitivity: a test that passes the model before passes all.)
-    """
-    if oracle is None:
-        return ""  # that is missing and not blind: nothing is shown
-    if before is None:
-        return "the model before has no score"
-    if control.low is None or control.low <= margin:
-        return "it is not shown to find more in the model before than in the oracle by more than the margin"
-    if oracle > TAUGHT * before:
-        return f"it gets {oracle:.2f} from the oracle, more than half of the {before:.2f} from the model before"
-    return ""
 
 
 def _why(difference: Difference, margin: float) -> str:

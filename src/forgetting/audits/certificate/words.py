@@ -34,7 +34,10 @@ def line(verdict: Verdict) -> str:
     if all(f.state == "no oracle" for f in verdict.found):
         return f"{start}: without an oracle nothing says how much is too much. {_most(verdict)}"
     if all(f.state == "blind" for f in verdict.found):
-        return f"{start}: no attack tells the model before from the oracle well enough, so none can say anything; {of}"
+        why = "no attack tells the model before from the oracle well enough"
+        if _breaking(verdict):
+            why += ", or those that do break their copies of the models"
+        return f"{start}: {why}, so none can say anything; {of}"
     if verdict.state == "shown":
         return (
             f"{start}: under each attack that can tell, the model gives away as much as the oracle, within "
@@ -100,10 +103,16 @@ def limits(verdict: Verdict, attacks: list[str]) -> list[str]:
         "It holds for facts drawn like those that were tested. A fact that was not tested is outside it.",
         "It says nothing of copies of the data elsewhere: other models, backups, logs, files.",
     ]
-    if blind := verdict.attacks_that("blind"):
+    breaking = _breaking(verdict)
+    if blind := [attack for attack in verdict.attacks_that("blind") if attack not in breaking]:
         said.append(
             f"Nothing was learned from {', '.join(blind)}: that does not tell the model before from the oracle well "
             "enough."
+        )
+    if breaking:
+        said.append(
+            f"Nothing was learned from {', '.join(breaking)}: what was to bring the facts back broke the copy of the "
+            "model that it was done to."
         )
     missed = 0.9**verdict.subjects
     if verdict.subjects and missed > 0.05:
@@ -111,6 +120,18 @@ def limits(verdict: Verdict, attacks: list[str]) -> list[str]:
             f"If one subject in ten gave everything away, {verdict.subjects} subjects drawn at random would hold none "
             f"of them with a chance of {missed:.0%}."
         )
+    return said
+
+
+def control_sentences(verdict: Verdict) -> list[str]:
+    """What attacks that change a model leave of it, and how many attacks can tell what is there; failures first."""
+    leaves = {c.attack: c for c in verdict.controls if c.name == "leaves what should stay"}
+    said = [f"'{c.attack}': {c.text}." for c in sorted(leaves.values(), key=lambda c: c.state != "failed")]
+    for name, does in _DOES.items():
+        tested = [c for c in verdict.controls if c.name == name and c.state != "unknown"]
+        if tested:
+            passed = sum(c.state == "passed" for c in tested)
+            said.append(f"{passed} of {len(tested)} values of attacks {does}.")
     return said
 
 
@@ -131,6 +152,24 @@ def interval(difference: Difference | None) -> str:
     if difference.low is None or difference.high is None:
         return number(difference.mean)
     return f"{number(difference.mean)} ({number(difference.low)} … {number(difference.high)})"
+
+
+_DOES: Mapping[str, str] = {
+    "finds what is there": "are shown to find more in the model before than in the oracle by more than the margin",
+    "teaches nothing": "get at most half as much from the oracle as from the model before",
+}
+
+
+def _breaking(verdict: Verdict) -> list[str]:
+    """The blind attacks that find what is there and teach nothing, but break what they change."""
+    failed = [control for control in verdict.controls if control.state == "failed"]
+    breaking = {control.attack for control in failed if control.name == "leaves what should stay"}
+    weak = {(control.attack, control.value) for control in failed if control.name != "leaves what should stay"}
+    return [
+        attack
+        for attack in verdict.attacks_that("blind")
+        if attack in breaking and any(f.attack == attack and (attack, f.value) not in weak for f in verdict.found)
+    ]
 
 
 def _leaks(found: Found) -> str:
