@@ -25,6 +25,7 @@ from forgetting.models.adapters import AdapterSpec, Initialisation
 from forgetting.models.adapters.spec import Drawing, Kind
 from forgetting.models.transforms import Transform, build_transform
 from forgetting.objectives.gradient_rules import build_gradient_rule
+from forgetting.objectives.losses import nll
 from forgetting.objectives.methods import METHODS, build_method
 from forgetting.objectives.objective import Objective
 from forgetting.token_selection.selection import Selection
@@ -47,10 +48,12 @@ def _goal(value: str) -> str:
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,199}$"
 """The pattern for names of stages, runs and labels, which become file names."""
-TRANSFORM_KEYS = ("name", "transform", "data", "skip", "place")
+TRANSFORM_KEYS = ("name", "transform", "data", "skip", "place", "reference")
 """The keys of a stage that transforms."""
 BEFORE = "before"
 """The default reference of a stage: the model before the stage."""
+START = "start"
+"""The reference that is the model the run began with, the default of a transform that compares."""
 Named = Annotated[dict[str, Any], BeforeValidator(_named)]
 """A name, or a mapping of the name and its parameters."""
 Sources = Annotated[list[Source], BeforeValidator(lambda v: v if isinstance(v, list) else [v]), Field(min_length=1)]
@@ -195,8 +198,9 @@ class Stage(Optimisation):
     reference: str = Field(
         BEFORE,
         min_length=1,
-        description="The model that losses compare with: before (the model before the stage), stage:NAME (an "
-        "earlier stage that left a whole model), or a model's folder or hub id.",
+        description="The model that losses or the transform compare with: before (the model before the stage), start "
+        "(the model the run began with), stage:NAME (an earlier stage that left a whole model), or a model's folder "
+        "or hub id. Default: before; start for a transform.",
     )
     until: Annotated[str, AfterValidator(_goal), WithJsonSchema({"type": "string", "pattern": UNTIL})] | None = Field(
         None,
@@ -247,7 +251,11 @@ class Stage(Optimisation):
         if self.transform is not None:
             if "name" not in self.transform:
                 raise ValueError("transform: give its name: {name: noise, …}")
-            self.transformation()
+            compares = self.transformation().needs_reference
+            if compares and self.reference == BEFORE:
+                self.reference = START
+            if not compares and self.reference != BEFORE:
+                raise ValueError(f"reference: '{self.what}' compares with no other model; remove the key")
             return self
         if "name" not in self.method:
             raise ValueError("method: give its name: {name: npo, …}")
@@ -271,10 +279,10 @@ class Stage(Optimisation):
     @model_serializer(mode="wrap")
     def _only_its_own_keys(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         values: dict[str, Any] = handler(self)
+        unset = {"reference"} if self.reference == BEFORE else set()
         if self.transform is not None:
-            return {key: value for key, value in values.items() if key in TRANSFORM_KEYS}
-        unset = {"transform", *(("reference",) if self.reference == BEFORE else ())}
-        return {key: value for key, value in values.items() if key not in unset}
+            return {key: value for key, value in values.items() if key in TRANSFORM_KEYS and key not in unset}
+        return {key: value for key, value in values.items() if key not in unset | {"transform"}}
 
     @property
     def trains(self) -> bool:
@@ -283,12 +291,14 @@ class Stage(Optimisation):
 
     @property
     def forgets(self) -> bool | None:
-        """Whether a term on the forget set weighs anything; None for a transform that reads no data of any role."""
+        """Whether a term on the forget set weighs anything but to learn it; None for a transform that does not say."""
         if not self.trains:
-            return Role.FORGET in self.roles if self.roles else None
+            return self.transformation().forgets
         objective = self.objective()
         weighed = zip(objective.terms, objective.weights(1, 2), strict=True)
-        return any(term.role == Role.FORGET and weight != 0 for term, weight in weighed)
+        return any(
+            t.role == Role.FORGET and weight != 0 and not (t.loss is nll and weight > 0) for t, weight in weighed
+        )
 
     @property
     def what(self) -> str:

@@ -27,7 +27,7 @@ from forgetting.recipe import load_recipe
 from tests.pipeline.run.dying import code_of, start
 from tests.training.several import Several
 
-NOISE = {"name": "perturb", "transform": {"name": "noise", "alpha": 0.3, "beta": 0.1}}
+NOISE: dict[str, Any] = {"name": "perturb", "transform": {"name": "noise", "alpha": 0.3, "beta": 0.1}}
 STAGE = {"learning_rate": 1e-3, "batch_size": 4, "duration": "2 steps", "checkpoint_every": "1 step"}
 UNLEARN = {**STAGE, "name": "unlearn", "method": "graddiff", "evaluate_every": None}
 LORA = {**UNLEARN, "adapter": {"rank": 2}}
@@ -122,6 +122,44 @@ def test_a_run_can_be_asked_between_its_stages(recipe_file: Path) -> None:
     ]  # fmt: skip
 
 
+TEACH = {**UNLEARN, "name": "teach", "method": {"name": "sft", "role": "forget"}}
+NEGATE = {"name": "negate", "transform": {"name": "task_vector", "alpha": 2.0}}
+
+
+def test_a_task_vector_is_taken_from_the_model_that_the_run_began_with_or_from_a_stage(
+    recipe_file: Path, world: Path
+) -> None:
+    folder = run(load_recipe(str(written(recipe_file, "negated", TEACH, NEGATE))))
+    start = AutoModelForCausalLM.from_pretrained(world / "model").state_dict()
+    taught, ended = state(folder / "stages" / "teach" / "model"), state(folder / "model")
+    expected = {n: start[n] - 2 * (w - start[n]) for n, w in taught.items()}
+    assert all(torch.allclose(ended[n], w, atol=1e-6) for n, w in expected.items())
+    assert any((taught[n] - start[n]).abs().max() > 1e-4 for n in taught)
+    recipe = load_recipe(str(folder / "recipe.yaml"))
+    assert [stage.reference for stage in recipe.stages] == ["before", "start"]
+    assert [stage.forgets for stage in recipe.stages] == [False, True]  # a run that is to forget, and not by teaching
+    second = {**NEGATE, "name": "again", "reference": "stage:negate"}
+    other = run(load_recipe(str(written(recipe_file, "twice", TEACH, NEGATE, second)), ["name=two"]), report=False)
+    middle = state(other / "stages" / "negate" / "model")
+    assert all(torch.equal(state(other / "model")[n], w) for n, w in middle.items())  # it was its own reference
+
+
+def test_start_is_a_reference_of_a_stage_that_trains_too(recipe_file: Path) -> None:
+    noise = {**NOISE, "transform": {"name": "noise", "alpha": 0.5, "beta": 0.5}}
+    back = {**DISTIL, "reference": "start", "duration": "1 steps"}
+    first = [
+        json.loads((folder / "stages/distil/history.jsonl").read_text().splitlines()[0])["loss"]
+        for name, stages in (("far", (noise, back)), ("at", (back,)))
+        for folder in [run(load_recipe(str(written(recipe_file, name, *stages)), [f"name={name}"]), report=False)]
+    ]
+    assert first[0] > 1e-3 and first[1] == pytest.approx(0, abs=1e-6)
+
+
+def test_a_transform_that_compares_with_nothing_takes_no_reference(recipe_file: Path) -> None:
+    with pytest.raises(RecipeError, match="reference: 'noise' compares with no other model; remove the key"):
+        load_recipe(str(written(recipe_file, "wrong", {**NOISE, "reference": "start"})))
+
+
 @pytest.fixture(scope="module")
 def two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Several]:
     several = Several(tmp_path_factory.mktemp("meeting") / "store")
@@ -135,7 +173,8 @@ def carry_out(file: Path, output: Path) -> Path:
 
 def test_two_processes_transform_as_one(two: Several, recipe_file: Path, tmp_path: Path) -> None:
     merge = {"name": "merge", "transform": "merge"}
-    file = written(recipe_file, "first", {**NOISE, "name": "shake"}, {**LORA, "between": "stack"}, merge, NOISE)
+    stages = ({**NOISE, "name": "shake"}, {**LORA, "between": "stack"}, merge, NEGATE, NOISE)
+    file = written(recipe_file, "first", *stages)
     one = carry_out(file, tmp_path / "one")
     other = two.run(carry_out, file, tmp_path / "two")[0]
     assert state(one / "stages/shake/model").keys() == state(other / "stages/shake/model").keys()

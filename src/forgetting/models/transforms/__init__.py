@@ -4,5 +4,16 @@ from forgetting.models.transforms.merge import merge
 from forgetting.models.transforms.noise import noise
 from forgetting.models.transforms.registry import TRANSFORMS, Given, Transform, build_transform, register_transform
 from forgetting.models.transforms.replace import replace
+from forgetting.models.transforms.task_vector import task_vector
 
-__all__ = ["TRANSFORMS", "Given", "Transform", "build_transform", "merge", "noise", "register_transform", "replace"]
+__all__ = [
+    "TRANSFORMS",
+    "Given",
+    "Transform",
+    "build_transform",
+    "merge",
+    "noise",
+    "register_transform",
+    "replace",
+    "task_vector",
+]

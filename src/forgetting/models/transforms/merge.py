@@ -6,7 +6,7 @@ from forgetting.models.adapters.export import merged
 from forgetting.models.transforms.registry import Transform, register_transform
 
 
-@register_transform("merge")
+@register_transform("merge", when="Adapters of earlier stages should become weights before the next stage.")
 def merge() -> Transform:
     """W ← W + Σ s·B A over the active adapters; a model without adapters is unchanged.
 

@@ -19,7 +19,11 @@ from forgetting.models.transforms.registry import Given, Transform, register_tra
 Norms = Literal["keep", "decay"]
 
 
-@register_transform("noise")
+@register_transform(
+    "noise",
+    paper="arXiv 2506.06278",
+    when="Between unlearning and distillation (UNDO), so that what unlearning only hid does not come back.",
+)
 def noise(alpha: float = 0.3, beta: float = 0.1, norms: Norms = "keep") -> Transform:
     """UNDO's perturbation: θ ← (1−α)·θ + α·β·N per matrix, N Xavier-uniform (arXiv 2506.06278).
 

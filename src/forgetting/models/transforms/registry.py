@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from peft import PeftModel
 from transformers import PreTrainedModel
 
+from forgetting.core.example import Role
 from forgetting.core.registry import Registry
 from forgetting.data.encode import Encoded
 
@@ -22,6 +23,8 @@ class Given:
     """The id that pads rows of tokens."""
     data: Mapping[str, Sequence[Encoded]] = field(default_factory=dict)
     """The encoded examples of each role that it declares."""
+    reference: PreTrainedModel | PeftModel | None = None
+    """The model that the stage's `reference` names, if the transform compares with one; it may be changed too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,15 @@ class Transform:
     """
     roles: tuple[str, ...] = ()
     """The roles whose data it reads."""
+    needs_reference: bool = False
+    """Whether it compares with another model, by default the one that the run began with."""
+    unlearns: bool = False
+    """Whether it is to forget something, though it reads no forget data."""
+
+    @property
+    def forgets(self) -> bool | None:
+        """Whether it is to forget something; None if it reads no data and does not say."""
+        return True if self.unlearns else Role.FORGET in self.roles if self.roles else None
 
 
 TRANSFORMS: Registry[Callable[..., Transform]] = Registry(
@@ -46,12 +58,18 @@ TRANSFORMS: Registry[Callable[..., Transform]] = Registry(
 )
 
 
-def register_transform(name: str) -> Callable[[Callable[..., Transform]], Callable[..., Transform]]:
+def register_transform(
+    name: str, *, paper: str = "", when: str = ""
+) -> Callable[[Callable[..., Transform]], Callable[..., Transform]]:
     """Registers a function that returns a Transform under `name`.
 
     From another package: name the function in the entry-point group `forgetting.transforms` too.
+
+    Args:
+        paper: where it was published, `arXiv 2506.06278`; empty: nowhere.
+        when: one sentence on when to use it.
     """
-    return TRANSFORMS.register(name)
+    return TRANSFORMS.register(name, paper=paper, when=when)
 
 
 def build_transform(name: str, parameters: Mapping[str, object] | None = None) -> Transform:

@@ -13,7 +13,7 @@ from forgetting.models.quantised import has_quantised
 from forgetting.models.transforms.registry import Transform, register_transform
 
 
-@register_transform("replace")
+@register_transform("replace", when="A model unlearned elsewhere should be measured and audited beside one's own runs.")
 def replace(model: str = "") -> Transform:
     """θ ← the weights of another model of the same shape, made elsewhere: it is then measured and audited as a run's.
 

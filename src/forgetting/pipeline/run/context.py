@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from forgetting.core.progress import Voice
 from forgetting.data.encode import Encoded
@@ -38,6 +38,8 @@ class StageContext:
 
     earlier: Callable[[str], StagePaths] | None = None
     """The folders of the run's stages, by name; None if there are no others."""
+    start: Callable[[], PreTrainedModel] | None = None
+    """Loads the model that the run began with; None if it is only in memory."""
 
     @property
     def pad_id(self) -> int:

@@ -157,7 +157,7 @@ def _stored_reference(
     A teacher is freed before training.
     """
     stage = context.stage
-    teacher = teacher_of(stage, model, context.tokenizer, context.earlier)
+    teacher = teacher_of(stage, model, context.tokenizer, context.earlier, context.start)
     stored = teacher is not None or stage.adapter_or_full.kind == "full" or context.adapter is not None
     if not (stored and objective.needs_reference):
         return stored, None

@@ -22,6 +22,7 @@ from forgetting.pipeline.run.environment import tracker
 from forgetting.pipeline.run.evaluator import Measurer
 from forgetting.pipeline.run.export import save
 from forgetting.pipeline.run.judge import Judge, PrunedError, balances
+from forgetting.pipeline.run.load import load
 from forgetting.pipeline.run.prepared import Prepared
 from forgetting.pipeline.run.reference_stage import set_aside
 from forgetting.pipeline.run.select_tokens import weighed
@@ -83,6 +84,7 @@ class StageRunner:
             voice=self.voice,
             turns=self.prepared.data[stage.name].turns,
             earlier=self.folder.stage,
+            start=lambda: load(recipe.model, recipe).model,
             adapter=None if stage.is_aside or owner == stage.name else owner,
         )
 

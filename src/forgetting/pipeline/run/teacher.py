@@ -14,7 +14,7 @@ from forgetting.models.head import embedding_rows
 from forgetting.models.hub_names import is_hub_name
 from forgetting.models.loading import load_model
 from forgetting.recipe import Recipe, Stage
-from forgetting.recipe.stage import BEFORE
+from forgetting.recipe.stage import BEFORE, START
 from forgetting.runs.paths import StagePaths
 
 
@@ -26,12 +26,13 @@ def check_references(recipe: Recipe) -> None:
     """
     for stage in recipe.stages:
         name = stage.reference
-        if name == BEFORE or name.startswith("stage:"):
+        if name in (BEFORE, START) or name.startswith("stage:"):
             continue
         if name in shipped_models() or Path(name).is_dir() or is_hub_name(name):
             continue
         raise RecipeError(
-            f"stage '{stage.name}': reference is '{name}', and there is no such folder; give a model's, or stage:NAME"
+            f"stage '{stage.name}': reference is '{name}', and there is no such folder; give a model's, stage:NAME, or "
+            "start"
         )
 
 
@@ -40,6 +41,7 @@ def teacher_of(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     earlier: Callable[[str], StagePaths] | None,
+    start: Callable[[], PreTrainedModel] | None = None,
 ) -> PreTrainedModel | None:
     """The stage's reference, loaded in the precision of `model`; None if it is the current model.
 
@@ -48,6 +50,7 @@ def teacher_of(
         model: the model before the stage.
         tokenizer: its own.
         earlier: the folders of the run's stages, by name; None if there are no others.
+        start: loads the model that the run began with; None if it is only in memory.
 
     Raises:
         ModelError: it cannot be loaded, or has another vocabulary.
@@ -55,6 +58,10 @@ def teacher_of(
     name = stage.reference
     if name == BEFORE:
         return None
+    if name == START:
+        if start is None:
+            raise RecipeError(f"stage '{stage.name}': reference is '{name}', and no run began; leave it out")
+        return start()
     if name.startswith("stage:"):
         if earlier is None:
             raise RecipeError(f"stage '{stage.name}': reference is '{name}', and there is no other stage; give a model")

@@ -14,6 +14,7 @@ from forgetting.models.weights import not_finite
 from forgetting.pipeline.run.context import StageContext
 from forgetting.pipeline.run.environment import peak_memory, reset_peak_memory
 from forgetting.pipeline.run.stage import StageOutcome
+from forgetting.pipeline.run.teacher import teacher_of
 from forgetting.recipe import Stage
 from forgetting.runs.stage_result import StageResult
 from forgetting.training.flops import StageFlops
@@ -40,7 +41,8 @@ def run_transform(context: StageContext, model: PreTrainedModel | PeftModel) -> 
     began = time.perf_counter()
     reset_peak_memory()
     context.voice.say(f"stage {stage.name}: transform {transform_words(stage)}, seed {seed}")
-    whole = stage.transformation().apply(model, Given(seed, context.pad_id, context.data))
+    reference = teacher_of(stage, model, context.tokenizer, context.earlier, context.start)
+    whole = stage.transformation().apply(model, Given(seed, context.pad_id, context.data, reference))
     if isinstance(whole, PeftModel):
         raise ModelError(f"stage '{stage.name}': the transform '{stage.what}' leaves adapters on the model; merge them")
     whole.eval()
