@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 
@@ -64,6 +66,13 @@ def test_records_without_a_popularity_are_counted_and_left_out():
     found, named = effects(given, given)
     assert found.left_out == 2
     assert named["forgotten"].slope.count == 2
+
+
+def test_a_popularity_without_bound_has_no_logarithm_and_is_left_out() -> None:
+    given = [fact(n, popularity=p) for n, p in enumerate([math.inf, 5, 50, 500])]
+    found, named = effects(given, given)
+    assert (found.left_out, found.median, named["forgotten"].slope.count) == (1, 50, 3)
+    assert all(math.isfinite(x) for series in found.series for x in series.x)
 
 
 def test_records_of_one_popularity_or_of_none_have_no_effects():

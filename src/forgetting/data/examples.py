@@ -231,13 +231,18 @@ def _look(row: Row, columns: Mapping[str, str | None], read: set[str], reading: 
     reading.taken |= there & read
     reading.passed |= there - read
     for name, value in row.items():
-        if name not in names and name not in _OURS and cells.is_given(value):
+        if name not in names and name not in _OURS and cells.is_given(value) and not _is_built(name, value):
             reading.unused[name] += 1
     for what in read & {"prompt", "response", "text"}:
         column = columns[what]
         value = row.get(column) if column is not None else None
         if column is not None and isinstance(value, str) and cells.is_python(value):
             reading.lists[column] += 1
+
+
+def _is_built(name: str, value: object) -> bool:
+    """Whether it is what `forget build facts` writes beside each question: the fact and where it is from."""
+    return name == "fact" and isinstance(value, dict)
 
 
 def _columns(row: Row, where: str, source: Source) -> dict[str, str | None]:

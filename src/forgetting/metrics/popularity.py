@@ -52,8 +52,8 @@ class Effect:
     """Popular less rare among facts of one relation and answer."""
     matched_slope: Measure
     within_slope: Measure | None = None
-    """Per tenfold popularity among the rare facts and among the popular facts, what tells both apart left out. None in
-    files of earlier versions."""
+    """Per tenfold popularity within the rare facts and within the popular facts, so that whatever else differs between
+    these groups is no part of it. None in files of earlier versions."""
     p: float | None = None
     """Of the slope, see `metrics.slopes.Slope`."""
     matched_p: float | None = None
@@ -236,7 +236,7 @@ def _effect(split: str, outcome: _Outcome, facts: Sequence[_Fact]) -> Effect:
         matched_slope=named("matched_slope", f"Change per tenfold popularity, {among}", lambda _: same.estimate),
         within_slope=named(
             "within_slope",
-            "Change per tenfold popularity among the rare facts and among the popular facts.",
+            "Change per tenfold popularity within the rare facts and within the popular facts.",
             lambda _: apart.estimate,
         ),
         p=plain.p,

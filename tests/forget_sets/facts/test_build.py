@@ -9,6 +9,7 @@ import pytest
 from forgetting.core.errors import DataError, RunError
 from forgetting.core.progress import Voice
 from forgetting.data.examples import load_examples
+from forgetting.data.reading import Heard
 from forgetting.data.source import Source
 from forgetting.forget_sets.facts.build import build_facts
 from forgetting.forget_sets.facts.known import Knower
@@ -67,7 +68,9 @@ def test_the_folder_holds_rows_for_recipes_and_where_everything_is_from(tmp_path
 
 def test_a_recipe_reads_the_rows_with_popularity_group_and_paraphrase(tmp_path: Path) -> None:
     built(tmp_path)
-    examples = load_examples(Source(path=str(tmp_path / "out" / "matched" / "rare_10.jsonl")))
+    said: list[str] = []
+    examples = load_examples(Source(path=str(tmp_path / "out" / "matched" / "rare_10.jsonl")), Heard(said.append))
+    assert said == [], "where a fact is from is no column that was forgotten"
     assert examples[0].popularity is not None
     assert examples[0].kind == "country"
     assert examples[0].paraphrased_prompt == f"What country is {examples[0].prompt[20:-1]} located in?"

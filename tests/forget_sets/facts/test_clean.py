@@ -3,6 +3,7 @@
 import pytest
 
 from forgetting.forget_sets.facts.clean import cleaned, leak
+from forgetting.forget_sets.facts.fact import Fact
 from forgetting.forget_sets.facts.popularity import Degree, Stated
 from forgetting.forget_sets.facts.relations import Relation, Relations
 from tests.forget_sets.facts.worlds import BUILT_IN, fact
@@ -55,6 +56,28 @@ def test_a_name_of_several_popularities_is_that_of_several_entities_unless_their
     found, steps, _ = cleaned(facts, BUILT_IN, lambda _: Stated("views"))
     assert {f.subject.label for f in found} == {"Oslo", "Bern"}
     assert steps.counts["about a name that one entity bears"] == 4
+
+
+def names_left(*facts: Fact) -> list[str]:
+    found, _, _ = cleaned(facts, BUILT_IN, lambda _: Stated("views"))
+    return [f.subject.label for f in found]
+
+
+def test_an_entity_without_an_id_is_the_one_of_its_name_and_popularity() -> None:
+    named = fact("Bern", "country", "Switzerland", id="Q70", pop=5)
+    for other in (5.0, None):
+        assert names_left(named, fact("Bern", "composer", "Nobody", pop=other)) == ["Bern", "Bern"]
+    assert names_left(named, fact("Bern", "composer", "Nobody", pop=6)) == []
+    assert names_left(named, fact("Bern", "composer", "Nobody", id="Q71", pop=5)) == []
+
+
+def test_names_that_differ_in_case_alone_are_one_name() -> None:
+    """One fact twice is one, whatever its letters; two popularities are two entities, and the name tells neither."""
+    small, great = (fact(name, "country", land, pop=7) for name, land in (("oslo", "norway"), ("Oslo", "Norway")))
+    assert names_left(small, great) == ["oslo"]
+    assert names_left(great, fact("OSLO", "country", "Norway", pop=8)) == []
+    found, _, measure = cleaned([small, great, fact("OSLO", "capital of", "Norway")], BUILT_IN, Degree)
+    assert [(f.subject.label, measure.of(f.subject)) for f in found][:1] == [("oslo", 3.0)]
 
 
 def test_of_several_answers_the_most_popular_is_kept_if_asked_for() -> None:

@@ -109,3 +109,18 @@ def test_half_a_character_in_the_name_of_a_column_too(tmp_path: Path) -> None:
     file.write_text(json.dumps(row) + "\n")
     with pytest.raises(DataError, match="the name of a column holds half of a character"):
         list(Table(file, BUILT_IN).facts())
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -1, None, "many", True, [5]])
+def test_what_is_no_finite_number_from_0_on_is_no_popularity(tmp_path: Path, number: object) -> None:
+    row = {"subject": "Oslo", "relation": "country", "object": "Norway", "views_subject": number}
+    (one,) = Table(write_rows(tmp_path / "t.jsonl", [row]), BUILT_IN).facts()
+    assert one.subject.popularity == {}
+
+
+def test_an_empty_cell_is_no_name_however_it_was_written(tmp_path: Path) -> None:
+    whole: dict[str, object] = {"subject": "Nan", "relation": "country", "object": "Thailand"}
+    empty = [{**whole, end: nothing} for end in ("subject", "object") for nothing in (float("nan"), None, " ")]
+    table = Table(write_rows(tmp_path / "t.jsonl", [whole, *empty]), BUILT_IN)
+    assert [one.subject.label for one in table.facts()] == ["Nan"], "a province's name"
+    assert table.left_out == {"rows without a subject or a relation": 3, "rows without an answer": 3}

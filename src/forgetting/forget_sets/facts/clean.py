@@ -103,12 +103,18 @@ def _is_named(fact: Fact) -> bool:
 
 
 def _names_of_several(facts: Sequence[Fact], measure: Popularity) -> set[str]:
-    """Names that several entities bear as subjects: they differ in id or, where there is none, in popularity."""
+    """Names that several entities bear as subjects, told apart by id or, where there is none, by popularity.
+
+    An entity without an id is the one that bears its name and popularity with an id, if there is such a one. Without a
+    popularity either, it cannot be told from others.
+    """
+    rated = [(_name(fact), fact.subject.id, measure.of(fact.subject)) for fact in facts]
+    ids = {(name, popularity): id for name, id, popularity in rated if id}
     bearers: defaultdict[str, set[object]] = defaultdict(set)
-    for fact in facts:
-        told_by = fact.subject.id or measure.of(fact.subject)
+    for name, id, popularity in rated:
+        told_by: object = id or ids.get((name, popularity)) or popularity
         if told_by is not None:
-            bearers[_name(fact)].add(told_by)
+            bearers[name].add(told_by)
     return {name for name, found in bearers.items() if len(found) > 1}
 
 

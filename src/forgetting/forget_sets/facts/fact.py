@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from forgetting.data.words import folded
+
 
 @dataclass(frozen=True, slots=True)
 class Entity:
@@ -21,8 +23,8 @@ class Entity:
 
     @property
     def key(self) -> str:
-        """What it is known by: its id, or its label where there is none."""
-        return self.id or self.label
+        """What it is known by: its id or, where there is none, its label but for case."""
+        return self.id or folded(self.label)
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Entity:

@@ -90,6 +90,8 @@ class Table:
         answers = [] if many is None else _texts(row.get(many), where, many)
         subject, relation, question = said.get("subject", ""), said.get("relation", ""), said.get("question", "")
         if not (subject and relation):
+            if not question:
+                return "rows without a subject or a relation"
             read = self.relations.read(question)
             if read is None:
                 return "questions of no form that the relations know"
@@ -134,7 +136,7 @@ class Table:
 
 
 def _text(value: object, where: str, column: str) -> str:
-    if value is None or isinstance(value, list):
+    if value is None or isinstance(value, list) or value != value:  # a table's empty cell may be read as NaN
         return ""
     if not isinstance(value, str | int | float):
         raise RowError(where, f"the column '{column}' holds {{}}, not a text; fix or remove this row", value)

@@ -78,13 +78,13 @@ def _sentence(found: ByPopularity, level: float) -> str:
     told = [one for one in (said, probable, apart) if one is not None]
     if not all(one.matched for one in told):
         text += (
-            " Where relations and answers were not held equal, they may be the cause: too few facts that share both "
-            "differ in popularity."
+            " Too few facts of one relation and answer differ in popularity to be compared with each other, so other "
+            "relations and answers may be the cause."
         )
     if any(one.between for one in told):
         text += (
-            " Among the rare facts and among the popular facts by themselves no such slope is told, so anything that "
-            "tells these two apart may be the cause."
+            " This shows only where rare facts are compared with popular ones; within either group popularity is not "
+            "shown to matter. So whatever else differs between the groups may be the cause."
         )
     return text
 

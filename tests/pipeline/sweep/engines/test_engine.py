@@ -4,7 +4,7 @@ import pytest
 
 from forgetting.core.errors import DataError
 from forgetting.core.interruption import Interrupted
-from forgetting.pipeline.sweep.engines.engine import attempt, cores
+from forgetting.pipeline.sweep.engines.engine import attempt, cores, threads_of_each
 
 
 def fail(error: BaseException) -> None:
@@ -26,3 +26,15 @@ def test_what_is_no_error_of_the_task_goes_on_upwards(raised: BaseException) -> 
 
 def test_there_is_a_core() -> None:
     assert cores() >= 1
+
+
+@pytest.mark.parametrize(
+    ("cpus", "at_once", "asked", "each"),
+    [(8, 2, "", 4), (8, 2, "1", 1), (8, 2, "6", 4), (2, 3, "", 1), (8, 1, "0", 8), (8, 1, "4,2", 8)],
+)
+def test_tasks_share_the_cores_and_take_no_more_threads_than_are_asked_for(
+    cpus: int, at_once: int, asked: str, each: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("forgetting.pipeline.sweep.engines.engine.cores", lambda: cpus)
+    monkeypatch.setenv("OMP_NUM_THREADS", asked)
+    assert threads_of_each(at_once) == each

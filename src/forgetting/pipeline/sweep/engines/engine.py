@@ -71,6 +71,12 @@ def attempt(work: Callable[[Any], None], task: Any) -> str | None:
     return None
 
 
+def threads_of_each(at_once: int) -> int:
+    """CPU threads of each of so many tasks at once: a share of the cores, or OMP_NUM_THREADS where that is less."""
+    share, asked = max(1, cores() // at_once), os.environ.get("OMP_NUM_THREADS", "")
+    return min(share, int(asked)) if asked.isdecimal() and int(asked) else share
+
+
 def cores() -> int:
     """The number of CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -17,7 +17,7 @@ from typing import Any
 
 from forgetting.core.errors import RunError
 from forgetting.core.interruption import SIGNALS, Interrupted, listening
-from forgetting.pipeline.sweep.engines.engine import PATIENCE, Capacity, Outcome, attempt, cores
+from forgetting.pipeline.sweep.engines.engine import PATIENCE, Capacity, Outcome, attempt, threads_of_each
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Processes:
 
     def capacity(self) -> Capacity:
         """See `Engine.capacity`: the cores of this machine are shared."""
-        return Capacity(at_once=self.count, threads=max(1, cores() // self.count))
+        return Capacity(at_once=self.count, threads=threads_of_each(self.count))
 
     def map(self, work: Callable[[Any], None], tasks: Sequence[Any]) -> Generator[Outcome, None, None]:
         """See `Engine.map`."""

@@ -18,7 +18,7 @@ from typing import Any
 from forgetting.core.errors import RunError
 from forgetting.core.interruption import Interrupted, listening
 from forgetting.core.text import one_line, said
-from forgetting.pipeline.sweep.engines.engine import PATIENCE, Capacity, Outcome, attempt, cores
+from forgetting.pipeline.sweep.engines.engine import PATIENCE, Capacity, Outcome, attempt, threads_of_each
 from forgetting.pipeline.sweep.engines.ray_connection import check_address, check_installed, connect, disconnect
 from forgetting.pipeline.sweep.engines.shared_folder import Probe, probed
 
@@ -62,7 +62,7 @@ class Ray:
         """See `Engine.capacity`."""
         if self.address is None:
             at_once = self.at_once or 1
-            return Capacity(at_once, threads=max(1, cores() // at_once))
+            return Capacity(at_once, threads=threads_of_each(at_once))
         places, gpus = self._places()
         cpus = [int(place["CPU"]) for place in places.values()]
         fits = sum(int(place["GPU"] // gpus) for place in places.values()) if gpus else sum(cpus)
