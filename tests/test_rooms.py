@@ -22,6 +22,7 @@ ROOMS = (
     "report.sweep",
     "report.comparison",
     "report.run",
+    "report.audits",
     "report.tokens",
     "report.drawing",
     "report.verdict",

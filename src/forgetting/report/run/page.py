@@ -11,9 +11,11 @@ from typing import Any
 from forgetting.core.errors import RunError
 from forgetting.report import headline_measures, wording
 from forgetting.report.aligned import aligned
+from forgetting.report.audits.beside import beside
+from forgetting.report.audits.figure import after_attack
+from forgetting.report.audits.section import audited
 from forgetting.report.drawing import curves
 from forgetting.report.run.answers import compare_answers
-from forgetting.report.run.audited import audited
 from forgetting.report.run.corpus import corpora
 from forgetting.report.run.cost import bills, cost_figure
 from forgetting.report.run.inside import inside
@@ -63,6 +65,7 @@ def render(runs: Sequence[Results], *, title: str | None = None) -> str:
 
 def _context(runs: Sequence[Results], title: str | None) -> dict[str, Any]:
     names, given, runs = labels(runs), runs, aligned(runs)
+    audits = beside(given) if len(runs) > 1 else None
     return {
         "title": title or (names[0] if len(runs) == 1 else f"{len(runs)} runs compared"),
         "runs": runs,
@@ -71,6 +74,8 @@ def _context(runs: Sequence[Results], title: str | None) -> dict[str, Any]:
         "redactions": _redactions(runs),
         "marks": [curves.legend_mark(one) for one in curves.series(runs)],
         "audits": audited(given),
+        "beside": audits,
+        "after_attack": None if audits is None else after_attack(audits, curves.series(runs)),
         "verdict": comparison(given),
         "verdicts": [verdict(run) for run in given] if len(runs) > 1 else [],
         "table": main_table(runs),

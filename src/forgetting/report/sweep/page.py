@@ -7,8 +7,10 @@ from pathlib import Path
 from markupsafe import Markup
 
 from forgetting.report import wording
+from forgetting.report.audits.beside import beside
+from forgetting.report.audits.figure import after_attack
 from forgetting.report.drawing import svg
-from forgetting.report.drawing.curves import COLOURS, Panel
+from forgetting.report.drawing.curves import COLOURS, Panel, legend_mark, series
 from forgetting.report.drawing.scatter import Mark, Spot, draw
 from forgetting.report.sweep.figures import asked_figures, legend
 from forgetting.report.sweep.results import cautions
@@ -16,7 +18,8 @@ from forgetting.report.sweep.scale import drawn_range
 from forgetting.report.sweep.table import Row, Statistic, SweepTable, sweep_table
 from forgetting.report.sweep.trials import short, trials_figure, trials_table
 from forgetting.report.template import page, write_out
-from forgetting.runs.paths import SweepPaths
+from forgetting.runs.paths import RunPaths, SweepPaths
+from forgetting.runs.results import Results, labels
 from forgetting.runs.sweep import SweepResults
 from forgetting.runs.undeclared import guessed_splits
 
@@ -45,8 +48,14 @@ def build_sweep_report(folder: Path) -> Path:
 def render_sweep(results: SweepResults) -> str:
     """The page as text."""
     table = sweep_table(results)
+    audited = _audited(results)
+    audits, drawn = beside(audited), series(audited)
     return page(
         "sweep.html.j2",
+        audits=audits,
+        after_attack=None if audits is None else after_attack(audits, drawn),
+        audited=labels(audited),
+        audit_marks=[legend_mark(one) for one in drawn],
         results=results,
         table=table,
         anchors={name: [wording.value_text(m) for m in found] for name, found in table.anchors.items()},
@@ -61,6 +70,14 @@ def render_sweep(results: SweepResults) -> str:
         colours=legend(results),
         legend=[(_legend_mark(row), row.label) for row in table.rows if row.over == "all"],
     )
+
+
+def _audited(results: SweepResults) -> list[Results]:
+    """The runs of the sweep that have a certificate."""
+    names = {run.name for run in results.runs}
+    inside = sorted(results.folder.iterdir()) if results.folder.is_dir() else []
+    folders = [RunPaths(path) for path in inside if path.name in names]
+    return [Results.load(run.path) for run in folders if run.is_finished and run.certificate_file.is_file()]
 
 
 def _legend_mark(row: Row) -> Markup:
