@@ -66,6 +66,30 @@ class Audit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """The attacks that were asked for in all audits of a run, so that one that is missing is missed."""
+
+    attacks: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    """Those that the run's data or model do not allow."""
+    oracle: bool = False
+    """Whether there was an oracle at the last audit."""
+
+    @classmethod
+    def load(cls, file: Path) -> Asked | None:
+        """What the file holds; None where there is none.
+
+        Raises:
+            RunError: it holds something else.
+        """
+        return _read(_ASKED, file)
+
+    def save(self, file: Path) -> None:
+        """Writes the file, whole or not at all."""
+        write_object(file, asdict(self), indent=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Analysed:
     """One analysis of the models of a run."""
 
@@ -100,6 +124,7 @@ class Analysed:
 
 
 _AUDIT = TypeAdapter(Audit)
+_ASKED = TypeAdapter(Asked)
 _ANALYSED = TypeAdapter(Analysed)
 
 

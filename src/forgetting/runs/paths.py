@@ -195,6 +195,11 @@ class RunPaths:
         """One file per attack, and the records of each model under it."""
         return self.path / "audits"
 
+    @property
+    def asked_file(self) -> Path:
+        """Which attacks were asked for, and which of them did not suit the run."""
+        return self.path / "audit.json"
+
     def audit_file(self, attack: str) -> Path:
         """The results of an attack."""
         return self.audits_folder / f"{attack}.json"

@@ -20,7 +20,7 @@ from forgetting.pipeline.audit.audit import audit
 from forgetting.pipeline.finished_run.examples import data_of, examples_of
 from forgetting.pipeline.finished_run.models import recipe_of
 from forgetting.pipeline.finished_run.purge import plan_purge, purge
-from forgetting.runs.audits import Audit
+from forgetting.runs.audits import Asked, Audit
 from tests.conftest import write_rows
 from tests.pipeline.finished_run.test_ask import made
 
@@ -191,7 +191,8 @@ def test_the_model_on_disk_and_the_rest_of_the_run_stay_as_they_were(folder: Pat
     files = {p: p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
     audit(folder, attacks=list(FEW), settings=FEW)
     now = {p: p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
-    assert {p: b for p, b in now.items() if "audits" not in p.parts} == files
+    written = {p.name for p in now if "audits" not in p.parts and p not in files}
+    assert written == {"audit.json"} and {p: now[p] for p in files} == files
 
 
 def test_a_redacted_run_is_audited_without_a_text_and_with_the_same_numbers(
@@ -272,6 +273,8 @@ def test_by_a_set_an_attack_that_the_data_do_not_allow_is_left_out_and_by_its_na
     found = audit(folder, attacks=["all"], voice=Voice(say=said.append))
     assert [a.attack for a in found] == ["asks"]
     assert said.count("refuses: left out: there is nothing to ask") == 2
+    asked = Asked.load(folder / "audit.json")
+    assert asked == Asked(attacks=("asks", "refuses"), left_out=("refuses",), oracle=False)
     with pytest.raises(DataError, match="nothing to ask"):
         audit(folder, attacks=["refuses"])
 

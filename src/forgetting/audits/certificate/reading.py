@@ -22,6 +22,7 @@ _KINDS = {
     "limits": list,
     "attacks": list,
     "models": dict,
+    "recipe": dict,
     "margin": float,
     "date": str,
 }

@@ -27,6 +27,10 @@ class Sources:
     """Digests of the weights of the model before, after and of the oracle, as they were loaded."""
     attacks: Sequence[Mapping[str, Any]]
     """Of every attack that was run: name, package, parameters, seed, records."""
+    asked: Sequence[str]
+    """The names of all attacks that were asked for."""
+    left_out: Sequence[str]
+    """Of those, the ones that the run's data or model do not allow."""
     recipe: str
     """SHA-256."""
     data: Mapping[str, Any]
@@ -63,6 +67,11 @@ def statement(verdict: Verdict, sources: Sources) -> dict[str, Any]:
             "bounds": found["bounds"],
             "worst": found["worst"],
             "attacks": [dict(attack) for attack in sources.attacks],
+            "asked": {
+                "attacks": list(sources.asked),
+                "left_out": list(sources.left_out),
+                "missing": list(verdict.missing),
+            },
             "models": dict(sources.models),
             "request": dict(sources.request),
             "recipe": {"sha256": sources.recipe},

@@ -73,6 +73,8 @@ class Verdict:
     found: tuple[Found, ...]
     gates: tuple[Gate, ...]
     controls: tuple[Control, ...]
+    missing: tuple[str, ...]
+    """Attacks that were asked for and did not finish."""
     bounds: tuple[Bound, ...]
     worst: tuple[Fact, ...]
 
@@ -91,24 +93,28 @@ class Verdict:
         return named
 
 
-def judge(evidence: Sequence[Evidence], gates: Sequence[Gate], *, margin: float = MARGIN) -> Verdict:
+def judge(
+    evidence: Sequence[Evidence], gates: Sequence[Gate], *, margin: float = MARGIN, missing: Sequence[str] = ()
+) -> Verdict:
     """What the evidence shows.
 
     Args:
         evidence: of all attacks that compare facts.
         gates: see `audits.certificate.gates`.
         margin: how much more or less than the oracle counts as no more: between 0 and 1.
+        missing: attacks that were asked for and did not finish; what they would have found is never no leak.
     """
     found, controls = _every(evidence, margin)
     facts = {fact: subject for one in evidence for fact, subject in one.subjects.items()}
     return Verdict(
-        state=_overall(found, gates),
+        state=_overall(found, gates, missing),
         margin=margin,
         facts=len(facts),
         subjects=len(set(facts.values())),
         found=tuple(found),
         gates=tuple(gates),
         controls=tuple(controls),
+        missing=tuple(missing),
         bounds=tuple(b for one in evidence if (b := bound(one)) is not None),
         worst=_worst(evidence, found),
     )
@@ -198,14 +204,14 @@ def _corrected(found: Sequence[Found]) -> list[Found]:
     return done
 
 
-def _overall(found: Sequence[Found], gates: Sequence[Gate]) -> Overall:
+def _overall(found: Sequence[Found], gates: Sequence[Gate], missing: Sequence[str]) -> Overall:
     """A leak is refuted whatever else broke; else a collapsed model, which passes any attack, is not interpreted."""
     if any(f.state == "refuted" for f in found):
         return "refuted"
     if collapsed(gates):
         return "uninterpretable"
     seeing = [f for f in found if f.state != "blind"]
-    shown = seeing and all(f.state == "shown" for f in seeing) and not unknown(gates)
+    shown = seeing and all(f.state == "shown" for f in seeing) and not unknown(gates) and not missing
     return "shown" if shown else "not shown"
 
 

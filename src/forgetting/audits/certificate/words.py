@@ -44,6 +44,8 @@ def line(verdict: Verdict) -> str:
             f"{verdict.margin:g}; {_counts(verdict)}; {of}"
         )
     open_ones = [f for f in verdict.found if f.state == "not shown"]
+    if not open_ones and verdict.missing:
+        return f"{start}: asked for and not finished: {', '.join(verdict.missing)}; {_counts(verdict)}; {of}"
     if not open_ones:
         return f"{start}: nothing that should stay was measured before and after, so a collapse is not excluded; {of}"
     worst = max(open_ones, key=lambda f: _mean(f.difference))
@@ -103,6 +105,8 @@ def limits(verdict: Verdict, attacks: list[str]) -> list[str]:
         "It holds for facts drawn like those that were tested. A fact that was not tested is outside it.",
         "It says nothing of copies of the data elsewhere: other models, backups, logs, files.",
     ]
+    if verdict.missing:
+        said.append(f"Asked for and not finished, so nothing is known of it: {', '.join(verdict.missing)}.")
     breaking = _breaking(verdict)
     if blind := [attack for attack in verdict.attacks_that("blind") if attack not in breaking]:
         said.append(

@@ -19,6 +19,7 @@ from forgetting.core.progress import SILENT, Voice
 from forgetting.core.record import Record, read_records
 from forgetting.data.tokens import tokenizer_fingerprint
 from forgetting.models.unchanged import Snapshot
+from forgetting.pipeline.audit.asked import note_asked, note_left_out
 from forgetting.pipeline.finished_run.examples import FACTS, data_of, examples_of
 from forgetting.pipeline.finished_run.models import RunModel, models_of, oracle_of, recipe_of
 from forgetting.pipeline.finished_run.plugged import Chosen, chosen, watched
@@ -79,6 +80,7 @@ def audit(
         with RunFolder(folder).held():
             about = _About(_forms(recipe, data, examples), _subjects(examples), frozenset(attacks))
             auditor = _Auditor(RunFolder(folder).hiding(), recipe, examples, about, oracle, seed, voice)
+            note_asked(RunFolder(folder), [one.name for one in asked], oracle=oracle is not None)
             models = {}
             for model in models_of(folder, recipe, oracle=oracle, voice=voice):
                 models[model.point] = auditor.attack(model, asked)
@@ -151,6 +153,7 @@ class _Auditor:
                         chosen, {model.point: active}, partial(self._answers, chosen, model, whom), snapshots
                     )
                 except (DataError, ModelError) as error:
+                    note_left_out(self.folder, chosen.name)
                     if chosen.name in self.about.named:
                         raise
                     self.voice.say(f"{chosen.name}: left out: {error}")

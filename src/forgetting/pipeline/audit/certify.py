@@ -20,6 +20,7 @@ from forgetting.core.example import Role
 from forgetting.core.folder import write_text
 from forgetting.core.measure import Measure
 from forgetting.core.record import Record, read_records
+from forgetting.pipeline.audit.asked import asked_of, unfinished
 from forgetting.pipeline.audit.register import register_audit, request_of
 from forgetting.report import headline_measures, wording
 from forgetting.report.certificate import certificate_page
@@ -51,7 +52,7 @@ def certify(folder: Path, found: Sequence[Audit], *, margin: float = MARGIN) -> 
 
     Attacks of earlier calls count as well, if they were on the same models: what once leaked is not left out by running
     others, and what other weights gave away says nothing of these. What an attack that did not finish on all of them
-    would have found is missing, so nothing is shown then.
+    would have found is missing, so nothing is shown then; nor where one that was asked for did not finish at all.
 
     Args:
         folder: the run's.
@@ -104,7 +105,7 @@ def certified(
     if not 0 < margin < 1:
         raise RecipeError(f"--margin is {margin:g}; write a number between 0 and 1, such as 0.1")
     run, results = RunFolder(folder), Results.load(folder)
-    audits = _audits(run, models, names)
+    audits = audits_of(run, models, names)
     found: list[Evidence] = []
     texts: dict[str, str] = {}
     for audit in audits:
@@ -116,11 +117,16 @@ def certified(
                 if r.redacted is None:  # in the shortest of the ways in which it was asked for
                     texts[k.id] = min(texts.get(k.id, _said(r)), _said(r), key=len)
         found += evidence(audit.attack, audit.leaks, keyed)
-    verdict = judge(found, gates_of(results, audits), margin=margin)
+    finished = [audit.attack for audit in audits]
+    asked = asked_of(run, finished)
+    missing = unfinished(asked, finished)
+    verdict = judge(found, gates_of(results, audits), margin=margin, missing=missing)
     sources = Sources(
         files=_model_files(run),
         models=models,
         attacks=[_attack(run, audit) for audit in audits],
+        asked=asked.attacks,
+        left_out=asked.left_out,
         recipe=file_digest(run.recipe_file),
         data=_data(results, key),
         request={"id": own.id, "date": own.date, "facts": own.facts, "commitment": own.commitment},
@@ -158,8 +164,8 @@ def _health(audit: Audit) -> list[Gate]:
     return [gate for gate in gates if gate is not None]
 
 
-def _audits(run: RunFolder, models: Mapping[str, str], names: Sequence[str]) -> list[Audit]:
-    """The finished attacks on these models."""
+def audits_of(run: RunFolder, models: Mapping[str, str], names: Sequence[str] = ()) -> list[Audit]:
+    """The finished attacks on these models: those of these names, or all."""
     files = sorted(run.audits_folder.glob("*.json")) if run.audits_folder.is_dir() else []
     stored = [audit for file in files if (audit := Audit.load(file)) is not None]
     there = [audit for one in stored if (audit := _compared(one, models)) is not None]

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from forgetting.audits import SETS
 from forgetting.audits.certificate.reading import read_statement
 from forgetting.core.digest import file_digest
 from forgetting.core.errors import RunError
-from forgetting.pipeline.audit.certify import as_text, certified
+from forgetting.pipeline.audit.certify import as_text, audits_of, certified
 from forgetting.pipeline.audit.register import registered
+from forgetting.pipeline.finished_run.models import recipe_of
+from forgetting.runs.audits import Asked
 from forgetting.runs.folder import RunFolder
 from forgetting.runs.reading import leaves
 from forgetting.runs.redact import known_redactor
@@ -58,9 +61,37 @@ def verify(file: Path, folder: Path | None = None) -> list[str]:
             models=predicate["models"],
             names=names,
         )
-    found = _mismatches(written, json.loads(as_text(now.statement)), purged=bool(results.purged))
+    found = _cut_out(predicate, run, names)
+    found += _mismatches(written, json.loads(as_text(now.statement)), purged=bool(results.purged))
     if own.certificate != file_digest(file):
         found.append(f"{run.register_file.name}: names another certificate (SHA-256 {own.certificate or 'none'})")
+    return found
+
+
+def _cut_out(predicate: Mapping[str, Any], run: RunFolder, names: Sequence[str]) -> list[str]:
+    """What the run's folder holds or was asked for and the certificate does not name."""
+    found = []
+    there = {audit.attack for audit in audits_of(run, predicate["models"])}
+    for name in sorted(there - set(names)):
+        found.append(f"attack {name}: has results in {run.audit_file(name)}, and no row in the certificate")
+    folders = sorted(run.audits_folder.glob("*/")) if run.audits_folder.is_dir() else []
+    for folder in folders:
+        if any(folder.glob("*.jsonl")) and not run.audit_file(folder.name).is_file():
+            found.append(f"attack {folder.name}: has records in {folder}, and its {folder.name}.json is missing")
+    asked = Asked.load(run.asked_file)
+    said = predicate.get("asked", {})
+    if asked is None and said:
+        found.append(f"{run.asked_file.name}: is missing, which says what attacks were asked for")
+    wanted = dict.fromkeys(asked.attacks, run.asked_file.name) if asked else {}
+    if file_digest(run.recipe_file) == predicate["recipe"].get("sha256"):
+        of_recipe = [name for name in recipe_of(run.path).audit if name not in SETS]
+        wanted = {**dict.fromkeys(of_recipe, run.recipe_file.name), **wanted}
+    known = {*names, *there, *said.get("missing", ()), *(asked.left_out if asked else ())}
+    found += [
+        f"attack {name}: was asked for ({where}), and is missing" for name, where in wanted.items() if name not in known
+    ]
+    if asked is not None and asked.oracle and "oracle" not in predicate["models"]:
+        found.append(f"models: there was an oracle ({run.asked_file.name}), and the certificate names none")
     return found
 
 
