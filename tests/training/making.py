@@ -101,6 +101,8 @@ NOT_SUMS: dict[str, tuple[str, dict[str, Any], str | None]] = {
     "gru": ("gru", {"gamma": 0.7}, None),
     "npo rectified": ("npo", {}, "rectified"),
     "balanced": ("graddiff", {}, "balanced"),
+    "npo flat": ("npo", {}, "flat"),
+    "selective": ("graddiff", {}, "selective"),
     "adapop": ("adapop", {"period": 0.25, "tolerance": 0.0, "dual_step": 5.0}, None),
     "pdu": ("pdu", {"bound": 1.0, "dual": 2.0, "dual_step": 0.5}, None),
 }

@@ -329,7 +329,7 @@ def short(folder: Path, name: str, progress: Callable[..., None] = lambda *a: No
     )
 
 
-@pytest.mark.parametrize("name", ["rmu", "gru", "npo rectified", "balanced", "pdu", "adapop"])
+@pytest.mark.parametrize("name", ["rmu", "gru", "npo rectified", "balanced", "npo flat", "selective", "pdu", "adapop"])
 def test_what_is_not_a_sum_resumes_at_every_step_to_the_bit(name: str, tmp_path: Path) -> None:
     weights, result, optimizer, lines = ended(short(tmp_path / "whole", name))
 

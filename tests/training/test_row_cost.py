@@ -82,6 +82,13 @@ HIDDEN = [("llama", "full", "rmu"), ("gpt2", "lora", "rmu all")]
 STEPS = [(f, k, n) for f in ("llama", "gpt2", "gemma2") for k in ("full", "lora", "fila") for n in ("token", "npo")]
 
 
+def test_the_rows_that_are_differentiated_twice_cost_twice() -> None:
+    model = with_adapter(tiny_model("llama"), "lora")
+    once, ahead = (cost_of(model, not_a_sum(name)).groups for name in ("npo rectified", "npo flat"))
+    assert ahead["forget",].train == once["forget",].train.times(2) and ahead["retain",] == once["retain",]
+    assert ahead["forget",].reference == once["forget",].reference.times(2)  # type: ignore[union-attr]
+
+
 @pytest.mark.parametrize(
     ("family", "kind", "name"),
     [*STEPS, ("llama", "lora", "kl_from"), *HIDDEN],

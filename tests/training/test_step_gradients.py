@@ -10,6 +10,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from forgetting.objectives.gradient_rules import flat
+from forgetting.objectives.methods import build_method
 from forgetting.objectives.objective import Objective
 from forgetting.training import loop
 from forgetting.training.loop import Trainer
@@ -63,10 +65,10 @@ def dot(a: dict[str, Tensor], b: dict[str, Tensor]) -> float:
     return sum(float((a[n] * b[n]).sum()) for n in a)
 
 
-@pytest.mark.parametrize("rule", ["gru", "balanced"])
+@pytest.mark.parametrize("rule", ["gru", "balanced", "flat"])
 def test_steps_are_those_of_the_rule_by_hand(rule: str, tmp_path: Path) -> None:
     trained = model()
-    objective = not_a_sum(rule)
+    objective = build_method("graddiff").with_gradients(flat(0.05)) if rule == "flat" else not_a_sum(rule)
     job = stage(tmp_path, objective, trained, max_grad_norm=None)
     plain, mean = copy.deepcopy(trained), None
     for step in range(3):
@@ -74,6 +76,13 @@ def test_steps_are_those_of_the_rule_by_hand(rule: str, tmp_path: Path) -> None:
         if rule == "balanced":
             factor = 0.1 * (dot(retain, retain) / dot(forget, forget)) ** 0.5
             total = {n: retain[n] + factor * forget[n] for n in retain}
+        elif rule == "flat":
+            ahead = copy.deepcopy(plain)
+            for n, p in ahead.named_parameters():
+                p.data += 0.05 / dot(forget, forget) ** 0.5 * forget[n]
+            there = part_of(job, ahead, {"forget"}, step)
+            assert apart(there, forget) > 1e-3
+            total = {n: there[n] + retain[n] for n in retain}
         else:
             mean = {n: 0.7 * g + (0.3 * mean[n] if mean else 0) for n, g in retain.items()}
             conflict = dot(forget, mean)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
 from forgetting.core.processes import rank
-from forgetting.objectives.gradient_rules.rule import Gradient, Tensors
+from forgetting.objectives.gradient_rules.rule import Change, Gradient, Tensors
 from forgetting.training.processes import sums
 from forgetting.training.sharding import spread, whole
 
@@ -23,13 +24,33 @@ def take(parameters: Sequence[nn.Parameter]) -> Gradient:
     taken = tuple(p.grad for p in parameters)
     for parameter in parameters:
         parameter.grad = None
-    return Gradient(taken, inner)
+    return Gradient(taken, inner, each)
 
 
 def put(parameters: Sequence[nn.Parameter], gradient: Gradient) -> None:
     """Sets the parameters' gradients to `gradient`."""
     for parameter, tensor in zip(parameters, gradient.tensors, strict=True):
         parameter.grad = tensor
+
+
+@contextmanager
+def displaced(parameters: Sequence[nn.Parameter], by: Gradient) -> Iterator[None]:
+    """The parameters moved by `by`, and restored to the bit afterwards."""
+    moved = [(p, t, p.detach().clone()) for p, t in zip(parameters, by.tensors, strict=True) if t is not None]
+    with torch.no_grad():
+        for parameter, step, _ in moved:
+            parameter.add_(step)
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for parameter, _, before in moved:
+                parameter.copy_(before)
+
+
+def each(tensors: Tensors, change: Change) -> Tensors:
+    """Each tensor that there is, changed by itself; a sharded one is gathered for that and sharded again."""
+    return tuple(None if t is None else spread(change(i, whole(t)), t) for i, t in enumerate(tensors))
 
 
 @torch.no_grad()

@@ -32,6 +32,7 @@ from forgetting.models.adapters.initialisation import Initialisation, Initialisa
 from forgetting.models.head import causal_model, head_of, supervised_hidden, text_config, vocabulary_size
 from forgetting.models.modes import modes_kept
 from forgetting.models.vocabulary import chunk_tokens, statistics
+from forgetting.objectives.gradient_rules import LooksAhead
 from forgetting.objectives.objective import Objective
 from forgetting.objectives.statistics import LOGP
 from forgetting.training.counter import counted
@@ -72,6 +73,10 @@ class RowCost:
     token: int = 0
     pair: int = 0
     supervised: int = 0
+
+    def times(self, factor: int) -> RowCost:
+        """The cost of a row that is processed `factor` times."""
+        return RowCost(factor * self.token, factor * self.pair, factor * self.supervised)
 
     def of(self, work: Work) -> int:
         """The FLOPs of these rows."""
@@ -134,6 +139,9 @@ def stage_cost(
             _check_seen(model, forward)
             chunk = chunk_tokens(vocabulary_size(model), learner.elements)
             groups = {group: _role_cost(learner, live, group) for group in objective.groups}
+            if isinstance(objective.gradients, LooksAhead):
+                first = [group for group in groups if set(group) <= set(objective.parts[0])]
+                groups |= {group: _twice(groups[group], stored) for group in first}
             return StageCost(groups, forward, chunk, stored)
     except _FAILURES as error:
         return Uncounted(_line(error))
@@ -213,6 +221,17 @@ def _role_cost(learner: Learner, live: LiveReference, group: _Group) -> RoleCost
     if (logits := live(last)[group[0]].logits) is not None:
         compared = counted(lambda: logits(slice(None))) * len(group) // len(last.targets_N)
     return RoleCost(cost, again, _row_cost(model, lambda batch: lambda: live(batch), group), compared)
+
+
+def _twice(once: RoleCost, stored: bool) -> RoleCost:
+    """The cost of rows that are differentiated twice in a step; a reference that is not stored is asked twice too."""
+    asked = once.reference
+    return RoleCost(
+        train=once.train.times(2),
+        again=2 * once.again,
+        reference=asked if stored or asked is None else asked.times(2),
+        compared=2 * once.compared,
+    )
 
 
 @torch.no_grad()

@@ -12,8 +12,9 @@ from torch.distributed.tensor import DTensor
 from forgetting.core.batch import Batch
 from forgetting.core.processes import count, rank
 from forgetting.data.plan import StepPlan
+from forgetting.objectives.gradient_rules import Gradient, LooksAhead
 from forgetting.objectives.objective import Objective
-from forgetting.training.gradients import put, take
+from forgetting.training.gradients import displaced, put, take
 from forgetting.training.micro_batches import MicroBatches
 from forgetting.training.prepared_model import Trained
 from forgetting.training.processes import sum_gradients, sums
@@ -44,21 +45,25 @@ class StepGradients:
     def __call__(self, step: int, weights: Sequence[float]) -> tuple[float, list[float], int]:
         """Computes the gradient of a 0-based step into the parameters.
 
-        Each part of the roles that the gradient rule names is differentiated on its own rows only.
+        Each part of the roles that the gradient rule names is differentiated on its own rows only; the first one again
+        at displaced weights, if the rule looks ahead.
 
         Returns:
             The step's loss, each term's unweighted value, and how many supervised tokens were seen.
         """
         parts, parameters, picks = self.objective.parts, self.trained.parameters, self.plan.at(step)
-        total, values, tokens, gradients = 0.0, [0.0] * len(weights), 0, []
+        total, values, tokens, gradients = 0.0, [0.0] * len(weights), 0, list[Gradient]()
         for number, roles in enumerate(parts):
             loss, shares, seen = self._part({role: picks[role] for role in roles}, step, number, weights)
             total, tokens = total + loss, tokens + seen
             values = [a + b for a, b in zip(values, shares, strict=True)]
-            if len(parts) > 1:
-                gradients.append(take(parameters))
-        if gradients:
-            put(parameters, self.objective.gradients.combine(gradients))
+            gradients.append(take(parameters))
+        rule = self.objective.gradients
+        if isinstance(rule, LooksAhead):
+            with displaced(parameters, rule.ahead(gradients[0])):
+                self._part({role: picks[role] for role in parts[0]}, step, 0, weights)
+            gradients[0] = take(parameters)
+        put(parameters, rule.combine(gradients))
         return total, values, tokens
 
     @torch.no_grad()

@@ -27,7 +27,11 @@ class Balanced(Stateless):
         return rest if length == 0 else rest.add_(forget, self.share * rest.norm() / length)
 
 
-@register_gradient_rule("balanced")
+@register_gradient_rule(
+    "balanced",
+    paper="github.com/claserken/SISS",
+    when="Ascent without a bound should not outgrow the descent.",
+)
 def balanced(share: float = 0.1) -> Balanced:
     """g_r + share·(‖g_r‖/‖g_f‖)·g_f: the forget gradient scaled to a fixed share of the others' length.
 

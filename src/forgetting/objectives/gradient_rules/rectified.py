@@ -43,7 +43,11 @@ class Rectified:
         self._mean = state.get("mean")
 
 
-@register_gradient_rule("rectified")
+@register_gradient_rule(
+    "rectified",
+    paper="arXiv 2503.09117",
+    when="Forgetting must not raise the retain loss.",
+)
 def rectified(gamma: float = 0.8, add_retain: bool = True) -> Rectified:
     """GRU: if ⟨g_f, M⟩ < 0, g_f ← g_f − (⟨g_f, M⟩/⟨M, M⟩)·M, before the optimiser (arXiv 2503.09117).
 

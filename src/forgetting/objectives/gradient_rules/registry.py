@@ -12,12 +12,18 @@ GRADIENT_RULES: Registry[Callable[..., GradientRule]] = Registry(
 )
 
 
-def register_gradient_rule(name: str) -> Callable[[Callable[..., GradientRule]], Callable[..., GradientRule]]:
+def register_gradient_rule(
+    name: str, *, paper: str = "", when: str = ""
+) -> Callable[[Callable[..., GradientRule]], Callable[..., GradientRule]]:
     """Registers a function that returns a new GradientRule under `name`.
 
     From another package: name the function in the entry-point group `forgetting.gradient_rules` too.
+
+    Args:
+        paper: where it was published, `arXiv 2503.09117`; empty: nowhere.
+        when: one sentence on when to use it.
     """
-    return GRADIENT_RULES.register(name)
+    return GRADIENT_RULES.register(name, paper=paper, when=when)
 
 
 def build_gradient_rule(name: str, parameters: Mapping[str, object] | None = None) -> GradientRule:
@@ -32,7 +38,7 @@ def build_gradient_rule(name: str, parameters: Mapping[str, object] | None = Non
     return rule
 
 
-@register_gradient_rule("sum")
+@register_gradient_rule("sum", when="The default: nothing else is asked for.")
 def summed() -> GradientRule:
     """The plain sum of all terms' gradients: one backward pass."""
     return Sum()

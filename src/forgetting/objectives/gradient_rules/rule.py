@@ -7,8 +7,8 @@ groups are differentiated one after the other, each on its own roles' rows only.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -18,6 +18,13 @@ from forgetting.core.example import Role
 
 Group = tuple[str, ...]
 Tensors = tuple[Tensor | None, ...]
+Change = Callable[[int, Tensor], Tensor]
+"""The index of a parameter and its gradient to another gradient of its shape."""
+
+
+def one_by_one(tensors: Tensors, change: Change) -> Tensors:
+    """Each tensor that there is, changed by itself."""
+    return tuple(None if t is None else change(index, t) for index, t in enumerate(tensors))
 
 
 @dataclass(frozen=True)
@@ -27,10 +34,12 @@ class Gradient:
     Attributes:
         tensors: in the order of the parameters. Sharded ones hold this process's part.
         inner: the inner product of two such lists, summed over the processes if they are sharded.
+        each: changes the tensors one by one; a sharded one is whole meanwhile.
     """
 
     tensors: Tensors
     inner: Callable[[Tensors, Tensors], float]
+    each: Callable[[Tensors, Change], Tensors] = one_by_one
 
     def dot(self, other: Gradient) -> float:
         """The inner product with another gradient, over all parameters, in float64."""
@@ -50,13 +59,18 @@ class Gradient:
 
     def scaled(self, factor: float) -> Gradient:
         """factor · self, in new tensors."""
-        return Gradient(tuple(None if t is None else t * factor for t in self.tensors), self.inner)
+        return replace(self, tensors=tuple(None if t is None else t * factor for t in self.tensors))
+
+    @torch.no_grad()
+    def changed(self, change: Change) -> Gradient:
+        """With each parameter's whole gradient changed by itself."""
+        return replace(self, tensors=self.each(self.tensors, change))
 
     @torch.no_grad()
     def add_(self, other: Gradient, factor: float = 1.0) -> Gradient:
         """self + factor · other, in place; returns this gradient, with tensors that only the other has."""
         pairs = zip(self.tensors, other.tensors, strict=True)
-        return Gradient(tuple(_added(mine, theirs, factor) for mine, theirs in pairs), self.inner)
+        return replace(self, tensors=tuple(_added(mine, theirs, factor) for mine, theirs in pairs))
 
 
 def _added(mine: Tensor | None, theirs: Tensor | None, factor: float) -> Tensor | None:
@@ -69,7 +83,7 @@ class GradientRule(Protocol):
     """Combines several gradients into one. An instance belongs to one stage; it may keep state between steps."""
 
     def parts(self, groups: Sequence[Group]) -> tuple[Group, ...]:
-        """The parts of the roles with separate gradients, in the order of `combine`; one part means the plain sum.
+        """The parts of the roles with separate gradients, in the order of `combine`.
 
         Args:
             groups: the objective's roles; the two roles of a pair are in one group and must stay together.
@@ -89,6 +103,19 @@ class GradientRule(Protocol):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Loads the output of `state_dict`; empty: the initial state."""
+        ...
+
+
+@runtime_checkable
+class LooksAhead(GradientRule, Protocol):
+    """A rule that wants the gradient of its first part at other weights: θ + `ahead`, restored afterwards."""
+
+    def ahead(self, first: Gradient) -> Gradient:
+        """The displacement of the weights, from the first part's gradient at θ, which it must not change.
+
+        The part's gradient at θ is discarded; losses are reported at θ. Costs one more forward and backward pass of the
+        part's rows, with the same dropout, and memory for a copy of the trained weights.
+        """
         ...
 
 
@@ -113,6 +140,22 @@ class Sum(Stateless):
     def combine(self, gradients: Sequence[Gradient]) -> Gradient:
         """The only gradient."""
         return gradients[0]
+
+
+def forget_first(rule: str, groups: Sequence[Group]) -> tuple[Group, ...]:
+    """The roles of the forget group, and all others if there are any.
+
+    Raises:
+        RecipeError: there is no forget role.
+    """
+    forget = tuple(role for group in groups if Role.FORGET in group for role in group)
+    rest = tuple(role for group in groups if Role.FORGET not in group for role in group)
+    if not forget:
+        raise RecipeError(
+            f"gradients: {rule} changes the forget gradient, and the method reads {', '.join(rest)} only; choose a "
+            "method with forget terms, or gradients: sum"
+        )
+    return (forget, rest) if rest else (forget,)
 
 
 def forget_and_rest(rule: str, groups: Sequence[Group]) -> tuple[Group, Group]:
