@@ -36,6 +36,18 @@ SAID = {
     "uninterpretable": "The model is damaged: it lost too much of what it should have kept, or its answers are broken. "
     "A damaged model says little about anything, so its silence about these facts means nothing.",
 }
+NEXT = {
+    "shown": "Keep this page and the file beside it. A later request to the same model can undo this one: audit it "
+    "again after each, with the facts.",
+    "refuted": "The request is not met by this model. Change it again and audit the new one, or train a model without "
+    "these facts.",
+    "not shown": "Do not rely on this model for the request yet. Facts about more people may decide, or a change that "
+    "forgets more closely what was asked for.",
+    "no oracle": "Without a model to compare with there is no other answer than this one. Train one without these "
+    "facts, or judge by the bounds below.",
+    "uninterpretable": "This model is not fit to be used. Go back to the one before, and change that one more gently.",
+}
+"""What a reader can do, by verdict; without an oracle there is one verdict alone."""
 TONES: dict[str, Literal["good", "bad", "open", "note"]] = {
     "shown": "good",
     "refuted": "bad",
@@ -63,12 +75,15 @@ CHECKED = {
 """What is asked of an attack before it counts."""
 
 
-def certificate_page(statement: Mapping[str, Any], requests: Sequence[Request] = ()) -> str:
+def certificate_page(
+    statement: Mapping[str, Any], requests: Sequence[Request] = (), *, holds_texts: bool | None = None
+) -> str:
     """The page, from the certificate alone and the register of requests.
 
     Args:
         statement: see `audits.certificate.statement`.
         requests: of the model line, the earliest first.
+        holds_texts: whether the run's folder holds texts of what was to be forgotten; None: not known, not said.
     """
     predicate = statement["predicate"]
     compared = any(found["state"] != "no oracle" for found in predicate["results"])
@@ -77,6 +92,8 @@ def certificate_page(statement: Mapping[str, Any], requests: Sequence[Request] =
         statement=statement,
         said=predicate,
         sentence=SAID[predicate["verdict"]].format(per=f"{100 * predicate['margin']:g}"),
+        next=NEXT[predicate["verdict"] if compared else "no oracle"],
+        holds_texts=holds_texts,
         tone=TONES[predicate["verdict"]],
         rows=_rows(predicate),
         ways=len({found["attack"] for found in predicate["results"]}),

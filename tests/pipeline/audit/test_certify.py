@@ -298,6 +298,25 @@ def test_the_page_says_what_each_row_is_for(world: Path, tmp_path: Path, told: R
     assert "saw the facts: <b>not so</b> for <bdi>told</bdi> (leak: it gets 0.9)." in page
 
 
+def test_the_page_says_what_to_do_where_texts_are_and_that_it_is_no_judgement_in_law(
+    world: Path, tmp_path: Path, told: Register
+) -> None:
+    run = audited(world, tmp_path / "runs", "run", told, 12, 9, 0)
+    certificate_of(run)
+    page = (run / "certificate.html").read_text()
+    assert "The request is not met by this model." in page and "enough in law is for others to say" in page
+    assert "The folder of this run still holds the texts of the facts" in page
+    purge(run)
+    certificate_of(run)
+    assert "The folder of this run holds no texts of the facts." in (run / "certificate.html").read_text()
+    alone = made(world, tmp_path / "others", "run", STAGE, redact=True)
+    audit(alone, attacks=["told"])
+    certificate_of(alone)
+    page = (alone / "certificate.html").read_text()
+    assert "Train one without these facts, or judge by the bounds below." in page
+    assert "The folder of this run holds no texts of the facts." in page and "still holds" not in page
+
+
 def test_the_run_folder_names_its_files(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
     names = [p.name for p in (run.certificate_file, run.certificate_page, run.register_file)]

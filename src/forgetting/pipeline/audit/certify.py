@@ -72,7 +72,8 @@ def certify(folder: Path, found: Sequence[Audit], *, margin: float = MARGIN) -> 
         text = as_text(done.statement)
         write_text(run.certificate_file, text)
         requests = register_audit(folder, own, done.statement["predicate"], file_digest(run.certificate_file))
-        write_out(run.certificate_page, certificate_page(done.statement, requests))
+        holds = run.hiding().redactor is None
+        write_out(run.certificate_page, certificate_page(done.statement, requests, holds_texts=holds))
     return done
 
 
