@@ -89,3 +89,9 @@ def test_a_stage_forgets_by_a_term_on_the_forget_set_that_weighs_anything(
     stage: dict[str, Any], forgets: bool | None
 ) -> None:
     assert of(stage).stages[0].forgets is forgets
+
+
+def test_an_end_despite_damage_needs_a_goal_to_end_at() -> None:
+    assert of({**UNLEARN, "until": "forget/probability <= 0.1", "despite_damage": True}).stages[0].despite_damage
+    with pytest.raises(RecipeError, match="despite_damage: says how `until` ends the stage; set until"):
+        of({**UNLEARN, "despite_damage": True})

@@ -210,6 +210,11 @@ class Stage(Optimisation):
         "A damaged model, without a tenth of what should stay, reaches no goal. Where only that is in the way, "
         "only what should stay is trained on until the next evaluation, unless gradients are combined part by part.",
     )
+    despite_damage: bool = Field(
+        False,
+        description="End where `until` holds although the model is damaged, so that what methods cost can be compared "
+        "at equal forgetting. The goal still counts as not reached.",
+    )
 
     @property
     def ends(self) -> Until | None:
@@ -265,6 +270,8 @@ class Stage(Optimisation):
             raise ValueError("keep: 'best' needs evaluations to choose by; set evaluate_every, or keep: last")
         if self.until is not None and (self.evaluate_every is None or self.keep == "best"):
             raise ValueError("until: ends at an evaluation and keeps its weights; set evaluate_every, and keep: last")
+        if self.despite_damage and self.until is None:
+            raise ValueError("despite_damage: says how `until` ends the stage; set until, or leave it out")
         if self.is_aside and (self.adapter_or_full.kind == "full" or self.keep == "best" or self.until is not None):
             raise ValueError("between: aside is for an adapter trained to its end; give a LoRA, without keep and until")
         if self.is_aside and self.reference != BEFORE:

@@ -17,7 +17,7 @@ class Hooks:
     score: Callable[[Sequence[Measure]], float | None] = lambda _: None
     """The one number by which checkpoints are compared; higher is better."""
     reached: Callable[[Sequence[Measure]], bool] | None = None
-    """The stop rule: whether an evaluation's measures reach the stage's goal; None: there is none."""
+    """The stop rule: whether an evaluation's measures end the stage; None: there is none."""
     forgotten: Callable[[Sequence[Measure]], bool] = lambda _: False
     """Whether nothing but damage to what should stay keeps the measures from the goal; then only that is trained on."""
     alarm: Callable[[Sequence[Measure]], str | None] | None = None

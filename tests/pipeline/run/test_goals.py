@@ -17,6 +17,7 @@ from forgetting.pipeline.run.evaluator import Measurer
 from forgetting.pipeline.run.run import run
 from forgetting.pipeline.run.stop_rule import StopRule
 from forgetting.recipe import Recipe, Stage, load_recipe, recipe_from
+from forgetting.report.verdict.stop_rule import Seen, findings, missed
 from forgetting.report.verdict.verdict import verdict
 from forgetting.runs.results import Results
 from tests.conftest import write_rows
@@ -46,6 +47,25 @@ def test_a_limit_is_reached_unless_the_model_is_damaged(recipe_file: Path, rate:
         headline.startswith("Stage unlearn did not reach its goal within 6 epochs (forget/probability <= 0.9).")
         is not success
     )
+
+
+def test_a_stage_may_end_at_its_limit_despite_damage_and_its_goal_is_not_reached(recipe_file: Path) -> None:
+    found = results(
+        recipe_file,
+        "stages.unlearn.until=forget/probability <= 0.9",
+        "stages.unlearn.despite_damage=true",
+        "learning_rate=0.05",
+        "stages.unlearn.duration=6 steps",
+        "stages.unlearn.evaluate_every=2 steps",
+        "stages.unlearn.collapse_at=null",
+    )
+    [stage] = found.stages
+    assert (stage.stopped, stage.steps, stage.success) == ("goal", 2, False)
+    assert "retain/probability" in stage.damaged
+    [said] = [line for line in missed(found) if "its goal" in line]
+    assert "The model is damaged" in said
+    [finding] = [f for f in findings(stage, Seen(found.after, found.before)) if f.topic == "Goal"]
+    assert "fewer examples" not in finding.text
 
 
 def test_a_goal_compares_with_unseen_text_on_the_model_that_is_delivered(recipe_file: Path, world: Path) -> None:

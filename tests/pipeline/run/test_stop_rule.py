@@ -1,5 +1,7 @@
 """A goal is compared with unseen text before and now, and a damaged model does not reach it."""
 
+from dataclasses import replace
+
 import pytest
 
 from forgetting.core.declaration import Balance, Declaration
@@ -61,6 +63,14 @@ def test_a_damaged_model_reaches_no_goal(goal: Goal, left: float, reached: bool)
 )
 def test_a_goal_that_is_met_but_for_damage_is_held_back(accuracy: float, left: float, held_back: bool) -> None:
     assert RULE.held_back([*measures(accuracy, 0.0), kept(left)]) is held_back
+
+
+@pytest.mark.parametrize(("accuracy", "left"), [(0.2, 0.5), (0.2, 0.9), (0.48, 0.5)])
+def test_a_stage_that_ends_despite_damage_is_at_no_goal_and_never_rests(accuracy: float, left: float) -> None:
+    rule, found = replace(RULE, despite_damage=True), [*measures(accuracy, 0.0), kept(left)]
+    assert rule.ends(found) is (accuracy == 0.2)
+    assert rule(found) is RULE(found) is RULE.ends(found) is (accuracy == 0.2 and left == 0.9)
+    assert not rule.held_back(found)
 
 
 def test_damage_is_counted_from_the_run_and_from_the_stage() -> None:

@@ -103,7 +103,7 @@ class Measurer:
         goal = self._goals[stage.name]
         if goal is None:
             return None
-        return StopRule(goal, frame.suite.declared(stage.name), self._starts(stage, frame))
+        return StopRule(goal, frame.suite.declared(stage.name), self._starts(stage, frame), stage.despite_damage)
 
     def movement(self, stage: Stage, after: Evaluation) -> Movement | None:
         """How far the stage moved what it was to forget."""

@@ -105,7 +105,7 @@ class StageRunner:
                 if stage.evaluate_every is not None
                 else None,
                 score=lambda measures: next((m.value for m in measures if m.name == "balance"), None),
-                reached=rule,
+                reached=rule.ends if rule is not None else None,
                 forgotten=rule.held_back if rule is not None else lambda measures: False,
                 alarm=self.measurer.alarm(stage) if stage.evaluate_every is not None else None,
                 progress=self.voice.progress,

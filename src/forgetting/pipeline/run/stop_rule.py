@@ -24,14 +24,20 @@ class StopRule:
     """What counts for the stage; see `metrics.damage`."""
     starts: tuple[Sequence[Measure], ...]
     """The models that damage is counted from: the one before the run, and the one before the stage."""
+    despite_damage: bool = False
+    """Whether the stage ends although damage alone keeps the goal from being reached."""
 
     def __call__(self, measures: Sequence[Measure]) -> bool:
         """Whether the goal is reached."""
         return self._met(measures) and not self.damaged(measures)
 
+    def ends(self, measures: Sequence[Measure]) -> bool:
+        """Whether the stage ends."""
+        return self(measures) or (self.despite_damage and self._met(measures))
+
     def held_back(self, measures: Sequence[Measure]) -> bool:
-        """Whether damage alone keeps the goal from being reached."""
-        return self._met(measures) and bool(self.damaged(measures))
+        """Whether damage alone keeps the stage from its end."""
+        return self._met(measures) and not self.ends(measures)
 
     def _met(self, measures: Sequence[Measure]) -> bool:
         return self.goal.within_reach(measures) and self.goal.reached(measures)

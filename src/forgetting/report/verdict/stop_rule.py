@@ -201,7 +201,7 @@ def _goal(stage: StageResult, seen: Seen, place: str) -> Finding:
             return Finding("Goal", "open", f"{text}. It was there before the run, so this shows no change.")
         return Finding("Goal", "open" if held else "good", f"{text}.")
     harm = _harm(stage, seen)
-    if stage.stopped == "goal":
+    if stage.stopped == "goal" and not (stage.damaged and _holds(stage, seen.after)):
         harm = f" The evaluation that stopped it was of fewer examples, and that of all does not confirm it.{harm}"
     text = f"Stage {stage.name} did not reach its goal within {epochs}{numbers}.{harm}"
     moved = stage.moved is None or not stage.moved.little
