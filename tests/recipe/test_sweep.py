@@ -205,6 +205,7 @@ BUILT_IN = {
     "forgetting-figure1b": 21,
     "lab-f2f": 123,
     "lab-f2f-weights": 24,
+    "lab-audits": 8,
     "lab-losses": 66,
     "lab-matched": 63,
     "lab-methods": 45,
