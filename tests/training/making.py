@@ -103,6 +103,7 @@ NOT_SUMS: dict[str, tuple[str, dict[str, Any], str | None]] = {
     "balanced": ("graddiff", {}, "balanced"),
     "npo flat": ("npo", {}, "flat"),
     "selective": ("graddiff", {}, "selective"),
+    "subspace": ("graddiff", {}, "subspace"),
     "adapop": ("adapop", {"period": 0.25, "tolerance": 0.0, "dual_step": 5.0}, None),
     "pdu": ("pdu", {"bound": 1.0, "dual": 2.0, "dual_step": 0.5}, None),
 }

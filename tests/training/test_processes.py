@@ -133,6 +133,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "balanced gradients": ("balanced", {}),
     "a step ahead": ("npo flat", {"micro_batch_size": 1, "batch_size": 3}),
     "a step ahead, lora": ("npo flat", {"adapter": LORA}),
+    "projected gradients": ("subspace", {"micro_batch_size": 2}),
     "collapsed gradients": ("selective", {"micro_batch_size": 2}),
     "popularity and its dual": ("adapop", {"micro_batch_size": 1, "duration": "4 steps"}),
     "a dual variable": ("pdu", {"micro_batch_size": 2, "duration": "3 steps"}),

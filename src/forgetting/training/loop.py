@@ -24,6 +24,7 @@ from forgetting.data.plan import StepPlan
 from forgetting.models.adapters import load_state
 from forgetting.models.head import causal_model
 from forgetting.models.packing import why_padded
+from forgetting.objectives.gradient_rules import Prepares
 from forgetting.objectives.objective import Objective
 from forgetting.runs.stage_folder import StageFolder
 from forgetting.runs.stage_result import Ending, Step
@@ -32,6 +33,7 @@ from forgetting.training.checkpoint import Checkpoint, keep_proven, load_checkpo
 from forgetting.training.gradients import spread_state, whole_state
 from forgetting.training.micro_batches import MicroBatches, pass_tokens
 from forgetting.training.prepared_model import Trained, optimizer_of
+from forgetting.training.prepared_rule import prepare_rule
 from forgetting.training.reference import Reference, no_reference
 from forgetting.training.settings import Optimisation, learning_rate_at
 from forgetting.training.sharding import load_optimizer, whole, whole_optimizer
@@ -90,7 +92,7 @@ class Trainer:
         turns: Mapping[str, Sequence[Sequence[int]]] = MappingProxyType({}),
         hooks: Hooks = NO_HOOKS,
     ) -> None:
-        self.model, self.objective, self.settings = model, objective, settings
+        self.model, self.objective, self.settings, self.pad_id = model, objective, settings, pad_id
         self.folder = StageFolder(folder)
         self.data = {role: data[role] for role in objective.roles}
         self.hooks = hooks
@@ -304,6 +306,7 @@ class Trainer:
         if checkpoint is None:
             self.folder.cut_history(0)
             self.objective.start_anew()
+            self._prepare()
             self._save()
             return
         self.trained.load(checkpoint.weights)
@@ -320,6 +323,15 @@ class Trainer:
             self.hooks.say(f"resuming from step {self.state.step} of {self.total}")
             if self._is_evaluated(self.state.step):
                 self._evaluate(self.state.step)
+
+    def _prepare(self) -> None:
+        """Lets a gradient rule look at model and data before the first step."""
+        rule = self.objective.gradients
+        if isinstance(rule, Prepares):
+            self.hooks.progress(0, self.total, "preparing the gradient rule")
+            self.trained.hand_over()
+            prepare_rule(rule, self.model, self.data, self.pad_id)
+            self.trained.park()
 
     def _found(self) -> Checkpoint | None:
         for folder in (self.folder.last, self.folder.proven, self.folder.best):

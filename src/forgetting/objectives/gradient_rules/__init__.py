@@ -5,22 +5,27 @@ from forgetting.objectives.gradient_rules.flat import flat
 from forgetting.objectives.gradient_rules.rectified import rectified
 from forgetting.objectives.gradient_rules.registry import GRADIENT_RULES, build_gradient_rule, register_gradient_rule
 from forgetting.objectives.gradient_rules.rule import (
+    Before,
     Gradient,
     GradientRule,
     Group,
     LooksAhead,
+    Prepares,
     Stateless,
     forget_and_rest,
     forget_first,
 )
 from forgetting.objectives.gradient_rules.selective import selective
+from forgetting.objectives.gradient_rules.subspace import subspace
 
 __all__ = [
     "GRADIENT_RULES",
+    "Before",
     "Gradient",
     "GradientRule",
     "Group",
     "LooksAhead",
+    "Prepares",
     "Stateless",
     "balanced",
     "build_gradient_rule",
@@ -30,4 +35,5 @@ __all__ = [
     "rectified",
     "register_gradient_rule",
     "selective",
+    "subspace",
 ]

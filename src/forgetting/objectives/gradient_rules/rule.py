@@ -6,13 +6,14 @@ groups are differentiated one after the other, each on its own roles' rows only.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from forgetting.core.batch import Batch
 from forgetting.core.errors import RecipeError
 from forgetting.core.example import Role
 
@@ -116,6 +117,32 @@ class LooksAhead(GradientRule, Protocol):
         The part's gradient at θ is discarded; losses are reported at θ. Costs one more forward and backward pass of the
         part's rows, with the same dropout, and memory for a copy of the trained weights.
         """
+        ...
+
+
+@dataclass(frozen=True)
+class Before:
+    """What a rule may look at before the first step, without gradients and dropout.
+
+    Attributes:
+        model: the model before the stage, with the stage's adapter.
+        parameters: its trained parameters, in the order of `Gradient.tensors`.
+        batches: a new pass over the first so many examples of a role, one in each row.
+        forward: runs the model's body on a batch, for hooks to see.
+    """
+
+    model: nn.Module
+    parameters: Sequence[nn.Parameter]
+    batches: Callable[[str, int], Iterable[Batch]]
+    forward: Callable[[Batch], object]
+
+
+@runtime_checkable
+class Prepares(GradientRule, Protocol):
+    """A rule that computes something of the model and the data before the first step."""
+
+    def prepare(self, before: Before) -> None:
+        """Computes it and leaves the model as it was; the result is in `state_dict`, from which a resume loads it."""
         ...
 
 
