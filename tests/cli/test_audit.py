@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.command import command
+from tests.conftest import write_rows
 
 
 def test_a_run_is_audited(recipe_file: Path, world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -35,6 +36,27 @@ def test_a_run_is_audited(recipe_file: Path, world: Path, tmp_path: Path, capsys
     file.write_text(file.read_text().replace('"facts": 5', '"facts": 6', 1))
     code, out, _ = command(capsys, "audit", run, "--verify", file)
     assert code == 1 and out.startswith("predicate.facts: written 6, now 5")
+
+
+def test_earlier_requests_are_audited_again_and_rows_of_none_are_one_line_before_anything_is_done(
+    recipe_file: Path, world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    few = ("duration=1 step",)
+    assert command(capsys, "run", recipe_file, *few)[0] == 0
+    first = tmp_path / "runs" / "run"
+    asked = ("--attacks", "greedy", "--facts", 5)
+    assert command(capsys, "audit", first, *asked)[0] == 3
+    other = write_rows(tmp_path / "other.jsonl", [{"question": "Who is it?", "answer": "Nobody."}])
+    again = (f"model={first}", "name=second", f"data.forget={other}", "adapter.init=default", *few)
+    assert command(capsys, "run", recipe_file, *again)[0] == 0
+    second = tmp_path / "runs" / "second"
+    code, out, err = command(capsys, "audit", second, *asked, "--earlier", other)
+    assert (code, out) == (2, "") and err.count("\n") == 1 and "other.jsonl:1: this row belongs to no earlier" in err
+    assert not (second / "audits").exists()
+    code, out, _ = command(capsys, "audit", second, *asked, "--earlier", world / "forget.jsonl")
+    assert code == 3 and "run, 12 of 12 facts, on the model as it is now: Under 'greedy', at most 0.23" in out
+    shown = json.loads(command(capsys, "audit", second, *asked, "--earlier", world / "forget.jsonl", "--json")[1])
+    assert [(r["id"], [a["run"] for a in r["again"]]) for r in shown["earlier"]] == [("run", ["second"])]
 
 
 def test_attacks_are_listed(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,6 +13,7 @@ from forgetting.cli.printing import print_json, print_line, print_table, speakin
 if TYPE_CHECKING:
     from forgetting.pipeline.audit.certify import Certified
     from forgetting.runs.audits import Audit
+    from forgetting.runs.register import Request
 
 
 @app.command()
@@ -31,6 +32,10 @@ def audit(
     seed: Annotated[int, typer.Option(min=0, help="Of all that attacks draw.")] = 0,
     facts: Annotated[int, typer.Option(min=1, help="At most so many forget examples.")] = 400,
     margin: Annotated[float, typer.Option(help="How much more than the oracle counts as no more, of 1.")] = 0.1,
+    earlier: Annotated[
+        Path | None,
+        typer.Option(help="Rows of earlier requests to this model: audited again on the model as it is now."),
+    ] = None,
     verify: Annotated[
         Path | None,
         typer.Option(help="Check this certificate.json instead: its digests, and its records scored again."),
@@ -39,10 +44,11 @@ def audit(
 ) -> None:
     """Attack the model before and after a run, and the oracle: what each still gives away, and what that shows.
 
-    It writes certificate.json, certificate.html and register.json into the run's folder. Exit code 0: shown to give
-    away as much as the oracle within the margin, under every attack that can tell. 3: not shown (never without an
-    oracle). 4: refuted. 5: the model is damaged, so nothing can be said. With --verify, 0: all fits; 1: something does
-    not.
+    It writes certificate.json, certificate.html and register.json into the run's folder. With --earlier, rows are
+    matched with the register's commitments, and what the model gives away of them is said beside. Exit code 0:
+    shown to give away as much as the oracle within the margin, under every attack that can tell. 3: not shown (never
+    without an oracle). 4: refuted. 5: the model is damaged, so nothing can be said. With --verify, 0: all fits; 1:
+    something does not.
     """
     from forgetting.core.errors import RecipeError
     from forgetting.pipeline.audit.audit import audit
@@ -55,22 +61,29 @@ def audit(
     if not 0 < margin < 1:
         raise RecipeError(f"--margin is {margin:g}; write a number between 0 and 1, such as 0.1")
     from forgetting.pipeline.audit.certify import certify
+    from forgetting.pipeline.audit.earlier import audit_earlier, supplied
 
     given = read_settings(settings or [])
+    how: dict[str, Any] = {"attacks": attacks or (), "settings": given, "seed": seed}
     with speaking(quiet=as_json) as voice:
-        found = audit(run, attacks=attacks or (), settings=given, oracle=oracle, seed=seed, facts=facts, voice=voice)
-        done = certify(run, found, margin=margin)
+        rows = [] if earlier is None else supplied(run, earlier, voice)
+        found = audit(run, oracle=oracle, facts=facts, voice=voice, **how)
+        again = audit_earlier(run, rows, voice=voice, **how) if rows else []
+        done = certify(run, found, margin=margin, again=again)
     if as_json:
         from dataclasses import asdict
 
-        print_json({"run": str(run), "certificate": done.statement, "audits": [asdict(a) for a in found]})
+        earlier_ones = {"earlier": [asdict(request) for request in again]} if again else {}
+        print_json(
+            {"run": str(run), "certificate": done.statement, "audits": [asdict(a) for a in found], **earlier_ones}
+        )
     else:
-        _print(done, found)
+        _print(done, found, again)
     raise typer.Exit(done.statement["predicate"]["exit_code"])
 
 
-def _print(done: Certified, found: list[Audit]) -> None:
-    """The verdict, what it rests on, the facts that leak most, and every measure."""
+def _print(done: Certified, found: list[Audit], again: list[Request]) -> None:
+    """The verdict, what it rests on, the facts that leak most, what earlier requests come to, and every measure."""
     from forgetting.audits.certificate.words import COLUMNS, bound_sentence, control_sentences, rows, worst_rows
 
     verdict = done.verdict
@@ -85,6 +98,11 @@ def _print(done: Certified, found: list[Audit]) -> None:
     print_line()
     if verdict.worst:
         print_table(["leaks most", "attack", "value", "before", "oracle", "unlearned"], worst_rows(verdict, done.texts))
+        print_line()
+    for request in again:
+        last = request.again[-1]
+        print_line(f"{request.id}, {last.facts} of {request.facts} facts, on the model as it is now: {last.line}")
+    if again:
         print_line()
     points = list(dict.fromkeys(point for a in found for point in a.points))
     print_table(["attack", "split", "measure", *points, "n"], [row for a in found for row in _rows(a, points)])

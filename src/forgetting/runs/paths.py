@@ -208,6 +208,10 @@ class RunPaths:
         """The records of one model under an attack."""
         return self.audits_folder / attack / f"{point}.jsonl"
 
+    def earlier_folder(self, request: str) -> Path:
+        """What attacks found of the facts of an earlier request, as in the folder of audits."""
+        return self.path / "earlier" / request
+
     @property
     def certificate_file(self) -> Path:
         """What its last audit shows, with digests of all that it rests on."""

@@ -6,7 +6,7 @@ It holds no texts: a commitment is a keyed hash of the facts, which whoever has 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from pydantic import TypeAdapter
@@ -16,6 +16,20 @@ from forgetting.runs.reading import as_typed, read_object, write_object
 from forgetting.runs.redact import Redactor
 
 _MEND = "bring it back, or remove it and audit again"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Again:
+    """What an audit of the facts of an earlier request said of a later model."""
+
+    run: str
+    """The name of the run that made the model."""
+    date: str
+    """When that run was made."""
+    audited: str
+    facts: int
+    """How many facts of the request were supplied for it."""
+    line: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +52,10 @@ class Request:
     verdict: str = ""
     line: str = ""
     """The verdict in a line."""
+    each: tuple[str, ...] = ()
+    """A commitment to each fact, in no order of theirs; empty in registers of earlier versions."""
+    again: tuple[Again, ...] = ()
+    """Audits of the same facts after later requests, the earliest run first."""
 
 
 _REQUESTS = TypeAdapter(dict[str, tuple[Request, ...]])
@@ -48,8 +66,12 @@ def commitment_to(examples: Sequence[Example], redactor: Redactor) -> str:
 
     Order, repetition, ids and spacing do not matter.
     """
-    facts = {" ".join(f"{example.prompt}\n{example.response}".split()) for example in examples}
-    return redactor.hash("request", *sorted(facts))
+    return redactor.hash("request", *sorted(set(map(_fact, examples))))
+
+
+def commitment_to_each(example: Example, redactor: Redactor) -> str:
+    """The same of one fact, by which it is found in a register."""
+    return redactor.hash("fact", _fact(example))
 
 
 def read_register(file: Path) -> tuple[Request, ...]:
@@ -71,8 +93,20 @@ def write_register(file: Path, requests: Sequence[Request]) -> None:
 def merged(*registers: Sequence[Request]) -> tuple[Request, ...]:
     """All requests, the earliest first; of what stands in several registers, what was audited last."""
     found: dict[tuple[str, str], Request] = {}
+    again: dict[tuple[str, str], dict[tuple[str, str], Again]] = {}
     for request in (r for register in registers for r in register):
-        known = found.get((request.date, request.id))
+        key = (request.date, request.id)
+        known = found.get(key)
         if known is None or (request.audited, request.commitment) >= (known.audited, known.commitment):
-            found[request.date, request.id] = request
-    return tuple(found[key] for key in sorted(found))
+            found[key] = request
+        for one in request.again:
+            of = again.setdefault(key, {})
+            if (one.date, one.run) not in of or one.audited >= of[one.date, one.run].audited:
+                of[one.date, one.run] = one
+    return tuple(
+        replace(found[key], again=tuple(one for _, one in sorted(again.get(key, {}).items()))) for key in sorted(found)
+    )
+
+
+def _fact(example: Example) -> str:
+    return " ".join(f"{example.prompt}\n{example.response}".split())

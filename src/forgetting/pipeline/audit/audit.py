@@ -78,8 +78,8 @@ def audit(
             raise DataError(f"{folder}: has no forget data, so there is nothing to audit; audit a run that forgets")
         oracle = oracle or oracle_of(recipe, data, voice)
         with RunFolder(folder).held():
-            about = _About(_forms(recipe, data, examples), _subjects(examples), frozenset(attacks))
-            auditor = _Auditor(RunFolder(folder).hiding(), recipe, examples, about, oracle, seed, voice)
+            about = About.of(recipe, data, examples, attacks)
+            auditor = Auditor(RunFolder(folder).hiding(), recipe, examples, about, oracle, seed, voice)
             note_asked(RunFolder(folder), [one.name for one in asked], oracle=oracle is not None)
             models = {}
             for model in models_of(folder, recipe, oracle=oracle, voice=voice):
@@ -98,21 +98,8 @@ def chosen_attacks(names: Sequence[str], settings: Mapping[str, Mapping[str, Any
     return [replace(one, call=as_attack(one.call)) for one in asked]
 
 
-def _forms(
-    recipe: Recipe, data: Mapping[str, StageData], examples: Mapping[str, Sequence[Example]]
-) -> tuple[Example, ...]:
-    """The examples of the recipe's suites that share a group with one that is attacked."""
-    groups = {e.cluster for some in examples.values() for e in some}
-    of_suites = (e for split in undivided_suite_of(recipe, data).splits for e in split.examples)
-    return tuple(e for e in {e.id: e for e in of_suites}.values() if e.cluster in groups)
-
-
-def _subjects(examples: Mapping[str, Sequence[Example]]) -> dict[str, dict[str, str]]:
-    return {split: subjects_of(some) for split, some in examples.items()}
-
-
 @dataclass(frozen=True)
-class _About:
+class About:
     """What is known of the examples beside themselves."""
 
     forms: Sequence[Example]
@@ -121,15 +108,29 @@ class _About:
     named: frozenset[str]
     """The attacks that were asked for by their own names."""
 
+    @classmethod
+    def of(
+        cls,
+        recipe: Recipe,
+        data: Mapping[str, StageData],
+        examples: Mapping[str, Sequence[Example]],
+        named: Sequence[str],
+    ) -> About:
+        """With the examples of the recipe's suites that share a group with one that is attacked, as other forms."""
+        groups = {e.cluster for some in examples.values() for e in some}
+        of_suites = (e for split in undivided_suite_of(recipe, data).splits for e in split.examples)
+        forms = tuple(e for e in {e.id: e for e in of_suites}.values() if e.cluster in groups)
+        return cls(forms, {split: subjects_of(some) for split, some in examples.items()}, frozenset(named))
+
 
 @dataclass(frozen=True)
-class _Auditor:
+class Auditor:
     """Attacks one model after the other and writes the results."""
 
     folder: RunFolder
     recipe: Recipe
     examples: Mapping[str, Sequence[Example]]
-    about: _About
+    about: About
     oracle: str | None
     seed: int
     voice: Voice

@@ -47,7 +47,9 @@ class Certified:
     """By the keyed id of a fact: its own id and its question; empty where the run holds no texts."""
 
 
-def certify(folder: Path, found: Sequence[Audit], *, margin: float = MARGIN) -> Certified:
+def certify(
+    folder: Path, found: Sequence[Audit], *, margin: float = MARGIN, again: Sequence[Request] = ()
+) -> Certified:
     """Judges all finished attacks of a run and writes `certificate.json`, the page and the register.
 
     Attacks of earlier calls count as well, if they were on the same models: what once leaked is not left out by running
@@ -58,6 +60,7 @@ def certify(folder: Path, found: Sequence[Audit], *, margin: float = MARGIN) -> 
         folder: the run's.
         found: the attacks of the last call (`pipeline.audit.audit.audit`); they say which models these are.
         margin: how much more than the oracle counts as no more, between 0 and 1.
+        again: what `pipeline.audit.earlier` found of earlier requests, for register and page.
 
     Raises:
         RecipeError: the margin is not between 0 and 1.
@@ -71,7 +74,8 @@ def certify(folder: Path, found: Sequence[Audit], *, margin: float = MARGIN) -> 
         done = certified(folder, own, margin=margin, date=now, key=key, models=_models(found))
         text = as_text(done.statement)
         write_text(run.certificate_file, text)
-        requests = register_audit(folder, own, done.statement["predicate"], file_digest(run.certificate_file))
+        certificate = file_digest(run.certificate_file)
+        requests = register_audit(folder, own, done.statement["predicate"], certificate, again)
         holds = run.hiding().redactor is None
         write_out(run.certificate_page, certificate_page(done.statement, requests, holds_texts=holds))
     return done
@@ -112,7 +116,7 @@ def certified(
     for audit in audits:
         of = audit.points
         records = {point: _records(run, of[point].records) if point in of else [] for point in models}
-        keyed = {point: [_keyed(r, key) for r in some] for point, some in records.items()}
+        keyed = {point: [keyed_record(r, key) for r in some] for point, some in records.items()}
         for point, some in records.items():
             for k, r in zip(keyed[point], some, strict=True):
                 if r.redacted is None:  # in the shortest of the ways in which it was asked for
@@ -199,7 +203,7 @@ def _records(run: RunFolder, name: str) -> list[Record]:
     return read_records(file)
 
 
-def _keyed(record: Record, key: Redactor | None) -> Record:
+def keyed_record(record: Record, key: Redactor | None) -> Record:
     """The record with the ids that it has where it is redacted: order and numbers are then the same after a purge."""
     if record.redacted is not None:
         return record

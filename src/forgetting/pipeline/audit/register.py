@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from forgetting.pipeline.run.earlier import earlier_runs
 from forgetting.pipeline.run.prepare import of_role
 from forgetting.runs.folder import RunFolder
 from forgetting.runs.redact import Redactor
-from forgetting.runs.register import Request, commitment_to, merged, read_register, write_register
+from forgetting.runs.register import Request, commitment_to, commitment_to_each, merged, read_register, write_register
 from forgetting.runs.results import Results
 
 
@@ -30,11 +30,12 @@ def request_of(folder: Path, key: Redactor) -> Request:
         DataError: its data cannot be read.
     """
     known = registered(folder)
-    if known.commitment and known.key == key.name:
+    if known.commitment and known.key == key.name and known.each:
         return known
     recipe = recipe_of(folder)
     facts = of_role(data_of(folder, recipe), Role.FORGET)
-    return replace(known, facts=len(facts), commitment=commitment_to(facts, key), key=key.name)
+    each = tuple(sorted({commitment_to_each(fact, key) for fact in facts}))
+    return replace(known, facts=len(facts), commitment=commitment_to(facts, key), key=key.name, each=each)
 
 
 def registered(folder: Path) -> Request:
@@ -45,7 +46,9 @@ def registered(folder: Path) -> Request:
     return next((r for r in there if (r.id, r.date) == (own.id, own.date)), own)
 
 
-def register_audit(folder: Path, own: Request, predicate: Mapping[str, Any], certificate: str) -> tuple[Request, ...]:
+def register_audit(
+    folder: Path, own: Request, predicate: Mapping[str, Any], certificate: str, again: Sequence[Request] = ()
+) -> tuple[Request, ...]:
     """Writes what an audit said into the run's register, after the requests of earlier runs; returns all.
 
     Args:
@@ -53,6 +56,7 @@ def register_audit(folder: Path, own: Request, predicate: Mapping[str, Any], cer
         own: its request.
         predicate: of the certificate.
         certificate: SHA-256 of its file.
+        again: earlier requests whose facts were audited again on this run's model.
     """
     file = RunFolder(folder).register_file
     audited = replace(
@@ -62,11 +66,20 @@ def register_audit(folder: Path, own: Request, predicate: Mapping[str, Any], cer
         verdict=predicate["verdict"],
         line=predicate["line"],
     )
-    places = earlier_runs(folder)
-    registers = [read_register(RunFolder(place).register_file) for place in places]
-    requests = merged(*registers, [_named(place) for place in places], read_register(file), [audited])
+    requests = merged(requests_to(folder), [audited], again)
     write_register(file, requests)
     return requests
+
+
+def requests_to(folder: Path) -> tuple[Request, ...]:
+    """All requests to the model of a run that are known: of its register, and of the runs that it comes from.
+
+    Raises:
+        RunError: a register or the results of such a run are damaged.
+    """
+    places = earlier_runs(folder)
+    registers = [read_register(RunFolder(place).register_file) for place in places]
+    return merged(*registers, [_named(place) for place in places], read_register(RunFolder(folder).register_file))
 
 
 def _named(place: Path) -> Request:
