@@ -44,6 +44,8 @@ def certify(
         files={},
         models=models,
         attacks=[{"name": one.attack, "parameters": settings, "seed": 0} for one in evidence],
+        asked=[one.attack for one in evidence],
+        left_out=[],
         recipe="",
         data={},
         request={},
