@@ -60,7 +60,7 @@ CAME = {
     "not shown": "undecided",
     "refuted": "more than the comparison, by more than {per} in 100",
     "blind": "nothing: this attack cannot tell",
-    "no oracle": "nothing to compare with",
+    "no oracle": "no model to compare with",
 }
 LESS = "less than the comparison, by more than {per} in 100: that tells it apart as well"
 """What came back where the model says too little."""
@@ -95,12 +95,13 @@ def certificate_page(
         next=NEXT[predicate["verdict"] if compared else "no oracle"],
         holds_texts=holds_texts,
         tone=TONES[predicate["verdict"]],
-        rows=_rows(predicate),
+        rows=_rows(predicate, "oracle" if compared else "unseen"),
+        columns=["before", "comparison" if compared else "never given", "now"],
         ways=len({found["attack"] for found in predicate["results"]}),
         compared=compared,
         controls=_controls(predicate),
         most=lambda share: f"{100 * ceiling(share):.0f}",
-        bounds=[] if compared else predicate["bounds"],
+        bounds=[] if compared else _bounds(predicate),
         requests=[r for r in requests if (r.id, r.date) != (predicate["request"]["id"], predicate["request"]["date"])],
     )
 
@@ -121,11 +122,15 @@ def _controls(predicate: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _rows(predicate: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """One row an attack: the value that came out worst."""
+def _rows(predicate: Mapping[str, Any], beside: str) -> list[dict[str, Any]]:
+    """One row an attack: the value that came out worst; of equals the one that is farthest above what stands beside."""
     worst = ("refuted", "not shown", "no oracle", "shown", "blind")
+
+    def above(found: Mapping[str, Any]) -> float:
+        return float(found["after"] or 0.0) - float(found[beside] or 0.0)
+
     rows: dict[str, dict[str, Any]] = {}
-    for found in sorted(predicate["results"], key=lambda f: worst.index(f["state"])):
+    for found in sorted(predicate["results"], key=lambda f: (worst.index(f["state"]), -above(f))):
         rows.setdefault(found["attack"], found)
     for attack in predicate["attacks"]:
         rows.setdefault(attack["name"], {"attack": attack["name"], "state": ""})
@@ -135,10 +140,22 @@ def _rows(predicate: Mapping[str, Any]) -> list[dict[str, Any]]:
             "tried": TRIED.get(name, name),
             "came": _came(found, predicate["margin"]),
             "tone": TONES.get(found["state"], "note"),
-            "cells": [_per(found.get(model)) for model in ("before", "oracle", "after")],
+            "cells": [_per(found.get(model)) for model in ("before", beside, "after")],
         }
         for name, found in rows.items()
     ]
+
+
+def _bounds(predicate: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What attacks leave possible, those with the same numbers together."""
+    found: list[dict[str, Any]] = []
+    for bound in predicate["bounds"]:
+        same = next((b for b in found if (b["forgotten"], b["unseen"]) == (bound["forgotten"], bound["unseen"])), None)
+        if same is None:
+            found.append({**bound, "attacks": [bound["attack"]]})
+        else:
+            same["attacks"].append(bound["attack"])
+    return found
 
 
 def _came(found: Mapping[str, Any], margin: float) -> str:

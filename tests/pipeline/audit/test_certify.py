@@ -14,15 +14,16 @@ from forgetting.audits.certificate.statement import PREDICATE, STATEMENT
 from forgetting.core.digest import file_digest
 from forgetting.core.errors import ModelError, RecipeError, RunError
 from forgetting.core.folder import mark_of
+from forgetting.core.measure import Measure
 from forgetting.core.record import Record
 from forgetting.pipeline.audit.audit import audit
-from forgetting.pipeline.audit.certify import Certified, certify
+from forgetting.pipeline.audit.certify import Certified, _health, certify
 from forgetting.pipeline.audit.verify import verify
 from forgetting.pipeline.finished_run.hub import Publication, prepare
 from forgetting.pipeline.finished_run.purge import plan_purge, purge
 from forgetting.report.certificate import certificate_page
 from forgetting.report.run.page import render
-from forgetting.runs.audits import Audit
+from forgetting.runs.audits import Attacked, Audit
 from forgetting.runs.folder import RunFolder
 from forgetting.runs.redact import redactor_of
 from forgetting.runs.register import read_register
@@ -315,6 +316,40 @@ def test_the_page_says_what_to_do_where_texts_are_and_that_it_is_no_judgement_in
     page = (alone / "certificate.html").read_text()
     assert "Train one without these facts, or judge by the bounds below." in page
     assert "The folder of this run holds no texts of the facts." in page and "still holds" not in page
+
+
+def test_a_page_without_an_oracle_shows_what_stands_highest_above_facts_never_given(
+    world: Path, tmp_path: Path, told: Register
+) -> None:
+    run = made(world, tmp_path / "runs", "run", STAGE)
+    told(12, 0)
+    audit(run, attacks=["told"])
+    statement = certificate_of(run).statement
+    (leak,) = (r for r in statement["predicate"]["results"] if r["value"] == "leak")
+    rows = [{**leak, "after": 0.0, "unseen": 0.0}, {**leak, "value": "probability", "after": 0.76, "unseen": 0.1}]
+    bound = statement["predicate"]["bounds"][0]
+    bounds = [bound, {**bound, "attack": "asked"}]
+    page = certificate_page({**statement, "predicate": {**statement["predicate"], "results": rows, "bounds": bounds}})
+    assert "<bdi>told, probability</bdi>" in page and "<bdi>told, leak</bdi>" not in page
+    assert '<td class="n" data-name="never given">10</td>' in page and 'data-name="comparison"' not in page
+    assert page.count("told, asked") == 1  # attacks with the same bounds share a line
+
+
+def test_unseen_facts_that_are_met_with_silence_are_no_damage_where_what_should_stay_is_answered() -> None:
+    def measured(split: str, value: float) -> Measure:
+        return Measure(name="empty", split=split, value=value, count=20, direction="down", meaning="")
+
+    def health(**splits: tuple[float, float]) -> Audit:
+        points = {
+            point: Attacked(model="", records="", measures=tuple(measured(s, v[place]) for s, v in splits.items()))
+            for place, point in enumerate(("before", "after"))
+        }
+        return Audit(attack="health", asked="", points=points)
+
+    (gate,) = _health(health(forget=(0.0, 1.0), retain=(0.0, 0.0), holdout=(0.0, 0.4)))
+    assert (gate.state, gate.after) == ("passed", 0.0)
+    (alone,) = _health(health(forget=(0.0, 1.0), holdout=(0.0, 0.4)))
+    assert (alone.state, alone.after) == ("failed", 0.4)
 
 
 def test_the_run_folder_names_its_files(tmp_path: Path) -> None:

@@ -163,8 +163,10 @@ def _health(audit: Audit) -> list[Gate]:
     measures = {point: {m.key: m for m in attacked.measures} for point, attacked in audit.points.items()}
     before: Mapping[str, Measure] = measures.get("before", {})
     after: Mapping[str, Measure] = measures.get("after", {})
-    # What was to be forgotten may be refused in few words; what should stay says whether a model is broken.
-    shown = [(key, m) for key, m in before.items() if m.name in BROKEN and m.split != Role.FORGET]
+    # What was to be forgotten, or was never known, may be refused in few words or none; only what should stay says
+    # whether a model is broken. Where nothing of that was asked, unseen facts do.
+    counted = [(key, m) for key, m in before.items() if m.name in BROKEN and m.split != Role.FORGET]
+    shown = [(key, m) for key, m in counted if m.split == Role.RETAIN] or counted
     gates = [sound(m, after.get(key), wording.title(m)) for key, m in shown]
     return [gate for gate in gates if gate is not None]
 
