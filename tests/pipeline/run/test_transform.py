@@ -17,6 +17,7 @@ from transformers import AutoModelForCausalLM
 
 import forgetting
 from forgetting.core.errors import RecipeError
+from forgetting.core.progress import Voice
 from forgetting.core.record import read_records
 from forgetting.models.transforms import Given, build_transform
 from forgetting.pipeline.estimate.estimate import estimate
@@ -142,6 +143,22 @@ def test_a_task_vector_is_taken_from_the_model_that_the_run_began_with_or_from_a
     other = run(load_recipe(str(written(recipe_file, "twice", TEACH, NEGATE, second)), ["name=two"]), report=False)
     middle = state(other / "stages" / "negate" / "model")
     assert all(torch.equal(state(other / "model")[n], w) for n, w in middle.items())  # it was its own reference
+
+
+def test_an_influence_step_is_taken_on_the_adapter_of_the_stage_before(recipe_file: Path) -> None:
+    step = {"name": "remove", "transform": {"name": "influence", "damping": 100.0, "iterations": 2, "step": 10.0}}
+    stages = ({**TEACH, "adapter": {"rank": 2}, "between": "stack"}, step)
+    said: list[str] = []
+    folder = run(load_recipe(str(written(recipe_file, "removed", *stages))), voice=Voice(say=said.append), report=False)
+    assert any("influence: 2 products with the Hessian" in line for line in said)
+    measured = json.loads((folder / "results.json").read_text())["evaluations"]
+    taught, removed = (
+        next(m["value"] for m in e["measures"] if (m["split"], m["name"]) == ("forget", "probability"))
+        for e in measured
+        if e["point"] == "after"
+    )
+    assert removed < taught
+    assert load_recipe(str(folder / "recipe.yaml")).stages[1].forgets
 
 
 def test_start_is_a_reference_of_a_stage_that_trains_too(recipe_file: Path) -> None:

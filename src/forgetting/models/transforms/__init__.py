@@ -1,5 +1,6 @@
 """Changes of a model's weights without training: a stage of a recipe either trains or transforms. One file each."""
 
+from forgetting.models.transforms.influence import influence
 from forgetting.models.transforms.merge import merge
 from forgetting.models.transforms.noise import noise
 from forgetting.models.transforms.registry import TRANSFORMS, Given, Transform, build_transform, register_transform
@@ -11,6 +12,7 @@ __all__ = [
     "Given",
     "Transform",
     "build_transform",
+    "influence",
     "merge",
     "noise",
     "register_transform",

@@ -25,6 +25,8 @@ class Given:
     """The encoded examples of each role that it declares."""
     reference: PreTrainedModel | PeftModel | None = None
     """The model that the stage's `reference` names, if the transform compares with one; it may be changed too."""
+    say: Callable[[str], None] = lambda line: None
+    """Prints a line for the user."""
 
 
 @dataclass(frozen=True, slots=True)
