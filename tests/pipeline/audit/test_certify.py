@@ -333,6 +333,9 @@ def test_a_page_without_an_oracle_shows_what_stands_highest_above_facts_never_gi
     assert "<bdi>told, probability</bdi>" in page and "<bdi>told, leak</bdi>" not in page
     assert '<td class="n" data-name="never given">10</td>' in page and 'data-name="comparison"' not in page
     assert page.count("told, asked") == 1  # attacks with the same bounds share a line
+    part = {**statement["predicate"], "facts": 5}
+    assert "5 of the 12 facts, drawn at random, about" in certificate_page({**statement, "predicate": part})
+    assert "12 facts about" in certificate_page(statement)
 
 
 def test_unseen_facts_that_are_met_with_silence_are_no_damage_where_what_should_stay_is_answered() -> None:
