@@ -21,6 +21,10 @@ def test_a_run_is_analysed(recipe_file: Path, tmp_path: Path, capsys: pytest.Cap
     assert {s["figure"] for s in found["series"]} == {"relative_change", "stable_rank"}
     code, out, err = command(capsys, "analyse", run, "--against", "oracle")
     assert (code, out) == (2, "") and "the run has no oracle" in err
+    code, out, err = command(capsys, "analyse", run, "--at", "stage:unlearn", "--against", str(tmp_path / "none"))
+    assert (code, out, err.count("\n")) == (2, "", 1) and "cannot be loaded as the model that changes" in err
+    code, out, err = command(capsys, "analyse", run, "--at", "unlearn")
+    assert (code, out, err.count("\n")) == (2, "", 1) and "unlearn: is not a model of the run; write after" in err
 
 
 def test_analyses_are_listed(capsys: pytest.CaptureFixture[str]) -> None:

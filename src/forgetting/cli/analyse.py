@@ -19,6 +19,9 @@ def analyse(
     of: Annotated[
         list[str] | None, typer.Option(help="An analysis; several: the option several times. Default: all.")
     ] = None,
+    at: Annotated[
+        str, typer.Option(help="The model that changed: after (the run), or stage:NAME for the one after that stage.")
+    ] = "after",
     against: Annotated[
         str, typer.Option(help="The model that changes are counted from: before, oracle, stage:NAME, or another run.")
     ] = "before",
@@ -35,7 +38,9 @@ def analyse(
 
     given = read_settings(settings or [])
     with speaking(quiet=as_json) as voice:
-        found = analyse(run, of=of or (), settings=given, against=against, oracle=oracle, facts=facts, voice=voice)
+        found = analyse(
+            run, of=of or (), settings=given, at=at, against=against, oracle=oracle, facts=facts, voice=voice
+        )
     build_report([run], RunPaths(run).report_file)
     if as_json:
         from dataclasses import asdict
@@ -43,7 +48,8 @@ def analyse(
         print_json({"run": str(run), "analyses": [asdict(a) for a in found]})
         return
     for analysed in found:
-        print_line(f"{analysed.analysis}, changes since {analysed.against}")
+        of_stage = "" if analysed.at == "after" else f" at {analysed.at}"
+        print_line(f"{analysed.analysis}{of_stage}, changes since {analysed.against}")
         print_measures(analysed.measures, as_json=False)
         print_line()
     print_line(f"report: {RunPaths(run).report_file}")

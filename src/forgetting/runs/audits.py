@@ -15,6 +15,7 @@ from forgetting.core.series import Series
 from forgetting.runs.reading import as_typed, read_object, write_object
 
 T = TypeVar("T")
+AFTER = "after"
 _AGAIN = "remove the file and start again"
 
 
@@ -101,6 +102,8 @@ class Analysed:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     against: str = "before"
     """The model that the changes are relative to."""
+    at: str = AFTER
+    """The model that changed: `after` the run, or `stage-NAME`."""
     measures: tuple[Measure, ...] = ()
     series: tuple[Series, ...] = ()
     grids: tuple[Grid, ...] = ()

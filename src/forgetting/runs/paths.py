@@ -232,9 +232,10 @@ class RunPaths:
         """One file per analysis."""
         return self.path / "analyses"
 
-    def analysis_file(self, analysis: str, against: str) -> Path:
-        """The results of an analysis of changes relative to this model."""
-        return self.analyses_folder / f"{analysis}{'' if against == 'before' else f'+{against}'}.json"
+    def analysis_file(self, analysis: str, against: str, at: str = "after") -> Path:
+        """The results of an analysis of changes of the model `at` relative to another one."""
+        changed, start = "" if at == "after" else f"@{at}", "" if against == "before" else f"+{against}"
+        return self.analyses_folder / f"{analysis}{changed}{start}.json"
 
     @property
     def judgements_folder(self) -> Path:

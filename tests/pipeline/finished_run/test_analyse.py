@@ -204,3 +204,44 @@ def test_a_run_without_a_model_is_one_line(folder: Path) -> None:
     with_model(folder, folder / "gone")
     with pytest.raises(RunError, match="the initial model of the run no longer exists"):
         analyse(folder)
+
+
+@pytest.mark.parametrize("kind", ["lora", "stack", "full"])
+def test_the_model_between_two_stages_is_that_of_a_run_that_ends_there(world: Path, tmp_path: Path, kind: str) -> None:
+    adapter = {"kind": "full"} if kind == "full" else {"rank": 2}
+    between = {"between": "stack"} if kind == "stack" else {}
+    first = {"name": "first", "method": "graddiff", "adapter": adapter}
+    second = {"name": "second", "method": "npo", "adapter": adapter}
+    folder = made(world, tmp_path / "runs", "two", [{**first, **between}, second])
+    alone = made(world, tmp_path / "runs", "one", [first])
+    found, (there,) = analyse(folder, of=["weights", "shifts"], at="stage:first"), analyse(alone, of=["shifts"])
+    assert [(a.at, a.against) for a in found] == [("stage-first", "before")] * 2
+    assert {file.name for file in (folder / "analyses").iterdir()} == {
+        "weights@stage-first.json",
+        "shifts@stage-first.json",
+    }
+    assert [m.value for m in found[1].measures] == pytest.approx([m.value for m in there.measures], abs=2e-5)
+    (whole,) = analyse(folder, of=["shifts"])
+    assert (whole.at, whole.measures == found[1].measures) == ("after", False)
+    assert analyse(folder, of=["shifts"], at="stage:second") == [whole]  # the last one is the run's
+    said: list[str] = []
+    assert analyse(folder, of=["shifts"], at="stage:first", voice=Voice(say=said.append)) == found[1:]
+    assert said == ["shifts: already finished"]
+    build_report([folder], folder / "report.html")
+    assert "the model at stage-first, changes since the model before" in (folder / "report.html").read_text()
+
+
+def test_a_model_between_that_is_none_or_not_kept_is_one_line(world: Path, tmp_path: Path) -> None:
+    stages = [{"name": "first", **STAGE[0]}, {"name": "second", **STAGE[0]}]
+    folder = made(world, tmp_path / "runs", "two", stages)
+    for at, against, message in (
+        ("stage:third", "before", r"stage:third: no stage of .* before its last has this name \(stage:first\)"),
+        ("first", "before", "first: is not a model of the run; write after, or stage:NAME"),
+        ("stage:first", "stage:first", "stage:first: changes are counted from the model itself"),
+    ):
+        with pytest.raises(RunError, match=message):
+            analyse(folder, of=["shifts"], at=at, against=against)
+    purge(folder)
+    with pytest.raises(RunError, match=r"are no longer kept in .*; a run of the same recipe that ends with this stage"):
+        analyse(folder, of=["shifts"], at="stage:first")
+    assert not (folder / "analyses").exists()

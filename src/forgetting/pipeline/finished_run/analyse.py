@@ -19,9 +19,10 @@ from forgetting.models.unchanged import Snapshot
 from forgetting.models.view import View
 from forgetting.pipeline.finished_run.analysis_cost import Expected, expected_costs, said
 from forgetting.pipeline.finished_run.examples import FACTS, data_of, examples_of
-from forgetting.pipeline.finished_run.models import models_of, oracle_of, other_model, recipe_of
+from forgetting.pipeline.finished_run.models import STAGE, models_at, models_of, oracle_of, other_model, recipe_of
 from forgetting.pipeline.finished_run.plugged import Chosen, chosen, watched
-from forgetting.runs.audits import Analysed
+from forgetting.recipe import Recipe
+from forgetting.runs.audits import AFTER, Analysed
 from forgetting.runs.folder import RunFolder
 from forgetting.token_selection.model_view import ModelView
 
@@ -31,6 +32,7 @@ def analyse(
     *,
     of: Sequence[str] = (),
     settings: Mapping[str, Mapping[str, Any]] | None = None,
+    at: str = AFTER,
     against: str = "before",
     oracle: str | None = None,
     facts: int = FACTS,
@@ -38,13 +40,15 @@ def analyse(
 ) -> list[Analysed]:
     """Runs each analysis on the models before and after the run, and returns the results.
 
-    `analyses/NAME.json` is written after each (`NAME+oracle.json` relative to the oracle, and so on); results for the
-    same models, examples and parameters are not computed again. It holds numbers, and no texts if the run is redacted.
+    `analyses/NAME.json` is written after each (`NAME+oracle.json` relative to the oracle, `NAME@stage-unlearn.json` of
+    the model after that stage); results for the same models, examples and parameters are not computed again. It holds
+    numbers, and no texts if the run is redacted.
 
     Args:
         folder: a finished run's.
         of: names of analyses; empty: all that the models allow, and it is said which are left out.
         settings: parameters by the analysis' name.
+        at: the model that changed: `after` the run, or `stage:NAME`, the one after that stage.
         against: the model that changes are relative to: `before`, `oracle`, `stage:NAME` (the model after that stage),
             or another model by run, folder or hub id.
         oracle: a model that never saw the forget set; None: the run's own, if it has one. Analyses that read each model
@@ -59,6 +63,7 @@ def analyse(
         DataError: data that cannot be read.
     """
     recipe = recipe_of(folder)
+    stage = _stage(at, against, recipe)
     with RunFolder(folder).quiet():
         asked = chosen(ANALYSES, of, settings or {})
         data = data_of(folder, recipe)
@@ -71,7 +76,10 @@ def analyse(
         if against != "oracle" and not any(reads_oracle(one) for one in asked):
             name = None
         with RunFolder(folder).held():
-            models = {model.point: model for model in models_of(folder, recipe, oracle=name, voice=voice)}
+            if stage is None:
+                models = {model.point: model for model in models_of(folder, recipe, oracle=name, voice=voice)}
+            else:
+                models = models_at(folder, recipe, stage, oracle=name, voice=voice)
             label = against
             if against not in ("before", "oracle"):
                 label, other = other_model(folder, recipe, against, voice)
@@ -89,7 +97,23 @@ def analyse(
                 formatting=recipe.format,
                 voice=voice,
             )
-            return _each(asked, compared, {point: one.view for point, one in models.items()}, RunFolder(folder), of)
+            views = {point: one.view for point, one in models.items()}
+            named = AFTER if stage is None else f"stage-{stage}"
+            return _each(asked, compared, views, RunFolder(folder), of, named)
+
+
+def _stage(at: str, against: str, recipe: Recipe) -> str | None:
+    """The stage after which the model is looked at; None: the last.
+
+    Raises:
+        RunError: no model is named so, or changes would be counted from the model itself.
+    """
+    if at != AFTER and not at.startswith(STAGE):
+        raise RunError(f"{at}: is not a model of the run; write {AFTER}, or {STAGE}NAME for the one after a stage")
+    if at == against:
+        raise RunError(f"{at}: changes are counted from the model itself; name another one")
+    stage = at.removeprefix(STAGE)
+    return None if at == AFTER or stage == recipe.stages[-1].name else stage
 
 
 def check_analyses(asked: Sequence[Chosen[Any]], model: nn.Module) -> None:
@@ -112,6 +136,7 @@ def _each(
     views: Mapping[str, View],
     folder: RunFolder,
     named: Sequence[str],
+    at: str,
 ) -> list[Analysed]:
     """Each analysis, as it is written or newly computed; it is said before what they will take."""
     prints = {point: _fingerprint(view) for point, view in views.items()}
@@ -119,7 +144,7 @@ def _each(
     jobs: list[_Job] = []
     for one in asked:
         read = [(p, print_) for p, print_ in prints.items() if p != "oracle" or reads_oracle(one, compared.against)]
-        jobs.append(_job(one, compared, (read, shown), folder.hiding()))
+        jobs.append(_job(one, compared, (read, shown), folder.hiding(), at))
     models = {point: view.model for point, view in views.items()}
     costs = _costs([job.one for job in jobs if not job.is_done], compared)
     snapshots: list[Snapshot] = []
@@ -141,18 +166,19 @@ class _Job:
     file: Path
     there: Analysed | None
     """What the file holds, if there is one."""
+    at: str
 
     @property
     def is_done(self) -> bool:
         return self.there is not None and self.there.key == self.key
 
 
-def _job(one: Chosen[Any], compared: Compared, what: object, run: RunFolder) -> _Job:
+def _job(one: Chosen[Any], compared: Compared, what: object, run: RunFolder, at: str) -> _Job:
     """An analysis and its file; `what` identifies models and examples."""
     against, parameters = compared.against, [*sorted(one.parameters.items()), *_contents(one.parameters)]
     key = run.keyed("analysis", digest(what, against, one.name, one.source, parameters, compared.formatting))
-    file = run.analysis_file(one.name, against)
-    return _Job(one, key, file, Analysed.load(file))
+    file = run.analysis_file(one.name, against, at)
+    return _Job(one, key, file, Analysed.load(file), at)
 
 
 def _costs(asked: Sequence[Chosen[Any]], compared: Compared) -> dict[str, Expected]:
@@ -182,7 +208,8 @@ def _analysed(
         compared.voice.say(f"{one.name}: already finished")
         return job.there
     about = "" if cost is None else f" (about {cost})"
-    compared.voice.say(f"{one.name}: comparing the model after with the one {compared.against}{about}")
+    model = job.at if job.at == AFTER else f"at {job.at}"
+    compared.voice.say(f"{one.name}: comparing the model {model} with the one {compared.against}{about}")
     began = time.perf_counter()
     findings = watched(one, models, partial(one.call, compared), snapshots)
     if not isinstance(findings, Findings):
@@ -193,6 +220,7 @@ def _analysed(
         source=one.source,
         parameters=one.parameters,
         against=compared.against,
+        at=job.at,
         measures=findings.measures,
         series=findings.series,
         grids=findings.grids,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from peft import PeftModel
@@ -30,6 +30,7 @@ from forgetting.training.stored_reference import weights_fingerprint
 
 _AFTER = "saved-after"
 """The name of the run's adapter on the base."""
+STAGE = "stage:"
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,8 +127,7 @@ def models_of(
         yield RunModel("after", View(last.model, active_adapters(last.model)), last.tokenizer)
         del last
     if oracle is not None:
-        other = _loaded(oracle, recipe, f"{oracle}: the oracle cannot be loaded")
-        yield RunModel("oracle", View(other.model, active_adapters(other.model)), other.tokenizer)
+        yield _oracle(oracle, recipe)
 
 
 def other_model(folder: Path, recipe: Recipe, name: str, voice: Voice = SILENT) -> tuple[str, RunModel]:
@@ -142,19 +142,55 @@ def other_model(folder: Path, recipe: Recipe, name: str, voice: Voice = SILENT) 
     Raises:
         RunError: no such stage, one whose weights were not kept, or a model that cannot be loaded.
     """
-    if not name.startswith("stage:"):
+    if not name.startswith(STAGE):
         other = _loaded(name, recipe, f"{name}: cannot be loaded as the model that changes are counted from")
         label = re.sub(r"[^\w.-]+", "-", Path(name).name or name)
         return f"run-{label}", RunModel("other", View(other.model, active_adapters(other.model)), other.tokenizer)
-    stage = name.removeprefix("stage:")
+    stage = name.removeprefix(STAGE)
+    return f"stage-{stage}", models_at(folder, recipe, stage, voice=voice)["after"]
+
+
+def models_at(
+    folder: Path, recipe: Recipe, stage: str, *, oracle: str | None = None, voice: Voice = SILENT
+) -> dict[str, RunModel]:
+    """By point, the model before the run, `after` this stage instead of the last one, and the oracle.
+
+    With an adapter those before and after are views of one set of weights.
+
+    Args:
+        folder: a finished run's, see `recipe_of`.
+        recipe: the run's own.
+        stage: the name of one before the last.
+        oracle: a model by folder, hub id or the name of a suite that ships one.
+        voice: receives reports of stages that were not kept.
+
+    Raises:
+        RunError: no such stage, one whose weights were not kept, or a model that cannot be loaded.
+    """
     between = [s.name for s in recipe.stages[:-1] if not s.is_aside]
     if stage not in between:
-        known = ", ".join(f"stage:{one}" for one in between) or "none: it has one stage"
-        raise RunError(f"{name}: no stage of {folder} before its last has this name ({known})")
+        known = ", ".join(f"{STAGE}{one}" for one in between) or "none: it has one stage"
+        raise RunError(f"{STAGE}{stage}: no stage of {folder} before its last has this name ({known})")
+    found: dict[str, RunModel] = {}
     for model in models_of(folder, recipe, stages=True, voice=voice):
+        if model.point == "before":
+            found["before"] = model
         if model.point == f"after {stage}":
-            return f"stage-{stage}", model
-    raise RunError(f"{name}: the weights after this stage are no longer kept in {folder}")
+            found["after"] = replace(model, point="after")
+            break
+    else:
+        raise RunError(
+            f"{STAGE}{stage}: the weights after this stage are no longer kept in {folder}; a run of the same recipe "
+            "that ends with this stage has the same"
+        )
+    if oracle is not None:
+        found["oracle"] = _oracle(oracle, recipe)
+    return found
+
+
+def _oracle(name: str, recipe: Recipe) -> RunModel:
+    other = _loaded(name, recipe, f"{name}: the oracle cannot be loaded")
+    return RunModel("oracle", View(other.model, active_adapters(other.model)), other.tokenizer)
 
 
 def _holds_model(folder: Path) -> bool:

@@ -13,7 +13,7 @@ from forgetting.metrics.statistics import FEWEST
 from forgetting.report import wording
 from forgetting.report.drawing import heat
 from forgetting.report.drawing.figure import Figure, Line, draw
-from forgetting.runs.audits import Analysed
+from forgetting.runs.audits import AFTER, Analysed
 from forgetting.runs.paths import RunPaths
 from forgetting.runs.results import Results, labels
 
@@ -34,6 +34,8 @@ class Inside:
     """One analysis of all runs that have it."""
 
     title: str
+    at: str
+    """The model that changed: `after`, or `stage-NAME`."""
     against: str
     said: tuple[str, ...]
     rows: tuple[Row, ...]
@@ -43,17 +45,17 @@ class Inside:
 
 
 def inside(runs: Sequence[Results]) -> list[Inside]:
-    """The analyses of the runs by name and by the model that changes are counted from.
+    """The analyses of the runs by name, by the model that changed and by the one that changes are counted from.
 
     Raises:
         RunError: a file that holds no analysis.
     """
-    found: dict[tuple[str, str], dict[int, Analysed]] = {}
+    found: dict[tuple[str, str, str], dict[int, Analysed]] = {}
     for place, run in enumerate(runs):
         for analysed in analyses_of(run.folder):
-            found.setdefault((analysed.analysis, analysed.against), {})[place] = analysed
+            found.setdefault((analysed.analysis, analysed.at, analysed.against), {})[place] = analysed
     names = labels(runs)
-    return [_inside(name, against, some, names) for (name, against), some in sorted(found.items())]
+    return [_inside(*key, some, names) for key, some in sorted(found.items())]
 
 
 def analyses_of(folder: Path) -> list[Analysed]:
@@ -66,17 +68,19 @@ def analyses_of(folder: Path) -> list[Analysed]:
     return [analysed for file in files if (analysed := Analysed.load(file)) is not None]
 
 
-def _inside(name: str, against: str, some: dict[int, Analysed], names: Sequence[str]) -> Inside:
+def _inside(name: str, at: str, against: str, some: dict[int, Analysed], names: Sequence[str]) -> Inside:
     measures = {place: {m.key: m for m in one.measures} for place, one in some.items()}
     keys = dict.fromkeys(key for by_key in measures.values() for key in by_key)
     several = len(names) > 1
+    stage = "" if at == AFTER else f"{at}: "
     said = [
-        f"{names[place]}: {sentence}" if several else sentence
+        f"{names[place]}: {stage}{sentence}" if several else f"{stage}{sentence}"
         for place, by_key in measures.items()
         for sentence in sentences(name, by_key, against)
     ]
     return Inside(
         title=_NAMES.get(name, wording.plain(name)),
+        at=at,
         against=against,
         said=tuple(said),
         rows=tuple(_row(key, measures, len(names)) for key in keys),
