@@ -14,7 +14,7 @@ from forgetting.analysis.resampled import estimate_statistic
 from forgetting.core.example import Example
 from forgetting.data.encode import encode
 from forgetting.data.formatting import Formatting
-from forgetting.metrics.statistics import mean_change
+from forgetting.metrics.changes import mean_change
 from forgetting.models.adapters import AdapterSpec, attach
 from forgetting.models.view import View
 from tests.models.adapters.stages import stir

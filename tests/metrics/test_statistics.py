@@ -4,20 +4,15 @@ import numpy as np
 import pytest
 from scipy.stats import bootstrap, norm
 
-from forgetting.core.errors import DataError
-from forgetting.metrics.likelihood import probability
 from forgetting.metrics.proportions import wilson
 from forgetting.metrics.statistics import (
     RESAMPLES,
     by_cluster,
-    difference,
     estimate_mean,
-    mean_change,
     percentile_interval,
     resampled_means,
     seed_of,
 )
-from forgetting.metrics.text import exact_match
 from tests.metrics.making import record
 from tests.metrics.percentiles import percentiles
 
@@ -185,73 +180,14 @@ def test_resamples_without_any_weight_are_left_out():
     assert percentile_interval(means_BK[:, 0], len(means_BK)) == (1.0, 1.0)
 
 
-def test_a_difference_is_paired_by_id():
-    before = [record(str(n), p=0.1 + 0.08 * n) for n in range(10)]
-    # 0.05 less on even ids, 0.07 less on odd ones: mean -0.06, although the values themselves spread over 0.7
-    after = [record(str(n), p=0.1 + 0.08 * n - (0.05 if n % 2 == 0 else 0.07)) for n in reversed(range(10))]
-    found = difference(after, before, probability.value_of, key="k")
-    assert (found.value, found.count) == (pytest.approx(-0.06), 10)
-    assert -0.07 <= found.low < -0.06 < found.high <= -0.05
-
-
-def test_a_difference_is_clustered_by_fact():
-    change = [0.3, 0.1, 0.2, 0.05, 0.25, 0.15]
-    before = [record(f"{fact}.{form}", p=0.1, group=str(fact)) for fact in range(6) for form in range(8)]
-    after = [record(f"{fact}.{form}", p=0.1 + change[fact], group=str(fact)) for fact in range(6) for form in range(8)]
-    found = difference(after, before, probability.value_of, key="k")
-    expected = plain_bootstrap([c for c in change for _ in range(8)], [r.group for r in after], [1.0] * 48, "k")
-    assert (found.low, found.high) == pytest.approx(expected)
-
-
 def outcomes(right: int, of: int) -> list:
     return [record(f"q{i}", answer="yes", generation="yes" if i < right else "no", p=0.5) for i in range(of)]
-
-
-def test_outcomes_that_all_changed_are_told_apart_from_none():
-    found = difference(outcomes(0, 78), outcomes(78, 78), exact_match.value_of, key="k")
-    assert found.value == -1
-    assert (found.low, found.high) == pytest.approx((-1.0, -0.9336), abs=1e-4)
-
-
-def test_no_change_of_any_outcome_does_not_claim_certainty():
-    found = difference(outcomes(78, 78), outcomes(78, 78), exact_match.value_of, key="k")
-    assert (found.value, found.low, found.high) == pytest.approx((0.0, -0.0462, 0.0462), abs=1e-4)  # 1 - 0.025^(1/78)
-
-
-@pytest.mark.parametrize(("lost", "told_apart"), [(4, False), (5, False), (6, True)])
-def test_few_changes_show_nothing(lost: int, told_apart: bool):
-    found = difference(outcomes(300 - lost, 300), outcomes(300, 300), exact_match.value_of, key="k")
-    assert found.high is not None
-    assert (found.high < 0) == told_apart
-
-
-def test_five_facts_cannot_show_a_change_and_six_can():
-    for facts, told_apart in ((5, False), (6, True)):
-        before = [record(f"{i}", p=0.9 - 0.01 * i) for i in range(facts)]
-        after = [record(f"{i}", p=0.1 + 0.01 * i) for i in range(facts)]
-        found = difference(after, before, probability.value_of, key="k", unit=True)
-        assert found.high is not None
-        assert (found.high < 0) == told_apart
 
 
 def test_equal_values_between_0_and_1_have_an_interval_within_them():
     found = estimate_mean([0.5] * 78, [str(i) for i in range(78)], key="k", unit=True)
     assert (found.low, found.high) == pytest.approx((0.4765, 0.5235), abs=1e-4)
     assert estimate_mean([0.5] * 78, [str(i) for i in range(78)], key="k").low is None
-
-
-def test_few_changes_reach_as_far_as_they_can_and_hold_the_value_and_0():
-    found = difference(outcomes(7, 12), outcomes(12, 12), exact_match.value_of, key="k")
-    assert found.value == pytest.approx(-5 / 12)
-    # five of twelve fell: at most 0.7233 do (Clopper and Pearson); none rose: at most 1 - 0.025^(1/12) do
-    assert (found.low, found.high) == pytest.approx((-0.7233, 0.2646), abs=1e-4)
-
-
-def test_few_changes_without_bounds_have_no_interval_and_say_why():
-    before, after = ([record(str(i), p=0.5 - (0.1 * i if i < lost else 0)) for i in range(12)] for lost in (0, 4))
-    found = difference(after, before, probability.value_of, key="k")
-    assert (found.low, found.high) == (None, None)
-    assert found.reason == "too few changed examples to tell (3 of 12)"  # the first of the four changed by 0
 
 
 def test_few_shares_above_nothing_have_wilsons_interval_on_the_questions():
@@ -279,29 +215,3 @@ def test_the_interval_of_rare_leaks_holds_the_true_share_nearly_95_times_in_100(
             held, bootstrapped = held + (unit and holds), bootstrapped + (not unit and holds)
     assert held / 200 >= 0.94
     assert bootstrapped <= held
-
-
-def test_a_difference_rests_on_what_both_sides_scored():
-    before = [record("a", p=0.5), record("b", p=0.5), record("c")]
-    after = [record("a", p=0.25), record("c", p=0.5), record("d", p=0.5)]
-    found = difference(after, before, probability.value_of, key="k")
-    assert (found.value, found.count, found.low) == (pytest.approx(-0.25), 1, None)
-    none = difference([record("a")], before, probability.value_of, key="k")
-    assert (none.value, none.count, none.reason) == (None, 0, "no record was scored on both sides")
-
-
-def test_a_difference_refuses_an_id_that_occurs_twice():
-    twice = [record("a", p=0.5), record("a", p=0.6)]
-    with pytest.raises(DataError, match="the records after: id 'a' occurs twice in split 'forget'"):
-        difference(twice, [record("a", p=0.5)], probability.value_of, key="k")
-
-
-def test_changes_of_zero_or_one_are_no_shares(sample):
-    values = [0.0, 1.0, 0.0, 1.0, 1.0, 0.0]
-    clusters = list("abcdef")
-    found = mean_change(values, clusters, key="k")
-    assert found.value == 0.5
-    assert (found.low, found.high) == pytest.approx(plain_bootstrap(values, clusters, [1.0] * 6, "k"), rel=1e-12)
-    still = mean_change([0.0] * 6, clusters, key="k")
-    assert (still.value, still.low, still.high) == (0.0, None, None)
-    assert mean_change([None, math.nan], ["a", "b"], key="k").value is None

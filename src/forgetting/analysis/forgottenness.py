@@ -16,8 +16,9 @@ from forgetting.core.example import Example
 from forgetting.core.measure import Measure
 from forgetting.core.series import Series
 from forgetting.evaluation.token_columns import token_columns
+from forgetting.metrics.changes import mean_change
 from forgetting.metrics.per_example import measure
-from forgetting.metrics.statistics import FEWEST, Estimate, Floats, mean_change
+from forgetting.metrics.statistics import FEWEST, Estimate, Floats
 from forgetting.models.view import View
 from forgetting.objectives.statistics import LOGP
 

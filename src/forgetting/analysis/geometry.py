@@ -29,7 +29,8 @@ from forgetting.core.example import Example
 from forgetting.core.grid import Grid
 from forgetting.core.measure import Measure
 from forgetting.core.series import Series
-from forgetting.metrics.statistics import Estimate, mean_change, seed_of
+from forgetting.metrics.changes import mean_change
+from forgetting.metrics.statistics import Estimate, seed_of
 from forgetting.models.view import View
 
 _HALVES = 200

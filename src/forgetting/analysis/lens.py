@@ -26,8 +26,9 @@ from forgetting.data.encode import encode
 from forgetting.data.formatting import Formatting
 from forgetting.evaluation.answers import padding_id
 from forgetting.evaluation.rows import BATCH_TOKENS, ENOUGH_TOKENS, by_length, columns_of
+from forgetting.metrics.changes import mean_change
 from forgetting.metrics.per_example import measure
-from forgetting.metrics.statistics import Estimate, estimate_mean, mean_change
+from forgetting.metrics.statistics import Estimate, estimate_mean
 from forgetting.models.head import Head, causal_model, head_of, supervised_hidden, text_config
 from forgetting.models.hidden_states import decoder_blocks
 from forgetting.models.modes import in_evaluation_mode

@@ -23,7 +23,8 @@ from forgetting.data.encode import Encoded, encode
 from forgetting.data.formatting import Formatting
 from forgetting.evaluation.answers import padding_id
 from forgetting.evaluation.rows import ENOUGH_TOKENS, columns_of
-from forgetting.metrics.statistics import RESAMPLES, mean_change
+from forgetting.metrics.changes import mean_change
+from forgetting.metrics.statistics import RESAMPLES
 from forgetting.models.head import head_of, supervised_hidden
 from forgetting.models.modes import in_evaluation_mode
 from forgetting.objectives.statistics import LOGP, RANK

@@ -32,8 +32,9 @@ from forgetting.core.measure import Measure
 from forgetting.core.series import Series
 from forgetting.data.examples import load_examples
 from forgetting.data.source import Source
+from forgetting.metrics.changes import mean_change
 from forgetting.metrics.per_example import measure
-from forgetting.metrics.statistics import Estimate, estimate_mean, mean_change, seed_of
+from forgetting.metrics.statistics import Estimate, estimate_mean, seed_of
 from forgetting.models.head import text_config
 from forgetting.models.view import View
 

@@ -23,8 +23,8 @@ from forgetting.data.batches import collate
 from forgetting.data.encode import encode
 from forgetting.evaluation.answers import padding_id
 from forgetting.evaluation.rows import BATCH_TOKENS, ENOUGH_TOKENS, by_length
+from forgetting.metrics.changes import mean_change
 from forgetting.metrics.per_example import measure
-from forgetting.metrics.statistics import mean_change
 from forgetting.models.head import head_of, supervised_hidden, text_config
 from forgetting.models.hidden_states import states_kept
 from forgetting.models.view import View

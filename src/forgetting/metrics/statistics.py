@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ from scipy.stats import t as student
 from forgetting.core.errors import DataError
 from forgetting.core.record import Record
 from forgetting.core.text import quoted
-from forgetting.metrics.proportions import LEVEL, Interval, alike, most_hidden, paired_shares, wilson
+from forgetting.metrics.proportions import LEVEL, Interval, alike, wilson
 
 RESAMPLES = 2000
 FEWEST = 6
@@ -29,7 +29,7 @@ FEWEST = 6
 FEW_SHARES = 10
 """With fewer clusters above 0 (or below 1) a bootstrap of shares is too narrow. Of rare leaks in 24 questions it held
 the true mean as seldom as 46 times in 100, Wilson's interval 94 times or more (`tests/metrics/test_statistics.py`)."""
-_ROUNDING = 1e-12
+ROUNDING = 1e-12
 _GATHERED = 4_000_000  # numbers held at once while resampling: bounds memory, does not change the result
 
 Floats = NDArray[np.float64]
@@ -47,7 +47,7 @@ class Estimate:
 
 
 @dataclass(frozen=True, slots=True)
-class _Table:
+class Table:
     """Values that could be scored, summed by cluster. C clusters, in sorted order of their names."""
 
     values: Floats
@@ -69,25 +69,10 @@ class _Table:
         return self._resampled and self._equal
 
     @property
-    def changed(self) -> int:
-        """Of changes: the clusters that have any."""
-        return self.fallen + self.risen
-
-    @property
-    def fallen(self) -> int:
-        """Of changes: the clusters that fell."""
-        return int((self.sums_C < -_ROUNDING).sum())
-
-    @property
-    def risen(self) -> int:
-        """Of changes: the clusters that rose."""
-        return int((self.sums_C > _ROUNDING).sum())
-
-    @property
     def unlike(self) -> int:
         """Of shares: the clusters that are not at 0, or those that are not at 1, whichever are fewer."""
         means_C = self.sums_C / self.weights_C
-        return int(min((means_C > _ROUNDING).sum(), (means_C < 1 - _ROUNDING).sum()))
+        return int(min((means_C > ROUNDING).sum(), (means_C < 1 - ROUNDING).sum()))
 
     @property
     def _resampled(self) -> bool:
@@ -194,73 +179,14 @@ def estimate_mean(
         weights: positive, one per record: tokens, for a mean over tokens.
         unit: whether every value lies between 0 and 1 by its definition.
     """
-    table = _tabulate(values, clusters, weights)
+    table = tabulate(values, clusters, weights)
     if weights is None and _is_proportion(table):
-        return _estimate(table, _wilson(table))
+        return estimated(table, _wilson(table))
     if unit and table.alike:
-        return _estimate(table, alike(table.mean, len(table.sums_C), 0.0, 1.0))
+        return estimated(table, alike(table.mean, len(table.sums_C), 0.0, 1.0))
     if unit and weights is None and table.varies and table.unlike < min(FEW_SHARES, len(table.sums_C) / 2):
-        return _estimate(table, wilson(table.mean, len(table.sums_C)))
-    return _estimate(table, _bootstrap(table, key))
-
-
-def difference(
-    after: Sequence[Record],
-    before: Sequence[Record],
-    value_of: Callable[[Record], float | None],
-    *,
-    key: str,
-    unit: bool = False,
-) -> Estimate:
-    """The mean of `value_of(after) - value_of(before)` over the records of one split that both sides scored.
-
-    Paired by id, over clusters: much narrower than two separate intervals. `count` is the number of pairs.
-
-    - Fewer than `FEWEST` clusters that changed show no change: the interval goes from the most that can fall (the
-      largest share that Clopper and Pearson's interval of those that fell allows, each by 1) to the most that can
-      rise. It holds 0. There is none for values without bounds; the reason says how many changed.
-    - Outcomes (0 or 1) with one record per cluster: Newcombe's interval for paired shares (`paired_shares`).
-    - All clusters changed by one amount: `alike`, for values with bounds.
-    - Otherwise: the bootstrap over clusters (`percentile_interval`).
-
-    Args:
-        after: records of one split.
-        before: records of the same questions.
-        value_of: one number of a record; None where it has none.
-        key: seeds the resampling.
-        unit: whether every value lies between 0 and 1 by its definition; outcomes are always taken so.
-
-    Raises:
-        DataError: an id occurs twice on one side.
-    """
-    earlier = records_by_id(before, "the records before")
-    later = records_by_id(after, "the records after").values()
-    met = [(r.cluster, value_of(r), value_of(earlier[r.id])) for r in later if r.id in earlier]
-    pairs = [
-        (cluster, now, then)
-        for cluster, now, then in met
-        if now is not None and then is not None and not math.isnan(now) and not math.isnan(then)
-    ]
-    if not pairs:
-        return Estimate(None, 0, reason="no record was scored on both sides")
-    clusters = [cluster for cluster, _, _ in pairs]
-    table = _tabulate([now - then for _, now, then in pairs], clusters, None)
-    outcomes = all(value in (0.0, 1.0) for _, now, then in pairs for value in (now, then))
-    if outcomes and len(table.sums_C) == len(pairs) and table.changed >= FEWEST:
-        return _estimate(table, paired_shares([(now, then) for _, now, then in pairs]))
-    found = _estimate(table, _of_changes(table, key, unit or outcomes))
-    if found.low is None and table.changed < FEWEST:
-        return replace(found, reason=f"too few changed examples to tell ({table.changed} of {len(table.sums_C)})")
-    return found
-
-
-def mean_change(values: Sequence[float | None], clusters: Sequence[str], *, key: str) -> Estimate:
-    """The mean of changes, bootstrapped over clusters; unlike outcomes of trials, changes of 0 or 1 are no shares.
-
-    None and NaN are missing. There is no interval for fewer than two clusters or where all changed by the same amount.
-    """
-    table = _tabulate(values, clusters, None)
-    return _estimate(table, _bootstrap(table, key))
+        return estimated(table, wilson(table.mean, len(table.sums_C)))
+    return estimated(table, _bootstrap(table, key))
 
 
 def records_by_id(records: Sequence[Record], what: str) -> Mapping[str, Record]:
@@ -279,14 +205,16 @@ def records_by_id(records: Sequence[Record], what: str) -> Mapping[str, Record]:
     return found
 
 
-def _tabulate(values: Sequence[float | None], clusters: Sequence[str], weights: Sequence[float] | None) -> _Table:
+def tabulate(values: Sequence[float | None], clusters: Sequence[str], weights: Sequence[float] | None) -> Table:
+    """What could be scored (neither None nor NaN), with its sums by cluster."""
     kept = [(n, value) for n, value in enumerate(values) if value is not None and not math.isnan(value)]
     scored = [value for _, value in kept]
     of_weight = None if weights is None else [weights[n] for n, _ in kept]
-    return _Table(np.array(scored, dtype=np.float64), *by_cluster(scored, [clusters[n] for n, _ in kept], of_weight))
+    return Table(np.array(scored, dtype=np.float64), *by_cluster(scored, [clusters[n] for n, _ in kept], of_weight))
 
 
-def _estimate(table: _Table, interval: Interval | None) -> Estimate:
+def estimated(table: Table, interval: Interval | None) -> Estimate:
+    """The mean with this interval; no mean where values are infinite."""
     count, infinite = len(table.values), int(np.isinf(table.values).sum())
     if not count:
         return Estimate(None, 0)
@@ -295,30 +223,17 @@ def _estimate(table: _Table, interval: Interval | None) -> Estimate:
     return Estimate(table.mean, count, *(interval or (None, None)))
 
 
-def _is_proportion(table: _Table) -> bool:
+def _is_proportion(table: Table) -> bool:
     outcomes = bool(np.isin(table.values, (0.0, 1.0)).all())
     return outcomes and (len(table.values) == len(table.sums_C) or not np.ptp(table.values))
 
 
-def _wilson(table: _Table) -> Interval | None:
+def _wilson(table: Table) -> Interval | None:
     num_clusters = len(table.sums_C)
     return wilson(round(table.mean * num_clusters) / num_clusters, num_clusters) if num_clusters > 1 else None
 
 
-def _of_changes(table: _Table, key: str, unit: bool) -> Interval | None:
-    """The interval of a mean change; `unit`: each change lies between -1 and 1."""
-    num_clusters = len(table.sums_C)
-    if table.changed < FEWEST:
-        if not unit or num_clusters < 2:
-            return None
-        low, high = -most_hidden(table.fallen, num_clusters), most_hidden(table.risen, num_clusters)
-        return min(low, table.mean), max(high, table.mean)
-    if table.alike:
-        return alike(table.mean, num_clusters, -1.0, 1.0) if unit else None
-    return _bootstrap(table, key)
-
-
-def _bootstrap(table: _Table, key: str) -> Interval | None:
+def _bootstrap(table: Table, key: str) -> Interval | None:
     if not table.varies:
         return None
     means_B = resampled_means(table.sums_C[None], table.weights_C[None], key=key)[:, 0]

@@ -10,11 +10,10 @@ import pytest
 
 from forgetting.core.errors import RunError
 from forgetting.core.record import Record, Score, write_records
-from forgetting.metrics.statistics import seed_of
+from forgetting.metrics.changes import change_intervals
 from forgetting.report.comparison.differences import compare
 from forgetting.report.comparison.page import as_json, build_comparison, render, tables
 from forgetting.runs.results import Results
-from tests.metrics.percentiles import percentiles
 from tests.report.fixtures import HOSTILE, HOSTILE_RUN, IHL_RUN, NPO_RUN, write_run
 
 
@@ -60,12 +59,9 @@ def test_the_difference_is_paired_and_its_interval_is_that_of_resampled_clusters
     per_record = sides[1] - sides[0]
     clusters = sorted({f"g{i // 3}" for i in range(24)})
     sums = np.array([sum(per_record[i] for i in range(24) if f"g{i // 3}" == c) for c in clusters])
-    drawn = np.random.default_rng(seed_of("probability")).integers(0, 8, size=(2000, 8))
-    means = sums[drawn].sum(1) / (3 * 8)
     assert difference.estimate.value == pytest.approx(per_record.mean(), rel=1e-12)
-    assert (difference.estimate.low, difference.estimate.high) == pytest.approx(
-        tuple(np.percentile(means, percentiles(8))), rel=1e-9
-    )
+    [ends] = change_intervals(sums[None], np.full((1, 8), 3.0), key="probability")
+    assert (difference.estimate.low, difference.estimate.high) == pytest.approx(tuple(ends), rel=1e-9)
     assert difference.estimate.count == 24
     assert difference.told_apart
 

@@ -12,6 +12,7 @@ import numpy as np
 from forgetting.core.errors import DataError, RunError
 from forgetting.core.measure import Measure
 from forgetting.core.record import Record
+from forgetting.metrics.changes import difference, mean_change
 from forgetting.metrics.dialogue import dialogue_f1
 from forgetting.metrics.extraction import extraction_likelihood, extraction_strength, sequence_tokens
 from forgetting.metrics.likelihood import (
@@ -22,7 +23,7 @@ from forgetting.metrics.likelihood import (
 )
 from forgetting.metrics.per_example import PerExample
 from forgetting.metrics.score import by_split
-from forgetting.metrics.statistics import Estimate, difference, estimate_mean, mean_change
+from forgetting.metrics.statistics import Estimate, estimate_mean
 from forgetting.metrics.text import exact_match, rouge_l_f1, rouge_l_recall
 from forgetting.metrics.truth_ratio import truth_ratio_forget, truth_ratio_utility
 from forgetting.runs.evaluation import Evaluation
@@ -107,7 +108,7 @@ def _unlike(after: Sequence[Record], earlier: Mapping[str, Record]) -> str:
 def below(key: str, one: Side, other: Side, part: float) -> bool | None:
     """Whether `one` is shown to have less than `part` of what `other` has, on the examples that both measured.
 
-    The bootstrap over clusters of one - part * other. None where they cannot be paired.
+    The mean over clusters of one - part * other (`mean_change`). None where they cannot be paired.
     """
     rows = matched(key, (one, other))
     if rows is None:
