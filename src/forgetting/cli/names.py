@@ -23,6 +23,8 @@ class Kind:
     """Whether a recipe sets the functions' parameters."""
     needs: str = ""
     """The function that says what an entry needs, by its name; empty: they need nothing."""
+    note: str = ""
+    """The function that gives the learning rate of all; empty: they have none."""
 
 
 KINDS = {
@@ -30,6 +32,7 @@ KINDS = {
         "objectives.methods:METHODS",
         "List the methods that a stage may train with, and in brackets where `forget tune` seeks.",
         needs="objectives.methods.described:needs",
+        note="recipe.described:default_rate",
     ),
     "metrics": Kind("metrics.registry:METRICS", "List the metrics that a recipe may ask for."),
     "suites": Kind("benchmarks.registry:SUITES", "List the suites that models can be measured on.", parameters=False),
@@ -66,6 +69,8 @@ def list_kind(kind: Kind, as_json: bool) -> None:
     needed = {name: [", ".join(what)] for name, what in needs.items()}
     listed = [[e.name, _about(e), *needed.get(e.name, []), said[e.name], e.source] for e in entries]
     print_table([registry.noun, "what it does", *["needs"] * bool(kind.needs), "parameters", "from"], listed)
+    if kind.note:
+        print_line(f"learning_rate is {_found(kind.note)()} for all unless given; forget tune seeks one")
 
 
 def _found(where: str) -> Any:
