@@ -13,6 +13,7 @@ from forgetting.audits import (
     quantise,
     relearn,
     sample,
+    suffix,
 )
 from forgetting.audits.asking import questions
 from forgetting.audits.attack import Attack, Run, Target, as_attack
@@ -48,4 +49,5 @@ __all__ = [
     "relearn",
     "sample",
     "subjects_of",
+    "suffix",
 ]

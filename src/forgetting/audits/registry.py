@@ -14,12 +14,16 @@ Build: TypeAlias = Callable[..., Attack | Run]
 ATTACKS: Registry[Build] = Registry("attacks", "attack", "a function that returns an attack", typed=True)
 
 
-def register_attack(name: str) -> Callable[[Build], Build]:
+def register_attack(name: str, *, by_name: bool = False) -> Callable[[Build], Build]:
     """Registers a function that returns an attack under `name`.
 
     From another package: name the function in the entry-point group `forgetting.attacks` too.
+
+    Args:
+        name: in recipes and commands.
+        by_name: whether it is only run if it is named itself, and not with the set `all`.
     """
-    return ATTACKS.register(name)
+    return ATTACKS.register(name, by_name=by_name)
 
 
 FAST = ("greedy", "form", "prompt", "context")
@@ -38,7 +42,7 @@ def attacks_of(names: Sequence[str]) -> list[str]:
     found: list[str] = []
     for name in names:
         if name == "all":
-            found += ATTACKS.names()
+            found += [entry.name for entry in ATTACKS.entries() if not entry.settings.get("by_name")]
         elif name in ("fast", "standard"):
             found += [one for one in (FAST if name == "fast" else STANDARD) if one in ATTACKS]
         elif name in ATTACKS or ATTACKS.broken():

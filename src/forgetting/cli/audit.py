@@ -24,7 +24,9 @@ def audit(
     ] = None,
     attacks: Annotated[
         list[str] | None,
-        typer.Option(help="fast, standard, all or an attack; several: the option several times. Default: standard."),
+        typer.Option(
+            help="fast, standard, all (but suffix) or an attack; several: the option several times. Default: standard."
+        ),
     ] = None,
     oracle: Annotated[
         str | None, typer.Option(help="A model that never saw the forget set. Default: the run's own.")
