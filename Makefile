@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-all test-qlora test-ray check bench setup clean
+.PHONY: demo test test-all test-qlora test-ray test-wheel check bench setup clean
 
 demo: .venv/ready ## set up, unlearn with three methods, end with a report
 	$(BIN)/forget demo
@@ -19,6 +19,9 @@ test-qlora: .venv/ready ## what needs bitsandbytes, which it installs
 test-ray: .venv/ready ## what needs Ray, which it installs; starts clusters of two workers on this machine
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[ray]"
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "" tests/pipeline/sweep/engines/test_ray_cluster.py
+
+test-wheel: ## sdist and wheel, the wheel alone in an empty environment outside the clone, the demo there; extras together
+	PYTHON=$(PYTHON) .ci/wheel
 
 check: .venv/ready ## lint, format, types, import rules
 	$(BIN)/ruff check .

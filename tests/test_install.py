@@ -21,7 +21,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel of this tree, built from a copy, so that nothing is left in the tree."""
     copy = tmp_path_factory.mktemp("built")
     shutil.copytree(ROOT / "src", copy / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-    for name in ("pyproject.toml", "README.md"):
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, copy)
     pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(copy / "dist"), str(copy))
     [built] = (copy / "dist").glob("*.whl")
@@ -53,6 +53,13 @@ def outside(*command: object, folder: Path) -> str:
     done = subprocess.run([str(c) for c in command], cwd=folder, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def test_the_wheel_has_its_licence_and_says_which_it_is(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as files:
+        [about] = [n for n in files.namelist() if n.endswith(".dist-info/METADATA")]
+        assert files.read(about.replace("METADATA", "licenses/LICENSE")) == (ROOT / "LICENSE").read_bytes()
+        assert "License-Expression: Apache-2.0" in files.read(about).decode()
 
 
 def test_every_file_of_the_package_is_in_the_wheel(wheel: Path) -> None:

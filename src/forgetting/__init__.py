@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    __version__: str
     from forgetting.analysis import register_analysis as register_analysis
     from forgetting.audits import register_attack as register_attack
     from forgetting.benchmarks.registry import register_suite as register_suite
@@ -72,15 +73,22 @@ _HOMES = {
     "register_transform": "models.transforms",
     "register_metric": "metrics.registry",
     "register_suite": "benchmarks.registry",
-    "run": "pipeline.run.run",
+    "run": "pipeline.audit.whole",
     "save": "pipeline.run.export",
     "unlearn": "pipeline.one_model.unlearn",
 }
-__all__ = list(_HOMES)
+__all__ = ["__version__", *_HOMES]
 
 
 def __getattr__(name: str) -> Any:
     """Loads a public name when it is first used, so that `import forgetting` is fast."""
+    if name == "__version__":
+        return import_module("importlib.metadata").version("forgetting")
     if name not in _HOMES:
         raise AttributeError(f"module 'forgetting' has no attribute '{name}'")
     return getattr(import_module(f"forgetting.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    """The public names, whether they were used yet or not."""
+    return sorted(__all__)

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,10 @@ def test_what_help_needs_loads_no_heavy_library(statement: str) -> None:
 def test_every_command_has_help(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = command(capsys, verb, "--help")
     assert code == 0 and "Usage" in out
+
+
+def test_the_version_is_printed_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command(capsys, "--version") == (0, f"forgetting {version('forgetting')}\n", "")
 
 
 def test_an_unknown_command_ends_with_code_2(capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,11 +8,27 @@ import typer
 
 app = typer.Typer(
     name="forget",
-    help="Make a language model forget, and measure honestly what it forgot and what it kept.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"forgetting {version('forgetting')}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    """Make a language model forget, and measure honestly what it forgot and what it kept."""
+
 
 MODEL = (
     "A model folder, a hub id, a suite's model such as 'lab', or a run's folder; or a combination of such, whose "

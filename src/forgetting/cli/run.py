@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from forgetting.cli.app import Json, app
+from forgetting.cli.completion import recipe_names
 from forgetting.cli.printing import print_goals, print_json, print_line, print_runs, raise_if_collapsed, speaking
 from forgetting.core.launch import launched_first
 from forgetting.runs.paths import RunPaths
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
 @app.command()
 def run(
     recipe: Annotated[
-        str, typer.Argument(help="A built-in recipe (see `forget recipes`) or the path of a .yaml file.")
+        str,
+        typer.Argument(
+            help="A built-in recipe (see `forget recipes`) or the path of a .yaml file.", autocompletion=recipe_names
+        ),
     ],
     overrides: Annotated[
         list[str] | None, typer.Argument(help="key=value …, e.g. model=./my-model data.forget=f.jsonl")

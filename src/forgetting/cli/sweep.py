@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from forgetting.cli.app import Json, app
+from forgetting.cli.completion import sweep_names as built_in_sweeps
 from forgetting.cli.engine_options import Address, EngineName, GpusPerRun, RunsAtOnce
 from forgetting.cli.printing import print_json, print_line, print_summaries, print_table, speaking
 from forgetting.runs.paths import SweepPaths
@@ -19,7 +20,10 @@ if TYPE_CHECKING:
 @app.command()
 def sweep(
     file: Annotated[
-        str | None, typer.Argument(help="The path of a .yaml file, or a built-in sweep; none: list those.")
+        str | None,
+        typer.Argument(
+            help="The path of a .yaml file, or a built-in sweep; none: list those.", autocompletion=built_in_sweeps
+        ),
     ] = None,
     overrides: Annotated[list[str] | None, typer.Argument(help="key=value …, for all runs")] = None,
     processes: RunsAtOnce = None,

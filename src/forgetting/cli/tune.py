@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from forgetting.cli.app import Json, app
+from forgetting.cli.completion import recipe_names
 from forgetting.cli.engine_options import Address, EngineName, GpusPerRun, RunsAtOnce
 from forgetting.cli.printing import print_json, print_line, print_table, speaking
 from forgetting.cli.sweep import raise_if_failed
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
 
 @app.command()
 def tune(
-    recipe: Annotated[str, typer.Argument(help="The path of a .yaml file, or a built-in recipe.")],
+    recipe: Annotated[
+        str, typer.Argument(help="The path of a .yaml file, or a built-in recipe.", autocompletion=recipe_names)
+    ],
     overrides: Annotated[
         list[str] | None, typer.Argument(help="key=value …; space.KEY=… says where a key is sought.")
     ] = None,
