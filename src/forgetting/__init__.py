@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from forgetting.recipe import Recipe as Recipe
     from forgetting.recipe import load_recipe as load_recipe
     from forgetting.report.run.page import build_report as build_report
+    from forgetting.runs.frames import measures as measures
+    from forgetting.runs.frames import records as records
 
 _HOMES = {
     "Balance": "core.declaration",
@@ -65,6 +67,8 @@ _HOMES = {
     "build_report": "report.run.page",
     "evaluate": "pipeline.one_model.evaluate",
     "load_recipe": "recipe",
+    "measures": "runs.frames",
+    "records": "runs.frames",
     "register_analysis": "analysis",
     "register_attack": "audits",
     "register_gradient_rule": "objectives.gradient_rules",

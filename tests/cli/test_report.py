@@ -61,3 +61,21 @@ def test_a_page_replaces_no_other_kind_of_file(
     assert (code, said.count("\n")) == (2, 1)
     assert "choose a name that ends in .html or .htm" in said
     assert {file: file.read_bytes() for file in run_folder.rglob("*") if file.is_file()} == before
+
+
+def test_a_table_is_printed_or_written_and_figures_beside_it(
+    run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, err = command(capsys, "report", run_folder, "--format", "csv", "--figures", tmp_path / "figures")
+    assert code == 0 and out.startswith("model,kind,split,measure,value,") and "figures: " in err
+    assert (tmp_path / "figures" / "tradeoff.svg").is_file() and not (run_folder / "report.html").exists()
+    code, out, _ = command(capsys, "report", run_folder, "--format", "latex", "--out", tmp_path / "table.tex")
+    assert code == 0 and "table.tex" in out and r"\toprule" in (tmp_path / "table.tex").read_text()
+
+
+@pytest.mark.parametrize("rest", [("--out", "table.csv"), ("--json",)])
+def test_a_table_of_one_form_takes_no_other(
+    rest: tuple[str, ...], run_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, said = command(capsys, "report", run_folder, "--format", "md", *rest)
+    assert (code, out, said.count("\n")) == (2, "", 1)

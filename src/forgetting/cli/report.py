@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -20,9 +20,27 @@ def report(
         typer.Option(help="The HTML file to write; default: report.html in the run; of several, a file beside them."),
     ] = None,
     title: Annotated[str | None, typer.Option(help="The report's title.")] = None,
+    form: Annotated[
+        Literal["html", "latex", "md", "csv"],
+        typer.Option(
+            "--format",
+            help="html: the page. latex, md: the main table. csv: every measure. Without --out they are printed.",
+        ),
+    ] = "html",
+    figures: Annotated[
+        Path | None, typer.Option(help="A folder for the page's figures as SVG files, with their legends.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Write one self-contained HTML report of one run or several."""
+    """Write one self-contained HTML report of one run or several; or its tables and figures for a paper."""
+    if figures is not None:
+        from forgetting.report.run.figures import write_figures
+
+        drawn = write_figures(runs, figures)
+        print_line(f"{len(drawn)} figures: {figures}", to_error=as_json or form != "html")
+    if form != "html":
+        _print_table(runs, form, out, as_json)
+        return
     from forgetting.report.run.page import build_report
 
     own = RunPaths(runs[0]).report_file if len(runs) == 1 else beside(runs, "report")
@@ -41,3 +59,22 @@ def report(
     else:
         print_runs(runs)
         print_line(f"report: {path}")
+
+
+def _print_table(runs: list[Path], form: str, out: Path | None, as_json: bool) -> None:
+    from forgetting.core.errors import RecipeError
+    from forgetting.core.folder import check_suffix, write_text
+    from forgetting.report.exported import FORMATS
+    from forgetting.runs.results import Results
+
+    if as_json:
+        raise RecipeError(f"--json and --format {form} are two forms of one table; choose one")
+    suffix, table = FORMATS[form]
+    if out is not None:
+        check_suffix(out, suffix)
+    text = table([Results.load(run) for run in runs])
+    if out is None:
+        print_line(text.removesuffix("\n"))
+    else:
+        write_text(out, text.encode("utf-8", errors="backslashreplace").decode("utf-8"))
+        print_line(f"{form}: {out}")

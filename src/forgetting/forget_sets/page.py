@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from typing import Any
 
 from markupsafe import Markup
@@ -11,6 +10,7 @@ from markupsafe import Markup
 from forgetting.report import wording
 from forgetting.report.drawing import svg
 from forgetting.report.drawing.svg import element
+from forgetting.report.template import style_sheet
 
 _WIDTH, _HEIGHT = 560.0, 300.0
 _HEAD = 74.0
@@ -20,7 +20,7 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-
 
 def build_page(provenance: Mapping[str, Any]) -> str:
     """The page of a provenance, which runs no script and needs no network. All text is escaped."""
-    css = Markup(resources.files("forgetting.report").joinpath("templates", "report.css").read_text(encoding="utf-8"))
+    css = Markup(style_sheet("report.css") + style_sheet("figures.css"))
     title = f"Forget set: {provenance['output']['file']}"
     head = element(
         "head",

@@ -31,8 +31,13 @@ def page(template: str, **context: Any) -> str:
         "plain": wording.plain,
         "text": wording.one_line,
     }
-    css = resources.files("forgetting.report").joinpath("templates", "report.css").read_text(encoding="utf-8")
+    css = style_sheet("report.css") + style_sheet("figures.css")
     return marked(environment.get_template(template).render(css=css, **context))
+
+
+def style_sheet(name: str) -> str:
+    """A style sheet of the pages: `report.css`, or `figures.css` with what is drawn in figures."""
+    return resources.files("forgetting.report").joinpath("templates", name).read_text(encoding="utf-8")
 
 
 def write_out(path: Path, text: str) -> None:

@@ -1,0 +1,40 @@
+"""The figures of a page as files: all of them, each whole."""
+
+import re
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from forgetting.core.errors import RunError
+from forgetting.report.run.figures import figures, write_figures
+from forgetting.report.run.page import render
+from tests.report.fixtures import GA_RUN, HOSTILE_RUN, IHL_RUN, NPO_RUN, Story, load, write_run
+
+SAID = re.compile(r'<svg xmlns[^>]* role="img" aria-label="([^"]*)"')
+
+
+@pytest.mark.parametrize("stories", [(IHL_RUN,), (IHL_RUN, NPO_RUN, GA_RUN), (HOSTILE_RUN,)])
+def test_every_figure_of_the_page_is_there(stories: tuple[Story, ...], tmp_path: Path) -> None:
+    runs = load(tmp_path, *stories)
+    on_page = SAID.findall(render(runs))
+    assert on_page and sorted(SAID.findall("".join(one.figure for one in figures(runs)))) == sorted(on_page)
+
+
+def test_the_files_are_whole_and_their_names_differ(tmp_path: Path) -> None:
+    folders = [write_run(tmp_path / f"run{i}", story) for i, story in enumerate((HOSTILE_RUN, NPO_RUN))]
+    files = write_figures(folders, tmp_path / "new" / "figures")
+    assert len({file.name for file in files}) == len(files) > 3
+    for file in files:
+        assert ElementTree.parse(file).getroot().tag.endswith("svg")
+    assert "npo + retain" in (tmp_path / "new" / "figures" / "tradeoff.svg").read_text()
+
+
+def test_runs_without_a_figure_leave_nothing(tmp_path: Path) -> None:
+    story = Story(name="x", after=None, before=None, oracle=None, epochs=(), questions=0, selected=False)
+    folder = write_run(tmp_path / "run", story)
+    for history in folder.rglob("history.jsonl"):
+        history.unlink()
+    with pytest.raises(RunError, match="has no figures"):
+        write_figures([folder], tmp_path / "figures")
+    assert not (tmp_path / "figures").exists()
