@@ -9,6 +9,8 @@ import pytest
 from forgetting.core.errors import RunError
 from forgetting.report.run.figures import figures, write_figures
 from forgetting.report.run.page import render
+from forgetting.runs.results import Results
+from tests.report.audits.test_beside import CLOSE, LEAKY, made
 from tests.report.fixtures import GA_RUN, HOSTILE_RUN, IHL_RUN, NPO_RUN, Story, load, write_run
 
 SAID = re.compile(r'<svg xmlns[^>]* role="img" aria-label="([^"]*)"')
@@ -19,6 +21,13 @@ def test_every_figure_of_the_page_is_there(stories: tuple[Story, ...], tmp_path:
     runs = load(tmp_path, *stories)
     on_page = SAID.findall(render(runs))
     assert on_page and sorted(SAID.findall("".join(one.figure for one in figures(runs)))) == sorted(on_page)
+
+
+def test_the_figure_of_audits_is_among_them(tmp_path: Path) -> None:
+    runs = [Results.load(made(tmp_path, name, one)) for name, one in (("close", CLOSE), ("leaky", LEAKY))]
+    on_page = SAID.findall(render(runs))
+    assert sorted(SAID.findall("".join(one.figure for one in figures(runs)))) == sorted(on_page)
+    assert figures(runs)[0].name == "after-attack"
 
 
 def test_the_files_are_whole_and_their_names_differ(tmp_path: Path) -> None:

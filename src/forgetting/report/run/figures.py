@@ -13,6 +13,8 @@ from forgetting.core.errors import RunError
 from forgetting.core.folder import check_named, unwritable
 from forgetting.core.text import marked
 from forgetting.report.aligned import aligned
+from forgetting.report.audits.beside import beside
+from forgetting.report.audits.figure import after_attack
 from forgetting.report.drawing import curves, svg
 from forgetting.report.drawing.standalone import standalone
 from forgetting.report.run.cost import cost_figure
@@ -60,7 +62,7 @@ def figures(runs: Sequence[Results]) -> list[Drawn]:
     """The figures of the page of these runs, in its order, no name twice."""
     names: list[str] = []
     drawn = []
-    for name, title, figure, legend in _all(aligned(runs)):
+    for name, title, figure, legend in _all(runs, aligned(runs)):
         stem = re.sub(r"\W+", "-", name.lower()).strip("-")[:80] or "figure"
         names.append(stem)
         number = names.count(stem)
@@ -68,13 +70,18 @@ def figures(runs: Sequence[Results]) -> list[Drawn]:
     return drawn
 
 
-def _all(runs: Sequence[Results]) -> Iterator[tuple[str, str, Markup, Sequence[tuple[Markup, str]]]]:
+def _all(
+    given: Sequence[Results], runs: Sequence[Results]
+) -> Iterator[tuple[str, str, Markup, Sequence[tuple[Markup, str]]]]:
     marks = [curves.legend_mark(one) for one in curves.series(runs)]
     own = list(zip(marks, labels(runs), strict=True))
     several = own if len(runs) > 1 else []
     points = [(svg.marker("circle", 8, 8, "start", r=5), "start"), *own]
     if any(run.oracle_evaluation for run in runs):
         points.insert(1, (svg.marker("star", 8, 8, "oracle"), "oracle"))
+    audits = beside(given) if len(given) > 1 else None
+    if audits and (figure := after_attack(audits, curves.series(runs))):
+        yield "after-attack", "Forgetting against retention, after attack", figure, own
     if figure := tradeoff(runs):
         yield "tradeoff", "Forgetting against retention", figure, points
     if way := path(runs):
