@@ -65,7 +65,7 @@ class Asked:
     def cost(self) -> str:
         """Tokens, time and failures, for the log."""
         tokens = (
-            f"{self.prompt_tokens:,} + {self.reply_tokens:,} tokens"
+            f"{self.prompt_tokens:,} + {self.reply_tokens:,} tokens for all"
             if self.prompt_tokens is not None and self.reply_tokens is not None
             else "tokens not said by the judge"
         )

@@ -109,7 +109,8 @@ def _say_left_out(source: FactSource, steps: Steps, voice: Voice) -> None:
         if what:
             first = ", ".join(f"{name} ({count:,})" for name, count in what.most_common(5))
             more = f" and {len(what) - 5} more" if len(what) > 5 else ""
-            voice.say(f"{sum(what.values()):,} facts of {len(what)} relations {said}: {first}{more}")
+            relations = "1 relation" if len(what) == 1 else f"{len(what)} relations"
+            voice.say(f"{sum(what.values()):,} facts of {relations} {said}: {first}{more}")
 
 
 def _where_they_went(steps: Steps) -> str:
