@@ -92,3 +92,11 @@ def test_bad_input_is_one_line_and_writes_nothing(
     assert message in error
     assert error.count("\n") == 1
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_known_asks_the_model_and_counts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = write_rows(tmp_path / "asked.jsonl", [{"question": "Who is nobody?", "answer": "Nobody at all."}])
+    out = tmp_path / "known.jsonl"
+    assert command("known", asked, "--model", "lab", "--out", out, "--form", "refusals", "max_new_tokens=4") == 0
+    assert "0 questions that lab answers rightly, 1 that it does not" in capsys.readouterr().out
+    assert not json.loads(out.read_text())["known"]

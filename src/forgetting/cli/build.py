@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from forgetting.cli.app import Json, app
+from forgetting.cli.app import MODEL, Json, app
 from forgetting.cli.printing import print_json, print_line, speaking
 
 if TYPE_CHECKING:
@@ -128,6 +128,31 @@ def cosine(
         sides = Sides(general, domain, evaluation or ())
         found = build_cosine(sides, out, count=count, embedding=embedding, nearest=nearest, voice=voice)
     _print(found, as_json)
+
+
+@build.command()
+def known(
+    data: Annotated[str, typer.Argument(help="Questions with answers: a file, hub:ORG/NAME, or '{path: FILE, …}'.")],
+    model: Annotated[str, typer.Option(help=MODEL)],
+    out: Annotated[Path, typer.Option(help="The .jsonl file to write: question, answer, known.")],
+    form: Annotated[
+        str, typer.Option(help="words: every answer ends with sure or unsure. refusals: unknown ones are refused.")
+    ] = "words",
+    overrides: Annotated[
+        list[str] | None, typer.Argument(help="key=value …: how the model is asked, as for forget eval.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Ask a model, and write data that teach it to say what it knows (R-Tuning)."""
+    from forgetting.pipeline.one_model.known import Form, build_known
+    from forgetting.recipe.changes import parsed
+
+    with speaking(quiet=as_json) as voice:
+        found = build_known(data, model, out, form=cast(Form, form), settings=parsed(overrides or []), voice=voice)
+    if as_json:
+        print_json({"known": found.known, "unknown": found.unknown, "file": str(out)})
+        return
+    print_line(f"{out}: {found.known:,} questions that {model} answers rightly, {found.unknown:,} that it does not")
 
 
 def _embedding(name: str | None, general: Path | None, domain: Path | None) -> Embedding | None:
