@@ -140,16 +140,21 @@ def _losses(model: nn.Module, given: Given) -> Losses:
 
 def _flat_sum(pieces: Iterable[Tensor], parameters: Sequence[nn.Parameter], factor: float) -> Tensor:
     """factor · Σ ∇piece, as one vector."""
-    return sum((_flat(torch.autograd.grad(piece, parameters)) for piece in pieces), torch.zeros(())) * factor
+    return sum((_flat(_gradients(piece, parameters)) for piece in pieces), torch.zeros(())) * factor
 
 
 def _hessian_times(pieces: Iterable[Tensor], parameters: Sequence[nn.Parameter], v: Tensor, factor: float) -> Tensor:
     """factor · (Σ ∇²piece)·v, as one vector."""
     total = torch.zeros_like(v)
     for piece in pieces:
-        slope = _flat(torch.autograd.grad(piece, parameters, create_graph=True)).dot(v)
-        total += _flat(torch.autograd.grad(slope, parameters))
+        slope = _flat(_gradients(piece, parameters, create_graph=True)).dot(v)
+        total += _flat(_gradients(slope, parameters))
     return total * factor
+
+
+def _gradients(of: Tensor, parameters: Sequence[nn.Parameter], create_graph: bool = False) -> tuple[Tensor, ...]:
+    """0 for what `of` does not depend on, such as the tower of a model that also sees."""
+    return torch.autograd.grad(of, parameters, create_graph=create_graph, allow_unused=True, materialize_grads=True)
 
 
 def _flat(tensors: Iterable[Tensor]) -> Tensor:
