@@ -18,6 +18,7 @@ from forgetting.core.measure import Measure
 from forgetting.core.record import Record
 from forgetting.pipeline.audit.audit import audit
 from forgetting.pipeline.audit.certify import Certified, _health, certify
+from forgetting.pipeline.audit.register import requests_to
 from forgetting.pipeline.audit.verify import verify
 from forgetting.pipeline.finished_run.hub import Publication, prepare
 from forgetting.pipeline.finished_run.purge import plan_purge, purge
@@ -228,6 +229,15 @@ def test_the_register_is_carried_on_and_its_commitments_bind_the_facts(
     assert [(r.id, r.commitment == own.commitment) for r in requests] == [("first", True), ("second", True)]
     page = (second / "certificate.html").read_text()
     assert "Earlier requests to this model" in page and "REFUTED at 0.1" in page
+
+
+def test_a_run_that_taught_the_model_is_no_request(world: Path, tmp_path: Path) -> None:
+    teach = [{"method": "sft", "adapter": {"rank": 2}}]
+    taught = made(world, tmp_path / "runs", "taught", teach, data={"train": str(world / "retain.jsonl")})
+    first = made(world, tmp_path / "runs", "first", STAGE, model=str(taught))
+    second = made(world, tmp_path / "runs", "second", STAGE, model=str(first))
+    assert [r.id for r in requests_to(first)] == []
+    assert [r.id for r in requests_to(second)] == ["first"]
 
 
 def test_a_page_without_an_oracle_shows_bounds(world: Path, tmp_path: Path, told: Register) -> None:

@@ -12,6 +12,7 @@ from forgetting.pipeline.finished_run.examples import data_of
 from forgetting.pipeline.finished_run.models import recipe_of
 from forgetting.pipeline.run.earlier import earlier_runs
 from forgetting.pipeline.run.prepare import of_role
+from forgetting.report.verdict.models import asked_to_forget
 from forgetting.runs.folder import RunFolder
 from forgetting.runs.redact import Redactor
 from forgetting.runs.register import Request, commitment_to, commitment_to_each, merged, read_register, write_register
@@ -79,10 +80,11 @@ def requests_to(folder: Path) -> tuple[Request, ...]:
     """
     places = earlier_runs(folder)
     registers = [read_register(RunFolder(place).register_file) for place in places]
-    return merged(*registers, [_named(place) for place in places], read_register(RunFolder(folder).register_file))
+    named = [request for place in places if (request := _named(place)) is not None]
+    return merged(*registers, named, read_register(RunFolder(folder).register_file))
 
 
-def _named(place: Path) -> Request:
-    """An earlier run that may never have been audited."""
+def _named(place: Path) -> Request | None:
+    """An earlier run that may never have been audited; None: it was to forget nothing, so it is no request."""
     results = Results.load(place)
-    return Request(id=results.name, date=results.created)
+    return None if asked_to_forget(results) is False else Request(id=results.name, date=results.created)
