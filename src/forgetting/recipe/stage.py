@@ -340,6 +340,13 @@ class Stage(Optimisation):
             return self.transformation().roles
         return tuple(dict.fromkeys((*self.objective().roles, *self.adapter_or_full.initialisation.roles)))
 
+    @property
+    def partners(self) -> dict[str, str]:
+        """The partner of each role that is read in pairs; a transform pairs forget examples with alternates."""
+        if self.trains:
+            return self.objective().partners
+        return {Role.FORGET: Role.ALTERNATE} if {Role.FORGET, Role.ALTERNATE} <= set(self.roles) else {}
+
     def objective(self) -> Objective:
         """The objective of a stage that trains, a new one at every call: terms and gradient rule may have state."""
         objective = build_method(*_parameters(self.method))

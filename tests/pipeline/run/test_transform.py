@@ -161,6 +161,16 @@ def test_an_influence_step_is_taken_on_the_adapter_of_the_stage_before(recipe_fi
     assert load_recipe(str(folder / "recipe.yaml")).stages[1].forgets
 
 
+def test_an_influence_step_takes_refusals_in_place_of_the_forget_answers(recipe_file: Path) -> None:
+    step = {"name": "influence", "order": "first", "step": 0.5}
+    ends = {}
+    for name, corrected in (("plain", False), ("put-right", True)):
+        stage = {"name": "correct", "transform": {**step, "corrected": corrected}}
+        folder = run(load_recipe(str(written(recipe_file, name, stage)), [f"name={name}"]), report=False)
+        ends[name] = state(folder / "model")
+    assert any(not torch.equal(ends["plain"][n], w) for n, w in ends["put-right"].items())
+
+
 def test_start_is_a_reference_of_a_stage_that_trains_too(recipe_file: Path) -> None:
     noise = {**NOISE, "transform": {"name": "noise", "alpha": 0.5, "beta": 0.5}}
     back = {**DISTIL, "reference": "start", "duration": "1 steps"}

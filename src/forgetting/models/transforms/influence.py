@@ -42,7 +42,7 @@ def influence(
 
     Losses are Σ −log p of the supervised tokens over N, the supervised tokens of forget and retain data, so L is the
     mean that fine-tuning on both minimises; H is its Hessian and d the weight decay of that training, or larger. With
-    `corrected`, the forget rows are replaced by those of role `alternate` (labels put right): ∇L_forget becomes
+    `corrected`, those of role `alternate` take their place (labels put right, or refusals): ∇L_forget becomes
     ∇L_forget − ∇L_alternate, and H is that of the loss on forget and retain data as before. The first order leaves H
     out: θ ← θ + τ·∇L_forget (− τ·∇L_alternate). Exact where L is quadratic, and nearly so where it is convex and few
     rows change; a transformer is neither, so it is one step of the right direction at best.

@@ -108,8 +108,7 @@ def load_data(
         named = {role: " + ".join(map(str, where)) for role, where in sources.items()}
         named = {role: named.get(role, "in memory") for role in examples}
         named = {role: named[role] + _derived(members) for role, members in examples.items()}
-        if stage.trains:
-            _pair(stage, examples, named, recipe.seed, voice)
+        _pair(stage, examples, named, recipe.seed, voice)
         missing = [role for role in stage.roles if role not in examples]
         if missing:
             raise RecipeError(_missing_role(stage, missing[0]))
@@ -179,7 +178,7 @@ def _said(parts: Parts) -> str:
 
 def _pair(stage: Stage, examples: dict[str, list[Example]], named: dict[str, str], seed: int, voice: Voice) -> None:
     """Pairs every example of a role that has a partner with its own of the partner; refusals if there are no others."""
-    for role, partner in stage.objective().partners.items():
+    for role, partner in stage.partners.items():
         if role not in examples:
             continue
         if partner == Role.ALTERNATE and partner not in examples:
@@ -296,12 +295,12 @@ def encode_stage(
             weighs examples by their popularity, and one has none.
     """
     encoded = encode_roles(data, stage.roles, tokenizer, formatting, voice)
+    for role, partner in stage.partners.items():
+        encoded[role] = repeated(encoded[role], encoded[partner])
     if not stage.trains:
         return encoded
     for role in {term.role for term in stage.objective().terms if term.loss.needs_popularity}:
         _check_popularity(data.examples[role], stage.what)
-    for role, partner in stage.objective().partners.items():
-        encoded[role] = repeated(encoded[role], encoded[partner])
     signed = any(w < 0 for row in encoded.get(Role.TRAIN, ()) for w in row.weights)
     if signed and stage.select is not None:
         raise DataError(
