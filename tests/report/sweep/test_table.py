@@ -2,6 +2,7 @@
 
 import csv
 import io
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -82,6 +83,15 @@ def test_with_stop_rules_every_measure_is_over_all_runs_and_over_the_successful(
 
 def test_missed_goals_are_told_before_the_table() -> None:
     assert "2 of 4 runs with a goal did not reach it: GD-2 and LoKU-0" in cautions(sweep_results(judged()))
+
+
+def test_runs_that_ended_at_their_limit_without_success_are_told_apart() -> None:
+    """As those that end despite damage: they did forget."""
+    results = sweep_results(judged())
+    ended = replace(results, runs=tuple(replace(run, stopped="goal") for run in results.runs))
+    said = "2 of these ended where the limit was met: their reports say why that is no success, such as damage"
+    assert any(line.startswith(said) for line in cautions(ended))
+    assert not any("where the limit was met" in line for line in cautions(results))
 
 
 def test_where_none_succeeded_there_is_no_value_and_where_there_was_no_rule_no_rate() -> None:

@@ -19,6 +19,12 @@ def cautions(results: SweepResults) -> list[str]:
     missed = [run.name for run in judged if not run.success]
     if missed:
         said.append(f"{len(missed)} of {len(judged)} runs with a goal did not reach it: {wording.join(missed)}")
+    ended = [run.name for run in judged if not run.success and run.stopped == "goal"]
+    if ended:
+        said.append(
+            f"{len(ended)} of these ended where the limit was met: their reports say why that is no success, such as "
+            "damage to what should stay"
+        )
     missing = [run.name for run in results.runs if run.status == "not run"]
     if missing:
         said.append(f"{len(missing)} not run: {wording.join(missing)}")
