@@ -115,11 +115,18 @@ def _controls(predicate: Mapping[str, Any]) -> list[dict[str, Any]]:
         {
             "checked": said,
             "passed": [row["attack"] for (of, _), row in rows.items() if of == name and row["state"] == "passed"],
-            "failed": [row for (of, _), row in rows.items() if of == name and row["state"] == "failed"],
+            "failed": [_failed(row) for (of, _), row in rows.items() if of == name and row["state"] == "failed"],
         }
         for name, said in CHECKED.items()
         if any(of == name and row["state"] != "unknown" for (of, _), row in rows.items())
     ]
+
+
+def _failed(control: Mapping[str, Any]) -> str:
+    """The attack, by which value, and what it broke; other numbers stand in the table."""
+    if control["name"] != "leaves what should stay":
+        return f"{control['attack']} ({control['value']})"
+    return f"{control['attack']} ({control['text'].replace('the oracle', 'the comparison')})"
 
 
 def _rows(predicate: Mapping[str, Any], beside: str) -> list[dict[str, Any]]:

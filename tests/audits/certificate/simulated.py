@@ -54,7 +54,44 @@ def shares(world: World, true: float, replicates: int, *, seed: int = 1) -> tupl
     return shown / replicates, above / replicates
 
 
+def no_difference(
+    facts: int, margin: float, replicates: int, *, of_subject: int = 1, correlation: float = 0.0, seed: int = 2
+) -> tuple[float, float]:
+    """Of models that do not differ, a tenth of whose facts are told by one alone: how often no more, and as much, is
+    shown.
+
+    Args:
+        facts: in all.
+        margin: how much more counts as no more.
+        replicates: of the audit.
+        of_subject: facts of one subject.
+        correlation: the share of subjects all of whose facts go one way; the rest of facts are independent.
+        seed: of the draws.
+    """
+    rng = np.random.default_rng(seed)
+    subjects = -(-facts // of_subject)
+    names = [str(n // of_subject) for n in range(facts)]
+    no_more = as_much = 0
+    for _ in range(replicates):
+        single = rng.choice([1.0, -1.0, 0.0], size=(subjects, of_subject), p=[0.05, 0.05, 0.9])
+        whole = rng.choice([1.0, -1.0, 0.0], size=(subjects, 1), p=[0.05, 0.05, 0.9])
+        values = np.where(rng.random((subjects, 1)) < correlation, whole, single).ravel()[:facts]
+        found = compare(list(values), [0.0] * facts, names, margin=margin)
+        assert found.high is not None and found.within is not None
+        no_more += found.high < margin
+        as_much += found.within <= 0.05
+    return no_more / replicates, as_much / replicates
+
+
 if __name__ == "__main__":
+    print("| facts | of a subject | correlation | margin | Δ 0: no more shown | Δ 0: as much shown |")
+    print("|---|---|---|---|---|---|")
+    for facts, margin in ((62, 0.1), (78, 0.1), (86, 0.1), (247, 0.05), (343, 0.05)):
+        for of_subject, correlation in ((1, 0.0), (6, 0.0), (6, 0.2), (6, 0.5)):
+            cells = no_difference(facts, margin, 2000, of_subject=of_subject, correlation=correlation)
+            row = f"| {facts} | {of_subject} | {correlation} | {margin} | {cells[0]:.3f} | {cells[1]:.3f} |"
+            print(row, flush=True)
+    print()
     print(
         "| subjects × facts | correlation | Δ 0: shown | Δ 0.1: shown (level) | Δ 0.1: above (level) | Δ 0.3: above |"
     )

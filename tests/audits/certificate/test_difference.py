@@ -11,7 +11,7 @@ from forgetting.audits.certificate.pairs import Pairs
 from forgetting.audits.certificate.verdict import holm
 from forgetting.audits.measures import leak_at
 from forgetting.metrics.proportions import at_least, at_most
-from tests.audits.certificate.simulated import World, shares
+from tests.audits.certificate.simulated import World, no_difference, shares
 
 GOLDEN = json.loads((Path(__file__).parents[2] / "golden" / "certificate.json").read_text())["figures"]
 
@@ -128,6 +128,12 @@ def test_level_and_power(world: World) -> None:
     assert shares(world, 0.3, 100)[1] >= 0.7
     if world.subjects == 78:
         assert shares(world, 0.0, 100)[0] >= 0.75
+
+
+def test_the_facts_that_are_said_to_be_needed_have_the_power() -> None:
+    """Of models that do not differ, about four in five audits of so many facts show no more, and as much."""
+    assert no_difference(62, 0.1, 300)[0] >= 0.7 and no_difference(86, 0.1, 300)[1] >= 0.7
+    assert no_difference(30, 0.1, 100)[1] <= 0.3
 
 
 @pytest.mark.slow

@@ -306,7 +306,10 @@ def test_the_page_says_what_each_row_is_for(world: Path, tmp_path: Path, told: R
     assert "less than the comparison, by more than 10 in 100" in page and "undecided" not in page
     failed = {"attack": "told", "value": "leak", "name": "teaches nothing", "state": "failed", "text": "it gets 0.9"}
     page = certificate_page({**statement, "predicate": {**statement["predicate"], "controls": [failed]}})
-    assert "saw the facts: <b>not so</b> for <bdi>told</bdi> (leak: it gets 0.9)." in page
+    assert "saw the facts: <b>not so</b> for <bdi>told (leak)</bdi>." in page
+    broke = {**failed, "name": "leaves what should stay", "text": "it leaves 0.5 in its copy of the oracle"}
+    page = certificate_page({**statement, "predicate": {**statement["predicate"], "controls": [broke]}})
+    assert "<b>not so</b> for <bdi>told (it leaves 0.5 in its copy of the comparison)</bdi>." in page
 
 
 def test_the_page_says_what_to_do_where_texts_are_and_that_it_is_no_judgement_in_law(
