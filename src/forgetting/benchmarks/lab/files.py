@@ -41,7 +41,7 @@ def write_lab_files(folder: Path) -> dict[str, int]:
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise DataError(f"{folder}: is not an empty folder; name another, or remove it")
-    world, suite, clinic = build_world(), lab_suite("rare"), focus_variant("", fast=True)
+    world, suite, clinic = build_world(), lab_suite("rare"), focus_variant("", True)
     data = {name: [_question(e) for e in suite.data[name]] for name in ("forget", "retain", "holdout", "train")}
     data |= {
         "notes": _texts(secret_examples([n for n in world.notes if n.copies][:NOTES])),
