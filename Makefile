@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-all test-qlora test-ray test-wheel check bench setup clean
+.PHONY: demo test test-all test-qlora test-ray test-trl test-wheel test-extras check bench setup clean
 
 demo: .venv/ready ## set up, unlearn with three methods, end with a report
 	$(BIN)/forget demo
@@ -20,8 +20,15 @@ test-ray: .venv/ready ## what needs Ray, which it installs; starts clusters of t
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[ray]"
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "" tests/pipeline/sweep/engines/test_ray_cluster.py
 
-test-wheel: ## sdist and wheel, the wheel alone in an empty environment outside the clone, the demo there; extras together
+test-trl: .venv/ready ## what needs TRL, which it installs
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[trl]"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/training/test_in_trainer.py
+
+test-wheel: ## sdist and wheel, the wheel alone in an empty environment outside the clone, the demo there
 	PYTHON=$(PYTHON) .ci/wheel
+
+test-extras: .venv/ready ## whether all extras can be installed together; downloads much and installs nothing
+	$(BIN)/pip install --disable-pip-version-check --quiet --dry-run -c constraints.txt ".[qlora,embed,ray,trl,documents,dev]"
 
 check: .venv/ready ## lint, format, types, import rules
 	$(BIN)/ruff check .

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from forgetting.objectives.objective import Term as Term
     from forgetting.pipeline.audit.whole import run as run
     from forgetting.pipeline.one_model.evaluate import evaluate as evaluate
+    from forgetting.pipeline.one_model.steps import unlearning_steps as unlearning_steps
     from forgetting.pipeline.one_model.unlearn import unlearn as unlearn
     from forgetting.pipeline.run.export import save as save
     from forgetting.recipe import Recipe as Recipe
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from forgetting.report.run.page import build_report as build_report
     from forgetting.runs.frames import measures as measures
     from forgetting.runs.frames import records as records
+    from forgetting.training.in_trainer import Unlearning as Unlearning
 
 _HOMES = {
     "Balance": "core.declaration",
@@ -64,6 +66,7 @@ _HOMES = {
     "Suite": "benchmarks.suite",
     "Term": "objectives.objective",
     "Transform": "models.transforms",
+    "Unlearning": "training.in_trainer",
     "build_report": "report.run.page",
     "evaluate": "pipeline.one_model.evaluate",
     "load_recipe": "recipe",
@@ -80,6 +83,7 @@ _HOMES = {
     "run": "pipeline.audit.whole",
     "save": "pipeline.run.export",
     "unlearn": "pipeline.one_model.unlearn",
+    "unlearning_steps": "pipeline.one_model.steps",
 }
 __all__ = ["__version__", *_HOMES]
 

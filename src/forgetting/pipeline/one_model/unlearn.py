@@ -93,12 +93,12 @@ def unlearn(
     Raises:
         ForgettingError: bad input, in one line.
     """
-    recipe = _recipe({"method": method, **stage}, Formatting(system=system, max_length=max_length), seed)
+    recipe = recipe_of({"method": method, **stage}, Formatting(system=system, max_length=max_length), seed)
     limit_ids(tokenizer, embedding_rows(model))
     day = dated(recipe.format, tokenizer).date
     recipe = recipe if day is None else recipe.with_values({"format.date": str(day)})
     given = {Role.FORGET: forget, Role.RETAIN: retain, Role.ALTERNATE: alternate}
-    data = _data(recipe, given, tokenizer, min(max_length, longest_row(model) or max_length), voice)
+    data = examples_by_role(recipe, given, tokenizer, min(max_length, longest_row(model) or max_length), voice)
     suite = suite_of(recipe, {recipe.stages[0].name: data})
     spoken = encode_roles(data, list(recipe.stages[0].roles), tokenizer, recipe.format, voice)
 
@@ -116,7 +116,7 @@ def unlearn(
     return Unlearned(model, result, history, before, after)
 
 
-def _data(
+def examples_by_role(
     recipe: Recipe,
     given: Mapping[Role, Examples | None],
     tokenizer: PreTrainedTokenizerBase,
@@ -168,7 +168,7 @@ _DEFAULTS = ("batch_size", "duration", "schedule", "warmup", "checkpoint_every")
 """What a stage in memory takes from the built-in recipe if it is not given; the rate, for an adapter only."""
 
 
-def _recipe(stage: Mapping[str, object], formatting: Formatting, seed: int) -> Recipe:
+def recipe_of(stage: Mapping[str, object], formatting: Formatting, seed: int) -> Recipe:
     """The recipe of one stage on a model in memory."""
     if {"evaluate_every", "keep"} & stage.keys():
         raise RecipeError("unlearn measures before and after only; for evaluate_every and keep: best, write a recipe")
