@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-all test-qlora test-ray test-trl test-wheel test-extras check bench setup clean
+.PHONY: demo test test-all test-qlora test-ray test-trl test-wheel test-extras docs check bench setup clean
 
 demo: .venv/ready ## set up, unlearn with three methods, end with a report
 	$(BIN)/forget demo
@@ -26,6 +26,10 @@ test-trl: .venv/ready ## what needs TRL, which it installs
 
 test-wheel: ## sdist and wheel, the wheel alone in an empty environment outside the clone, the demo there
 	PYTHON=$(PYTHON) .ci/wheel
+
+docs: .venv/ready ## the documentation site, in site/; a broken link or reference fails
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[docs]"
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 test-extras: .venv/ready ## whether all extras can be installed together; downloads much and installs nothing
 	$(BIN)/pip install --disable-pip-version-check --quiet --dry-run -c constraints.txt ".[qlora,embed,ray,trl,documents,dev]"

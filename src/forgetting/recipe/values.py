@@ -84,20 +84,25 @@ class Recipe(Strict):
     name: str = Field("run", pattern=NAME, description="The run's folder below `output`.")
     question: str = Field("", description="The question that this run answers, in a sentence, for the report.")
     model: str = Field(min_length=1, description="A local folder, a hub model, or a suite's model such as 'lab'.")
-    revision: str | None = Field(None, min_length=1)
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    revision: str | None = Field(None, min_length=1, description="A commit, branch or tag of a hub model.")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", description="Precision of the weights that are not trained; auto: as they are stored."
+    )
     device: str | None = Field(None, description="Default: an accelerator if there is one.")
     threads: int | None = Field(
         None, gt=0, le=4096, description="CPU threads; part of the recipe, since results depend on them."
     )
-    seed: int = Field(0, ge=0, lt=2**31)
-    data: Annotated[dict[str, Sources], AfterValidator(_known_roles)] = Field(default_factory=dict)
+    seed: int = Field(0, ge=0, lt=2**31, description="Of everything that is drawn: adapters, orders, dropout, noise.")
+    data: Annotated[dict[str, Sources], AfterValidator(_known_roles)] = Field(
+        default_factory=dict,
+        description="Sources by role: forget, retain, train, holdout (never seen), alternate (other answers).",
+    )
     corpus: Corpus | None = Field(
         None,
         description="The train data as one corpus: its size, its duplicates, and the part reserved for a reference.",
     )
-    format: Formatting = Formatting()
-    stages: list[Stage] = Field(min_length=1)
+    format: Formatting = Field(Formatting(), description="How a model is asked, in training and measuring alike.")
+    stages: list[Stage] = Field(min_length=1, description="What is done, one after another.")
     evaluate: Annotated[list[str] | dict[Label, str], BeforeValidator(_suites)] = Field(
         default_factory=list,
         description="Suites, or suites by a label that prefixes the names of their splits; a stage's name as label "

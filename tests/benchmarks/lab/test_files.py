@@ -1,5 +1,6 @@
 """The small world as files: what a user would have, read by the same code as a user's own."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -51,3 +52,9 @@ def test_a_folder_with_files_is_left_alone(folder: Path) -> None:
     with pytest.raises(DataError, match="is not an empty folder"):
         write_lab_files(folder)
     assert (folder / "mine.txt").read_text() == "mine"
+
+
+def test_every_fact_stands_in_the_table_with_its_popularity(folder: Path) -> None:
+    rows = [json.loads(line) for line in (folder / "facts.jsonl").read_text().splitlines()]
+    found = {(row["subject"], row["relation"].replace(" ", "_"), row["object"]): row["mentions_subject"] for row in rows}
+    assert found == {(fact.subject, fact.relation, fact.answer): fact.mentions for fact in build_world().facts}

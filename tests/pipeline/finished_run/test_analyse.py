@@ -245,26 +245,3 @@ def test_a_model_between_that_is_none_or_not_kept_is_one_line(world: Path, tmp_p
     with pytest.raises(RunError, match=r"are no longer kept in .*; a run of the same recipe that ends with this stage"):
         analyse(folder, of=["shifts"], at="stage:first")
     assert not (folder / "analyses").exists()
-
-
-def test_one_that_is_interrupted_leaves_those_before_it_and_is_made_again(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(ANALYSES, "_entries", dict(ANALYSES._entries))
-    stopped = [True]
-
-    def slow(compared: Compared) -> Findings:
-        with compared.after.active():
-            if stopped:
-                stopped.clear()
-                raise KeyboardInterrupt
-        return Findings(measures=())
-
-    ANALYSES.register("slow")(lambda: slow)
-    with pytest.raises(KeyboardInterrupt):
-        analyse(folder, of=["shifts", "slow", "weights"])
-    assert [file.name for file in (folder / "analyses").iterdir()] == ["shifts.json"]
-    said: list[str] = []
-    found = analyse(folder, of=["shifts", "slow", "weights"], voice=Voice(say=said.append))
-    assert [a.analysis for a in found] == ["shifts", "slow", "weights"] and "shifts: already finished" in said
-    assert found[2:] == analyse(folder, of=["weights"])

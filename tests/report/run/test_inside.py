@@ -9,7 +9,7 @@ import pytest
 
 from forgetting.core.measure import Measure
 from forgetting.core.series import Series
-from forgetting.report.run.inside import _figures, _inside, sentences
+from forgetting.report.run.inside import _figures, sentences
 from forgetting.runs.audits import Analysed
 
 
@@ -100,14 +100,3 @@ def test_several_runs_have_one_figure_a_role_in_which_what_they_share_stands_onc
     assert looks == ["s0 dash0", "s1 dash0", "s0 dash1", "s1 dash1"]
     (alone,) = _figures({0: runs[0]}, ["one"])
     assert [label for _, label in alone.legend] == ["forget, start", "forget, after", "retain, start", "retain, after"]
-
-
-def test_the_model_between_two_stages_has_its_own_part_and_is_named_in_its_sentences() -> None:
-    found = tuple(measures(delta_nll=(3.0, 2.0, 4.0)).values())
-    between = Analysed(analysis="forgottenness", key="k", at="stage-unlearn", measures=found)
-    one = _inside("forgottenness", "stage-unlearn", "before", {0: between}, ["run"])
-    assert one.at == "stage-unlearn" and one.said[0].startswith("stage-unlearn: Forget is less likely than before")
-    two = _inside("forgottenness", "stage-unlearn", "before", {1: between}, ["a", "b"])
-    assert two.said[0].startswith("b: stage-unlearn: Forget is less likely")
-    last = _inside("forgottenness", "after", "before", {0: replace(between, at="after")}, ["run"])
-    assert last.said[0].startswith("Forget is less likely")

@@ -10,7 +10,7 @@ from pathlib import Path
 from forgetting.benchmarks.lab.examples import secret_examples
 from forgetting.benchmarks.lab.focus import GENERAL, focus_variant
 from forgetting.benchmarks.lab.suite import BASE, lab_suite
-from forgetting.benchmarks.lab.world import World, build_world
+from forgetting.benchmarks.lab.world import Fact, World, build_world
 from forgetting.core.errors import DataError
 from forgetting.core.example import Example
 from forgetting.core.folder import written_whole
@@ -27,7 +27,8 @@ def write_lab_files(folder: Path) -> dict[str, int]:
     general text alone. Questions: `forget.jsonl`, `retain.jsonl`, `holdout.jsonl` (about people whom no document
     mentions), `train.jsonl` (all facts). Documents: `notes.jsonl` (passages that the model recites), `unseen.jsonl`
     (passages that it never saw), `text.jsonl` (stories and sentences about neither). For Forget-to-Focus:
-    `general.jsonl` (general text) and `domain.jsonl` (questions of a clinic).
+    `general.jsonl` (general text) and `domain.jsonl` (questions of a clinic). For `forget build facts`: `facts.jsonl`,
+    every fact with the number of times that a document states it.
 
     Args:
         folder: where to write; it must not exist, or be empty.
@@ -49,6 +50,7 @@ def write_lab_files(folder: Path) -> dict[str, int]:
         "text": _plain_text(world, [fact.id for fact in world.forget_facts("rare")]),
         "general": _texts(clinic.data["forget"]),
         "domain": [_question(e) for e in clinic.data["train"]],
+        "facts": [_fact(fact) for fact in world.facts],
     }
     assert suite.oracle is not None
     with written_whole(folder) as there:
@@ -70,6 +72,15 @@ def _question(example: Example) -> Mapping[str, object]:
         "popularity": example.popularity,
     }
     return {key: value for key, value in row.items() if value not in (None, [])}
+
+
+def _fact(fact: Fact) -> Mapping[str, object]:
+    return {
+        "subject": fact.subject,
+        "relation": fact.relation.replace("_", " "),
+        "object": fact.answer,
+        "mentions_subject": fact.mentions,
+    }
 
 
 def _texts(examples: Iterable[Example]) -> list[Mapping[str, object]]:
