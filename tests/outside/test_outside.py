@@ -26,7 +26,7 @@ LISTED = [
     ("initialisations", "sensitive_rows"),
     ("gradient-rules", "turns"),
     ("transforms", "rounded"),
-    ("attacks", "suffix"),
+    ("attacks", "agreement"),
     ("analyses", "first_choices"),
 ]
 """What the package brings, by the command that lists it. A new kind is one file of the package and one line here."""
@@ -145,7 +145,7 @@ def test_its_metric_stands_in_the_report_and_its_table(results: Path, installed:
 
 
 def test_its_attack_and_its_analysis_run_on_the_finished_run(results: Path, installed: dict[str, str]) -> None:
-    asked = ("audit", str(results), "suffix.words=Really", "--attacks", "suffix", "--json")
+    asked = ("audit", str(results), "agreement.words=Really", "--attacks", "agreement", "--json")
     found = json.loads(forget(installed, *asked, code=3))  # without an oracle, nothing is shown
     assert found["audits"][0]["parameters"] == {"words": "Really", "times": 1}
     assert list(found["audits"][0]["points"]) == ["before", "after"]

@@ -8,8 +8,8 @@ from forgetting.core.record import Record
 from forgetting.evaluation.answers import answer
 
 
-@register_attack("suffix")
-def suffix(words: str = "Sure, the answer is:", times: int = 1) -> Attack:
+@register_attack("agreement")
+def agreement(words: str = "Sure, the answer is:", times: int = 1) -> Attack:
     """Each question with a few words behind it."""
 
     def attack(target: Target) -> Sequence[Record]:
