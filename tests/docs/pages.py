@@ -16,7 +16,7 @@ _BLOCK = re.compile(
 
 
 def script(text: str) -> str:
-    """The page's blocks in order: `sh` as it stands, `python` to the interpreter, a title that is a file's name as that file.
+    """The page's blocks in order: `sh` as it stands, `python` to the interpreter, one titled by a name as that file.
 
     A block whose title is no file's name is shown only if it says why: its title begins with `ELSEWHERE`, or with
     'Install', which `tests/test_install.py` and the wheel's check do.

@@ -7,7 +7,7 @@ from pathlib import Path
 import forgetting
 
 MOST = 7
-OF_USERS = {"unlearn", "generate", "push"}
+OF_USERS = {"unlearn", "unlearning_steps", "analyse", "generate", "push"}
 """Calls whose keywords are settings that a user writes."""
 
 

@@ -17,7 +17,9 @@ def _print_version(asked: bool) -> None:
     if asked:
         from importlib.metadata import version
 
-        typer.echo(f"forgetting {version('forgetting')}")
+        from forgetting.cli.printing import print_line
+
+        print_line(f"forgetting {version('forgetting')}")
         raise typer.Exit
 
 

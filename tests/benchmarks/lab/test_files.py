@@ -56,5 +56,5 @@ def test_a_folder_with_files_is_left_alone(folder: Path) -> None:
 
 def test_every_fact_stands_in_the_table_with_its_popularity(folder: Path) -> None:
     rows = [json.loads(line) for line in (folder / "facts.jsonl").read_text().splitlines()]
-    found = {(row["subject"], row["relation"].replace(" ", "_"), row["object"]): row["mentions_subject"] for row in rows}
-    assert found == {(fact.subject, fact.relation, fact.answer): fact.mentions for fact in build_world().facts}
+    found = {(row["subject"], row["relation"], row["object"]): row["mentions_subject"] for row in rows}
+    assert found == {(f.subject, f.relation.replace("_", " "), f.answer): f.mentions for f in build_world().facts}

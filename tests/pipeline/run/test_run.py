@@ -148,7 +148,7 @@ def test_unlearn_in_memory(world: Path, method: object) -> None:
 def test_a_small_request_in_memory_takes_the_recipes_least_number_of_steps(method: str, rate: float) -> None:
     from forgetting.pipeline.one_model import unlearn as module
 
-    stage = module._recipe({"method": method}, module.Formatting(), 0).stages[0]
+    stage = module.recipe_of({"method": method}, module.Formatting(), 0).stages[0]
     assert stage.duration.steps(steps_per_epoch=1, tokens_per_epoch=100) == 200
     assert stage.duration.steps(steps_per_epoch=125, tokens_per_epoch=10_000) == 625  # 5 epochs of 4,000 rows
     assert (stage.batch_size, stage.learning_rate, stage.schedule) == (32, rate, "linear")
