@@ -60,6 +60,15 @@ def test_several_changes_share_draws_and_blocks_change_nothing(monkeypatch: pyte
     assert change_intervals(sums_KC, weights_KC, key="k") == pytest.approx(whole, rel=1e-9)
 
 
+@pytest.mark.parametrize("side", [1.0, -1.0])
+def test_an_end_that_is_0_but_for_rounding_is_0(side: float) -> None:
+    """0.1 + 0.2 - 0.3 is 6e-17 on one machine and 0 on another; neither shows a change."""
+    values = [side * value for value in (0.3, 0.6, -0.2, 0.6, 0.7, 0.4, 0.4, 0.4)]
+    found = [mean_change(values, list("abcdefgh"), key=f"{key}") for key in range(30)]
+    ends = [one.low if side > 0 else one.high for one in found]
+    assert 0.0 in ends and all(end == 0 or (end is not None and abs(end) > 1e-9) for end in ends)
+
+
 def test_of_fewer_than_six_source_examples_nothing_is_shown() -> None:
     for count, shown in ((5, False), (6, True)):
         found = mean_change([1.0 + 0.01 * n for n in range(count)], [str(n) for n in range(count)], key="k")

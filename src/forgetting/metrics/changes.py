@@ -119,7 +119,9 @@ def change_intervals(sums_KC: Floats, weights_KC: Floats, *, key: str, resamples
     rng = np.random.default_rng(seed_of(key))
     studentised_K2, subsets_K2 = (draw(rng, sums_KC, weights_KC, resamples) for draw in (_studentised, _subsets))
     both_K4 = np.concatenate([studentised_K2, subsets_K2], axis=1)
-    return np.stack([both_K4[:, ::2].min(axis=1), both_K4[:, 1::2].max(axis=1)], axis=1)
+    ends_K2 = np.stack([both_K4[:, ::2].min(axis=1), both_K4[:, 1::2].max(axis=1)], axis=1)
+    largest_K = np.abs(sums_KC / weights_KC).max(axis=1)
+    return np.where(np.abs(ends_K2) < ROUNDING * largest_K[:, None], 0.0, ends_K2)  # 0.1 + 0.2 - 0.3 is none
 
 
 def _studentised(rng: np.random.Generator, sums_KC: Floats, weights_KC: Floats, resamples: int) -> Floats:
