@@ -71,6 +71,16 @@ def test_an_entity_without_an_id_is_the_one_of_its_name_and_popularity() -> None
     assert names_left(named, fact("Bern", "composer", "Nobody", id="Q71", pop=5)) == []
 
 
+def test_where_one_fact_gives_an_entitys_id_all_of_that_name_are_about_it() -> None:
+    """Else one fact would stand there twice, and one question with two answers."""
+    named = fact("Bern", "country", "Switzerland", id="Q70", pop=5)
+    for popularity in (5.0, None):
+        assert names_left(named, fact("Bern", "country", "Switzerland", pop=popularity)) == ["Bern"]
+        assert names_left(fact("bern", "country", "Austria", pop=popularity), named) == []
+    found, _, _ = cleaned([named, fact("Bern", "composer", "Nobody", pop=5)], BUILT_IN, lambda _: Stated("views"))
+    assert [one.subject.key for one in found] == ["Q70", "Q70"]
+
+
 def test_names_that_differ_in_case_alone_are_one_name() -> None:
     """One fact twice is one, whatever its letters; two popularities are two entities, and the name tells neither."""
     small, great = (fact(name, "country", land, pop=7) for name, land in (("oslo", "norway"), ("Oslo", "Norway")))

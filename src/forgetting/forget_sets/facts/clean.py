@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from forgetting.data.words import folded, words
@@ -62,10 +62,11 @@ def cleaned(
     found = steps.left("read", list(facts))
     measure = popularity(found)
     shared = _names_of_several(found, measure)
-    found = steps.left("stated once", list({_said(fact): fact for fact in reversed(found)}.values())[::-1])
+    found = steps.left("stated once", _once(found))
     found = steps.left("asked by the relations file", _asked(found, relations, steps))
     found = steps.left("named, and not by a bare id", [f for f in found if _is_named(f)])
-    found = steps.left("about a name that one entity bears", [f for f in found if _name(f) not in shared])
+    found = [fact for fact in found if _name(fact) not in shared]
+    found = steps.left("about a name that one entity bears", _once(_with_ids(found)))
     found = steps.left(
         "with one answer" if several == "drop" else "with the most popular of several answers",
         _one_answer(found, measure, several),
@@ -85,6 +86,17 @@ def leak(fact: Fact) -> bool:
 
 def _said(fact: Fact) -> tuple[str, str, str]:
     return fact.subject.key, fact.relation, fact.object.key
+
+
+def _once(facts: Sequence[Fact]) -> list[Fact]:
+    """Of facts that say the same the first."""
+    return list({_said(fact): fact for fact in reversed(facts)}.values())[::-1]
+
+
+def _with_ids(facts: Sequence[Fact]) -> list[Fact]:
+    """Facts about names that one entity bears; where any of them gives its id, all do, so that its `key` is one."""
+    ids = {_name(fact): fact.subject.id for fact in facts if fact.subject.id}
+    return [replace(f, subject=replace(f.subject, id=ids.get(_name(f), ""))) for f in facts]
 
 
 def _asked(facts: Sequence[Fact], relations: Relations, steps: Steps) -> list[Fact]:
