@@ -163,6 +163,26 @@ def test_it_comes_back_from_what_is_left_of_one(prompt: str, asked: str) -> None
 
 
 @pytest.mark.parametrize(
+    "asked",
+    [
+        "What does <user> mean in HTML?",
+        "How do I write <|user|> in a prompt?",
+        "Fill in the form.\nUser: Bob\nAnswer:",
+        "Which one?\nQ: Rome\nB: Bern",
+    ],
+)
+def test_a_question_may_speak_of_other_templates(asked: str) -> None:
+    for prompt in (chatml([("user", asked)], SYSTEM), llama3([("user", asked)], ""), shots([("user", asked)], SYSTEM)):
+        assert asked_in(prompt) == asked
+    assert asked_in(alpaca([("user", "Sum up.\nUser: hi\nBot: ho")], SYSTEM)) == "Sum up.\nUser: hi\nBot: ho"
+
+
+@pytest.mark.parametrize("template", [chatml, alpaca, shots, llama3], ids=lambda template: template.__name__)
+def test_lines_may_end_as_on_windows(template: Template) -> None:
+    assert asked_in(template([*BEFORE, ("user", ASKED)], SYSTEM).replace("\n", "\r\n")) == ASKED
+
+
+@pytest.mark.parametrize(
     "prompt",
     [
         "",

@@ -33,27 +33,35 @@ class Turns(NamedTuple):
 
 
 FAMILIES = (
-    # A role between or inside of special tokens: ChatML, Llama 3 and 4, Gemma, Phi, Zephyr, Granite, Cohere, DeepSeek.
-    # The last token may also be one that ends the user's turn.
+    # A role between special tokens: ChatML, Llama 3 and 4, Gemma, Phi 4, Granite. The last token may also be one that
+    # ends the user's turn.
     Turns(
-        re.compile(rf"{_TOKEN}user(?:{_TOKEN}|\n)|<[|｜]?user(?:_token)?[|｜]?>", re.IGNORECASE),
-        re.compile(
-            rf"(?:{_TOKEN}{_ANSWERER}(?:{_TOKEN}\w{{0,10}}){{0,3}}|<[|｜]?{_ANSWERER}(?:_token)?[|｜]?>|{_TOKEN})\Z",
-            re.IGNORECASE,
-        ),
+        re.compile(rf"{_TOKEN}user(?:{_TOKEN}|\r?\n)", re.IGNORECASE),
+        re.compile(rf"(?:{_TOKEN}{_ANSWERER}(?:{_TOKEN}\w{{0,10}}){{0,3}}|{_TOKEN})\Z", re.IGNORECASE),
+    ),
+    # Inside of one: Phi 3, Zephyr, Cohere, DeepSeek. A question in turns of the first kind may speak of these.
+    Turns(
+        re.compile(r"<[|｜]?user(?:_token)?[|｜]?>", re.IGNORECASE),
+        re.compile(rf"(?:<[|｜]?{_ANSWERER}(?:_token)?[|｜]?>|{_TOKEN})\Z", re.IGNORECASE),
     ),
     # Llama 2 and Mistral.
     Turns(re.compile(r"\[INST\]|<</SYS>>"), re.compile(r"\[/INST\]\Z")),
     # What is left of the first family where special tokens were left out: a role on a line of its own, or behind the
     # end of another turn.
     Turns(
-        re.compile(r"^user\n|(?<=[^\w\s])user\n|(?<=\S)user\n(?=\n)", re.MULTILINE),
+        re.compile(r"^user\r?\n|(?<=[^\w\s])user\r?\n|(?<=\S)user\r?\n(?=\r?\n)", re.MULTILINE),
         re.compile(rf"(?:^|(?<=\S)){_ANSWERER}\Z", re.MULTILINE),
     ),
-    # Words with a colon: shots for base models, Alpaca, Vicuna.
-    Turns(
-        re.compile(rf"{_LINE}(?:question|instruction|user|human|q):|(?-i:(?<!\w)USER:)", _ANY),
-        re.compile(rf"(?:{_LINE}(?:answer|response|{_ANSWERER}|a):|(?-i:(?<!\w)ASSISTANT:))\Z", _ANY),
+    # Words with a colon: shots for base models, Alpaca, Vicuna. Each with its own answer, since options and dialogues
+    # have such words too.
+    *(
+        Turns(re.compile(rf"{_LINE}(?:{user}):{glued}", _ANY), re.compile(rf"(?:{_LINE}(?:{answer}):{ended})\Z", _ANY))
+        for user, answer, glued, ended in (
+            ("question", "answer", "", ""),
+            ("instruction", "response", "", ""),
+            ("user|human", _ANSWERER, r"|(?-i:(?<!\w)USER:)", r"|(?-i:(?<!\w)ASSISTANT:)"),
+            ("q", "a", "", ""),
+        )
     ),
 )
 """Looked for in this order, each in what the one before it found, since shots may stand in a user's turn."""
