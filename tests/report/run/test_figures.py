@@ -7,8 +7,11 @@ from xml.etree import ElementTree
 import pytest
 
 from forgetting.core.errors import RunError
+from forgetting.core.series import Series
 from forgetting.report.run.figures import figures, write_figures
 from forgetting.report.run.page import render
+from forgetting.runs.audits import Analysed
+from forgetting.runs.paths import RunPaths
 from forgetting.runs.results import Results
 from tests.report.audits.test_beside import CLOSE, LEAKY, made
 from tests.report.fixtures import GA_RUN, HOSTILE_RUN, IHL_RUN, NPO_RUN, Story, load, write_run
@@ -37,6 +40,16 @@ def test_the_files_are_whole_and_their_names_differ(tmp_path: Path) -> None:
     for file in files:
         assert ElementTree.parse(file).getroot().tag.endswith("svg")
     assert "npo + retain" in (tmp_path / "new" / "figures" / "tradeoff.svg").read_text()
+
+
+def test_a_figure_of_another_model_than_that_after_the_run_names_it(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run", IHL_RUN)
+    line = Series(figure="lens", name="forget", x_label="layer", y_label="log p", x=(0.0, 1.0), y=(0.0, 1.0))
+    for at, against in (("after", "before"), ("stage-first", "before"), ("stage-first", "oracle")):
+        file = RunPaths(folder).analysis_file("lens", against, at)
+        Analysed(analysis="lens", key="k", at=at, against=against, series=(line,)).save(file)
+    titles = [one.title.partition(":")[0] for one in figures([Results.load(folder)]) if one.title.startswith("lens")]
+    assert titles == ["lens", "lens at stage-first", "lens at stage-first since oracle"]
 
 
 def test_runs_without_a_figure_leave_nothing(tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ def _all(
             yield f"quality {panel.title}", _words(panel), panel.figure, ()
     for analysis in inside(runs):
         for one in analysis.figures:
-            yield f"{analysis.title} {one.title}", f"{analysis.title}: {one.title}", one.figure, one.legend
+            yield f"{analysis.of} {one.title}", f"{analysis.of}: {one.title}", one.figure, one.legend
     if figure := cost_figure(runs):
         yield "cost", "What was reached for its cost", figure, own
 

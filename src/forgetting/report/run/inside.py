@@ -43,6 +43,12 @@ class Inside:
     texts: tuple[tuple[str, str], ...] = ()
     """What names in the figures stand for."""
 
+    @property
+    def of(self) -> str:
+        """Its title with the models that it is of, where these are others than those before and after the run."""
+        at, against = "" if self.at == AFTER else f" at {self.at}", "" if self.against == "before" else self.against
+        return f"{self.title}{at}{against and f' since {against}'}"
+
 
 def inside(runs: Sequence[Results]) -> list[Inside]:
     """The analyses of the runs by name, by the model that changed and by the one that changes are counted from.
