@@ -66,6 +66,7 @@ def test_a_stage_may_end_at_its_limit_despite_damage_and_its_goal_is_not_reached
     assert "The model is damaged" in said
     [finding] = [f for f in findings(stage, Seen(found.after, found.before)) if f.topic == "Goal"]
     assert "fewer examples" not in finding.text
+    assert "ended after 2 epochs, where its limit was met, and did not reach its goal" in finding.text
 
 
 def test_a_goal_compares_with_unseen_text_on_the_model_that_is_delivered(recipe_file: Path, world: Path) -> None:

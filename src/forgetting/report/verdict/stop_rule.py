@@ -200,10 +200,12 @@ def _goal(stage: StageResult, seen: Seen, place: str) -> Finding:
         if _holds(stage, seen.before):
             return Finding("Goal", "open", f"{text}. It was there before the run, so this shows no change.")
         return Finding("Goal", "open" if held else "good", f"{text}.")
-    harm = _harm(stage, seen)
-    if stage.stopped == "goal" and not (stage.damaged and _holds(stage, seen.after)):
+    harm, ended = _harm(stage, seen), f"did not reach its goal within {epochs}"
+    if stage.stopped == "goal" and stage.damaged and _holds(stage, seen.after):
+        ended = f"ended after {epochs}, where its limit was met, and did not reach its goal"
+    elif stage.stopped == "goal":
         harm = f" The evaluation that stopped it was of fewer examples, and that of all does not confirm it.{harm}"
-    text = f"Stage {stage.name} did not reach its goal within {epochs}{numbers}.{harm}"
+    text = f"Stage {stage.name} {ended}{numbers}.{harm}"
     moved = stage.moved is None or not stage.moved.little
     return Finding("Goal", "bad", text + (advice(stage, place, harmed=seen.harmed) if moved else ""))
 
