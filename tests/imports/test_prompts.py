@@ -268,3 +268,8 @@ def test_each_split_is_by_itself_and_one_whose_questions_are_known_stays() -> No
     given = records([f"{SYSTEM}\n{asked}" for asked in PLACES], "known") + records(PLACES, "retain")
     found, notes = with_questions(given, ["known"])
     assert (found, notes) == (given, [])
+
+
+def test_prompts_that_only_what_stands_before_the_last_turn_tells_apart_are_kept_whole_and_that_is_said() -> None:
+    prompts = [f"Passage: {name} ran home.\nQuestion: who ran?\nAnswer:" for name in ("Ada", "Bo", "Cy", "Di", "Ed")]
+    assert questions(prompts) == (prompts, ["forget: 5 different prompts end in 1 different questions; kept whole"])

@@ -92,6 +92,10 @@ def with_questions(records: Sequence[Record], known: Collection[str]) -> tuple[l
     for split in dict.fromkeys(record.split for record in records if record.split not in known):
         places = [n for n, record in enumerate(records) if record.split == split and record.prompt]
         asked = [asked_in(records[n].prompt) for n in places]
+        different, left = len({records[n].prompt for n in places}), len(set(asked))
+        if 2 * left <= different:  # what tells them apart stands before the last turn
+            notes.append(f"{split}: {different:,} different prompts end in {left:,} different questions; kept whole")
+            continue
         whole = [a == records[n].prompt for a, n in zip(asked, places, strict=True)]
         asked, said = _without_common_lines(asked)
         notes += [f"{split}: {line}" for line in (*said, *_unclear(asked, whole))]
