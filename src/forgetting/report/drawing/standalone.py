@@ -43,17 +43,7 @@ def standalone(title: str, figure: Markup, legend: Sequence[tuple[Markup, str]] 
     longest = max([len(title), *(len(text) + 4 for _, text in legend)])
     width = max(width, _LETTERS * longest + 2 * _EDGE)
     height = _HEAD + height + _EDGE + _ROW * len(legend)
-    whole = svg.element(
-        "svg",
-        Markup("").join(parts),
-        xmlns="http://www.w3.org/2000/svg",
-        viewBox=f"0 0 {width:g} {height:g}",
-        width=f"{width:g}",
-        height=f"{height:g}",
-        role="img",
-        aria_label=title,
-    )
-    return f"{whole}\n"
+    return f"{svg.finished(parts, width, height, title)}\n"
 
 
 def figure_style() -> str:

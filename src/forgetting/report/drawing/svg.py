@@ -160,16 +160,21 @@ class Frame:
 
     def svg(self, parts: Sequence[Markup], name: str) -> Markup:
         """The finished figure; `name` is what a screen reader says."""
-        return element(
-            "svg",
-            Markup("").join(parts),
-            xmlns="http://www.w3.org/2000/svg",
-            viewBox=f"0 0 {self.width:g} {self.height:g}",
-            width=f"{self.width:g}",
-            height=f"{self.height:g}",
-            role="img",
-            aria_label=name,
-        )
+        return finished(parts, self.width, self.height, name)
+
+
+def finished(parts: Sequence[Markup], width: float, height: float, name: str) -> Markup:
+    """The `svg` element around parts, in pixels; `name` is what a screen reader says."""
+    return element(
+        "svg",
+        Markup("").join(parts),
+        xmlns="http://www.w3.org/2000/svg",
+        viewBox=f"0 0 {width:g} {height:g}",
+        width=f"{width:g}",
+        height=f"{height:g}",
+        role="img",
+        aria_label=name,
+    )
 
 
 def marker(shape: str, x: float, y: float, class_: str, note: str = "", r: float = 5.5) -> Markup:
