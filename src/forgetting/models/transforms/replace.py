@@ -10,6 +10,7 @@ from forgetting.core.errors import ModelError, RecipeError
 from forgetting.models.adapters.export import merged
 from forgetting.models.loading import load_model
 from forgetting.models.quantised import has_quantised
+from forgetting.models.transforms.misfits import misfits
 from forgetting.models.transforms.registry import Transform, register_transform
 
 
@@ -36,14 +37,13 @@ def _replaced(own: PreTrainedModel | PeftModel, name: str) -> PreTrainedModel:
     if has_quantised(own):
         raise ModelError("replace: weights in 4 bits cannot be replaced; load whole ones")
     whole = merged(own)
-    other = dict(merged(load_model(name).model).named_parameters())
-    here = dict(whole.named_parameters())
-    misfit = [n for n in (*here, *other) if n not in here or n not in other or here[n].shape != other[n].shape]
-    if misfit:
+    other = merged(load_model(name).model)
+    if misfit := misfits(whole, other):
         raise ModelError(
             f"{name}: its weights are not of the shape of the run's model ({len(misfit)} differ, first {misfit[0]}); "
             "name a model of the same architecture and size"
         )
-    for key, parameter in here.items():
-        parameter.copy_(other[key])
+    there = dict(other.named_parameters())
+    for key, parameter in whole.named_parameters():
+        parameter.copy_(there[key])
     return whole

@@ -11,6 +11,7 @@ from transformers import PreTrainedModel
 
 from forgetting.core.errors import ModelError, RecipeError
 from forgetting.models.adapters.export import merged
+from forgetting.models.transforms.misfits import misfits
 from forgetting.models.transforms.registry import Given, Transform, register_transform
 
 
@@ -42,18 +43,15 @@ def task_vector(alpha: float = 1.0) -> Transform:
 def _negated(model: PreTrainedModel | PeftModel, given: Given, alpha: float) -> PreTrainedModel:
     if given.reference is None:
         raise ModelError("task_vector: no reference was given; the stage's key `reference` names it")
-    taught, before = merged(model), dict(merged(given.reference).named_parameters())
-    own = dict(taught.named_parameters())
-    apart = [
-        n for n in own.keys() | before.keys() if n not in own or n not in before or own[n].shape != before[n].shape
-    ]
-    if apart:
+    taught, before = merged(model), merged(given.reference)
+    if apart := misfits(taught, before):
         raise ModelError(
-            f"task_vector: the reference has other weights than the model, first {min(apart)}; give the model that the "
+            f"task_vector: the reference has other weights than the model, first {apart[0]}; give the model that the "
             "stage before started from"
         )
-    for name, parameter in own.items():
-        parameter.copy_(away_from(parameter, before[name].to(parameter.device), alpha))
+    there = dict(before.named_parameters())
+    for name, parameter in taught.named_parameters():
+        parameter.copy_(away_from(parameter, there[name].to(parameter.device), alpha))
     return taught
 
 
