@@ -310,6 +310,19 @@ def test_records_are_clustered_by_subject(world: Path, tmp_path: Path, registere
     assert [r.group for r in read_records(folder / "audits" / "plain" / "after.jsonl")] == ["s0"] * 3 + ["s1"] * 3
 
 
+def test_of_a_divided_run_the_facts_are_attacked_by_which_nothing_was_chosen(
+    world: Path, tmp_path: Path, registered: None
+) -> None:
+    folder = made(world, tmp_path, "run", STAGE, divide={"selection": 0.5})
+    whole = {e.id for e in examples_of(recipe_of(folder), data_of(folder, recipe_of(folder)))["forget"]}
+    register("plain", Attack(run=plain, splits=("forget",)))
+    audit(folder, attacks=["plain"])
+    asked = {r.id for r in read_records(folder / "audits" / "plain" / "after.jsonl")}
+    records = read_records(folder / "records" / "unlearn-after.jsonl")
+    chosen_by = {r.id for r in records if r.split == "selection-forget"}
+    assert chosen_by and asked == whole - chosen_by
+
+
 def test_attacks_are_given_the_other_forms_that_the_runs_suites_have(
     folder: Path, monkeypatch: pytest.MonkeyPatch, registered: None
 ) -> None:

@@ -36,6 +36,12 @@ def test_a_trial_measures_the_selection_half_alone_and_a_winner_both(tmp_path: P
     assert finals.runs[0].recipe.stages[0].learning_rate == 1e-3
 
 
+def test_an_audit_is_of_what_was_chosen_not_of_every_trial() -> None:
+    plan = plan_tuning("lab", ["audit=[fast]"], budget=1, seeds=1)
+    assert plan.trial("graddiff", 0, {}).recipe.audit == {}
+    assert [[*run.recipe.audit] for run in plan.finals([best("graddiff", {})]).runs] == [["fast"]]
+
+
 def test_name_and_output_are_those_of_the_tuning(tmp_path: Path) -> None:
     plan = plan_tuning("lab", ["name=mine", f"output={tmp_path}", "learning_rate=1e-4"], budget=1)
     assert (plan.folder, plan.name) == (tmp_path / "mine", "mine")

@@ -25,7 +25,7 @@ from forgetting.pipeline.finished_run.models import RunModel, models_of, oracle_
 from forgetting.pipeline.finished_run.plugged import Chosen, chosen, watched
 from forgetting.pipeline.run.prepare import StageData
 from forgetting.pipeline.run.records import RECORDS, shared
-from forgetting.pipeline.run.suites import undivided_suite_of
+from forgetting.pipeline.run.suites import division_of, undivided_suite_of
 from forgetting.recipe import Recipe
 from forgetting.runs.audits import Attacked, Audit
 from forgetting.runs.folder import RunFolder
@@ -48,7 +48,8 @@ def audit(
 ) -> list[Audit]:
     """Runs each attack on the model before the run, after it, and on the oracle, and returns the results.
 
-    Every model gets the same questions, from forget, retain and holdout examples. `audits/NAME.json` and its records
+    Every model gets the same questions, from forget, retain and holdout examples; of a divided run, only the forget
+    examples by which nothing was chosen. `audits/NAME.json` and its records
     are written after each model; finished results for the same model, questions and parameters are not run again. Those
     of the model before and of the oracle are shared by the runs of an output folder. The records of a redacted or
     purged run hold no texts, and are not shared.
@@ -72,7 +73,7 @@ def audit(
     with RunFolder(folder).quiet():
         asked = chosen_attacks(attacks, settings or {})
         data = data_of(folder, recipe)
-        known = examples_of(recipe, data, facts=facts)
+        known = examples_of(recipe, data, facts=facts, without=_chosen_by(recipe, data))
         examples = {str(split): known[split] for split in SPLITS if split in known}
         if Role.FORGET not in examples:
             raise DataError(f"{folder}: has no forget data, so there is nothing to audit; audit a run that forgets")
@@ -86,6 +87,13 @@ def audit(
                 models[model.point] = auditor.attack(model, asked)
                 del model  # otherwise it stays in memory while the next one is loaded
             return [found for attack in asked if (found := auditor.finished(attack, models)).points]
+
+
+def _chosen_by(recipe: Recipe, data: Mapping[str, StageData]) -> frozenset[str]:
+    """The clusters that settings or checkpoints of the run were chosen by."""
+    if recipe.divide is None:
+        return frozenset()
+    return division_of(recipe, undivided_suite_of(recipe, data)).selected
 
 
 def chosen_attacks(names: Sequence[str], settings: Mapping[str, Mapping[str, Any]]) -> list[Chosen[Attack]]:

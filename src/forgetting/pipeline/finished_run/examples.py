@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from forgetting.benchmarks.registry import get_suite
@@ -34,7 +34,9 @@ def data_of(folder: Path, recipe: Recipe) -> dict[str, StageData]:
     return data
 
 
-def examples_of(recipe: Recipe, data: Mapping[str, StageData], *, facts: int = FACTS) -> dict[str, tuple[Example, ...]]:
+def examples_of(
+    recipe: Recipe, data: Mapping[str, StageData], *, facts: int = FACTS, without: Collection[str] = ()
+) -> dict[str, tuple[Example, ...]]:
     """The examples of all stages by role, once each: `forget`, `retain`, `holdout`, `train`. Empty roles are left out.
 
     If the recipe has no holdout data, those of its suites are used. Retain and holdout examples that are also in the
@@ -45,6 +47,7 @@ def examples_of(recipe: Recipe, data: Mapping[str, StageData], *, facts: int = F
         recipe: the run's.
         data: of its stages, see `data_of`.
         facts: maximum number of forget examples.
+        without: clusters of forget examples that are left out.
     """
     roles = (Role.FORGET, Role.RETAIN, Role.HOLDOUT, Role.TRAIN)
     found: dict[str, list[Example]] = {str(role): of_role(data, role) for role in roles}
@@ -52,6 +55,7 @@ def examples_of(recipe: Recipe, data: Mapping[str, StageData], *, facts: int = F
     forget = found[Role.FORGET]
     for role in (Role.RETAIN, Role.HOLDOUT):
         found[role] = _without(found[role], forget)
+    found[Role.FORGET] = [e for e in forget if e.cluster not in without]
     kept = {role: _sample(members, facts) for role, members in found.items() if members}
     others = max(len(kept.get(Role.FORGET, ())), _FEWEST_OTHERS) if forget else facts
     return {role: members if role == Role.FORGET else _sample(members, others) for role, members in kept.items()}

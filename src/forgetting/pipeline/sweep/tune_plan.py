@@ -63,8 +63,8 @@ class TunePlan:
         )
 
     def trial(self, method: str, number: int, point: Mapping[str, Setting]) -> PlannedRun:
-        """The run of a trial: on the selection half alone."""
-        changes = {**settings_at(self.stage, method, point), "divide.report": False}
+        """The run of a trial: on the selection half alone, and without an audit, which is for what was chosen."""
+        changes = {**settings_at(self.stage, method, point), "divide.report": False, "audit": []}
         return self._planned({"method": method}, f"{method}-{number:03d}", changes)
 
     def is_trial(self, folder: RunFolder, method: str, number: int) -> bool:
