@@ -28,15 +28,18 @@ def report(
         ),
     ] = "html",
     figures: Annotated[
-        Path | None, typer.Option(help="A folder for the page's figures as SVG files, with their legends.")
+        Path | None, typer.Option(help="A folder for the page's figures as files, with their legends.")
     ] = None,
+    figure_format: Annotated[
+        Literal["svg", "pdf", "png"], typer.Option(help="Of --figures; pdf and png need forgetting[figures].")
+    ] = "svg",
     as_json: Json = False,
 ) -> None:
     """Write one self-contained HTML report of one run or several; or its tables and figures for a paper."""
     if figures is not None:
         from forgetting.report.run.figures import write_figures
 
-        drawn = write_figures(runs, figures)
+        drawn = write_figures(runs, figures, figure_format)
         print_line(f"{len(drawn)} figures: {figures}", to_error=as_json or form != "html")
     if form != "html":
         _print_table(runs, form, out, as_json)

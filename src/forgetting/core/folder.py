@@ -227,6 +227,16 @@ def write_text(path: Path, text: str) -> None:
         partial.write_text(text, encoding="utf-8")
 
 
+def write_bytes(path: Path, content: bytes) -> None:
+    """Writes a file that is whole or absent.
+
+    Raises:
+        RunError: the disk cannot be written.
+    """
+    with written_file(path) as partial:
+        partial.write_bytes(content)
+
+
 def write_lines(path: Path, lines: Iterable[str]) -> None:
     """Writes a file of lines that is whole or absent; each ends in a newline, which `lines` leave out.
 

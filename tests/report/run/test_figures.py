@@ -1,13 +1,16 @@
 """The figures of a page as files: all of them, each whole."""
 
 import re
+import struct
+import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
-from forgetting.core.errors import RunError
+from forgetting.core.errors import RecipeError, RunError
 from forgetting.core.series import Series
+from forgetting.report.drawing.standalone import standalone
 from forgetting.report.run.figures import figures, write_figures
 from forgetting.report.run.page import render
 from forgetting.runs.audits import Analysed
@@ -17,6 +20,7 @@ from tests.report.audits.test_beside import CLOSE, LEAKY, made
 from tests.report.fixtures import GA_RUN, HOSTILE_RUN, IHL_RUN, NPO_RUN, Story, load, write_run
 
 SAID = re.compile(r'<svg xmlns[^>]* role="img" aria-label="([^"]*)"')
+SIZE = re.compile(r'<svg[^>]* width="([\d.]+)" height="([\d.]+)"')
 
 
 @pytest.mark.parametrize("stories", [(IHL_RUN,), (IHL_RUN, NPO_RUN, GA_RUN), (HOSTILE_RUN,)])
@@ -40,6 +44,28 @@ def test_the_files_are_whole_and_their_names_differ(tmp_path: Path) -> None:
     for file in files:
         assert ElementTree.parse(file).getroot().tag.endswith("svg")
     assert "npo + retain" in (tmp_path / "new" / "figures" / "tradeoff.svg").read_text()
+
+
+@pytest.mark.parametrize(("form", "begin"), [("pdf", b"%PDF-"), ("png", b"\x89PNG")])
+def test_for_a_paper_figures_are_pdf_pages_or_pictures_of_their_size(form: str, begin: bytes, tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run", NPO_RUN)
+    files = write_figures([folder], tmp_path / "figures", form)  # type: ignore[arg-type]
+    assert {file.suffix for file in files} == {f".{form}"} and len(files) == len(figures([Results.load(folder)]))
+    for file, drawn in zip(files, figures([Results.load(folder)]), strict=True):
+        content = file.read_bytes()
+        assert content.startswith(begin)
+        if form == "png":
+            size = SIZE.search(standalone(drawn.title, drawn.figure, drawn.legend))
+            assert size is not None
+            wanted = [round(3 * float(number)) for number in size.groups()]
+            assert [*struct.unpack(">II", content[16:24])] == pytest.approx(wanted, abs=1)
+
+
+def test_without_typst_a_line_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "typst", None)
+    with pytest.raises(RecipeError, match=r"pip install 'forgetting\[figures\]', or write SVG"):
+        write_figures([write_run(tmp_path / "run", NPO_RUN)], tmp_path / "figures", "pdf")
+    assert not (tmp_path / "figures").exists()
 
 
 def test_a_figure_of_another_model_than_that_after_the_run_names_it(tmp_path: Path) -> None:

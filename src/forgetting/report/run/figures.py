@@ -6,16 +6,18 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from markupsafe import Markup
 
 from forgetting.core.errors import RunError
-from forgetting.core.folder import check_named, unwritable
+from forgetting.core.folder import check_named, unwritable, write_bytes
 from forgetting.core.text import marked
 from forgetting.report.aligned import aligned
 from forgetting.report.audits.beside import beside
 from forgetting.report.audits.figure import after_attack
 from forgetting.report.drawing import curves, svg
+from forgetting.report.drawing.rendered import check_rendering, rendered
 from forgetting.report.drawing.standalone import standalone
 from forgetting.report.run.cost import cost_figure
 from forgetting.report.run.inside import inside
@@ -24,6 +26,8 @@ from forgetting.report.run.tradeoff import path, tradeoff
 from forgetting.report.template import write_out
 from forgetting.report.tokens.section import qualities
 from forgetting.runs.results import Results, labels
+
+FigureForm = Literal["svg", "pdf", "png"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +40,15 @@ class Drawn:
     legend: tuple[tuple[Markup, str], ...]
 
 
-def write_figures(runs: Sequence[Path], folder: Path) -> list[Path]:
-    """Writes every figure that the page of these runs has as an SVG file, and returns their paths.
+def write_figures(runs: Sequence[Path], folder: Path, form: FigureForm = "svg") -> list[Path]:
+    """Writes every figure that the page of these runs has as a file, and returns their paths.
 
     Raises:
+        RecipeError: PDF or PNG without the extra that draws them.
         RunError: no run, one that cannot be read, runs without a figure, or a folder that cannot be written.
     """
+    if form != "svg":
+        check_rendering()
     if not runs:
         raise RunError("no run folder was given; name at least one")
     found = figures([Results.load(run) for run in runs])
@@ -52,9 +59,13 @@ def write_figures(runs: Sequence[Path], folder: Path) -> list[Path]:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise unwritable(folder, error) from error
-    files = [folder / f"{one.name}.svg" for one in found]
+    files = [folder / f"{one.name}.{form}" for one in found]
     for file, one in zip(files, found, strict=True):
-        write_out(file, marked(standalone(one.title, one.figure, one.legend)))
+        text = marked(standalone(one.title, one.figure, one.legend))
+        if form == "svg":
+            write_out(file, text)
+        else:
+            write_bytes(file, rendered(text, form))
     return files
 
 
