@@ -11,6 +11,7 @@ from forgetting.cli import (  # noqa: F401 - in the order of `forget --help`
     run,
     sweep,
     tune,
+    watch,
     eval,
     rescore,
     report,

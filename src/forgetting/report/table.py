@@ -105,10 +105,20 @@ def main_table(runs: Sequence[Results], keys: Sequence[str] | None = None) -> Ta
     names = labels(runs)
     rows = [*_shared("before", "before", runs, names, keys), *_shared("oracle", "oracle", runs, names, keys)]
     for index, (run, name) in enumerate(zip(runs, names, strict=True)):
-        for stage in run.afters[:-1]:
-            rows.append(_row("stage", f"{name}, after {stage.stage}", "", index, stage, keys))
+        for stage in run.afters:
+            if stage is not run.after:
+                rows.append(_row("stage", f"{name}, after {stage.stage}", "", index, stage, keys))
+        rows += _on_the_way(run, name, index, keys)
         rows.append(_row("run", name, _note(run), index, run.after, keys))
     return Table(tuple(_column(runs, key) for key in keys), tuple(rows))
+
+
+def _on_the_way(run: Results, name: str, index: int, keys: Sequence[str]) -> list[Row]:
+    """Of a run that is not finished: its last evaluation, if that is in the middle of a stage."""
+    last = run.evaluations[-1] if run.status == "unfinished" and run.evaluations else None
+    if last is None or last.point != "epoch":
+        return []
+    return [_row("stage", f"{name}, step {last.step} of {last.stage}", "", index, last, keys)]
 
 
 def _column(runs: Sequence[Results], key: str) -> Column:
@@ -162,7 +172,7 @@ def _row(
     for key in keys:
         measure = evaluation.measure(key) if evaluation else None
         if evaluation is None:
-            reason = "the run was not measured at its end"
+            reason = "the run is not finished" if note == "unfinished" else "the run was not measured at its end"
         elif measure is None:
             reason = "not part of this evaluation"
         else:

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -321,6 +322,19 @@ class RunFolder(RunPaths):
         """
         return [_read_evaluation(file) for file in sorted(self.evaluations_folder.glob("*.json"))]
 
+    def evaluations_in_order(self, stages: Sequence[str]) -> list[Evaluation]:
+        """All evaluations in the order of a run: before, the oracle, then stage by stage.
+
+        Args:
+            stages: their names in the order of the recipe.
+
+        Raises:
+            RunError: a file is damaged.
+        """
+        order = {name: place for place, name in enumerate(stages)}
+        ranks = {"before": 0, "oracle": 1, "epoch": 2, "after": 3}
+        return sorted(self.evaluations(), key=lambda e: (order.get(e.stage or "", -1), ranks[e.point], e.step))
+
     def records_file(self, evaluation: Evaluation) -> Path:
         """The path of an evaluation's records."""
         return self.records_folder / f"{evaluation.file_stem}.jsonl"
@@ -360,8 +374,19 @@ class RunFolder(RunPaths):
             return ""
         return str(read_object(self.pruned_file, what="why a run was ended", mend=_AGAIN).get("why"))
 
+    def write_begun(self, results: Results) -> None:
+        """Writes what is known of the results when the run begins, for those who look at it before its end."""
+        values = self._written(results)
+        by_first(lambda: write_object(self.begun_file, values, indent=1))
+
     def write_results(self, results: Results) -> None:
         """Writes the results; digests and ids of the data are hashed if the run is redacted and they are not yet."""
+        values = self._written(results)
+        for file in (self.begun_file, self.so_far_file):
+            by_first(partial(file.unlink, missing_ok=True))
+        by_first(lambda: write_object(self.results_file, values, indent=1))
+
+    def _written(self, results: Results) -> dict[str, Any]:
         if self.redactor is not None and not results.redacted:
             data = {
                 role: {**facts, "sha256": self.redactor.hash("data", str(facts.get("sha256")))}
@@ -372,7 +397,7 @@ class RunFolder(RunPaths):
             results = replace(results, data=data, subsets=subsets, earlier_sets=earlier, redacted=True)
         values = {"format": FORMAT, **asdict(results)}
         del values["folder"], values["read_as"]
-        by_first(lambda: write_object(self.results_file, values, indent=1))
+        return values
 
     def results(self) -> Results:
         """Reads the results.
