@@ -21,6 +21,7 @@ from forgetting.cli import (  # noqa: F401 - in the order of `forget --help`
     analyse,
     generate,
     compare,
+    board,
     import_logs,
     judge,
     push,

@@ -17,7 +17,8 @@ def report(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="The HTML file to write; default: report.html in the run (report-so-far.html before its end); of several, one beside them."
+            help="The HTML file to write; default: report.html in the run (report-so-far.html before its end); of "
+            "several, a file beside them."
         ),
     ] = None,
     title: Annotated[str | None, typer.Option(help="The report's title.")] = None,

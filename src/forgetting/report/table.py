@@ -34,10 +34,14 @@ class Cell:
 
     measure: Measure | None
     reason: str = ""
+    spread: str = ""
+    """Of a mean over runs: how far they spread."""
+    words: str = ""
+    """What stands in place of a number."""
 
     @property
     def value(self) -> str:
-        return wording.value_text(self.measure)
+        return self.words or wording.value_text(self.measure)
 
     @property
     def interval(self) -> str:
@@ -49,8 +53,9 @@ class Cell:
 
     @property
     def plain(self) -> str:
-        """Value and interval for the terminal: `0.070 (0.041–0.112)`."""
-        return f"{self.value} ({self.interval})" if self.interval else self.value
+        """Value, interval and spread for the terminal: `0.070 (0.041–0.112)`, `0.070 (0.041–0.112) ± 0.003`."""
+        said = f"{self.value} ({self.interval})" if self.interval else self.value
+        return f"{said} {self.spread}" if self.spread else said
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +115,7 @@ def main_table(runs: Sequence[Results], keys: Sequence[str] | None = None) -> Ta
                 rows.append(_row("stage", f"{name}, after {stage.stage}", "", index, stage, keys))
         rows += _on_the_way(run, name, index, keys)
         rows.append(_row("run", name, _note(run), index, run.after, keys))
-    return Table(tuple(_column(runs, key) for key in keys), tuple(rows))
+    return Table(tuple(column_of(runs, key) for key in keys), tuple(rows))
 
 
 def _on_the_way(run: Results, name: str, index: int, keys: Sequence[str]) -> list[Row]:
@@ -121,7 +126,8 @@ def _on_the_way(run: Results, name: str, index: int, keys: Sequence[str]) -> lis
     return [_row("stage", f"{name}, step {last.step} of {last.stage}", "", index, last, keys)]
 
 
-def _column(runs: Sequence[Results], key: str) -> Column:
+def column_of(runs: Sequence[Results], key: str) -> Column:
+    """The column of a measure, in the words of one of the runs that have it."""
     measure = headline_measures.sample(runs, key)
     if measure is None:
         return Column(key, "", wording.plain(key), wording.plain(key), "", "")

@@ -113,18 +113,27 @@ class RunFolder(RunPaths):
                 )
             raise RunError(f"{self.path}: is not empty and not a run; write another name=… or output=…")
 
+    def digests(self) -> Digests:
+        """Of the data and the model that a run began with, hashed in a redacted run; empty where none were written.
+
+        Raises:
+            RunError: the file is damaged.
+        """
+        if not self.data_file.is_file():
+            return {}
+        raw = read_object(self.data_file, what="the digests of the data", mend=_AGAIN)
+        return as_typed(_DIGESTS, raw, self.data_file, _AGAIN)
+
     def check_data(self, now: Digests) -> None:
         """Checks that a run that has trained resumes with its original data and model.
 
         Raises:
             RunError: the training or measured data, or the model's weights, have changed.
         """
-        if not (self.data_file.is_file() and self.has_trained):
+        if not self.has_trained or not (began := self.digests()):
             return
-        what = "the digests of the data"
-        began = as_typed(_DIGESTS, read_object(self.data_file, what=what, mend=_AGAIN), self.data_file, _AGAIN)
         if not began.keys() & now.keys():
-            raise RunError(f"{self.data_file}: holds not {what} of this run; {_AGAIN}")
+            raise RunError(f"{self.data_file}: holds not the digests of the data of this run; {_AGAIN}")
         if REDACTED in began:
             redactor = known_redactor(self.path.parent)
             if redactor is None or redactor.name != began[REDACTED]["key"]:

@@ -158,14 +158,14 @@ def _doing(
     stage, folder = stages[at], run.stage(stages[at].name)
     where = f"stage {stage.name}" + (f" ({at + 1} of {len(stages)})" if len(stages) > 1 else "")
     if folder.result_file.is_file():
-        return f"{where}: measuring after its last step"
+        return f"{where}, measuring after its last step"
     if not stage.step:
-        return f"{where}: {'first step' if folder.prepared_file.is_file() else 'preparing'}"
+        return f"{where}, {'first step' if folder.prepared_file.is_file() else 'preparing'}"
     every = _every(recipes[at], stage.recent, stage.total)
     due = every is not None and (stage.step % every == 0 or stage.step == stage.total)
     measured = any(e.stage == stage.name and e.step == stage.step for e in results.evaluations)
     of = f" of {stage.total}" if stage.total else ""
-    return f"{where}: step {stage.step}{of}{', measuring' if due and not measured else ''}"
+    return f"{where}, step {stage.step}{of}{', measuring' if due and not measured else ''}"
 
 
 def _left(
