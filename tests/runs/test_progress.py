@@ -12,6 +12,7 @@ from forgetting.core.locks import locked
 from forgetting.runs.evaluation import Evaluation
 from forgetting.runs.folder import RunFolder
 from forgetting.runs.progress import progress_of
+from forgetting.runs.unfinished import results_so_far
 from tests.report.fixtures import GA_RUN, IHL_RUN, write_run
 from tests.runs.going import begun, ended, going, measures, step_of
 
@@ -88,7 +89,7 @@ def test_a_line_that_is_just_being_written_is_left_out(tmp_path: Path) -> None:
         file.write('{"step": 11, "lo')
     found = progress_of(folder)
     assert found.stage is not None and found.stage.step == 10
-    assert len(RunFolder(folder).stage("unlearn").history()) == 10
+    assert len(results_so_far(folder).history("unlearn")) == 10
 
 
 def test_a_damaged_line_in_the_middle_is_named(tmp_path: Path) -> None:

@@ -159,7 +159,7 @@ def _steps(stage: StageProgress) -> str:
 
 def _of_sweep(sweep: SweepProgress) -> Watched:
     counts = [f"{n} {_SHOWN.get(state, state)}" for state in _ORDER if (n := sweep.count(state))]
-    of = f"{len(sweep.points)} runs{'' if sweep.planned else ' that have begun'}"
+    of = f"{len(sweep.points)} run{'' if len(sweep.points) == 1 else 's'}"
     said = f"{sweep.folder.resolve().name}: {of}: {', '.join(counts)}"
     if sweep.goes_on:
         left = sweep.seconds_left

@@ -86,7 +86,7 @@ def progress_of(folder: Path) -> RunProgress:
     if works and not run.is_run and all(is_left_over(path) for path in folder.iterdir()):
         return RunProgress(folder=folder, name=folder.name, state="running", doing="beginning")
     results = results_so_far(folder)
-    recipes = stages_of(results.recipe)
+    recipes = stages_of(results.recipe) or [{"name": s.name, "method": s.method} for s in results.stages]
     stages = _stages(run, recipes, results, works=works)
     if results.status != "unfinished":
         doing = "a process is still at work here, on its report, an audit or an analysis" if works else _ended(results)
@@ -123,9 +123,10 @@ def _stages(
         name = str(recipe["name"])
         folder, result = run.stage(name), ended.get(name)
         recent = tuple(folder.recent(_RECENT))
-        is_over = folder.result_file.is_file()
+        is_over = folder.result_file.is_file() or results.status != "unfinished"
         step = result.steps if is_over and result is not None else recent[-1].step if recent else 0
-        total = (result.total if is_over and result is not None else folder.planned_steps()) or _total(recipe, recent)
+        planned = result.total or result.steps if is_over and result is not None else folder.planned_steps()
+        total = planned or _total(recipe, recent)
         done = results.status != "unfinished" or _is_done(folder, name, results)
         left = _left(recipe, recent, total, results, name) if works and not is_over else None
         found.append(

@@ -245,7 +245,8 @@ class Results:
         Raises:
             RunError: a line is not a step.
         """
-        return self._stage(stage).history(next((s.history_sha256 for s in self.stages if s.name == stage), ""))
+        digest = next((s.history_sha256 for s in self.stages if s.name == stage), "")
+        return self._stage(stage).history(digest, growing=self.status == "unfinished")
 
     def token_selection(self, stage: str) -> TokenSelection | None:
         """How a stage selected its tokens; None if it selected none.

@@ -190,11 +190,12 @@ class StageFolder(StagePaths):
             with written_file(self.history_file) as partial:
                 partial.write_bytes(kept)
 
-    def history(self, digest: str = "") -> list[Step]:
+    def history(self, digest: str = "", *, growing: bool = False) -> list[Step]:
         """The optimiser steps; empty if there are none.
 
         Args:
             digest: the SHA-256 of the file when the stage ended; empty: unknown.
+            growing: whether the stage may go on; then a last line that is not whole is left out.
 
         Raises:
             RunError: a line is not a step, or the file has another digest.
@@ -206,17 +207,17 @@ class StageFolder(StagePaths):
             )
         if not self.history_file.is_file():
             return []
-        return [self._step(line, f":{number}") for number, line in enumerate(self._lines(), 1)]
+        return [self._step(line, f":{number}") for number, line in enumerate(self._lines(growing=growing), 1)]
 
     def recent(self, most: int) -> list[Step]:
-        """The last optimiser steps, at most so many; of a long history only its end is read.
+        """The last optimiser steps, at most so many, of a stage that may go on; of a long history only the end is read.
 
         Raises:
             RunError: a line is not a step.
         """
         if not self.history_file.is_file():
             return []
-        return [self._step(line) for line in self._lines(_LONGEST_STEP * most)[-most:]]
+        return [self._step(line) for line in self._lines(_LONGEST_STEP * most, growing=True)[-most:]]
 
     def _step(self, line: str, where: str = "") -> Step:
         try:
@@ -226,8 +227,8 @@ class StageFolder(StagePaths):
                 f"{self.history_file}{where}: not a training step; remove the line or run the stage again"
             ) from error
 
-    def _lines(self, most: int | None = None) -> list[str]:
-        """The lines of the history, or those within its last bytes; a line that a stage is just writing is left out."""
+    def _lines(self, most: int | None = None, *, growing: bool) -> list[str]:
+        """The lines of the history, or those that are whole within its last bytes."""
         try:
             with self.history_file.open("rb") as file:
                 start = 0 if most is None else max(0, file.seek(0, SEEK_END) - most)
@@ -237,7 +238,7 @@ class StageFolder(StagePaths):
             raise RunError(
                 f"{self.history_file}: cannot be read ({said(error)}); remove it, or run it again"
             ) from error
-        whole = lines[:-1] if lines and not lines[-1].endswith("\n") and not self.result_file.is_file() else lines
+        whole = lines[:-1] if growing and lines and not lines[-1].endswith("\n") else lines
         return whole[1:] if start else whole
 
     def hand_over(self, key: str = "") -> None:

@@ -27,9 +27,8 @@ def results_so_far(folder: Path) -> Results:
         RunError: the folder is no run's, or a file of it is damaged.
     """
     run = RunFolder(folder)
-    if run.is_finished:
+    if run.is_finished or not run.is_run:
         return Results.load(folder)
-    run.check_recipe()
     known = read_formatted(TypeAdapter(Results), run.begun_file) if run.begun_file.is_file() else _of_recipe(run)
     stages = [found for stage in stages_of(known.recipe) if (found := _stage(run, stage)) is not None]
     names = [str(stage["name"]) for stage in stages_of(known.recipe)]

@@ -132,10 +132,10 @@ def _why_out(entry: Entry, earlier: Sequence[Entry]) -> str:
 
 
 def _same_run(one: Entry, other: Entry) -> bool:
-    return (one.seed, one.settings, one.method, one.digests, one.run.data) == (
-        other.seed,
-        other.settings,
-        other.method,
-        other.digests,
-        other.run.data,
-    )
+    return _known(one) == _known(other)
+
+
+def _known(entry: Entry) -> tuple[object, ...]:
+    """All that a second start of one run has in common with the first."""
+    run = entry.run
+    return entry.method, entry.seed, entry.settings, entry.digests, run.data, run.model, run.suite, run.oracle
