@@ -53,6 +53,8 @@ def test_a_running_run_says_loss_by_term_what_is_left_and_the_time(tmp_path: Pat
 def test_unknown_time_is_said(tmp_path: Path) -> None:
     with locked(going(tmp_path / "run", steps=0)):
         assert watched(tmp_path / "run").headline == "run: running; stage unlearn, first step; time left unknown"
+    with locked(going(tmp_path / "early", steps=5)):
+        assert watched(tmp_path / "early").headline.endswith("about 28 s of training left, evaluations not counted")
     with locked(going(tmp_path / "two", stages=("learn", "unlearn"))):
         found = watched(tmp_path / "two")
     assert found.headline.endswith("about 25 s left in this stage, of later ones unknown")

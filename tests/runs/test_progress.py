@@ -31,10 +31,21 @@ def test_a_running_stage_says_its_step_and_the_time_that_its_pace_leaves(tmp_pat
 
 def test_without_a_timed_evaluation_only_steps_are_counted_and_before_the_first_step_nothing(tmp_path: Path) -> None:
     with locked(going(tmp_path / "early", steps=5)):
-        assert progress_of(tmp_path / "early").seconds_left == pytest.approx(55 * 0.5)
+        early = progress_of(tmp_path / "early")
+    assert early.seconds_left == pytest.approx(55 * 0.5)
+    assert early.stage is not None and not early.stage.counts_evaluations
     with locked(going(tmp_path / "first", steps=0)):
         found = progress_of(tmp_path / "first")
     assert (found.doing, found.seconds_left) == ("stage unlearn, first step", None)
+
+
+def test_an_evaluation_that_is_being_measured_is_still_to_come(tmp_path: Path) -> None:
+    folder = going(tmp_path / "run", steps=60)
+    RunFolder(folder).evaluation_file("unlearn", 60).unlink()
+    with locked(folder):
+        found = progress_of(folder)
+    assert (found.doing, found.seconds_left) == ("stage unlearn, step 60 of 60, measuring", pytest.approx(4.0))
+    assert found.stage is not None and found.stage.counts_evaluations
 
 
 def test_a_run_that_no_process_holds_has_stopped(tmp_path: Path) -> None:

@@ -91,12 +91,14 @@ def _of_run(run: RunProgress) -> Watched:
 
 
 def _left(run: RunProgress) -> str:
-    if run.seconds_left is not None:
-        return f"about {wording.seconds(run.seconds_left)} of training left"
     stage = run.stage
-    if stage is not None and stage.seconds_left is not None:
-        return f"about {wording.seconds(stage.seconds_left)} left in this stage, of later ones unknown"
-    return "time left unknown"
+    if stage is None or stage.seconds_left is None:
+        return "time left unknown"
+    without = "" if stage.counts_evaluations else ", evaluations not counted"
+    about = f"about {wording.seconds(stage.seconds_left)}"
+    if run.seconds_left is not None:
+        return f"{about} of training left{without}"
+    return f"{about} left in this stage{without}, of later ones unknown"
 
 
 def _losses(stage: StageProgress | None) -> Table:
@@ -213,6 +215,7 @@ def _stage_values(stage: StageProgress) -> dict[str, Any]:
         "step": stage.step,
         "total": stage.total,
         "seconds_left": stage.seconds_left,
+        "counts_evaluations": stage.counts_evaluations,
         "loss": None if last is None else _finite(last.loss),
         "terms": {} if last is None else {label: _finite(value) for label, value in last.terms.items()},
         "weights": {} if last is None else {label: _finite(value) for label, value in last.weights.items()},

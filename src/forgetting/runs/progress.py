@@ -41,6 +41,8 @@ class StageProgress:
     """Its last steps."""
     seconds_left: float | None = None
     """Of training and of the evaluations on its way, by the pace of the last steps; None: nothing says it."""
+    counts_evaluations: bool = True
+    """False: there are evaluations on its way, and none of them is measured yet, so only steps are counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +130,7 @@ def _stages(
         planned = result.total or result.steps if is_over and result is not None else folder.planned_steps()
         total = planned or _total(recipe, recent)
         done = results.status != "unfinished" or _is_done(folder, name, results)
-        left = _left(recipe, recent, total, results, name) if works and not is_over else None
+        left, counted = _left(recipe, recent, total, results, name) if works and not is_over else (None, True)
         found.append(
             StageProgress(
                 name=name,
@@ -138,6 +140,7 @@ def _stages(
                 total=total,
                 recent=recent,
                 seconds_left=left,
+                counts_evaluations=counted,
             )
         )
     return tuple(found)
@@ -171,21 +174,22 @@ def _doing(
 
 def _left(
     recipe: Mapping[str, Any], recent: Sequence[Step], total: int | None, results: Results, name: str
-) -> float | None:
-    """Seconds: steps to come by the median of the last ones, evaluations to come by the mean of those that were.
+) -> tuple[float | None, bool]:
+    """Seconds: steps to come by the median of the last ones, and evaluations to come by the mean of those that were.
 
-    Before the stage's first evaluation was timed, they are not counted.
+    The second says whether evaluations are counted: they are not before the first of the stage was measured.
     """
     times = [step.seconds for step in recent[-_PACE:] if step.seconds]
     if not times or total is None:
-        return None
-    step = recent[-1].step
-    seconds = statistics.median(times) * (total - step)
+        return None, True
+    seconds = statistics.median(times) * (total - recent[-1].step)
     every = _every(recipe, recent, total)
-    took = [e.seconds for e in results.evaluations if e.stage == name and e.seconds]
-    if every is not None and took:
-        seconds += (ceil(total / every) - step // every) * statistics.fmean(took)
-    return seconds
+    if every is None:
+        return seconds, recipe.get("evaluate_every") is None
+    took = [e.seconds for e in results.evaluations if e.stage == name and e.point == "epoch"]
+    known = [one for one in took if one]
+    to_come = max(0, ceil(total / every) - len(took))
+    return seconds + (to_come * statistics.fmean(known) if known else 0.0), bool(known) or not to_come
 
 
 def _total(recipe: Mapping[str, Any], recent: Sequence[Step]) -> int | None:
