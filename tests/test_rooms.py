@@ -19,6 +19,7 @@ ROOMS = (
     "pipeline.run",
     "forget_sets",
     "imports",
+    "report.board",
     "report.sweep",
     "report.comparison",
     "report.run",

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
+from forgetting.core.errors import RunError
+from forgetting.core.interruption import Interrupted
 from forgetting.core.progress import Voice, minutes
 from forgetting.core.text import plain
+
+if TYPE_CHECKING:
+    from forgetting.report.watched import Watched
+    from forgetting.runs.progress import RunProgress
 
 
 @contextmanager
@@ -127,9 +137,57 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """A table as wide as the terminal; in a pipe as wide as it needs."""
     console = Console(highlight=False)
     width = console.width if console.is_terminal else max(console.width, 200)
+    Console(highlight=False, width=width).print(_table(columns, rows))
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         table.add_column(Text(plain(column)), overflow="fold")
     for row in rows:
         table.add_row(*(Text(plain(cell)) for cell in row))
-    Console(highlight=False, width=width).print(table)
+    return table
+
+
+def watching(look: Callable[[dict[Path, RunProgress]], Watched], every: float) -> Watched | None:
+    """Shows a run or a sweep in a terminal until it goes on no longer, and returns the last look, to be printed.
+
+    Where there is no terminal it looks once. A run that is just replacing a file is looked at once more.
+
+    Args:
+        look: is given what ended before, and adds to it.
+        every: seconds between two looks.
+
+    Returns:
+        The last look; None after Ctrl-C.
+
+    Raises:
+        RunError: what `look` raises twice.
+    """
+    console = Console(highlight=False)
+    ended: dict[Path, RunProgress] = {}
+    found = look(ended)
+    if not (console.is_terminal and found.goes_on):
+        return found
+    try:
+        with Live(_screen(found), console=console, auto_refresh=False, transient=True) as live:
+            while found.goes_on:
+                time.sleep(every)
+                try:
+                    found = look(ended)
+                except RunError:
+                    time.sleep(every)
+                    found = look(ended)
+                live.update(_screen(found), refresh=True)
+    except (Interrupted, KeyboardInterrupt) as asked:
+        if isinstance(asked, Interrupted) and asked.number != signal.SIGINT:
+            raise
+        return None
+    return found
+
+
+def _screen(found: Watched) -> Group:
+    parts: list[RenderableType] = [Text(plain(found.headline), style="bold")]
+    for columns, rows in found.tables:
+        parts += [Text(), _table(columns, rows)]
+    return Group(*parts, Text(), Text("Ctrl-C leaves; the run goes on", style="dim"))

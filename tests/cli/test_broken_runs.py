@@ -71,7 +71,7 @@ def test_a_sweep_or_another_folder_of_runs(sweep: bool, verb: str, run_folder: P
     assert line.endswith(f"forget purge {run_folder.parent}/NAME)" if sweep and verb == "purge" else ": one")
 
 
-@pytest.mark.parametrize("verb", BOTH)
+@pytest.mark.parametrize("verb", [verb for verb in BOTH if verb != "report"])  # which shows it as far as it is
 def test_an_unfinished_run(verb: str, run_folder: Path, said: Say) -> None:
     (run_folder / "results.json").unlink()
     shutil.rmtree(run_folder / "model")

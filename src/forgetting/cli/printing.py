@@ -84,9 +84,9 @@ def print_runs(runs: list[Path]) -> None:
     from forgetting.report.aligned import aligned
     from forgetting.report.table import main_table
     from forgetting.report.verdict.several_runs import comparison
-    from forgetting.runs.results import Results
+    from forgetting.runs.unfinished import results_so_far
 
-    results = [Results.load(run) for run in runs]
+    results = [results_so_far(run) for run in runs]
     judged = comparison(results)
     for line in (judged.headline, *(f"{finding.topic}: {finding.text}" for finding in judged.requests)):
         print(" ".join(line.split()))

@@ -9,15 +9,17 @@ import typer
 
 from forgetting.cli.app import Json, app
 from forgetting.cli.printing import print_json, print_line, print_runs
-from forgetting.runs.paths import RunPaths, beside
 
 
 @app.command()
 def report(
-    runs: Annotated[list[Path], typer.Argument(help="One or more run folders.")],
+    runs: Annotated[list[Path], typer.Argument(help="One or more run folders, finished or not.")],
     out: Annotated[
         Path | None,
-        typer.Option(help="The HTML file to write; default: report.html in the run; of several, a file beside them."),
+        typer.Option(
+            help="The HTML file to write; default: report.html in the run (report-so-far.html before its end); of "
+            "several, a file beside them."
+        ),
     ] = None,
     title: Annotated[str | None, typer.Option(help="The report's title.")] = None,
     form: Annotated[
@@ -44,18 +46,18 @@ def report(
     if form != "html":
         _print_table(runs, form, out, as_json)
         return
-    from forgetting.report.run.page import build_report
+    from forgetting.report.run.page import build_report, page_of
 
-    own = RunPaths(runs[0]).report_file if len(runs) == 1 else beside(runs, "report")
-    path = build_report(runs, out or own, title=title)
+    path = build_report(runs, out or page_of(runs), title=title)
     if as_json:
         from forgetting.report.aligned import aligned
         from forgetting.report.headline_measures import in_front_first
         from forgetting.report.table import main_table
         from forgetting.report.verdict.changes import changes
-        from forgetting.runs.results import Results, labels
+        from forgetting.runs.results import labels
+        from forgetting.runs.unfinished import results_so_far
 
-        found = aligned([Results.load(run) for run in runs])
+        found = aligned([results_so_far(run) for run in runs])
         keys = in_front_first(found)
         moved = {name: changes(run, keys) for name, run in zip(labels(found), found, strict=True)}
         print_json({"report": str(path), **main_table(found, keys).as_json(), "changes": moved})

@@ -16,6 +16,8 @@ LOCK = ".lock"
 """The file in a folder that its lock is taken on."""
 _POLL = 0.25
 """Seconds between two looks at a lock of another process."""
+_GLANCE = 0.2
+"""Seconds for which a lock may be held by a process that only looks whether another holds it (`is_held`)."""
 _MOST = 10.0
 """Seconds in which a folder that nobody else knows is locked."""
 
@@ -36,7 +38,7 @@ def locked(folder: Path, wait: Callable[[], None] | None = None) -> Iterator[Non
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / LOCK)
         try:
-            lock.acquire(blocking=False)
+            lock.acquire(timeout=_GLANCE, poll_interval=_GLANCE / 10)
         except Timeout:
             if wait is None:
                 raise RunError(f"{folder}: another process is using this folder; wait for it to end") from None

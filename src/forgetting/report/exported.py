@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from forgetting.core.text import marked
 from forgetting.report import headline_measures, wording
 from forgetting.report.aligned import aligned
-from forgetting.report.table import Cell, main_table
+from forgetting.report.table import Cell, Table, main_table
 from forgetting.runs.results import Results
 
 _LATEX = {
@@ -37,7 +37,12 @@ _ABOUT = "Each value with its 95% interval, where it has one. Better: ↑ higher
 
 def latex_table(runs: Sequence[Results]) -> str:
     r"""The main table as a `tabular` for `\usepackage{booktabs}`; why a value is missing follows as comments."""
-    heads, rows, missing = _laid_out(runs, _latex_cell)
+    return as_latex(main_table(aligned(runs)))
+
+
+def as_latex(table: Table) -> str:
+    """The same of any table of measures."""
+    heads, rows, missing = _laid_out(table, _latex_cell)
     body = [" & ".join([_latex(row[0]), *row[1:]]) + r" \\" for row in rows]
     return "\n".join(
         [
@@ -58,7 +63,12 @@ def latex_table(runs: Sequence[Results]) -> str:
 
 def markdown_table(runs: Sequence[Results]) -> str:
     """The main table as GitHub's Markdown; why a value is missing follows as a list."""
-    heads, rows, missing = _laid_out(runs, lambda cell: cell.plain)
+    return as_markdown(main_table(aligned(runs)))
+
+
+def as_markdown(table: Table) -> str:
+    """The same of any table of measures."""
+    heads, rows, missing = _laid_out(table, lambda cell: cell.plain)
     ruler = ["---", *["---:"] * (len(heads) - 1)]
     lines = ["| " + " | ".join(row) + " |" for row in ([_markdown(h) for h in heads], ruler)]
     lines += ["| " + " | ".join(map(_markdown, row)) + " |" for row in rows]
@@ -93,10 +103,9 @@ FORMATS: Mapping[str, tuple[str, Callable[[Sequence[Results]], str]]] = {
 """By name: the suffix of its files, and what writes it."""
 
 
-def _laid_out(runs: Sequence[Results], text: Callable[[Cell], str]) -> tuple[list[str], list[list[str]], list[str]]:
+def _laid_out(table: Table, text: Callable[[Cell], str]) -> tuple[list[str], list[list[str]], list[str]]:
     """Heads, rows, and a line for each absent value. A table of more measures than models has the measures below one
     another, so that it fits a page."""
-    table = main_table(aligned(runs))
     names = [marked(wording.shortened(row.label, 60)) for row in table.rows]
     titles = [f"{column.title} {column.arrow}".strip() for column in table.columns]
     cells = [[text(cell) for cell in row.cells] for row in table.rows]
@@ -113,8 +122,9 @@ def _laid_out(runs: Sequence[Results], text: Callable[[Cell], str]) -> tuple[lis
 
 
 def _latex_cell(cell: Cell) -> str:
-    value = _latex(cell.value)
-    return rf"{value} {{\scriptsize ({_latex(cell.interval)})}}" if cell.interval else value
+    between = f"({_latex(cell.interval)})" if cell.interval else ""
+    small = " ".join(part for part in (between, _latex(cell.spread)) if part)
+    return rf"{_latex(cell.value)} {{\scriptsize {small}}}" if small else _latex(cell.value)
 
 
 def _latex(text: str) -> str:

@@ -34,10 +34,14 @@ class Cell:
 
     measure: Measure | None
     reason: str = ""
+    spread: str = ""
+    """Of a mean over runs: how far they spread."""
+    words: str = ""
+    """What stands in place of a number."""
 
     @property
     def value(self) -> str:
-        return wording.value_text(self.measure)
+        return self.words or wording.value_text(self.measure)
 
     @property
     def interval(self) -> str:
@@ -49,8 +53,9 @@ class Cell:
 
     @property
     def plain(self) -> str:
-        """Value and interval for the terminal: `0.070 (0.041–0.112)`."""
-        return f"{self.value} ({self.interval})" if self.interval else self.value
+        """Value, interval and spread for the terminal: `0.070 (0.041–0.112)`, `0.070 (0.041–0.112) ± 0.003`."""
+        said = f"{self.value} ({self.interval})" if self.interval else self.value
+        return f"{said} {self.spread}" if self.spread else said
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,13 +110,24 @@ def main_table(runs: Sequence[Results], keys: Sequence[str] | None = None) -> Ta
     names = labels(runs)
     rows = [*_shared("before", "before", runs, names, keys), *_shared("oracle", "oracle", runs, names, keys)]
     for index, (run, name) in enumerate(zip(runs, names, strict=True)):
-        for stage in run.afters[:-1]:
-            rows.append(_row("stage", f"{name}, after {stage.stage}", "", index, stage, keys))
+        for stage in run.afters:
+            if stage is not run.after:
+                rows.append(_row("stage", f"{name}, after {stage.stage}", "", index, stage, keys))
+        rows += _on_the_way(run, name, index, keys)
         rows.append(_row("run", name, _note(run), index, run.after, keys))
-    return Table(tuple(_column(runs, key) for key in keys), tuple(rows))
+    return Table(tuple(column_of(runs, key) for key in keys), tuple(rows))
 
 
-def _column(runs: Sequence[Results], key: str) -> Column:
+def _on_the_way(run: Results, name: str, index: int, keys: Sequence[str]) -> list[Row]:
+    """Of a run that is not finished: its last evaluation, if that is in the middle of a stage."""
+    last = run.evaluations[-1] if run.status == "unfinished" and run.evaluations else None
+    if last is None or last.point != "epoch":
+        return []
+    return [_row("stage", f"{name}, step {last.step} of {last.stage}", "", index, last, keys)]
+
+
+def column_of(runs: Sequence[Results], key: str) -> Column:
+    """The column of a measure, in the words of one of the runs that have it."""
     measure = headline_measures.sample(runs, key)
     if measure is None:
         return Column(key, "", wording.plain(key), wording.plain(key), "", "")
@@ -162,7 +178,7 @@ def _row(
     for key in keys:
         measure = evaluation.measure(key) if evaluation else None
         if evaluation is None:
-            reason = "the run was not measured at its end"
+            reason = "the run is not finished" if note == "unfinished" else "the run was not measured at its end"
         elif measure is None:
             reason = "not part of this evaluation"
         else:

@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -112,18 +113,27 @@ class RunFolder(RunPaths):
                 )
             raise RunError(f"{self.path}: is not empty and not a run; write another name=… or output=…")
 
+    def digests(self) -> Digests:
+        """Of the data and the model that a run began with, hashed in a redacted run; empty where none were written.
+
+        Raises:
+            RunError: the file is damaged.
+        """
+        if not self.data_file.is_file():
+            return {}
+        raw = read_object(self.data_file, what="the digests of the data", mend=_AGAIN)
+        return as_typed(_DIGESTS, raw, self.data_file, _AGAIN)
+
     def check_data(self, now: Digests) -> None:
         """Checks that a run that has trained resumes with its original data and model.
 
         Raises:
             RunError: the training or measured data, or the model's weights, have changed.
         """
-        if not (self.data_file.is_file() and self.has_trained):
+        if not self.has_trained or not (began := self.digests()):
             return
-        what = "the digests of the data"
-        began = as_typed(_DIGESTS, read_object(self.data_file, what=what, mend=_AGAIN), self.data_file, _AGAIN)
         if not began.keys() & now.keys():
-            raise RunError(f"{self.data_file}: holds not {what} of this run; {_AGAIN}")
+            raise RunError(f"{self.data_file}: holds not the digests of the data of this run; {_AGAIN}")
         if REDACTED in began:
             redactor = known_redactor(self.path.parent)
             if redactor is None or redactor.name != began[REDACTED]["key"]:
@@ -321,6 +331,19 @@ class RunFolder(RunPaths):
         """
         return [_read_evaluation(file) for file in sorted(self.evaluations_folder.glob("*.json"))]
 
+    def evaluations_in_order(self, stages: Sequence[str]) -> list[Evaluation]:
+        """All evaluations in the order of a run: before, the oracle, then stage by stage.
+
+        Args:
+            stages: their names in the order of the recipe.
+
+        Raises:
+            RunError: a file is damaged.
+        """
+        order = {name: place for place, name in enumerate(stages)}
+        ranks = {"before": 0, "oracle": 1, "epoch": 2, "after": 3}
+        return sorted(self.evaluations(), key=lambda e: (order.get(e.stage or "", -1), ranks[e.point], e.step))
+
     def records_file(self, evaluation: Evaluation) -> Path:
         """The path of an evaluation's records."""
         return self.records_folder / f"{evaluation.file_stem}.jsonl"
@@ -360,8 +383,19 @@ class RunFolder(RunPaths):
             return ""
         return str(read_object(self.pruned_file, what="why a run was ended", mend=_AGAIN).get("why"))
 
+    def write_begun(self, results: Results) -> None:
+        """Writes what is known of the results when the run begins, for those who look at it before its end."""
+        values = self._written(results)
+        by_first(lambda: write_object(self.begun_file, values, indent=1))
+
     def write_results(self, results: Results) -> None:
         """Writes the results; digests and ids of the data are hashed if the run is redacted and they are not yet."""
+        values = self._written(results)
+        for file in (self.begun_file, self.so_far_file):
+            by_first(partial(file.unlink, missing_ok=True))
+        by_first(lambda: write_object(self.results_file, values, indent=1))
+
+    def _written(self, results: Results) -> dict[str, Any]:
         if self.redactor is not None and not results.redacted:
             data = {
                 role: {**facts, "sha256": self.redactor.hash("data", str(facts.get("sha256")))}
@@ -372,7 +406,7 @@ class RunFolder(RunPaths):
             results = replace(results, data=data, subsets=subsets, earlier_sets=earlier, redacted=True)
         values = {"format": FORMAT, **asdict(results)}
         del values["folder"], values["read_as"]
-        by_first(lambda: write_object(self.results_file, values, indent=1))
+        return values
 
     def results(self) -> Results:
         """Reads the results.

@@ -131,6 +131,11 @@ class RunPaths:
         return self.path / "results.json"
 
     @property
+    def begun_file(self) -> Path:
+        """What is known of the results when a run begins; gone once there are results."""
+        return self.path / "begun.json"
+
+    @property
     def prompt_file(self) -> Path:
         """One prompt as the model sees it."""
         return self.path / "prompt.json"
@@ -144,6 +149,11 @@ class RunPaths:
     def report_file(self) -> Path:
         """The report."""
         return self.path / "report.html"
+
+    @property
+    def so_far_file(self) -> Path:
+        """The report of a run that is not finished; gone once there are results."""
+        return self.path / "report-so-far.html"
 
     @property
     def measures_file(self) -> Path:
@@ -305,6 +315,11 @@ class SweepPaths:
     def studies_file(self) -> Path:
         """The finished trials of a tuning, as Optuna keeps them."""
         return self.path / "tune.db"
+
+    @property
+    def planned_file(self) -> Path:
+        """The names of all runs, while they are being run."""
+        return self.path / "planned.json"
 
     @property
     def failures_file(self) -> Path:

@@ -27,7 +27,7 @@ FORMAT = 1
 """The format of results.json and sweep.json; a file of another format is not read."""
 T = TypeVar("T")
 
-Status = Literal["complete", "collapsed", "stopped"]
+Status = Literal["complete", "collapsed", "stopped", "unfinished"]
 
 
 def _several(found: Any) -> Any:
@@ -204,8 +204,8 @@ class Results:
 
     @property
     def after(self) -> Evaluation | None:
-        """The final model of the run; None if it was not measured."""
-        return self.afters[-1] if self.afters else None
+        """The final model of the run; None if it was not measured, or the run is not finished."""
+        return self.afters[-1] if self.afters and self.status != "unfinished" else None
 
     def records(self, evaluation: Evaluation | None) -> list[Record]:
         """The records of an evaluation; empty if none were kept.
@@ -245,7 +245,8 @@ class Results:
         Raises:
             RunError: a line is not a step.
         """
-        return self._stage(stage).history(next((s.history_sha256 for s in self.stages if s.name == stage), ""))
+        digest = next((s.history_sha256 for s in self.stages if s.name == stage), "")
+        return self._stage(stage).history(digest, growing=self.status == "unfinished")
 
     def token_selection(self, stage: str) -> TokenSelection | None:
         """How a stage selected its tokens; None if it selected none.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field, replace
+from os import SEEK_END
 
 from pydantic import TypeAdapter
 
@@ -25,7 +26,10 @@ _RESULT = TypeAdapter(StageResult)
 _THRESHOLDS = TypeAdapter(Thresholds)
 _SCORES = TypeAdapter(TokenScores)
 _STEP = TypeAdapter(Step)
+_PREPARED = TypeAdapter(dict[str, float])
 _AGAIN = "remove the stage's folder and run it again"
+_LONGEST_STEP = 2048
+"""Bytes that a line of the history may have where only its end is read."""
 
 
 @dataclass(frozen=True)
@@ -60,10 +64,13 @@ class StageFolder(StagePaths):
             scoring_seconds=None if scores is None else scores.seconds,
         )
 
-    def write_prepared(self, seconds: float) -> None:
-        """Writes the seconds before the first step; a resumed stage keeps those of its first start."""
+    def write_prepared(self, seconds: float, steps: int = 0) -> None:
+        """Writes the seconds before the first step, and how many steps are to follow.
+
+        A resumed stage keeps those of its first start.
+        """
         if not on_first(lambda: is_complete(self.last)):
-            by_first(lambda: write_object(self.prepared_file, {"seconds": seconds}))
+            by_first(lambda: write_object(self.prepared_file, {"seconds": seconds, "steps": steps}))
 
     def prepared_seconds(self) -> float:
         """The seconds before the first step.
@@ -71,8 +78,19 @@ class StageFolder(StagePaths):
         Raises:
             RunError: the stage has not begun, or the file is damaged.
         """
+        return self._prepared()["seconds"]
+
+    def planned_steps(self) -> int | None:
+        """The steps of its whole duration; None if it has not begun, or an earlier version began it.
+
+        Raises:
+            RunError: the file is damaged.
+        """
+        return int(self._prepared().get("steps", 0)) or None if self.prepared_file.is_file() else None
+
+    def _prepared(self) -> dict[str, float]:
         raw = read_object(self.prepared_file, what="the seconds of preparation", mend=_AGAIN)
-        return as_typed(TypeAdapter(dict[str, float]), raw, self.prepared_file, _AGAIN)["seconds"]
+        return as_typed(_PREPARED, raw, self.prepared_file, _AGAIN)
 
     def write_thresholds(self, thresholds: Thresholds) -> None:
         """Writes what the stop rule compares with."""
@@ -172,11 +190,12 @@ class StageFolder(StagePaths):
             with written_file(self.history_file) as partial:
                 partial.write_bytes(kept)
 
-    def history(self, digest: str = "") -> list[Step]:
+    def history(self, digest: str = "", *, growing: bool = False) -> list[Step]:
         """The optimiser steps; empty if there are none.
 
         Args:
             digest: the SHA-256 of the file when the stage ended; empty: unknown.
+            growing: whether the stage may go on; then a last line that is not whole is left out.
 
         Raises:
             RunError: a line is not a step, or the file has another digest.
@@ -188,23 +207,39 @@ class StageFolder(StagePaths):
             )
         if not self.history_file.is_file():
             return []
-        steps = []
-        for number, line in enumerate(self._lines(), 1):
-            try:
-                steps.append(_STEP.validate_python(read_json(line)))
-            except ValueError as error:
-                raise RunError(
-                    f"{self.history_file}:{number}: not a training step; remove the line or run the stage again"
-                ) from error
-        return steps
+        return [self._step(line, f":{number}") for number, line in enumerate(self._lines(growing=growing), 1)]
 
-    def _lines(self) -> list[str]:
+    def recent(self, most: int) -> list[Step]:
+        """The last optimiser steps, at most so many, of a stage that may go on; of a long history only the end is read.
+
+        Raises:
+            RunError: a line is not a step.
+        """
+        if not self.history_file.is_file():
+            return []
+        return [self._step(line) for line in self._lines(_LONGEST_STEP * most, growing=True)[-most:]]
+
+    def _step(self, line: str, where: str = "") -> Step:
         try:
-            return self.history_file.read_text(encoding="utf-8").splitlines()
+            return _STEP.validate_python(read_json(line))
+        except ValueError as error:
+            raise RunError(
+                f"{self.history_file}{where}: not a training step; remove the line or run the stage again"
+            ) from error
+
+    def _lines(self, most: int | None = None, *, growing: bool) -> list[str]:
+        """The lines of the history, or those that are whole within its last bytes."""
+        try:
+            with self.history_file.open("rb") as file:
+                start = 0 if most is None else max(0, file.seek(0, SEEK_END) - most)
+                file.seek(start)
+                lines = file.read().decode("utf-8", errors="strict" if start == 0 else "replace").splitlines(True)
         except (OSError, ValueError) as error:
             raise RunError(
                 f"{self.history_file}: cannot be read ({said(error)}); remove it, or run it again"
             ) from error
+        whole = lines[:-1] if growing and lines and not lines[-1].endswith("\n") else lines
+        return whole[1:] if start else whole
 
     def hand_over(self, key: str = "") -> None:
         """Marks the stage as finished; `key` says which reference it holds."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -15,11 +15,13 @@ from forgetting.core.folder import write_text
 from forgetting.core.measure import Measure
 from forgetting.runs.evaluation import Point
 from forgetting.runs.paths import SweepPaths
-from forgetting.runs.reading import read_object, write_object
+from forgetting.runs.reading import as_typed, read_object, write_object
 from forgetting.runs.results import FORMAT, Cost, read_formatted
+from forgetting.runs.results import Status as Ended
 from forgetting.runs.tuning import Tuning
 
-Status = Literal["complete", "collapsed", "stopped", "failed", "not run"]
+Status = Ended | Literal["failed", "not run"]
+_NAMES = TypeAdapter(dict[str, list[str]])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,9 +136,10 @@ class SweepFolder(SweepPaths):
     """Writes and reads the files of a sweep."""
 
     def write_results(self, results: SweepResults) -> None:
-        """Writes all runs of the grid."""
+        """Writes all runs of the grid, which are planned no longer."""
         values = {"format": FORMAT, **asdict(results)}
         del values["folder"]
+        self.planned_file.unlink(missing_ok=True)
         write_object(self.results_file, values, indent=1)
 
     def write_failures(self, failures: Mapping[str, str]) -> None:
@@ -153,6 +156,22 @@ class SweepFolder(SweepPaths):
         if not self.failures_file.is_file():
             return {}
         return read_object(self.failures_file, what="the errors of runs", mend="remove it to try failed runs again")
+
+    def write_planned(self, names: Sequence[str]) -> None:
+        """Writes the names of the runs that are about to be run, and of those beside them that have ended."""
+        write_object(self.planned_file, {"runs": list(names)}, indent=1)
+
+    def planned(self) -> list[str]:
+        """Those names; empty where none are being run, or an earlier version runs them.
+
+        Raises:
+            RunError: the file is damaged.
+        """
+        if not self.planned_file.is_file():
+            return []
+        mend = "start the sweep again"
+        raw = read_object(self.planned_file, what="the names of runs", mend=mend)
+        return as_typed(_NAMES, raw, self.planned_file, mend)["runs"]
 
     def write_chosen(self, names: list[str]) -> None:
         """Writes which runs of a demo were chosen."""

@@ -24,7 +24,7 @@ from forgetting.pipeline.run.records import cached, of_oracle
 from forgetting.pipeline.run.sound import keep_sound
 from forgetting.pipeline.run.source import start_of
 from forgetting.pipeline.run.stage_runner import StageRunner
-from forgetting.pipeline.run.write_results import write_results
+from forgetting.pipeline.run.write_results import begun, write_results
 from forgetting.recipe import Recipe
 from forgetting.report.run.page import build_report
 from forgetting.runs.began import DAY, START
@@ -85,6 +85,7 @@ def _run(recipe: Recipe, voice: Voice, report: bool, judge: Judge | None, check:
         by_first(lambda: keep_sound(opened, recipe, voice))
         if (shots := ready.recipe.format.shots) is not None:
             opened.write_shots(shots.examples or ())
+        by_first(lambda: opened.write_begun(begun(opened, ready)))
         opened.write_skipped(next(iter(ready.data.values())).skipped)
         if recipe.quantise:
             voice.say(quantised_words(ready.loaded.model))

@@ -96,7 +96,7 @@ def run_stage(context: StageContext, model: PreTrainedModel, hooks: Hooks) -> St
     )
     if covered:
         voice.say(f"warning: stage {stage.name}: {covered}")
-    context.folder.write_prepared(time.perf_counter() - began)
+    context.folder.write_prepared(time.perf_counter() - began, trainer.total)
     cost = stage_cost(model, objective, trainer.data, adapters=before, stored=stored)
     ending = trainer.run()
     weighed = rows_read(init, context.data)

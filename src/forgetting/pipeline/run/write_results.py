@@ -21,7 +21,7 @@ from forgetting.pipeline.run.prepared import Prepared
 from forgetting.pipeline.run.prompt import rendered_prompt
 from forgetting.pipeline.run.shots import as_asked
 from forgetting.pipeline.run.stage import adapter_words
-from forgetting.recipe import Recipe, Stage
+from forgetting.recipe import Stage
 from forgetting.runs.evaluation import Evaluation
 from forgetting.runs.folder import RunFolder
 from forgetting.runs.register import merged, read_register, write_register
@@ -34,14 +34,30 @@ def write_results(folder: RunFolder, prepared: Prepared) -> None:
     """Writes results.json from the files of stages and evaluations in the folder; a register is carried on."""
     recipe = as_asked(prepared.recipe)
     stages = [_stage(folder, stage) for stage in recipe.stages]
-    evaluations = _evaluations(folder, recipe)
+    evaluations = folder.evaluations_in_order([stage.name for stage in recipe.stages])
+    results = replace(
+        begun(folder, prepared),
+        status="collapsed" if any(s.stopped == "collapse" for s in stages) else "complete",
+        evaluations=tuple(evaluations),
+        stages=tuple(stages),
+        cost=_cost(folder, stages, evaluations),
+    )
+    folder.write_prompt(rendered_prompt(prepared.suite, prepared.loaded.tokenizer, prepared.recipe.format))
+    if requests := earlier_register(recipe.model):
+        by_first(lambda: write_register(folder.register_file, merged(requests, read_register(folder.register_file))))
+    folder.write_results(results)
+
+
+def begun(folder: RunFolder, prepared: Prepared) -> Results:
+    """What is known of the results when the run begins: all but stages, evaluations and cost."""
+    recipe = as_asked(prepared.recipe)
     corpus = next((d.corpus for d in prepared.data.values() if d.corpus is not None), None)
     before = earlier_requests(recipe.model)
     sets = measured_sets(before, prepared.suite, prepared.loaded.tokenizer)
-    results = Results(
+    return Results(
         folder=folder.path,
         name=recipe.name,
-        status="collapsed" if any(s.stopped == "collapse" for s in stages) else "complete",
+        status="unfinished",
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         question=recipe.question,
         model=recipe.model,
@@ -59,14 +75,7 @@ def write_results(folder: RunFolder, prepared: Prepared) -> None:
         environment=folder.environment(),
         data=_data(prepared.data),
         corpus=None if corpus is None else corpus.to_json(),
-        evaluations=tuple(evaluations),
-        stages=tuple(stages),
-        cost=_cost(folder, stages, evaluations),
     )
-    folder.write_prompt(rendered_prompt(prepared.suite, prepared.loaded.tokenizer, prepared.recipe.format))
-    if requests := earlier_register(recipe.model):
-        by_first(lambda: write_register(folder.register_file, merged(requests, read_register(folder.register_file))))
-    folder.write_results(results)
 
 
 def _data(data: Mapping[str, StageData]) -> dict[str, Any]:
@@ -87,12 +96,6 @@ def _stage(folder: RunFolder, stage: Stage) -> StageResult:
         return replace(result, transform=stage.transform)
     words = adapter_words(stage.adapter_or_full, whole=not result.coverage)
     return replace(result, adapter=words, learning_rate=stage.learning_rate, goal=stage.until or "")
-
-
-def _evaluations(folder: RunFolder, recipe: Recipe) -> list[Evaluation]:
-    order = {stage.name: i for i, stage in enumerate(recipe.stages)}
-    ranks = {"before": 0, "oracle": 1, "epoch": 2, "after": 3}
-    return sorted(folder.evaluations(), key=lambda e: (order.get(e.stage or "", -1), ranks[e.point], e.step))
 
 
 def _cost(folder: RunFolder, stages: Sequence[StageResult], evaluations: Sequence[Evaluation]) -> Cost:

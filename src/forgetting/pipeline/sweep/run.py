@@ -142,6 +142,7 @@ def run_all(
         for run in left
     ]
     failed = 0
+    folder.write_planned([run.name for run in sweep.runs])
     voice.progress(0, len(tasks), "")
     with closing(engine.map(carry_out, tasks)) as outcomes:
         for done, outcome in enumerate(outcomes, 1):

@@ -78,7 +78,7 @@ def beside(runs: Sequence[Results]) -> Beside | None:
         RunError: a certificate is damaged.
     """
     names = labels(runs)
-    audits = [_audit(place, run, names[place]) for place, run in enumerate(runs)]
+    audits = [audit_of(place, run, names[place]) for place, run in enumerate(runs)]
     known = [audit for audit in audits if audit is not None and "oracle" in audit.said["models"]]
     kinds = [audit.kind for audit in known]
     if not kinds:
@@ -90,7 +90,7 @@ def beside(runs: Sequence[Results]) -> Beside | None:
     attacks = list(dict.fromkeys(found.attack for audit in same for found in audit.found))
     how = {name: next(audit.how[name] for audit in same if name in audit.how) for name in attacks}
     rows = sorted((_row(audit, attacks, how) for audit in same), key=_order)
-    out = [_why_not(audit, most, name) for audit, name in zip(audits, names, strict=True)]
+    out = [why_not(audit, most, name) for audit, name in zip(audits, names, strict=True)]
     said = same[0].said
     return Beside(
         attacks=tuple(attacks),
@@ -103,7 +103,9 @@ def beside(runs: Sequence[Results]) -> Beside | None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Audit:
+class Audit:
+    """The certificate of one run."""
+
     place: int
     name: str
     run: Results
@@ -126,15 +128,20 @@ class _Audit:
         return {str(attack["name"]): (attack.get("parameters"), attack.get("seed")) for attack in self.said["attacks"]}
 
 
-def _audit(place: int, run: Results, name: str) -> _Audit | None:
+def audit_of(place: int, run: Results, name: str) -> Audit | None:
+    """The certificate of a run; None if it has none.
+
+    Raises:
+        RunError: it is damaged.
+    """
     file = RunPaths(run.folder).certificate_file
     if not file.is_file():
         return None
     statement = read_statement(file)
-    return _Audit(place, name, run, statement["predicate"], found_in(statement, file))
+    return Audit(place, name, run, statement["predicate"], found_in(statement, file))
 
 
-def _why_not(audit: _Audit | None, kind: Mapping[str, object], name: str) -> str:
+def why_not(audit: Audit | None, kind: Mapping[str, object], name: str) -> str:
     """Why a run is not in the table; empty if it is."""
     if audit is None:
         return f"{name} was not audited."
@@ -144,7 +151,7 @@ def _why_not(audit: _Audit | None, kind: Mapping[str, object], name: str) -> str
     return f"{name} was audited with {wording.join(other)}." if other else ""
 
 
-def _row(audit: _Audit, attacks: Sequence[str], how: Mapping[str, object]) -> Row:
+def _row(audit: Audit, attacks: Sequence[str], how: Mapping[str, object]) -> Row:
     state = str(audit.said["verdict"])
     key = headline_measures.retention_key([audit.run])
     return Row(
@@ -152,7 +159,7 @@ def _row(audit: _Audit, attacks: Sequence[str], how: Mapping[str, object]) -> Ro
         state=state,
         tone=TONES.get(state, "open"),
         line=str(audit.said["line"]),
-        worst=_most(audit.found),
+        worst=worst_of(audit.found),
         kept=value_at(audit.run.after, key),
         start=value_at(audit.run.before, key),
         damaged=any(gate.get("state") == "failed" for gate in audit.said.get("gates", [])),
@@ -160,14 +167,14 @@ def _row(audit: _Audit, attacks: Sequence[str], how: Mapping[str, object]) -> Ro
     )
 
 
-def _most(found: Sequence[Found]) -> Found | None:
+def worst_of(found: Sequence[Found]) -> Found | None:
     """The largest difference of what is refuted; where nothing is, of all that can tell."""
     seeing = [f for f in found if f.state != "blind" and f.difference is not None and f.difference.mean is not None]
     refuted = [f for f in seeing if f.state == "refuted"]
     return max(refuted or seeing, key=_mean, default=None)
 
 
-def _cell(audit: _Audit, attack: str, how: object) -> Cell:
+def _cell(audit: Audit, attack: str, how: object) -> Cell:
     own = [found for found in audit.found if found.attack == attack]
     if not own:
         return Cell("—", "", "not run", "", "note")

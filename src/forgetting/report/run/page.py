@@ -28,8 +28,10 @@ from forgetting.report.tokens.section import qualities
 from forgetting.report.verdict.finetuning import forgets_nothing
 from forgetting.report.verdict.several_runs import comparison
 from forgetting.report.verdict.verdict import verdict
-from forgetting.runs.paths import check_page
+from forgetting.runs.paths import RunPaths, check_page
+from forgetting.runs.paths import beside as beside_runs
 from forgetting.runs.results import Results, labels
+from forgetting.runs.unfinished import results_so_far
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,8 @@ class Missing:
 def build_report(runs: Sequence[Path], out: Path, *, title: str | None = None) -> Path:
     """Writes the report of one run, or of several side by side, and returns its path.
 
+    Of a run that is not finished it shows what is there by now, and says first that it is not.
+
     The file holds everything it shows: style and figures are inline, no script, and its content policy forbids any
     request. All text from recipes, data and models is escaped. It is written beside `out` and renamed.
 
@@ -54,8 +58,20 @@ def build_report(runs: Sequence[Path], out: Path, *, title: str | None = None) -
     if not runs:
         raise RunError("no run folder was given; name at least one")
     check_page(out, runs)
-    write_out(out, render([Results.load(folder) for folder in runs], title=title))
+    write_out(out, render([results_so_far(folder) for folder in runs], title=title))
     return out
+
+
+def page_of(runs: Sequence[Path]) -> Path:
+    """Where the report of these runs is written by default.
+
+    In the run's folder; that of a run which is not finished does not take the place of the report at its end. Of
+    several runs beside the first.
+    """
+    if len(runs) > 1:
+        return beside_runs(runs, "report")
+    own = RunPaths(runs[0])
+    return own.report_file if own.is_finished else own.so_far_file
 
 
 def render(runs: Sequence[Results], *, title: str | None = None) -> str:

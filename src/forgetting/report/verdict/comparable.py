@@ -16,7 +16,7 @@ def forgetting(every: Sequence[Models], names: Sequence[str], key: str) -> str:
     """Why runs are not ranked by how close they come to the oracle; empty where they can be."""
     return (
         asked_alike([models.after for models in every], names, key)
-        or _given_alike([models.run for models in every], names)
+        or given_alike([models.run for models in every], names)
         or _same(every, names, key, "oracle", "{0} are measured by oracles that have different values")
     )
 
@@ -62,7 +62,8 @@ def differing(runs: Sequence[Results], role: str) -> bool:
     return len({digests(run, role) for run in runs}) > 1 and not any(run.redacted for run in runs)
 
 
-def _given_alike(runs: Sequence[Results], names: Sequence[str]) -> str:
+def given_alike(runs: Sequence[Results], names: Sequence[str]) -> str:
+    """Why runs may not have been to forget the same; empty where they were."""
     who = wording.join(list(names))
     if differing(runs, "forget"):
         return f"{who} were to forget other examples"

@@ -43,8 +43,9 @@ def comparison(runs: Sequence[Results]) -> Verdict:
     (keepers, second), (_, third) = (_most(every, names, key, topic) for key, topic in asked)
     caution = _caution(runs, names)
     each = [Finding(name, v.tone, v.headline) for name, v in zip(names, verdicts, strict=True)]
-    findings = [*_failed(names, verdicts), *first, *second, *third, *each, *caution, *names_said, *limits(runs)]
-    failures = [f"{name} failed: {_first(v)}" for name, v in zip(names, verdicts, strict=True) if v.failed]
+    findings = [*_failed(runs, names, verdicts), *first, *second, *third, *each, *caution, *names_said, *limits(runs)]
+    how = ["" if run.status == "unfinished" else " failed" for run in runs]
+    failures = [f"{name}{so}: {_first(v)}" for name, so, v in zip(names, how, verdicts, strict=True) if v.failed]
     words = _headline(every, names, closest, keepers, first)
     return Verdict(" ".join([*failures, words]), "mixed" if caution or failures else "open", tuple(findings))
 
@@ -54,11 +55,12 @@ def _first(verdict: Verdict) -> str:
     return first[:1].lower() + first[1:]
 
 
-def _failed(names: Sequence[str], verdicts: Sequence[Verdict]) -> list[Finding]:
+def _failed(runs: Sequence[Results], names: Sequence[str], verdicts: Sequence[Verdict]) -> list[Finding]:
+    """What failed, run by run; a run that is not finished has not failed."""
     return [
         Finding(f"Failed: {name}", "bad", " ".join(v.failed))
-        for name, v in zip(names, verdicts, strict=True)
-        if v.failed
+        for run, name, v in zip(runs, names, verdicts, strict=True)
+        if v.failed and run.status != "unfinished"
     ]
 
 

@@ -18,6 +18,7 @@ from forgetting.report.verdict.models import Models, capital
 from forgetting.report.verdict.requests import requests
 from forgetting.report.verdict.samples import samples
 from forgetting.report.verdict.stop_rule import goals, missed, reached
+from forgetting.report.verdict.unfinished import not_finished
 from forgetting.report.verdict.unseen_fell import unseen_fell, unseen_halved
 from forgetting.runs.results import Results
 
@@ -69,9 +70,15 @@ class Judgement:
 
 
 def verdict(run: Results) -> Verdict:
-    """The verdict on one run: forgetting against the oracle, what it cost, what the p-value does and does not say."""
+    """The verdict on one run: forgetting against the oracle, what it cost, what the p-value does and does not say.
+
+    A run that is not at its end is not judged (`unfinished`).
+    """
     if run.evaluated:
         return Verdict(MEASURED, "open", tuple(measured([run])))
+    if run.status == "unfinished":
+        text, findings = not_finished(run)
+        return Verdict(text, "open", findings, (text,))
     models = Models.of(run)
     ended = [*_unfinished(run), *missed(run), *_unmoved(models)]
     if forgets_nothing(run):
