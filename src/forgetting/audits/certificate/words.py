@@ -196,7 +196,8 @@ def _open(found: Found) -> str:
 def _needed(found: Found) -> str:
     if found.needed is None or found.difference is None or found.needed <= found.difference.facts:
         return ""
-    return f"; about {found.needed} facts would decide"
+    subjects = math.ceil(found.needed * found.difference.subjects / found.difference.facts)
+    return f"; about {found.needed} facts of {subjects} subjects would decide"
 
 
 def _counts(verdict: Verdict) -> str:
