@@ -1,17 +1,23 @@
 """The attacks that teach a copy of the model a little."""
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+import forgetting
 from forgetting.audits import ATTACKS, Target
 from forgetting.audits.leaks import UNTOUCHED
 from forgetting.audits.relearn import by_subjects
+from forgetting.benchmarks.lab.suite import BASE, lab_suite, oracle_folder
 from forgetting.core.errors import DataError, RecipeError
 from forgetting.core.example import Example
 from forgetting.core.record import Record
+from forgetting.metrics.likelihood import probability
+from forgetting.models.loading import load_model
 from forgetting.models.unchanged import Snapshot
+from tests.golden import golden
 from tests.models.tiny import WORDS, tiny_model, tiny_tokenizer
 
 
@@ -116,3 +122,32 @@ def test_bad_parameters_are_one_line(parameters: dict[str, object], message: str
 def test_one_rate_may_be_a_number() -> None:
     """As a command line's `relearn-kin.rates=0.001` is read."""
     assert callable(ATTACKS.build("relearn-kin", {"rates": 0.001}))
+
+
+@pytest.mark.slow
+def test_the_labs_untaught_facts_come_back_as_in_an_independent_trial() -> None:
+    """Of GradDiff's model and not of the oracle, and only at the larger rate: there with all weights, here by LoRA."""
+    trial = golden("lab_relearn_trial")
+    data = lab_suite("rare").data
+    taught, rest = by_subjects(data["forget"], 0)
+    assert (len(taught), len(rest)) == (trial["train_facts"], trial["test_facts"])
+    base = load_model(BASE, dtype="float32")
+    rows = {role: [{"question": e.prompt, "answer": e.response} for e in data[role]] for role in ("forget", "retain")}
+    how = {"learning_rate": 3e-4, "batch_size": 16, "duration": "60 steps", "measure": False}
+    unlearned = forgetting.unlearn(base.model, base.tokenizer, **rows, method="graddiff", **how).model  # type: ignore[arg-type]
+    models = {"graddiff": unlearned, "oracle": load_model(oracle_folder("rare"), dtype="float32").model}
+    for name, model in models.items():
+        of = target(model=model, tokenizer=base.tokenizer, examples=data["forget"], retain=(), seed=0)
+        start = likely(list(ATTACKS.build("greedy")(replace(of, examples=rest))))
+        for rate in ("0.0001", "0.001"):
+            found = ATTACKS.build("relearn-kin", {"rates": rate, "steps": 40, "every": 5})(replace(of, others={}))
+            before, looks = (trial[f"{name}_lr{rate}"][key] for key in ("before", "other people after steps"))
+            comes_back = max(look[1] for look in looks.values()) - before[1] > 0.05
+            assert comes_back == ((name, rate) == ("graddiff", "0.001"))
+            assert (likely(list(found)) - start > 0.05) == comes_back
+
+
+def likely(records: list[Record]) -> float:
+    """The mean p(answer)^(1/tokens)."""
+    values = [value for r in records if (value := probability.value_of(r)) is not None]
+    return sum(values) / len(values)

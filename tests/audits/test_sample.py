@@ -5,11 +5,14 @@ from pathlib import Path
 import pytest
 
 from forgetting.audits import ATTACKS, Target, attack_measures
+from forgetting.audits.sample import BOUND, sampled_measures
 from forgetting.benchmarks.lab.suite import BASE, lab_suite, oracle_folder
 from forgetting.core.errors import DataError, RecipeError
 from forgetting.core.example import Example
+from forgetting.core.record import Record
 from forgetting.data.formatting import Formatting
 from forgetting.evaluation.sampling import Sampling, sample_answers
+from forgetting.metrics.proportions import most_on_average
 from forgetting.models.loading import load_model
 from tests.golden import golden
 from tests.models.tiny import tiny_model, tiny_tokenizer
@@ -31,6 +34,18 @@ def test_each_question_is_answered_n_times_and_a_text_of_three_words_is_not_aske
         split="forget",
         formatting=Formatting(),
     )
+
+
+def test_how_much_more_other_answers_may_say_is_bounded_question_by_question() -> None:
+    said = {"a": ["sat on", "sat up", "ran"], "b": ["no"] * 3}
+    records = [
+        Record(id=key, split="forget", prompt="a cat", answer="sat on", generation=answer)
+        for key, answers in said.items()
+        for answer in answers
+    ]
+    (bound,) = (m for m in sampled_measures({"forget": records}) if m.name == BOUND)
+    expected = [most_on_average(values, 0.99) for values in ([1.0, 0.5, 0.0], [0.0] * 3)]
+    assert bound.value == pytest.approx(sum(expected) / 2) and bound.direction == "down" and bound.count == 2
 
 
 def test_without_questions_it_says_so() -> None:

@@ -11,6 +11,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from forgetting.core.errors import DataError
 from forgetting.metrics.detection import auc, auc_difference, average_precision, found
+from tests.golden import figures
 
 
 def pairs_won(scores, labels):
@@ -90,6 +91,21 @@ def test_with_one_token_a_cluster_the_variance_is_delongs():
     estimate = auc_difference(scores, others, labels, np.arange(80))
     assert estimate.value == pytest.approx(a1.mean() - b1.mean(), abs=1e-12)
     assert width(estimate) == pytest.approx(math.sqrt(delong), rel=0.02)  # n/(n-1) over all instead of by class
+
+
+def test_of_independent_texts_it_is_the_delong_interval_of_the_reference_on_the_logit_scale():
+    golden = figures("certificate")["auc"]
+    rs = np.random.RandomState(20261240)
+    rs.beta(0.6, 4, size=(4, 12)), rs.beta(0.5, 6.0, size=128)
+    rs.uniform(0, 0.4, 40), rs.normal(0.01, 0.05, 40), rs.normal(0, 0.02, 6)
+    forgotten, unseen = rs.normal(0, 1, 30), rs.normal(0.35, 1, 25)
+    labels = np.arange(55) < 30  # of lower loss, so less is found first
+    estimate = auc(-np.concatenate([forgotten, unseen]), labels, np.arange(55))
+    assert estimate.value == pytest.approx(golden["auc (forget more member-like)"], abs=1e-12)
+    logit = [math.log(p / (1 - p)) for p in (estimate.low, estimate.high)]
+    error = (logit[1] - logit[0]) / 2 / 1.959964 * estimate.value * (1 - estimate.value)
+    assert error == pytest.approx(golden["delong_se"], rel=0.02)  # n/(n-1) over all instead of by class
+    assert [estimate.low, estimate.high] == pytest.approx(golden["delong_95"], abs=0.015)
 
 
 def test_the_interval_covers_the_truth_about_as_often_as_it_says():

@@ -2,6 +2,7 @@
 
 from forgetting.analysis import (
     calibration,
+    depth,
     forgottenness,
     geometry,
     lens,
@@ -22,6 +23,7 @@ __all__ = [
     "Compared",
     "Findings",
     "calibration",
+    "depth",
     "forgottenness",
     "geometry",
     "lens",

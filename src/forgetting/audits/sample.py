@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from forgetting.audits.asking import cut, questions
 from forgetting.audits.attack import Attack, Target
+from forgetting.audits.measures import DIRECTIONS, by_question, leak_measures
 from forgetting.audits.registry import register_attack
+from forgetting.core.measure import Measure
 from forgetting.core.record import Record
 from forgetting.evaluation.sampling import Sampling, sample_answers
+from forgetting.metrics.per_example import measure
+from forgetting.metrics.proportions import most_on_average
+from forgetting.metrics.statistics import estimate_mean
+from forgetting.metrics.text import rouge_l_recall
+
+SURE = 0.99
+"""The level of the bound of one question's mean score, as its authors take it."""
+BOUND = "sampled_rouge_bound"
 
 
 @register_attack("sample")
@@ -51,4 +61,34 @@ def sample(n: int = 32, temperature: float = 1.0, top_p: float = 1.0) -> Attack:
             records += [cut(record, text=text) for record in sampled]
         return records
 
-    return Attack(run=attack, leaks=("leak",))
+    return Attack(run=attack, measures=sampled_measures, leaks=("leak",))
+
+
+def sampled_measures(records: Mapping[str, Sequence[Record]]) -> list[Measure]:
+    """What the answers gave away (`audits.measures`), and how much more of it other answers might on the average.
+
+    Args:
+        records: of one model, by split.
+    """
+    return leak_measures(records) + [_bound(split, some) for split, some in records.items()]
+
+
+def _bound(split: str, records: Sequence[Record]) -> Measure:
+    """The mean over questions of the bound of ROUGE-L recall; a question of which an answer has no score has none."""
+    tries = by_question(records)
+    scores = [[rouge_l_recall.value_of(record) for record in some] for some in tries.values()]
+    bounds = [
+        most_on_average([s for s in some if s is not None], SURE) if None not in some else None for some in scores
+    ]
+    clusters = [some[0].cluster for some in tries.values()]
+    fewest = min(map(len, tries.values()), default=0)
+    return measure(
+        estimate_mean(bounds, clusters, key=f"{split}/{BOUND}", unit=True),
+        name=BOUND,
+        split=split,
+        direction=DIRECTIONS.get(split, "none"),
+        meaning=f"ROUGE-L recall of a sampled answer is at most this on the average, with {SURE:.0%} for each "
+        f"question, whatever its distribution; mean over questions. It shrinks with the number of answers, here "
+        f"{fewest}.",
+        absent="no answer was scored",
+    )

@@ -38,6 +38,11 @@ def audit(
         Path | None,
         typer.Option(help="Rows of earlier requests to this model: audited again on the model as it is now."),
     ] = None,
+    asked_by: Annotated[
+        str,
+        typer.Option(help="Who asked, for the certificate; it stands there as written, and stays after a purge."),
+    ] = "",
+    owner: Annotated[str, typer.Option(help="Whose model it is, for the certificate.")] = "",
     verify: Annotated[
         Path | None,
         typer.Option(help="Check this certificate.json instead: its digests, and its records scored again."),
@@ -64,14 +69,16 @@ def audit(
         raise RecipeError(f"--margin is {margin:g}; write a number between 0 and 1, such as 0.1")
     from forgetting.pipeline.audit.certify import certify
     from forgetting.pipeline.audit.earlier import audit_earlier, supplied
+    from forgetting.pipeline.audit.register import names_of
 
+    names = names_of(asked_by, owner)
     given = read_settings(settings or [])
     how: dict[str, Any] = {"attacks": attacks or (), "settings": given, "seed": seed}
     with speaking(quiet=as_json) as voice:
         rows = [] if earlier is None else supplied(run, earlier, voice)
         found = audit(run, oracle=oracle, facts=facts, voice=voice, **how)
         again = audit_earlier(run, rows, voice=voice, **how) if rows else []
-        done = certify(run, found, margin=margin, again=again)
+        done = certify(run, found, margin=margin, again=again, names=names)
     if as_json:
         from dataclasses import asdict
 

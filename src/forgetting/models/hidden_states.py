@@ -1,4 +1,4 @@
-"""The outputs of decoder blocks in a forward pass, for terms over hidden states."""
+"""The outputs of decoder blocks in a forward pass: kept, for terms over hidden states, or put in from elsewhere."""
 
 from __future__ import annotations
 
@@ -55,3 +55,27 @@ def states_kept(model: nn.Module, layers: Sequence[int]) -> Iterator[dict[int, T
             handle = block.register_forward_hook(lambda module, args, output, layer=layer: keep(layer, output))
             hooks.callback(handle.remove)
         yield kept
+
+
+@contextmanager
+def states_put_in(model: nn.Module, layer: int, sources_N: Tensor, states_ND: Tensor) -> Iterator[None]:
+    """In the forward pass inside, the block's output at these positions is `states_ND`; elsewhere it is its own.
+
+    Args:
+        model: a decoder.
+        layer: the block's number, from 0.
+        sources_N: positions in the flattened batch, see `core.batch.Batch.sources_N`.
+        states_ND: of another model of the same shape.
+    """
+
+    def put_in(block: nn.Module, args: Any, output: Any) -> Any:
+        own_BTD: Tensor = output[0] if isinstance(output, tuple) else output
+        put_BTD = own_BTD.flatten(0, 1).index_copy(0, sources_N.to(own_BTD.device), states_ND.to(own_BTD))
+        put_BTD = put_BTD.view_as(own_BTD)
+        return (put_BTD, *output[1:]) if isinstance(output, tuple) else put_BTD
+
+    handle = decoder_blocks(model, [layer])[layer].register_forward_hook(put_in)
+    try:
+        yield
+    finally:
+        handle.remove()

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from forgetting.audits.certificate.words import ceiling
+from forgetting.audits.certificate.gates import KEPT, MORE
+from forgetting.audits.certificate.words import VALUES, ceiling
 from forgetting.report.template import page
 from forgetting.runs.register import Request
 
@@ -72,7 +73,24 @@ CHECKED = {
     "teaches nothing": "It must not get more than half as much from the comparison, which never saw the facts",
     "leaves what should stay": "Where it changes a copy of the model, that copy must still know what should stay",
 }
-"""What is asked of an attack before it counts."""
+"""What is asked of an attempt before it counts."""
+SHORT = {
+    "shown": "as little as a model that never saw them",
+    "refuted": "more than a model that never saw them",
+    "not shown": "undecided",
+    "uninterpretable": "the model was damaged",
+}
+"""What came of an earlier request, after "gave away"."""
+STAYS = {"retain": "What it should go on knowing", "utility": "What else it can do"}
+"""Of what is looked at to know whether the model still works, by the first word of its name."""
+BROKEN = {"loops": "Answers that go round in circles", "empty": "Empty answers"}
+"""Of broken answers, by the last word of their name."""
+BY = {
+    "leak": "by the words of its answers",
+    "probability": "by how likely the answer is",
+    "choice": "by what it chooses",
+}
+"""How an attempt is counted."""
 
 
 def certificate_page(
@@ -100,10 +118,34 @@ def certificate_page(
         ways=len({found["attack"] for found in predicate["results"]}),
         compared=compared,
         controls=_controls(predicate),
+        works=[_works(gate) for gate in predicate["gates"]],
+        short=SHORT,
+        per=f"{100 * predicate['margin']:g}",
         most=lambda share: f"{100 * ceiling(share):.0f}",
         bounds=[] if compared else _bounds(predicate),
         requests=[r for r in requests if (r.id, r.date) != (predicate["request"]["id"], predicate["request"]["date"])],
     )
+
+
+def _works(gate: Mapping[str, Any]) -> str:
+    """What became of something that should stay, or of broken answers, in a sentence."""
+    before, after = gate["before"], gate["after"]
+    name = str(gate["name"])
+    if gate["state"] == "unknown" or before is None or after is None:
+        return str(gate["text"])
+    both = f"{_amount(before)} before, {_amount(after)} now"
+    if not gate["keeps"]:
+        what = BROKEN.get(name.split(" ")[-1].casefold(), f"Broken answers ({name})")
+        return f"{what}: {both}. Up to {100 * MORE:g} in 100 more are allowed."
+    kind, _, source = name.split(" ")[0].partition("-")
+    what = STAYS.get(kind.casefold(), name) + (f", from {source}" if source else "")
+    asked = f"at least {KEPT:.0%} of it must be left" if max(before, after) <= 1 else f"{gate['text'].split(': ')[-1]}"
+    return f"{what}: {both}; {asked.rstrip('.')}."
+
+
+def _amount(value: float) -> str:
+    """A share in a hundred; another number as it is."""
+    return f"{100 * value:.0f} in 100" if 0 <= value <= 1 else f"{value:.3g}"
 
 
 def _controls(predicate: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -125,7 +167,7 @@ def _controls(predicate: Mapping[str, Any]) -> list[dict[str, Any]]:
 def _failed(control: Mapping[str, Any]) -> str:
     """The attack, by which value, and what it broke; other numbers stand in the table."""
     if control["name"] != "leaves what should stay":
-        return f"{control['attack']} ({control['value']})"
+        return f"{control['attack']} ({BY.get(control['value'], control['value'])})"
     return f"{control['attack']} ({control['text'].replace('the oracle', 'the comparison')})"
 
 
@@ -148,6 +190,7 @@ def _rows(predicate: Mapping[str, Any], beside: str) -> list[dict[str, Any]]:
             "came": _came(found, predicate["margin"]),
             "tone": TONES.get(found["state"], "note"),
             "cells": [_per(found.get(model)) for model in ("before", beside, "after")],
+            "of": VALUES.get(str(found.get("value")), found.get("value")),
         }
         for name, found in rows.items()
     ]

@@ -56,6 +56,10 @@ class Request:
     """A commitment to each fact, in no order of theirs; empty in registers of earlier versions."""
     again: tuple[Again, ...] = ()
     """Audits of the same facts after later requests, the earliest run first."""
+    asked_by: str = ""
+    """Who asked, as the owner names them; empty: not said."""
+    owner: str = ""
+    """Whose model it is, as the owner says; likewise."""
 
 
 _REQUESTS = TypeAdapter(dict[str, tuple[Request, ...]])

@@ -48,7 +48,7 @@ def test_every_attack_must_pass_and_one_leak_is_enough() -> None:
     assert judge([good, bad], [KEPT]).state == "refuted"
     unclear = judge([good, open_one], [KEPT])
     assert unclear.state == "not shown" and EXIT[unclear.state] == 3
-    assert "1 of 2 attacks shown" in line(unclear) and "facts would decide" in line(unclear)
+    assert "1 of 2 attacks shown" in line(unclear) and "subjects would decide" in line(unclear)
     assert unclear.found[1].needed is not None and unclear.found[1].needed > 40
 
 

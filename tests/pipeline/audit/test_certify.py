@@ -18,7 +18,7 @@ from forgetting.core.measure import Measure
 from forgetting.core.record import Record
 from forgetting.pipeline.audit.audit import audit
 from forgetting.pipeline.audit.certify import Certified, _health, certify
-from forgetting.pipeline.audit.register import requests_to
+from forgetting.pipeline.audit.register import names_of, requests_to
 from forgetting.pipeline.audit.verify import verify
 from forgetting.pipeline.finished_run.hub import Publication, prepare
 from forgetting.pipeline.finished_run.purge import plan_purge, purge
@@ -229,6 +229,53 @@ def test_the_register_is_carried_on_and_its_commitments_bind_the_facts(
     assert [(r.id, r.commitment == own.commitment) for r in requests] == [("first", True), ("second", True)]
     page = (second / "certificate.html").read_text()
     assert "Earlier requests to this model" in page and "REFUTED at 0.1" in page
+    assert "the model then gave away more than a model that never saw them" in page
+
+
+def test_names_stand_on_the_page_where_they_are_given_and_stay_when_audited_again(
+    world: Path, tmp_path: Path, told: Register
+) -> None:
+    run = audited(world, tmp_path / "runs", "run", told, 12, 9, 0)
+    assert "asked_by" not in certificate_of(run).statement["predicate"]["request"]
+    assert "Who asked" not in (run / "certificate.html").read_text()
+    found = audit(run, attacks=["told"], oracle=str(world / "model"))
+    done = certify(run, found, names=names_of(" Ada <b>L.</b> ", "Analytical Engines"))
+    assert done.statement["predicate"]["request"]["asked_by"] == "Ada <b>L.</b>"
+    page = (run / "certificate.html").read_text()
+    assert "<dd><bdi>Ada &lt;b&gt;L.&lt;/b&gt;</bdi></dd>" in page and "Analytical Engines" in page
+    assert verify(run / "certificate.json") == []
+    again = certify(run, found, names=names_of("", "Engines & Sons")).statement["predicate"]["request"]
+    assert (again["asked_by"], again["owner"]) == ("Ada <b>L.</b>", "Engines & Sons")
+    for wrong in ("two\nlines", "x" * 201):
+        with pytest.raises(RecipeError, match=r"--asked-by has \d+ characters; write a name in one line"):
+            names_of(wrong, "")
+
+
+def test_what_should_stay_is_said_in_words(world: Path, tmp_path: Path, told: Register) -> None:
+    statement = certificate_of(audited(world, tmp_path / "runs", "run", told, 12, 9, 0)).statement
+    gates = [
+        {"name": "retain · probability", "state": "failed", "before": 0.9, "after": 0.7, "keeps": True, "text": "x"},
+        {
+            "name": "perplexity",
+            "state": "passed",
+            "before": 10.0,
+            "after": 10.5,
+            "keeps": True,
+            "text": "a: at most 11.",
+        },
+        {"name": "retain · loops", "state": "passed", "before": 0.0, "after": 0.02, "keeps": False, "text": "x"},
+        {"name": "retain", "state": "unknown", "before": None, "after": None, "keeps": True, "text": "Not measured."},
+    ]
+    page = certificate_page({**statement, "predicate": {**statement["predicate"], "gates": gates}})
+    kept = "What it should go on knowing: 90 in 100 before, 70 in 100 now; at least 90% of it"
+    assert (
+        kept in page
+        and "retain · probability" not in page
+        and page.count("That is not enough.") == 1
+        and "Not measured." in page
+    )
+    assert "perplexity: 10 before, 10.5 now; at most 11." in page
+    assert "Answers that go round in circles: 0 in 100 before, 2 in 100 now. Up to 5 in 100 more are allowed." in page
 
 
 def test_a_run_that_taught_the_model_is_no_request(world: Path, tmp_path: Path) -> None:
@@ -247,7 +294,7 @@ def test_a_page_without_an_oracle_shows_bounds(world: Path, tmp_path: Path, told
     done = certificate_of(run)
     assert done.verdict.state == "not shown"
     page = certificate_page(done.statement)
-    assert "2 of 12 subjects gave something away" in page and "at most 44 in 100" in page
+    assert "of 2 of 12 people or things something came back" in page and "at most 44 in 100" in page
     assert "<script" not in page and "http://" not in page.replace("http://www.w3.org", "")
     assert "The comparison is" not in page and "were asked for in 1 way." in page
     # Two of twelve are at most 0.4382: a bound is rounded up, and a test against an oracle was not made.
@@ -306,7 +353,7 @@ def test_the_page_says_what_each_row_is_for(world: Path, tmp_path: Path, told: R
     assert "less than the comparison, by more than 10 in 100" in page and "undecided" not in page
     failed = {"attack": "told", "value": "leak", "name": "teaches nothing", "state": "failed", "text": "it gets 0.9"}
     page = certificate_page({**statement, "predicate": {**statement["predicate"], "controls": [failed]}})
-    assert "saw the facts: <b>not so</b> for <bdi>told (leak)</bdi>." in page
+    assert "saw the facts: <b>not so</b> for <bdi>told (by the words of its answers)</bdi>." in page
     broke = {**failed, "name": "leaves what should stay", "text": "it leaves 0.5 in its copy of the oracle"}
     page = certificate_page({**statement, "predicate": {**statement["predicate"], "controls": [broke]}})
     assert "<b>not so</b> for <bdi>told (it leaves 0.5 in its copy of the comparison)</bdi>." in page
@@ -343,7 +390,7 @@ def test_a_page_without_an_oracle_shows_what_stands_highest_above_facts_never_gi
     bound = statement["predicate"]["bounds"][0]
     bounds = [bound, {**bound, "attack": "asked"}]
     page = certificate_page({**statement, "predicate": {**statement["predicate"], "results": rows, "bounds": bounds}})
-    assert "<bdi>told, probability</bdi>" in page and "<bdi>told, leak</bdi>" not in page
+    assert "<bdi>told, probability of the right answer</bdi>" in page and "<bdi>told, right answers" not in page
     assert '<td class="n" data-name="never given">10</td>' in page and 'data-name="comparison"' not in page
     assert page.count("told, asked") == 1  # attacks with the same bounds share a line
     part = {**statement["predicate"], "facts": 5}

@@ -10,12 +10,11 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from scipy.optimize import brentq
 from scipy.stats import norm
-from scipy.stats import t as student
 
+from forgetting.audits.certificate.claims import interval, more, no_more
 from forgetting.audits.certificate.pairs import Pairs
-from forgetting.metrics.proportions import LEVEL, at_least, at_most
+from forgetting.metrics.proportions import LEVEL
 
 POWER = 0.8
 """The chance with which as many facts as are said to be needed would decide."""
@@ -42,29 +41,14 @@ class Difference:
     """p of the tests that it lies outside the margin, the larger of the two: small where it lies inside."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Bounds:
-    """A 90% interval of a mean, and the p-values of one-sided tests of a limit."""
-
-    low: float
-    high: float
-    p_below: Callable[[float], float]
-    """Of the test that the mean is at least the limit: small where it is clearly below."""
-    p_above: Callable[[float], float]
-    """Of the test that the mean is at most the limit: small where it is clearly above."""
-
-
 def compare(
     after: Sequence[float | None], other: Sequence[float | None], subjects: Sequence[str], *, margin: float
 ) -> Difference:
     """The mean of `after - other`, and whether it lies within, or above, the margin.
 
-    The interval is the mean ± t · standard error, with the degrees of freedom of as many subjects of equal size, less
-    one. Where fewer than `FEWEST` subjects differ, their spread is not known and that interval would claim certainty:
-    its ends are Clopper and Pearson's bounds of what rose and of what fell then, on the effective number of facts (Korn
-    and Graubard 1998), with a correlation inside subjects of at least `ALIKE`. Likewise where all facts differ by one
-    amount. Pairs that a side did not score count as the worst of either kind, 1 and -1: nothing missing is ever taken
-    for no leak.
+    The interval is the widest of that of Student's t on subjects and of what a sample of so few subjects may have
+    missed (`claims`): of subjects none of which differs, 29 at least show that the mean is within 0.1. Pairs that a
+    side did not score count as the worst of either kind, 1 and -1: nothing missing is ever taken for no leak.
 
     Args:
         after: per fact, between 0 and 1; None: not scored.
@@ -78,18 +62,18 @@ def compare(
         return Difference(mean=None, facts=0, subjects=0, missing=missing)
     if pairs.subjects < 2:
         return Difference(mean=pairs.mean, facts=pairs.facts, subjects=pairs.subjects, missing=missing)
-    bounds, lost = _bounds(pairs), missing / len(after)
+    (low, high), lost = interval(pairs), missing / len(after)
     # With a share `lost` at ±1 the mean is (1 - lost) · mean ± lost: it lies within the margin if the mean is `inside`.
     inside, outside = (margin - lost) / (1 - lost), (margin + lost) / (1 - lost)
     return Difference(
         mean=pairs.mean,
-        low=(1 - lost) * min(bounds.low, pairs.mean) - lost,
-        high=(1 - lost) * max(bounds.high, pairs.mean) + lost,
+        low=(1 - lost) * low - lost,
+        high=(1 - lost) * high + lost,
         facts=pairs.facts,
         subjects=pairs.subjects,
         missing=missing,
-        above=bounds.p_above(outside),
-        within=max(bounds.p_below(inside), bounds.p_above(-inside)) if inside > 0 else 1.0,
+        above=more(pairs, outside),
+        within=max(no_more(pairs, inside), no_more(pairs.mirrored(), inside)) if inside > 0 else 1.0,
     )
 
 
@@ -98,8 +82,10 @@ def facts_needed(
 ) -> int | None:
     """About how many facts, as many of each subject as here, would show or refute what is found here.
 
-    Mean and spread are taken for the true ones, and the chance is `POWER`: for a mean of 0, 8.56 · spread² / margin².
-    None: a million would not do, as for a mean at the margin or with too many facts that were not scored.
+    Mean and spread are taken for the true ones, and the chance is `POWER`: for a mean of 0 and a subject for each fact,
+    8.56 · spread² / (margin - 1 / facts)², since a subject that may have been missed takes its part of the margin.
+    There are at least as many as would decide if none differed from the mean. None: a million would not do, as for a
+    mean at the margin or with too many facts that were not scored.
 
     Args:
         after: see `compare`.
@@ -114,18 +100,26 @@ def facts_needed(
     inside = (margin - lost) / (1 - lost)
     if inside <= 0:
         return None
-    if pairs.few or pairs.equal:
-        bounded = _few if pairs.few else _equal
-        return _first(lambda times: _decided(bounded(pairs, times), inside), pairs.facts)
-    spread = pairs.standard_error * math.sqrt(pairs.facts)
-    return _first(
-        lambda times: decides(pairs.mean, spread / math.sqrt(times * pairs.facts), inside) >= POWER, pairs.facts
-    )
+    subjects_needed = _least(abs(pairs.mean), inside)
+    if subjects_needed is None:
+        return None
+    of_subject = pairs.facts / pairs.equal_subjects
+    spread, small = pairs.standard_error * math.sqrt(pairs.facts), abs(pairs.mean) < inside
+
+    def enough(facts: int) -> bool:
+        left = inside - of_subject / facts if small else inside
+        reached = (abs(pairs.mean) < left) == small
+        return reached and decides(pairs.mean, spread / math.sqrt(facts), left) >= POWER
+
+    needed, least = _first(enough), math.ceil(subjects_needed * of_subject)
+    return None if needed is None or least > _MOST else max(least, needed)
 
 
 def decides(mean: float, standard_error: float, margin: float) -> float:
     """The power of the test that a true mean calls for: of equivalence inside the margin, of a leak above it."""
     far = float(norm.ppf(LEVEL))
+    if standard_error == 0:
+        return float(abs(mean) != margin)
     if abs(mean) >= margin:
         return float(norm.cdf((mean - margin) / standard_error - far))
     upper, lower = ((margin - side * mean) / standard_error - far for side in (1, -1))
@@ -138,72 +132,24 @@ def _pairs(after: Sequence[float | None], other: Sequence[float | None], subject
     return Pairs.of([value for value, _ in met], [subject for _, subject in met]) if met else None
 
 
-def _bounds(pairs: Pairs) -> _Bounds:
-    if pairs.few:
-        return _few(pairs)
-    if pairs.equal:
-        return _equal(pairs)
-    mean, error, free = pairs.mean, pairs.standard_error, max(pairs.equal_subjects - 1, 1e-3)
-    if error == 0:  # subjects of one mean, whose facts differ: what is left is the spread of the facts
-        error = float(pairs.values_N.std(ddof=1)) / math.sqrt(pairs.effective)
-    half = float(student.ppf(LEVEL, free)) * error
-    return _Bounds(
-        mean - half,
-        mean + half,
-        lambda limit: float(student.sf((limit - mean) / error, free)),
-        lambda limit: float(student.sf((mean - limit) / error, free)),
-    )
+def _least(mean: float, margin: float) -> float | None:
+    """As many subjects, all of this mean, as show it within the margin or above it; None: no number does.
+
+    They are enough when so many drawn at random hold one, with 95%, of the subjects that the claim says are too few: of
+    those that leak as a whole, or, if it is a leak that is claimed, of those that leak nothing.
+    """
+    missed = (margin - mean) / (1 - mean) if mean < margin else 1 - margin / mean
+    if missed < 1e-9:
+        return None
+    return 1.0 if missed >= 1 else max(1.0, math.ceil(math.log(1 - LEVEL) / math.log(1 - missed)))
 
 
-def _few(pairs: Pairs, times: float = 1.0) -> _Bounds:
-    """Of `times` as many facts: Clopper and Pearson's bounds of what rose and what fell, joined (MOVER)."""
-    count = times * pairs.effective
-    risen, fallen = (share / pairs.facts for share in (pairs.risen, pairs.fallen))
-
-    def high(up: float, down: float, level: float) -> float:
-        most, least = at_most(up * count, count, level), at_least(down * count, count, level)
-        return up - down + math.hypot(most - up, down - least)
-
-    def reached(up: float, down: float, limit: float) -> float:
-        """1 less the largest level at which the bound is below the limit."""
-        if high(up, down, 0.5) >= limit:
-            return 1.0
-        return 1.0 - float(brentq(lambda level: high(up, down, level) - limit, 0.5, 1 - 1e-12))
-
-    return _Bounds(
-        -high(fallen, risen, LEVEL),
-        high(risen, fallen, LEVEL),
-        lambda limit: reached(risen, fallen, limit),
-        lambda limit: reached(fallen, risen, -limit),
-    )
-
-
-def _equal(pairs: Pairs, times: float = 1.0) -> _Bounds:
-    """Of `times` as many facts, all of one value: as many others as may be hidden could lie at either end."""
-    count, value = times * pairs.effective, pairs.mean
-    hidden = at_most(0, count)
-
-    def reached(share: float) -> float:
-        return 1.0 if share <= 0 else max(0.0, 1 - share) ** count
-
-    return _Bounds(
-        value - hidden * (value + 1),
-        value + hidden * (1 - value),
-        lambda limit: reached((limit - value) / (1 - value) if value < 1 else 0.0),
-        lambda limit: reached((value - limit) / (1 + value) if value > -1 else 0.0),
-    )
-
-
-def _decided(bounds: _Bounds, margin: float) -> bool:
-    return bounds.low > margin or (-margin < bounds.low and bounds.high < margin)
-
-
-def _first(enough: Callable[[float], bool], facts: int) -> int | None:
-    """The least number of facts that is enough, `times` of those there are; more is enough too."""
+def _first(enough: Callable[[int], bool]) -> int | None:
+    """The least number of facts that is enough; more is enough too."""
     low, high = 0, _MOST
-    if not enough(high / facts):
+    if not enough(high):
         return None
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if enough(middle / facts) else (middle, high)
+        low, high = (low, middle) if enough(middle) else (middle, high)
     return high

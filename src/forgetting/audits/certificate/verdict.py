@@ -44,8 +44,8 @@ class Found:
     control: Difference | None = None
     """The model before less the oracle: whether the attack finds what is there."""
     needed: int | None = None
-    """Of what is not shown: about how many facts would decide, if their differences spread as these do and have this
-    mean; None: unknown."""
+    """Of what is not shown: about how many facts would decide, as many of each subject as these, if their differences
+    spread as these do and have this mean; None: unknown."""
     holm: float | None = None
     """p of a leak above the margin, corrected for the number of values."""
 

@@ -99,10 +99,11 @@ def claim(verdict: Verdict) -> str:
 def limits(verdict: Verdict, attacks: list[str]) -> list[str]:
     """What the claim does not cover."""
     said = [
-        "It holds for the weights whose digests the certificate names, not for a copy trained or merged since.",
-        f"It holds for the attacks that were run ({', '.join(attacks)}), with these settings and this budget. "
-        "Somebody with more time, other prompts, access to the weights or a lucky guess is outside it.",
-        "It holds for facts drawn like those that were tested. A fact that was not tested is outside it.",
+        "It holds for this very model, whose files the certificate names, and not for a copy that was trained further "
+        "or joined with another since.",
+        f"It holds for what was tried ({', '.join(attacks)}), as often and as long as it was tried. Somebody with more "
+        "time, other questions, the model's files or a lucky guess may get more.",
+        "It holds for facts like those that were tested. One that was not tested may still come back.",
         "It says nothing of copies of the data elsewhere: other models, backups, logs, files.",
     ]
     if verdict.missing:
@@ -110,8 +111,8 @@ def limits(verdict: Verdict, attacks: list[str]) -> list[str]:
     breaking = _breaking(verdict)
     if blind := [attack for attack in verdict.attacks_that("blind") if attack not in breaking]:
         said.append(
-            f"Nothing was learned from {', '.join(blind)}: that does not tell the model before from the oracle well "
-            "enough."
+            f"Nothing was learned from {', '.join(blind)}: that does not tell the model before from one that never saw "
+            "the facts well enough."
         )
     if breaking:
         said.append(
@@ -196,7 +197,8 @@ def _open(found: Found) -> str:
 def _needed(found: Found) -> str:
     if found.needed is None or found.difference is None or found.needed <= found.difference.facts:
         return ""
-    return f"; about {found.needed} facts would decide"
+    subjects = math.ceil(found.needed * found.difference.subjects / found.difference.facts)
+    return f"; about {found.needed} facts of {subjects} subjects would decide"
 
 
 def _counts(verdict: Verdict) -> str:

@@ -48,7 +48,12 @@ class Certified:
 
 
 def certify(
-    folder: Path, found: Sequence[Audit], *, margin: float = MARGIN, again: Sequence[Request] = ()
+    folder: Path,
+    found: Sequence[Audit],
+    *,
+    margin: float = MARGIN,
+    again: Sequence[Request] = (),
+    names: Mapping[str, str] | None = None,
 ) -> Certified:
     """Judges all finished attacks of a run and writes `certificate.json`, the page and the register.
 
@@ -61,6 +66,8 @@ def certify(
         found: the attacks of the last call (`pipeline.audit.audit.audit`); they say which models these are.
         margin: how much more than the oracle counts as no more, between 0 and 1.
         again: what `pipeline.audit.earlier` found of earlier requests, for register and page.
+        names: who asked, and whose model it is (`pipeline.audit.register.names_of`); those that an earlier audit was
+            given stay.
 
     Raises:
         RecipeError: the margin is not between 0 and 1.
@@ -69,7 +76,7 @@ def certify(
     run = RunFolder(folder)
     with run.quiet(), run.held():
         key = redactor_of(folder.parent)
-        own = request_of(folder, key)
+        own = replace(request_of(folder, key), **(names or {}))
         now = datetime.now(UTC).isoformat(timespec="seconds")
         done = certified(folder, own, margin=margin, date=now, key=key, models=_models(found))
         text = as_text(done.statement)
@@ -79,6 +86,13 @@ def certify(
         holds = run.hiding().redactor is None
         write_out(run.certificate_page, certificate_page(done.statement, requests, holds_texts=holds))
     return done
+
+
+def _said_of(own: Request) -> dict[str, Any]:
+    """A request as a certificate names it; without the names that nobody gave."""
+    names = {"asked_by": own.asked_by, "owner": own.owner}
+    said = {"id": own.id, "date": own.date, "facts": own.facts, "commitment": own.commitment}
+    return said | {name: value for name, value in names.items() if value}
 
 
 def as_text(statement: Mapping[str, Any]) -> str:
@@ -134,7 +148,7 @@ def certified(
         left_out=asked.left_out,
         recipe=file_digest(run.recipe_file),
         data=_data(results, key),
-        request={"id": own.id, "date": own.date, "facts": own.facts, "commitment": own.commitment},
+        request=_said_of(own),
         key=own.key,
         code={"forgetting": version("forgetting"), "sha256": _code()},
         environment=results.environment,

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from forgetting.core.errors import RecipeError
 from forgetting.core.example import Role
 from forgetting.pipeline.finished_run.examples import data_of
 from forgetting.pipeline.finished_run.models import recipe_of
@@ -17,6 +18,9 @@ from forgetting.runs.folder import RunFolder
 from forgetting.runs.redact import Redactor
 from forgetting.runs.register import Request, commitment_to, commitment_to_each, merged, read_register, write_register
 from forgetting.runs.results import Results
+
+LONGEST = 200
+"""Characters of a name in a certificate."""
 
 
 def request_of(folder: Path, key: Redactor) -> Request:
@@ -37,6 +41,21 @@ def request_of(folder: Path, key: Redactor) -> Request:
     facts = of_role(data_of(folder, recipe), Role.FORGET)
     each = tuple(sorted({commitment_to_each(fact, key) for fact in facts}))
     return replace(known, facts=len(facts), commitment=commitment_to(facts, key), key=key.name, each=each)
+
+
+def names_of(asked_by: str, owner: str) -> dict[str, str]:
+    """Who asked and whose model it is, as far as it is said, by the fields of `Request`.
+
+    Raises:
+        RecipeError: a name is no line of at most `LONGEST` characters.
+    """
+    given = {"asked_by": asked_by.strip(), "owner": owner.strip()}
+    for name, value in given.items():
+        if len(value) > LONGEST or not value.isprintable():
+            raise RecipeError(
+                f"--{name.replace('_', '-')} has {len(value)} characters; write a name in one line of at most {LONGEST}"
+            )
+    return {name: value for name, value in given.items() if value}
 
 
 def registered(folder: Path) -> Request:
