@@ -21,6 +21,7 @@ from forgetting.cli import (  # noqa: F401 - in the order of `forget --help`
     generate,
     compare,
     import_logs,
+    export,
     judge,
     push,
     score,
