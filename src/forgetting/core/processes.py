@@ -91,8 +91,8 @@ def together() -> Iterator[None]:
 def _check_launcher() -> None:
     if who := sharded_by():
         raise RunError(
-            f"accelerate was told to use {who}, which this loop would not; launch with distributed_type: MULTI_GPU, and "
-            "write sharding=full in the recipe"
+            f"accelerate was told to use {who}, which this loop would not; launch with distributed_type: MULTI_GPU, "
+            "and write sharding=full in the recipe"
         )
 
 
