@@ -1,6 +1,6 @@
 # docker build -t forgetting .                                                                for CPUs
 # docker build -t forgetting:cuda --build-arg TORCH_INDEX=https://pypi.org/simple .           for NVIDIA GPUs
-# docker run --rm -v "$PWD:/work" forgetting demo                               with --gpus all for the second
+# docker run --rm -v "$PWD:/data" forgetting demo                               with --gpus all for the second
 ARG PYTHON=3.11
 
 FROM python:${PYTHON}-slim AS built
@@ -18,8 +18,8 @@ COPY --from=built /dist dist
 RUN pip install --index-url "${TORCH_INDEX}" "$(grep ^torch== constraints.txt)" \
     && pip install -c constraints.txt dist/*.whl \
     && pip check
-RUN useradd --create-home --uid 1000 forget && mkdir /work && chown forget /work
+RUN useradd --create-home --uid 1000 forget && mkdir /data && chown forget /data
 USER 1000
-WORKDIR /work
+WORKDIR /data
 ENTRYPOINT ["forget"]
 CMD ["--help"]

@@ -67,7 +67,7 @@ def test_what_was_not_scored_is_none_and_no_number_is_made_of_nothing() -> None:
 
 
 def test_a_redacted_run_has_no_texts_to_export() -> None:
-    with pytest.raises(DataError, match="^run: its records are redacted"):
+    with pytest.raises(DataError, match=r"^run: its records are redacted"):
         as_log([record(0, "forget", redacted={"rouge_l_recall": 0.5})], None, "run")
 
 
