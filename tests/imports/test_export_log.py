@@ -1,4 +1,4 @@
-"""Records as open-unlearning's logs: read again they give the same figures, and what came from a log goes back to it."""
+"""Records as open-unlearning's logs: read again they give the same figures, and a log comes back as it was."""
 
 from __future__ import annotations
 
