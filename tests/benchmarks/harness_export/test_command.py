@@ -49,7 +49,7 @@ def suites(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """Rows of the small world in the forms of four benchmarks."""
     folder = tmp_path_factory.mktemp("benchmarks")
     files = {"forget10_perturbed": "forget", "retain_perturbed": "retain"}
-    files |= {"real_authors_perturbed": "utility", "world_facts_perturbed": "holdout"}
+    files |= {"real_authors_perturbed": "holdout", "world_facts_perturbed": "utility"}
     for file, split in files.items():
         write_rows(folder / f"{file}.jsonl", [tofu(e) for e in lab(split)])
     for file, split in {"city_forget_rare_5": "forget", "city_fast_retain_500": "retain"}.items():
