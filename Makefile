@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-all test-qlora test-ray test-trl test-wheel test-extras docs check bench setup clean
+.PHONY: demo test test-all test-qlora test-ray test-trl test-trackers test-wheel test-extras docs check bench setup clean
 
 demo: .venv/ready ## set up, unlearn with three methods, end with a report
 	$(BIN)/forget demo
@@ -23,6 +23,10 @@ test-ray: .venv/ready ## what needs Ray, which it installs; starts clusters of t
 test-trl: .venv/ready ## what needs TRL, which it installs
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[trl]"
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/training/test_in_trainer.py
+
+test-trackers: .venv/ready ## what needs TensorBoard, Weights & Biases and trackio, which it installs; nothing leaves the machine
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[trackers]"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/pipeline/run/test_tracking.py
 
 test-wheel: ## sdist and wheel, the wheel alone in an empty environment outside the clone, the demo there
 	PYTHON=$(PYTHON) .ci/wheel

@@ -1,4 +1,4 @@
-"""The README's Python is run as it stands."""
+"""The README is short, its links lead somewhere, and its Python and the guide's are run as they stand."""
 
 import re
 import shutil
@@ -9,7 +9,12 @@ import pytest
 import forgetting
 from forgetting.objectives.methods import METHODS
 
-BLOCKS = re.findall(r"```python\n(.*?)```", (Path(__file__).parents[1] / "README.md").read_text(), flags=re.DOTALL)
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def python_of(text: str) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
 
 
 @pytest.fixture
@@ -21,14 +26,28 @@ def folder(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     return tmp_path
 
 
+def test_it_begins_with_the_two_commands_and_fits_a_screen_and_a_half() -> None:
+    first = [line.split("#")[0].strip() for line in README.splitlines()[1:4]]
+    assert first == ["", "make demo", "make test"]
+    assert len(README.splitlines()) <= 70
+
+
+def test_every_link_and_picture_is_a_file_of_the_repository() -> None:
+    places = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", README)
+    assert len(places) > 15
+    assert [place for place in places if not (ROOT / place).is_file()] == []
+
+
 def test_six_lines_unlearn_and_save(folder: Path) -> None:
-    exec(BLOCKS[0], {})
+    [block] = python_of(README)
+    exec(block, {})
     assert (folder / "my-model-without-it" / "adapter_model.safetensors").is_file()
 
 
 def test_a_method_of_ones_own_is_found_and_trains(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(METHODS, "_entries", dict(METHODS._entries))
-    exec(BLOCKS[1], {"__name__": "readme"})
+    [block] = python_of((ROOT / "docs/guide.md").read_text(encoding="utf-8"))
+    exec(block, {"__name__": "guide"})
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     done = forgetting.unlearn(

@@ -3,6 +3,8 @@
 import pytest
 
 from forgetting.core import launch
+from forgetting.core.errors import RunError
+from forgetting.core.processes import together
 
 
 @pytest.mark.parametrize(
@@ -35,3 +37,22 @@ def test_accelerate_on_processors_starts_one_and_that_is_known(monkeypatch: pyte
     assert launch.left_alone()
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert not launch.left_alone()
+
+
+def test_sharding_that_would_not_be_done_is_refused_before_processes_join(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED", *launch._SIZES):
+        monkeypatch.delenv(name, raising=False)
+    with together():
+        pass
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    with together():
+        pass  # one process: there is nothing to shard
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    for who in ("FSDP", "DeepSpeed"):
+        monkeypatch.setenv(f"ACCELERATE_USE_{who.upper()}", "true")
+        monkeypatch.setenv("ACCELERATE_USE_FSDP", str(who == "FSDP").lower())
+        with (
+            pytest.raises(RunError, match=f"told to use {who}, which this loop would not; .*sharding=full"),
+            together(),
+        ):
+            pass

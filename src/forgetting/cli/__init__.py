@@ -23,6 +23,7 @@ from forgetting.cli import (  # noqa: F401 - in the order of `forget --help`
     compare,
     board,
     import_logs,
+    export,
     judge,
     push,
     score,

@@ -25,6 +25,12 @@ def left_alone() -> bool:
     return by_accelerate and "MASTER_PORT" in os.environ and not launched()
 
 
+def sharded_by() -> str:
+    """Who else than this package `accelerate launch` was told to shard by; empty if nobody."""
+    named = {"DeepSpeed": "ACCELERATE_USE_DEEPSPEED", "FSDP": "ACCELERATE_USE_FSDP"}
+    return next((who for who, name in named.items() if os.environ.get(name, "").lower() == "true"), "")
+
+
 def note_joined() -> None:
     """Marks the processes as joined; from here on they agree which of them reports an error."""
     global _joined

@@ -16,7 +16,7 @@ from itertools import islice
 from typing import Any, TypeVar
 
 from forgetting.core.errors import ElsewhereError, RunError
-from forgetting.core.launch import launched, note_joined
+from forgetting.core.launch import launched, note_joined, sharded_by
 
 T = TypeVar("T")
 K = TypeVar("K")
@@ -62,9 +62,10 @@ def together() -> Iterator[None]:
 
     Raises:
         ElsewhereError: another process failed first; it replaces this process's own error.
-        RunError: a process ended without an error message.
+        RunError: a process ended without an error message, or the launcher was told to shard by other means.
     """
     if launched() and not _group():
+        _check_launcher()
         _join()
     if count() == 1 or _inside.get():
         yield
@@ -85,6 +86,14 @@ def together() -> Iterator[None]:
         raise
     finally:
         _inside.reset(token)
+
+
+def _check_launcher() -> None:
+    if who := sharded_by():
+        raise RunError(
+            f"accelerate was told to use {who}, which this loop would not; launch with distributed_type: MULTI_GPU, "
+            "and write sharding=full in the recipe"
+        )
 
 
 def _join() -> None:

@@ -98,6 +98,12 @@ def without_special(text: str, tokenizer: PreTrainedTokenizerBase) -> str:
     return text
 
 
+def closing_of_answers(tokenizer: PreTrainedTokenizerBase) -> tuple[str, ...]:
+    """The texts with which the chat template closes an answer, if it does: for programs that end answers at texts."""
+    token, text = _closing(tokenizer)
+    return tuple(filter(None, (None if token is None else str(tokenizer.convert_ids_to_tokens(token)), text)))
+
+
 def _closing(tokenizer: PreTrainedTokenizerBase) -> tuple[int | None, str]:
     """The token with which the chat template closes an answer, and the plain text before it."""
     closing = closing_of(tokenizer)

@@ -7,22 +7,15 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from forgetting.core.errors import RecipeError
 from forgetting.pipeline.run.environment import (
     PACKAGES,
-    check_trackers,
     environment,
     held_memory,
     peak_memory,
     reset_peak_memory,
 )
-from forgetting.recipe import Recipe, recipe_from
 
 MIB = 2**20
-
-
-def recipe(**keys: object) -> Recipe:
-    return recipe_from({"model": "m", "data": {"train": "t.jsonl"}, "stages": [{"method": "sft"}], **keys})
 
 
 def test_the_versions_and_threads_that_numbers_depend_on_are_named() -> None:
@@ -65,11 +58,3 @@ class NoFile:
 
     def read_text(self) -> str:
         raise FileNotFoundError(self.path)
-
-
-def test_a_tracker_that_is_unknown_or_not_installed_is_named() -> None:
-    with pytest.raises(RecipeError, match="unknown tracker 'tensorbord'; did you mean 'tensorboard'"):
-        check_trackers(recipe(report_to=["tensorbord"]))
-    with pytest.raises(RecipeError, match="the package of 'comet_ml' is not installed; pip install comet_ml"):
-        check_trackers(recipe(report_to=["comet_ml"]))
-    check_trackers(recipe())

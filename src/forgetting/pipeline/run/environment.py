@@ -1,22 +1,18 @@
-"""The environment of a run, its peak memory, and its trackers."""
+"""The environment of a run, and its peak memory."""
 
 from __future__ import annotations
 
 import platform
 import re
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import psutil
 import torch
 
-from forgetting.core.errors import RecipeError, nearest
-from forgetting.core.processes import in_all, is_first
-from forgetting.recipe import Recipe, Stage
-from forgetting.runs.folder import RunFolder
+from forgetting.core.processes import in_all
 
 PACKAGES = ("forgetting", "torch", "transformers", "peft", "accelerate", "tokenizers", "safetensors")
 
@@ -63,38 +59,3 @@ def peak_memory() -> int:
 
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
-def check_trackers(recipe: Recipe) -> None:
-    """Checks that accelerate knows every tracker of `report_to` and that it is installed.
-
-    Raises:
-        RecipeError: one is unknown or not installed.
-    """
-    if not recipe.report_to:
-        return
-    from accelerate.tracking import LOGGER_TYPE_TO_CLASS, get_available_trackers
-
-    installed = {str(name) for name in get_available_trackers()}
-    for name in recipe.report_to:
-        if name not in LOGGER_TYPE_TO_CLASS:
-            raise RecipeError(f"report_to: unknown tracker '{name}'; {nearest(name, LOGGER_TYPE_TO_CLASS)}")
-        if name not in installed:
-            raise RecipeError(f"report_to: the package of '{name}' is not installed; pip install {name}")
-
-
-@contextmanager
-def tracker(recipe: Recipe, stage: Stage) -> Iterator[Callable[[dict[str, float], int], None]]:
-    """Sends the numbers of every step to accelerate's trackers (`report_to`); to none by default."""
-    if not (recipe.report_to and is_first()):
-        yield lambda values, step: None
-        return
-    from accelerate import Accelerator
-
-    folder = RunFolder(recipe.folder).trackers
-    accelerator = Accelerator(cpu=True, log_with=list(recipe.report_to), project_dir=str(folder))
-    accelerator.init_trackers(f"{recipe.name}-{stage.name}")
-    try:
-        yield lambda values, step: accelerator.log(values, step=step)
-    finally:
-        accelerator.end_training()

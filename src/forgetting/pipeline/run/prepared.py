@@ -21,7 +21,6 @@ from forgetting.models.hidden_states import decoder_blocks
 from forgetting.models.loading import LoadedModel
 from forgetting.models.places import check_place
 from forgetting.pipeline.run.earlier import earlier_requests, learned_again
-from forgetting.pipeline.run.environment import check_trackers
 from forgetting.pipeline.run.judged import judge_of
 from forgetting.pipeline.run.load import dated_recipe, loaded_for
 from forgetting.pipeline.run.prepare import StageData, encode_stage, load_data
@@ -31,6 +30,7 @@ from forgetting.pipeline.run.shots import say_stops, with_shots
 from forgetting.pipeline.run.source import model_source, start_of
 from forgetting.pipeline.run.suites import check_goals, check_passages, say_drawn, suite_of
 from forgetting.pipeline.run.teacher import check_references
+from forgetting.pipeline.run.tracking import check_trackers
 from forgetting.recipe import Recipe
 from forgetting.runs.began import CONFIG, MEASURED, MODEL, READ, VOCABULARY, WEIGHTS
 from forgetting.runs.folder import RunFolder

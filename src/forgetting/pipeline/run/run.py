@@ -24,6 +24,7 @@ from forgetting.pipeline.run.records import cached, of_oracle
 from forgetting.pipeline.run.sound import keep_sound
 from forgetting.pipeline.run.source import start_of
 from forgetting.pipeline.run.stage_runner import StageRunner
+from forgetting.pipeline.run.tracking import tracking
 from forgetting.pipeline.run.write_results import begun, write_results
 from forgetting.recipe import Recipe
 from forgetting.report.run.page import build_report
@@ -93,15 +94,18 @@ def _run(recipe: Recipe, voice: Voice, report: bool, judge: Judge | None, check:
         oracle = of_oracle(ready.recipe, ready.suite, voice)
         measurer = Measurer(opened, ready, voice, before=before, oracle=oracle)
         measurer.fixed_points()
-        try:
-            StageRunner(ready, opened, measurer, voice, judge).run()
-        except PrunedError as pruned:
-            voice.say(str(pruned))
-            opened.write_pruned(str(pruned))
-            return folder.path
-        by_first(lambda: write_results(opened, ready))
-        if report:
-            by_first(lambda: build_report([folder.path], folder.report_file))
+        with tracking(recipe) as track:
+            track.begun(opened)
+            try:
+                StageRunner(ready, opened, measurer, voice, judge, track).run()
+            except PrunedError as pruned:
+                voice.say(str(pruned))
+                opened.write_pruned(str(pruned))
+                return folder.path
+            by_first(lambda: write_results(opened, ready))
+            if report:
+                by_first(lambda: build_report([folder.path], folder.report_file))
+                track.report(folder.results(), folder.report_file)
     return folder.path
 
 

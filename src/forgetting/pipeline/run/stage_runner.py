@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Literal
 
@@ -18,7 +18,6 @@ from forgetting.metrics.damage import damaged
 from forgetting.models.adapters import active_adapters, joined, merged
 from forgetting.models.quantised import has_quantised
 from forgetting.pipeline.run.context import StageContext
-from forgetting.pipeline.run.environment import tracker
 from forgetting.pipeline.run.evaluator import Measurer
 from forgetting.pipeline.run.export import save
 from forgetting.pipeline.run.judge import Judge, PrunedError, balances
@@ -28,6 +27,7 @@ from forgetting.pipeline.run.reference_stage import set_aside
 from forgetting.pipeline.run.select_tokens import weighed
 from forgetting.pipeline.run.stage import StageOutcome, hand_over, handed_over, run_stage
 from forgetting.pipeline.run.stop_rule import StopRule
+from forgetting.pipeline.run.tracking import Tracking
 from forgetting.pipeline.run.transform import run_transform
 from forgetting.recipe import Recipe, Stage
 from forgetting.report.verdict.stop_rule import Seen, goal_words, said
@@ -48,6 +48,8 @@ class StageRunner:
     voice: Voice
     judge: Judge | None = None
     """Ends the run in the middle of its last stage; None: nothing does."""
+    tracking: Tracking = field(default_factory=Tracking)
+    """Is told of every step and evaluation."""
 
     def run(self) -> None:
         """Runs every stage that is not finished yet, then saves the final model."""
@@ -99,23 +101,30 @@ class StageRunner:
         rule = self.measurer.rule(stage)
         if rule is not None:
             self.voice.say(f"stage {stage.name}: until {rule}")
-        with tracker(self.prepared.recipe, stage) as track:
-            hooks = Hooks(
-                evaluate=_During(self.measurer, stage.name, rule, self.voice, self._judge_of(stage))
-                if stage.evaluate_every is not None
-                else None,
-                score=lambda measures: next((m.value for m in measures if m.name == "balance"), None),
-                reached=rule.ends if rule is not None else None,
-                forgotten=rule.held_back if rule is not None else lambda measures: False,
-                alarm=self.measurer.alarm(stage) if stage.evaluate_every is not None else None,
-                progress=self.voice.progress,
-                track=track,
-                say=self.voice.say,
-            )
-            outcome = run_stage(context, model, hooks)
+        self._track(stage)
+        hooks = Hooks(
+            evaluate=_During(self.measurer, stage.name, rule, self.voice, self._judge_of(stage), self.tracking)
+            if stage.evaluate_every is not None
+            else None,
+            score=lambda measures: next((m.value for m in measures if m.name == "balance"), None),
+            reached=rule.ends if rule is not None else None,
+            forgotten=rule.held_back if rule is not None else lambda measures: False,
+            alarm=self.measurer.alarm(stage) if stage.evaluate_every is not None else None,
+            progress=self.voice.progress,
+            track=self.tracking.step,
+            say=self.voice.say,
+        )
+        outcome = run_stage(context, model, hooks)
         if rule is not None and rule.goal.thresholds is not None:
             context.folder.write_thresholds(rule.goal.thresholds)
         return outcome
+
+    def _track(self, stage: Stage) -> None:
+        """Tells the trackers which stage is next; those before it have all ended."""
+        if self.tracking.trackers:
+            stages = self.prepared.recipe.stages
+            earlier = stages[: stages.index(stage)]
+            self.tracking.begin(stage.name, sum(self.folder.stage(s.name).result().steps for s in earlier))
 
     def _judge_of(self, stage: Stage) -> Judge | None:
         return self.judge if stage is self.prepared.recipe.stages[-1] else None
@@ -133,6 +142,8 @@ class StageRunner:
         step = result.kept_step
         self.voice.say(f"stage {stage.name}: kept {result.kept}; measuring")
         after = self.measurer.after(outcome.model, stage=stage.name, step=step, epoch=step / per_epoch)
+        self._track(stage)
+        self.tracking.evaluated(replace(after, step=result.steps))
         rule = self.measurer.final_rule(stage)
         if rule is not None:
             success = bool(result.success) and rule(after.measures)
@@ -214,9 +225,11 @@ class _During:
     rule: StopRule | None
     voice: Voice
     judge: Judge | None = None
+    tracking: Tracking = field(default_factory=Tracking)
 
     def __call__(self, model: torch.nn.Module, *, step: int, epoch: float) -> list[Measure]:
         found = self.measurer.during(model, stage=self.stage, step=step, epoch=epoch)
+        self.tracking.evaluated(found)
         if self.rule is not None:
             words = goal_words(self.rule.goal, found.measures)
             damage = self.rule.damaged(found.measures)

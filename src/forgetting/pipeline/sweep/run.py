@@ -22,8 +22,8 @@ from forgetting.core.measure import Measure
 from forgetting.core.progress import SILENT, Voice
 from forgetting.core.text import plain
 from forgetting.pipeline.audit.whole import run
-from forgetting.pipeline.run.environment import check_trackers
 from forgetting.pipeline.run.judge import Judge
+from forgetting.pipeline.run.tracking import check_trackers
 from forgetting.pipeline.sweep.engines.engine import Engine
 from forgetting.pipeline.sweep.engines.local import Processes
 from forgetting.recipe import Recipe

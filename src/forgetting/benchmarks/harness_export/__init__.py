@@ -1,0 +1,1 @@
+"""Suites as tasks of lm-evaluation-harness's own command."""
