@@ -36,7 +36,7 @@ docs: .venv/ready ## the documentation site, in site/; a broken link or referenc
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 test-extras: .venv/ready ## whether all extras can be installed together; downloads much and installs nothing
-	$(BIN)/pip install --disable-pip-version-check --quiet --dry-run -c constraints.txt ".[qlora,embed,ray,trl,documents,dev]"
+	$(BIN)/pip install --disable-pip-version-check --quiet --dry-run -c constraints.txt ".[qlora,embed,ray,trl,trackers,documents,dev]"
 
 check: .venv/ready ## lint, format, types, import rules
 	$(BIN)/ruff check .
