@@ -21,6 +21,7 @@ from forgetting.core.example import Role
 from forgetting.core.strict import Strict
 from forgetting.data.source import Source
 from forgetting.metrics.goal import UNTIL, Until
+from forgetting.metrics.to_reference import splits_of
 from forgetting.models.adapters import AdapterSpec, Initialisation
 from forgetting.models.adapters.spec import Drawing, Kind
 from forgetting.models.transforms import Transform, build_transform
@@ -207,6 +208,8 @@ class Stage(Optimisation):
         description="End at the first evaluation where this holds; the duration is then the maximum. "
         "extraction: EL_n and MA of the forget set are at or below those of unseen text, before and now. Or a limit of "
         "a measure: forget/exact_match <= 0.1, forget/probability <= unseen/probability. Or several: A and B. "
+        "SPLIT/kl_from_reference and SPLIT/excess_loss say how far the model is from the stage's reference on a split, "
+        "in nats per token. "
         "A damaged model, without a tenth of what should stay, reaches no goal. Where only that is in the way, "
         "only what should stay is trained on until the next evaluation, unless gradients are combined part by part.",
     )
@@ -220,6 +223,11 @@ class Stage(Optimisation):
     def ends(self) -> Until | None:
         """What ends the stage before its duration; None if nothing does."""
         return None if self.until is None else Until.parse(self.until)
+
+    @property
+    def ends_beside_reference(self) -> bool:
+        """Whether it ends by how far its model is from its reference."""
+        return self.ends is not None and bool(splits_of(self.ends.limits))
 
     @model_validator(mode="before")
     @classmethod
@@ -278,7 +286,7 @@ class Stage(Optimisation):
             raise ValueError("reference: a stage set aside compares with the model before it; remove the key")
         if self.select is not None and Role.TRAIN not in self.roles:
             raise ValueError(f"select: needs train data, and '{self.method['name']}' reads none; remove the key")
-        if self.reference != BEFORE and not self.objective().needs_reference:
+        if self.reference != BEFORE and not (self.objective().needs_reference or self.ends_beside_reference):
             raise ValueError(f"reference: '{self.what}' compares with no other model; remove the key")
         self.objective()
         return self

@@ -28,6 +28,7 @@ from forgetting.pipeline.run.reference_stage import set_aside
 from forgetting.pipeline.run.select_tokens import weighed
 from forgetting.pipeline.run.stage import StageOutcome, hand_over, handed_over, run_stage
 from forgetting.pipeline.run.stop_rule import StopRule
+from forgetting.pipeline.run.to_reference import distance_of
 from forgetting.pipeline.run.transform import run_transform
 from forgetting.recipe import Recipe, Stage
 from forgetting.report.verdict.stop_rule import Seen, goal_words, said
@@ -96,6 +97,10 @@ class StageRunner:
         if stage.select is not None:
             train = first_then_others(lambda: self._weighed(context, model))
             context = replace(context, data={**context.data, Role.TRAIN: train})
+        suites = (self.measurer.suite, self.measurer.during_suite(stage))
+        distance = distance_of(context, model, suites, self.prepared.recipe.format)
+        if distance is not None:
+            self.measurer.compare(stage, distance)
         rule = self.measurer.rule(stage)
         if rule is not None:
             self.voice.say(f"stage {stage.name}: until {rule}")
