@@ -19,6 +19,7 @@ from pydantic import (
 from forgetting.core.errors import RecipeError
 from forgetting.core.example import Role
 from forgetting.core.strict import Strict
+from forgetting.data.formatting import Formatting
 from forgetting.data.source import Source
 from forgetting.metrics.goal import UNTIL, Until
 from forgetting.metrics.to_reference import splits_of
@@ -68,7 +69,8 @@ class Adapter(Strict):
     kind: Kind = Field(
         "full",
         description="Default: lora if a key of LoRA is given, else full. qlora: LoRA on weights kept in 4 bits (pip "
-        "install 'forgetting[qlora]'). curlora: C·U·R of drawn columns and rows; only U trains.",
+        "install 'forgetting[qlora]'). curlora: C·U·R of drawn columns and rows; only U trains. rows: the embedding "
+        "rows of `tokens` alone.",
     )
     rank: int = Field(16, gt=0, lt=2**31)
     alpha: float | None = Field(None, gt=0, description="The update is scaled by alpha / rank; default 2 × rank.")
@@ -79,6 +81,9 @@ class Adapter(Strict):
         description="How LoRA starts: a name, or {name: …, with its parameters}.",
     )
     drawing: Drawing = Field("without_replacement", description="How CURLoRA draws columns and rows.")
+    tokens: list[str] = Field(
+        default_factory=list, description="The tokens of kind: rows; new_tokens of the recipe adds tokens to a model."
+    )
 
     @property
     def spec(self) -> AdapterSpec:
@@ -87,10 +92,15 @@ class Adapter(Strict):
         Raises:
             RecipeError: a value that contradicts the others.
         """
-        values = self.model_dump(exclude={"init"})
+        values = self.model_dump(exclude={"init", "tokens"})
         targets = values.pop("targets")
         named = targets if isinstance(targets, str) else tuple(targets)
-        return AdapterSpec(**values, init=self.initialisation, targets=named)
+        return AdapterSpec(**values, init=self.initialisation, targets=named, tokens=tuple(self.tokens))
+
+    @property
+    def is_inside(self) -> bool:
+        """Whether it changes the model's own weights, so that the next stage starts from a whole model."""
+        return self.kind in ("full", "rows")
 
     @property
     def initialisation(self) -> Initialisation:
@@ -184,6 +194,10 @@ class Stage(Optimisation):
         description="Added to the recipe's seed; default: its position among the stages as written.",
     )
     data: dict[str, Sources] = Field(default_factory=dict, description="By role; overrides the recipe's data.")
+    prefix: str | None = Field(
+        None,
+        description="What every answer begins with while this stage trains, not supervised; default: format.prefix.",
+    )
     part: Literal["train", "reference", "all"] = Field(
         "train", description="The part of the corpus it trains on, if `corpus` separates a reference part."
     )
@@ -280,6 +294,8 @@ class Stage(Optimisation):
             raise ValueError("until: ends at an evaluation and keeps its weights; set evaluate_every, and keep: last")
         if self.despite_damage and self.until is None:
             raise ValueError("despite_damage: says how `until` ends the stage; set until, or leave it out")
+        if self.adapter_or_full.kind == "rows" and self.between != "merge":
+            raise ValueError("between: trained rows are written into the model; write between: merge")
         if self.is_aside and (self.adapter_or_full.kind == "full" or self.keep == "best" or self.until is not None):
             raise ValueError("between: aside is for an adapter trained to its end; give a LoRA, without keep and until")
         if self.is_aside and self.reference != BEFORE:
@@ -323,7 +339,7 @@ class Stage(Optimisation):
     @property
     def leaves_a_whole_model(self) -> bool:
         """Whether the next stage starts from a model without this stage's adapter."""
-        return not self.trains or self.between == "merge" or self.adapter_or_full.kind == "full"
+        return not self.trains or self.between == "merge" or self.adapter_or_full.is_inside
 
     @property
     def is_aside(self) -> bool:
@@ -335,6 +351,14 @@ class Stage(Optimisation):
         """The stage whose adapter is the reference for its token scores; None: there is none."""
         asked = self.select.reference if self.select is not None and self.select.scores is None else None
         return asked.removeprefix("stage:") if asked is not None and asked.startswith("stage:") else None
+
+    def formatting(self, trained: Formatting) -> Formatting:
+        """How its examples become text.
+
+        Args:
+            trained: how the recipe says it for training.
+        """
+        return trained if self.prefix is None else trained.model_copy(update={"prefix": self.prefix})
 
     @property
     def adapter_or_full(self) -> Adapter:

@@ -106,7 +106,13 @@ def estimate(prepared: Prepared) -> Estimate:
                 continue
             try:
                 steps[stage.name] = probe_step(
-                    model, stage, encoded[stage.name], recipe, pad_id, prepared.data[stage.name].turns
+                    model,
+                    stage,
+                    encoded[stage.name],
+                    recipe,
+                    pad_id,
+                    prepared.data[stage.name].turns,
+                    loaded.tokenizer,
                 )
             except ForgettingError as error:
                 notes.append(f"{stage.name}: could not be timed ({error})")
@@ -237,7 +243,7 @@ def _disk(
     saved = 0 if last is None else last.trainable_bytes + last.frozen_bytes
     if full and (last is not None or not recipe.stages[-1].trains):
         saved = weights
-    if not full and recipe.export in ("merged", "both"):
+    if not full and (_ends_whole(recipe) or recipe.export == "both"):
         saved = weights + (saved if recipe.export == "both" else 0)
     points = 1 + int(oracle) + len(recipe.stages)
     examples = sum(len(split.examples) for split in suite.splits)

@@ -99,6 +99,7 @@ def probe_step(
     recipe: Recipe,
     pad_id: int,
     turns: Mapping[str, Sequence[Sequence[int]]] = MappingProxyType({}),
+    tokenizer: PreTrainedTokenizerBase | None = None,
 ) -> StepProbe:
     """Runs a step at learning rate 0, so that the model is unchanged; its adapter is removed again.
 
@@ -110,7 +111,7 @@ def probe_step(
     plan = StepPlan(sizes, stage.batch_size, recipe.seed_of(stage), objective.partners, turns)
     total, evaluations = _length(stage, plan, data)
     before, base_bytes = active_adapters(model), _bytes(model.parameters())
-    with _attached(model, stage, encoded, pad_id) as (fitted, prepare_seconds, prepared_bytes):
+    with _attached(model, stage, encoded, pad_id, tokenizer) as (fitted, prepare_seconds, prepared_bytes):
         trainable_bytes = _bytes(p for p in fitted.parameters() if p.requires_grad)
         added_bytes = _bytes(fitted.parameters()) - base_bytes
         packed = stage.packing and why_padded(fitted) is None
@@ -153,7 +154,11 @@ def _length(stage: Stage, plan: StepPlan, data: Mapping[str, Sequence[Encoded]])
 
 @contextmanager
 def _attached(
-    model: PreTrainedModel, stage: Stage, encoded: Mapping[str, Sequence[Encoded]], pad_id: int
+    model: PreTrainedModel,
+    stage: Stage,
+    encoded: Mapping[str, Sequence[Encoded]],
+    pad_id: int,
+    tokenizer: PreTrainedTokenizerBase | None,
 ) -> Iterator[tuple[nn.Module, float, int]]:
     """The model with the stage's adapter, the seconds to add it, and the bytes that its initialisation computed.
 
@@ -166,7 +171,7 @@ def _attached(
     modules = resolve_targets(model, adapter.targets) if init.roles else ()
     one = {role: encoded[role][:1] for role in init.roles}  # the others are estimated by their tokens
     prepared = prepare(init, model, modules, InitialisationData(one, pad_id))
-    fitted = attach(model, adapter.spec, name=stage.name, seed=0, prepared=prepared)
+    fitted = attach(model, adapter.spec, name=stage.name, seed=0, prepared=prepared, tokenizer=tokenizer)
     try:
         size = sum(t.numel() * t.element_size() for t in prepared.values())
         yield fitted, time.perf_counter() - began, size
