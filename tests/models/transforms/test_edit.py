@@ -44,7 +44,7 @@ def test_the_change_is_that_of_alphaedit_with_its_explicit_inverse() -> None:
 
 
 def test_no_other_change_costs_less() -> None:
-    kept, edited, missing, projector = keys()
+    _, edited, missing, projector = keys()
     outside, ridge = projector @ edited, 0.3 * float((projector @ edited).square().sum(0).mean())
     change = solved(missing, outside, 0.3)
 

@@ -20,7 +20,7 @@ class AdapterSpec:
 
     `qlora` is `lora` on a model with matrices in 4 bits, and requires one. `curlora` adds C·U·R to matrices, with C and
     R some of their columns and rows: see `forgetting.models.adapters.curlora_peft`. It has a rank, targets and a
-    drawing, and none of LoRA's other values. `rows` trains the embedding rows of `tokens` alone, and has no other value.
+    drawing, and none of LoRA's other values. `rows` trains the embedding rows of `tokens` alone and has nothing else.
 
     Raises:
         RecipeError: an invalid value; the message names its key.

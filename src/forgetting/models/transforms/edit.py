@@ -24,7 +24,7 @@ from forgetting.models.transforms.registry import Given, Transform, register_tra
 @register_transform(
     "edit",
     paper="arXiv 2505.15674, 2410.02355",
-    when="Questions should lead to a token whose row was trained to bring a refusal (UniErase); the facts stay below it.",
+    when="Questions should lead to a token whose row was trained to bring a refusal (UniErase); facts stay below it.",
 )
 def edit(
     token: str = "<idk>",
