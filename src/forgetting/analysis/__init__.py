@@ -11,6 +11,7 @@ from forgetting.analysis import (
     shifts,
     spectra,
     states,
+    sureness,
     weights,
 )
 from forgetting.analysis.compared import Analysis, Compared, Findings
@@ -32,5 +33,6 @@ __all__ = [
     "shifts",
     "spectra",
     "states",
+    "sureness",
     "weights",
 ]
