@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 import torch
@@ -22,6 +22,7 @@ from forgetting.data.plan import StepPlan
 from forgetting.metrics.score import score
 from forgetting.models.adapters import InitialisationData, active_adapters, attach, resolve_targets, without
 from forgetting.models.packing import why_padded
+from forgetting.pipeline.estimate.rule_cost import RuleCost, rule_cost
 from forgetting.pipeline.run.environment import held_memory, peak_memory, reset_peak_memory
 from forgetting.pipeline.run.records import take
 from forgetting.recipe import Recipe, Stage
@@ -60,6 +61,8 @@ class StepProbe:
     """Steps of the stage."""
     evaluations: int
     """During the stage."""
+    rule: RuleCost = field(default_factory=RuleCost)
+    """What the gradient rule adds; its second pass is in `seconds`."""
 
 
 @dataclass(frozen=True)
@@ -125,11 +128,12 @@ def probe_step(
         )
         batches = sorted(cut.of(plan.at(0)), key=lambda batch: -batch.input_ids_BT.numel())
         taken = _take(fitted, stage, batches, before, total)
+        rule = rule_cost(fitted, objective, data, plan, trainable_bytes)
     cost = [batch.input_ids_BT.numel() + cut.pass_tokens for batch in batches]
     timed = _tokens(data, plan.at(0)) * cost[0] / sum(cost)
     mean = sum(_tokens(data, plan.at(s)) for s in range(min(total, _STEPS))) / min(total, _STEPS)
     return StepProbe(
-        seconds=taken.seconds * mean / timed + taken.update_seconds,
+        seconds=taken.seconds * (1 + rule.again) * mean / timed + taken.update_seconds,
         per_token=taken.seconds / timed,
         prepare_seconds=prepare_seconds,
         trainable_bytes=trainable_bytes,
@@ -139,6 +143,7 @@ def probe_step(
         transient_bytes=max(0, taken.risen_bytes - trainable_bytes - taken.optimiser_bytes),
         total=total,
         evaluations=evaluations,
+        rule=rule,
     )
 
 
