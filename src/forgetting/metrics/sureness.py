@@ -42,7 +42,7 @@ def sureness(split: str, point: str, found: Sequence[Answered]) -> list[Measure]
     nothing it is about the accuracy. Its interval resamples clusters, and a resample without a right answer counts 0.
     """
     absent = f"no question of split '{split}'"
-    means = {
+    means: dict[str, tuple[str, Sequence[float | None]]] = {
         "accuracy": ("Share of greedy answers that are the right one.", [float(a.right) for a in found]),
         "refusals": ("Share of greedy answers that begin with a known refusal.", [float(a.refused) for a in found]),
         "sureness": ("How sure the model is of its answer: (confidence + p(sure)) / 2.", [a.score for a in found]),

@@ -47,7 +47,10 @@ _COMBINED = """
 
 Sums of logits, for whatever takes a model. EFT (arXiv 2310.12962): log p ∝ log p_large + β·(log p_tuned − log p_base).
 With B an unlearned model and A its base, β is a dial without training: 0 is A, 1 is B, above 1 forgets more, below 0
-undoes. With a larger model of the same vocabulary in the first place it is δ-unlearning (arXiv 2404.11045).
+undoes. With a larger model of the same vocabulary in the first place it is what δ-unlearning answers with (arXiv
+2404.11045): `forget eval "LARGE + 1.0*UNLEARNED - 1.0*SMALL"`, where UNLEARNED was made from SMALL. That paper trains
+UNLEARNED through the sum; here it is unlearned by itself, with any method, and LARGE is neither trained nor needed for
+it. A vocabulary that differs is refused.
 `docs/lab.md` has figures.
 """
 
