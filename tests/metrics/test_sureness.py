@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from forgetting.metrics.sureness import Answered, sureness
+from tests.golden import figures
 
 
 def measures(found):
@@ -40,3 +41,15 @@ def test_where_nothing_can_be_ordered_there_is_a_reason():
         found = measures([Answered(c, right, False, 0.5, 0.5) for c in "ab"])["sureness_ap_after"]
         assert found.value is None and found.reason.startswith(said)
     assert measures([])["sureness_ap_after"].reason == "no question of split 'holdout'"
+
+
+def test_the_published_average_precision_of_r_tuning():
+    r = np.random.default_rng(8)
+    right = r.random(40) < 0.6
+    conf = np.clip(0.5 + 0.3 * right + 0.2 * r.standard_normal(40), 0.01, 0.99)
+    sure = np.clip(0.4 + 0.4 * right + 0.25 * r.standard_normal(40), 0.01, 0.99)
+    found = [
+        Answered(str(i), bool(ok), False, c, s) for i, (ok, c, s) in enumerate(zip(right, conf, sure, strict=True))
+    ]
+    expected = figures("digest")["RTuning_AP"]["average_precision"]
+    assert measures(found)["sureness_ap_after"].value == pytest.approx(expected, rel=1e-9)
