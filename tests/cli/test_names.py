@@ -52,6 +52,20 @@ def test_metrics_and_initialisations_are_listed_with_their_parameters(capsys: py
     assert all(entry["summary"] for entry in (*metrics.values(), *found.values()))
 
 
+def test_rules_and_transforms_say_what_they_need_when_to_use_them_and_their_paper(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    rules = {r["name"]: r for r in json.loads(command(capsys, "gradient-rules", "--json")[1])}
+    assert rules["sum"]["needs"] == [] and rules["rectified"]["needs"] == ["forget and other terms"]
+    assert rules["flat"]["needs"] == ["forget terms", "a second pass over forget rows"]
+    assert rules["subspace"]["needs"] == ["forget and other terms", "a first pass over other rows"]
+    transforms = {t["name"]: t for t in json.loads(command(capsys, "transforms", "--json")[1])}
+    assert transforms["edit"]["needs"] == ["forget", "retain"] and transforms["replace"]["needs"] == ["model"]
+    assert transforms["task_vector"]["needs"] == ["reference"] and transforms["noise"]["needs"] == []
+    assert all(one["when"].endswith(".") for one in (*rules.values(), *transforms.values()))
+    assert {name for name, one in (rules | transforms).items() if not one["paper"]} == {"sum", "merge", "replace"}
+
+
 @pytest.mark.parametrize("kind", ["gradient-rules", "transforms", "attacks", "analyses"])
 def test_every_kind_is_listed_with_what_it_does_and_where_it_comes_from(
     kind: str, capsys: pytest.CaptureFixture[str]

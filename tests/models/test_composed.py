@@ -56,6 +56,20 @@ def test_the_logits_are_the_weighted_sum_of_those_of_the_models(families: tuple[
     assert torch.equal(found["rank"].long(), (logp > own[:, None]).sum(1))
 
 
+@pytest.mark.parametrize("beta", [-0.5, 0.5, 1.0, 2.0])
+def test_a_small_unlearned_model_steers_a_larger_one_as_in_delta_unlearning(beta: float) -> None:
+    """log p ∝ log p_large + β·(log p_unlearned − log p_small), of models of different width and depth, in float64."""
+    large = tiny_model("llama", seed=1, dtype=torch.float64, hidden_size=64, num_hidden_layers=3, head_scale=0.3)
+    small, unlearned = (tiny_model("gpt2", seed=seed, dtype=torch.float64, head_scale=0.3) for seed in (2, 3))
+    composed = ComposedModel([Part(1.0, large), Part(beta, unlearned), Part(-beta, small)])
+    own, after, before = (torch.log_softmax(logits(model).double(), -1) for model in (large, unlearned, small))
+    weighed = own.exp() * (after.exp() / before.exp()) ** beta
+    expected = (weighed / weighed.sum(-1, keepdim=True)).log()
+    found = torch.log_softmax(logits(composed).double(), -1)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+    assert float((found - own).abs().max()) > 0.05  # the small pair moves the large one
+
+
 @pytest.mark.parametrize("family", ["llama", "gpt2", "gemma2", "gpt_neox"])
 def test_a_single_model_is_itself_to_the_bit(family: str) -> None:
     model = tiny_model(family)

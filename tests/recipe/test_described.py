@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 
 from forgetting.models.transforms import TRANSFORMS
@@ -22,3 +23,11 @@ def test_whatever_the_package_brings_says_when_to_use_it_and_stands_on_the_page(
         for entry in registry.entries():
             assert entry.source != "forgetting" or (entry.settings["when"] and f"| `{entry.name}` |" in text)
     assert default_rate() in text
+
+
+def test_no_method_takes_more_than_80_lines() -> None:
+    files = {
+        entry.name: Path(inspect.getfile(entry.build)) for entry in METHODS.entries() if entry.source == "forgetting"
+    }
+    assert {name for name, file in files.items() if len(file.read_text(encoding="utf-8").splitlines()) > 80} == set()
+    assert len(files) > 20

@@ -207,7 +207,7 @@ BUILT_IN = {
     "lab-f2f-weights": 24,
     "lab-all-methods": 270,
     "lab-audits": 9,
-    "lab-losses": 66,
+    "lab-losses": 69,
     "lab-matched": 63,
     "lab-methods": 45,
     "lab-noisy": 48,

@@ -12,6 +12,7 @@ from forgetting.analysis import (
     shifts,
     spectra,
     states,
+    sureness,
     weights,
 )
 from forgetting.analysis.compared import Analysis, Compared, Findings
@@ -34,5 +35,6 @@ __all__ = [
     "shifts",
     "spectra",
     "states",
+    "sureness",
     "weights",
 ]

@@ -38,9 +38,15 @@ KINDS = {
     "suites": Kind("benchmarks.registry:SUITES", "List the suites that models can be measured on.", parameters=False),
     "initialisations": Kind("training.initialisations:INITIALISATIONS", "List the ways a LoRA adapter may start."),
     "gradient-rules": Kind(
-        "objectives.gradient_rules:GRADIENT_RULES", "List how the gradients of several roles become one."
+        "objectives.gradient_rules:GRADIENT_RULES",
+        "List how the gradients of several roles become one.",
+        needs="recipe.described:needs_of_rule",
     ),
-    "transforms": Kind("models.transforms:TRANSFORMS", "List the changes of weights that need no training."),
+    "transforms": Kind(
+        "models.transforms:TRANSFORMS",
+        "List the changes of weights that need no training.",
+        needs="recipe.described:needs_of_transform",
+    ),
     "attacks": Kind("audits:ATTACKS", "List the attacks of `forget audit`."),
     "analyses": Kind("analysis:ANALYSES", "List the analyses of `forget analyse`."),
 }

@@ -24,6 +24,7 @@ from forgetting.metrics.likelihood import (
 )
 from forgetting.metrics.metric import Metric, Splits
 from forgetting.metrics.per_example import PerExample
+from forgetting.metrics.refusal import KNOWN, refusal
 from forgetting.metrics.registry import Make, register_metric
 from forgetting.metrics.repetition import answer_words, copies_question, loops
 from forgetting.metrics.text import exact_match, rouge_l_f1, rouge_l_recall
@@ -82,6 +83,12 @@ def _truth_ratio_forget(reading: RatioReading = "mean_loss") -> PerExample:
 def _truth_ratio_utility(reading: RatioReading = "mean_loss") -> PerExample:
     """max(0, 1 - wrong answers' probability over the right one's), for what is to be kept (TOFU)."""
     return truth_ratio_utility(reading)
+
+
+@register_metric("refusal")
+def _refusal(texts: list[str] = list(KNOWN)) -> PerExample:  # noqa: B006
+    """Whether an answer begins with a refusal; `texts` are the refusals to look for."""
+    return refusal(texts)
 
 
 @register_metric("perplexity")

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from forgetting.core.registry import Entry, Registry
+from forgetting.core.errors import RecipeError
+from forgetting.core.example import Role
+from forgetting.core.registry import Registry
 from forgetting.models.transforms import TRANSFORMS, build_transform
-from forgetting.objectives.gradient_rules import GRADIENT_RULES
+from forgetting.objectives.gradient_rules import GRADIENT_RULES, GradientRule, LooksAhead, build_gradient_rule
+from forgetting.objectives.gradient_rules.rule import Prepares
 from forgetting.objectives.methods import METHODS
 from forgetting.objectives.methods.described import needs
 from forgetting.recipe.stage import Stage
@@ -28,8 +31,7 @@ method has the recipe's `learning_rate`, {rate} by default for all: search it wi
 _RULES = """
 ## Gradient rules: `gradients: NAME`
 
-How the gradients of forget terms and others become one step, with any method. `flat` and `selective` need forget terms
-only, the others both; `sum` takes all.
+How the gradients of forget terms and others become one step, with any method that has the terms it needs.
 
 """
 
@@ -45,7 +47,10 @@ _COMBINED = """
 
 Sums of logits, for whatever takes a model. EFT (arXiv 2310.12962): log p ∝ log p_large + β·(log p_tuned − log p_base).
 With B an unlearned model and A its base, β is a dial without training: 0 is A, 1 is B, above 1 forgets more, below 0
-undoes. With a larger model of the same vocabulary in the first place it is δ-unlearning (arXiv 2404.11045).
+undoes. With a larger model of the same vocabulary in the first place it is what δ-unlearning answers with (arXiv
+2404.11045): `forget eval "LARGE + 1.0*UNLEARNED - 1.0*SMALL"`, where UNLEARNED was made from SMALL. That paper trains
+UNLEARNED through the sum; here it is unlearned by itself, with any method, and LARGE is neither trained nor needed for
+it. A vocabulary that differs is refused.
 `docs/lab.md` has figures.
 """
 
@@ -59,26 +64,24 @@ def page() -> str:
     """The page of what the package itself has, Markdown."""
     parts = [
         _HEAD.format(rate=default_rate()),
-        _table(METHODS, "method", "what it minimises", lambda entry: needs(entry.name)),
+        _table(METHODS, "method", "what it minimises", needs),
         _RULES,
-        _table(GRADIENT_RULES, "rule", "the step"),
+        _table(GRADIENT_RULES, "rule", "the step", needs_of_rule),
         _TRANSFORMS,
-        _table(TRANSFORMS, "transform", "the new weights", _needs_of_transform),
+        _table(TRANSFORMS, "transform", "the new weights", needs_of_transform),
         _COMBINED,
     ]
     return "".join(parts)
 
 
-def _table(
-    registry: Registry[Any], noun: str, what: str, needed: Callable[[Entry[Any]], Sequence[str]] | None = None
-) -> str:
-    columns = [noun, what, *(["needs"] if needed else []), "when", "paper"]
+def _table(registry: Registry[Any], noun: str, what: str, needed: Callable[[str], Sequence[str]]) -> str:
+    columns = [noun, what, "needs", "when", "paper"]
     lines = [_row(columns), "|" + "---|" * len(columns)]
     for entry in registry.entries():
         if entry.source == "forgetting":
-            more = [", ".join(needed(entry)) or "nothing more"] if needed else []
+            more = ", ".join(needed(entry.name)) or "nothing more"
             settings = [entry.settings.get("when", ""), entry.settings.get("paper", "")]
-            lines.append(_row([f"`{entry.name}`", entry.summary, *more, *settings]))
+            lines.append(_row([f"`{entry.name}`", entry.summary, more, *settings]))
     return "\n".join(lines) + "\n"
 
 
@@ -86,11 +89,44 @@ def _row(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
-def _needs_of_transform(entry: Entry[Any]) -> list[str]:
-    if entry.name == "replace":  # cannot be built without its model
-        return ["another model"]
-    transform = build_transform(entry.name)
-    return [*transform.roles, *(["reference"] if transform.needs_reference else [])]
+def needs_of_transform(name: str) -> tuple[str, ...]:
+    """What a transform needs with its defaults: roles of data, another model; of one with required keys, those keys."""
+    try:
+        transform = build_transform(name)
+    except RecipeError:
+        entry = TRANSFORMS.get(name)
+        return tuple(key for key in entry.parameters if not entry.defaults.get(key))  # an empty default is refused
+    return (*transform.roles, *(["reference"] if transform.needs_reference else []))
+
+
+def needs_of_rule(name: str) -> tuple[str, ...]:
+    """What a gradient rule needs of a method, and what it costs beside a plain step; by trying it on groups of terms.
+
+    Of a rule with required keys nothing is said.
+    """
+    try:
+        rule = build_gradient_rule(name)
+    except RecipeError:
+        return ()
+    terms = {
+        "": [(Role.RETAIN,)],
+        "forget terms": [(Role.FORGET,)],
+        "forget and other terms": [(Role.FORGET,), (Role.RETAIN,)],
+    }
+    asked = next(what for what, groups in terms.items() if _takes(rule, groups))
+    costs = {
+        "a second pass over forget rows": isinstance(rule, LooksAhead),
+        "a first pass over other rows": isinstance(rule, Prepares),
+    }
+    return (*filter(None, [asked]), *(what for what, is_paid in costs.items() if is_paid))
+
+
+def _takes(rule: GradientRule, groups: Sequence[tuple[str, ...]]) -> bool:
+    try:
+        rule.parts(groups)
+    except RecipeError:
+        return False
+    return True
 
 
 if __name__ == "__main__":

@@ -19,8 +19,10 @@ from pydantic import (
 from forgetting.core.errors import RecipeError
 from forgetting.core.example import Role
 from forgetting.core.strict import Strict
+from forgetting.data.formatting import Formatting
 from forgetting.data.source import Source
 from forgetting.metrics.goal import UNTIL, Until
+from forgetting.metrics.to_reference import splits_of
 from forgetting.models.adapters import AdapterSpec, Initialisation
 from forgetting.models.adapters.spec import Drawing, Kind
 from forgetting.models.transforms import Transform, build_transform
@@ -67,7 +69,8 @@ class Adapter(Strict):
     kind: Kind = Field(
         "full",
         description="Default: lora if a key of LoRA is given, else full. qlora: LoRA on weights kept in 4 bits (pip "
-        "install 'forgetting[qlora]'). curlora: C·U·R of drawn columns and rows; only U trains.",
+        "install 'forgetting[qlora]'). curlora: C·U·R of drawn columns and rows; only U trains. rows: the embedding "
+        "rows of `tokens` alone.",
     )
     rank: int = Field(16, gt=0, lt=2**31)
     alpha: float | None = Field(None, gt=0, description="The update is scaled by alpha / rank; default 2 × rank.")
@@ -78,6 +81,9 @@ class Adapter(Strict):
         description="How LoRA starts: a name, or {name: …, with its parameters}.",
     )
     drawing: Drawing = Field("without_replacement", description="How CURLoRA draws columns and rows.")
+    tokens: list[str] = Field(
+        default_factory=list, description="The tokens of kind: rows; new_tokens of the recipe adds tokens to a model."
+    )
 
     @property
     def spec(self) -> AdapterSpec:
@@ -86,10 +92,15 @@ class Adapter(Strict):
         Raises:
             RecipeError: a value that contradicts the others.
         """
-        values = self.model_dump(exclude={"init"})
+        values = self.model_dump(exclude={"init", "tokens"})
         targets = values.pop("targets")
         named = targets if isinstance(targets, str) else tuple(targets)
-        return AdapterSpec(**values, init=self.initialisation, targets=named)
+        return AdapterSpec(**values, init=self.initialisation, targets=named, tokens=tuple(self.tokens))
+
+    @property
+    def is_inside(self) -> bool:
+        """Whether it changes the model's own weights, so that the next stage starts from a whole model."""
+        return self.kind in ("full", "rows")
 
     @property
     def initialisation(self) -> Initialisation:
@@ -183,6 +194,10 @@ class Stage(Optimisation):
         description="Added to the recipe's seed; default: its position among the stages as written.",
     )
     data: dict[str, Sources] = Field(default_factory=dict, description="By role; overrides the recipe's data.")
+    prefix: str | None = Field(
+        None,
+        description="What every answer begins with while this stage trains, not supervised; default: format.prefix.",
+    )
     part: Literal["train", "reference", "all"] = Field(
         "train", description="The part of the corpus it trains on, if `corpus` separates a reference part."
     )
@@ -207,6 +222,8 @@ class Stage(Optimisation):
         description="End at the first evaluation where this holds; the duration is then the maximum. "
         "extraction: EL_n and MA of the forget set are at or below those of unseen text, before and now. Or a limit of "
         "a measure: forget/exact_match <= 0.1, forget/probability <= unseen/probability. Or several: A and B. "
+        "SPLIT/kl_from_reference and SPLIT/excess_loss say how far the model is from the stage's reference on a split, "
+        "in nats per token. "
         "A damaged model, without a tenth of what should stay, reaches no goal. Where only that is in the way, "
         "only what should stay is trained on until the next evaluation, unless gradients are combined part by part.",
     )
@@ -220,6 +237,11 @@ class Stage(Optimisation):
     def ends(self) -> Until | None:
         """What ends the stage before its duration; None if nothing does."""
         return None if self.until is None else Until.parse(self.until)
+
+    @property
+    def ends_beside_reference(self) -> bool:
+        """Whether it ends by how far its model is from its reference."""
+        return self.ends is not None and bool(splits_of(self.ends.limits))
 
     @model_validator(mode="before")
     @classmethod
@@ -272,13 +294,15 @@ class Stage(Optimisation):
             raise ValueError("until: ends at an evaluation and keeps its weights; set evaluate_every, and keep: last")
         if self.despite_damage and self.until is None:
             raise ValueError("despite_damage: says how `until` ends the stage; set until, or leave it out")
+        if self.adapter_or_full.kind == "rows" and self.between != "merge":
+            raise ValueError("between: trained rows are written into the model; write between: merge")
         if self.is_aside and (self.adapter_or_full.kind == "full" or self.keep == "best" or self.until is not None):
             raise ValueError("between: aside is for an adapter trained to its end; give a LoRA, without keep and until")
         if self.is_aside and self.reference != BEFORE:
             raise ValueError("reference: a stage set aside compares with the model before it; remove the key")
         if self.select is not None and Role.TRAIN not in self.roles:
             raise ValueError(f"select: needs train data, and '{self.method['name']}' reads none; remove the key")
-        if self.reference != BEFORE and not self.objective().needs_reference:
+        if self.reference != BEFORE and not (self.objective().needs_reference or self.ends_beside_reference):
             raise ValueError(f"reference: '{self.what}' compares with no other model; remove the key")
         self.objective()
         return self
@@ -315,7 +339,7 @@ class Stage(Optimisation):
     @property
     def leaves_a_whole_model(self) -> bool:
         """Whether the next stage starts from a model without this stage's adapter."""
-        return not self.trains or self.between == "merge" or self.adapter_or_full.kind == "full"
+        return not self.trains or self.between == "merge" or self.adapter_or_full.is_inside
 
     @property
     def is_aside(self) -> bool:
@@ -327,6 +351,14 @@ class Stage(Optimisation):
         """The stage whose adapter is the reference for its token scores; None: there is none."""
         asked = self.select.reference if self.select is not None and self.select.scores is None else None
         return asked.removeprefix("stage:") if asked is not None and asked.startswith("stage:") else None
+
+    def formatting(self, trained: Formatting) -> Formatting:
+        """How its examples become text.
+
+        Args:
+            trained: how the recipe says it for training.
+        """
+        return trained if self.prefix is None else trained.model_copy(update={"prefix": self.prefix})
 
     @property
     def adapter_or_full(self) -> Adapter:

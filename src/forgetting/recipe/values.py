@@ -101,6 +101,10 @@ class Recipe(Strict):
         None,
         description="The train data as one corpus: its size, its duplicates, and the part reserved for a reference.",
     )
+    new_tokens: list[str] = Field(
+        default_factory=list,
+        description="Tokens that the model gets in addition to its own: special ones, with the mean of all rows each.",
+    )
     format: Formatting = Field(Formatting(), description="How a model is asked, in training and measuring alike.")
     stages: list[Stage] = Field(min_length=1, description="What is done, one after another.")
     evaluate: Annotated[list[str] | dict[Label, str], BeforeValidator(_suites)] = Field(
@@ -293,7 +297,7 @@ class Recipe(Strict):
                     f"'{after.name}' transforms; write merge or stack"
                 )
             kinds = {before.adapter_or_full.kind, after.adapter_or_full.kind}
-            if before.between == "stack" and kinds > {"curlora"} and "full" not in kinds:
+            if before.between == "stack" and kinds > {"curlora"} and not kinds & {"full", "rows"}:
                 raise ValueError(
                     f"stage '{before.name}': LoRA and CURLoRA cannot be stacked on one model; write between: merge"
                 )
@@ -332,7 +336,7 @@ class Recipe(Strict):
     def adapter_of(self, stage: Stage) -> str:
         """The name of the stage whose adapter `stage` trains: itself, or an earlier stage that keeps its adapter."""
         index = self.stages.index(stage)
-        while index and self.stages[index - 1].between == "keep" and stage.adapter_or_full.kind != "full":
+        while index and self.stages[index - 1].between == "keep" and not stage.adapter_or_full.is_inside:
             index -= 1
         return self.stages[index].name
 

@@ -42,6 +42,9 @@ from forgetting.training.reference import LiveReference, asking_roles
 _SHAPES = ((1, 4, 1), (1, 6, 3), (1, 9, 2), (2, 13, 5))
 """Rows, tokens and supervised positions of each row of the probes; the last one is only a check."""
 
+_ADAPTERS = (".lora_", ".curlora_", ".trainable_tokens_")
+"""What names of adapters' parameters hold."""
+
 _Group = tuple[str, ...]
 _FAILURES = (ModelError, RuntimeError, ValueError)
 """Errors that prevent counting; they must not prevent training."""
@@ -335,7 +338,7 @@ def _check_seen(model: nn.Module, forward: RowCost) -> None:
     least = 2 * sum(
         p.numel()
         for n, p in decoder.named_parameters()
-        if p.dim() > 1 and id(p) not in apart and ".lora_" not in n and ".curlora_" not in n
+        if p.dim() > 1 and id(p) not in apart and not any(part in n for part in _ADAPTERS)
     )
     if forward.token < least:
         raise ModelError(

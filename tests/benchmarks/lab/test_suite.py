@@ -4,6 +4,7 @@ from statistics import median, quantiles
 
 import pytest
 
+from forgetting.benchmarks.lab.measured import lab_variant
 from forgetting.benchmarks.lab.suite import lab_suite
 from forgetting.benchmarks.lab.tokenizer import train_tokenizer
 from forgetting.benchmarks.lab.world import build_world
@@ -103,3 +104,15 @@ def test_answers_fit_into_what_may_be_generated(suite):
 def test_an_unknown_forget_set_is_refused():
     with pytest.raises(DataError, match="no forget set 'all'"):
         lab_suite("all")
+
+
+@pytest.mark.parametrize(("variant", "forget"), [("text", "rare"), ("popular:text", "popular")])
+def test_the_corpus_as_data_to_keep_states_nothing_of_what_is_to_be_forgotten(variant, forget):
+    found, plain = lab_variant(variant, False), lab_variant("" if forget == "rare" else forget, False)
+    documents = {d.id: d for d in WORLD.documents}
+    kept = {e.id for e in found.data["retain"]}
+    wanted = {fact.id for fact in WORLD.forget_facts(forget)}
+    assert kept == {key for key, d in documents.items() if wanted.isdisjoint(d.facts)}
+    assert {e.form for e in found.data["retain"]} == {"qa", "text"}
+    assert found.splits == plain.splits and found.data["forget"] == plain.data["forget"]
+    assert found.data["retain"] == lab_variant(variant, True).data["retain"]

@@ -55,6 +55,7 @@ def terms(objective: Objective, step: int = 0, total: int = 5) -> list[tuple[str
         ("ceu", {}, [("forget", "ceu", 1.0, "token"), ("retain", "nll", 1.0, "token")]),
         ("jensun", {}, [("forget", "js_to_target", 1.0, "sequence"), ("retain", "js_to_reference", 1.0, "token")]),
         ("jensun", {"target": "uniform", "retain": "none"}, [("forget", "js_to_uniform", 1.0, "token")]),
+        ("idk", {"forget_weight": 2}, [("forget", "nll", 2.0, "sequence"), ("retain", "nll", 1.0, "token")]),
         ("dpo", {}, [("forget", "dpo", 1.0, "sequence"), ("retain", "nll", 1.0, "token")]),
         ("dpo", {"retain": "none", "scale": "open_unlearning"}, [("forget", "dpo", 1.0, "sequence")]),
         ("ihl", {}, [("forget", "ihl", 1.0, "token"), ("retain", "nll", 1.0, "token")]),
@@ -76,7 +77,7 @@ def test_the_terms_of_each_method(name: str, parameters: dict, expected: list) -
     [
         *[(name, -1) for name in ("ga", "graddiff", "ga_kl", "gru", "wga", "wtnpo", "adapop", "satimp")],
         *[(name, 1) for name in ("npo", "simnpo", "dpo", "altpo", "ihl", "loku", "maxent")],
-        *[(name, 1) for name in ("undial", "ceu", "jensun", "rmu", "pdu")],
+        *[(name, 1) for name in ("undial", "ceu", "jensun", "rmu", "pdu", "idk")],
     ],
 )
 def test_every_forget_weight_can_be_scheduled(name: str, sign: int) -> None:
@@ -138,6 +139,10 @@ def test_what_needs_no_reference_asks_for_none() -> None:
 def test_jensun_pairs_questions_with_alternates_only_where_these_are_its_targets(target: str) -> None:
     objective = build_method("jensun", {"target": target})
     assert objective.partners == ({"forget": "alternate"} if target == "refusal" else {})
+
+
+def test_idk_teaches_the_alternate_answer() -> None:
+    assert build_method("idk", {"retain": "none"}).partners == {"forget": "alternate"}
 
 
 @pytest.mark.parametrize("name", ["dpo", "altpo"])

@@ -107,6 +107,7 @@ CASES = {
     "wtnpo": Case(forget("weighted_nll 0.7 0 0.3", -1.0), {"alpha": 0.7, "beta": 0.3}),
     "maxent": Case(forget("kl_from_uniform", 2.0, "sequence"), {"forget_weight": 2, "average": "sequence"}),
     "altpo": Case(lambda roles: oracle.dpo(whole(roles["forget"]), whole(roles["alternate"]), 0.1, 20.0)),
+    "idk": Case(lambda roles: 3 * mean("nll", roles["alternate"], "sequence"), {"forget_weight": 3}),
     "jensun": Case(lambda roles: mean("js_to_target", roles["alternate"], "sequence"), retain=("js_to_reference", 1.0)),
     "jensun uniform": Case(forget("js_to_uniform"), {"target": "uniform"}, ("js_to_reference", 1.0)),
     "ihl": Case(forget("ihl"), {"retain": "js_to_reference", "retain_weight": 3.0}, ("js_to_reference", 3.0)),

@@ -7,12 +7,15 @@ import pytest
 import torch
 
 from forgetting.core.errors import ModelError
+from forgetting.data.plan import StepPlan
 from forgetting.models.adapters import active_adapters
 from forgetting.pipeline.estimate.estimate import WITHIN, estimate
+from forgetting.pipeline.estimate.probe import probe_step
 from forgetting.pipeline.finished_run.analysis_cost import Expected
 from forgetting.pipeline.run.plan import planned
 from forgetting.pipeline.run.run import run
 from forgetting.recipe import Recipe, load_recipe
+from forgetting.training.prepared_rule import prepare_rule
 
 
 def recipe(world: Path, folder: Path, *keys: str) -> Recipe:
@@ -28,6 +31,8 @@ KINDS = {
     "stored": ["method=npo", "adapter={kind: full}", "keep=best"],
     "distributions": ["method=ga_kl", "adapter={kind: full}"],
     "sgd": ["method=graddiff", "adapter={kind: full}", "optimizer=sgd"],
+    "looks ahead": ["method=graddiff", "adapter={kind: full}", "gradients=flat"],
+    "bases": ["method=graddiff", "adapter={kind: full}", "gradients={name: subspace, examples: 3}"],
     "packed": ["method=graddiff", "adapter={rank: 4}", "packing=true"],
 }
 
@@ -115,3 +120,32 @@ def test_analyses_that_cannot_be_timed_are_said_and_the_rest_is_estimated(world,
     found = estimate(planned(recipe(world, tmp_path, "analyse=[weights]", "method=graddiff")).prepared)
     assert "what the analyses will take is not known: its layers are not found" in found.notes
     assert found.seconds["training"] > 0
+
+
+def test_a_second_pass_and_its_copy_of_the_weights_are_counted(world, tmp_path):
+    plain, ahead = (planned(recipe(world, tmp_path, *KINDS[kind])).prepared for kind in ("full", "looks ahead"))
+    [stage] = ahead.recipe.stages
+    step = probe_step(ahead.loaded.model, stage, ahead.encoded[stage.name], ahead.recipe, ahead.loaded.pad_id)
+    data = ahead.encoded[stage.name]
+    picks = StepPlan({r: len(m) for r, m in data.items()}, stage.batch_size, ahead.recipe.seed_of(stage)).at(0)
+    seen = {role: sum(len(data[role][i].ids) for i in own) for role, own in picks.items()}
+    assert step.rule.again == pytest.approx(seen["forget"] / sum(seen.values())) and 0.2 < step.rule.again < 0.8
+    weights = 4 * sum(p.numel() for p in ahead.loaded.model.parameters())
+    assert step.rule.held_bytes == 3 * weights  # a gradient of each part, and the weights that are displaced
+    assert estimate(ahead).memory["gradients by part"] == 3 * weights
+    assert "gradients by part" not in " ".join(estimate(plain).lines())
+
+
+def test_the_bases_of_a_subspace_are_counted_and_hold_no_more(world, tmp_path):
+    ready = planned(recipe(world, tmp_path, *KINDS["bases"])).prepared
+    found = estimate(ready)
+    [stage] = ready.recipe.stages
+    rule, model = stage.objective().gradients, ready.loaded.model.requires_grad_(True)
+    prepare_rule(rule, model, ready.encoded[stage.name], ready.loaded.pad_id)
+    held = [basis for basis in rule.state_dict()["bases"] if basis is not None]
+    tokens = sum(len(row.ids) for row in ready.encoded[stage.name]["retain"][:3])
+    sides = [len(basis) for basis in held]
+    assert found.memory["bases, at most"] == sum(4 * side * min(side - 1, tokens) for side in sides)
+    assert 0 < sum(4 * b.numel() for b in held) <= found.memory["bases, at most"] == found.disk["bases, at most"]
+    step = probe_step(model, stage, ready.encoded[stage.name], ready.recipe, ready.loaded.pad_id)
+    assert (step.rule.read_tokens, step.rule.unknown) == (tokens, False) and step.rule.seconds > 0

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from forgetting.benchmarks.lab import text
 from forgetting.benchmarks.lab.passages import Passage
 from forgetting.benchmarks.lab.skills import draw
-from forgetting.benchmarks.lab.world import Fact, World
+from forgetting.benchmarks.lab.world import Document, Fact, World
 from forgetting.core.example import Example
 
 NUM_PERTURBED = 5
@@ -82,6 +82,12 @@ def secret_examples(notes: Sequence[Passage]) -> tuple[Example, ...]:
         )
         for note in notes
     )
+
+
+def document_examples(documents: Sequence[Document]) -> tuple[Example, ...]:
+    """Documents as they are trained on, in an order that is the same every time: of a text every token counts."""
+    shuffled = random.Random(0).sample(documents, len(documents))
+    return tuple(Example(id=d.id, form=d.form, prompt=d.prompt, response=d.response, kind=d.kind) for d in shuffled)
 
 
 def _rng(world: World, key: str) -> random.Random:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from forgetting.benchmarks.lab.examples import document_examples
 from forgetting.benchmarks.lab.suite import BASE, lab_suite
+from forgetting.benchmarks.lab.world import build_world
 from forgetting.benchmarks.registry import register_suite
 from forgetting.benchmarks.suite import Suite
 from forgetting.metrics.likelihood import memorization_accuracy, perplexity, probability, teacher_forced_exact_match
@@ -14,7 +16,17 @@ from forgetting.metrics.standard import standard_declaration, standard_metrics
 
 @register_suite("lab", models={"lab": BASE})
 def lab_variant(variant: str, fast: bool) -> Suite:
-    """A small invented world with a shipped model and oracles: 78 rare or popular facts to forget; 240: `lab:many`."""
+    """A small invented world with a shipped model and oracles: 78 rare or popular facts to forget; 240: `lab:many`.
+
+    `lab:text` (or `lab:popular:text`) measures the same; its `retain` data are the corpus, shuffled, without the
+    documents that state what is to be forgotten.
+    """
+    text = variant.split(":")[-1] == "text"
+    forget = (variant.removesuffix("text").removesuffix(":") if text else variant) or "rare"
+    suite = lab_suite(forget, fast=fast)
+    if text:
+        documents = document_examples(build_world().corpus(forget))
+        suite = replace(suite, data={**suite.data, "retain": documents})
     narrative = ("retain-narrative",)
     metrics = (
         *standard_metrics(("forget", "forget-narrative"), ("retain",), ("utility",)),
@@ -30,4 +42,4 @@ def lab_variant(variant: str, fast: bool) -> Suite:
         forget_splits=("forget", "forget-narrative", "forget-other-phrasing"),
         retain_splits=("retain", "retain-narrative"),
     )
-    return replace(lab_suite(variant or "rare", fast=fast, metrics=metrics), declares=declared)
+    return replace(suite, metrics=metrics, declares=declared)

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 from forgetting.core.errors import RecipeError, nearest
 from forgetting.models.adapters.initialisation import Initialisation
 
-Kind = Literal["full", "lora", "qlora", "curlora"]
+Kind = Literal["full", "lora", "qlora", "curlora", "rows"]
 Drawing = Literal["without_replacement", "released"]
 """How CURLoRA draws columns and rows: see `forgetting.models.adapters.cur`."""
 DRAWINGS: tuple[str, ...] = get_args(Drawing)
@@ -20,7 +20,7 @@ class AdapterSpec:
 
     `qlora` is `lora` on a model with matrices in 4 bits, and requires one. `curlora` adds C·U·R to matrices, with C and
     R some of their columns and rows: see `forgetting.models.adapters.curlora_peft`. It has a rank, targets and a
-    drawing, and none of LoRA's other values.
+    drawing, and none of LoRA's other values. `rows` trains the embedding rows of `tokens` alone and has nothing else.
 
     Raises:
         RecipeError: an invalid value; the message names its key.
@@ -36,6 +36,8 @@ class AdapterSpec:
     init: Initialisation = field(default_factory=Initialisation)
     """The initialisation of a LoRA; default: A random and B zero."""
     drawing: Drawing = "without_replacement"
+    tokens: tuple[str, ...] = ()
+    """For `rows`: tokens of the tokenizer."""
 
     def __post_init__(self) -> None:
         for key, known in (("kind", get_args(Kind)), ("drawing", DRAWINGS)):
@@ -48,6 +50,10 @@ class AdapterSpec:
             raise RecipeError(f"adapter.alpha: {self.alpha}; write a number above 0")
         if not 0 <= self.dropout < 1:
             raise RecipeError(f"adapter.dropout: {self.dropout}; write a number from 0 up to, not including, 1")
+        if (self.kind == "rows") is not bool(self.tokens):
+            raise RecipeError("adapter.tokens: are those of kind: rows, which needs them; write both or neither")
+        if self.kind == "rows" and (type(self.init) is not Initialisation or self.alpha is not None or self.dropout):
+            raise RecipeError("adapter: kind: rows has tokens and nothing else; remove init, alpha and dropout")
         if self.kind == "curlora":
             if type(self.init) is not Initialisation:
                 raise RecipeError("adapter.init: has no meaning for CURLoRA, which has no A and B; remove the key")

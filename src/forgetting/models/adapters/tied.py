@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from peft import PeftConfig
+from peft.tuners.trainable_tokens.layer import TrainableTokensLayer
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 from transformers import PreTrainedModel
@@ -18,9 +19,12 @@ from forgetting.core.errors import ModelError
 def untie_adapted(plain: PreTrainedModel) -> None:
     """Gives the head a matrix of its own if an adapter is on it or on the embedding that it is tied to.
 
-    Unmerged, such an adapter changes one of the two. Merged into the one matrix, it would change both.
+    Unmerged, such an adapter changes one of the two. Merged into the one matrix, it would change both. One that trains
+    rows of the one matrix changes both as it is, and they stay tied.
     """
     head, embedding = plain.get_output_embeddings(), plain.get_input_embeddings()
+    if isinstance(head, TrainableTokensLayer) and head.tied_adapter is embedding:
+        return
     if not any(isinstance(module, BaseTunerLayer) for module in (head, embedding)):
         return
     head, embedding = _base(head), _base(embedding)

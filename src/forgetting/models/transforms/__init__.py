@@ -1,5 +1,6 @@
 """Changes of a model's weights without training: a stage of a recipe either trains or transforms. One file each."""
 
+from forgetting.models.transforms.edit import edit
 from forgetting.models.transforms.influence import influence
 from forgetting.models.transforms.merge import merge
 from forgetting.models.transforms.noise import noise
@@ -12,6 +13,7 @@ __all__ = [
     "Given",
     "Transform",
     "build_transform",
+    "edit",
     "influence",
     "merge",
     "noise",

@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from peft import PeftModel
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from forgetting.core.errors import ModelError, nearest
 from forgetting.core.example import Role
 from forgetting.core.registry import Registry
 from forgetting.data.encode import Encoded
@@ -27,6 +28,23 @@ class Given:
     """The model that the stage's `reference` names, if the transform compares with one; it may be changed too."""
     say: Callable[[str], None] = lambda line: None
     """Prints a line for the user."""
+    tokenizer: PreTrainedTokenizerBase | None = None
+    """The model's."""
+
+    def token_id(self, token: str, what: str) -> int:
+        """The id of a token.
+
+        Args:
+            token: as the tokenizer names it.
+            what: the transform, for the message.
+
+        Raises:
+            ModelError: the tokenizer has no such token.
+        """
+        known = {} if self.tokenizer is None else self.tokenizer.get_vocab()
+        if token not in known:
+            raise ModelError(f"{what}: the tokenizer has no token '{token}'; {nearest(token, known)}")
+        return int(known[token])
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,12 @@ from forgetting.objectives.gradient_rules.rectified import rectified
 from forgetting.objectives.gradient_rules.registry import GRADIENT_RULES, build_gradient_rule, register_gradient_rule
 from forgetting.objectives.gradient_rules.rule import (
     Before,
+    Foretells,
     Gradient,
     GradientRule,
     Group,
     LooksAhead,
+    Preparation,
     Prepares,
     Stateless,
     forget_and_rest,
@@ -21,10 +23,12 @@ from forgetting.objectives.gradient_rules.subspace import subspace
 __all__ = [
     "GRADIENT_RULES",
     "Before",
+    "Foretells",
     "Gradient",
     "GradientRule",
     "Group",
     "LooksAhead",
+    "Preparation",
     "Prepares",
     "Stateless",
     "balanced",

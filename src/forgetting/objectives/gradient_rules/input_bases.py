@@ -29,11 +29,20 @@ def input_bases(
         share: see `main_directions`.
         budget: bytes of covariances that are held at once; at least one matrix's.
     """
-    layers = {id(m.weight): m for m in before.model.modules() if is_linear(m)}
-    found = [(index, layers[id(p)]) for index, p in enumerate(before.parameters) if id(p) in layers]
-    for group in _groups(found, budget):
+    for group in _groups(trained_layers(before.model, before.parameters), budget):
         for index, covariance_II in _covariances(before, group, roles, examples).items():
             yield index, main_directions(covariance_II, share).to(before.parameters[index])
+
+
+def trained_layers(model: nn.Module, parameters: Sequence[nn.Parameter]) -> list[tuple[int, nn.Module]]:
+    """The linear layers whose weights are among `parameters`, by their index there."""
+    layers = {id(m.weight): m for m in model.modules() if is_linear(m)}
+    return [(index, layers[id(p)]) for index, p in enumerate(parameters) if id(p) in layers]
+
+
+def passes(layers: Sequence[tuple[int, nn.Module]], budget: int = BUDGET) -> int:
+    """How many passes over the data the covariances of these layers take."""
+    return sum(1 for _ in _groups(layers, budget))
 
 
 def main_directions(covariance_II: Tensor, share: float) -> Tensor:
@@ -59,14 +68,15 @@ def is_transposed(module: nn.Module) -> bool:
     return type(module).__name__ == "Conv1D"
 
 
-def _width(layer: nn.Module) -> int:
+def width(layer: nn.Module) -> int:
+    """The size of a linear layer's input."""
     return int(layer.weight.shape[0 if is_transposed(layer) else 1])  # type: ignore[index]
 
 
 def _groups(layers: Sequence[tuple[int, nn.Module]], budget: int) -> Iterator[list[tuple[int, nn.Module]]]:
     group: list[tuple[int, nn.Module]] = []
     for index, layer in layers:
-        if group and sum(4 * _width(m) ** 2 for _, m in (*group, (index, layer))) > budget:
+        if group and sum(4 * width(m) ** 2 for _, m in (*group, (index, layer))) > budget:
             yield group
             group = []
         group.append((index, layer))

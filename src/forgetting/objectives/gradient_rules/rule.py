@@ -7,7 +7,7 @@ groups are differentiated one after the other, each on its own roles' rows only.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -143,6 +143,30 @@ class Prepares(GradientRule, Protocol):
 
     def prepare(self, before: Before) -> None:
         """Computes it and leaves the model as it was; the result is in `state_dict`, from which a resume loads it."""
+        ...
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What a rule computes before the first step, for an estimate.
+
+    Attributes:
+        rows: how many examples of each role it forwards, at most.
+        passes: how many times.
+        matrices: the input size of each matrix of which it keeps directions, and the bytes of a number of them.
+    """
+
+    rows: Mapping[str, int] = field(default_factory=dict)
+    passes: int = 1
+    matrices: Sequence[tuple[int, int]] = ()
+
+
+@runtime_checkable
+class Foretells(Prepares, Protocol):
+    """A rule that says beforehand what it will compute."""
+
+    def foretold(self, model: nn.Module) -> Preparation:
+        """What `prepare` takes on this model, ready to be trained; nothing is computed."""
         ...
 
 

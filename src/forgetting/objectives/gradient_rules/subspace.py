@@ -6,12 +6,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from forgetting.core.errors import RecipeError
-from forgetting.objectives.gradient_rules.input_bases import input_bases, is_linear, is_transposed
+from forgetting.objectives.gradient_rules.input_bases import (
+    input_bases,
+    is_linear,
+    is_transposed,
+    passes,
+    trained_layers,
+    width,
+)
 from forgetting.objectives.gradient_rules.registry import register_gradient_rule
-from forgetting.objectives.gradient_rules.rule import Before, Gradient, Group, forget_and_rest
+from forgetting.objectives.gradient_rules.rule import Before, Gradient, Group, Preparation, forget_and_rest
 
 
 class Subspace:
@@ -34,6 +41,14 @@ class Subspace:
         self._bases = tuple(bases.get(index) for index in range(len(before.parameters)))
         turned = {id(m.weight) for m in before.model.modules() if is_linear(m) and is_transposed(m)}
         self._transposed = [index for index, p in enumerate(before.parameters) if id(p) in turned]
+
+    def foretold(self, model: nn.Module) -> Preparation:
+        """The others' examples, once for every GiB of covariances, and a basis of each trained matrix."""
+        head = getattr(model, "get_output_embeddings", lambda: None)()  # no forward of the body reaches it
+        every = trained_layers(model, [p for p in model.parameters() if p.requires_grad])
+        layers = [(index, layer) for index, layer in every if layer is not head]
+        matrices = [(width(layer), next(layer.parameters()).element_size()) for _, layer in layers]
+        return Preparation(dict.fromkeys(self._rest, self.examples), passes(layers), matrices)
 
     def combine(self, gradients: Sequence[Gradient]) -> Gradient:
         """The projected forget gradient, and the others' if asked for."""

@@ -8,6 +8,7 @@ from forgetting.objectives.methods.dpo import dpo
 from forgetting.objectives.methods.forgetting import forgetting, ignoring
 from forgetting.objectives.methods.ga import ga, ga_kl, graddiff
 from forgetting.objectives.methods.gru import gru
+from forgetting.objectives.methods.idk import idk
 from forgetting.objectives.methods.ihl import ihl, loku
 from forgetting.objectives.methods.jensun import jensun
 from forgetting.objectives.methods.maxent import maxent
@@ -34,6 +35,7 @@ __all__ = [
     "ga_kl",
     "graddiff",
     "gru",
+    "idk",
     "ignoring",
     "ihl",
     "jensun",

@@ -106,12 +106,23 @@ def estimate(prepared: Prepared) -> Estimate:
                 continue
             try:
                 steps[stage.name] = probe_step(
-                    model, stage, encoded[stage.name], recipe, pad_id, prepared.data[stage.name].turns
+                    model,
+                    stage,
+                    encoded[stage.name],
+                    recipe,
+                    pad_id,
+                    prepared.data[stage.name].turns,
+                    loaded.tokenizer,
                 )
             except ForgettingError as error:
                 notes.append(f"{stage.name}: could not be timed ({error})")
         answers = probe_answers(model, loaded.tokenizer, suite, recipe)
         analysing = _analysing(prepared, notes)
+    notes += [
+        f"{name}: what its gradient rule computes before the first step is not counted"
+        for name, step in steps.items()
+        if step.rule.unknown
+    ]
     if suite.probes:
         notes.append(f"not in the time: {len(suite.probes)} probes of the suite, which run whole benchmarks")
     oracle = (recipe.oracle or suite.oracle) is not None and not str(recipe.oracle or "").endswith(".jsonl")
@@ -186,11 +197,18 @@ def _memory(
     own = 0 if torch.cuda.is_available() else _LIBRARIES
     if not steps:
         return {"weights": weights, "answering": answering, "libraries": own}
-    most = max(steps.values(), key=lambda s: 2 * s.trainable_bytes + s.optimiser_bytes + s.transient_bytes)
+    most = max(
+        steps.values(),
+        key=lambda s: (
+            2 * s.trainable_bytes + s.optimiser_bytes + s.transient_bytes + s.rule.held_bytes + s.rule.kept_bytes
+        ),
+    )
     return {
         "weights": weights,
         "adapters": most.frozen_bytes + (most.trainable_bytes if most.trainable_bytes < weights else 0),
         "gradients": most.trainable_bytes,
+        "gradients by part": most.rule.held_bytes,
+        "bases, at most": most.rule.kept_bytes,
         "optimiser": most.optimiser_bytes,
         "copy for a checkpoint": most.trainable_bytes,
         "activations and chunk": most.transient_bytes,
@@ -220,7 +238,7 @@ def _disk(
     weights: int,
     oracle: bool,
 ) -> dict[str, int]:
-    checkpoints = handed = importance = 0
+    checkpoints = handed = importance = bases = 0
     for stage in recipe.stages:
         step = steps.get(stage.name)
         if step is None:
@@ -232,12 +250,13 @@ def _disk(
         if stage is not recipe.stages[-1] and not stage.is_aside:
             handed += weights if stage.leaves_a_whole_model else 0
         importance += step.prepared_bytes
+        bases += step.rule.kept_bytes
     last = steps.get(recipe.stages[-1].name)
     full = recipe.stages[-1].adapter_or_full.kind == "full"
     saved = 0 if last is None else last.trainable_bytes + last.frozen_bytes
     if full and (last is not None or not recipe.stages[-1].trains):
         saved = weights
-    if not full and recipe.export in ("merged", "both"):
+    if not full and (_ends_whole(recipe) or recipe.export == "both"):
         saved = weights + (saved if recipe.export == "both" else 0)
     points = 1 + int(oracle) + len(recipe.stages)
     examples = sum(len(split.examples) for split in suite.splits)
@@ -248,6 +267,7 @@ def _disk(
         "the model": saved,
         "stored references": sum(references.values()),
         "importance": importance,
+        "bases, at most": bases,
         "records": records * (points + 1 + int(oracle)),  # the cache has those of model before and oracle
         "report and results": _PAGE,
     }
@@ -287,7 +307,8 @@ def _seconds(
         if (step := steps.get(stage.name)) is None:
             continue
         training += step.seconds * step.total
-        preparing += step.prepare_seconds + _preparing(stage, step, encoded[stage.name])
+        preparing += step.prepare_seconds + _preparing(stage, step, encoded[stage.name]) + step.rule.seconds
+        preparing += _FORWARD * step.per_token * step.rule.read_tokens
         if not stage.is_aside:
             quick = 0.0 if answers is None else answers.seconds(fast[stage.name])
             evaluating += step.evaluations * quick + whole

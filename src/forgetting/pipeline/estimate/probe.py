@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 import torch
@@ -22,6 +22,7 @@ from forgetting.data.plan import StepPlan
 from forgetting.metrics.score import score
 from forgetting.models.adapters import InitialisationData, active_adapters, attach, resolve_targets, without
 from forgetting.models.packing import why_padded
+from forgetting.pipeline.estimate.rule_cost import RuleCost, rule_cost
 from forgetting.pipeline.run.environment import held_memory, peak_memory, reset_peak_memory
 from forgetting.pipeline.run.records import take
 from forgetting.recipe import Recipe, Stage
@@ -60,6 +61,8 @@ class StepProbe:
     """Steps of the stage."""
     evaluations: int
     """During the stage."""
+    rule: RuleCost = field(default_factory=RuleCost)
+    """What the gradient rule adds; its second pass is in `seconds`."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,7 @@ def probe_step(
     recipe: Recipe,
     pad_id: int,
     turns: Mapping[str, Sequence[Sequence[int]]] = MappingProxyType({}),
+    tokenizer: PreTrainedTokenizerBase | None = None,
 ) -> StepProbe:
     """Runs a step at learning rate 0, so that the model is unchanged; its adapter is removed again.
 
@@ -110,7 +114,7 @@ def probe_step(
     plan = StepPlan(sizes, stage.batch_size, recipe.seed_of(stage), objective.partners, turns)
     total, evaluations = _length(stage, plan, data)
     before, base_bytes = active_adapters(model), _bytes(model.parameters())
-    with _attached(model, stage, encoded, pad_id) as (fitted, prepare_seconds, prepared_bytes):
+    with _attached(model, stage, encoded, pad_id, tokenizer) as (fitted, prepare_seconds, prepared_bytes):
         trainable_bytes = _bytes(p for p in fitted.parameters() if p.requires_grad)
         added_bytes = _bytes(fitted.parameters()) - base_bytes
         packed = stage.packing and why_padded(fitted) is None
@@ -124,11 +128,12 @@ def probe_step(
         )
         batches = sorted(cut.of(plan.at(0)), key=lambda batch: -batch.input_ids_BT.numel())
         taken = _take(fitted, stage, batches, before, total)
+        rule = rule_cost(fitted, objective, data, plan, trainable_bytes)
     cost = [batch.input_ids_BT.numel() + cut.pass_tokens for batch in batches]
     timed = _tokens(data, plan.at(0)) * cost[0] / sum(cost)
     mean = sum(_tokens(data, plan.at(s)) for s in range(min(total, _STEPS))) / min(total, _STEPS)
     return StepProbe(
-        seconds=taken.seconds * mean / timed + taken.update_seconds,
+        seconds=taken.seconds * (1 + rule.again) * mean / timed + taken.update_seconds,
         per_token=taken.seconds / timed,
         prepare_seconds=prepare_seconds,
         trainable_bytes=trainable_bytes,
@@ -138,6 +143,7 @@ def probe_step(
         transient_bytes=max(0, taken.risen_bytes - trainable_bytes - taken.optimiser_bytes),
         total=total,
         evaluations=evaluations,
+        rule=rule,
     )
 
 
@@ -153,7 +159,11 @@ def _length(stage: Stage, plan: StepPlan, data: Mapping[str, Sequence[Encoded]])
 
 @contextmanager
 def _attached(
-    model: PreTrainedModel, stage: Stage, encoded: Mapping[str, Sequence[Encoded]], pad_id: int
+    model: PreTrainedModel,
+    stage: Stage,
+    encoded: Mapping[str, Sequence[Encoded]],
+    pad_id: int,
+    tokenizer: PreTrainedTokenizerBase | None,
 ) -> Iterator[tuple[nn.Module, float, int]]:
     """The model with the stage's adapter, the seconds to add it, and the bytes that its initialisation computed.
 
@@ -166,7 +176,7 @@ def _attached(
     modules = resolve_targets(model, adapter.targets) if init.roles else ()
     one = {role: encoded[role][:1] for role in init.roles}  # the others are estimated by their tokens
     prepared = prepare(init, model, modules, InitialisationData(one, pad_id))
-    fitted = attach(model, adapter.spec, name=stage.name, seed=0, prepared=prepared)
+    fitted = attach(model, adapter.spec, name=stage.name, seed=0, prepared=prepared, tokenizer=tokenizer)
     try:
         size = sum(t.numel() * t.element_size() for t in prepared.values())
         yield fitted, time.perf_counter() - began, size

@@ -15,11 +15,11 @@ from forgetting.core.progress import SILENT, Voice
 from forgetting.core.record import Record
 from forgetting.data.alternates import REFUSALS
 from forgetting.data.source import Source
+from forgetting.metrics.sureness import SURE, UNSURE
 from forgetting.metrics.text import exact_match
 from forgetting.pipeline.one_model.evaluate import evaluate
 
 Form = Literal["words", "refusals"]
-SURE, UNSURE = "I am sure.", "I am unsure."
 
 
 @dataclass(frozen=True, slots=True)

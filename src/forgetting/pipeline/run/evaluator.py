@@ -13,12 +13,14 @@ from forgetting.core.measure import Measure
 from forgetting.core.processes import by_first, on_first
 from forgetting.core.progress import Voice
 from forgetting.core.record import Record
+from forgetting.evaluation.to_reference import ToReference
 from forgetting.metrics.alarm import Alarm, knowledge_alarm
 from forgetting.metrics.balance import balance
 from forgetting.metrics.extraction import Thresholds
 from forgetting.metrics.goal import Goal
 from forgetting.metrics.movement import Movement, movement
 from forgetting.metrics.popularity import ByPopularity
+from forgetting.metrics.to_reference import is_distance
 from forgetting.pipeline.run.judged import judged
 from forgetting.pipeline.run.prepared import Prepared
 from forgetting.pipeline.run.records import Taken, take
@@ -74,11 +76,20 @@ class Measurer:
         self._full = _Frame(prepared.suite, before, oracle)
         self._fast = {s.name: self._full.reduced(fast_suite_of(self.recipe, prepared.data, s)) for s in stages}
         self._goals = {s.name: self._goal(s) for s in stages}
+        self._distances: dict[str, ToReference] = {}
 
     @property
     def suite(self) -> Suite:
         """The suite that is measured before, between and after the stages."""
         return self._full.suite
+
+    def during_suite(self, stage: Stage) -> Suite:
+        """The suite that is measured while a stage trains."""
+        return self._fast[stage.name].suite
+
+    def compare(self, stage: Stage, distance: ToReference) -> None:
+        """From now on, evaluations during and after the stage hold how far its model is from its reference."""
+        self._distances[stage.name] = distance
 
     @property
     def before(self) -> Evaluation:
@@ -167,7 +178,8 @@ class Measurer:
             return None
         frame = self._fast[stage.name]
         for limit in ends.limits:
-            limit.reached(frame.measures(frame.before, stage.name))  # raises if it is not measured
+            if not any(map(is_distance, limit.keys)):  # the reference may not have been made yet
+                limit.reached(frame.measures(frame.before, stage.name))  # raises if it is not measured
         if not ends.extraction:
             return Goal(limits=ends.limits)
         forget, unseen, n = stop_splits(stage, self.suite)
@@ -185,10 +197,11 @@ class Measurer:
         stage = at.stage
         began = time.perf_counter()
         taken = self._take(model, frame, stage, goal)
+        apart = self._apart(model, frame.suite, stage)
 
         def measured() -> Evaluation:
             whole = at.point == "after"
-            measures = (*frame.measures(taken, stage), *(self._judged(taken) if whole else ()))
+            measures = (*frame.measures(taken, stage), *apart, *(self._judged(taken) if whole else ()))
             popularity = frame.popularity(taken) if whole else ()
             seconds = time.perf_counter() - began
             work = None if frame.suite.probes else asdict(records_work(self._behind_shots(taken.records), self._tokens))
@@ -197,6 +210,13 @@ class Measurer:
             )
 
         return on_first(measured)
+
+    def _apart(self, model: nn.Module, suite: Suite, stage: str) -> list[Measure]:
+        """How far the model is from the stage's reference, where the stage ends by it."""
+        distance = self._distances.get(stage)
+        if distance is None:
+            return []
+        return distance(model, {s.name: frozenset(e.id for e in s.examples) for s in suite.splits})
 
     def _behind_shots(self, records: Sequence[Record]) -> list[Record]:
         """The records with the shots in their prompts, which a model reads before each question."""

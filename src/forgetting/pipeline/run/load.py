@@ -19,6 +19,7 @@ from forgetting.models.devices import device_named
 from forgetting.models.expression import load_expression, terms_of
 from forgetting.models.head import longest_row
 from forgetting.models.loading import LoadedModel, stored_nowhere
+from forgetting.models.new_tokens import with_new_tokens
 from forgetting.models.precision import DTYPES
 from forgetting.models.quantised import Quantise
 from forgetting.pipeline.run.source import is_run, model_source, recipe_of_run
@@ -75,7 +76,7 @@ def loaded_for(recipe: Recipe, voice: Voice = SILENT) -> tuple[LoadedModel, Reci
     if isinstance(loaded.model, ComposedModel):
         raise ModelError(f"{recipe.model}: a combination of models is measured, not trained; name one model")
     for stage in recipe.stages:
-        if stage.adapter_or_full.kind != "full":
+        if not stage.adapter_or_full.is_inside:
             check_rank(loaded.model, stage.adapter_or_full.targets, stage.adapter_or_full.rank)
     loaded = _mergeable(loaded, recipe)
     if loaded.merged:
@@ -130,6 +131,8 @@ def _load(
         quantise=quantise,
         trains_all=trains_all,
     )
+    if name == recipe.model:
+        loaded = with_new_tokens(loaded, recipe.new_tokens)
     return replace(loaded, precision=replace(loaded.precision, why=taken.why)) if taken.why else loaded
 
 
@@ -186,7 +189,7 @@ def _mergeable(loaded: LoadedModel, recipe: Recipe) -> LoadedModel:
     """The model, with its adapter merged if the stages' adapters are of another kind, which PEFT does not mix."""
     if not isinstance(loaded.model, PeftModel):
         return loaded
-    of_curlora = {s.adapter_or_full.kind == "curlora" for s in recipe.stages if s.adapter_or_full.kind != "full"}
+    of_curlora = {s.adapter_or_full.kind == "curlora" for s in recipe.stages if not s.adapter_or_full.is_inside}
     if of_curlora <= {loaded.model.peft_type == CURLORA}:
         return loaded
     return replace(loaded, model=stored_nowhere(merged(loaded.model).eval()), merged=True)

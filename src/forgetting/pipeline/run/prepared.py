@@ -104,7 +104,9 @@ def prepared(recipe: Recipe, voice: Voice) -> Prepared:
     suite = suite_of(fitted, data)
     fitted = with_shots(fitted, data, suite, voice=voice)
     trained = fitted.format.trained
-    encoded = {s.name: encode_stage(s, data[s.name], loaded.tokenizer, trained, voice) for s in fitted.stages}
+    encoded = {
+        s.name: encode_stage(s, data[s.name], loaded.tokenizer, s.formatting(trained), voice) for s in fitted.stages
+    }
     say_stops(suite, fitted.format, loaded.tokenizer, voice)
     say_drawn(suite, fitted, voice)
     check_goals(fitted, data, suite)

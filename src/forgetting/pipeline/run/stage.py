@@ -54,6 +54,8 @@ def adapter_words(adapter: Adapter, *, whole: bool = True) -> str:
     """
     if adapter.kind == "full":
         return "full"
+    if adapter.kind == "rows":
+        return f"the rows of {', '.join(adapter.tokens)}"
     kind = {"lora": "LoRA", "qlora": "QLoRA", "curlora": "CURLoRA"}[adapter.kind]
     start = f" + {adapter.title}" if adapter.title else ""
     targets = f"{adapter.targets if isinstance(adapter.targets, str) else 'named'} targets"
@@ -120,7 +122,7 @@ def run_stage(context: StageContext, model: PreTrainedModel, hooks: Hooks) -> St
 def _coverage(context: StageContext, model: PreTrainedModel) -> str:
     """How much of the decoder the stage's adapter is on, if there are matrices that it cannot be put on."""
     adapter = context.stage.adapter_or_full
-    if adapter.kind == "full":
+    if adapter.is_inside:
         return ""
     covered = coverage(model, resolve_targets(model, adapter.targets))
     return str(covered) if covered.out_of_reach else ""
@@ -179,12 +181,21 @@ def _with_adapter(context: StageContext, model: PreTrainedModel) -> PreTrainedMo
         context.voice.say(f"{last}: a half-written checkpoint was discarded; resuming from the one before")
     checkpoint = load_checkpoint(last)
     if checkpoint is not None:
-        return attach(model, adapter.spec, name=stage.name, seed=context.seed, state=checkpoint.weights)
+        return attach(
+            model,
+            adapter.spec,
+            name=stage.name,
+            seed=context.seed,
+            state=checkpoint.weights,
+            tokenizer=context.tokenizer,
+        )
     init = adapter.initialisation
     read = InitialisationData(context.data, context.pad_id, context.voice.say, context.voice.progress)
     modules = resolve_targets(model, adapter.targets) if init.roles else ()
     prepared = prepare(init, model, modules, read, cache=context.output.initialisations, key=repr(adapter.init))
-    return attach(model, adapter.spec, name=stage.name, seed=context.seed, prepared=prepared)
+    return attach(
+        model, adapter.spec, name=stage.name, seed=context.seed, prepared=prepared, tokenizer=context.tokenizer
+    )
 
 
 def hand_over(context: StageContext, outcome: StageOutcome) -> PreTrainedModel:

@@ -27,6 +27,7 @@ from forgetting.pipeline.run.reference_stage import set_aside
 from forgetting.pipeline.run.select_tokens import weighed
 from forgetting.pipeline.run.stage import StageOutcome, hand_over, handed_over, run_stage
 from forgetting.pipeline.run.stop_rule import StopRule
+from forgetting.pipeline.run.to_reference import distance_of
 from forgetting.pipeline.run.tracking import Tracking
 from forgetting.pipeline.run.transform import run_transform
 from forgetting.recipe import Recipe, Stage
@@ -98,6 +99,10 @@ class StageRunner:
         if stage.select is not None:
             train = first_then_others(lambda: self._weighed(context, model))
             context = replace(context, data={**context.data, Role.TRAIN: train})
+        suites = (self.measurer.suite, self.measurer.during_suite(stage))
+        distance = distance_of(context, model, suites, self.prepared.recipe.format)
+        if distance is not None:
+            self.measurer.compare(stage, distance)
         rule = self.measurer.rule(stage)
         if rule is not None:
             self.voice.say(f"stage {stage.name}: until {rule}")
@@ -132,8 +137,9 @@ class StageRunner:
     def _weighed(self, context: StageContext, model: PreTrainedModel) -> list[Encoded]:
         stage = context.stage
         assert stage.select is not None
+        formatting = stage.formatting(self.prepared.recipe.format.trained)
         reference = stage.select.reference if stage.reads is None else self.folder.stage(stage.reads).model
-        return weighed(context, model, self.prepared.data[stage.name], self.prepared.recipe.format.trained, reference)
+        return weighed(context, model, self.prepared.data[stage.name], formatting, reference)
 
     def _measure_after(self, context: StageContext, outcome: StageOutcome) -> None:
         """Measures the model after the stage, and judges the stage by the full suite."""
@@ -171,7 +177,7 @@ class StageRunner:
             return "merged"
         if recipe.export == "merged" or not (loaded.merged or model_changed(recipe)):
             return recipe.export
-        what = "the initial adapter was merged into" if loaded.merged else "an earlier stage changed"
+        what = "the initial adapter was merged into" if loaded.merged else "the run changed"
         self.voice.say(f"{what} the model's own weights: the whole model is saved, not an adapter")
         return "merged"
 
@@ -212,8 +218,9 @@ def as_saved(model: PreTrainedModel, export: Export) -> PreTrainedModel:
 
 
 def model_changed(recipe: Recipe) -> bool:
-    """Whether a stage before the last one changed the model's own weights, so that an adapter would not fit on them."""
-    return any(s.leaves_a_whole_model for s in recipe.stages[:-1])
+    """Whether the model's own weights are others than those it came from, so that an adapter would not fit on them."""
+    rows = recipe.stages[-1].trains and recipe.stages[-1].adapter_or_full.kind == "rows"
+    return rows or bool(recipe.new_tokens) or any(s.leaves_a_whole_model for s in recipe.stages[:-1])
 
 
 @dataclass(frozen=True)

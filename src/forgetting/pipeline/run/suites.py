@@ -22,6 +22,7 @@ from forgetting.metrics.limit import Limit
 from forgetting.metrics.metric import Metric
 from forgetting.metrics.registry import on_splits
 from forgetting.metrics.score import score
+from forgetting.metrics.to_reference import is_distance, splits_of
 from forgetting.pipeline.run.own_data import VERBATIM, own_passages, own_questions
 from forgetting.pipeline.run.prepare import StageData
 from forgetting.recipe import Recipe, Stage
@@ -281,9 +282,13 @@ def check_measured(limit: Limit, suite: Suite, stage: str) -> None:
             raise RecipeError(
                 f"until: {key} is of what all stages forget, and stage '{stage}' a part of it; write {own}/{name}"
             )
+    measured = [split.name for split in suite.splits]
+    for name in splits_of([limit]):
+        if name not in measured:
+            raise RecipeError(f"until: {limit} is of no split that is measured then; {nearest(name, measured)}")
     if suite.probes:
         return
     known = {f"all/{BALANCE}", *(m.key for m in score(suite.metrics, [], None))}
     for key in limit.keys:
-        if key not in known and "[" not in key:
+        if key not in known and "[" not in key and not is_distance(key):
             raise RecipeError(f"until: no measure is called '{key}'; {nearest(key, known)}")

@@ -42,7 +42,8 @@ def run_transform(context: StageContext, model: PreTrainedModel | PeftModel) -> 
     reset_peak_memory()
     context.voice.say(f"stage {stage.name}: transform {transform_words(stage)}, seed {seed}")
     reference = teacher_of(stage, model, context.tokenizer, context.earlier, context.start)
-    whole = stage.transformation().apply(model, Given(seed, context.pad_id, context.data, reference, context.voice.say))
+    given = Given(seed, context.pad_id, context.data, reference, context.voice.say, context.tokenizer)
+    whole = stage.transformation().apply(model, given)
     if isinstance(whole, PeftModel):
         raise ModelError(f"stage '{stage.name}': the transform '{stage.what}' leaves adapters on the model; merge them")
     whole.eval()

@@ -1,0 +1,1 @@
+"""Unlearning a few images of a diffusion model: SISS on handwritten digits."""
