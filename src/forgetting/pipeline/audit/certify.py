@@ -76,7 +76,8 @@ def certify(
     run = RunFolder(folder)
     with run.quiet(), run.held():
         key = redactor_of(folder.parent)
-        own = replace(request_of(folder, key), **(names or {}))
+        known, given = request_of(folder, key), names or {}
+        own = replace(known, asked_by=given.get("asked_by", known.asked_by), owner=given.get("owner", known.owner))
         now = datetime.now(UTC).isoformat(timespec="seconds")
         done = certified(folder, own, margin=margin, date=now, key=key, models=_models(found))
         text = as_text(done.statement)
