@@ -122,7 +122,7 @@ def measured(model: nn.Module, count: int = 500) -> dict[str, float]:
     return {"drawn": float((nearest < FORGOTTEN).float().mean()), "forget": float(five), "retain": float(others)}
 
 
-def main(updates: int = 4000) -> dict[str, dict[str, float]]:
+def main(updates: int = 2000) -> dict[str, dict[str, float]]:
     """Trains, unlearns and measures; prints a line for each network."""
     kept, forgotten = digits()
     start = train(torch.cat([kept, forgotten.repeat(COPIES, 1)]), updates)
