@@ -1,6 +1,5 @@
 """A signal ends a command where it is, but not in the middle of what is done whole."""
 
-import os
 import signal
 
 import pytest
@@ -11,7 +10,7 @@ from forgetting.core.interruption import SIGNALS, Interrupted, listening, whole_
 def test_a_signal_ends_the_command_with_its_number() -> None:
     for number in SIGNALS:
         with pytest.raises(Interrupted) as ended, listening():
-            os.kill(os.getpid(), number)
+            signal.raise_signal(number)
         assert ended.value.exit_code == 128 + number
         assert str(ended.value).startswith(f"interrupted by {signal.Signals(number).name}; run the same command")
 
@@ -19,7 +18,7 @@ def test_a_signal_ends_the_command_with_its_number() -> None:
 def test_no_handler_of_an_exception_stops_it() -> None:
     with pytest.raises(Interrupted), listening():
         try:
-            os.kill(os.getpid(), signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)
         except (Exception, KeyboardInterrupt):
             pytest.fail("caught")
 
@@ -28,7 +27,7 @@ def test_what_is_begun_is_finished_first() -> None:
     done = []
     with pytest.raises(Interrupted), listening(), whole_if_alone() as asked_to_end:
         assert not asked_to_end()
-        os.kill(os.getpid(), signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
         done.append(asked_to_end())
     assert done == [True]
     with listening(), whole_if_alone() as asked_to_end:
@@ -38,8 +37,8 @@ def test_what_is_begun_is_finished_first() -> None:
 def test_asked_twice_it_ends_at_once() -> None:
     done = []
     with pytest.raises(Interrupted), listening(), whole_if_alone():
-        os.kill(os.getpid(), signal.SIGTERM)
-        os.kill(os.getpid(), signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
         done.append("the rest")
     assert done == []
     with listening(), whole_if_alone() as asked_to_end:
@@ -50,7 +49,7 @@ def test_an_ignored_signal_stays_ignored_and_handlers_come_back() -> None:
     before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
     try:
         with listening():
-            os.kill(os.getpid(), signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)
         assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGTERM, before)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from forgetting.analysis.compared import Analysis, Compared, Findings
+from forgetting.analysis.cost import Cost, Known, Rows, Work, by_role, means, read, statistics
 from forgetting.analysis.registry import register_analysis
 from forgetting.core.example import Example
 from forgetting.core.record import Record
@@ -21,7 +23,19 @@ _ENDING = 12
 """Tokens beside the longest right answer: room for what a model was taught to end its answers with."""
 
 
-@register_analysis("sureness", oracle=False)
+def _cost(known: Known, parameters: Mapping[str, Any]) -> Cost:
+    """Both models write an answer to every question, a pass for each token, and read it twice."""
+
+    def of(rows: Rows) -> Cost:
+        written = rows.answered + _ENDING * rows.count
+        writing = Work(forward=2 * known.shape.entries * written, logits=written * known.shape.vocabulary)
+        found = read(known.shape, rows, times=2 * 3)
+        return found.then(Cost(writing * 2 + means(rows, 2 * 3) + statistics(rows, 2)))
+
+    return by_role(known, of)
+
+
+@register_analysis("sureness", cost=_cost, oracle=False)
 def sureness_of() -> Analysis:
     """Right answers, refusals and the average precision of sureness, at the start and after (R-Tuning, 2311.09677).
 

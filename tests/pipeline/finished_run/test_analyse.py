@@ -124,7 +124,8 @@ def test_all_of_them_run_on_one_model_and_what_it_does_not_allow_is_left_out(
     ANALYSES.register("impossible")(lambda: impossible)
     said: list[str] = []
     found = analyse(folder, settings=QUICK, voice=Voice(say=said.append))
-    assert {a.analysis for a in found} == set(ANALYSES.names()) - {"impossible"}
+    assert {a.analysis for a in found} == set(ANALYSES.names()) - {"impossible", "depth"}
+    assert any(line.startswith("depth: left out") and "oracle" in line for line in said)
     assert "impossible: left out, since this model does not allow it: no blocks" in said
     with pytest.raises(ModelError, match="no blocks"):
         analyse(folder, of=["impossible"])
