@@ -84,7 +84,7 @@ def facts_needed(
     Mean and spread are taken for the true ones, and the chance is `POWER`: for a mean of 0 and a subject for each fact,
     8.56 · spread² / (margin - 1 / facts)², since a subject that may have been missed takes its part of the margin.
     There are at least as many as would decide if none differed from the mean. None: a million would not do, as for a
-    mean at the margin, for one that facts which were not scored keep from deciding, or for a model that gives away less.
+    mean at the margin, for one that facts which were not scored leave open, or for a model that gives away less.
 
     Args:
         after: see `compare`.
