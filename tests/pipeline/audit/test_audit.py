@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from forgetting.audits import ATTACKS, Attack, Run, Target, attack_measures, relearn
+from forgetting.audits import ATTACKS, Attack, Run, Target, as_attack, attack_measures, relearn
 from forgetting.benchmarks.suite import Split, Suite
 from forgetting.core.errors import DataError, RunError
 from forgetting.core.measure import Measure
@@ -78,10 +78,8 @@ def test_every_model_is_asked_the_same_and_records_and_measures_are_those_of_the
             assert [(r.id, r.split, r.prompt) for r in records] == [(r.id, r.split, r.prompt) for r in expected]
             if point != "after":  # there the adapter lies beside the weights, here it is merged into them
                 assert [r.generation for r in records] == [r.generation for r in expected]
-            measures = [
-                m for s in ("forget", "retain") for m in attack_measures([r for r in records if r.split == s], s)
-            ]
-            assert list(one.points[point].measures) == measures
+            own = {s: [r for r in records if r.split == s] for s in ("forget", "retain")}
+            assert list(one.points[point].measures) == as_attack(attack).measures(own)
     assert found[1].points["before"].measures == found[1].points["oracle"].measures  # the same model here
 
 
