@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from forgetting.audits import ATTACKS, Attack, Run, Target, as_attack, attack_measures, relearn
+from forgetting.audits import ATTACKS, Attack, Run, Target, as_attack, relearn
 from forgetting.benchmarks.suite import Split, Suite
 from forgetting.core.errors import DataError, RunError
 from forgetting.core.measure import Measure
