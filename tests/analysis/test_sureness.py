@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
+import forgetting.analysis.sureness as under_test
 from forgetting.analysis import ANALYSES, Compared
 from forgetting.analysis.sureness import _own
 from forgetting.core.example import Example
@@ -43,4 +45,18 @@ def test_it_is_the_mean_of_confidence_and_of_sure_against_unsure() -> None:
             scores.append((confidence + 1 / (1 + math.exp(unsure - sure))) / 2)
         one = found[f"forget/sureness_{point}"]
         assert one.count == len(scores) > 0
+        assert found[f"forget/accuracy_{point}"].count == len(EXAMPLES["forget"])
         assert one.value == pytest.approx(sum(scores) / len(scores), rel=1e-4)
+
+
+def test_a_model_that_writes_nothing_is_wrong_and_is_not_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = under_test.answer
+    monkeypatch.setattr(
+        under_test, "answer", lambda *args, **keys: [replace(r, generation=" ") for r in asked(*args, **keys)]
+    )
+    before, after, *_ = models()
+    compared = Compared(before=before, after=after, tokenizer=TOKENIZER, examples=EXAMPLES)
+    found = {m.key: m for m in ANALYSES.build("sureness")(compared).measures}
+    accuracy = found["forget/accuracy_after"]
+    assert (accuracy.value, accuracy.count) == (0, len(EXAMPLES["forget"]))
+    assert found["forget/sureness_after"].reason == "no answer could be scored"

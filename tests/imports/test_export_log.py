@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy.stats import ks_2samp
 
-from forgetting.core.errors import DataError, RunError
+from forgetting.core.errors import DataError, RecipeError, RunError
 from forgetting.core.record import Record, Score
 from forgetting.imports.export_log import as_log, export_log
 from forgetting.imports.logs import import_log
@@ -110,6 +110,21 @@ def test_the_published_logs_of_phi_keep_their_figures(tmp_path: Path) -> None:
 
 def values(measures: Any) -> dict[str, float]:
     return {m.key: m.value for m in measures if m.value is not None}
+
+
+def test_a_file_in_the_way_is_said_and_nothing_is_written_beside_the_folder(tmp_path: Path) -> None:
+    log, run, file = (tmp_path / name for name in ("TOFU_EVAL.json", "run", "file"))
+    log.write_text(json.dumps(tofu_eval()))
+    import_log(log, run)
+    file.write_text("x")
+    for folder in (file, file / "below"):
+        with pytest.raises(RunError, match="cannot be written"):
+            export_log(run, folder)
+    assert file.read_text() == "x"
+    for name in ("../up", "a/b", "", "a/"):
+        with pytest.raises(RecipeError, match="--benchmark is"):
+            export_log(run, tmp_path / "out", benchmark=name)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_model_that_was_not_measured_is_named(tmp_path: Path) -> None:

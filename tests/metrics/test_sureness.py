@@ -43,6 +43,17 @@ def test_where_nothing_can_be_ordered_there_is_a_reason():
     assert measures([])["sureness_ap_after"].reason == "no question of split 'holdout'"
 
 
+def test_an_empty_answer_is_a_wrong_one_that_nothing_is_sure_of():
+    found = measures([Answered("a", True, False, 0.9, 0.7), *(Answered(c, False, False, None, None) for c in "bcd")])
+    assert (found["accuracy_after"].value, found["accuracy_after"].count) == (0.25, 4)
+    assert (found["sureness_after"].value, found["sureness_after"].count) == (pytest.approx(0.8), 1)
+    assert found["sureness_ap_after"].reason.startswith("every answer was right")
+    silent = measures([Answered(c, False, False, None, None) for c in "ab"])
+    assert (silent["accuracy_after"].value, silent["refusals_after"].value) == (0, 0)
+    for name in ("sureness_after", "sureness_wrong_after", "sureness_ap_after"):
+        assert silent[name].value is None and silent[name].reason == "no answer could be scored"
+
+
 def test_the_published_average_precision_of_r_tuning():
     r = np.random.default_rng(8)
     right = r.random(40) < 0.6

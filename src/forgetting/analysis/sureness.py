@@ -73,13 +73,11 @@ def _answered(compared: Compared, view: View, asked: Sequence[Example]) -> list[
             )
 
         written = [replace(r, generation=_own(r.generation or "")) for r in take(asked, longest + _ENDING)]
-        kept = [(e, r) for e, r in zip(asked, written, strict=True) if r.generation]
-        if not kept:
-            return []
-        own = take([replace(e, response=r.generation or "") for e, r in kept], 0)
-        both = take([_ended(e, r.generation or "") for e, r in kept], 0)
-    rows = zip((r for _, r in kept), own, both, strict=True)
-    return [found for right, said, ended in rows if (found := _judged(right, said, ended)) is not None]
+        said = [(e, r.generation) for e, r in zip(asked, written, strict=True) if r.generation]
+        own = take([replace(e, response=text) for e, text in said], 0) if said else []
+        both = take([_ended(e, text) for e, text in said], 0) if said else []
+    scored = {e.id: _scored(one, ended) for (e, _), one, ended in zip(said, own, both, strict=True)}
+    return [_judged(r, *scored.get(r.id, (None, None))) for r in written]
 
 
 def _own(generation: str) -> str:
@@ -95,18 +93,22 @@ def _ended(example: Example, said: str) -> Example:
     return replace(example, response=f"{plain} {SURE}", perturbed=(f"{plain} {UNSURE}",))
 
 
-def _judged(right: Record, said: Record, ended: Record) -> Answered | None:
+def _scored(said: Record, ended: Record) -> tuple[float | None, float | None]:
+    """Confidence in an answer, and how sure the model is behind it; None where a likelihood is not finite."""
     scores = [usable(s) for s in (said.score, ended.score, *ended.perturbed)]
     if len(scores) != 3 or any(s is None for s in scores):
-        return None
+        return None, None
     own, sure, unsure = (s for s in scores if s is not None)
-    shown = refusal().value_of(right)
+    return own.probability, _share(sure.logp - unsure.logp)
+
+
+def _judged(written: Record, confidence: float | None, sure: float | None) -> Answered:
     return Answered(
-        cluster=right.cluster,
-        right=exact_match.value_of(right) == 1,
-        refused=shown == 1,
-        confidence=own.probability,
-        sure=_share(sure.logp - unsure.logp),
+        cluster=written.cluster,
+        right=exact_match.value_of(written) == 1,
+        refused=refusal().value_of(written) == 1,
+        confidence=confidence,
+        sure=sure,
     )
 
 

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 
 from forgetting.benchmarks.tofu import tofu_metrics
-from forgetting.core.errors import DataError, RunError
+from forgetting.core.errors import DataError, RecipeError, RunError
 from forgetting.core.folder import write_text
 from forgetting.core.record import Record, Score
 from forgetting.imports.open_unlearning import SPLITS
@@ -55,7 +55,10 @@ def export_log(run: Path, folder: Path, *, at: At = "after", benchmark: str = "T
     Raises:
         RunError: no such run, it has no records of that model, or the disk cannot be written.
         DataError: see `as_log`.
+        RecipeError: `benchmark` is no beginning of a file's name.
     """
+    if not benchmark or Path(benchmark).name != benchmark:
+        raise RecipeError(f"--benchmark is '{benchmark}'; write what the files' names begin with, without a folder")
     results = Results.load(run)
     of = {e.point: e for e in results.evaluations if e.point != "epoch"}  # the last of several stages
     records = results.records(of.get(at))
@@ -63,7 +66,6 @@ def export_log(run: Path, folder: Path, *, at: At = "after", benchmark: str = "T
         raise RunError(f"{run}: has no records of the model '{at}'; it has {', '.join(of) or 'none'}")
     log = as_log(records, results.records(of.get("oracle")) or None, str(run))
     values = {name: entry["agg_value"] for name, entry in log.items()}
-    folder.mkdir(parents=True, exist_ok=True)
     files = [folder / f"{benchmark}_{what}.json" for what in ("EVAL", "SUMMARY")]
     for file, content in zip(files, (log, values), strict=True):
         write_text(file, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False))

@@ -101,7 +101,7 @@ class Recipe(Strict):
         None,
         description="The train data as one corpus: its size, its duplicates, and the part reserved for a reference.",
     )
-    new_tokens: list[str] = Field(
+    new_tokens: list[Annotated[str, Field(min_length=1)]] = Field(
         default_factory=list,
         description="Tokens that the model gets in addition to its own: special ones, with the mean of all rows each.",
     )

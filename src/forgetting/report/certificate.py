@@ -116,6 +116,7 @@ def certificate_page(
         rows=_rows(predicate, "oracle" if compared else "unseen"),
         columns=["before", "comparison" if compared else "never given", "now"],
         ways=len({found["attack"] for found in predicate["results"]}),
+        which=_which(predicate),
         compared=compared,
         controls=_controls(predicate),
         works=[_works(gate) for gate in predicate["gates"]],
@@ -124,6 +125,19 @@ def certificate_page(
         most=lambda share: f"{100 * ceiling(share):.0f}",
         bounds=[] if compared else _bounds(predicate),
         requests=[r for r in requests if (r.id, r.date) != (predicate["request"]["id"], predicate["request"]["date"])],
+    )
+
+
+def _which(predicate: Mapping[str, Any]) -> str:
+    """Which of the facts were tested, where not all were."""
+    apart = predicate["asked"].get("chosen_by", 0)
+    if not apart:
+        return "drawn at random"
+    others = "by which nothing was chosen when the model was changed"
+    return (
+        f"all {others}"
+        if predicate["facts"] + apart >= predicate["request"]["facts"]
+        else (f"drawn at random from those {others}")
     )
 
 

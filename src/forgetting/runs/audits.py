@@ -75,6 +75,8 @@ class Asked:
     """Those that the run's data or model do not allow."""
     oracle: bool = False
     """Whether there was an oracle at the last audit."""
+    chosen_by: int = 0
+    """Forget examples that the last audit left out, since settings or checkpoints of the run were chosen by them."""
 
     @classmethod
     def load(cls, file: Path) -> Asked | None:

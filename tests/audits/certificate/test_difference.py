@@ -105,6 +105,35 @@ def test_facts_that_are_needed_at_the_margin_and_above_it() -> None:
     assert found.above == pytest.approx(0.5**5) and found.low == pytest.approx(0.2 * 0.05 ** (1 / 5))
 
 
+def test_what_facts_that_were_not_scored_keep_open_no_number_of_facts_decides() -> None:
+    names = [str(n) for n in range(400)]
+
+    def both(mean: float, lost: int) -> tuple[float, float, int | None]:
+        after = [None] * lost + [mean] * (400 - lost)
+        found = compare(after, [0.0] * 400, names, margin=0.1)
+        assert found.low is not None and found.high is not None
+        return found.low, found.high, facts_needed(after, [0.0] * 400, names, margin=0.1)
+
+    # 5% missing: the mean of the others must be below 0.053 or above 0.158.
+    for mean in (0.06, 0.1, 0.15):
+        low, high, needed = both(mean, 20)
+        assert low <= 0.1 <= high and needed is None
+    # A tenth missing: nothing shows that it gives away no more, and a leak above 0.222 is one.
+    low, _, needed = both(0.5, 40)
+    assert low > 0.1 and needed is not None and needed < 400
+    assert both(0.02, 40)[2] is None
+
+
+def test_the_ends_of_an_interval_are_differences() -> None:
+    """A subject of a thousand facts beside forty of one says hardly anything, and no difference is beyond 1."""
+    names = ["large"] * 1000 + [str(n) for n in range(40)]
+    for large, small in ((1.0, 0.0), (0.0, 1.0)):
+        found = compare([large] * 1000 + [small] * 40, [0.0] * 1040, names, margin=0.1)
+        assert (found.low, found.high) == (-1.0, 1.0) and found.within is not None and found.within > 0.05
+    found = compare([1.0, 0.0], [0.0, 0.0], ["a", "b"], margin=0.1)
+    assert (found.low, found.high) == (-1.0, 1.0)
+
+
 def test_a_model_that_gives_all_away_leaks() -> None:
     found = compare([1.0] * 30, [0.0] * 30, [str(n) for n in range(30)], margin=0.1)
     assert found.low is not None and found.low > 0.8 and found.above is not None and found.above < 1e-6

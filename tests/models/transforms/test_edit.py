@@ -126,6 +126,7 @@ def test_the_edited_layer_gives_the_sought_state_and_kept_inputs_their_outputs()
         ({"token": "w60", "damping": -1}, "damping is -1; it must be a number from 0"),
         ({"token": "w60", "steps": 0}, "steps is 0; it must be a whole number"),
         ({"token": "w60", "reach": 0}, "reach is 0; it must be a positive number"),
+        ({"token": "w60", "reach": float("nan")}, "reach is nan; it must be a positive number"),
     ],
 )
 def test_values_without_a_meaning_are_refused(parameters: dict[str, Any], said: str) -> None:

@@ -319,6 +319,8 @@ def test_of_a_divided_run_the_facts_are_attacked_by_which_nothing_was_chosen(
     records = read_records(folder / "records" / "unlearn-after.jsonl")
     chosen_by = {r.id for r in records if r.split == "selection-forget"}
     assert chosen_by and asked == whole - chosen_by
+    noted = Asked.load(folder / "audit.json")
+    assert noted is not None and noted.chosen_by == len(whole & chosen_by) == 6
 
 
 def test_attacks_are_given_the_other_forms_that_the_runs_suites_have(

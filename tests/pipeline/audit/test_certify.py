@@ -246,9 +246,27 @@ def test_names_stand_on_the_page_where_they_are_given_and_stay_when_audited_agai
     assert verify(run / "certificate.json") == []
     again = certify(run, found, names=names_of("", "Engines & Sons")).statement["predicate"]["request"]
     assert (again["asked_by"], again["owner"]) == ("Ada <b>L.</b>", "Engines & Sons")
-    for wrong in ("two\nlines", "x" * 201):
-        with pytest.raises(RecipeError, match=r"--asked-by has \d+ characters; write a name in one line"):
+    assert names_of("山田\u3000太郎", "1\u00a0Ltd")["asked_by"] == "山田 太郎"
+    for wrong, what in (("two\nlines", r"a character that is not shown \(U\+000A\)"), ("x" * 201, "201 characters")):
+        with pytest.raises(RecipeError, match=rf"--asked-by has {what}; write a name in one line of at most 200"):
             names_of(wrong, "")
+
+
+def test_of_a_divided_run_the_certificate_says_which_facts_were_tested(
+    world: Path, tmp_path: Path, told: Register
+) -> None:
+    run = made(world, tmp_path / "runs", "run", STAGE, divide={"selection": 0.5})
+    for facts, which in ((400, "6 of the 12 facts, all by"), (3, "3 of the 12 facts, drawn at random from those by")):
+        told(12, 0, 0)
+        audit(run, attacks=["told"], oracle=str(world / "model"), facts=facts)
+        predicate = certificate_of(run).statement["predicate"]
+        assert (predicate["request"]["facts"], predicate["asked"]["chosen_by"]) == (12, 6)
+        assert [said for said in predicate["limits"] if "chosen by 6 of the facts" in said]
+        assert f"{which} which nothing was chosen" in (run / "certificate.html").read_text()
+        assert verify(run / "certificate.json") == []
+    whole = audited(world, tmp_path / "whole", "run", told, 12, 0, 0)
+    predicate = certificate_of(whole).statement["predicate"]
+    assert "chosen_by" not in predicate["asked"] and not [said for said in predicate["limits"] if "chosen by" in said]
 
 
 def test_what_should_stay_is_said_in_words(world: Path, tmp_path: Path, told: Register) -> None:

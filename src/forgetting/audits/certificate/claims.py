@@ -39,7 +39,7 @@ def interval(pairs: Pairs) -> tuple[float, float]:
     """The 90% interval of the mean: an end above (below) which the mean is claimed to lie is a 95% bound of that claim.
 
     So an end beyond 0, seen from the mean, counts on subjects that leak as a whole and were not drawn; an end on this
-    side of 0 does not.
+    side of 0 does not. Both lie between -1 and 1, as every difference does.
     """
     return -_high(pairs.mirrored()), _high(pairs)
 
@@ -49,7 +49,7 @@ def _high(pairs: Pairs) -> float:
     end = max(t, tilted.upper(pairs, LEVEL, unseen=_less(pairs.mirrored())))
     if end >= 0:
         end = max(t, tilted.upper(pairs, LEVEL, unseen=1.0))
-    return round(end, _ROUNDED)
+    return round(min(1.0, max(-1.0, end)), _ROUNDED)
 
 
 def t_below(pairs: Pairs, limit: float) -> float:

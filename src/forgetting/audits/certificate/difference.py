@@ -63,8 +63,7 @@ def compare(
     if pairs.subjects < 2:
         return Difference(mean=pairs.mean, facts=pairs.facts, subjects=pairs.subjects, missing=missing)
     (low, high), lost = interval(pairs), missing / len(after)
-    # With a share `lost` at ±1 the mean is (1 - lost) · mean ± lost: it lies within the margin if the mean is `inside`.
-    inside, outside = (margin - lost) / (1 - lost), (margin + lost) / (1 - lost)
+    inside, outside = _limits(margin, lost)
     return Difference(
         mean=pairs.mean,
         low=(1 - lost) * low - lost,
@@ -85,7 +84,7 @@ def facts_needed(
     Mean and spread are taken for the true ones, and the chance is `POWER`: for a mean of 0 and a subject for each fact,
     8.56 · spread² / (margin - 1 / facts)², since a subject that may have been missed takes its part of the margin.
     There are at least as many as would decide if none differed from the mean. None: a million would not do, as for a
-    mean at the margin or with too many facts that were not scored.
+    mean at the margin, for one that facts which were not scored leave open, or for a model that gives away less.
 
     Args:
         after: see `compare`.
@@ -96,23 +95,32 @@ def facts_needed(
     pairs = _pairs(after, other, subjects)
     if pairs is None or pairs.subjects < 2:
         return None
-    lost = 1 - pairs.facts / len(after)
-    inside = (margin - lost) / (1 - lost)
-    if inside <= 0:
+    inside, outside = _limits(margin, 1 - pairs.facts / len(after))
+    small = abs(pairs.mean) < inside
+    limit = inside if small else outside
+    if not small and pairs.mean <= outside:
         return None
-    subjects_needed = _least(abs(pairs.mean), inside)
+    subjects_needed = _least(abs(pairs.mean), limit)
     if subjects_needed is None:
         return None
     of_subject = pairs.facts / pairs.equal_subjects
-    spread, small = pairs.standard_error * math.sqrt(pairs.facts), abs(pairs.mean) < inside
+    spread = pairs.standard_error * math.sqrt(pairs.facts)
 
     def enough(facts: int) -> bool:
-        left = inside - of_subject / facts if small else inside
+        left = limit - of_subject / facts if small else limit
         reached = (abs(pairs.mean) < left) == small
         return reached and decides(pairs.mean, spread / math.sqrt(facts), left) >= POWER
 
     needed, least = _first(enough), math.ceil(subjects_needed * of_subject)
     return None if needed is None or least > _MOST else max(least, needed)
+
+
+def _limits(margin: float, lost: float) -> tuple[float, float]:
+    """Below which, and above which, the mean of the scored facts must lie for the claim to hold of all of them.
+
+    With a share `lost` at ±1 the mean of all is (1 - lost) · mean ± lost.
+    """
+    return (margin - lost) / (1 - lost), (margin + lost) / (1 - lost)
 
 
 def decides(mean: float, standard_error: float, margin: float) -> float:

@@ -42,6 +42,8 @@ class Sources:
     code: Mapping[str, str]
     environment: Mapping[str, Any]
     date: str
+    chosen_by: int = 0
+    """Facts that had a part in choosing settings or checkpoints, and were therefore not tested."""
 
 
 def statement(verdict: Verdict, sources: Sources) -> dict[str, Any]:
@@ -56,7 +58,7 @@ def statement(verdict: Verdict, sources: Sources) -> dict[str, Any]:
             "line": line(verdict),
             "exit_code": EXIT[verdict.state],
             "claim": claim(verdict),
-            "limits": limits(verdict, [str(attack["name"]) for attack in sources.attacks]),
+            "limits": limits(verdict, [str(attack["name"]) for attack in sources.attacks], chosen_by=sources.chosen_by),
             "margin": verdict.margin,
             "level": LEVEL,
             "facts": verdict.facts,
@@ -71,6 +73,7 @@ def statement(verdict: Verdict, sources: Sources) -> dict[str, Any]:
                 "attacks": list(sources.asked),
                 "left_out": list(sources.left_out),
                 "missing": list(verdict.missing),
+                **({"chosen_by": sources.chosen_by} if sources.chosen_by else {}),
             },
             "models": dict(sources.models),
             "request": dict(sources.request),

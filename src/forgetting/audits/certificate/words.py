@@ -96,8 +96,14 @@ def claim(verdict: Verdict) -> str:
     )
 
 
-def limits(verdict: Verdict, attacks: list[str]) -> list[str]:
-    """What the claim does not cover."""
+def limits(verdict: Verdict, attacks: list[str], *, chosen_by: int = 0) -> list[str]:
+    """What the claim does not cover.
+
+    Args:
+        verdict: of the audit.
+        attacks: that were run.
+        chosen_by: how many facts were not tested, since settings or checkpoints were chosen by them.
+    """
     said = [
         "It holds for this very model, whose files the certificate names, and not for a copy that was trained further "
         "or joined with another since.",
@@ -106,6 +112,11 @@ def limits(verdict: Verdict, attacks: list[str]) -> list[str]:
         "It holds for facts like those that were tested. One that was not tested may still come back.",
         "It says nothing of copies of the data elsewhere: other models, backups, logs, files.",
     ]
+    if chosen_by:
+        said.append(
+            f"Settings or checkpoints of the model were chosen by {chosen_by} of the facts. Those were not tested, "
+            "since what is chosen by a fact looks better on it; only the others were."
+        )
     if verdict.missing:
         said.append(f"Asked for and not finished, so nothing is known of it: {', '.join(verdict.missing)}.")
     breaking = _breaking(verdict)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -66,7 +67,7 @@ def edit(
     for key, value, most in (("share", share, 1), ("damping", damping, None), ("rate", rate, None)):
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < (most or 1e9) + 1e-12:
             raise RecipeError(f"edit: {key} is {value!r}; it must be a number from 0{f' to {most}' if most else ''}")
-    if isinstance(reach, bool) or not isinstance(reach, int | float) or reach <= 0:
+    if isinstance(reach, bool) or not isinstance(reach, int | float) or not 0 < reach < math.inf:
         raise RecipeError(f"edit: reach is {reach!r}; it must be a positive number")
 
     def apply(model: PreTrainedModel | PeftModel, given: Given) -> PreTrainedModel:

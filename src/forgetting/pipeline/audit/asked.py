@@ -9,12 +9,12 @@ from forgetting.runs.audits import Asked
 from forgetting.runs.folder import RunFolder
 
 
-def note_asked(run: RunFolder, names: Sequence[str], *, oracle: bool) -> None:
+def note_asked(run: RunFolder, names: Sequence[str], *, oracle: bool, chosen_by: int = 0) -> None:
     """Adds attacks that are asked for now to those of earlier audits; whether they suit the run is not known yet."""
     there = Asked.load(run.asked_file) or Asked()
     attacks = tuple(sorted({*there.attacks, *names}))
     left_out = tuple(name for name in there.left_out if name not in names)
-    Asked(attacks=attacks, left_out=left_out, oracle=oracle).save(run.asked_file)
+    Asked(attacks=attacks, left_out=left_out, oracle=oracle, chosen_by=chosen_by).save(run.asked_file)
 
 
 def note_left_out(run: RunFolder, name: str) -> None:

@@ -23,7 +23,7 @@ from forgetting.pipeline.audit.asked import note_asked, note_left_out
 from forgetting.pipeline.finished_run.examples import FACTS, data_of, examples_of
 from forgetting.pipeline.finished_run.models import RunModel, models_of, oracle_of, recipe_of
 from forgetting.pipeline.finished_run.plugged import Chosen, chosen, watched
-from forgetting.pipeline.run.prepare import StageData
+from forgetting.pipeline.run.prepare import StageData, of_role
 from forgetting.pipeline.run.records import RECORDS, shared
 from forgetting.pipeline.run.suites import division_of, undivided_suite_of
 from forgetting.recipe import Recipe
@@ -73,7 +73,11 @@ def audit(
     with RunFolder(folder).quiet():
         asked = chosen_attacks(attacks, settings or {})
         data = data_of(folder, recipe)
-        known = examples_of(recipe, data, facts=facts, without=_chosen_by(recipe, data))
+        by = _chosen_by(recipe, data)
+        known = examples_of(recipe, data, facts=facts, without=by)
+        apart = sum(e.cluster in by for e in of_role(data, Role.FORGET))
+        if apart:
+            voice.say(f"divide: {apart} forget examples by which something was chosen are not attacked")
         examples = {str(split): known[split] for split in SPLITS if split in known}
         if Role.FORGET not in examples:
             raise DataError(f"{folder}: has no forget data, so there is nothing to audit; audit a run that forgets")
@@ -81,7 +85,7 @@ def audit(
         with RunFolder(folder).held():
             about = About.of(recipe, data, examples, attacks)
             auditor = Auditor(RunFolder(folder).hiding(), recipe, examples, about, oracle, seed, voice)
-            note_asked(RunFolder(folder), [one.name for one in asked], oracle=oracle is not None)
+            note_asked(RunFolder(folder), [one.name for one in asked], oracle=oracle is not None, chosen_by=apart)
             models = {}
             for model in models_of(folder, recipe, oracle=oracle, voice=voice):
                 models[model.point] = auditor.attack(model, asked)

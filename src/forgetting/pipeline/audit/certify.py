@@ -154,6 +154,7 @@ def certified(
         code={"forgetting": version("forgetting"), "sha256": _code()},
         environment=results.environment,
         date=date,
+        chosen_by=asked.chosen_by,
     )
     return Certified(verdict=verdict, statement=statement(verdict, sources), texts=texts)
 

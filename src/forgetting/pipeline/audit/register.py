@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -47,15 +48,22 @@ def names_of(asked_by: str, owner: str) -> dict[str, str]:
     """Who asked and whose model it is, as far as it is said, by the fields of `Request`.
 
     Raises:
-        RecipeError: a name is no line of at most `LONGEST` characters.
+        RecipeError: a name is no line of at most `LONGEST` characters that can be seen, spaces among them.
     """
-    given = {"asked_by": asked_by.strip(), "owner": owner.strip()}
+    given = {"asked_by": _in_one_line(asked_by), "owner": _in_one_line(owner)}
     for name, value in given.items():
-        if len(value) > LONGEST or not value.isprintable():
+        hidden = next((c for c in value if not c.isprintable()), None)
+        said = f"{len(value)} characters" if hidden is None else f"a character that is not shown (U+{ord(hidden):04X})"
+        if hidden is not None or len(value) > LONGEST:
             raise RecipeError(
-                f"--{name.replace('_', '-')} has {len(value)} characters; write a name in one line of at most {LONGEST}"
+                f"--{name.replace('_', '-')} has {said}; write a name in one line of at most {LONGEST} characters"
             )
     return {name: value for name, value in given.items() if value}
+
+
+def _in_one_line(name: str) -> str:
+    """A name whose spaces, of whatever width, are plain ones."""
+    return "".join(" " if unicodedata.category(c) == "Zs" else c for c in name).strip()
 
 
 def registered(folder: Path) -> Request:
