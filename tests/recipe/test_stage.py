@@ -95,3 +95,9 @@ def test_an_end_despite_damage_needs_a_goal_to_end_at() -> None:
     assert of({**UNLEARN, "until": "forget/probability <= 0.1", "despite_damage": True}).stages[0].despite_damage
     with pytest.raises(RecipeError, match="despite_damage: says how `until` ends the stage; set until"):
         of({**UNLEARN, "despite_damage": True})
+
+
+def test_a_new_token_has_a_name() -> None:
+    assert recipe_from({"model": "m", "stages": [UNLEARN], "new_tokens": ["<idk>"]}).new_tokens == ["<idk>"]
+    with pytest.raises(RecipeError, match="new_tokens"):
+        recipe_from({"model": "m", "stages": [UNLEARN], "new_tokens": [""]})
