@@ -73,6 +73,11 @@ def test_a_table_is_printed_or_written_and_figures_beside_it(
     assert code == 0 and "table.tex" in out and r"\toprule" in (tmp_path / "table.tex").read_text()
 
 
+def test_figures_of_another_form_and_no_folder_for_them(run_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, said = command(capsys, "report", run_folder, "--figure-format", "pdf")
+    assert (code, out, said) == (2, "", "forget: --figure-format is that of --figures; write --figures FOLDER too\n")
+
+
 @pytest.mark.parametrize("rest", [("--out", "table.csv"), ("--json",)])
 def test_a_table_of_one_form_takes_no_other(
     rest: tuple[str, ...], run_folder: Path, capsys: pytest.CaptureFixture[str]

@@ -38,6 +38,10 @@ def report(
     as_json: Json = False,
 ) -> None:
     """Write one self-contained HTML report of one run or several; or its tables and figures for a paper."""
+    if figures is None and figure_format != "svg":
+        from forgetting.core.errors import RecipeError
+
+        raise RecipeError("--figure-format is that of --figures; write --figures FOLDER too")
     if figures is not None:
         from forgetting.report.run.figures import write_figures
 
