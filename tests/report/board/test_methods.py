@@ -56,6 +56,14 @@ def test_runs_that_differ_by_seed_alone_are_one_row(tmp_path: Path) -> None:
     assert found[1].cell("none/such").reason == "not part of its evaluations"
 
 
+def test_how_often_a_run_is_saved_makes_no_other_method(tmp_path: Path) -> None:
+    for seed, every in ((0, "20 steps"), (1, "60 steps")):
+        stage = {"name": "unlearn", "method": {"name": "npo"}, "duration": "60 steps", "checkpoint_every": every}
+        made(tmp_path / f"s{seed}", seed=seed, recipe={"stages": [stage]})
+    kept, _ = entries([tmp_path])
+    assert [(row.label, row.seeds) for row in methods(kept)] == [("npo", 2)]
+
+
 def test_rows_of_one_method_are_told_apart_by_what_differs(tmp_path: Path) -> None:
     made(tmp_path / "slow", learning_rate=1e-4)
     made(tmp_path / "fast", learning_rate=1e-2, recipe={"format": {"system": "Be brief."}})

@@ -37,6 +37,8 @@ _ELSEWHERE = (
     "metrics",
 )
 """Keys of a recipe that change no number, and those that say where something is read whose digest is compared."""
+_BOOKS = "checkpoint_every"
+"""Likewise a key of a stage."""
 _SEED = "seed"
 
 
@@ -71,7 +73,7 @@ class Entry:
         stages = [stage.name for stage in self.run.stages]
         only = f"stages.{stages[0]}." if len(stages) == 1 else "stages."
         found = {key.removeprefix(only): value for key, value in leaves(recipe)}
-        return {key: value for key, value in found.items() if "data" not in key.split(".")}
+        return {key: value for key, value in found.items() if not {"data", _BOOKS} & {*key.split(".")}}
 
 
 @dataclass(frozen=True, slots=True)
