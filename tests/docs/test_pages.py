@@ -10,7 +10,10 @@ import pytest
 import forgetting
 from tests.docs.pages import DOCS, script
 
-PAGES = [*(DOCS / f"{name}.md" for name in ("first-run", "guide", "questions")), *sorted((DOCS / "how-to").glob("*.md"))]
+PAGES = [
+    *(DOCS / f"{name}.md" for name in ("first-run", "guide", "questions")),
+    *sorted((DOCS / "how-to").glob("*.md")),
+]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from forgetting.analysis.by_layer import by_layer
 from forgetting.analysis.compared import Analysis, Compared, Findings
 from forgetting.analysis.cost import Cost, Known, Rows, by_role, means, read
 from forgetting.analysis.registry import register_analysis
@@ -198,13 +199,4 @@ def _line(role: str, name: str, fall_LN: Fall, clusters: Sequence[str]) -> Serie
         estimate_mean(row_N.tolist(), clusters, key=f"{role}/{point}/depth/{layer}")
         for layer, row_N in enumerate(fall_LN)
     ]
-    return Series(
-        figure="depth",
-        name=f"{role}, {point}",
-        x_label="layer",
-        y_label="fall of log p with this model's states put in, nats",
-        x=tuple(map(float, range(len(means_L)))),
-        y=tuple(mean.value for mean in means_L),
-        low=tuple(mean.low for mean in means_L),
-        high=tuple(mean.high for mean in means_L),
-    )
+    return by_layer("depth", f"{role}, {point}", "fall of log p with this model's states put in, nats", means_L)

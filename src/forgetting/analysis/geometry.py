@@ -12,6 +12,7 @@ import numpy as np
 from scipy.linalg import subspace_angles
 
 from forgetting.analysis.activations import States, even, mean, odd, pooled_states
+from forgetting.analysis.by_layer import by_layer
 from forgetting.analysis.compared import Analysis, Compared, Findings
 from forgetting.analysis.cost import Cost, Known, Rows, Work, by_role, means, read
 from forgetting.analysis.registry import register_analysis
@@ -28,7 +29,6 @@ from forgetting.analysis.similarity import (
 from forgetting.core.example import Example
 from forgetting.core.grid import Grid
 from forgetting.core.measure import Measure
-from forgetting.core.series import Series
 from forgetting.metrics.changes import mean_change
 from forgetting.metrics.statistics import Estimate, seed_of
 from forgetting.models.view import View
@@ -135,16 +135,16 @@ def _cka(layers: _Layers) -> Findings:
     pairs = [(gram(s), gram(a)) for s, a in zip(layers.start, layers.after, strict=True)]
     halves = _halves(layers.clusters, seed_of(f"{layers.role}/cka"))
     sampled = [[debiased_cka(*_part(pair, half)) for half in halves] for pair in pairs]
-    by_layer = [_half_sampled(debiased_cka(*pair), some) for pair, some in zip(pairs, sampled, strict=True)]
+    alike_L = [_half_sampled(debiased_cka(*pair), some) for pair, some in zip(pairs, sampled, strict=True)]
     over = [_mean(some) for some in zip(*sampled, strict=True)]
-    whole = _half_sampled(_mean([e.value for e in by_layer]), over)
+    whole = _half_sampled(_mean([e.value for e in alike_L]), over)
     order = np.random.default_rng(seed_of(f"{layers.role}/floor"))
     shuffled = [[_shuffled(pair, order) for _ in range(_SHUFFLES)] for pair in pairs]
     floor = [_mean(some) for some in shuffled]
     ceiling = [debiased_cka(gram(e), gram(o)) for e, o in zip(layers.even, layers.odd, strict=True)]
     biased = [cka(*pair) for pair in pairs]
     lines = {
-        layers.role: by_layer,
+        layers.role: alike_L,
         f"{layers.role}, rows in random order": [Estimate(v, 0) for v in floor],
         f"{layers.role}, even against odd tokens": [Estimate(v, 0) for v in ceiling],
     }
@@ -155,7 +155,7 @@ def _cka(layers: _Layers) -> Findings:
             named("cka_floor", Estimate(_mean(floor), 0), _FLOOR),
             named("cka_ceiling", Estimate(_mean(ceiling), 0), _CEILING),
         ),
-        series=tuple(_by_layer("cka", name, "CKA (debiased)", some) for name, some in lines.items()),
+        series=tuple(by_layer("cka", name, "CKA (debiased)", some) for name, some in lines.items()),
     )
 
 
@@ -197,7 +197,7 @@ def _svcca(layers: _Layers, share: float) -> Findings:
             _measure(layers.role, count, "svcca_ceiling", Estimate(_mean(ceiling), 0, reason=reason), _SVCCA_CEILING),
             _measure(layers.role, count, "svcca_directions", Estimate(kept, 0), _KEPT),
         ),
-        series=tuple(_by_layer("svcca", name, "SVCCA", [Estimate(v, 0) for v in some]) for name, some in lines.items()),
+        series=tuple(by_layer("svcca", name, "SVCCA", [Estimate(v, 0) for v in some]) for name, some in lines.items()),
         grids=(_map(layers.role, starts, afters, floor, ceiling),),
     )
 
@@ -254,9 +254,9 @@ def _shift(layers: _Layers) -> Findings:
             named("principal_angle", Estimate(_mean(angles), 0, reason="the states do not vary"), _ANGLE),
         ),
         series=(
-            _by_layer("pc1_shift", layers.role, "ΔPC1, standard deviations", moves),
-            _by_layer("pc1_share", layers.role, "share of the variance on PC1", [Estimate(v, 0) for v in shares]),
-            _by_layer("principal_angle", layers.role, "largest of 3 angles, degrees", [Estimate(v, 0) for v in angles]),
+            by_layer("pc1_shift", layers.role, "ΔPC1, standard deviations", moves),
+            by_layer("pc1_share", layers.role, "share of the variance on PC1", [Estimate(v, 0) for v in shares]),
+            by_layer("principal_angle", layers.role, "largest of 3 angles, degrees", [Estimate(v, 0) for v in angles]),
         ),
     )
 
@@ -313,20 +313,6 @@ def _measure(role: str, count: int, name: str, estimate: Estimate, meaning: str)
         high=estimate.high,
         meaning=f"{meaning} Mean over the layers.",
         reason=reason,
-    )
-
-
-def _by_layer(figure: str, name: str, label: str, values: Sequence[Estimate]) -> Series:
-    bounded = any(v.low is not None for v in values)
-    return Series(
-        figure=figure,
-        name=name,
-        x_label="layer",
-        y_label=label,
-        x=tuple(map(float, range(len(values)))),
-        y=tuple(v.value for v in values),
-        low=tuple(v.low for v in values) if bounded else (),
-        high=tuple(v.high for v in values) if bounded else (),
     )
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
+from forgetting.analysis.by_layer import by_layer
 from forgetting.analysis.compared import Analysis, Compared, Findings
 from forgetting.analysis.cost import Cost, Known, Rows, by_role, means, read
 from forgetting.analysis.registry import register_analysis
@@ -151,18 +152,7 @@ def _of_role(compared: Compared, role: str, examples: Sequence[Example]) -> Find
         best = int(found_LN.mean(1).argmax())
         more = mean_change(list(map(float, found_LN[best] - found_LN[-1])), clusters, key=f"{role}/{point}/hidden")
         measures += _measures(role, point, best, lines[-1], more)
-        series.append(
-            Series(
-                figure="lens",
-                name=f"{role}, {point}",
-                x_label="layer",
-                y_label="log p of the right answer's tokens, nats",
-                x=tuple(map(float, range(len(lines)))),
-                y=tuple(e.value for e in lines),
-                low=tuple(e.low for e in lines),
-                high=tuple(e.high for e in lines),
-            )
-        )
+        series.append(by_layer("lens", f"{role}, {point}", "log p of the right answer's tokens, nats", lines))
     return Findings(measures=tuple(measures), series=tuple(series))
 
 

@@ -16,6 +16,7 @@ from torch import nn
 from transformers import PreTrainedTokenizerBase
 
 from forgetting.analysis.activations import States, of_answer, pooled_states
+from forgetting.analysis.by_layer import by_layer
 from forgetting.analysis.compared import Analysis, Compared, Findings
 from forgetting.analysis.cost import Cost, Known, Rows, Work, by_role, means, read
 from forgetting.analysis.registry import register_analysis
@@ -200,7 +201,7 @@ def _read(
     lines = [estimate(row_N, f"/{layer}") for layer, row_N in enumerate(answers_LN)]
     return (
         measure(whole, name=f"probe_{label}", split=role, direction="none", meaning=meaning),
-        _line(f"{role}, {'labels exchanged' if control else point}", lines),
+        by_layer("probe", f"{role}, {'labels exchanged' if control else point}", _AXIS, lines),
     )
 
 
@@ -226,19 +227,7 @@ def _absent(role: str, point: str, reason: str) -> Measure:
     )
 
 
-def _line(name: str, lines: Sequence[Estimate]) -> Series:
-    return Series(
-        figure="probe",
-        name=name,
-        x_label="layer",
-        y_label="right answers told from wrong ones by a linear probe",
-        x=tuple(map(float, range(len(lines)))),
-        y=tuple(e.value for e in lines),
-        low=tuple(e.low for e in lines),
-        high=tuple(e.high for e in lines),
-    )
-
-
+_AXIS = "right answers told from wrong ones by a linear probe"
 _MEANING = (
     "Share of questions whose right answer a linear probe of other subjects prefers; mean over layers, chance 0.5."
 )

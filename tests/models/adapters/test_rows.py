@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -72,3 +73,9 @@ def test_a_new_token_gets_the_mean_of_all_rows_and_others_stay(tied: bool, tmp_p
         torch.testing.assert_close(new.weight[97], old.weight.mean(0))
     assert found.model.name_or_path == ""  # what it is now is stored nowhere
     assert with_new_tokens(found, ["<idk>"]) is found
+
+
+@pytest.mark.parametrize("more", [{"rank": 4}, {"alpha": 8.0}, {"targets": "qv"}, {"dropout": 0.1}])
+def test_values_of_a_low_rank_adapter_are_refused(more: dict[str, Any]) -> None:
+    with pytest.raises(RecipeError, match="kind: rows has tokens and nothing else"):
+        AdapterSpec(kind="rows", tokens=("w41",), **more)

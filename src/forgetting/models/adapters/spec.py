@@ -11,6 +11,7 @@ from forgetting.models.adapters.initialisation import Initialisation
 Kind = Literal["full", "lora", "qlora", "curlora", "rows"]
 Drawing = Literal["without_replacement", "released"]
 """How CURLoRA draws columns and rows: see `forgetting.models.adapters.cur`."""
+_RANK = 16
 DRAWINGS: tuple[str, ...] = get_args(Drawing)
 
 
@@ -27,7 +28,7 @@ class AdapterSpec:
     """
 
     kind: Kind = "lora"
-    rank: int = 16
+    rank: int = _RANK
     alpha: float | None = None
     """The update is scaled by alpha / rank; None: 2 · rank, as in LoKU's released code."""
     dropout: float = 0.0
@@ -52,8 +53,11 @@ class AdapterSpec:
             raise RecipeError(f"adapter.dropout: {self.dropout}; write a number from 0 up to, not including, 1")
         if (self.kind == "rows") is not bool(self.tokens):
             raise RecipeError("adapter.tokens: are those of kind: rows, which needs them; write both or neither")
-        if self.kind == "rows" and (type(self.init) is not Initialisation or self.alpha is not None or self.dropout):
-            raise RecipeError("adapter: kind: rows has tokens and nothing else; remove init, alpha and dropout")
+        low_rank = (self.rank, self.alpha, self.dropout, self.targets) != (_RANK, None, 0, "all")
+        if self.kind == "rows" and (low_rank or type(self.init) is not Initialisation):
+            raise RecipeError(
+                "adapter: kind: rows has tokens and nothing else; remove rank, alpha, targets and the like"
+            )
         if self.kind == "curlora":
             if type(self.init) is not Initialisation:
                 raise RecipeError("adapter.init: has no meaning for CURLoRA, which has no A and B; remove the key")

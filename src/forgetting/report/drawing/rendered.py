@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from typing import Literal
 
 from forgetting.core.errors import RecipeError
+from forgetting.report.drawing.svg import size_of
 
 DOTS = 288.0
 """Dots per inch of a PNG: three for each pixel of the page."""
 _POINTS = 0.75
 """Of a pixel: 96 pixels and 72 points are an inch."""
-_SIZE = re.compile(r'<svg[^>]* width="([\d.]+)" height="([\d.]+)"')
 _PAGE = """#set page(width: {width:g}pt, height: {height:g}pt, margin: 0pt)
 #image(bytes(sys.inputs.svg), format: "svg", width: 100%)
 """
@@ -39,15 +38,11 @@ def rendered(svg: str, form: Literal["pdf", "png"]) -> bytes:
         form: `pdf` (lines and letters, not dots) or `png`.
 
     Raises:
-        RecipeError: the extra is not installed.
+        ImportError: the extra is not installed; `check_rendering` says so beforehand.
         ValueError: the text says no size.
     """
-    check_rendering()
     import typst
 
-    size = _SIZE.search(svg)
-    if size is None:
-        raise ValueError("an SVG file says its width and height")
-    width, height = (float(number) * _POINTS for number in size.groups())
+    width, height = (number * _POINTS for number in size_of(svg))
     page = _PAGE.format(width=width, height=height).encode()
     return typst.compile(page, format=form, ppi=DOTS, sys_inputs={"svg": svg})

@@ -13,10 +13,10 @@ from markupsafe import Markup
 from forgetting.report import wording
 from forgetting.report.drawing import svg
 from forgetting.report.drawing.curves import COLOURS
+from forgetting.report.drawing.svg import size_of
 from forgetting.report.template import style_sheet
 
 _HEAD, _ROW, _EDGE = 30.0, 20.0, 10.0
-_SIZE = re.compile(r'<svg[^>]* width="([\d.]+)" height="([\d.]+)"')
 _RULE = re.compile(r"([^{}]+)\{([^{}]*)\}")
 _VARIABLE = re.compile(r"var\((--\w+)(?:, (var\(--\w+\)))?\)")
 _LETTERS = 7.4
@@ -25,10 +25,7 @@ _LETTERS = 7.4
 
 def standalone(title: str, figure: Markup, legend: Sequence[tuple[Markup, str]] = ()) -> str:
     """The text of an SVG file, in the light dress of the page: title, figure, a line for each entry of the legend."""
-    size = _SIZE.match(figure)
-    if size is None:
-        raise ValueError("a figure says its width and height")
-    width, height = float(size[1]), float(size[2])
+    width, height = size_of(figure)
     title, legend = wording.shortened(title, 120), [(mark, wording.shortened(text, 80)) for mark, text in legend]
     parts = [
         svg.element("style", Markup(figure_style())),

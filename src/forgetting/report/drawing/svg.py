@@ -7,6 +7,7 @@ colours come from the page's style sheet, so figures follow its light and dark d
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ from forgetting.report.wording import SUPERSCRIPT
 LETTER = 7.0
 """Assumed width of a letter of a label, pixels: a little too wide, so that labels keep apart in every font."""
 LINE = 15.0
+_SIZE = re.compile(r'<svg[^>]* width="([\d.]+)" height="([\d.]+)"')
 SHAPES = ("circle", "square", "diamond", "triangle", "down", "cross", "plus", "star")
 
 
@@ -175,6 +177,18 @@ def finished(parts: Sequence[Markup], width: float, height: float, name: str) ->
         role="img",
         aria_label=name,
     )
+
+
+def size_of(svg: str) -> tuple[float, float]:
+    """Width and height of an `svg` element that begins a text, pixels.
+
+    Raises:
+        ValueError: it does not say them.
+    """
+    found = _SIZE.match(svg)
+    if found is None:
+        raise ValueError("a figure says its width and height")
+    return float(found[1]), float(found[2])
 
 
 def marker(shape: str, x: float, y: float, class_: str, note: str = "", r: float = 5.5) -> Markup:
