@@ -37,6 +37,15 @@ def leak_measures(records: Mapping[str, Sequence[Record]]) -> list[Measure]:
     return found
 
 
+def measures_by_split(records: Mapping[str, Sequence[Record]]) -> list[Measure]:
+    """As `leak_measures`, of all attempts alone: where the kinds of attempts are of different questions.
+
+    Args:
+        records: of one model, by split.
+    """
+    return [one for split, some in records.items() for one in attack_measures(some, split)]
+
+
 def attack_measures(records: Sequence[Record], split: str) -> list[Measure]:
     """Measures of one split: leak@k by exact match, and ROUGE-L recall and probability of the best attempt.
 

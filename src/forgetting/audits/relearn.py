@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from forgetting.audits.asking import answers, plain, questions
 from forgetting.audits.attack import Attack, Target
 from forgetting.audits.leaks import UNTOUCHED
+from forgetting.audits.measures import measures_by_split
 from forgetting.audits.registry import register_attack
 from forgetting.audits.subjects import subjects_of
 from forgetting.audits.whole_copy import whole_copy
@@ -22,6 +23,7 @@ from forgetting.core.duration import Duration
 from forgetting.core.errors import DataError
 from forgetting.core.example import Example, Role
 from forgetting.core.measure import Measure
+from forgetting.core.progress import Voice
 from forgetting.core.record import Record
 from forgetting.data.encode import encode_all
 from forgetting.evaluation.answers import answer, padding_id
@@ -38,14 +40,15 @@ RATES = "2e-5 1e-4 5e-4"
 
 @register_attack("relearn-kin")
 def relearn_kin(
-    rates: str | float = RATES, steps: int = 100, every: int = 10, batch_size: int = 8, rank: int = 16
+    rates: str | float = RATES, steps: int = 100, every: int = 10, batch_size: int = 8, rank: int = 16, turns: int = 2
 ) -> Attack:
-    """Teaches the facts of half of the forgotten subjects and asks for those of the other half.
+    """Teaches the facts of half of the forgotten subjects and asks for those of the other half; then the reverse.
 
-    What comes back of facts that were not taught was still in the weights (RTT, https://arxiv.org/abs/2410.08827). A
-    LoRA adapter on every matrix of a copy, AdamW at a constant rate; of all rates and steps, and of no step at all, the
-    one with the highest mean probability of the untaught facts counts. Facts to keep are asked there too: a model that
-    relearning breaks shows nothing. The oracle is taught alike; what it gains was taught and not recovered.
+    What comes back of facts that were not taught was still in the weights (RTT, https://arxiv.org/abs/2410.08827). Each
+    half is taught to a copy of its own, so every fact is asked once, of a copy that was not taught its subject. A LoRA
+    adapter on every matrix, AdamW at a constant rate; of all rates and steps, and of no step at all, the one with the
+    highest mean probability of the untaught facts counts. Facts to keep are asked there too, half of them of each copy:
+    a model that relearning breaks shows nothing. The oracle is taught alike; what it gains was taught and not recovered.
 
     Args:
         rates: learning rates in a line, or one.
@@ -53,17 +56,26 @@ def relearn_kin(
         every: steps between two looks.
         batch_size: examples of a step.
         rank: of the adapter.
+        turns: 2, or 1: only the first half is taught and only the second asked, in half of the time.
 
     Raises:
         ValueError: a parameter out of range.
     """
     how = _Relearning.of(rates, steps, every, batch_size, rank)
+    if turns not in (1, 2):
+        raise ValueError(f"turns is {turns}; write 1 or 2")
 
     def attack(target: Target) -> Sequence[Record]:
-        taught, rest = by_subjects(target.examples, target.seed)
-        return _relearned(target, how, taught, {**_beside(target), target.split: rest})
+        halves = by_subjects(target.examples, target.seed)
+        beside = {split: _halved(examples, target.seed) for split, examples in _beside(target).items()}
+        records: list[Record] = []
+        for turn in range(turns):
+            of = replace(target, voice=target.voice.part(turn, turns))
+            asked = {split: some[1 - turn] for split, some in {**beside, target.split: halves}.items()}
+            records += _relearned(of, how, halves[turn], asked)
+        return records
 
-    return Attack(run=attack, splits=(Role.FORGET,))
+    return Attack(run=attack, measures=measures_by_split, splits=(Role.FORGET,))
 
 
 @register_attack("relearn-benign")
@@ -93,7 +105,7 @@ def relearn_benign(
         taught, rest = by_subjects(target.retain, target.seed)
         return _relearned(target, how, taught, {**_beside(target), Role.RETAIN: rest})
 
-    return Attack(run=attack, splits=(Role.FORGET,))
+    return Attack(run=attack, measures=measures_by_split, splits=(Role.FORGET,))
 
 
 def by_subjects(examples: Sequence[Example], seed: int) -> tuple[list[Example], list[Example]]:
@@ -102,17 +114,23 @@ def by_subjects(examples: Sequence[Example], seed: int) -> tuple[list[Example], 
     Raises:
         DataError: they are all about one subject.
     """
-    subjects = subjects_of(examples)
-    names = sorted(set(subjects.values()))
-    if len(names) < 2:
+    halves = _halved(examples, seed)
+    if not halves[0]:
         raise DataError(
             f"the {len(examples)} examples are all about one subject, and this attack teaches half of the subjects; "
             "give them groups, or leave it out"
         )
-    taught = set(random.Random(seed).sample(names, len(names) // 2))
+    return halves
+
+
+def _halved(examples: Sequence[Example], seed: int) -> tuple[list[Example], list[Example]]:
+    """As `by_subjects`; of examples about one subject, or of none, the first half is empty."""
+    subjects = subjects_of(examples)
+    names = sorted(set(subjects.values()))
+    first = set(random.Random(seed).sample(names, len(names) // 2))
     return (
-        [e for e in examples if subjects[e.id] in taught],
-        [e for e in examples if subjects[e.id] not in taught],
+        [e for e in examples if subjects[e.id] in first],
+        [e for e in examples if subjects[e.id] not in first],
     )
 
 
@@ -193,8 +211,8 @@ def _worst(target: Target, how: _Relearning, taught: Sequence[Example], asked: S
                 worst.value, worst.rate, worst.step, worst.state = value, rate, step, _copied(model)
             return []
 
-        def progress(done: int, total: int, note: str, number: int = number) -> None:
-            target.voice.progress(number * total + done, len(how.rates) * total, f"relearning: {note}")
+        def progress(done: int, total: int, note: str, voice: Voice = target.voice.part(number, len(how.rates))) -> None:
+            voice.progress(done, total, f"relearning: {note}")
 
         load_state(model, start)
         settings = Optimisation(

@@ -27,6 +27,11 @@ class Voice:
         object.__setattr__(self, "say", lambda line: say(plain(line)))
         object.__setattr__(self, "progress", lambda done, total, note: progress(done, total, plain(note)))
 
+    def part(self, number: int, of: int) -> Voice:
+        """Of work done in `of` equal parts, the voice of one of them, counted from 0: its progress is the whole's."""
+        progress = self.progress
+        return Voice(self.say, lambda done, total, note: progress(number * total + done, of * total, note))
+
 
 def minutes(seconds: float) -> str:
     """A time in words for a line of progress: `4 min`, `2 h`."""

@@ -277,7 +277,7 @@ def _solution(design: np.ndarray, counts: np.ndarray) -> RowCost:
 
 def _row(length: int, supervised: int) -> Encoded:
     weights = (0.0,) * (length - supervised) + (1.0,) * supervised
-    return Encoded("", tuple(i % 2 for i in range(length)), weights)
+    return Encoded("", tuple(i % 2 for i in range(length)), weights, popularity=1.0)
 
 
 def _probe(model: nn.Module, group: _Group, rows: int, length: int, supervised: int) -> Batch:
