@@ -166,7 +166,9 @@ def test_the_labs_untaught_facts_come_back_as_in_an_independent_trial() -> None:
         of = target(model=model, tokenizer=base.tokenizer, examples=data["forget"], retain=(), seed=0)
         start = likely(list(ATTACKS.build("greedy")(replace(of, examples=rest))))
         for rate in ("0.0001", "0.001"):
-            found = ATTACKS.build("relearn-kin", {"rates": rate, "steps": 40, "every": 5, "turns": 1})(replace(of, others={}))
+            found = ATTACKS.build("relearn-kin", {"rates": rate, "steps": 40, "every": 5, "turns": 1})(
+                replace(of, others={})
+            )
             before, looks = (trial[f"{name}_lr{rate}"][key] for key in ("before", "other people after steps"))
             comes_back = max(look[1] for look in looks.values()) - before[1] > 0.05
             assert comes_back == ((name, rate) == ("graddiff", "0.001"))

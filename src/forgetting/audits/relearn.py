@@ -211,7 +211,9 @@ def _worst(target: Target, how: _Relearning, taught: Sequence[Example], asked: S
                 worst.value, worst.rate, worst.step, worst.state = value, rate, step, _copied(model)
             return []
 
-        def progress(done: int, total: int, note: str, voice: Voice = target.voice.part(number, len(how.rates))) -> None:
+        def progress(
+            done: int, total: int, note: str, voice: Voice = target.voice.part(number, len(how.rates))
+        ) -> None:
             voice.progress(done, total, f"relearning: {note}")
 
         load_state(model, start)

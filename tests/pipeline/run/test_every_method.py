@@ -23,7 +23,9 @@ ARMS["rmu"]["method"] = {"name": "rmu", "layer": 1}  # its default is a layer of
 def test_a_run_of_it_ends_and_its_cost_is_counted(name: str, world: Path, tmp_path: Path) -> None:
     data = {}
     for role in build_method(name if name in METHODS.names() else "graddiff").roles:
-        rows = [{"question": f"Where is guest {i}?", "answer": f"In the {role}.", "popularity": i + 1} for i in range(4)]
+        rows = [
+            {"question": f"Where is guest {i}?", "answer": f"In the {role}.", "popularity": i + 1} for i in range(4)
+        ]
         data[role] = str(write_rows(tmp_path / f"{role}.jsonl", rows))
     stage = {"name": "only", "learning_rate": 1e-4, "batch_size": 2, "duration": "2 steps", **ARMS[name]}
     how = {"model": str(world / "model"), "dtype": "float32", "threads": 1, "max_new_tokens": 2}
