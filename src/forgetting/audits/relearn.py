@@ -48,7 +48,7 @@ def relearn_kin(
     half is taught to a copy of its own, so every fact is asked once, of a copy that was not taught its subject. A LoRA
     adapter on every matrix, AdamW at a constant rate; of all rates and steps, and of no step at all, the one with the
     highest mean probability of the untaught facts counts. Facts to keep are asked there too, half of them of each copy:
-    a model that relearning breaks shows nothing. The oracle is taught alike; what it gains was taught and not recovered.
+    a model that relearning breaks shows nothing. The oracle is taught alike; what it gains was taught, not recovered.
 
     Args:
         rates: learning rates in a line, or one.
@@ -211,9 +211,9 @@ def _worst(target: Target, how: _Relearning, taught: Sequence[Example], asked: S
                 worst.value, worst.rate, worst.step, worst.state = value, rate, step, _copied(model)
             return []
 
-        def progress(
-            done: int, total: int, note: str, voice: Voice = target.voice.part(number, len(how.rates))
-        ) -> None:
+        of_rate = target.voice.part(number, len(how.rates))
+
+        def progress(done: int, total: int, note: str, voice: Voice = of_rate) -> None:
             voice.progress(done, total, f"relearning: {note}")
 
         load_state(model, start)
