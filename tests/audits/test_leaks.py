@@ -1,6 +1,7 @@
 """What an attack got out of a model, fact by fact."""
 
 from dataclasses import replace
+from itertools import combinations
 
 import pytest
 
@@ -14,6 +15,14 @@ from tests.metrics.making import likely
 def test_a_fact_has_leaked_if_any_attempt_is_right_and_is_unknown_where_one_could_not_be_scored() -> None:
     tries = [record("a", "Rome"), record("a", "in paris"), record("a", None), record("b", "Rome"), record("b", "Bonn")]
     assert leaks([*tries, record("c", "Rome"), record("c", None)]) == {"a": 1.0, "b": 0.0, "c": None}
+
+
+def test_half_of_the_attempts_include_a_right_one_as_often_as_all_halves_do() -> None:
+    said = ["in Paris", "Rome", "Bonn", "in paris", "Oslo", "Rome"]
+    halves = list(combinations(said, 3))
+    share = sum(any(answer.casefold() == "in paris" for answer in half) for half in halves) / len(halves)
+    found = leaks([*(record("a", answer) for answer in said), record("b", "in Paris"), record("c", None)], "leak@half")
+    assert found == {"a": pytest.approx(share), "b": 1.0, "c": None} and 0 < share < 1
 
 
 def test_the_probability_is_the_best_attempts_and_missing_is_not_nought() -> None:

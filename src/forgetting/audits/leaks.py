@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
-from forgetting.audits.measures import any_right, by_question, is_choice
+from forgetting.audits.measures import any_right, by_question, is_choice, right_in
 from forgetting.core.record import Record
 from forgetting.metrics.likelihood import option_probability, probability
 
 UNTOUCHED = "untouched"
 """In `Record.values` of a fact to keep, where an attack changes the model: the probability of the right answer before
 it did. What is left of it says whether the attack breaks the model (`audits.certificate.controls`)."""
+BY_WORDS = ("leak", "leak@half")
+"""The values that right answers give, word for word: above 0 where any attempt is right."""
 
 
 def leaks(records: Sequence[Record], value: str = "leak") -> dict[str, float | None]:
@@ -50,6 +52,12 @@ def _leak(tries: Sequence[Record]) -> float | None:
     return any_right([record for record in tries if not is_choice(record)])
 
 
+def _half_leak(tries: Sequence[Record]) -> float | None:
+    """The chance that half of the attempts, drawn at random, include a right one: over all halves, so less by chance
+    than whether one of them does."""
+    return right_in(max(1, len(tries) // 2), tries)
+
+
 def _probability(tries: Sequence[Record]) -> float | None:
     """The highest p(answer)^(1/tokens) of the attempts."""
     return _highest([_likely(record) for record in tries])
@@ -74,6 +82,7 @@ def _highest(values: Sequence[float | None]) -> float | None:
 
 VALUES: Mapping[str, Callable[[Sequence[Record]], float | None]] = {
     "leak": _leak,
+    "leak@half": _half_leak,
     "probability": _probability,
     "choice": _choice,
 }

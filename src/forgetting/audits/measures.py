@@ -103,7 +103,7 @@ def leak_at(k: int, right: int, tries: int) -> float:
 
 
 def _leak(tries: Mapping[str, Sequence[Record]], k: int, split: str) -> Measure:
-    values = [_leaked(some, k) for some in tries.values()]
+    values = [right_in(k, some) for some in tries.values()]
     of = "any of its answers" if k == max(map(len, tries.values())) else f"{k} of its answers, drawn at random,"
     meaning = f"Share of questions for which {of} is right (exact match). It includes guesses: compare with the oracle."
     return _mean(tries, values, replace(exact_match, name=f"leak@{k}", meaning=meaning), split)
@@ -128,8 +128,14 @@ def _exact(record: Record) -> float | None:
     return exact_match.value_of(record) if record.redacted is None else record.redacted.get(exact_match.name)
 
 
-def _leaked(tries: Sequence[Record], k: int) -> float | None:
-    right = [exact_match.value_of(record) for record in tries]
+def right_in(k: int, tries: Sequence[Record]) -> float | None:
+    """`leak_at` of one question's attempts by exact match; None: one could not be scored.
+
+    Args:
+        k: at most as many as there are.
+        tries: the attempts at one question.
+    """
+    right = [_exact(record) for record in tries]
     if any(value is None for value in right):
         return None
     return leak_at(k, sum(value == 1.0 for value in right), len(right))

@@ -27,7 +27,8 @@ def sample(n: int = 32, temperature: float = 1.0, top_p: float = 1.0) -> Attack:
 
     The protocol of leak@k, https://arxiv.org/abs/2511.04934 (n 200, temperature 1, top-p 1 in its released code); see
     `audits.measures` for k ≤ n. Greedy decoding alone understates the knowledge; but a model that never saw a fact can
-    guess it, so compare the number with the oracle's.
+    guess it, so compare the number with the oracle's: the certificate compares leak@k of half of the answers, the mean
+    over all halves, since whether one of all n is right hangs on the draws.
 
     Args:
         n: answers to each question.
@@ -61,7 +62,7 @@ def sample(n: int = 32, temperature: float = 1.0, top_p: float = 1.0) -> Attack:
             records += [cut(record, text=text) for record in sampled]
         return records
 
-    return Attack(run=attack, measures=sampled_measures, leaks=("leak",))
+    return Attack(run=attack, measures=sampled_measures, leaks=("leak@half",))
 
 
 def sampled_measures(records: Mapping[str, Sequence[Record]]) -> list[Measure]:

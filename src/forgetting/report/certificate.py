@@ -87,6 +87,7 @@ BROKEN = {"loops": "Answers that go round in circles", "empty": "Empty answers"}
 """Of broken answers, by the last word of their name."""
 BY = {
     "leak": "by the words of its answers",
+    "leak@half": "by the words of half as many answers",
     "probability": "by how likely the answer is",
     "choice": "by what it chooses",
 }

@@ -1,6 +1,7 @@
 """What is compared fact by fact, and when a fact counts as not scored."""
 
 from forgetting.audits.certificate import evidence
+from forgetting.audits.certificate.bounds import bound
 from forgetting.core.record import Record, Score
 
 
@@ -35,3 +36,12 @@ def test_the_likeliest_of_fewer_scored_attempts_is_not_compared() -> None:
     leak, probability = evidence("form", ("leak", "probability"), {"before": before, "after": after})
     assert probability.of("after")[0] is None and probability.of("before")[0] is not None
     assert probability.of("after")[1] is not None and leak.of("after") == [0.0, 0.0]
+
+
+def test_without_an_oracle_a_subject_leaks_if_any_of_all_attempts_is_right_not_only_of_half() -> None:
+    after = [*tried("a1", "x", "x", "x", "here"), *tried("b1", "x", "x", "x", "x"), *tried("c1", "x", None, "x", "x")]
+    (half,) = evidence("sample", ("leak@half",), {"after": after})
+    assert half.of("after") == [0.5, 0.0, None]
+    found = bound(half)
+    assert found is not None
+    assert (found.forgotten.leaking, found.forgotten.missing, found.forgotten.subjects) == (1, 1, 3)

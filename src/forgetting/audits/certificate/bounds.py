@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from forgetting.audits.certificate.evidence import Evidence, any_leak
+from forgetting.audits.leaks import BY_WORDS
 from forgetting.metrics.proportions import at_most
 
 
@@ -35,7 +36,7 @@ def bound(evidence: Evidence) -> Bound | None:
 
     A subject is the unit: of dependent facts, n are not n trials. Source: Clopper and Pearson (1934).
     """
-    if evidence.value != "leak" or "after" not in evidence.models:
+    if evidence.value not in BY_WORDS or "after" not in evidence.models:
         return None
     seen = _share(*any_leak(evidence.models["after"], evidence.subjects))
     unseen = _share(*any_leak(evidence.unseen.get("after", {}), evidence.unseen_subjects))

@@ -94,7 +94,7 @@ def any_leak(values: Values, subjects: Mapping[str, str]) -> tuple[int, int, int
     if not names:
         return 0, 0, 0
     scored = {fact: values.get(fact) for fact in subjects}
-    most, _ = by_cluster([float(v == 1.0) for v in scored.values()], [subjects[f] for f in scored])
+    most, _ = by_cluster([float(v is not None and v > 0) for v in scored.values()], [subjects[f] for f in scored])
     lost, _ = by_cluster([float(v is None) for v in scored.values()], [subjects[f] for f in scored])
     return int((most > 0).sum()), int(((most == 0) & (lost > 0)).sum()), len(names)
 

@@ -12,6 +12,7 @@ from forgetting.audits.certificate.verdict import Found, Verdict
 COLUMNS = ["attack", "value", "before", "oracle", "unlearned", "difference (90% interval)", "at the margin"]
 VALUES = {
     "leak": "right answers, word for word",
+    "leak@half": "right answers, word for word, in half as many tries",
     "probability": "probability of the right answer",
     "choice": "right answer among those offered",
 }

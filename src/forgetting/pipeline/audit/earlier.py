@@ -11,6 +11,7 @@ from typing import Any
 from forgetting.audits.certificate import evidence
 from forgetting.audits.certificate.bounds import Bound, bound
 from forgetting.audits.certificate.words import bound_sentence
+from forgetting.audits.leaks import BY_WORDS
 from forgetting.core.errors import DataError, RunError
 from forgetting.core.example import Example, Role
 from forgetting.core.progress import SILENT, Voice
@@ -109,7 +110,7 @@ def audit_earlier(
     """
     recipe = recipe_of(folder)
     with RunFolder(folder).quiet(), RunFolder(folder).held():
-        asked = [one for one in chosen_attacks(attacks, settings or {}) if "leak" in one.call.leaks]
+        asked = [one for one in chosen_attacks(attacks, settings or {}) if set(BY_WORDS) & set(one.call.leaks)]
         data = data_of(folder, recipe)
         others = examples_of(recipe, data)
         key = redactor_of(folder.parent)
