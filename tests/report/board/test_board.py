@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from forgetting.core.errors import RunError
 from forgetting.report.board.board import Board, board_of, heading_of
 from forgetting.report.board.exported import FORMATS, as_json
 from forgetting.report.board.page import build_page, render, standing
+from forgetting.report.wording import with_interval
 from tests.audits.certificate.made import given, ones
 from tests.report.audits.test_beside import CLOSE, LEAKY, MODELS, certify
 from tests.report.board.made import at, made
@@ -56,6 +58,31 @@ def test_audits_stand_beside_the_measures(found: Board) -> None:
     assert worst is not None and worst.value == pytest.approx(28 / 40) and worst.low is not None
     assert worst.low < 28 / 40 < (worst.high or 0)
     assert not any(key.startswith("audit") for key in (c.key for c in second.table.columns))
+
+
+def test_a_figure_shows_each_audited_method_at_the_numbers_of_its_row(found: Board) -> None:
+    first, second = found.tables
+    assert first.figure is not None and second.figure is None
+    notes = [
+        (label, worst, kept)
+        for label, worst, kept in re.findall(r"<title>([^<\n]*)\n([^<\n]*)\n([^<\n]*)</title>", first.figure)
+    ]
+    assert [label for label, _, _ in notes] == ["graddiff", "npo"]
+    for (_, across, up), row in zip(notes, first.table.rows[2:], strict=True):
+        worst = row.cells[1].measure
+        kept = row.cells[[c.key for c in first.table.columns].index("retain/probability")].measure
+        assert worst is not None and kept is not None
+        assert across.endswith(with_interval(worst)) and with_interval(kept) in up
+    assert "Forgetting against retention, after attack" in Page(render(found)).text
+
+
+def test_a_method_whose_audit_does_not_compare_has_no_point(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        certify(made(tmp_path / name, method=name), [LEAKY])
+    certify(made(tmp_path / "c", method="c"), [FEWER])
+    (one,) = board_of([tmp_path]).tables
+    assert one.figure is not None
+    assert re.findall(r"<title>([^<\n]*)\n[^<]*</title>", one.figure) == ["a", "b"]
 
 
 @pytest.mark.parametrize(

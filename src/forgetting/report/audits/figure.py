@@ -8,6 +8,7 @@ from markupsafe import Markup
 
 from forgetting.audits.certificate.gates import KEPT
 from forgetting.audits.certificate.words import interval
+from forgetting.core.measure import Measure
 from forgetting.report import wording
 from forgetting.report.audits.beside import Beside, Row
 from forgetting.report.drawing import svg
@@ -30,17 +31,29 @@ def after_attack(audits: Beside, drawn: Sequence[Series]) -> Markup | None:
     marks = [mark for row in audits.rows if (mark := _mark(row, drawn[row.run])) is not None]
     if not marks:
         return None
-    start = next(amount(row.start) for row in audits.rows if row.start is not None)
-    across = [v for mark in marks for v in mark.x.known] + [-audits.margin, audits.margin]
-    up = [v for mark in marks for v in mark.y.known] + [start]
+    start = next(row.start for row in audits.rows if row.start is not None)
+    return plane(marks, margin=audits.margin, start=start)
+
+
+def plane(marks: Sequence[Mark], *, margin: float, start: Measure) -> Markup:
+    """The marks, where across is the difference to the oracle and up what is left of what should stay.
+
+    Args:
+        marks: at least one.
+        margin: within which the difference should be.
+        start: what is left in the model before.
+    """
+    level = amount(start)
+    across = [v for mark in marks for v in mark.x.known] + [-margin, margin]
+    up = [v for mark in marks for v in mark.y.known] + [level]
     room = 0.05 * (max(across) - min(across))
     ys = (-0.02, 1.03) if max(up) <= 1 and min(up) >= 0 else svg.spread(up)
     frame = svg.Frame.of(700, 440, (min(across) - room, max(across) + room), ys, right=24)
-    title = next(wording.title(row.kept) for row in audits.rows if row.kept is not None)
+    title = wording.title(start)
     parts = [
         frame.axes("given away more than the oracle, worst attack (0: as a model that never saw)", title),
-        *_asked_for(frame, audits.margin, start),
-        *draw(frame, marks, [_room(at, words) for at, words in _hints(frame, start)]),
+        *_asked_for(frame, margin, level),
+        *draw(frame, marks, [_room(at, words) for at, words in _hints(frame, level)]),
     ]
     return frame.svg(parts, f"{title} against what the worst attack finds more than in the oracle")
 

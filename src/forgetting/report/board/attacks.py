@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from forgetting.core.measure import Measure
 from forgetting.report import wording
@@ -23,18 +24,30 @@ WORST = Column(
 _NONE = "not audited"
 
 
-def attacked(rows: Sequence[Method]) -> list[tuple[Cell, Cell]]:
-    """The two cells of each row; empty where no run was audited.
+@dataclass(frozen=True, slots=True)
+class Attacked:
+    """What the audits of all rows say."""
+
+    cells: tuple[tuple[Cell, Cell], ...]
+    """Of each row the cells of `VERDICT` and `WORST`."""
+    margin: float
+    """Of the audits that compare."""
+
+
+def attacked(rows: Sequence[Method]) -> Attacked | None:
+    """What the audits say; None where no run was audited.
 
     Raises:
         RunError: a certificate is damaged.
     """
     audits = [[audit_of(0, entry.run, entry.name) for entry in row.entries] for row in rows]
-    kinds = [_kind(audit) for found in audits for audit in found if audit is not None]
-    if not kinds:
-        return []
+    known = [audit for found in audits for audit in found if audit is not None]
+    if not known:
+        return None
+    kinds = [_kind(audit) for audit in known]
     most = max(kinds, key=lambda kind: (kinds.count(kind), -kinds.index(kind)))
-    return [(_verdict(found), _worst(found, most)) for found in audits]
+    cells = tuple((_verdict(found), _worst(found, most)) for found in audits)
+    return Attacked(cells, known[kinds.index(most)].said["margin"])
 
 
 def _kind(audit: Audit) -> dict[str, object]:

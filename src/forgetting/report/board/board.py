@@ -6,11 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from markupsafe import Markup
+
 from forgetting.core.errors import RunError
 from forgetting.report import headline_measures, wording
 from forgetting.report.board.attacks import VERDICT, WORST, attacked
 from forgetting.report.board.comparable import Group, grouped
 from forgetting.report.board.entry import LeftOut, entries
+from forgetting.report.board.figure import after_attack
 from forgetting.report.board.methods import Method, differing, methods
 from forgetting.report.board.ranking import Best, best
 from forgetting.report.table import Cell, Row, Table, column_of, main_table
@@ -30,6 +33,8 @@ class BoardTable:
     """Why these runs do not stand in the first table; empty for that."""
     differing: tuple[tuple[str, list[tuple[str, str]]], ...]
     """Settings beside the method that are not the same in all rows."""
+    figure: Markup | None = None
+    """What the worst attack finds against what was kept; None where no run was audited beside an oracle."""
 
     @property
     def first(self) -> Results:
@@ -72,9 +77,11 @@ def _table(group: Group) -> BoardTable:
     runs = [entry.run for row in rows for entry in row.entries]
     keys = headline_measures.headline_keys(runs)
     audits = attacked(rows)
-    columns = [*([VERDICT, WORST] if audits else []), *(column_of(runs, key) for key in keys)]
+    columns = [*((VERDICT, WORST) if audits else ()), *(column_of(runs, key) for key in keys)]
     anchors = [_padded(row, len(columns)) for row in main_table(runs, keys).rows if row.kind in ("before", "oracle")]
-    cells = [[*(audits[place] if audits else ()), *(row.cell(key) for key in keys)] for place, row in enumerate(rows)]
+    cells = [
+        [*(audits.cells[place] if audits else ()), *(row.cell(key) for key in keys)] for place, row in enumerate(rows)
+    ]
     own = [Row("run", label_of(row), "", None, tuple(cells[place])) for place, row in enumerate(rows)]
     return BoardTable(
         rows=tuple(rows),
@@ -82,6 +89,7 @@ def _table(group: Group) -> BoardTable:
         best={key: best(key, rows) for key in keys},
         apart=group.apart,
         differing=tuple(differing(rows)),
+        figure=after_attack(rows, audits) if audits else None,
     )
 
 

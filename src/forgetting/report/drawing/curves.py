@@ -40,11 +40,14 @@ class Panel:
 
 
 def series(runs: Sequence[Results]) -> list[Series]:
-    """Colours and shapes by place; past eight runs the shapes shift, so that no two runs look alike up to 64."""
+    """Of runs, by their labels."""
+    return styled(labels(runs))
+
+
+def styled(names: Sequence[str]) -> list[Series]:
+    """Colours and shapes by place; past eight names the shapes shift, so that no two look alike up to 64."""
     shapes = svg.SHAPES
-    return [
-        Series(label, i % COLOURS, shapes[(i + i // COLOURS) % len(shapes)]) for i, label in enumerate(labels(runs))
-    ]
+    return [Series(name, i % COLOURS, shapes[(i + i // COLOURS) % len(shapes)]) for i, name in enumerate(names)]
 
 
 def legend_mark(one: Series) -> Markup:
