@@ -36,6 +36,16 @@ def test_what_is_left_out_has_its_reason(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("rule", "named"),
+    [(None, "npo"), ("sum", "npo"), ("flat", "npo · flat"), ({"name": "flat", "rho": 0.1}, "npo · flat")],
+)
+def test_a_gradient_rule_is_part_of_the_methods_name(tmp_path: Path, rule: object, named: str) -> None:
+    made(tmp_path / "a", recipe={"stages": [{"name": "unlearn", "method": "npo", "gradients": rule}]})
+    ((entry,), _) = entries([tmp_path])
+    assert entry.method == named
+
+
 @pytest.mark.parametrize("name", ["none", "empty"])
 def test_a_folder_without_runs_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "empty").mkdir()

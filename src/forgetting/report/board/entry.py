@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -58,8 +58,10 @@ class Entry:
 
     @property
     def method(self) -> str:
-        """`graddiff`; of several stages `sft → npo`."""
-        return " → ".join(stage.method for stage in self.run.stages if stage.method) or self.name
+        """`graddiff`, with a gradient rule `graddiff · balanced`; of several stages `sft → npo`."""
+        rules = {stage["name"]: _rule(stage) for stage in self.run.recipe.get("stages", []) if "name" in stage}
+        named = (stage.method + rules.get(stage.name, "") for stage in self.run.stages if stage.method)
+        return " → ".join(named) or self.name
 
     @property
     def seed(self) -> str:
@@ -74,6 +76,12 @@ class Entry:
         only = f"stages.{stages[0]}." if len(stages) == 1 else "stages."
         found = {key.removeprefix(only): value for key, value in leaves(recipe)}
         return {key: value for key, value in found.items() if not {"data", _BOOKS} & {*key.split(".")}}
+
+
+def _rule(stage: Mapping[str, Any]) -> str:
+    given = stage.get("gradients")
+    name = given.get("name") if isinstance(given, Mapping) else given
+    return f" · {name}" if name and name != "sum" else ""
 
 
 @dataclass(frozen=True, slots=True)
