@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-all test-qlora test-ray test-trl test-trackers test-wheel test-extras docs check bench setup clean
+.PHONY: demo test test-all test-qlora test-ray test-trl test-deepspeed test-inspect test-trackers test-wheel test-extras docs check bench setup clean
 
 demo: .venv/ready ## set up, unlearn with three methods, end with a report
 	$(BIN)/forget demo
@@ -24,6 +24,18 @@ test-trl: .venv/ready ## what needs TRL, which it installs
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[trl]"
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/training/test_in_trainer.py
 
+test-deepspeed: .venv/ready ## what needs DeepSpeed, which it installs; two processes of a CPU; compiles with g++
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[deepspeed]"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/examples/test_deepspeed.py
+
+test-inspect: .venv/ready .venv-inspect/ready ## whether inspect-ai reads what is written for it, from an environment of its own
+	INSPECT_PYTHON=$(CURDIR)/.venv-inspect/bin/python $(BIN)/python -m pytest tests/imports/test_export_inspect.py
+
+.venv-inspect/ready: Makefile
+	$(PYTHON) -m venv .venv-inspect
+	.venv-inspect/bin/pip install --quiet --disable-pip-version-check inspect-ai==0.3.285 pandas==3.1.1 pyarrow==26.0.1
+	touch $@
+
 test-trackers: .venv/ready ## what needs TensorBoard, Weights & Biases and trackio, which it installs; nothing leaves the machine
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[trackers]"
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/pipeline/run/test_tracking.py
@@ -36,7 +48,7 @@ docs: .venv/ready ## the documentation site, in site/; a broken link or referenc
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 test-extras: .venv/ready ## whether all extras can be installed together; downloads much and installs nothing
-	$(BIN)/pip install --disable-pip-version-check --quiet --dry-run -c constraints.txt ".[qlora,embed,ray,trl,trackers,documents,dev]"
+	$(BIN)/pip install --disable-pip-version-check --quiet --dry-run -c constraints.txt ".[qlora,embed,ray,trl,deepspeed,trackers,documents,dev]"
 
 check: .venv/ready ## lint, format, types, import rules
 	$(BIN)/ruff check .
@@ -56,4 +68,4 @@ setup: .venv/ready
 	touch $@
 
 clean:
-	rm -rf .venv build dist runs
+	rm -rf .venv .venv-inspect build dist runs

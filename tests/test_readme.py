@@ -1,6 +1,7 @@
 """The README is short, its links lead somewhere, and its Python and the guide's are run as they stand."""
 
 import re
+import shlex
 import shutil
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 
 import forgetting
 from forgetting.objectives.methods import METHODS
+from tests.cli.command import command
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -42,6 +44,15 @@ def test_six_lines_unlearn_and_save(folder: Path) -> None:
     [block] = python_of(README)
     exec(block, {})
     assert (folder / "my-model-without-it" / "adapter_model.safetensors").is_file()
+
+
+@pytest.mark.slow
+def test_its_command_unlearns_and_reports(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    [block] = re.findall(r"```sh\n(.*?)```", README, flags=re.DOTALL)
+    [line] = block.splitlines()
+    code, _, said = command(capsys, *shlex.split(line)[1:])
+    assert code == 0, said
+    assert all((folder / "runs" / "unlearn" / name).exists() for name in ("report.html", "results.json", "model"))
 
 
 def test_a_method_of_ones_own_is_found_and_trains(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

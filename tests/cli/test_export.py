@@ -42,3 +42,17 @@ def test_a_runs_records_are_a_log_of_open_unlearning(
     assert summary["forget_Q_A_Prob"] != log["forget_Q_A_Prob"]["agg_value"]
     code, _, said = command(capsys, "export", "open-unlearning", run_folder, tmp_path / "none", "--at", "oracle")
     assert code == 2 and "no records of the model 'oracle'" in said and not (tmp_path / "none").exists()
+
+
+def test_a_run_is_written_as_logs_of_inspect(
+    run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, said, _ = command(capsys, "export", "inspect", run_folder, tmp_path / "logs")
+    assert code == 0 and "forget" in said
+    results = Results.load(run_folder)
+    assert results.after is not None
+    measured = {m.key: m.value for m in results.after.measures}
+    logs = [json.loads(file.read_text()) for file in (tmp_path / "logs").iterdir()]
+    [log] = [e for e in logs if e["eval"]["task"] == "retain" and e["eval"]["metadata"]["point"] == "after"]
+    values = [sample["scores"]["probability"]["value"] for sample in log["samples"]]
+    assert sum(values) / len(values) == pytest.approx(measured["retain/probability"])

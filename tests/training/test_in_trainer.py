@@ -111,6 +111,50 @@ def test_the_gradient_of_a_step_is_that_of_its_loss_whatever_the_micro_batches(w
         torch.testing.assert_close(gradient, gradients[1][name], rtol=1e-4, atol=1e-6)
 
 
+def test_the_shares_of_two_processes_are_the_step_and_none_but_the_last_pass_ends_it(
+    world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As DeepSpeed's engine has it: it averages over processes, and takes a step where a pass ends one."""
+
+    class Unlearner(forgetting.Unlearning, Trainer):
+        pass
+
+    def trainer() -> Any:
+        model, tokenizer = loaded(world)
+        steps = steps_of(world, tokenizer, "graddiff", micro_batch_size=1)
+        return Unlearner(model=model, args=arguments(TrainingArguments, tmp_path, steps), train_dataset=steps)
+
+    whole = trainer()
+    loss = whole.compute_loss(whole.model, {"step": 3})
+    loss.backward()
+    shares, losses = [], []
+    for process in range(3):  # of four micro-batches, so that two processes have none in the last round
+        one, ends = trainer(), []
+        one._processes = 3
+        monkeypatch.setattr(TrainingArguments, "process_index", process)
+        backward = one.accelerator.backward
+
+        def noted(share: Any, ends: list[bool] = ends, one: Any = one, backward: Any = backward) -> None:
+            ends.append(one.accelerator.sync_gradients)
+            backward(share)
+
+        monkeypatch.setattr(one.accelerator, "backward", noted)
+        own = one.compute_loss(one.model, {"step": 3})
+        assert ends == [False] and one.accelerator.sync_gradients, "DeepSpeed would take a step after each pass"
+        own.backward()
+        shares.append({n: p.grad for n, p in one.model.named_parameters()})
+        losses.append(float(own.detach()))
+    assert sum(losses) / 3 == pytest.approx(float(loss.detach()), rel=1e-5)
+    for name, parameter in whole.model.named_parameters():
+        mean = sum(share[name] for share in shares) / 3
+        torch.testing.assert_close(mean, parameter.grad, rtol=1e-4, atol=1e-6)
+
+
+def test_the_rows_of_several_processes_are_one_step_after_the_other(world: Path) -> None:
+    steps = steps_of(world, AutoTokenizer.from_pretrained(world / "model"), "graddiff")
+    assert steps.numbers(2)["step"][:6] == [0, 0, 1, 1, 2, 2] and len(steps.numbers(2)) == 2 * STEPS
+
+
 def test_arguments_that_would_change_the_steps_are_refused(world: Path, tmp_path: Path) -> None:
     class Unlearner(forgetting.Unlearning, Trainer):
         pass

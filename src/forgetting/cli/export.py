@@ -11,7 +11,7 @@ from forgetting.cli.app import app
 from forgetting.cli.printing import print_line, print_table
 
 export = typer.Typer(
-    help="Suites as tasks for lm-evaluation-harness's command, records as logs of open-unlearning.",
+    help="Suites as tasks for lm-evaluation-harness's command, records as logs of open-unlearning and of Inspect.",
     no_args_is_help=True,
 )
 app.add_typer(export, name="export")
@@ -48,3 +48,16 @@ def open_unlearning(
     print_table(["of the log", "value"], [[name, f"{value:.6g}"] for name, value in done.values.items()])
     print_line(f"log: {done.log}")
     print_line(f"summary: {done.summary}")
+
+
+@export.command("inspect")
+def inspect(
+    run: Annotated[Path, typer.Argument(help="A finished run's folder, or an imported log's.")],
+    folder: Annotated[Path, typer.Argument(help="Where to write the logs, beside those of other runs.")],
+) -> None:
+    """Write a run's records and measures as Inspect's logs, so that `inspect view --log-dir FOLDER` shows them."""
+    from forgetting.imports.export_inspect import export_inspect
+
+    done = export_inspect(run, folder)
+    print_table(["model", "task", "samples"], [[log.model, log.task, str(log.samples)] for log in done])
+    print_line(f"logs: {folder}")

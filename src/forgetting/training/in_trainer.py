@@ -75,9 +75,12 @@ class UnlearningSteps:
             "remove_unused_columns": False,
         }
 
-    def numbers(self) -> Dataset:
-        """The data set that the trainer sees: a row for each step, with its number."""
-        return Dataset.from_dict({"step": list(range(self.steps))})
+    def numbers(self, processes: int = 1) -> Dataset:
+        """The data set that the trainer sees: of each step a row for each process, with the step's number.
+
+        A trainer deals its rows out in turn, so all processes get the same step.
+        """
+        return Dataset.from_dict({"step": [step for step in range(self.steps) for _ in range(processes)]})
 
 
 class Unlearning:
@@ -85,10 +88,12 @@ class Unlearning:
 
     The trainer's `train_dataset` is an `UnlearningSteps`. Optimiser, schedule, clipping, checkpoints and logs are the
     trainer's. The reference of a method that has one is the model as it is given, with its adapter: its outputs are
-    computed once and stored in the trainer's output folder. One process.
+    computed once and stored in the trainer's output folder. One process, or several with DeepSpeed's ZeRO-1 or -2,
+    which take the same steps.
 
     Raises:
-        RecipeError: another data set, arguments that do not say `steps.arguments`, or several processes.
+        RecipeError: another data set, arguments that do not say `steps.arguments`, several processes without DeepSpeed,
+            or ZeRO-3.
     """
 
     def __init__(self, *args: Any, train_dataset: UnlearningSteps, **kwargs: Any) -> None:
@@ -102,8 +107,10 @@ class Unlearning:
         for key, wanted in steps.arguments.items():
             if getattr(mine.args, key) != wanted:
                 raise RecipeError(f"{key} is {getattr(mine.args, key)}, and one row is one step; write {key}={wanted}")
-        if count() > 1 or mine.args.world_size > 1 or mine.args.n_gpu > 1:
-            raise RecipeError("Unlearning trains in one process on one device; use forget run with torchrun for more")
+        self._processes = _processes(mine)
+        mine.train_dataset = steps.numbers(self._processes)
+        if mine.is_deepspeed_enabled:
+            mine.model.to(mine.args.device)  # DeepSpeed's engine would move it later, and the reference is computed now
         device = next(mine.model.parameters()).device
         self._micro_batches = MicroBatches(
             steps.data,
@@ -112,6 +119,7 @@ class Unlearning:
             pad_id=steps.pad_id,
             packed=False,
             pass_tokens=pass_tokens(device),
+            processes=self._processes,
         )
         self._reference = _reference(mine.model, steps, Path(mine.args.output_dir))
 
@@ -122,25 +130,64 @@ class Unlearning:
     def compute_loss(
         self, model: Any, inputs: Mapping[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Tensor | tuple[Tensor, None]:
-        """The loss of one step; the gradients of all micro-batches but the last are added before it returns."""
+        """The loss of one step; the gradients of all micro-batches but the last are added before it returns.
+
+        In several processes it is this one's share times their number, since gradients and logged losses are averaged.
+        """
         mine: Any = self
-        steps = self._steps
+        steps, processes = self._steps, self._processes
         objective, step = steps.objective, int(inputs["step"])
         batches = self._micro_batches.of(steps.plan.at(step))
         weights, denominators = objective.weights(step, steps.steps), objective.denominators(batches)
         learner = Learner(mine.accelerator.unwrap_model(model), objective)
         device = next(learner.model.parameters()).device
         done: list[Tensor] = []
-        for number, micro_batch in enumerate(batches, 1):
-            batch = micro_batch.to(device)
+        # All processes go backward equally often, since ZeRO-2 reduces each time; one without a batch adds zeros.
+        numbers = range(mine.args.process_index, -(-len(batches) // processes) * processes, processes)
+        for number in numbers:
+            counts = number < len(batches)
+            batch = batches[number if counts else 0].to(device)
+            own = weights if counts else [0.0] * len(weights)
             with mine.accelerator.autocast():
-                share, _ = learner(batch, weights=weights, denominators=denominators, reference=self._reference(batch))
-            if number < len(batches):
-                mine.accelerator.backward(share)
+                share, _ = learner(batch, weights=own, denominators=denominators, reference=self._reference(batch))
+            share = share * processes
+            if number != numbers[-1]:
+                self._add(share)
                 share = share.detach()
             done.append(share)
         loss = sum(done[:-1], done[-1])
         return (loss, None) if return_outputs else loss
+
+    def _add(self, share: Tensor) -> None:
+        """Adds the gradients of a micro-batch that is not the step's last; DeepSpeed would take a step after each."""
+        mine: Any = self
+        accelerator = mine.accelerator
+        last, accelerator.sync_gradients = accelerator.sync_gradients, False
+        try:
+            accelerator.backward(share)
+        finally:
+            accelerator.sync_gradients = last
+
+
+def _processes(trainer: Any) -> int:
+    """How many processes share a step.
+
+    Raises:
+        RecipeError: they, or the devices, are joined in a way that this loss does not know.
+    """
+    several = max(count(), trainer.args.world_size)
+    if not trainer.is_deepspeed_enabled:
+        if several > 1 or trainer.args.n_gpu > 1:
+            raise RecipeError(
+                "Unlearning trains in one process on one device, or in several with DeepSpeed's ZeRO-2; use forget run "
+                "with torchrun for other ways"
+            )
+    elif trainer.accelerator.state.deepspeed_plugin.zero_stage > 2:
+        raise RecipeError(
+            "Unlearning reads the head's weights by themselves, which ZeRO-3 keeps in pieces; write stage 2, or use "
+            "forget run with sharding=full"
+        )
+    return int(several)
 
 
 def _only(items: Sequence[dict[str, Any]]) -> dict[str, Any]:
