@@ -65,9 +65,9 @@ def test_a_figure_shows_each_audited_method_at_the_numbers_of_its_row(found: Boa
     assert first.figure is not None and second.figure is None
     notes = [
         (label, worst, kept)
-        for label, worst, kept in re.findall(r"<title>([^<\n]*)\n([^<\n]*)\n([^<\n]*)</title>", first.figure)
+        for label, worst, kept in re.findall(r"<title>([^<\n]*)\n([^<\n]*)\n([^<\n]*)</title>", first.figure.drawing)
     ]
-    assert [label for label, _, _ in notes] == ["graddiff", "npo"]
+    assert [label for label, _, _ in notes] == [label for label, _ in first.figure.legend] == ["graddiff", "npo"]
     for (_, across, up), row in zip(notes, first.table.rows[2:], strict=True):
         worst = row.cells[1].measure
         kept = row.cells[[c.key for c in first.table.columns].index("retain/probability")].measure
@@ -82,7 +82,7 @@ def test_a_method_whose_audit_does_not_compare_has_no_point(tmp_path: Path) -> N
     certify(made(tmp_path / "c", method="c"), [FEWER])
     (one,) = board_of([tmp_path]).tables
     assert one.figure is not None
-    assert re.findall(r"<title>([^<\n]*)\n[^<]*</title>", one.figure) == ["a", "b"]
+    assert re.findall(r"<title>([^<\n]*)\n[^<]*</title>", one.figure.drawing) == ["a", "b"]
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ def plane(marks: Sequence[Mark], *, margin: float, start: Measure) -> Markup:
     across = [v for mark in marks for v in mark.x.known] + [-margin, margin]
     up = [v for mark in marks for v in mark.y.known] + [level]
     room = 0.05 * (max(across) - min(across))
-    ys = (-0.02, 1.03) if max(up) <= 1 and min(up) >= 0 else svg.spread(up)
+    ys = (max(-0.02, min(up) - 0.1), 1.03) if max(up) <= 1 and min(up) >= 0 else svg.spread(up)
     frame = svg.Frame.of(700, 440, (min(across) - room, max(across) + room), ys, right=24)
     title = wording.title(start)
     parts = [

@@ -6,14 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from markupsafe import Markup
-
 from forgetting.core.errors import RunError
 from forgetting.report import headline_measures, wording
 from forgetting.report.board.attacks import VERDICT, WORST, attacked
 from forgetting.report.board.comparable import Group, grouped
 from forgetting.report.board.entry import LeftOut, entries
-from forgetting.report.board.figure import after_attack
+from forgetting.report.board.figure import Figure, after_attack
 from forgetting.report.board.methods import Method, differing, methods
 from forgetting.report.board.ranking import Best, best
 from forgetting.report.table import Cell, Row, Table, column_of, main_table
@@ -33,7 +31,7 @@ class BoardTable:
     """Why these runs do not stand in the first table; empty for that."""
     differing: tuple[tuple[str, list[tuple[str, str]]], ...]
     """Settings beside the method that are not the same in all rows."""
-    figure: Markup | None = None
+    figure: Figure | None = None
     """What the worst attack finds against what was kept; None where no run was audited beside an oracle."""
 
     @property
