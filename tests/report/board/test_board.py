@@ -131,6 +131,22 @@ def test_the_page_is_whole_closed_and_asks_for_nothing(found: Board, tmp_path: P
     assert not [value for _, name, value in page.attributes if name in ("src", "href") and not value.startswith("#")]
 
 
+@pytest.mark.parametrize(
+    ("evidence", "words", "tone"),
+    [
+        ((CLOSE, CLOSE), "2 of 2 shown", "good"),
+        ((CLOSE, LEAKY), "1 of 2 shown, 1 of 2 refuted", "bad"),
+        ((CLOSE, None), "1 of 2 shown, 1 of 2 not audited", "open"),
+    ],
+)
+def test_only_all_shown_is_good(tmp_path: Path, evidence: tuple, words: str, tone: str) -> None:
+    for seed, one in enumerate(evidence):
+        folder = made(tmp_path / f"a{seed}", seed=seed)
+        if one is not None:
+            certify(folder, [one])
+    assert f'<td class="toned {tone}"><span class="value">{words}</span>' in render(board_of([tmp_path]))
+
+
 def test_hostile_names_stay_text(tmp_path: Path) -> None:
     made(tmp_path / "a", name=HOSTILE[0], method=HOSTILE[0])
     page = Page(render(board_of([tmp_path])))
