@@ -206,7 +206,7 @@ BUILT_IN = {
     "lab-f2f": 123,
     "lab-f2f-weights": 24,
     "lab-all-methods": 270,
-    "lab-audits": 9,
+    "lab-audits": 10,
     "lab-losses": 69,
     "lab-matched": 63,
     "lab-methods": 45,
