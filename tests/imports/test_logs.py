@@ -265,6 +265,17 @@ def test_what_is_no_log_is_refused_in_a_line_and_nothing_is_written(content, mes
     assert sorted(p.name for p in tmp_path.iterdir()) == ["log.json"]
 
 
+@pytest.mark.parametrize("column", ["input", "ground_truth", "generation"])
+def test_half_of_a_character_is_refused_in_a_line_for_no_file_can_hold_it(column, paths, tmp_path):
+    log = json.loads(paths["TOFU_EVAL"].read_text())
+    log["forget_Q_A_ROUGE"]["value_by_index"]["3"][column] = "half \ud83d"
+    path = tmp_path / "log.json"
+    path.write_text(json.dumps(log))
+    with pytest.raises(DataError, match=r"log.json: forget 3: the \w+ holds half of a character"):
+        import_log(path, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_an_oracle_of_other_questions_and_a_folder_in_use_are_refused(paths, tmp_path):
     other = json.loads(paths["retain_EVAL"].read_text())
     other["forget_Q_A_ROUGE"]["value_by_index"]["0"]["input"] = "another question?"

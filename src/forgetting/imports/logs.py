@@ -18,6 +18,7 @@ from forgetting.core.folder import written_whole
 from forgetting.core.measure import Measure
 from forgetting.core.record import Record, write_records
 from forgetting.core.text import shown
+from forgetting.data.cells import string
 from forgetting.imports.answers import is_answers, read_answers, records_of, split_of
 from forgetting.imports.asked import Given, Sets, read_asked, with_examples
 from forgetting.imports.checks import Check, check_columns, check_open_unlearning, check_tofu
@@ -130,6 +131,9 @@ def _read(path: Path, asked: Sets) -> _Log:
 
 def _asked(log: _Log, asked: Sets, path: Path) -> _Log:
     """The log with the examples that its records are of, and its metrics."""
+    for record in log.records:
+        for what in ("id", "split", "prompt", "answer", "generation"):
+            string(getattr(record, what) or "", what, f"{path}: {record.split} {record.id}")
     records, notes = with_examples(log.records, asked, str(path)), list[str]()
     if log.kind != "TOFU":
         records, notes = with_questions(records, asked)
