@@ -123,6 +123,20 @@ def test_the_same_run_is_replaced_and_another_stands_beside_it(tmp_path: Path) -
     assert len(list((tmp_path / "logs").iterdir())) == 2 * len(once)
 
 
+def test_the_longest_name_of_a_split_names_a_file_too(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "ihl", IHL_RUN)
+    run = Results.load(folder)
+    splits = ["\U00020000" * 300, "\U00020000" * 300 + "b"]
+    assert run.before is not None
+    write_records(folder / str(run.before.records), [Record(id="a", split=s, prompt="q", answer="a") for s in splits])
+    raw = json.loads((folder / "results.json").read_text())
+    for evaluation in raw["evaluations"]:
+        evaluation["records_sha256"] = ""
+    (folder / "results.json").write_text(json.dumps(raw))
+    export_inspect(folder, tmp_path / "logs")
+    assert [task for model, task in sorted(logs_of(tmp_path / "logs")) if model == "ihl/before"] == splits
+
+
 def test_a_run_without_records_is_said_and_nothing_is_written(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "ihl", IHL_RUN)
     raw = json.loads((folder / "results.json").read_text())

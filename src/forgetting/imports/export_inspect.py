@@ -50,6 +50,8 @@ SCORES = (
 """What is said of each sample, where the run measured its mean."""
 _OF_TEXTS = (dialogue_f1, exact_match, knowmem, rouge_l_f1, rouge_l_recall, verbmem)
 """Those of them that are computed from texts; a redacted record has kept some."""
+_LONGEST = 40
+"""Characters of a split in a file's name, which may have 255 bytes; the log itself has all of it."""
 _AGAIN = "remove the run's folder and start it again"
 
 
@@ -85,7 +87,7 @@ def export_inspect(run: Path, folder: Path) -> list[InspectLog]:
         model = "/".join(filter(None, (results.name, evaluation.stage, evaluation.point)))
         for split, records in by_split(results.records(evaluation)).items():
             log = as_inspect(results, evaluation, records, model=model, created=begun.isoformat())
-            named = re.sub(r"[^\w.]|_", "-", split)
+            named = re.sub(r"[^\w.]|_", "-", split)[:_LONGEST]
             # One run's logs have the same names each time.
             name = f"{begun:%Y-%m-%dT%H-%M-%S}+00-00_{named}_{log['eval']['eval_id']}.json"
             write_text(folder / name, json.dumps(log, indent=1, ensure_ascii=False, allow_nan=False))
