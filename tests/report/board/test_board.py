@@ -85,6 +85,18 @@ def test_a_method_whose_audit_does_not_compare_has_no_point(tmp_path: Path) -> N
     assert re.findall(r"<title>([^<\n]*)\n[^<]*</title>", one.figure.drawing) == ["a", "b"]
 
 
+def test_audits_without_an_oracle_do_not_outvote_the_one_that_has_one(tmp_path: Path) -> None:
+    certify(made(tmp_path / "a", method="a"), [LEAKY])
+    for name in ("b", "c"):
+        alone = given(before=ones(40), after=ones(30))
+        certify(made(tmp_path / name, method=name), [alone], models={"before": "b", "after": "a"})
+    (one,) = board_of([tmp_path]).tables
+    worst = {row.label: row.cells[1] for row in one.table.rows}
+    assert worst["a"].measure is not None and worst["a"].measure.value == pytest.approx(28 / 40)
+    assert worst["b"].reason == worst["c"].reason == "audited with no oracle"
+    assert one.figure is not None and [name for name, _ in one.figure.legend] == ["a"]
+
+
 @pytest.mark.parametrize(
     ("how", "said"),
     [

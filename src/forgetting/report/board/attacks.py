@@ -22,6 +22,8 @@ WORST = Column(
     "over subjects; of several seeds that of the worst.",
 )
 _NONE = "not audited"
+_ORACLE = "another oracle"
+"""In an audit's kind, the digest of the oracle; None where it had none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +46,11 @@ def attacked(rows: Sequence[Method]) -> Attacked | None:
     known = [audit for found in audits for audit in found if audit is not None]
     if not known:
         return None
-    kinds = [_kind(audit) for audit in known]
+    beside_one = [_kind(audit) for audit in known if audit.kind[_ORACLE] is not None]
+    kinds = beside_one or [_kind(audit) for audit in known]  # without an oracle there is nothing to compare
     most = max(kinds, key=lambda kind: (kinds.count(kind), -kinds.index(kind)))
     cells = tuple((_verdict(found), _worst(found, most)) for found in audits)
-    return Attacked(cells, known[kinds.index(most)].said["margin"])
+    return Attacked(cells, next(audit.said["margin"] for audit in known if _kind(audit) == most))
 
 
 def _kind(audit: Audit) -> dict[str, object]:
@@ -70,7 +73,12 @@ def _worst(found: Sequence[Audit | None], most: dict[str, object]) -> Cell:
     known = [audit for audit in found if audit is not None]
     if not known:
         return Cell(None, _NONE)
-    others = [what for audit in known for what, value in _kind(audit).items() if value != most[what]]
+    others = [
+        "no oracle" if what == _ORACLE and value is None else what
+        for audit in known
+        for what, value in _kind(audit).items()
+        if value != most[what]
+    ]
     if others:
         return Cell(None, f"audited with {wording.join(list(dict.fromkeys(others)))}")
     worst = [w for audit in known if (w := worst_of(audit.found)) is not None and w.difference is not None]
