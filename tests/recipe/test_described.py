@@ -43,6 +43,17 @@ def test_an_arm_is_found_by_its_method_its_rule_or_a_transform_in_it(tmp_path: P
     assert of_transform(arms, "task_vector") == "sft → task_vector, negate.transform.alpha 1.5: 0.30 / — / — / —"
 
 
+def test_of_two_tables_that_do_not_compare_the_first_says_what_an_arm_did(tmp_path: Path) -> None:
+    file = tmp_path / "table.csv"
+    lines = ["1,before,before,forget,probability,0.8", "2,before,before,forget,probability,0.1"]
+    lines += ["2,before,before,audit,worst,0.5", "2,sft → edit,run,forget,probability,0.3"]
+    file.write_text("\n".join(["table,row,kind,split,measure,value", *lines]), encoding="utf-8")
+    assert {arm.label: arm.figures() for arm in read_arms(file)} == {
+        "before": "0.80 / — / — / —",
+        "sft → edit": "0.30 / — / — / —",
+    }
+
+
 def test_whatever_the_package_brings_says_when_to_use_it_and_stands_on_the_page() -> None:
     text = page(read_arms(TABLE))
     for registry in (METHODS, GRADIENT_RULES, TRANSFORMS):

@@ -40,16 +40,22 @@ class Arm:
 
 
 def read_arms(file: Path) -> list[Arm]:
-    """The arms in a table of `forget board`, and the models before and of the oracle, each once.
+    """The arms in the tables of `forget board`, and the models before and of the oracle, each of the first that has it.
+
+    Tables do not compare, so no arm has values of two.
 
     Raises:
         OSError: the file cannot be read.
         KeyError: it has not the columns of such a table.
     """
     found: dict[str, dict[str, float]] = {}
+    first: dict[str, str] = {}
     with file.open(encoding="utf-8", newline="") as lines:
         for row in csv.DictReader(lines):
-            values = found.setdefault(_SEEDS.sub("", row["row"]), {})
+            label = _SEEDS.sub("", row["row"])
+            if first.setdefault(label, row["table"]) != row["table"]:
+                continue
+            values = found.setdefault(label, {})
             key = f"{row['split']}/{row['measure']}"
             if key in SHOWN and row["value"]:
                 values[key] = float(row["value"])
