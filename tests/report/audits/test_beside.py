@@ -43,7 +43,10 @@ def certify(
     sources = Sources(
         files={},
         models=models,
-        attacks=[{"name": one.attack, "parameters": settings, "seed": 0} for one in evidence],
+        attacks=[
+            {"name": name, "parameters": settings, "seed": 0, "values": [e.value for e in evidence if e.attack == name]}
+            for name in dict.fromkeys(one.attack for one in evidence)
+        ],
         asked=[one.attack for one in evidence],
         left_out=[],
         recipe="",
@@ -90,7 +93,8 @@ def test_what_failed_stands_first_and_the_worst_of_it_above_the_others(tmp_path:
 
 def test_a_cell_is_the_value_of_the_attack_that_came_out_worst(tmp_path: Path) -> None:
     likely = given(value="probability", before=ones(40), oracle=ones(2), after=ones(30))
-    found = table(made(tmp_path, "one", CLOSE, likely, BLIND), made(tmp_path, "two", CLOSE, BLIND))
+    unlikely = given(value="probability", before=ones(40), oracle=ones(2), after=ones(2))
+    found = table(made(tmp_path, "one", CLOSE, likely, BLIND), made(tmp_path, "two", CLOSE, unlikely, BLIND))
     assert found.attacks == ("sample", "context")
     one, two = found.rows
     assert (one.cells[0].text, one.cells[0].state, one.cells[0].value) == ("+0.70", "refuted", "probability")
@@ -131,6 +135,11 @@ def test_an_attack_with_other_settings_has_no_number_in_the_table(tmp_path: Path
     by_run = {row.run: row.cells[0] for row in found.rows}
     assert (by_run[0].text, by_run[0].state) == ("+0.70", "refuted")
     assert (by_run[1].text, by_run[1].state) == ("—", "other settings")
+
+
+def test_an_attack_that_was_counted_by_another_value_has_no_number_in_the_table(tmp_path: Path) -> None:
+    found = table(made(tmp_path, "one", LEAKY), made(tmp_path, "two", replace(CLOSE, value="leak@half")))
+    assert [row.cells[0].state for row in found.rows] == ["refuted", "other settings"]
 
 
 def test_fewer_than_two_that_compare_are_no_table(tmp_path: Path) -> None:

@@ -124,8 +124,9 @@ class Audit:
 
     @property
     def how(self) -> dict[str, object]:
-        """By attack, its parameters and seed."""
-        return {str(attack["name"]): (attack.get("parameters"), attack.get("seed")) for attack in self.said["attacks"]}
+        """By attack, its parameters, its seed, and which values were compared."""
+        keys = ("parameters", "seed", "values")
+        return {str(attack["name"]): tuple(attack.get(key) for key in keys) for attack in self.said["attacks"]}
 
 
 def audit_of(place: int, run: Results, name: str) -> Audit | None:
