@@ -35,8 +35,10 @@ def test_an_attempt_that_offers_answers_counts_as_a_choice_and_as_nothing_else()
     records = [offered, record("a", "Rome", likely(0.1))]
     assert leaks(records, "choice") == {"a": pytest.approx(0.6)}
     assert leaks(records, "probability") == {"a": pytest.approx(0.1)}
-    assert leaks(records) == {"a": 0.0}
-    assert leaks([offered]) == {"a": None} and leaks(records[1:], "choice") == {"a": None}
+    assert leaks(records) == leaks(records, "leak@half") == {"a": 0.0}
+    assert leaks([replace(records[1], generation="in Paris"), offered, offered], "leak@half") == {"a": 1.0}
+    assert leaks([offered]) == leaks([offered], "leak@half") == {"a": None}
+    assert leaks(records[1:], "choice") == {"a": None}
 
 
 def test_of_redacted_records_the_values_kept_of_their_texts_are_used() -> None:

@@ -49,13 +49,18 @@ def clusters(records: Sequence[Record]) -> dict[str, str]:
 
 
 def _leak(tries: Sequence[Record]) -> float | None:
-    return any_right([record for record in tries if not is_choice(record)])
+    return any_right(_answered(tries))
 
 
 def _half_leak(tries: Sequence[Record]) -> float | None:
     """The chance that half of the attempts, drawn at random, include a right one: over all halves, so less by chance
     than whether one of them does."""
-    return right_in(max(1, len(tries) // 2), tries)
+    answered = _answered(tries)
+    return right_in(max(1, len(answered) // 2), answered) if answered else None
+
+
+def _answered(tries: Sequence[Record]) -> list[Record]:
+    return [record for record in tries if not is_choice(record)]
 
 
 def _probability(tries: Sequence[Record]) -> float | None:
