@@ -122,3 +122,20 @@ def test_a_source_without_a_value_at_the_end_is_said(tmp_path: Path, measured: b
 def test_a_loss_too_small_to_be_counted_is_not_denied(tmp_path: Path) -> None:
     state, text = keeping(tmp_path, RETAIN, [p - 0.0004 - 0.00001 * (i % 3) for i, p in enumerate(RETAIN)])
     assert state == "kept" and ". A loss of less than 0.001 (paired on 60 examples: " in text
+
+
+def test_a_loss_of_less_than_a_hundredth_is_said_and_is_no_damage(tmp_path: Path) -> None:
+    lost = [p - 0.002 - 0.001 * (i % 3) for i, p in enumerate(RETAIN)]
+    state, text = keeping(tmp_path / "a", RETAIN, lost)
+    assert state == "slight" and "That is a loss, of less than a hundredth (paired on 60 examples: " in text
+    run = recorded(
+        tmp_path / "b",
+        before={"forget": spread(0.8), "retain": RETAIN},
+        after={"forget": spread(0.1), "retain": lost},
+    )
+    judged = verdict(run)
+    assert judged.failed == () and judged.headline.endswith("; less than a hundredth of what should stay is lost.")
+    few = [p - 0.002 for p in spread(0.05, width=0.01)]  # 0.002 of 0.05 is no trifle
+    assert keeping(tmp_path / "c", spread(0.05, width=0.01), few)[0] == "damaged"
+    noisy = [p - (0.02 if i % 5 == 0 else 0.003) for i, p in enumerate(RETAIN)]  # the interval goes beyond a hundredth
+    assert keeping(tmp_path / "d", RETAIN, noisy)[0] == "damaged"

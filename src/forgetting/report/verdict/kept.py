@@ -6,7 +6,7 @@ from typing import Literal
 
 from forgetting.core.measure import Measure
 from forgetting.metrics.damage import TOLERATED
-from forgetting.metrics.share import LEAST, NEARLY_NOTHING, ends, nothing_to_lose
+from forgetting.metrics.share import LEAST, NEARLY_NOTHING, ends, is_share, nothing_to_lose
 from forgetting.report import headline_measures, wording
 from forgetting.report.verdict.few import Few, few
 from forgetting.report.verdict.finding import Finding, Tone
@@ -14,10 +14,11 @@ from forgetting.report.verdict.intervals import Contrast, amount, contrast, reas
 from forgetting.report.verdict.models import Models, path
 from forgetting.report.verdict.paired import below
 
-Keeping = Literal["kept", "damaged", "destroyed", "little", "unsure", "open", "unmeasured"]
+Keeping = Literal["kept", "slight", "damaged", "destroyed", "little", "unsure", "open", "unmeasured"]
 
 WORDS: dict[Keeping, tuple[Tone, str]] = {
     "kept": ("good", "no loss of what should stay is shown"),
+    "slight": ("good", "less than a hundredth of what should stay is lost"),
     "damaged": ("mixed", "a loss of what should stay is shown"),
     "destroyed": ("bad", "most of what should stay is gone"),
     "little": ("open", "there was hardly anything to lose of what should stay"),
@@ -25,7 +26,7 @@ WORDS: dict[Keeping, tuple[Tone, str]] = {
     "open": ("open", "what it cost elsewhere is open"),
     "unmeasured": ("open", "what it cost elsewhere was not measured"),
 }
-_WORST: tuple[Keeping, ...] = ("destroyed", "damaged", "open", "kept", "unsure", "little", "unmeasured")
+_WORST: tuple[Keeping, ...] = ("destroyed", "damaged", "open", "slight", "kept", "unsure", "little", "unmeasured")
 
 
 def keeping(models: Models) -> tuple[Keeping, list[Finding]]:
@@ -65,6 +66,7 @@ def _of(models: Models, key: str | None, topic: str) -> tuple[Keeping, Finding]:
         else f"That is a loss, not noise of the sample{by}."
         if by
         else "The intervals do not overlap: this is a loss, not noise of the sample.",
+        "slight": f"That is a loss, of less than a hundredth{by}.",
         "kept": f"A loss of less than {LEAST:g}{by}."
         if change.slight == ("higher" if after.direction == "down" else "lower")
         else f"No loss is shown{_room(before, after, change)}.",
@@ -101,9 +103,18 @@ def _state(models: Models, key: str, change: Contrast, small: Few | None) -> Kee
         return "open"
     if change.relation != ("higher" if after.direction == "down" else "lower"):
         return "kept"
+    if _is_slight(before, after, change):
+        return "slight"
     # Of a value below 0, such as a log probability, there is no half.
     halved = after.direction != "down" and amount(before) > 0 and _less_than_half(models, key, before, after)
     return "destroyed" if halved else "damaged"
+
+
+def _is_slight(before: Measure, after: Measure, change: Contrast) -> bool:
+    """Whether the pairs show that less than a hundredth of a share is lost."""
+    if change.pairs is None or change.pairs.low is None or not (is_share(before) and is_share(after)):
+        return False
+    return after.direction != "down" and -change.pairs.low < NEARLY_NOTHING * amount(before)
 
 
 def _of_few(before: Measure, after: Measure) -> Keeping | None:
