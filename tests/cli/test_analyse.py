@@ -33,7 +33,7 @@ def test_analyses_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"), [(("none",), "none: no such run folder"), ((".", "x=3"), "write NAME.PARAMETER=VALUE")]
+    ("arguments", "message"), [(("none",), "none: no such folder"), ((".", "x=3"), "write NAME.PARAMETER=VALUE")]
 )
 def test_a_mistake_is_one_line_and_code_2(
     arguments: tuple[str, ...],

@@ -68,8 +68,8 @@ def test_attacks_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("none",), "none: no such run folder"),
-        ((".",), "has no recipe.yaml"),
+        (("none",), "none: no such folder"),
+        ((".",), "is no run and holds none"),
         ((".", "sample=3"), "write NAME.PARAMETER=VALUE"),
         ((), "name the folder of a finished run"),
         ((".", "--margin", "0"), "--margin is 0; write a number between 0 and 1"),

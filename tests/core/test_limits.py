@@ -36,8 +36,11 @@ def swallows() -> None:
 
 
 def test_what_waits_for_the_machine_is_left_alone() -> None:
+    began = time.monotonic()
     with within(0.1):
         time.sleep(0.5)
+    assert time.monotonic() - began >= 0.5
+    assert signal.getitimer(signal.ITIMER_VIRTUAL)[0] == 0
 
 
 def test_what_catches_the_end_of_its_time_is_ended_too() -> None:

@@ -19,6 +19,8 @@ def test_a_new_folder_and_one_that_was_only_begun_are_taken(tmp_path: Path) -> N
     folder.check_takes("a: 1\n")
     folder.settings_file.write_text("a: 1\n")
     folder.check_takes("a: 2\n")  # it holds no results yet
+    assert folder.settings_file.read_text() == "a: 1\n"
+    assert sorted(folder.path.iterdir()) == sorted([folder.path / LOCK, folder.settings_file])
 
 
 def test_a_finished_one_is_taken_with_its_own_settings_only(tmp_path: Path) -> None:

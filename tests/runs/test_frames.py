@@ -66,5 +66,5 @@ def test_a_table_is_written_as_parquet_and_read_again(tmp_path: Path) -> None:
 def test_no_run_and_a_folder_that_is_none_are_said(table, tmp_path: Path) -> None:
     with pytest.raises(RunError, match="name at least one"):
         table()
-    with pytest.raises(RunError, match="no such run folder"):
+    with pytest.raises(RunError, match="no such folder"):
         table(tmp_path / "none")

@@ -54,12 +54,12 @@ def test_a_value_that_is_not_finite_is_missing_with_a_reason(tmp_path: Path) -> 
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match=r"gone: no such run folder"):
+    with pytest.raises(RunError, match=r"gone: no such folder"):
         Results.load(tmp_path / "gone")
 
 
 def test_a_folder_without_results(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match=r"has no results\.json and is no run"):
+    with pytest.raises(RunError, match="is no run and holds none"):
         Results.load(tmp_path)
     (tmp_path / "recipe.yaml").touch()
     with pytest.raises(RunError, match=r"has no results\.json; the run has not finished"):

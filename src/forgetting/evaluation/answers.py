@@ -180,6 +180,7 @@ def _results(
 
 
 def greedy_is_changed(model: nn.Module) -> bool:
+    """Whether its generation settings make a greedy answer differ from the likeliest token at every step."""
     settings = causal_model(model).generation_config
     return any(getattr(settings, name, None) not in (None, plain) for name, plain in _GREEDY_CHANGED_BY.items())
 

@@ -56,6 +56,7 @@ class Table:
 
     @property
     def mean(self) -> float:
+        """Σ sums / Σ weights: a cluster counts as much as it weighs."""
         return float(self.sums_C.sum() / self.weights_C.sum())
 
     @property

@@ -41,14 +41,17 @@ class Cell:
 
     @property
     def value(self) -> str:
+        """`words` or the number; a dash where there is neither."""
         return self.words or wording.value_text(self.measure)
 
     @property
     def interval(self) -> str:
+        """The 95% interval, `0.812–0.934`; empty where there is none."""
         return wording.interval_text(self.measure)
 
     @property
     def count(self) -> str:
+        """What the number rests on; empty without a measure."""
         return "" if self.measure is None else wording.count(self.measure.count)
 
     @property

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from forgetting.core.errors import RunError
 from forgetting.report import headline_measures, wording
 from forgetting.runs.evaluation import Evaluation
-from forgetting.runs.paths import RunPaths
-from forgetting.runs.progress import RunProgress, StageProgress, progress_of
+from forgetting.runs.paths import RunPaths, no_run
+from forgetting.runs.progress import RunProgress, StageProgress, progress_of, works_in
 from forgetting.runs.results import Results
 from forgetting.runs.stage_result import Step
 from forgetting.runs.sweep_progress import PointProgress, PointState, SweepProgress, holds_runs, sweep_progress_of
@@ -58,8 +59,11 @@ def watched(folder: Path, ended: dict[Path, RunProgress] | None = None) -> Watch
     Raises:
         RunError: it is neither, or a file of it is damaged.
     """
-    if not RunPaths(folder).is_run and not RunPaths(folder).is_finished and holds_runs(folder):
-        return _of_sweep(sweep_progress_of(folder, ended))
+    if not RunPaths(folder).is_run and not RunPaths(folder).is_finished:
+        if holds_runs(folder):
+            return _of_sweep(sweep_progress_of(folder, ended))
+        if not works_in(folder):
+            raise RunError(f"{folder}: {no_run(folder, 'the folder of a run or of a sweep')}")
     return _of_run(progress_of(folder))
 
 

@@ -279,10 +279,7 @@ class RunPaths:
             raise RunError(f"{self.path}: is an evaluation, which holds no model; name the folder of a run")
         if self.is_finished:
             raise RunError(f"{self.path}: its {self.recipe_file.name} is missing; bring it back")
-        said = of_runs(self.path) if self.path.is_dir() else ""
-        raise RunError(
-            f"{self.path}: {said or f'has no {self.recipe_file.name}, so it is not a run; name the folder of a run'}"
-        )
+        raise RunError(f"{self.path}: {(self.path.is_dir() and of_runs(self.path)) or no_run(self.path)}")
 
 
 @dataclass(frozen=True)
@@ -389,7 +386,13 @@ def contents(folder: Path) -> str:
         return f"has no {name}; a tuning ended the run early, start it again to run it to its end"
     if RunPaths(folder).is_run:
         return f"has no {name}; the run has not finished, start it again to resume it"
-    return f"has no {name} and is no run; name the folder of a finished run"
+    return no_run(folder)
+
+
+def no_run(path: Path, wanted: str = "the folder of a run") -> str:
+    """What a path is that is no run and holds none, and what to name, as the end of a message."""
+    fault = "is no run and holds none" if path.is_dir() else "is a file" if path.exists() else "no such folder"
+    return f"{fault}; name {wanted}"
 
 
 def _few(names: Sequence[str]) -> str:

@@ -16,7 +16,7 @@ from forgetting.core.measure import Measure
 from forgetting.core.record import Record, read_records
 from forgetting.core.subset import Subset
 from forgetting.runs.evaluation import Evaluation
-from forgetting.runs.paths import RunPaths, contents
+from forgetting.runs.paths import RunPaths, contents, no_run
 from forgetting.runs.reading import as_typed, read_object
 from forgetting.runs.stage_folder import StageFolder
 from forgetting.runs.stage_result import StageResult, Step
@@ -279,7 +279,7 @@ def read_results(folder: RunPaths) -> Results:
         RunError: no such folder, an unfinished run, a folder of runs, or a file that does not hold results.
     """
     if not folder.path.is_dir():
-        raise RunError(f"{folder.path}: no such run folder; name the folder of a finished run")
+        raise RunError(f"{folder.path}: {no_run(folder.path)}")
     if not folder.is_finished:
         raise RunError(f"{folder.path}: {contents(folder.path)}")
     return read_formatted(TypeAdapter(Results), folder.results_file)

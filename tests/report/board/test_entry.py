@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from forgetting.core.errors import RunError
 from forgetting.report.board.entry import entries
 from tests.report.board.made import made
 from tests.report.fixtures import NPO_RUN, write_run
@@ -44,13 +43,6 @@ def test_a_gradient_rule_is_part_of_the_methods_name(tmp_path: Path, rule: objec
     made(tmp_path / "a", recipe={"stages": [{"name": "unlearn", "method": "npo", "gradients": rule}]})
     ((entry,), _) = entries([tmp_path])
     assert entry.method == named
-
-
-@pytest.mark.parametrize("name", ["none", "empty"])
-def test_a_folder_without_runs_is_refused(tmp_path: Path, name: str) -> None:
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(RunError, match=f"{name}: is no run and holds none"):
-        entries([tmp_path / name])
 
 
 def test_settings_are_those_that_may_change_a_number(tmp_path: Path) -> None:

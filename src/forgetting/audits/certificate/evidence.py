@@ -36,6 +36,7 @@ class Evidence:
 
     @property
     def facts(self) -> list[str]:
+        """The facts that were to be forgotten, in the order of the values of `of`; `unseen` is not among them."""
         return list(self.subjects)
 
     def of(self, model: str) -> list[float | None]:

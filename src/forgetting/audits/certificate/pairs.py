@@ -34,14 +34,17 @@ class Pairs:
 
     @property
     def facts(self) -> int:
+        """N of the formulas below."""
         return int(self.sizes_G.sum())
 
     @property
     def subjects(self) -> int:
+        """G of the formulas below."""
         return len(self.sums_G)
 
     @property
     def mean(self) -> float:
+        """Of all facts: a subject weighs as much as it has facts."""
         return float(self.sums_G.sum() / self.sizes_G.sum())
 
     @property

@@ -80,6 +80,7 @@ class Verdict:
 
     @property
     def attacks(self) -> list[str]:
+        """Those that found a value, each once and in the order of `found`."""
         return list(dict.fromkeys(f.attack for f in self.found))
 
     def attacks_that(self, state: State) -> list[str]:

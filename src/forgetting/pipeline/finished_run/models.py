@@ -49,8 +49,6 @@ def recipe_of(folder: Path) -> Recipe:
     Raises:
         RunError: no such folder, no run in it, or no model left in it.
     """
-    if not folder.is_dir():
-        raise RunError(f"{folder}: no such run folder; name the folder of a finished run")
     run = RunFolder(folder)
     run.check_recipe()
     check_as_written(run.model, read=False)

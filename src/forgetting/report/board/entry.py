@@ -12,7 +12,7 @@ from forgetting.core.errors import RunError
 from forgetting.report.verdict.models import Models
 from forgetting.runs.began import Digests
 from forgetting.runs.folder import RunFolder
-from forgetting.runs.paths import RunPaths
+from forgetting.runs.paths import RunPaths, no_run
 from forgetting.runs.reading import leaves
 from forgetting.runs.results import Results, distinct
 from forgetting.runs.unfinished import results_so_far
@@ -120,7 +120,7 @@ def _runs_of(folder: Path) -> list[Path]:
         return [folder.resolve()]
     inside = [path.resolve() for path in sorted(folder.iterdir()) if _is_run(path)] if folder.is_dir() else []
     if not inside:
-        raise RunError(f"{folder}: is no run and holds none; name folders of runs, or of sweeps")
+        raise RunError(f"{folder}: {no_run(folder, 'folders of runs, or of sweeps')}")
     return inside
 
 

@@ -33,6 +33,7 @@ class Statistic:
 
     @property
     def n(self) -> int:
+        """Runs that have a value."""
         return len(self.values)
 
     @property
