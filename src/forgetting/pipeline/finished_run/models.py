@@ -26,6 +26,7 @@ from forgetting.pipeline.run.suites import suite_of
 from forgetting.recipe import Recipe
 from forgetting.runs.began import MODEL, WEIGHTS
 from forgetting.runs.folder import RunFolder
+from forgetting.runs.not_a_run import check_run
 from forgetting.training.stored_reference import weights_fingerprint
 
 _AFTER = "saved-after"
@@ -52,7 +53,7 @@ def recipe_of(folder: Path) -> Recipe:
     if not folder.is_dir():
         raise RunError(f"{folder}: no such run folder; name the folder of a finished run")
     run = RunFolder(folder)
-    run.check_recipe()
+    check_run(folder)
     check_as_written(run.model, read=False)
     if not _holds_model(run.model):
         raise RunError(f"{folder}: holds no model (not finished, or purged); finish the run, or name another")
