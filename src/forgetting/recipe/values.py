@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -10,7 +9,6 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import (
     AfterValidator,
-    BeforeValidator,
     ConfigDict,
     Field,
     ModelWrapValidatorHandler,
@@ -30,49 +28,16 @@ from forgetting.recipe.divide import Divide
 from forgetting.recipe.errors import one_line
 from forgetting.recipe.judging import Judging
 from forgetting.recipe.metric import AskedMetric
+from forgetting.recipe.named import NAME, NamedSeveral, Suites
 from forgetting.recipe.sample import Sample
 from forgetting.recipe.space import check_written
-from forgetting.recipe.stage import NAME, Sources, Stage
+from forgetting.recipe.stage import Sources, Stage
 
 
 def _known_roles(value: Mapping[str, Any]) -> Mapping[str, Any]:
     for role in value:
         if role not in [*Role]:
             raise RecipeError(f"data.{role}: no such role; {nearest(role, [*Role])}")
-    return value
-
-
-Label = Annotated[str, Field(pattern=NAME)]
-
-
-def _suites(value: Any) -> Any:
-    """One suite as a list; checks labels here, since a union of types would report the wrong one."""
-    if isinstance(value, Mapping):
-        for label, suite in value.items():
-            if not isinstance(suite, str):
-                raise ValueError(f"'{label}' names no suite; write {label}: SUITE, or quote a suite with its variant")
-            if not isinstance(label, str) or not re.fullmatch(NAME, label):
-                raise ValueError(f"the label '{label}' is not made of letters, digits, '-', '_' and '.'")
-    elif isinstance(value, list):
-        wrong = next((suite for suite in value if not isinstance(suite, str)), None)
-        if wrong is not None:
-            raise ValueError(f"{wrong!r} names no suite; write a list of suites, or labels: {{LABEL: SUITE}}")
-    elif not isinstance(value, str):
-        raise ValueError(f"{value!r} names no suite; write a suite, a list of suites, or labels: {{LABEL: SUITE}}")
-    return [value] if isinstance(value, str) else value
-
-
-_Named = str | list[str] | dict[str, dict[str, Any] | None]
-
-
-def _named(value: Any) -> Any:
-    """Names alone are names without parameters."""
-    if isinstance(value, str):
-        return {value: {}}
-    if isinstance(value, list) and all(isinstance(name, str) for name in value):
-        return {name: {} for name in value}
-    if isinstance(value, dict):
-        return {name: {} if parameters is None else parameters for name, parameters in value.items()}
     return value
 
 
@@ -107,7 +72,7 @@ class Recipe(Strict):
     )
     format: Formatting = Field(Formatting(), description="How a model is asked, in training and measuring alike.")
     stages: list[Stage] = Field(min_length=1, description="What is done, one after another.")
-    evaluate: Annotated[list[str] | dict[Label, str], BeforeValidator(_suites)] = Field(
+    evaluate: Suites = Field(
         default_factory=list,
         description="Suites, or suites by a label that prefixes the names of their splits; a stage's name as label "
         "assigns the suite to that stage. Default: the run's own data.",
@@ -148,11 +113,11 @@ class Recipe(Strict):
         description="Write keyed hashes instead of the texts of records and selections; numbers stay as they are, and "
         "so do kinds (column kind, relation or category), which name measures.",
     )
-    analyse: Annotated[dict[str, dict[str, Any]], BeforeValidator(_named, json_schema_input_type=_Named)] = Field(
+    analyse: NamedSeveral = Field(
         default_factory=dict,
         description="What is analysed inside the models after the last stage: names, or names with parameters.",
     )
-    audit: Annotated[dict[str, dict[str, Any]], BeforeValidator(_named, json_schema_input_type=_Named)] = Field(
+    audit: NamedSeveral = Field(
         default_factory=dict,
         description="The attacks on the models after the last stage: fast, standard, all, names, or names with "
         "parameters.",
