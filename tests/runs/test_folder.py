@@ -87,14 +87,14 @@ def record(**changes: object) -> Record:
 def test_values_are_read_as_they_were_written(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "out" / "run")
     at = Evaluation(point="after", stage="unlearn", step=3, epoch=1.5, measures=(measure(),), work={"tokens": 7})
-    written = folder.write_evaluation(at, [record()])
-    digest = file_digest(folder.records_file(at))
+    written = folder.evaluations.write(at, [record()])
+    digest = file_digest(folder.evaluations.records_file(at))
     assert written == replace(at, records="records/unlearn-after.jsonl", records_sha256=digest)
-    assert folder.evaluations() == [written]
-    assert folder.find_evaluation(Evaluation(point="after", stage="unlearn")) == written
-    assert folder.find_evaluation(Evaluation(point="before")) is None
-    assert read_records(folder.records_file(written)) == [record()]
-    middle = folder.write_evaluation(replace(at, point="epoch"), [record()])
+    assert folder.evaluations.all() == [written]
+    assert folder.evaluations.find(Evaluation(point="after", stage="unlearn")) == written
+    assert folder.evaluations.find(Evaluation(point="before")) is None
+    assert read_records(folder.evaluations.records_file(written)) == [record()]
+    middle = folder.evaluations.write(replace(at, point="epoch"), [record()])
     assert middle.records is None
     assert [file.name for file in folder.records_folder.iterdir()] == ["unlearn-after.jsonl"]
 
@@ -140,7 +140,7 @@ def test_a_value_that_is_not_finite_survives_in_the_file_and_is_missing_in_the_r
 
 def test_a_redacted_folder_writes_no_text_and_compares_all_the_same(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run", Redactor(b"1" * 32))
-    folder.write_evaluation(Evaluation(point="before"), [record()])
+    folder.evaluations.write(Evaluation(point="before"), [record()])
     stage = folder.stage("unlearn")
     stage.write_selection(
         TokenSelection(
@@ -199,21 +199,21 @@ def test_a_run_that_trained_resumes_with_its_data_or_not_at_all(tmp_path: Path, 
 def test_what_a_run_that_never_trained_left_is_cleared_when_it_is_opened(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
     with folder.opened("name: run", DIGESTS, {}, redact=False):
-        folder.write_evaluation(Evaluation(point="before"), [record()])
+        folder.evaluations.write(Evaluation(point="before"), [record()])
     folder.check_takes("name: other")
     with folder.opened("name: other", DIGESTS, {}, redact=False):
-        assert folder.evaluations() == []
+        assert folder.evaluations.all() == []
         assert not folder.records_folder.exists()
         train(folder)
-        folder.write_evaluation(Evaluation(point="before"), [record()])
+        folder.evaluations.write(Evaluation(point="before"), [record()])
     with folder.opened("name: other", DIGESTS, {}, redact=False):
-        assert len(folder.evaluations()) == 1
+        assert len(folder.evaluations.all()) == 1
 
 
 def test_a_run_that_was_killed_while_a_checkpoint_took_the_place_of_another_has_trained(tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "run")
     with run.opened("seed: 0\n", DIGESTS, {}, redact=False) as opened:
-        opened.write_evaluation(Evaluation(point="before"), [])
+        opened.evaluations.write(Evaluation(point="before"), [])
     last = run.stage("unlearn").last
     for _ in range(2):
         with written_whole(last) as partial:
@@ -225,7 +225,7 @@ def test_a_run_that_was_killed_while_a_checkpoint_took_the_place_of_another_has_
     with pytest.raises(RunError, match="forget data have changed since it began"):
         run.check_data({**DIGESTS, "unlearn": {"forget": "cccc"}})
     with run.opened("seed: 0\n", DIGESTS, {}, redact=False) as opened:
-        assert opened.find_evaluation(Evaluation(point="before")) is not None
+        assert opened.evaluations.find(Evaluation(point="before")) is not None
 
 
 def test_what_a_kill_in_the_first_moments_left_is_taken_and_cleared(tmp_path: Path) -> None:
@@ -288,7 +288,7 @@ def test_a_recipe_that_cannot_be_read_is_named(tmp_path: Path, text: bytes) -> N
 
 def test_a_value_that_was_changed_after_it_was_written_is_refused(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
-    at = folder.write_evaluation(Evaluation(point="after", stage="unlearn", measures=(measure(),)), [record()] * 8)
+    at = folder.evaluations.write(Evaluation(point="after", stage="unlearn", measures=(measure(),)), [record()] * 8)
     stage = folder.stage("unlearn")
     stage.path.mkdir(parents=True)
     for n in (1, 2):
@@ -305,17 +305,20 @@ def test_a_value_that_was_changed_after_it_was_written_is_refused(tmp_path: Path
         assert one in content
         file.write_bytes(content.replace(one, other, 1))
 
-    lines = folder.records_file(at).read_bytes().splitlines(keepends=True)
-    folder.records_file(at).write_bytes(lines[0])
+    lines = folder.evaluations.records_file(at).read_bytes().splitlines(keepends=True)
+    folder.evaluations.records_file(at).write_bytes(lines[0])
     with pytest.raises(RunError, match=r"records/unlearn-after\.jsonl: is damaged"):
         results.records(at)
-    assert folder.fault_of(folder.evaluation_file("unlearn")) == f"{folder.records_file(at)}: is damaged or missing"
+    assert (
+        folder.evaluations.fault_of(folder.evaluations.file("unlearn"))
+        == f"{folder.evaluations.records_file(at)}: is damaged or missing"
+    )
     changed(stage.history_file, b"1.5", b"2.5")
     with pytest.raises(RunError, match=r"history\.jsonl: is damaged or missing"):
         results.history("unlearn")
-    changed(folder.evaluation_file("unlearn"), b"0.25", b"0.75")
+    changed(folder.evaluations.file("unlearn"), b"0.25", b"0.75")
     with pytest.raises(RunError, match=r"unlearn-after\.json: is damaged"):
-        folder.evaluations()
+        folder.evaluations.all()
     changed(folder.results_file, b"0.25", b"0.75")
     with pytest.raises(RunError, match=r"results\.json: is damaged.*; remove the file and start the run again"):
         Results.load(tmp_path)
@@ -350,7 +353,7 @@ def test_a_damaged_file_is_named_in_one_line(tmp_path: Path, text: str) -> None:
     folder.evaluations_folder.mkdir()
     (folder.evaluations_folder / "before.json").write_text(text)
     with pytest.raises(RunError, match=r"before\.json: .*; remove the file and start the run again$") as error:
-        folder.evaluations()
+        folder.evaluations.all()
     assert "\n" not in str(error.value)
 
 

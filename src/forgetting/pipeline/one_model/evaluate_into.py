@@ -105,10 +105,10 @@ def _measure(folder: EvaluationFolder, ready: Ready, settings: str, voice: Voice
         seconds=seconds,
         popularity=taken.by_popularity(suite, None),
     )
-    found = [folder.write_evaluation(after, taken.records)]
+    found = [folder.evaluations.write(after, taken.records)]
     if oracle is not None:
         other = Evaluation(point="oracle", measures=tuple(oracle.measures(suite, oracle)))
-        found.insert(0, folder.write_evaluation(other, oracle.records))
+        found.insert(0, folder.evaluations.write(other, oracle.records))
     folder.write_prompt(rendered_prompt(suite, ready.loaded.tokenizer, ready.recipe.format))
     by_first(lambda: folder.write_results(_results(folder, ready, settings, found)))
 
