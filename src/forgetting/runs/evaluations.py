@@ -16,10 +16,9 @@ from forgetting.core.processes import on_first
 from forgetting.core.record import Record, read_records
 from forgetting.runs.evaluation import Evaluation
 from forgetting.runs.paths import RunPaths
-from forgetting.runs.reading import as_typed, read_object, write_object
+from forgetting.runs.reading import RUN_AGAIN, as_typed, read_object, write_object
 from forgetting.runs.redact import Redactor, write_hidden
 
-_AGAIN = "remove the file and start the run again"
 _EVALUATION = TypeAdapter(Evaluation)
 
 
@@ -105,7 +104,7 @@ class Evaluations(RunPaths):
         try:
             evaluation = _read_evaluation(file)
         except RunError as error:
-            return str(error).removesuffix(f"; {_AGAIN}")
+            return str(error).removesuffix(f"; {RUN_AGAIN}")
         if evaluation.records is None or not evaluation.records_sha256:
             return ""
         records = self.path / evaluation.records
@@ -126,4 +125,4 @@ class Evaluations(RunPaths):
 
 
 def _read_evaluation(file: Path) -> Evaluation:
-    return as_typed(_EVALUATION, read_object(file, what="an evaluation", mend=_AGAIN), file, _AGAIN)
+    return as_typed(_EVALUATION, read_object(file, what="an evaluation", mend=RUN_AGAIN), file, RUN_AGAIN)

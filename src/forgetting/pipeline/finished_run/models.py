@@ -27,6 +27,7 @@ from forgetting.recipe import Recipe
 from forgetting.runs.began import MODEL, WEIGHTS
 from forgetting.runs.folder import RunFolder
 from forgetting.runs.not_a_run import check_run
+from forgetting.runs.same_run import check_data
 from forgetting.training.stored_reference import weights_fingerprint
 
 _AFTER = "saved-after"
@@ -98,7 +99,7 @@ def models_of(
     base = _loaded(recipe.model, recipe, f"{folder}: the initial model of the run no longer exists")
     tokenizer = base.tokenizer
     if (weights := weights_fingerprint(base.model)) is not None:
-        run.check_data({MODEL: {WEIGHTS: weights}})
+        check_data(run, {MODEL: {WEIGHTS: weights}})
     model: PreTrainedModel | PeftModel = base.model
     del base
     yield RunModel("before", View(model, active_adapters(model)), tokenizer)
