@@ -14,7 +14,8 @@ from forgetting.models.head import embedding_rows, hidden_size, longest_of, long
 from forgetting.models.hidden_states import decoder_blocks
 from forgetting.objectives.losses import kl_from_reference, nll
 from forgetting.objectives.objective import Objective, Term
-from forgetting.training.row_cost import StageCost, stage_cost
+from forgetting.training.row_cost import StageCost
+from forgetting.training.row_counts import stage_cost
 from forgetting.training.stored_reference import store_reference
 
 ROWS = [Encoded("a", (1, 2, 3, 4), (0.0, 0.0, 1.0, 1.0)), Encoded("b", (5, 6, 7), (0.0, 1.0, 1.0))]

@@ -32,7 +32,8 @@ from forgetting.models.head import IDENTITY, head_of
 from forgetting.models.loading import load_model, save_model
 from forgetting.models.quantised import is_quantised, quantised_words, weight_bytes, whole_weight
 from forgetting.objectives.methods import build_method
-from forgetting.training.row_cost import StageCost, stage_cost
+from forgetting.training.row_cost import StageCost
+from forgetting.training.row_counts import stage_cost
 from forgetting.training.stored_reference import fingerprint
 from tests.models.adapters.stages import IDS, logits, stir, worst
 from tests.models.tiny import FAMILIES, tiny_model, tiny_tokenizer

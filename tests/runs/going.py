@@ -26,12 +26,12 @@ def going(
     first.write_prepared(1.5, total)
     for step in range(1, steps + 1):
         first.append_step(step_of(step))
-    run.write_evaluation(Evaluation(point="before", measures=measures(0.9, 0.95)), [])
+    run.evaluations.write(Evaluation(point="before", measures=measures(0.9, 0.95)), [])
     for step in range(12, steps + 1, 12):
         at = Evaluation(
             point="epoch", stage=stages[0], step=step, measures=measures(0.9 - step / 100, 0.9), seconds=4.0
         )
-        run.write_evaluation(at, [])
+        run.evaluations.write(at, [])
     return folder
 
 

@@ -14,19 +14,17 @@ import pytest
 import forgetting
 from forgetting.core.digest import file_digest
 from forgetting.core.errors import RunError
-from forgetting.core.folder import written_whole
-from forgetting.core.locks import is_held
 from forgetting.core.measure import Measure
 from forgetting.core.record import Record, Score, read_records
 from forgetting.core.sealed import unsealed
 from forgetting.metrics.extraction import Thresholds
-from forgetting.runs.began import MEASURED, REDACTED
+from forgetting.runs.began import MEASURED
 from forgetting.runs.evaluation import Evaluation
 from forgetting.runs.folder import RunFolder
 from forgetting.runs.output import OutputFolder
-from forgetting.runs.reading import write_object
 from forgetting.runs.redact import Redactor
 from forgetting.runs.results import Cost, Results
+from forgetting.runs.same_run import check_takes
 from forgetting.runs.stage_result import StageResult, Step, TokenScores
 from forgetting.runs.token_selection import LowToken, ScoredExample, Token, TokenSelection
 
@@ -87,14 +85,14 @@ def record(**changes: object) -> Record:
 def test_values_are_read_as_they_were_written(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "out" / "run")
     at = Evaluation(point="after", stage="unlearn", step=3, epoch=1.5, measures=(measure(),), work={"tokens": 7})
-    written = folder.write_evaluation(at, [record()])
-    digest = file_digest(folder.records_file(at))
+    written = folder.evaluations.write(at, [record()])
+    digest = file_digest(folder.evaluations.records_file(at))
     assert written == replace(at, records="records/unlearn-after.jsonl", records_sha256=digest)
-    assert folder.evaluations() == [written]
-    assert folder.find_evaluation(Evaluation(point="after", stage="unlearn")) == written
-    assert folder.find_evaluation(Evaluation(point="before")) is None
-    assert read_records(folder.records_file(written)) == [record()]
-    middle = folder.write_evaluation(replace(at, point="epoch"), [record()])
+    assert folder.evaluations.all() == [written]
+    assert folder.evaluations.find(Evaluation(point="after", stage="unlearn")) == written
+    assert folder.evaluations.find(Evaluation(point="before")) is None
+    assert read_records(folder.evaluations.records_file(written)) == [record()]
+    middle = folder.evaluations.write(replace(at, point="epoch"), [record()])
     assert middle.records is None
     assert [file.name for file in folder.records_folder.iterdir()] == ["unlearn-after.jsonl"]
 
@@ -140,7 +138,7 @@ def test_a_value_that_is_not_finite_survives_in_the_file_and_is_missing_in_the_r
 
 def test_a_redacted_folder_writes_no_text_and_compares_all_the_same(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run", Redactor(b"1" * 32))
-    folder.write_evaluation(Evaluation(point="before"), [record()])
+    folder.evaluations.write(Evaluation(point="before"), [record()])
     stage = folder.stage("unlearn")
     stage.write_selection(
         TokenSelection(
@@ -175,120 +173,23 @@ def train(folder: RunFolder) -> None:
     (last / "COMPLETE").touch()
 
 
-@pytest.mark.parametrize("redact", [False, True])
-def test_a_run_that_trained_resumes_with_its_data_or_not_at_all(tmp_path: Path, redact: bool) -> None:
-    folder = RunFolder(tmp_path / "run")
-    with folder.opened("name: run", DIGESTS, {"threads": 1}, redact=redact) as opened:
-        assert is_held(folder.path)
-        assert (opened.redactor is not None) == redact
-        train(opened)
-    assert not is_held(folder.path)
-    assert folder.environment() == {"threads": 1}
-    assert ("aaaa" in folder.data_file.read_text()) != redact
-    assert (REDACTED in json.loads(folder.data_file.read_text())) == redact
-    folder.check_data(DIGESTS)
-    folder.check_takes("name: run")
-    with pytest.raises(RunError, match="its forget data have changed"):
-        folder.check_data({**DIGESTS, "unlearn": {"forget": "cccc"}})
-    with pytest.raises(RunError, match="its forget split that it measures has changed"):
-        folder.check_data({**DIGESTS, MEASURED: {"forget": "cccc"}})
-    with pytest.raises(RunError, match="holds a run of another recipe"):
-        folder.check_takes("name: other")
-
-
 def test_what_a_run_that_never_trained_left_is_cleared_when_it_is_opened(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
     with folder.opened("name: run", DIGESTS, {}, redact=False):
-        folder.write_evaluation(Evaluation(point="before"), [record()])
-    folder.check_takes("name: other")
+        folder.evaluations.write(Evaluation(point="before"), [record()])
+    check_takes(folder, "name: other")
     with folder.opened("name: other", DIGESTS, {}, redact=False):
-        assert folder.evaluations() == []
+        assert folder.evaluations.all() == []
         assert not folder.records_folder.exists()
         train(folder)
-        folder.write_evaluation(Evaluation(point="before"), [record()])
+        folder.evaluations.write(Evaluation(point="before"), [record()])
     with folder.opened("name: other", DIGESTS, {}, redact=False):
-        assert len(folder.evaluations()) == 1
-
-
-def test_a_run_that_was_killed_while_a_checkpoint_took_the_place_of_another_has_trained(tmp_path: Path) -> None:
-    run = RunFolder(tmp_path / "run")
-    with run.opened("seed: 0\n", DIGESTS, {}, redact=False) as opened:
-        opened.write_evaluation(Evaluation(point="before"), [])
-    last = run.stage("unlearn").last
-    for _ in range(2):
-        with written_whole(last) as partial:
-            (partial / "state.json").write_text("{}")
-    last.rename(last.with_name(f".{last.name}.old"))
-    assert run.has_trained
-    with pytest.raises(RunError, match=r"holds a run of another recipe: seed was 0, now it is 5"):
-        run.check_takes("seed: 5\n")
-    with pytest.raises(RunError, match="forget data have changed since it began"):
-        run.check_data({**DIGESTS, "unlearn": {"forget": "cccc"}})
-    with run.opened("seed: 0\n", DIGESTS, {}, redact=False) as opened:
-        assert opened.find_evaluation(Evaluation(point="before")) is not None
-
-
-def test_what_a_kill_in_the_first_moments_left_is_taken_and_cleared(tmp_path: Path) -> None:
-    folder = RunFolder(tmp_path / "run")
-    folder.path.mkdir()
-    for left in (".lock", ".recipe.yaml.host.7.partial", ".data.json.host.7.partial"):
-        (folder.path / left).write_text("na")
-    folder.check_takes("name: run")
-    with folder.opened("name: run", DIGESTS, {}, redact=False):
-        pass
-    assert sorted(file.name for file in folder.path.iterdir()) == ["data.json", "environment.json", "recipe.yaml"]
-
-
-def test_of_another_recipe_the_first_key_that_differs_is_named(tmp_path: Path) -> None:
-    folder = RunFolder(tmp_path / "run")
-    folder.write_recipe("name: run\nseed: 0\nstages:\n- {name: unlearn, learning_rate: 0.0001}\n")
-    train(folder)
-    for recipe, said in (
-        ("seed: 1\nname: run\nstages:\n- {name: unlearn, learning_rate: 0.0001}\n", "seed was 0, now it is 1"),
-        (
-            "name: run\nseed: 0\nstages: [{name: unlearn, learning_rate: 0.001}]",
-            "stages.unlearn.learning_rate was 0.0001, now it is 0.001",
-        ),
-        (
-            "name: run\nseed: [3]\nstages: [{name: unlearn, learning_rate: 1.0e-4}]\n",
-            'seed.0 was "not written", now it is 3',
-        ),
-        ("name: run\nseed: 0\nstages: []\n", "stages.unlearn.name was 'unlearn', now it is \"not written\""),
-    ):
-        with pytest.raises(RunError, match="holds a run of another recipe: ") as error:
-            folder.check_takes(recipe)
-        assert said.replace('"not written"', "'not written'") in str(error.value)
-    folder.check_takes("stages: [{learning_rate: 1.0e-4, name: unlearn}]\nname: run\nseed: 0\n")
-    folder.check_takes("seed: 1", lambda text: text.replace("name: run\n", "").replace("0", "1").split("stages")[0])
-
-
-@pytest.mark.parametrize("name", ["null", "forget10"])
-def test_entries_of_a_list_without_names_of_their_own_are_known_by_their_places(tmp_path: Path, name: str) -> None:
-    folder, sources = RunFolder(tmp_path / "run"), "data:\n  forget: [{{path: {}, name: {}}}, {{path: b, name: {}}}]\n"
-    folder.write_recipe(sources.format("a", name, name))
-    train(folder)
-    with pytest.raises(RunError, match=r"another recipe: data\.forget\.0\.path was 'a', now it is 'c';"):
-        folder.check_takes(sources.format("c", name, name))
-    assert not folder.holds(sources.format("c", name, name), str)
-
-
-@pytest.mark.parametrize("text", [b"x: [", b"\xff\xfe", b""])
-def test_a_recipe_that_cannot_be_read_is_named(tmp_path: Path, text: bytes) -> None:
-    folder = RunFolder(tmp_path / "run")
-    folder.write_recipe("name: run")
-    train(folder)
-    folder.recipe_file.write_bytes(text)
-    with pytest.raises(RunError, match=r"recipe\.yaml: cannot be read .*; bring it back, or remove") as error:
-        folder.check_takes("name: run")
-    assert "\n" not in str(error.value)
-    folder.recipe_file.unlink()
-    with pytest.raises(RunError, match=r"its recipe\.yaml is missing; bring it back, or remove"):
-        folder.check_takes("name: run")
+        assert len(folder.evaluations.all()) == 1
 
 
 def test_a_value_that_was_changed_after_it_was_written_is_refused(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
-    at = folder.write_evaluation(Evaluation(point="after", stage="unlearn", measures=(measure(),)), [record()] * 8)
+    at = folder.evaluations.write(Evaluation(point="after", stage="unlearn", measures=(measure(),)), [record()] * 8)
     stage = folder.stage("unlearn")
     stage.path.mkdir(parents=True)
     for n in (1, 2):
@@ -305,17 +206,20 @@ def test_a_value_that_was_changed_after_it_was_written_is_refused(tmp_path: Path
         assert one in content
         file.write_bytes(content.replace(one, other, 1))
 
-    lines = folder.records_file(at).read_bytes().splitlines(keepends=True)
-    folder.records_file(at).write_bytes(lines[0])
+    lines = folder.evaluations.records_file(at).read_bytes().splitlines(keepends=True)
+    folder.evaluations.records_file(at).write_bytes(lines[0])
     with pytest.raises(RunError, match=r"records/unlearn-after\.jsonl: is damaged"):
         results.records(at)
-    assert folder.fault_of(folder.evaluation_file("unlearn")) == f"{folder.records_file(at)}: is damaged or missing"
+    assert (
+        folder.evaluations.fault_of(folder.evaluations.file("unlearn"))
+        == f"{folder.evaluations.records_file(at)}: is damaged or missing"
+    )
     changed(stage.history_file, b"1.5", b"2.5")
     with pytest.raises(RunError, match=r"history\.jsonl: is damaged or missing"):
         results.history("unlearn")
-    changed(folder.evaluation_file("unlearn"), b"0.25", b"0.75")
+    changed(folder.evaluations.file("unlearn"), b"0.25", b"0.75")
     with pytest.raises(RunError, match=r"unlearn-after\.json: is damaged"):
-        folder.evaluations()
+        folder.evaluations.all()
     changed(folder.results_file, b"0.25", b"0.75")
     with pytest.raises(RunError, match=r"results\.json: is damaged.*; remove the file and start the run again"):
         Results.load(tmp_path)
@@ -338,19 +242,13 @@ def test_files_without_digests_are_those_of_an_earlier_version(tmp_path: Path) -
     assert Results.load(tmp_path).name == "renamed"
 
 
-def test_a_folder_of_something_else_is_not_taken(tmp_path: Path) -> None:
-    (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(RunError, match="is not empty and not a run"):
-        RunFolder(tmp_path).check_takes("name: run")
-
-
 @pytest.mark.parametrize("text", ["{", "[]", '{"point": "elsewhere"}'])
 def test_a_damaged_file_is_named_in_one_line(tmp_path: Path, text: str) -> None:
     folder = RunFolder(tmp_path)
     folder.evaluations_folder.mkdir()
     (folder.evaluations_folder / "before.json").write_text(text)
     with pytest.raises(RunError, match=r"before\.json: .*; remove the file and start the run again$") as error:
-        folder.evaluations()
+        folder.evaluations.all()
     assert "\n" not in str(error.value)
 
 
@@ -363,13 +261,3 @@ def test_an_output_folder_knows_its_runs_and_who_is_at_work_in_its_caches(tmp_pa
     assert output.held_entries() == []
     with output.scores.entry("key") as entry:
         assert output.held_entries() == [entry.folder]
-
-
-@pytest.mark.parametrize("other", [{"step": 3, "seconds": 1.5}, {"python": "3.11"}, {"another": {"forget": "aaaa"}}])
-def test_another_file_in_the_place_of_the_digests_is_refused(tmp_path: Path, other: dict) -> None:
-    folder = RunFolder(tmp_path / "run")
-    with folder.opened("name: run", DIGESTS, {}, redact=False):
-        train(folder)
-    write_object(folder.data_file, other)
-    with pytest.raises(RunError, match=r"data\.json: .*; remove the file and start the run again"):
-        folder.check_data(DIGESTS)

@@ -41,7 +41,7 @@ def test_without_a_timed_evaluation_only_steps_are_counted_and_before_the_first_
 
 def test_an_evaluation_that_is_being_measured_is_still_to_come(tmp_path: Path) -> None:
     folder = going(tmp_path / "run", steps=60)
-    RunFolder(folder).evaluation_file("unlearn", 60).unlink()
+    RunFolder(folder).evaluations.file("unlearn", 60).unlink()
     with locked(folder):
         found = progress_of(folder)
     assert (found.doing, found.seconds_left) == ("stage unlearn, step 60 of 60, measuring", pytest.approx(4.0))
@@ -57,7 +57,7 @@ def test_what_a_run_does_is_told_by_what_is_there(tmp_path: Path) -> None:
     run = begun(tmp_path / "run")
     with locked(run.path):
         assert progress_of(run.path).doing == "measuring the model before"
-        run.write_evaluation(Evaluation(point="before", measures=measures(0.9, 0.9)), [])
+        run.evaluations.write(Evaluation(point="before", measures=measures(0.9, 0.9)), [])
         assert progress_of(run.path).doing == "stage unlearn, preparing"
         run.stage("unlearn").path.mkdir(parents=True)
         run.stage("unlearn").write_prepared(1.0, 12)
@@ -66,7 +66,7 @@ def test_what_a_run_does_is_told_by_what_is_there(tmp_path: Path) -> None:
         assert progress_of(run.path).doing == "stage unlearn, step 12 of 12, measuring"
         ended(run, "unlearn", 12)
         assert progress_of(run.path).doing == "stage unlearn, measuring after its last step"
-        run.write_evaluation(Evaluation(point="after", stage="unlearn", step=12, measures=measures(0.2, 0.9)), [])
+        run.evaluations.write(Evaluation(point="after", stage="unlearn", step=12, measures=measures(0.2, 0.9)), [])
         assert progress_of(run.path).doing == "saving the model and writing the results"
 
 

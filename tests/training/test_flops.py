@@ -25,12 +25,13 @@ from forgetting.training.flops import (
 )
 from forgetting.training.loop import Trainer
 from forgetting.training.reference import LiveReference, Reference
-from forgetting.training.row_cost import RoleCost, RowCost, StageCost, Uncounted, Work, stage_cost
+from forgetting.training.row_cost import RoleCost, RowCost, StageCost, Uncounted, Work
+from forgetting.training.row_counts import stage_cost
 from forgetting.training.stored_reference import store_reference
 from tests.evaluation.test_extraction import memorized
 from tests.models.tiny import tiny_model
 from tests.training.making import OBJECTIVES, examples, settings
-from tests.training.test_row_cost import with_adapter
+from tests.training.test_row_counts import with_adapter
 
 CPU = torch.device("cpu")
 

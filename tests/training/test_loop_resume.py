@@ -24,7 +24,7 @@ from forgetting.objectives.losses import kl_from_reference, nll, npo
 from forgetting.objectives.objective import Objective, Term
 from forgetting.objectives.schedule import linear
 from forgetting.runs.stage_result import Ending
-from forgetting.training import checkpoint, learner, loop
+from forgetting.training import checkpoint, learner, stage_checkpoints
 from forgetting.training.checkpoint import load_checkpoint
 from forgetting.training.loop import Trainer
 from forgetting.training.reference import LiveReference, no_reference
@@ -158,7 +158,9 @@ def kill(how: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         elif what == "rename":  # between the renames that put a checkpoint in its place
             patch.setattr(Path, "rename", Killer(Path.rename, at).as_method())
         elif what == "saved":  # a checkpoint is whole and nothing came after it
-            patch.setattr(loop, "save_checkpoint", Killer(loop.save_checkpoint, at, after=True))
+            patch.setattr(
+                stage_checkpoints, "save_checkpoint", Killer(stage_checkpoints.save_checkpoint, at, after=True)
+            )
         elif what == "forward":  # in the middle of a step, between its micro-batches
             patch.setattr(learner.Learner, "forward", Killer(learner.Learner.forward, at).as_method())
         job = resumable(

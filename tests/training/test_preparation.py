@@ -25,7 +25,8 @@ from forgetting.models.adapters import (
 from forgetting.models.adapters.lora import lora_layers
 from forgetting.training.fisher import fisher
 from forgetting.training.preparation import prepare
-from forgetting.training.row_cost import RowCost, preparation_cost
+from forgetting.training.row_cost import RowCost
+from forgetting.training.row_counts import preparation_cost
 from tests.models.adapters.stages import logits, worst
 from tests.models.tiny import tiny_model
 from tests.training.making import examples

@@ -80,15 +80,17 @@ def audit(
         again = audit_earlier(run, rows, voice=voice, **how) if rows else []
         done = certify(run, found, margin=margin, again=again, names=names)
     if as_json:
-        from dataclasses import asdict
-
-        earlier_ones = {"earlier": [asdict(request) for request in again]} if again else {}
-        print_json(
-            {"run": str(run), "certificate": done.statement, "audits": [asdict(a) for a in found], **earlier_ones}
-        )
+        _print_json(run, done, found, again)
     else:
         _print(done, found, again)
     raise typer.Exit(done.statement["predicate"]["exit_code"])
+
+
+def _print_json(run: Path, done: Certified, found: list[Audit], again: list[Request]) -> None:
+    from dataclasses import asdict
+
+    earlier = {"earlier": [asdict(request) for request in again]} if again else {}
+    print_json({"run": str(run), "certificate": done.statement, "audits": [asdict(a) for a in found], **earlier})
 
 
 def _print(done: Certified, found: list[Audit], again: list[Request]) -> None:

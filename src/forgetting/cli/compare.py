@@ -9,7 +9,7 @@ import typer
 
 from forgetting.cli.app import Json, app
 from forgetting.cli.printing import print_json, print_line, print_table
-from forgetting.runs.paths import beside
+from forgetting.runs.pages import beside
 
 
 @app.command()

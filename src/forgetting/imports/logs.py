@@ -234,7 +234,7 @@ def _evaluation(folder: RunFolder, point: Point, records: Sequence[Record], meas
     evaluation = Evaluation(point=point, measures=tuple(measures))
     if not records:
         return evaluation
-    file = folder.records_file(evaluation)
+    file = folder.evaluations.records_file(evaluation)
     digest = folder.write_records(file, records)
     return replace(evaluation, records=file.relative_to(folder.path).as_posix(), records_sha256=digest)
 

@@ -12,7 +12,8 @@ from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, Revi
 
 from forgetting.core.errors import ModelError, nearest
 from forgetting.core.folder import damage, is_complete, mark_of
-from forgetting.runs.paths import RunPaths, of_runs
+from forgetting.runs.not_a_run import of_runs
+from forgetting.runs.paths import RunPaths
 
 _PATIENCE = 10.0
 """Seconds that the hub has for its first answer. Its client would try again for more than a minute."""

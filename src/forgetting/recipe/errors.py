@@ -12,7 +12,8 @@ from forgetting.data.corpus import Corpus
 from forgetting.data.formatting import Formatting
 from forgetting.data.shots import Shot, Shots
 from forgetting.data.source import Source
-from forgetting.recipe.stage import Adapter, Stage
+from forgetting.recipe.adapter import Adapter
+from forgetting.recipe.stage import Stage
 from forgetting.token_selection.selection import Selection
 
 _BELOW: dict[str, type[BaseModel]] = {

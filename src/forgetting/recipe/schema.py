@@ -20,7 +20,8 @@ from forgetting.models.transforms import TRANSFORMS
 from forgetting.objectives.gradient_rules import GRADIENT_RULES
 from forgetting.objectives.methods import METHODS
 from forgetting.objectives.schedule import takes_weight
-from forgetting.recipe.stage import NAME, TRANSFORM_KEYS, Stage
+from forgetting.recipe.named import NAME
+from forgetting.recipe.stage import TRANSFORM_KEYS, Stage
 from forgetting.recipe.values import Recipe
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"

@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import (
     AfterValidator,
     BeforeValidator,
-    ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
     WithJsonSchema,
@@ -18,28 +17,19 @@ from pydantic import (
 
 from forgetting.core.errors import RecipeError
 from forgetting.core.example import Role
-from forgetting.core.strict import Strict
 from forgetting.data.formatting import Formatting
 from forgetting.data.source import Source
 from forgetting.metrics.goal import UNTIL, Until
 from forgetting.metrics.to_reference import splits_of
-from forgetting.models.adapters import AdapterSpec, Initialisation
-from forgetting.models.adapters.spec import Drawing, Kind
 from forgetting.models.transforms import Transform, build_transform
 from forgetting.objectives.gradient_rules import build_gradient_rule
 from forgetting.objectives.losses import nll
 from forgetting.objectives.methods import METHODS, build_method
 from forgetting.objectives.objective import Objective
+from forgetting.recipe.adapter import Adapter
+from forgetting.recipe.named import NAME, Named, parameters_of
 from forgetting.token_selection.selection import Selection
-from forgetting.training.initialisations import INITIALISATIONS, build_initialisation
 from forgetting.training.settings import Optimisation
-
-
-def _named(value: Any) -> Any:
-    """A bare name as a mapping that holds it."""
-    if isinstance(value, Mapping) and not isinstance(value.get("name", ""), str):
-        raise ValueError(f"its name is {value['name']!r}; write a name")
-    return {"name": value} if isinstance(value, str) else value
 
 
 def _goal(value: str) -> str:
@@ -48,124 +38,13 @@ def _goal(value: str) -> str:
     return value
 
 
-NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,199}$"
-"""The pattern for names of stages, runs and labels, which become file names."""
 TRANSFORM_KEYS = ("name", "transform", "data", "skip", "place", "reference")
 """The keys of a stage that transforms."""
 BEFORE = "before"
 """The default reference of a stage: the model before the stage."""
 START = "start"
 """The reference that is the model the run began with, the default of a transform that compares."""
-Named = Annotated[dict[str, Any], BeforeValidator(_named)]
-"""A name, or a mapping of the name and its parameters."""
 Sources = Annotated[list[Source], BeforeValidator(lambda v: v if isinstance(v, list) else [v]), Field(min_length=1)]
-
-
-class Adapter(Strict):
-    """Which weights a stage trains."""
-
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
-
-    kind: Kind = Field(
-        "full",
-        description="Default: lora if a key of LoRA is given, else full. qlora: LoRA on weights kept in 4 bits (pip "
-        "install 'forgetting[qlora]'). curlora: C·U·R of drawn columns and rows; only U trains. rows: the embedding "
-        "rows of `tokens` alone.",
-    )
-    rank: int = Field(16, gt=0, lt=2**31)
-    alpha: float | None = Field(None, gt=0, description="The update is scaled by alpha / rank; default 2 × rank.")
-    dropout: float = Field(0.0, ge=0, lt=1)
-    targets: str | list[str] = Field("all", description="all, qv, qkvo, ffn, qvffn, or names of modules.")
-    init: Named = Field(
-        {"name": "default"},
-        description="How LoRA starts: a name, or {name: …, with its parameters}.",
-    )
-    drawing: Drawing = Field("without_replacement", description="How CURLoRA draws columns and rows.")
-    tokens: list[str] = Field(
-        default_factory=list, description="The tokens of kind: rows; new_tokens of the recipe adds tokens to a model."
-    )
-
-    @property
-    def spec(self) -> AdapterSpec:
-        """The specification for `forgetting.models`.
-
-        Raises:
-            RecipeError: a value that contradicts the others.
-        """
-        values = self.model_dump(exclude={"init", "tokens"})
-        targets = values.pop("targets")
-        named = targets if isinstance(targets, str) else tuple(targets)
-        return AdapterSpec(**values, init=self.initialisation, targets=named, tokens=tuple(self.tokens))
-
-    @property
-    def is_inside(self) -> bool:
-        """Whether it changes the model's own weights, so that the next stage starts from a whole model."""
-        return self.kind in ("full", "rows")
-
-    @property
-    def initialisation(self) -> Initialisation:
-        """Its initialisation; full tuning has none.
-
-        Raises:
-            RecipeError: an unknown initialisation, or a parameter that it does not take or refuses.
-        """
-        return Initialisation() if self.kind == "full" else self.started
-
-    @property
-    def started(self) -> Initialisation:
-        """The initialisation that `init` names, whatever the kind."""
-        return build_initialisation(self.init["name"], {k: v for k, v in self.init.items() if k != "name"})
-
-    @property
-    def title(self) -> str:
-        """The name of the initialisation in reports; empty if A is random and B zero."""
-        started = type(self.initialisation) is not Initialisation
-        return str(INITIALISATIONS.get(self.init["name"]).settings.get("title", self.init["name"])) if started else ""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _lora_by_its_keys(cls, value: Any) -> Any:
-        if not isinstance(value, Mapping) or not value:
-            return value
-        return with_init({"kind": "lora", **value})
-
-    @model_validator(mode="after")
-    def _has_a_meaning(self) -> Self:
-        _ = self.spec
-        if self.kind == "full" and type(self.started) is not Initialisation:
-            raise ValueError(
-                f"init: '{self.init['name']}' is a start of LoRA, and kind: full trains the weights themselves; write "
-                "kind: lora, or remove init"
-            )
-        return self
-
-
-def with_init(adapter: Mapping[str, Any]) -> dict[str, Any]:
-    """The adapter's values with `init` in full: the short keys of its parameters, and every default.
-
-    A short key for a parameter of another initialisation must be valid for it, and is left out.
-
-    Raises:
-        ValueError: no name, or a parameter that is given in both forms.
-        RecipeError: an invalid value of a short key.
-    """
-    values = dict(adapter)
-    init = values.get("init", "default")
-    init = {"name": init} if isinstance(init, str) else init
-    if not isinstance(init, Mapping) or not isinstance(init.get("name"), str):
-        raise ValueError("init: give its name: {name: default}")
-    given = dict(init)
-    for entry in INITIALISATIONS.entries():
-        for key, parameter in entry.settings.get("keys", {}).items():
-            if key in values:
-                value = values.pop(key)
-                INITIALISATIONS.build(entry.name, {parameter: value})
-                if entry.name == given["name"]:
-                    if parameter in given:
-                        raise ValueError(f"{key} is init.{parameter}, which is given too; remove one of them")
-                    given[parameter] = value
-    defaults = INITIALISATIONS.get(given["name"]).defaults
-    return {**values, "init": {"name": given.pop("name"), **defaults, **given}}
 
 
 class Stage(Optimisation):
@@ -381,10 +260,10 @@ class Stage(Optimisation):
 
     def objective(self) -> Objective:
         """The objective of a stage that trains, a new one at every call: terms and gradient rule may have state."""
-        objective = build_method(*_parameters(self.method))
+        objective = build_method(*parameters_of(self.method))
         if self.gradients is None:
             return objective
-        return objective.with_gradients(build_gradient_rule(*_parameters(self.gradients)))
+        return objective.with_gradients(build_gradient_rule(*parameters_of(self.gradients)))
 
     def transformation(self) -> Transform:
         """The transform of a stage that does not train.
@@ -392,12 +271,8 @@ class Stage(Optimisation):
         Raises:
             RecipeError: unknown transform, or a parameter that it does not take.
         """
-        name, given = _parameters(self.transform or {})
+        name, given = parameters_of(self.transform or {})
         seed = given.pop("seed", 0)
         if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
             raise RecipeError(f"transform '{name}': seed is {seed!r}; write a whole number of at least 0")
         return build_transform(name, given)
-
-
-def _parameters(named: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    return named["name"], {k: v for k, v in named.items() if k != "name"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -10,7 +9,6 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import (
     AfterValidator,
-    BeforeValidator,
     ConfigDict,
     Field,
     ModelWrapValidatorHandler,
@@ -30,49 +28,24 @@ from forgetting.recipe.divide import Divide
 from forgetting.recipe.errors import one_line
 from forgetting.recipe.judging import Judging
 from forgetting.recipe.metric import AskedMetric
+from forgetting.recipe.named import NAME, NamedSeveral, Suites
 from forgetting.recipe.sample import Sample
 from forgetting.recipe.space import check_written
-from forgetting.recipe.stage import NAME, Sources, Stage
+from forgetting.recipe.stage import Sources, Stage
+from forgetting.recipe.stages import (
+    check_adapters,
+    check_in_four_bits,
+    check_names,
+    place_of,
+    without_skipped,
+    without_unread,
+)
 
 
 def _known_roles(value: Mapping[str, Any]) -> Mapping[str, Any]:
     for role in value:
         if role not in [*Role]:
             raise RecipeError(f"data.{role}: no such role; {nearest(role, [*Role])}")
-    return value
-
-
-Label = Annotated[str, Field(pattern=NAME)]
-
-
-def _suites(value: Any) -> Any:
-    """One suite as a list; checks labels here, since a union of types would report the wrong one."""
-    if isinstance(value, Mapping):
-        for label, suite in value.items():
-            if not isinstance(suite, str):
-                raise ValueError(f"'{label}' names no suite; write {label}: SUITE, or quote a suite with its variant")
-            if not isinstance(label, str) or not re.fullmatch(NAME, label):
-                raise ValueError(f"the label '{label}' is not made of letters, digits, '-', '_' and '.'")
-    elif isinstance(value, list):
-        wrong = next((suite for suite in value if not isinstance(suite, str)), None)
-        if wrong is not None:
-            raise ValueError(f"{wrong!r} names no suite; write a list of suites, or labels: {{LABEL: SUITE}}")
-    elif not isinstance(value, str):
-        raise ValueError(f"{value!r} names no suite; write a suite, a list of suites, or labels: {{LABEL: SUITE}}")
-    return [value] if isinstance(value, str) else value
-
-
-_Named = str | list[str] | dict[str, dict[str, Any] | None]
-
-
-def _named(value: Any) -> Any:
-    """Names alone are names without parameters."""
-    if isinstance(value, str):
-        return {value: {}}
-    if isinstance(value, list) and all(isinstance(name, str) for name in value):
-        return {name: {} for name in value}
-    if isinstance(value, dict):
-        return {name: {} if parameters is None else parameters for name, parameters in value.items()}
     return value
 
 
@@ -107,7 +80,7 @@ class Recipe(Strict):
     )
     format: Formatting = Field(Formatting(), description="How a model is asked, in training and measuring alike.")
     stages: list[Stage] = Field(min_length=1, description="What is done, one after another.")
-    evaluate: Annotated[list[str] | dict[Label, str], BeforeValidator(_suites)] = Field(
+    evaluate: Suites = Field(
         default_factory=list,
         description="Suites, or suites by a label that prefixes the names of their splits; a stage's name as label "
         "assigns the suite to that stage. Default: the run's own data.",
@@ -148,11 +121,11 @@ class Recipe(Strict):
         description="Write keyed hashes instead of the texts of records and selections; numbers stay as they are, and "
         "so do kinds (column kind, relation or category), which name measures.",
     )
-    analyse: Annotated[dict[str, dict[str, Any]], BeforeValidator(_named, json_schema_input_type=_Named)] = Field(
+    analyse: NamedSeveral = Field(
         default_factory=dict,
         description="What is analysed inside the models after the last stage: names, or names with parameters.",
     )
-    audit: Annotated[dict[str, dict[str, Any]], BeforeValidator(_named, json_schema_input_type=_Named)] = Field(
+    audit: NamedSeveral = Field(
         default_factory=dict,
         description="The attacks on the models after the last stage: fast, standard, all, names, or names with "
         "parameters.",
@@ -225,56 +198,9 @@ class Recipe(Strict):
         return self
 
     @model_validator(mode="after")
-    def _distinct_stages(self) -> Self:
-        names = [s.name for s in self.stages]
-        if len(set(names)) < len(names):
-            raise ValueError(f"two stages have one name ({', '.join(names)}); give them different names")
-        return self
-
-    @model_validator(mode="after")
-    def _left_out(self) -> Self:
-        """Removes the stages to skip; the others keep their positions, which determine their seeds."""
-        if any(stage.skip for stage in self.stages):
-            for stage in self.stages:
-                if stage.place is None:
-                    stage.place = self._place(stage)
-            self.stages = [stage for stage in self.stages if not stage.skip]
-            if not self.stages:
-                raise ValueError("stages: all are left out; leave one")
-        return self
-
-    @model_validator(mode="after")
-    def _references(self) -> Self:
-        """References are earlier stages that were set aside; a stage set aside that none reads is left out."""
-        for index, stage in enumerate(self.stages):
-            aside = [s.name for s in self.stages[:index] if s.is_aside]
-            if stage.select is not None and stage.select.reference in aside:
-                raise ValueError(
-                    f"stage '{stage.name}': select.reference is '{stage.select.reference}', a stage; write "
-                    f"stage:{stage.select.reference}"
-                )
-            whole = [s.name for s in self.stages[:index] if s.leaves_a_whole_model and not s.is_aside]
-            other = stage.reference.removeprefix("stage:")
-            if stage.reference.startswith("stage:") and other not in whole:
-                raise ValueError(
-                    f"stage '{stage.name}': reference is '{other}', which is not an earlier stage that leaves a "
-                    f"whole model; {nearest(other, whole) if whole else 'there is none'}"
-                )
-            if stage.reads is not None and stage.reads not in aside:
-                raise ValueError(
-                    f"stage '{stage.name}': select.reference is '{stage.reads}', which is not an earlier stage with "
-                    f"between: aside; {nearest(stage.reads, aside) if aside else 'there is none'}"
-                )
-        read = {stage.reads for stage in self.stages}
-        stages = [stage for stage in self.stages if not stage.is_aside or stage.name in read]
-        if not stages or stages[-1].is_aside:
-            raise ValueError("the last stage cannot be set aside: the run would not change the model")
-        for stage in stages:
-            if stage.part != "train" and (self.corpus is None or self.corpus.reference is None):
-                raise ValueError(
-                    f"stage '{stage.name}': part: {stage.part}, but no part is reserved; write corpus.reference=…"
-                )
-        self.stages = stages
+    def _stages_kept(self) -> Self:
+        check_names(self.stages)
+        self.stages = without_unread(without_skipped(self.stages), self.corpus)
         return self
 
     @model_validator(mode="after")
@@ -289,43 +215,10 @@ class Recipe(Strict):
         return self
 
     @model_validator(mode="after")
-    def _one_adapter_trained_on(self) -> Self:
-        for before, after in zip(self.stages[:-1], self.stages[1:], strict=True):
-            if before.between == "keep" and not after.trains:
-                raise ValueError(
-                    f"stage '{before.name}' keeps its adapter in training (between: keep), but stage "
-                    f"'{after.name}' transforms; write merge or stack"
-                )
-            kinds = {before.adapter_or_full.kind, after.adapter_or_full.kind}
-            if before.between == "stack" and kinds > {"curlora"} and not kinds & {"full", "rows"}:
-                raise ValueError(
-                    f"stage '{before.name}': LoRA and CURLoRA cannot be stacked on one model; write between: merge"
-                )
-            if before.between == "keep" and before.adapter_or_full != after.adapter_or_full:
-                raise ValueError(
-                    f"stage '{before.name}' keeps its adapter in training (between: keep), but stage "
-                    f"'{after.name}' names another one; give both the same adapter"
-                )
-        return self
-
-    @model_validator(mode="after")
-    def _all_in_four_bits(self) -> Self:
-        for stage in self.stages if self.quantise else ():
-            if not stage.trains:
-                raise ValueError(
-                    f"stage '{stage.name}' transforms whole weights, but another stage's adapter is qlora, which puts "
-                    "them in 4 bits; write lora"
-                )
-            if stage.adapter_or_full.kind != "qlora":
-                raise ValueError(
-                    f"stage '{stage.name}': adapter.kind is {stage.adapter_or_full.kind}, but another stage's is "
-                    "qlora, which puts the weights in 4 bits; write qlora for all"
-                )
-            if stage.between == "merge" and stage is not self.stages[-1]:
-                raise ValueError(
-                    f"stage '{stage.name}': between: merge would round the merged weights to 4 bits again; write "
-                    "stack, keep or aside"
-                )
+    def _adapters(self) -> Self:
+        check_adapters(self.stages)
+        if self.quantise:
+            check_in_four_bits(self.stages)
         return self
 
     @property
@@ -347,11 +240,7 @@ class Recipe(Strict):
         """
         if stage.transform is not None and "seed" in stage.transform:
             return int(stage.transform["seed"])
-        return self.seed + (self._place(stage) if stage.place is None else stage.place)
-
-    def _place(self, stage: Stage) -> int:
-        """Its position; stages set aside are counted separately."""
-        return [s.name for s in self.stages if s.is_aside == stage.is_aside].index(stage.name)
+        return self.seed + (place_of(stage, self.stages) if stage.place is None else stage.place)
 
     @property
     def folder(self) -> Path:

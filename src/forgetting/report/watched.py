@@ -12,7 +12,8 @@ from typing import Any
 from forgetting.core.errors import RunError
 from forgetting.report import headline_measures, wording
 from forgetting.runs.evaluation import Evaluation
-from forgetting.runs.paths import RunPaths, no_run
+from forgetting.runs.not_a_run import no_run
+from forgetting.runs.paths import RunPaths
 from forgetting.runs.progress import RunProgress, StageProgress, progress_of, works_in
 from forgetting.runs.results import Results
 from forgetting.runs.stage_result import Step

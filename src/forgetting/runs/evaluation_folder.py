@@ -11,9 +11,10 @@ from forgetting.core.errors import RunError
 from forgetting.core.folder import remove
 from forgetting.core.locks import LOCK
 from forgetting.runs.began import difference
-from forgetting.runs.folder import RunFolder, is_left_over
+from forgetting.runs.folder import RunFolder
 from forgetting.runs.output import OutputFolder
 from forgetting.runs.paths import RunPaths
+from forgetting.runs.same_run import is_left_over
 
 _OTHER = "name another folder (--out)"
 

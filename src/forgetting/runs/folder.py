@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import datetime
-import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -14,27 +13,24 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from forgetting.core.digest import file_digest
-from forgetting.core.errors import RowError, RunError, redacted
-from forgetting.core.folder import PARTIAL, is_kept, remove, remove_partial, write_text
-from forgetting.core.locks import LOCK, locked
+from forgetting.core.errors import RowError, redacted
+from forgetting.core.folder import is_kept, remove, remove_partial, write_text
+from forgetting.core.locks import locked
 from forgetting.core.measure import Measure
-from forgetting.core.processes import by_first, first_holds, on_first
-from forgetting.core.record import Record, read_records, write_records
+from forgetting.core.processes import by_first, first_holds
+from forgetting.core.record import Record
 from forgetting.data.reading import skipped_rows
 from forgetting.data.shots import Shot
-from forgetting.runs.began import DAY, REDACTED, Digests, check_digests, difference, hashed
-from forgetting.runs.evaluation import Evaluation
+from forgetting.runs.began import DAY, Digests, hashed
+from forgetting.runs.evaluations import Evaluations
 from forgetting.runs.output import OutputFolder
 from forgetting.runs.paths import RunPaths
-from forgetting.runs.reading import as_typed, read_object, write_object
-from forgetting.runs.redact import Redactor, known_redactor, redactor_of
+from forgetting.runs.reading import RUN_AGAIN, as_typed, read_object, write_object
+from forgetting.runs.redact import Redactor, redactor_of, write_hidden
 from forgetting.runs.results import FORMAT, Prompt, Results, read_results
 from forgetting.runs.stage_folder import StageFolder
 
-_AGAIN = "remove the file and start the run again"
 _DIGESTS = TypeAdapter(dict[str, dict[str, str]])
-_EVALUATION = TypeAdapter(Evaluation)
 _SHOTS = TypeAdapter(dict[str, list[Shot]])
 _MEASURES = TypeAdapter(dict[str, list[Measure]])
 
@@ -65,6 +61,11 @@ class RunFolder(RunPaths):
         return [self.stage(path.name) for path in found if path.is_dir()]
 
     @property
+    def evaluations(self) -> Evaluations:
+        """Its evaluations and their records."""
+        return Evaluations(self.path, self.redactor)
+
+    @property
     def has_trained(self) -> bool:
         """Whether a stage wrote a checkpoint."""
         return self.is_finished or any(is_kept(stage.last) for stage in self.stages())
@@ -81,38 +82,6 @@ class RunFolder(RunPaths):
         said = self.environment().get(DAY)
         return None if said is None else datetime.date.fromisoformat(said)
 
-    def holds(self, recipe: str, rewritten: Callable[[str], str] = lambda text: text) -> bool:
-        """Whether the run in it is of this recipe; see `check_takes`."""
-        return self.is_run and not difference(self.recipe_file, recipe, rewritten)
-
-    def check_takes(self, recipe: str, rewritten: Callable[[str], str] = lambda text: text) -> None:
-        """Checks that the folder is new, holds this recipe, or holds a run that never trained.
-
-        A folder that was only begun, with nothing in it but a lock and half-written files, is new.
-
-        Args:
-            recipe: as YAML.
-            rewritten: the YAML of a recipe as this version writes it; an earlier one may have left out a default.
-
-        Raises:
-            RunError: it holds something else; of another recipe, the first value that differs is named.
-        """
-        if self.is_run:
-            other = difference(self.recipe_file, recipe, rewritten) if self.has_trained else ""
-            if other:
-                raise RunError(
-                    f"{self.path}: holds a run of another recipe: {other}; write another name=… or remove the folder"
-                )
-        elif self.path.is_dir() and any(not is_left_over(path) for path in self.path.iterdir()):
-            if self.settings_file.is_file():
-                raise RunError(f"{self.path}: holds an evaluation; write another name=… or output=…")
-            if self.has_trained:
-                raise RunError(
-                    f"{self.path}: its {self.recipe_file.name} is missing; bring it back, or remove the folder to "
-                    "start the run again"
-                )
-            raise RunError(f"{self.path}: is not empty and not a run; write another name=… or output=…")
-
     def digests(self) -> Digests:
         """Of the data and the model that a run began with, hashed in a redacted run; empty where none were written.
 
@@ -121,25 +90,8 @@ class RunFolder(RunPaths):
         """
         if not self.data_file.is_file():
             return {}
-        raw = read_object(self.data_file, what="the digests of the data", mend=_AGAIN)
-        return as_typed(_DIGESTS, raw, self.data_file, _AGAIN)
-
-    def check_data(self, now: Digests) -> None:
-        """Checks that a run that has trained resumes with its original data and model.
-
-        Raises:
-            RunError: the training or measured data, or the model's weights, have changed.
-        """
-        if not self.has_trained or not (began := self.digests()):
-            return
-        if not began.keys() & now.keys():
-            raise RunError(f"{self.data_file}: holds not the digests of the data of this run; {_AGAIN}")
-        if REDACTED in began:
-            redactor = known_redactor(self.path.parent)
-            if redactor is None or redactor.name != began[REDACTED]["key"]:
-                return  # the digests cannot be compared without the key that they were hashed by
-            now = hashed(now, redactor)
-        check_digests(self.path, began, now)
+        raw = read_object(self.data_file, what="the digests of the data", mend=RUN_AGAIN)
+        return as_typed(_DIGESTS, raw, self.data_file, RUN_AGAIN)
 
     @contextmanager
     def opened(
@@ -213,7 +165,7 @@ class RunFolder(RunPaths):
         file = self.shots_file
         if not file.is_file():
             return None
-        return as_typed(_SHOTS, read_object(file, what="shots", mend=_AGAIN), file, _AGAIN).get("shots", [])
+        return as_typed(_SHOTS, read_object(file, what="shots", mend=RUN_AGAIN), file, RUN_AGAIN).get("shots", [])
 
     @property
     def began_in(self) -> str | None:
@@ -229,7 +181,7 @@ class RunFolder(RunPaths):
         Raises:
             RunError: the file is missing or damaged.
         """
-        return read_object(self.environment_file, what="an environment", mend=_AGAIN)
+        return read_object(self.environment_file, what="an environment", mend=RUN_AGAIN)
 
     def hiding(self) -> RunFolder:
         """The folder of a finished run; it writes no texts if the run is redacted or purged.
@@ -255,101 +207,14 @@ class RunFolder(RunPaths):
         """A digest of texts in its written form: hashed if the run is redacted."""
         return digest if self.redactor is None else self.redactor.hash(kind, digest)
 
-    def write_evaluation(self, evaluation: Evaluation, records: Sequence[Record]) -> Evaluation:
-        """Writes an evaluation, and its records unless it is in the middle of a stage.
-
-        Returns it as the first process wrote it, in all processes.
-        """
-
-        def write() -> Evaluation:
-            kept = evaluation
-            if evaluation.point != "epoch":
-                file = self.records_file(evaluation)
-                digest = self.write_records(file, records)
-                kept = replace(evaluation, records=file.relative_to(self.path).as_posix(), records_sha256=digest)
-            write_object(self._evaluation_file(kept), asdict(kept))
-            return kept
-
-        return on_first(write)
-
     def write_records(self, file: Path, records: Sequence[Record]) -> str:
         """Writes a file of records, and returns its SHA-256."""
-        write_records(file, records if self.redactor is None else map(self.redactor.record, records))
-        return file_digest(file)
-
-    def records_of(self, evaluation: Evaluation, ids: Iterable[str]) -> list[Record]:
-        """The records of an evaluation, in all processes; with the ids as they are given, also in a redacted run.
-
-        Raises:
-            RunError: the file is damaged.
-        """
-        shown = {} if self.redactor is None else {self.redactor.id(id): id for id in ids}
-        records = on_first(lambda: read_records(self.records_file(evaluation)))
-        return [replace(record, id=shown.get(record.id, record.id)) for record in records]
-
-    def find_evaluation(self, asked: Evaluation) -> Evaluation | None:
-        """Reads the evaluation of this point, stage and step, in all processes; None if there is none.
-
-        Raises:
-            RunError: the file is damaged.
-        """
-        file = self._evaluation_file(asked)
-        return on_first(lambda: _read_evaluation(file) if file.is_file() else None)
-
-    def evaluation_file(self, stage: str, step: int | None = None) -> Path:
-        """The file of the evaluation after a stage, or of the one at a step of it."""
-        at = Evaluation(point="after" if step is None else "epoch", stage=stage, step=step or 0)
-        return self._evaluation_file(at)
-
-    def fault_of(self, file: Path) -> str:
-        """What is wrong with a file of an evaluation, or with its records; empty if nothing is."""
-        try:
-            evaluation = _read_evaluation(file)
-        except RunError as error:
-            return str(error).removesuffix(f"; {_AGAIN}")
-        if evaluation.records is None or not evaluation.records_sha256:
-            return ""
-        records = self.path / evaluation.records
-        if records.is_file() and file_digest(records) == evaluation.records_sha256:
-            return ""
-        return f"{records}: is damaged or missing"
+        return write_hidden(file, records, self.redactor)
 
     def discard(self, stage: str) -> None:
         """Removes the folder of a stage, its evaluations and their records."""
         remove(self.stage(stage).path)
-        named = re.compile(rf"{re.escape(stage)}-(after|epoch-\d+)\.jsonl?")
-        for folder in (self.evaluations_folder, self.records_folder):
-            for file in folder.glob("*") if folder.is_dir() else ():
-                if named.fullmatch(file.name):
-                    remove(file)
-
-    def evaluations(self) -> list[Evaluation]:
-        """All evaluations, by file name.
-
-        Raises:
-            RunError: a file is damaged.
-        """
-        return [_read_evaluation(file) for file in sorted(self.evaluations_folder.glob("*.json"))]
-
-    def evaluations_in_order(self, stages: Sequence[str]) -> list[Evaluation]:
-        """All evaluations in the order of a run: before, the oracle, then stage by stage.
-
-        Args:
-            stages: their names in the order of the recipe.
-
-        Raises:
-            RunError: a file is damaged.
-        """
-        order = {name: place for place, name in enumerate(stages)}
-        ranks = {"before": 0, "oracle": 1, "epoch": 2, "after": 3}
-        return sorted(self.evaluations(), key=lambda e: (order.get(e.stage or "", -1), ranks[e.point], e.step))
-
-    def records_file(self, evaluation: Evaluation) -> Path:
-        """The path of an evaluation's records."""
-        return self.records_folder / f"{evaluation.file_stem}.jsonl"
-
-    def _evaluation_file(self, evaluation: Evaluation) -> Path:
-        return self.evaluations_folder / f"{evaluation.file_stem}.json"
+        self.evaluations.discard(stage)
 
     def write_prompt(self, prompt: Prompt | None) -> None:
         """Writes how the model was asked, for the report; nothing if the run is redacted."""
@@ -381,7 +246,7 @@ class RunFolder(RunPaths):
         """
         if not self.pruned_file.is_file():
             return ""
-        return str(read_object(self.pruned_file, what="why a run was ended", mend=_AGAIN).get("why"))
+        return str(read_object(self.pruned_file, what="why a run was ended", mend=RUN_AGAIN).get("why"))
 
     def write_begun(self, results: Results) -> None:
         """Writes what is known of the results when the run begins, for those who look at it before its end."""
@@ -415,12 +280,3 @@ class RunFolder(RunPaths):
             RunError: no such folder, an unfinished run, or a file that does not hold results.
         """
         return read_results(self)
-
-
-def is_left_over(path: Path) -> bool:
-    """Whether it is a lock or a half-written file, which a run leaves that is killed in its first moments."""
-    return path.name == LOCK or path.match(PARTIAL)
-
-
-def _read_evaluation(file: Path) -> Evaluation:
-    return as_typed(_EVALUATION, read_object(file, what="an evaluation", mend=_AGAIN), file, _AGAIN)

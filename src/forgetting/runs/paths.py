@@ -4,17 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-from forgetting.core.errors import RunError
-from forgetting.core.folder import check_suffix
-
-PAGE = (".html", ".htm")
-"""What the name of a page may end in."""
-_LONGEST = 80
-"""Letters of the names of runs in a file's name."""
 
 
 @dataclass(frozen=True)
@@ -267,20 +258,6 @@ class RunPaths:
         """Whether there are results."""
         return self.results_file.is_file()
 
-    def check_recipe(self) -> None:
-        """Checks that the folder is a run's.
-
-        Raises:
-            RunError: it is not; what it is instead, and what to do.
-        """
-        if self.is_run:
-            return
-        if self.settings_file.is_file():
-            raise RunError(f"{self.path}: is an evaluation, which holds no model; name the folder of a run")
-        if self.is_finished:
-            raise RunError(f"{self.path}: its {self.recipe_file.name} is missing; bring it back")
-        raise RunError(f"{self.path}: {(self.path.is_dir() and of_runs(self.path)) or no_run(self.path)}")
-
 
 @dataclass(frozen=True)
 class SweepPaths:
@@ -341,59 +318,3 @@ class SweepPaths:
     def is_sweep(self) -> bool:
         """Whether it has results."""
         return self.results_file.is_file()
-
-
-def beside(runs: Sequence[Path], what: str) -> Path:
-    """A page on several runs, next to the first of them: `one+two.compare.html`."""
-    folders = [run.resolve() for run in runs]
-    names = "+".join(folder.name for folder in folders)
-    if len(names) > _LONGEST:
-        names = f"{names[:_LONGEST]}-{hashlib.sha256(names.encode()).hexdigest()[:6]}"
-    return folders[0].parent / f"{names}.{what}.html"
-
-
-def check_page(out: Path, runs: Sequence[Path]) -> None:
-    """Checks that a page on `runs` does not replace the report of another run or of a sweep, or another kind of file.
-
-    Raises:
-        RunError: it would.
-    """
-    check_suffix(out, *PAGE)
-    folder = out.resolve().parent
-    of_run = RunPaths(folder).is_run or RunPaths(folder).is_finished
-    own = [run.resolve() for run in runs] == [folder]
-    if out.name == RunPaths(folder).report_file.name and not own and (of_run or SweepPaths(folder).is_sweep):
-        whose = "the run" if of_run else "the sweep"
-        raise RunError(f"{out}: is the report of {whose} in that folder; name another file (--out)")
-
-
-def of_runs(folder: Path) -> str:
-    """That a folder holds runs and is none itself, and what to do, as the end of a message; empty if it does not."""
-    inside = sorted(path.name for path in folder.iterdir() if RunPaths(path).is_run or RunPaths(path).is_finished)
-    if SweepPaths(folder).is_sweep:
-        return f"is a sweep; its report is {SweepPaths(folder).report_file}; else name one of its runs: {_few(inside)}"
-    if inside:
-        return f"is a folder of {len(inside)} {'run' if len(inside) == 1 else 'runs'}; name one of them: {_few(inside)}"
-    return ""
-
-
-def contents(folder: Path) -> str:
-    """What a folder without results is, and what to do, as the end of a message."""
-    if said := of_runs(folder):
-        return said
-    name = RunPaths(folder).results_file.name
-    if RunPaths(folder).pruned_file.is_file():
-        return f"has no {name}; a tuning ended the run early, start it again to run it to its end"
-    if RunPaths(folder).is_run:
-        return f"has no {name}; the run has not finished, start it again to resume it"
-    return no_run(folder)
-
-
-def no_run(path: Path, wanted: str = "the folder of a run") -> str:
-    """What a path is that is no run and holds none, and what to name, as the end of a message."""
-    fault = "is no run and holds none" if path.is_dir() else "is a file" if path.exists() else "no such folder"
-    return f"{fault}; name {wanted}"
-
-
-def _few(names: Sequence[str]) -> str:
-    return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")

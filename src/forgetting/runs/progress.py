@@ -13,8 +13,9 @@ from forgetting.core.duration import Duration
 from forgetting.core.errors import RecipeError
 from forgetting.core.locks import is_held
 from forgetting.runs.evaluation import Evaluation
-from forgetting.runs.folder import RunFolder, is_left_over
+from forgetting.runs.folder import RunFolder
 from forgetting.runs.results import Results
+from forgetting.runs.same_run import is_left_over
 from forgetting.runs.stage_folder import StageFolder
 from forgetting.runs.stage_result import Step
 from forgetting.runs.unfinished import method_of, results_so_far, stages_of

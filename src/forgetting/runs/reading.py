@@ -15,6 +15,8 @@ from forgetting.core.sealed import sealed, unsealed
 from forgetting.core.written import read_json
 
 T = TypeVar("T")
+RUN_AGAIN = "remove the file and start the run again"
+"""What to do about a damaged file that a run writes."""
 
 
 def write_object(file: Path, values: Mapping[str, Any], *, indent: int | None = None) -> None:

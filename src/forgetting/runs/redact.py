@@ -17,10 +17,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from forgetting.core.digest import file_digest
 from forgetting.core.errors import RunError
 from forgetting.core.folder import remove_partial, written_file
 from forgetting.core.locks import locked
-from forgetting.core.record import Record
+from forgetting.core.record import Record, write_records
 from forgetting.core.subset import Subset
 from forgetting.metrics.text import exact_match, rouge_l_f1, rouge_l_recall
 from forgetting.runs.token_selection import TokenSelection
@@ -82,6 +83,12 @@ class Redactor:
         )
         lowest = tuple(replace(low, key=self.id(low.key), before="", token=BLANK, after="") for low in selection.lowest)
         return replace(selection, examples=examples, lowest=lowest, redacted=True)
+
+
+def write_hidden(file: Path, records: Sequence[Record], redactor: Redactor | None) -> str:
+    """Writes a file of records, without their texts if there is a redactor, and returns its SHA-256."""
+    write_records(file, records if redactor is None else map(redactor.record, records))
+    return file_digest(file)
 
 
 def with_texts(name: str, records: Sequence[Record]) -> Sequence[Record]:

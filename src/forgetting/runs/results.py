@@ -16,7 +16,8 @@ from forgetting.core.measure import Measure
 from forgetting.core.record import Record, read_records
 from forgetting.core.subset import Subset
 from forgetting.runs.evaluation import Evaluation
-from forgetting.runs.paths import RunPaths, contents, no_run
+from forgetting.runs.not_a_run import contents, no_run
+from forgetting.runs.paths import RunPaths
 from forgetting.runs.reading import as_typed, read_object
 from forgetting.runs.stage_folder import StageFolder
 from forgetting.runs.stage_result import StageResult, Step

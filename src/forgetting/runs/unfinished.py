@@ -32,7 +32,7 @@ def results_so_far(folder: Path) -> Results:
     known = read_formatted(TypeAdapter(Results), run.begun_file) if run.begun_file.is_file() else _of_recipe(run)
     stages = [found for stage in stages_of(known.recipe) if (found := _stage(run, stage)) is not None]
     names = [str(stage["name"]) for stage in stages_of(known.recipe)]
-    evaluations = tuple(e.finite() for e in run.evaluations_in_order(names))
+    evaluations = tuple(e.finite() for e in run.evaluations.in_order(names))
     return replace(known, folder=folder, stages=tuple(stages), evaluations=evaluations)
 
 

@@ -5,23 +5,20 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import nn
 
-from forgetting.core.errors import CollapseError, RunError
+from forgetting.core.errors import CollapseError
 from forgetting.core.example import Role
-from forgetting.core.folder import recover
 from forgetting.core.interruption import whole_if_alone
 from forgetting.core.measure import Measure
-from forgetting.core.processes import count, first_then_others, on_first
+from forgetting.core.processes import count, on_first
 from forgetting.data.encode import Encoded
 from forgetting.data.plan import StepPlan
-from forgetting.models.adapters import load_state
 from forgetting.models.head import causal_model
 from forgetting.models.packing import why_padded
 from forgetting.objectives.gradient_rules import Prepares
@@ -29,37 +26,15 @@ from forgetting.objectives.objective import Objective
 from forgetting.runs.stage_folder import StageFolder
 from forgetting.runs.stage_result import Ending, Step
 from forgetting.training.alarm import CollapseAlarm
-from forgetting.training.checkpoint import Checkpoint, keep_proven, load_checkpoint, save_checkpoint
-from forgetting.training.gradients import spread_state, whole_state
 from forgetting.training.micro_batches import MicroBatches, pass_tokens
 from forgetting.training.prepared_model import Trained, optimizer_of
 from forgetting.training.prepared_rule import prepare_rule
 from forgetting.training.reference import Reference, no_reference
 from forgetting.training.settings import Optimisation, learning_rate_at
-from forgetting.training.sharding import load_optimizer, whole, whole_optimizer
+from forgetting.training.sharding import whole
 from forgetting.training.stage import NO_HOOKS, Hooks
+from forgetting.training.stage_checkpoints import StageCheckpoints, State
 from forgetting.training.step_gradients import StepGradients
-
-
-@dataclass
-class _State:
-    """The state that a resume needs in addition to weights and optimiser."""
-
-    step: int = 0
-    tokens: int = 0
-    seconds: float = 0.0
-    best_step: int | None = None
-    best_score: float | None = None
-    alarm: dict[str, Any] = field(default_factory=dict)
-    terms: list[dict[str, float] | None] = field(default_factory=list)
-    history: str = ""
-    """SHA-256 of the history of its steps; empty: unknown."""
-    evaluated: list[int] = field(default_factory=list)
-    """The steps before this one that were evaluated."""
-    resting: bool = False
-    """Whether the forget set rests: it is forgotten enough, and what should stay is to come back."""
-    room: dict[str, int | None] = field(default_factory=dict)
-    """How much a micro-batch may hold, since memory ended with more; empty: as the recipe says."""
 
 
 class Trainer:
@@ -108,7 +83,6 @@ class Trainer:
         self.checkpoint_every = settings.checkpoint_every.steps(**per_epoch)
         self.trained = Trained(model, objective, reference, sharded=settings.sharding == "full")
         self.optimizer = optimizer_of(self.trained.parameters, settings)
-        self.state = _State()
         self.goal_reached = False
         packed = settings.packing and self._can_pack()
         self.micro_batches = MicroBatches(
@@ -125,6 +99,14 @@ class Trainer:
             self.trained, objective, self.plan, self.micro_batches, dtype=dtype, seed=seed, say=hooks.say
         )
         self.alarm = CollapseAlarm(settings.collapse_at)
+        self.checkpoints = StageCheckpoints(
+            self.folder, self.trained, self.optimizer, objective, self.alarm, self.micro_batches, hooks.say
+        )
+
+    @property
+    def state(self) -> State:
+        """How far it is, as the next checkpoint holds it."""
+        return self.checkpoints.state
 
     def run(self) -> Ending:
         """Trains until the end, the goal, a collapse or an interruption; the model then has the kept weights."""
@@ -140,14 +122,14 @@ class Trainer:
                     if self._is_evaluated(self.state.step) or self.state.step == self.total:
                         self._judge(self.state.step)
                     if self._is_saved(self.state.step) or asked_to_end():
-                        self._save()
+                        self.checkpoints.save()
                 self._after(self.state.step)
         except CollapseError as error:
             stopped, message = "collapse", str(error)
             self.hooks.say(message)
         if self.goal_reached:
             stopped = "goal"
-        kept, kept_step = self._keep(stopped)
+        kept, kept_step = self.checkpoints.load_kept(self.settings.keep, stopped)
         self.model.eval()
         return Ending(
             steps=self.state.step,
@@ -267,8 +249,7 @@ class Trainer:
         if collapsed is not None:
             raise CollapseError(f"step {step}: {collapsed}")
         if self.settings.keep == "best" and score is not None and score > (self.state.best_score or 0.0):
-            self.state.best_step, self.state.best_score = step, score
-            self._write(self.folder.best, {"step": step, "score": score})
+            self.checkpoints.save_best(score)
 
     def _judged(self, measures: Sequence[Measure]) -> tuple[bool, bool, float | None, str | None]:
         """Whether the goal is reached, whether but for damage, the score, and the alarm's message."""
@@ -281,45 +262,14 @@ class Trainer:
         self.hooks.track(tracked, taken.step)
         self.hooks.progress(taken.step, self.total, " ".join(f"{k} {v:.3g}" for k, v in taken.terms.items()))
 
-    def _save(self) -> None:
-        if self.state.step:
-            on_first(lambda: keep_proven(self.folder.last, self.folder.proven))
-        self.state.alarm, self.state.terms = self.alarm.state(), self.objective.state()
-        self.state.room = self.micro_batches.room()
-        self.state.history = on_first(self.folder.history_digest)
-        moments = whole_optimizer(self.optimizer)
-        rule = whole_state(self.objective.gradients.state_dict())
-        self._write(self.folder.last, asdict(self.state), {**moments, "gradient_rule": rule} if rule else moments)
-
-    def _write(self, folder: Path, state: Mapping[str, Any], optimizer: Mapping[str, Any] | None = None) -> None:
-        weights = self.trained.weights()
-        on_first(lambda: save_checkpoint(folder, weights, optimizer, state))
-
     def _restore(self) -> None:
         """Resumes from the last complete checkpoint; a stage without one first writes one as a fallback."""
-        checkpoint = first_then_others(self._found)
-        step = None if checkpoint is None else checkpoint.state["step"]
-        if on_first(lambda: step) != step:
-            raise RunError(
-                f"{self.folder.last}: not the same for every process; give an output on a disk that all processes share"
-            )
-        if checkpoint is None:
+        if not self.checkpoints.restore():
             self.folder.cut_history(0)
             self.objective.start_anew()
             self._prepare()
-            self._save()
-            return
-        self.trained.load(checkpoint.weights)
-        moments = dict(checkpoint.optimizer)
-        rule = spread_state(moments.pop("gradient_rule", {}), self.trained.parameters)
-        load_optimizer(self.optimizer, self.trained.parameters, moments)
-        self.state = _State(**checkpoint.state)
-        self.alarm.restore(self.state.alarm)
-        self.objective.gradients.load_state_dict(rule)
-        self.objective.load_state(self.state.terms)
-        self.micro_batches.restore(self.state.room)
-        self.folder.cut_history(self.state.step)
-        if self.state.step:
+            self.checkpoints.save()
+        elif self.state.step:
             self.hooks.say(f"resuming from step {self.state.step} of {self.total}")
             if self._is_evaluated(self.state.step):
                 self._evaluate(self.state.step)
@@ -332,27 +282,3 @@ class Trainer:
             self.trained.hand_over()
             prepare_rule(rule, self.model, self.data, self.pad_id)
             self.trained.park()
-
-    def _found(self) -> Checkpoint | None:
-        for folder in (self.folder.last, self.folder.proven, self.folder.best):
-            if recover(folder):
-                self.hooks.say(f"{folder}: a half-written checkpoint was discarded; resuming from the one before")
-        return load_checkpoint(self.folder.last)
-
-    def _keep(self, stopped: str) -> tuple[str, int]:
-        """Loads the final weights of the stage into the model, and says which they are."""
-        self.trained.hand_over()
-        best = load_checkpoint(self.folder.best) if self.settings.keep == "best" else None
-        if best is not None:
-            load_state(self.model, best.weights)
-            step, score = best.state["step"], best.state["score"]
-            return f"step {step}, the evaluated step with the highest balance ({score:.3f})", step
-        if stopped == "collapse":
-            last = load_checkpoint(self.folder.last)
-            assert last is not None, "a stage begins with a checkpoint"
-            if last.state["step"] == self.state.step:  # its weights rang the alarm
-                last = load_checkpoint(self.folder.proven) or last
-            load_state(self.model, last.weights)
-            return f"step {last.state['step']}, the last checkpoint before the collapse", last.state["step"]
-        why = "; none had a balance above 0" if self.settings.keep == "best" else ""
-        return f"step {self.state.step}, the last{why}", self.state.step

@@ -73,8 +73,8 @@ def test_balances_are_of_one_stage_up_to_a_step(tmp_path: Path) -> None:
     assert balances(folder, "unlearn") == {}
     for stage, step, value in (("unlearn", 12, 0.5), ("unlearn", 2, 0.1), ("other", 4, 0.9), ("unlearn", 6, None)):
         found = Measure(name="balance", split="all", value=value, count=1)
-        folder.write_evaluation(Evaluation(point="epoch", stage=stage, step=step, measures=(found,)), ())
-    folder.write_evaluation(Evaluation(point="after", stage="unlearn", step=12), ())
+        folder.evaluations.write(Evaluation(point="epoch", stage=stage, step=step, measures=(found,)), ())
+    folder.evaluations.write(Evaluation(point="after", stage="unlearn", step=12), ())
     assert balances(folder, "unlearn") == {2: 0.1, 12: 0.5}
     assert balances(folder, "unlearn", 6) == {2: 0.1}
 

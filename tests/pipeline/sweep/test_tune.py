@@ -68,7 +68,7 @@ def play(recipe: Recipe, *, voice: Voice, judge: Judge | None = None) -> None:
     total = int(stage.duration.value)
     for step in range(2, total + 1, 2):
         found = (measure("all/balance", quality(recipe) * step / (step + 4)),)
-        folder.write_evaluation(Evaluation(point="epoch", stage=stage.name, step=step, measures=found), ())
+        folder.evaluations.write(Evaluation(point="epoch", stage=stage.name, step=step, measures=found), ())
         why = "" if judge is None else judge(balances(folder, stage.name, step))
         if why:
             folder.write_pruned(why)

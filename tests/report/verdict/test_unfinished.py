@@ -42,7 +42,7 @@ def test_one_that_was_killed_says_so(tmp_path: Path) -> None:
 def test_the_end_of_an_earlier_stage_is_not_the_end_of_the_run(tmp_path: Path) -> None:
     run = RunFolder(going(tmp_path / "run", stages=("learn", "unlearn"), steps=60))
     ended(run, "learn", 60)
-    run.write_evaluation(Evaluation(point="after", stage="learn", step=60, measures=measures(0.3, 0.9)), [])
+    run.evaluations.write(Evaluation(point="after", stage="learn", step=60, measures=measures(0.3, 0.9)), [])
     found = results_so_far(run.path)
     assert found.after is None and len(found.afters) == 1
     rows = main_table([found], ["forget/probability"]).rows

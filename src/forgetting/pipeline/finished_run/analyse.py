@@ -19,7 +19,15 @@ from forgetting.models.unchanged import Snapshot
 from forgetting.models.view import View
 from forgetting.pipeline.finished_run.analysis_cost import Expected, expected_costs, said
 from forgetting.pipeline.finished_run.examples import FACTS, data_of, examples_of
-from forgetting.pipeline.finished_run.models import STAGE, models_at, models_of, oracle_of, other_model, recipe_of
+from forgetting.pipeline.finished_run.models import (
+    STAGE,
+    RunModel,
+    models_at,
+    models_of,
+    oracle_of,
+    other_model,
+    recipe_of,
+)
 from forgetting.pipeline.finished_run.plugged import Chosen, chosen, watched
 from forgetting.recipe import Recipe
 from forgetting.runs.audits import AFTER, Analysed
@@ -76,16 +84,7 @@ def analyse(
         if against != "oracle" and not any(reads_oracle(one) for one in asked):
             name = None
         with RunFolder(folder).held():
-            if stage is None:
-                models = {model.point: model for model in models_of(folder, recipe, oracle=name, voice=voice)}
-            else:
-                models = models_at(folder, recipe, stage, oracle=name, voice=voice)
-            label = against
-            if against not in ("before", "oracle"):
-                label, other = other_model(folder, recipe, against, voice)
-                if other.tokenizer.get_vocab() != models["after"].tokenizer.get_vocab():
-                    raise RunError(f"{against}: its tokenizer is another one; its numbers cannot be compared")
-                models["other"] = other
+            label, models = _models(folder, recipe, stage, against, oracle=name, voice=voice)
             compared = Compared(
                 before=models["before"].view,
                 after=models["after"].view,
@@ -114,6 +113,26 @@ def _stage(at: str, against: str, recipe: Recipe) -> str | None:
         raise RunError(f"{at}: changes are counted from the model itself; name another one")
     stage = at.removeprefix(STAGE)
     return None if at == AFTER or stage == recipe.stages[-1].name else stage
+
+
+def _models(
+    folder: Path, recipe: Recipe, stage: str | None, against: str, *, oracle: str | None, voice: Voice
+) -> tuple[str, dict[str, RunModel]]:
+    """What the model that changes are counted from is called, and the models by point; `other` is one that is named.
+
+    Raises:
+        RunError: that model is not there, or reads other tokens.
+    """
+    if stage is None:
+        models = {model.point: model for model in models_of(folder, recipe, oracle=oracle, voice=voice)}
+    else:
+        models = models_at(folder, recipe, stage, oracle=oracle, voice=voice)
+    if against in ("before", "oracle"):
+        return against, models
+    label, other = other_model(folder, recipe, against, voice)
+    if other.tokenizer.get_vocab() != models["after"].tokenizer.get_vocab():
+        raise RunError(f"{against}: its tokenizer is another one; its numbers cannot be compared")
+    return label, {**models, "other": other}
 
 
 def check_analyses(asked: Sequence[Chosen[Any]], model: nn.Module) -> None:

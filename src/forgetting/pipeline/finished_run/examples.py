@@ -15,6 +15,7 @@ from forgetting.pipeline.run.prepare import StageData, load_data, of_role
 from forgetting.pipeline.run.prepared import digests_of
 from forgetting.recipe import Recipe
 from forgetting.runs.folder import RunFolder
+from forgetting.runs.same_run import check_data
 
 FACTS = 400
 """The default number of forget examples."""
@@ -30,7 +31,7 @@ def data_of(folder: Path, recipe: Recipe) -> dict[str, StageData]:
         RunError: the data changed since the start of the run.
     """
     data = load_data(recipe, SILENT)
-    RunFolder(folder).check_data(digests_of(data))
+    check_data(RunFolder(folder), digests_of(data))
     return data
 
 

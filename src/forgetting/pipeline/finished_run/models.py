@@ -26,6 +26,8 @@ from forgetting.pipeline.run.suites import suite_of
 from forgetting.recipe import Recipe
 from forgetting.runs.began import MODEL, WEIGHTS
 from forgetting.runs.folder import RunFolder
+from forgetting.runs.not_a_run import check_run
+from forgetting.runs.same_run import check_data
 from forgetting.training.stored_reference import weights_fingerprint
 
 _AFTER = "saved-after"
@@ -50,7 +52,7 @@ def recipe_of(folder: Path) -> Recipe:
         RunError: no such folder, no run in it, or no model left in it.
     """
     run = RunFolder(folder)
-    run.check_recipe()
+    check_run(folder)
     check_as_written(run.model, read=False)
     if not _holds_model(run.model):
         raise RunError(f"{folder}: holds no model (not finished, or purged); finish the run, or name another")
@@ -95,7 +97,7 @@ def models_of(
     base = _loaded(recipe.model, recipe, f"{folder}: the initial model of the run no longer exists")
     tokenizer = base.tokenizer
     if (weights := weights_fingerprint(base.model)) is not None:
-        run.check_data({MODEL: {WEIGHTS: weights}})
+        check_data(run, {MODEL: {WEIGHTS: weights}})
     model: PreTrainedModel | PeftModel = base.model
     del base
     yield RunModel("before", View(model, active_adapters(model)), tokenizer)

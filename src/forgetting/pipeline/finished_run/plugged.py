@@ -15,7 +15,7 @@ from forgetting.core.registry import Registry
 from forgetting.core.text import said
 from forgetting.core.written import read_yaml
 from forgetting.models.unchanged import Snapshot
-from forgetting.recipe.stage import NAME
+from forgetting.recipe.named import NAME
 
 F = TypeVar("F", bound=Callable[..., Any])
 G = TypeVar("G")

@@ -25,6 +25,7 @@ from forgetting.core.record import read_records
 from forgetting.report.run.page import build_report
 from forgetting.runs.audits import Analysed, Audit
 from forgetting.runs.folder import RunFolder
+from forgetting.runs.not_a_run import check_run
 from forgetting.runs.output import OutputFolder
 from forgetting.runs.paths import RunPaths, StagePaths, SweepPaths
 from forgetting.runs.redact import redactor_of
@@ -211,7 +212,7 @@ def _check_free(run: Path) -> None:
         if folder.settings_file.is_file() and not folder.is_run:
             raise RunError(f"{run}: is an evaluation and was never a run; remove the folder")
         if folder.is_finished:
-            folder.check_recipe()
+            check_run(run)
         elif folder.is_run:
             raise RunError(f"{run}: the run has not finished; start it again to finish it, or remove the folder")
 

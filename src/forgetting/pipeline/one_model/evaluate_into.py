@@ -30,6 +30,7 @@ from forgetting.runs.began import DAY, READ
 from forgetting.runs.evaluation import Evaluation
 from forgetting.runs.evaluation_folder import EvaluationFolder
 from forgetting.runs.results import Cost, Results
+from forgetting.runs.same_run import check_data
 
 
 @together()
@@ -56,7 +57,7 @@ def evaluate_into(out: Path, recipe: Recipe, *, voice: Voice = SILENT) -> Result
         recipe = recipe.with_values({"output": str(out)})  # for its caches, until the end
         ready = ready_to_measure(recipe, voice)
         digests = _digests(ready)
-        folder.check_data(digests)
+        check_data(folder, digests)
         if folder.is_finished:
             voice.say(f"{out}: already finished; remove the folder to measure again")
             by_first(lambda: _end(folder))
@@ -105,10 +106,10 @@ def _measure(folder: EvaluationFolder, ready: Ready, settings: str, voice: Voice
         seconds=seconds,
         popularity=taken.by_popularity(suite, None),
     )
-    found = [folder.write_evaluation(after, taken.records)]
+    found = [folder.evaluations.write(after, taken.records)]
     if oracle is not None:
         other = Evaluation(point="oracle", measures=tuple(oracle.measures(suite, oracle)))
-        found.insert(0, folder.write_evaluation(other, oracle.records))
+        found.insert(0, folder.evaluations.write(other, oracle.records))
     folder.write_prompt(rendered_prompt(suite, ready.loaded.tokenizer, ready.recipe.format))
     by_first(lambda: folder.write_results(_results(folder, ready, settings, found)))
 

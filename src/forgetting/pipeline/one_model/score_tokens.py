@@ -22,7 +22,7 @@ from forgetting.data.weights import write_weighted
 from forgetting.models.loading import LoadedModel, load_model
 from forgetting.pipeline.run.select_tokens import Shown, summary, token_selection, views, weigh
 from forgetting.report.tokens.section import quality_page
-from forgetting.runs.paths import PAGE
+from forgetting.runs.pages import PAGE
 from forgetting.runs.stage_folder import StageFolder
 from forgetting.runs.token_selection import TokenSelection
 from forgetting.token_selection.noise_detection import Truth

@@ -126,7 +126,7 @@ class Measurer:
         """The measures of the model before the run and, for a later stage, of the model before the stage."""
         names = [s.name for s in self.recipe.stages]
         earlier = [Evaluation(point="after", stage=name) for name in names[: names.index(stage.name)]]
-        left = next((found for at in reversed(earlier) if (found := self.folder.find_evaluation(at))), None)
+        left = next((found for at in reversed(earlier) if (found := self.folder.evaluations.find(at))), None)
         return (frame.start,) if left is None else (frame.start, self._on(frame, left))
 
     def _on(self, frame: _Frame, left: Evaluation) -> Sequence[Measure]:
@@ -134,7 +134,7 @@ class Measurer:
         if frame is self._full:
             return left.measures
         ids = [example.id for split in frame.suite.splits for example in split.examples]
-        taken = Taken(self.folder.records_of(left, ids))
+        taken = Taken(self.folder.evaluations.records(left, ids))
         return taken.only_asked(frame.suite).measures(frame.suite, None)
 
     def fixed_points(self) -> None:
@@ -144,10 +144,10 @@ class Measurer:
     def _write_fixed_points(self) -> None:
         full = self._full
         start = (*full.start, *self._judged(full.before))
-        self.folder.write_evaluation(Evaluation(point="before", measures=start), full.before.records)
+        self.folder.evaluations.write(Evaluation(point="before", measures=start), full.before.records)
         if full.oracle is not None and full.goal is not None:
             goal = (*full.goal, *self._judged(full.oracle))
-            self.folder.write_evaluation(Evaluation(point="oracle", measures=goal), full.oracle.records)
+            self.folder.evaluations.write(Evaluation(point="oracle", measures=goal), full.oracle.records)
 
     def _judged(self, taken: Taken) -> list[Measure]:
         return judged(taken.records, self.recipe, self.voice)
@@ -190,7 +190,7 @@ class Measurer:
 
         It is the same in all processes, so that they make the same decisions.
         """
-        kept = self.folder.find_evaluation(at)
+        kept = self.folder.evaluations.find(at)
         if kept is not None:
             return kept
         assert at.stage is not None
@@ -205,7 +205,7 @@ class Measurer:
             popularity = frame.popularity(taken) if whole else ()
             seconds = time.perf_counter() - began
             work = None if frame.suite.probes else asdict(records_work(self._behind_shots(taken.records), self._tokens))
-            return self.folder.write_evaluation(
+            return self.folder.evaluations.write(
                 replace(at, measures=measures, seconds=seconds, work=work, popularity=popularity), taken.records
             )
 

@@ -28,7 +28,7 @@ def balances(folder: RunFolder, stage: str, until: int | None = None) -> dict[in
         RunError: an evaluation is damaged.
     """
     found = {}
-    for evaluation in folder.evaluations() if folder.evaluations_folder.is_dir() else ():
+    for evaluation in folder.evaluations.all() if folder.evaluations_folder.is_dir() else ():
         measure = evaluation.measure(f"{ALL}/{NAME}")
         on_the_way = evaluation.point == "epoch" and evaluation.stage == stage
         if on_the_way and measure is not None and measure.value is not None:

@@ -34,6 +34,7 @@ from forgetting.pipeline.run.tracking import check_trackers
 from forgetting.recipe import Recipe
 from forgetting.runs.began import CONFIG, MEASURED, MODEL, READ, VOCABULARY, WEIGHTS
 from forgetting.runs.folder import RunFolder
+from forgetting.runs.same_run import check_data, check_takes
 from forgetting.training.stored_reference import fingerprint_of, weights_fingerprint
 
 
@@ -76,7 +77,7 @@ def check_recipe(recipe: Recipe) -> None:
         ForgettingError: the folder holds another run, a tracker is not installed, token scores or the oracle are
             missing, the judge's address cannot be one, or a revision is given for a model that is not on the hub.
     """
-    RunFolder(recipe.folder).check_takes(recipe.to_yaml(), Recipe.rewritten)
+    check_takes(RunFolder(recipe.folder), recipe.to_yaml(), Recipe.rewritten)
     check_trackers(recipe)
     check_selects(recipe)
     check_references(recipe)
@@ -117,7 +118,7 @@ def prepared(recipe: Recipe, voice: Voice) -> Prepared:
     model = model_digests(loaded.model, loaded.tokenizer)
     read = read_digests(suite, loaded.tokenizer, fitted.format)
     ready = Prepared(fitted, loaded, data, encoded, suite, model, read)
-    RunFolder(recipe.folder).check_data(ready.digests)
+    check_data(RunFolder(recipe.folder), ready.digests)
     return ready
 
 

@@ -30,6 +30,7 @@ from forgetting.recipe import Recipe
 from forgetting.report.run.page import build_report
 from forgetting.runs.began import DAY, START
 from forgetting.runs.folder import RunFolder
+from forgetting.runs.same_run import check_data
 
 
 @together()
@@ -121,7 +122,7 @@ def _end(folder: RunFolder, *, report: bool) -> None:
 
 def _say_finished(folder: RunFolder, recipe: Recipe, voice: Voice) -> None:
     with suppress(DataError):  # a finished run can be read without its data
-        folder.check_data(digests_of(load_data(recipe, SILENT)))
+        check_data(folder, digests_of(load_data(recipe, SILENT)))
     purged = folder.results().purged
     state = f"purged on {purged[:10]}, model and numbers are kept" if purged else "already finished"
     voice.say(f"{folder.path}: {state}; remove the folder to run it again")

@@ -24,7 +24,11 @@ def keep_sound(folder: RunFolder, recipe: Recipe, voice: Voice) -> None:
     """
     for model in (folder.model, folder.merged):
         recover(model)
-    faults = {file: why for file in sorted(folder.evaluations_folder.glob("*.json")) if (why := folder.fault_of(file))}
+    faults = {
+        file: why
+        for file in sorted(folder.evaluations_folder.glob("*.json"))
+        if (why := folder.evaluations.fault_of(file))
+    }
     lost = ""
     for stage in recipe.stages:
         if stage.is_aside:
@@ -92,7 +96,7 @@ class _Found:
             yield f"{own.history_file}: is damaged or missing"
         yield from self._unread(own.prepared_seconds)
         for step in state.get("evaluated", ()):
-            yield from self._evaluation_lost(self.folder.evaluation_file(self.stage.name, step))
+            yield from self._evaluation_lost(self.folder.evaluations.file(self.stage.name, step))
 
     def not_as_written(self) -> Iterator[str]:
         """What is damaged of a stage that was handed over, and follows from its last checkpoint or its transform."""
@@ -101,7 +105,7 @@ class _Found:
         yield from self._unread(own.result)
         yield from self._unread(own.selection)
         for step in (*own.result().evaluated, None):
-            yield from self._evaluation_lost(self.folder.evaluation_file(self.stage.name, step))
+            yield from self._evaluation_lost(self.folder.evaluations.file(self.stage.name, step))
         if self.stage.leaves_a_whole_model:
             why = damage(own.model) if is_complete(own.model) else f"{own.model}: is missing"
             yield from [why] if why else []

@@ -33,7 +33,7 @@ from forgetting.training.flops import stage_flops
 from forgetting.training.loop import Trainer
 from forgetting.training.preparation import prepare, rows_read
 from forgetting.training.reference import LiveReference, Reference, no_reference
-from forgetting.training.row_cost import preparation_cost, stage_cost
+from forgetting.training.row_counts import preparation_cost, stage_cost
 from forgetting.training.stage import Hooks
 from forgetting.training.stored_reference import store_reference
 

@@ -168,7 +168,7 @@ class StageRunner:
         """The model before a stage, if another stage had left that."""
         names = [s.name for s in self.prepared.recipe.stages]
         ends = [Evaluation(point="after", stage=name) for name in names[: names.index(stage.name)]]
-        return next((found for end in reversed(ends) if (found := self.folder.find_evaluation(end))), None)
+        return next((found for end in reversed(ends) if (found := self.folder.evaluations.find(end))), None)
 
     def _export_of(self, model: PreTrainedModel) -> Export:
         """How the final model is saved: an adapter only where plain PEFT gives it back on the base as it is stored."""

@@ -34,7 +34,7 @@ class Tracking:
 
     def begun(self, folder: RunFolder) -> None:
         """What was measured before the first stage: of the model, and of the oracle."""
-        for evaluation in folder.evaluations() if self.trackers else ():
+        for evaluation in folder.evaluations.all() if self.trackers else ():
             if evaluation.point in ("before", "oracle"):
                 self.evaluated(evaluation)
 

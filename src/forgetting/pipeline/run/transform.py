@@ -18,7 +18,8 @@ from forgetting.pipeline.run.teacher import teacher_of
 from forgetting.recipe import Stage
 from forgetting.runs.stage_result import StageResult
 from forgetting.training.flops import StageFlops
-from forgetting.training.row_cost import Uncounted, forward_cost
+from forgetting.training.row_cost import Uncounted
+from forgetting.training.row_counts import forward_cost
 
 
 def transform_words(stage: Stage) -> str:

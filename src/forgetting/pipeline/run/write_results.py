@@ -34,7 +34,7 @@ def write_results(folder: RunFolder, prepared: Prepared) -> None:
     """Writes results.json from the files of stages and evaluations in the folder; a register is carried on."""
     recipe = as_asked(prepared.recipe)
     stages = [_stage(folder, stage) for stage in recipe.stages]
-    evaluations = folder.evaluations_in_order([stage.name for stage in recipe.stages])
+    evaluations = folder.evaluations.in_order([stage.name for stage in recipe.stages])
     results = replace(
         begun(folder, prepared),
         status="collapsed" if any(s.stopped == "collapse" for s in stages) else "complete",

@@ -35,6 +35,7 @@ from forgetting.runs.cost import own_measures
 from forgetting.runs.evaluation import Evaluation
 from forgetting.runs.folder import RunFolder
 from forgetting.runs.results import Results
+from forgetting.runs.same_run import check_takes, holds
 from forgetting.runs.sweep import Stop, SweepFolder, SweepResults, SweepRun
 
 STREAMS = (1, 2)
@@ -60,7 +61,7 @@ def run_sweep(sweep: Sweep, *, engine: Engine | None = None, retry: bool = False
             engine cannot run them.
     """
     for planned in sweep.runs:
-        RunFolder(planned.recipe.folder).check_takes(planned.recipe.to_yaml(), Recipe.rewritten)
+        check_takes(RunFolder(planned.recipe.folder), planned.recipe.to_yaml(), Recipe.rewritten)
         check_trackers(planned.recipe)
     with locked(sweep.folder):
         clear(sweep.folder)
@@ -102,7 +103,7 @@ def status_of(
     A run that was killed before its report was written is interrupted, though its results are there.
     """
     folder = RunFolder(planned.recipe.folder)
-    if folder.is_finished and not folder.holds(planned.recipe.to_yaml(), Recipe.rewritten):
+    if folder.is_finished and not holds(folder, planned.recipe.to_yaml(), Recipe.rewritten):
         return "holds another run"
     if folder.is_finished and (folder.report_file.is_file() or planned.name in failures):
         return "finished"

@@ -35,6 +35,7 @@ from forgetting.recipe.sweep import PlannedRun, Sweep
 from forgetting.report.sweep.page import build_sweep_report
 from forgetting.runs.folder import RunFolder
 from forgetting.runs.results import Results
+from forgetting.runs.same_run import check_takes, holds
 from forgetting.runs.sweep import SweepFolder, SweepResults
 from forgetting.runs.tuning import Setting, State, Trial, Tuning, best_of
 
@@ -184,11 +185,11 @@ def _has_ended(plan: TunePlan, proposal: _Proposal, voice: Voice) -> bool:
     """
     recipe = proposal.planned.recipe
     folder = RunFolder(recipe.folder)
-    own = folder.holds(recipe.to_yaml(), Recipe.rewritten)
+    own = holds(folder, recipe.to_yaml(), Recipe.rewritten)
     if folder.is_run and not own and folder.has_trained and plan.is_trial(folder, proposal.method, proposal.number):
         voice.say(f"{folder.path}: an uncounted trial of another point is removed")
         remove(folder.path)
-    folder.check_takes(recipe.to_yaml(), Recipe.rewritten)
+    check_takes(folder, recipe.to_yaml(), Recipe.rewritten)
     return own and (folder.report_file.is_file() or bool(folder.pruned()))
 
 

@@ -23,6 +23,7 @@ from forgetting.recipe.sweep import PlannedRun, Sweep
 from forgetting.recipe.sweep_file import SweepFile, label_of
 from forgetting.runs.folder import RunFolder
 from forgetting.runs.paths import SweepPaths
+from forgetting.runs.same_run import holds
 from forgetting.runs.tuning import Setting, Trial
 
 
@@ -77,7 +78,7 @@ class TunePlan:
         if self.stage.name not in there:
             return False
         point = own_point(there[self.stage.name], method, self.spaces[method])
-        return folder.holds(self.trial(method, number, point).recipe.to_yaml(), Recipe.rewritten)
+        return holds(folder, self.trial(method, number, point).recipe.to_yaml(), Recipe.rewritten)
 
     def finals(self, chosen: Sequence[Trial]) -> Sweep:
         """The runs of the chosen settings with fresh seeds, as a sweep: methods by seeds, averaged over the seeds."""

@@ -12,7 +12,8 @@ from forgetting.core.errors import RunError
 from forgetting.report.verdict.models import Models
 from forgetting.runs.began import Digests
 from forgetting.runs.folder import RunFolder
-from forgetting.runs.paths import RunPaths, no_run
+from forgetting.runs.not_a_run import no_run
+from forgetting.runs.paths import RunPaths
 from forgetting.runs.reading import leaves
 from forgetting.runs.results import Results, distinct
 from forgetting.runs.unfinished import results_so_far

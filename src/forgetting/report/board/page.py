@@ -6,7 +6,7 @@ from pathlib import Path
 
 from forgetting.report.board.board import Board, BoardTable, heading_of, summary
 from forgetting.report.template import page, write_out
-from forgetting.runs.paths import check_page
+from forgetting.runs.pages import check_page
 
 _STATES = {True: "best", False: "not told apart"}
 

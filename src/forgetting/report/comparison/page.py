@@ -17,7 +17,7 @@ from forgetting.report.run.tradeoff import tradeoff
 from forgetting.report.table import main_table
 from forgetting.report.template import page, write_out
 from forgetting.report.verdict.several_runs import comparison
-from forgetting.runs.paths import check_page
+from forgetting.runs.pages import check_page
 from forgetting.runs.results import Results
 
 _WIDTH, _LINE, _LONGEST = 460.0, 26.0, 24

@@ -28,8 +28,9 @@ from forgetting.report.tokens.section import qualities
 from forgetting.report.verdict.finetuning import forgets_nothing
 from forgetting.report.verdict.several_runs import comparison
 from forgetting.report.verdict.verdict import verdict
-from forgetting.runs.paths import RunPaths, check_page
-from forgetting.runs.paths import beside as beside_runs
+from forgetting.runs.pages import beside as beside_runs
+from forgetting.runs.pages import check_page
+from forgetting.runs.paths import RunPaths
 from forgetting.runs.results import Results, labels
 from forgetting.runs.unfinished import results_so_far
 

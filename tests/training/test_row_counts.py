@@ -22,7 +22,8 @@ from forgetting.training.fisher import shape_of
 from forgetting.training.importance import MeasuredFila, bytes_for
 from forgetting.training.learner import Learner
 from forgetting.training.reference import LiveReference
-from forgetting.training.row_cost import RowCost, StageCost, Uncounted, preparation_cost, stage_cost
+from forgetting.training.row_cost import RowCost, StageCost, Uncounted
+from forgetting.training.row_counts import preparation_cost, stage_cost
 from tests.models.tiny import tiny_model
 from tests.training.making import (
     NOT_SUMS,
