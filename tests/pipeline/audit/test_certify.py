@@ -356,6 +356,22 @@ def test_an_attack_that_fails_on_the_model_after_is_missing_and_nothing_is_shown
     assert done.state != "shown" and verify(run / "certificate.json") == []
 
 
+def test_an_attack_without_any_score_is_missing_and_nothing_is_shown(
+    world: Path, tmp_path: Path, told: Register
+) -> None:
+    run = audited(world, tmp_path / "runs", "run", told, 12, 0, 0)
+    assert certificate_of(run, margin=0.4).verdict.missing == ()
+    answered = Told(12)
+    ATTACKS.register("silent")(lambda: lambda target: [replace(r, generation=None) for r in answered(target)])
+    ATTACKS.register("empty")(lambda: lambda target: [])
+    audit(run, attacks=["silent", "empty"], oracle=str(world / "model"))
+    done = certificate_of(run, margin=0.4)
+    assert {found.state for found in done.verdict.found} == {"shown"} and done.verdict.state == "not shown"
+    assert done.verdict.missing == ("empty", "silent")
+    assert "asked for and without a result: empty, silent; 1 of 1 attacks shown" in done.statement["predicate"]["line"]
+    assert verify(run / "certificate.json") == []
+
+
 def test_the_page_says_what_each_row_is_for(world: Path, tmp_path: Path, told: Register) -> None:
     run = audited(world, tmp_path / "runs", "run", told, 12, 0, 0)
     audit(run, attacks=["near", "health"], oracle=str(world / "model"))

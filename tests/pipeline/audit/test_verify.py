@@ -104,7 +104,7 @@ def test_an_attack_of_which_nothing_is_left_is_named_by_what_was_asked_for(run: 
     assert verify(run / "certificate.json") == []
     predicate = json.loads((run / "certificate.json").read_text())["predicate"]
     assert predicate["asked"] == {"attacks": ["loud", "quiet"], "left_out": [], "missing": ["loud"]}
-    assert any(text.startswith("Asked for and not finished") for text in predicate["limits"])
+    assert any(text.startswith("Asked for and without a result") for text in predicate["limits"])
 
 
 def test_an_oracle_that_was_cut_out_is_named(run: Path) -> None:
@@ -162,6 +162,6 @@ def test_an_attack_that_was_asked_for_and_failed_is_missing_and_nothing_is_shown
         audit(run, attacks=["fails"], oracle=str(world / "model"))
     done = certify(run, audit(run, attacks=["quiet"], oracle=str(world / "model")), margin=0.4)
     assert [found.state for found in done.verdict.found] == ["shown"] and done.verdict.state == "not shown"
-    assert "asked for and not finished: fails; 1 of 1 attacks shown" in done.statement["predicate"]["line"]
-    assert "<b>Asked for and not finished:</b> fails." in (run / "certificate.html").read_text()
+    assert "asked for and without a result: fails; 1 of 1 attacks shown" in done.statement["predicate"]["line"]
+    assert "<b>Asked for and without a result:</b> fails." in (run / "certificate.html").read_text()
     assert verify(run / "certificate.json") == [] and Audit.load(run / "audits" / "fails.json") is None

@@ -46,7 +46,7 @@ def line(verdict: Verdict) -> str:
         )
     open_ones = [f for f in verdict.found if f.state == "not shown"]
     if not open_ones and verdict.missing:
-        return f"{start}: asked for and not finished: {', '.join(verdict.missing)}; {_counts(verdict)}; {of}"
+        return f"{start}: asked for and without a result: {', '.join(verdict.missing)}; {_counts(verdict)}; {of}"
     if not open_ones:
         return f"{start}: nothing that should stay was measured before and after, so a collapse is not excluded; {of}"
     worst = max(open_ones, key=lambda f: _mean(f.difference))
@@ -119,7 +119,7 @@ def limits(verdict: Verdict, attacks: list[str], *, chosen_by: int = 0) -> list[
             "since what is chosen by a fact looks better on it; only the others were."
         )
     if verdict.missing:
-        said.append(f"Asked for and not finished, so nothing is known of it: {', '.join(verdict.missing)}.")
+        said.append(f"Asked for and without a result, so nothing is known of it: {', '.join(verdict.missing)}.")
     breaking = _breaking(verdict)
     if blind := [attack for attack in verdict.attacks_that("blind") if attack not in breaking]:
         said.append(
