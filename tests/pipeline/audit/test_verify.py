@@ -18,6 +18,7 @@ from forgetting.pipeline.audit.audit import audit
 from forgetting.pipeline.audit.certify import as_text, certified, certify
 from forgetting.pipeline.audit.register import registered
 from forgetting.pipeline.audit.verify import verify
+from forgetting.pipeline.finished_run.purge import purge
 from forgetting.runs.audits import Asked, Audit
 from forgetting.runs.redact import redactor_of
 from forgetting.runs.register import read_register, write_register
@@ -47,7 +48,8 @@ def run(whole: Path, tmp_path: Path) -> Path:
 
 
 def fitted(run: Path, text: str) -> None:
-    """Writes a certificate, and its digest into the register."""
+    """Writes a certificate, and its digest into the register; there is no page of it."""
+    (run / "certificate.html").unlink(missing_ok=True)
     (run / "certificate.json").write_text(text)
     own = replace(registered(run), certificate=file_digest(run / "certificate.json"))
     others = [r for r in read_register(run / "register.json") if (r.id, r.date) != (own.id, own.date)]
@@ -138,6 +140,16 @@ def test_each_part_that_is_cut_out_is_named(run: Path, part: str) -> None:
     fitted(run, as_text(statement))
     found = verify(run / "certificate.json")
     assert any(line.startswith(named) for line in found), found
+
+
+def test_a_page_that_says_something_else_is_named(run: Path) -> None:
+    page = run / "certificate.html"
+    whole = page.read_text()
+    page.write_text(whole.replace("refuted", "shown").replace("still gives away more", "gives away as much"))
+    assert verify(run / "certificate.json") == ["certificate.html: is not the page of this certificate"]
+    page.write_text(whole)
+    purge(run)
+    assert verify(run / "certificate.json") == []  # it may say still that texts are there
 
 
 def test_files_of_the_model_that_are_cut_out_are_named(run: Path) -> None:
