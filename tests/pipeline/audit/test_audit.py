@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from forgetting.audits import ATTACKS, Attack, Run, Target, as_attack, relearn
 from forgetting.benchmarks.suite import Split, Suite
-from forgetting.core.errors import DataError, RecipeError, RunError
+from forgetting.core.errors import DataError, ModelError, RecipeError, RunError
+from forgetting.core.folder import mark_of
 from forgetting.core.measure import Measure
 from forgetting.core.progress import Voice
 from forgetting.core.record import Record, Score, read_records
@@ -194,6 +196,16 @@ def test_an_attack_that_is_compared_by_an_unknown_value_is_refused_before_any_mo
     with pytest.raises(RecipeError, match=r"attack 'named' of tests is to be compared by 'likelihood'; .*probability"):
         audit(folder, attacks=["named"])
     assert not (folder / "audits" / "named.json").exists()
+
+
+def test_an_adapter_that_holds_nan_is_refused_and_its_silence_is_no_forgetting(folder: Path) -> None:
+    file = folder / "model" / "adapter_model.safetensors"
+    save_file({name: weight * torch.nan for name, weight in load_file(file).items()}, file)
+    mark_of(folder / "model").unlink()
+    with pytest.raises(ModelError, match=r"model: .* weights hold NaN or infinity"):
+        audit(folder, attacks=["greedy"])
+    kept = Audit.load(folder / "audits" / "greedy.json")
+    assert kept is not None and set(kept.points) == {"before"}
 
 
 def test_the_model_on_disk_and_the_rest_of_the_run_stay_as_they_were(folder: Path) -> None:
