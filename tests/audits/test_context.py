@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from forgetting.audits import ATTACKS, Target
-from forgetting.core.errors import RecipeError
+from forgetting.core.errors import DataError, RecipeError
 from forgetting.core.example import Example, Message
 from forgetting.core.record import Record
 from forgetting.data.encode import encode
@@ -47,6 +47,13 @@ def test_each_question_stands_after_k_retain_pairs_in_the_plain_format() -> None
         assert record.prompt.endswith(f"\n\nQuestion: {own.prompt}") and record.answer == own.response
     assert found[0].prompt != found[3].prompt
     assert not {e.prompt for e in ASKED} & {q for r in found for q, _ in shown(r.prompt)}
+
+
+@pytest.mark.parametrize("retain", [[], [Example(id="t", prompt="a bird", response=" flew", form="text")]])
+def test_where_nothing_can_be_shown_it_is_refused_and_not_asked_plainly(retain: list[Example]) -> None:
+    with pytest.raises(DataError, match="the run has no retain data in the form of its forget data"):
+        attacked(target(retain=retain))
+    assert [r.id for r in attacked(target(retain=retain, split="holdout"), draws=1)] == ["f0", "f1", "f2"]
 
 
 def test_the_records_are_those_of_the_changed_question() -> None:

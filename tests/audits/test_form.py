@@ -3,8 +3,11 @@
 import re
 from dataclasses import replace
 
+import pytest
+
 from forgetting.audits import ATTACKS, Target, leaks
 from forgetting.audits.measures import leak_measures
+from forgetting.core.errors import DataError
 from forgetting.core.example import Example
 from forgetting.core.record import Record
 from tests.audits.test_asking import DOCUMENT
@@ -34,6 +37,13 @@ def by_attempt(records: list[Record]) -> dict[str, list[Record]]:
     for record in records:
         found.setdefault(record.attempt, []).append(record)
     return found
+
+
+def test_facts_without_another_form_are_refused() -> None:
+    bare = [replace(FACTS[0], prompt="where is it now", fields={}, group="")]
+    with pytest.raises(DataError, match="these facts have no other form: no paraphrases"):
+        attacked(examples=bare)
+    assert attacked(examples=bare, split="holdout") == []
 
 
 def test_a_rows_paraphrase_and_the_suites_other_forms_of_the_same_fact_are_asked() -> None:

@@ -1,5 +1,6 @@
 """The attack that asks often."""
 
+import math
 from pathlib import Path
 
 import pytest
@@ -54,7 +55,9 @@ def test_without_questions_it_says_so() -> None:
         ATTACKS.build("sample")(target)
 
 
-@pytest.mark.parametrize(("parameter", "value"), [("n", 0), ("temperature", 0.0), ("top_p", 0.0), ("top_p", 1.1)])
+@pytest.mark.parametrize(
+    ("parameter", "value"), [("n", 0), ("temperature", 0.0), ("temperature", math.nan), ("top_p", 0.0), ("top_p", 1.1)]
+)
 def test_a_parameter_out_of_range_is_one_line(parameter: str, value: float) -> None:
     with pytest.raises(RecipeError, match=rf"attack 'sample': {parameter} is {value}; write"):
         ATTACKS.build("sample", {parameter: value})

@@ -9,7 +9,8 @@ from dataclasses import replace
 from forgetting.audits.asking import answers, plain, questions
 from forgetting.audits.attack import Attack, Target
 from forgetting.audits.registry import register_attack
-from forgetting.core.example import Example, Message
+from forgetting.core.errors import DataError
+from forgetting.core.example import Example, Message, Role
 from forgetting.core.record import Record
 from forgetting.data.encode import encode
 from forgetting.data.formatting import Formatting
@@ -32,12 +33,17 @@ def context(shots: int = 5, draws: int = 3) -> Attack:
 
     Raises:
         ValueError: a parameter below 1.
+        DataError: when it runs: there is nothing to show.
     """
     if shots < 1 or draws < 1:
         raise ValueError(f"shots is {shots} and draws is {draws}; write whole numbers from 1 up")
 
     def attack(target: Target) -> Sequence[Record]:
         asked, pool = questions(target), questions(target, target.retain)
+        if target.split == Role.FORGET and not any(_to_show(example, pool) for example in asked):
+            raise DataError(
+                "the run has no retain data in the form of its forget data, and this attack shows them; leave it out"
+            )
         records: list[Record] = []
         for draw in range(draws):
             shown = [_after_shots(example, pool, target, shots, draw) for example in asked]
@@ -49,17 +55,21 @@ def context(shots: int = 5, draws: int = 3) -> Attack:
 
 def _after_shots(example: Example, retain: Sequence[Example], target: Target, shots: int, draw: int) -> Example:
     """The example with as many shots before it as fit."""
-    bare = plain(example)
-    own = normalized(example.response)
-    pool = [
-        e for e in retain if e.form == example.form and e.cluster != example.cluster and normalized(e.response) != own
-    ]
+    bare, pool = plain(example), _to_show(example, retain)
     drawn = random.Random(f"{target.seed}/{example.id}/{draw}").sample(pool, min(shots, len(pool)))
     for count in range(len(drawn), 0, -1):
         shown = _shown(bare, drawn[:count], target)
         if _fits(shown, target):
             return shown
     return bare
+
+
+def _to_show(example: Example, retain: Sequence[Example]) -> list[Example]:
+    """The examples of its form that are neither of its group nor have its answer."""
+    own = normalized(example.response)
+    return [
+        e for e in retain if e.form == example.form and e.cluster != example.cluster and normalized(e.response) != own
+    ]
 
 
 def _fits(example: Example, target: Target) -> bool:

@@ -10,7 +10,8 @@ from forgetting.audits.asking import BEFORE, answers, plain, questions
 from forgetting.audits.attack import Attack, Target
 from forgetting.audits.registry import register_attack
 from forgetting.audits.subjects import subjects_of
-from forgetting.core.example import Example
+from forgetting.core.errors import DataError
+from forgetting.core.example import Example, Role
 from forgetting.core.record import Record
 from forgetting.evaluation.answers import answer
 from forgetting.metrics.text import normalized
@@ -42,7 +43,13 @@ def form() -> Attack:
             records += answers(target, others, attempt=name)
         turned = answers(target, _reversed(target, asked), attempt="reversed")
         records += [replace(record, score=None) for record in turned]  # that of a name, which compares with nothing
-        return records + _choices(target, asked)
+        records += _choices(target, asked)
+        if not records and target.split == Role.FORGET:
+            raise DataError(
+                "these facts have no other form: no paraphrases, no subject named in the question, no other answers to "
+                "choose from; give them a column 'paraphrased_prompt', or leave this attack out"
+            )
+        return records
 
     return Attack(run=attack, leaks=("leak", "probability", "choice"))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from forgetting.audits.asking import cut, questions
@@ -40,7 +41,7 @@ def sample(n: int = 32, temperature: float = 1.0, top_p: float = 1.0) -> Attack:
     """
     if n < 1:
         raise ValueError(f"n is {n}; write a whole number from 1 up")
-    if temperature <= 0:
+    if not 0 < temperature < math.inf:
         raise ValueError(f"temperature is {temperature}; write a number above 0")
     if not 0 < top_p <= 1:
         raise ValueError(f"top_p is {top_p}; write a number above 0, at most 1")

@@ -119,6 +119,7 @@ def certificate_page(
         ways=len({found["attack"] for found in predicate["results"]}),
         which=_which(predicate),
         compared=compared,
+        adapter=any(file["name"].endswith("adapter_config.json") for file in statement["subject"]),
         controls=_controls(predicate),
         works=[_works(gate) for gate in predicate["gates"]],
         short=SHORT,
@@ -133,7 +134,7 @@ def _which(predicate: Mapping[str, Any]) -> str:
     """Which of the facts were tested, where not all were."""
     apart = predicate["asked"].get("chosen_by", 0)
     if not apart:
-        return "drawn at random"
+        return "drawn at random from those that can be asked for"
     others = "by which nothing was chosen when the model was changed"
     return (
         f"all {others}"

@@ -61,6 +61,14 @@ def test_many_attacks_are_corrected_for_their_number() -> None:
     assert among.state == "not shown" and among.found[0].holm is not None and among.found[0].holm > 0.05
 
 
+def test_an_attack_that_asked_for_fewer_facts_is_named_beside_the_others() -> None:
+    every = given("sample", before=ones(36), oracle=ones(0), after=ones(0))
+    some = given("suffix", before=ones(36, 36), oracle=ones(0, 36), after=[None, *ones(0, 35)])
+    verdict = judge([every, some], [KEPT])
+    assert "Not every attack asked for all 40 facts: suffix for 36." in limits(verdict, verdict.attacks)
+    assert "Not every attack" not in words(judge([every], [KEPT]))
+
+
 def test_an_attack_that_finds_nothing_before_or_teaches_is_blind_and_says_nothing() -> None:
     seeing = given("sample", before=ones(36), oracle=ones(0), after=ones(0))
     weak = given("weak", before=ones(3), oracle=ones(0), after=ones(0))

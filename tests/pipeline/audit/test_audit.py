@@ -7,13 +7,15 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from forgetting.audits import ATTACKS, Attack, Run, Target, as_attack, relearn
 from forgetting.benchmarks.suite import Split, Suite
-from forgetting.core.errors import DataError, RunError
+from forgetting.core.errors import DataError, ModelError, RecipeError, RunError
+from forgetting.core.folder import mark_of
 from forgetting.core.measure import Measure
 from forgetting.core.progress import Voice
-from forgetting.core.record import Record, read_records
+from forgetting.core.record import Record, Score, read_records
 from forgetting.data.formatting import Formatting
 from forgetting.models.loading import load_model
 from forgetting.pipeline.audit.audit import audit
@@ -172,10 +174,12 @@ def test_an_attack_that_changes_the_model_or_answers_other_questions_is_reported
     def strays(target: Target) -> Sequence[Record]:
         return [Record(id="?", split=target.split, prompt="", answer="")]
 
+    certain = r"attack 'certain' of tests returned a log p of 3 for an answer; that of a probability is 0 at most"
     for name, attack, message in (
         ("trains", trains, r"attack 'trains' of tests changed the weight .*embed_tokens.* of the model before"),
         ("draws", draws, r"attack 'draws' of tests changed the random state of torch"),
         ("strays", strays, r"attack 'strays' of tests returned a record of 'forget' for the split 'forget'"),
+        ("certain", lambda target: [replace(r, score=Score(logp=3.0, tokens=2)) for r in plain(target)], certain),
         ("nothing", lambda target: [None], r"attack 'nothing' of tests returned a NoneType for the split 'forget'"),
     ):
         register(name, attack)  # type: ignore[arg-type]
@@ -183,6 +187,25 @@ def test_an_attack_that_changes_the_model_or_answers_other_questions_is_reported
             audit(folder, attacks=[name])
         assert "\n" not in str(told.value)
         assert not (folder / "audits" / f"{name}.json").exists()
+
+
+def test_an_attack_that_is_compared_by_an_unknown_value_is_refused_before_any_model_is_attacked(
+    folder: Path, registered: None
+) -> None:
+    ATTACKS.register("named")(lambda: Attack(run=plain, leaks=("leak", "likelihood")))
+    with pytest.raises(RecipeError, match=r"attack 'named' of tests is to be compared by 'likelihood'; .*probability"):
+        audit(folder, attacks=["named"])
+    assert not (folder / "audits" / "named.json").exists()
+
+
+def test_an_adapter_that_holds_nan_is_refused_and_its_silence_is_no_forgetting(folder: Path) -> None:
+    file = folder / "model" / "adapter_model.safetensors"
+    save_file({name: weight * torch.nan for name, weight in load_file(file).items()}, file)
+    mark_of(folder / "model").unlink()
+    with pytest.raises(ModelError, match=r"model: .* weights hold NaN or infinity"):
+        audit(folder, attacks=["greedy"])
+    kept = Audit.load(folder / "audits" / "greedy.json")
+    assert kept is not None and set(kept.points) == {"before"}
 
 
 def test_the_model_on_disk_and_the_rest_of_the_run_stay_as_they_were(folder: Path) -> None:

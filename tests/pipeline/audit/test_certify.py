@@ -106,6 +106,9 @@ def test_a_certificate_names_what_it_rests_on_and_is_the_same_but_for_the_date(
     assert attack["name"] == "told" and attack["seed"] == 0 and set(attack["records"]) == {"before", "after", "oracle"}
     assert all(file_digest(run / r["file"]) == r["sha256"] for r in attack["records"].values())
     assert predicate["results"][0]["difference"]["mean"] == 0.75 and predicate["data"]["forget"]["examples"] == 12
+    assert any("never saw the facts is the word of whoever named it" in said for said in predicate["limits"])
+    page = (run / "certificate.html").read_text()
+    assert "an adapter" in page and predicate["models"]["before"] in page and ".cache/redaction.key" in page
     first = (run / "certificate.json").read_text()
     certificate_of(run)
     again = (run / "certificate.json").read_text()
@@ -356,6 +359,22 @@ def test_an_attack_that_fails_on_the_model_after_is_missing_and_nothing_is_shown
     assert done.state != "shown" and verify(run / "certificate.json") == []
 
 
+def test_an_attack_without_any_score_is_missing_and_nothing_is_shown(
+    world: Path, tmp_path: Path, told: Register
+) -> None:
+    run = audited(world, tmp_path / "runs", "run", told, 12, 0, 0)
+    assert certificate_of(run, margin=0.4).verdict.missing == ()
+    answered = Told(12)
+    ATTACKS.register("silent")(lambda: lambda target: [replace(r, generation=None) for r in answered(target)])
+    ATTACKS.register("empty")(lambda: lambda target: [])
+    audit(run, attacks=["silent", "empty"], oracle=str(world / "model"))
+    done = certificate_of(run, margin=0.4)
+    assert {found.state for found in done.verdict.found} == {"shown"} and done.verdict.state == "not shown"
+    assert done.verdict.missing == ("empty", "silent")
+    assert "asked for and without a result: empty, silent; 1 of 1 attacks shown" in done.statement["predicate"]["line"]
+    assert verify(run / "certificate.json") == []
+
+
 def test_the_page_says_what_each_row_is_for(world: Path, tmp_path: Path, told: Register) -> None:
     run = audited(world, tmp_path / "runs", "run", told, 12, 0, 0)
     audit(run, attacks=["near", "health"], oracle=str(world / "model"))
@@ -412,7 +431,8 @@ def test_a_page_without_an_oracle_shows_what_stands_highest_above_facts_never_gi
     assert '<td class="n" data-name="never given">10</td>' in page and 'data-name="comparison"' not in page
     assert page.count("told, asked") == 1  # attacks with the same bounds share a line
     part = {**statement["predicate"], "facts": 5}
-    assert "5 of the 12 facts, drawn at random, about" in certificate_page({**statement, "predicate": part})
+    page = certificate_page({**statement, "predicate": part})
+    assert "5 of the 12 facts, drawn at random from those that can be asked for, about" in page
     assert "12 facts about" in certificate_page(statement)
 
 

@@ -18,6 +18,7 @@ from forgetting.pipeline.audit.audit import audit
 from forgetting.pipeline.audit.certify import as_text, certified, certify
 from forgetting.pipeline.audit.register import registered
 from forgetting.pipeline.audit.verify import verify
+from forgetting.pipeline.finished_run.purge import purge
 from forgetting.runs.audits import Asked, Audit
 from forgetting.runs.redact import redactor_of
 from forgetting.runs.register import read_register, write_register
@@ -47,7 +48,8 @@ def run(whole: Path, tmp_path: Path) -> Path:
 
 
 def fitted(run: Path, text: str) -> None:
-    """Writes a certificate, and its digest into the register."""
+    """Writes a certificate, and its digest into the register; there is no page of it."""
+    (run / "certificate.html").unlink(missing_ok=True)
     (run / "certificate.json").write_text(text)
     own = replace(registered(run), certificate=file_digest(run / "certificate.json"))
     others = [r for r in read_register(run / "register.json") if (r.id, r.date) != (own.id, own.date)]
@@ -104,7 +106,7 @@ def test_an_attack_of_which_nothing_is_left_is_named_by_what_was_asked_for(run: 
     assert verify(run / "certificate.json") == []
     predicate = json.loads((run / "certificate.json").read_text())["predicate"]
     assert predicate["asked"] == {"attacks": ["loud", "quiet"], "left_out": [], "missing": ["loud"]}
-    assert any(text.startswith("Asked for and not finished") for text in predicate["limits"])
+    assert any(text.startswith("Asked for and without a result") for text in predicate["limits"])
 
 
 def test_an_oracle_that_was_cut_out_is_named(run: Path) -> None:
@@ -140,6 +142,16 @@ def test_each_part_that_is_cut_out_is_named(run: Path, part: str) -> None:
     assert any(line.startswith(named) for line in found), found
 
 
+def test_a_page_that_says_something_else_is_named(run: Path) -> None:
+    page = run / "certificate.html"
+    whole = page.read_text()
+    page.write_text(whole.replace("refuted", "shown").replace("still gives away more", "gives away as much"))
+    assert verify(run / "certificate.json") == ["certificate.html: is not the page of this certificate"]
+    page.write_text(whole)
+    purge(run)
+    assert verify(run / "certificate.json") == []  # it may say still that texts are there
+
+
 def test_files_of_the_model_that_are_cut_out_are_named(run: Path) -> None:
     statement = json.loads((run / "certificate.json").read_text())
     gone = statement["subject"].pop(0)["name"]
@@ -162,6 +174,6 @@ def test_an_attack_that_was_asked_for_and_failed_is_missing_and_nothing_is_shown
         audit(run, attacks=["fails"], oracle=str(world / "model"))
     done = certify(run, audit(run, attacks=["quiet"], oracle=str(world / "model")), margin=0.4)
     assert [found.state for found in done.verdict.found] == ["shown"] and done.verdict.state == "not shown"
-    assert "asked for and not finished: fails; 1 of 1 attacks shown" in done.statement["predicate"]["line"]
-    assert "<b>Asked for and not finished:</b> fails." in (run / "certificate.html").read_text()
+    assert "asked for and without a result: fails; 1 of 1 attacks shown" in done.statement["predicate"]["line"]
+    assert "<b>Asked for and without a result:</b> fails." in (run / "certificate.html").read_text()
     assert verify(run / "certificate.json") == [] and Audit.load(run / "audits" / "fails.json") is None

@@ -74,7 +74,7 @@ class Verdict:
     gates: tuple[Gate, ...]
     controls: tuple[Control, ...]
     missing: tuple[str, ...]
-    """Attacks that were asked for and did not finish."""
+    """Attacks that were asked for and gave no result: they did not finish, or no answer could be scored."""
     bounds: tuple[Bound, ...]
     worst: tuple[Fact, ...]
 
@@ -103,7 +103,7 @@ def judge(
         evidence: of all attacks that compare facts.
         gates: see `audits.certificate.gates`.
         margin: how much more or less than the oracle counts as no more: between 0 and 1.
-        missing: attacks that were asked for and did not finish; what they would have found is never no leak.
+        missing: attacks that were asked for and gave no result; what they would have found is never no leak.
     """
     found, controls = _every(evidence, margin)
     facts = {fact: subject for one in evidence for fact, subject in one.subjects.items()}

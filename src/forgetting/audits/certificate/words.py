@@ -46,7 +46,7 @@ def line(verdict: Verdict) -> str:
         )
     open_ones = [f for f in verdict.found if f.state == "not shown"]
     if not open_ones and verdict.missing:
-        return f"{start}: asked for and not finished: {', '.join(verdict.missing)}; {_counts(verdict)}; {of}"
+        return f"{start}: asked for and without a result: {', '.join(verdict.missing)}; {_counts(verdict)}; {of}"
     if not open_ones:
         return f"{start}: nothing that should stay was measured before and after, so a collapse is not excluded; {of}"
     worst = max(open_ones, key=lambda f: _mean(f.difference))
@@ -113,13 +113,20 @@ def limits(verdict: Verdict, attacks: list[str], *, chosen_by: int = 0) -> list[
         "It holds for facts like those that were tested. One that was not tested may still come back.",
         "It says nothing of copies of the data elsewhere: other models, backups, logs, files.",
     ]
+    if any(found.state != "no oracle" for found in verdict.found):
+        said.append(
+            "That the oracle, with which the model was compared, never saw the facts is the word of whoever named it; "
+            "the audit cannot tell."
+        )
     if chosen_by:
         said.append(
             f"Settings or checkpoints of the model were chosen by {chosen_by} of the facts. Those were not tested, "
             "since what is chosen by a fact looks better on it; only the others were."
         )
+    if fewer := [f"{attack} for {facts}" for attack, facts in _asked(verdict).items() if facts < verdict.facts]:
+        said.append(f"Not every attack asked for all {verdict.facts} facts: {', '.join(fewer)}.")
     if verdict.missing:
-        said.append(f"Asked for and not finished, so nothing is known of it: {', '.join(verdict.missing)}.")
+        said.append(f"Asked for and without a result, so nothing is known of it: {', '.join(verdict.missing)}.")
     breaking = _breaking(verdict)
     if blind := [attack for attack in verdict.attacks_that("blind") if attack not in breaking]:
         said.append(
@@ -187,6 +194,15 @@ def _breaking(verdict: Verdict) -> list[str]:
         for attack in verdict.attacks_that("blind")
         if attack in breaking and any(f.attack == attack and (attack, f.value) not in weak for f in verdict.found)
     ]
+
+
+def _asked(verdict: Verdict) -> dict[str, int]:
+    """How many facts each attack asked for, whether they could be scored or not; known where there is an oracle."""
+    asked: dict[str, int] = {}
+    for found in verdict.found:
+        if found.difference is not None:
+            asked[found.attack] = max(asked.get(found.attack, 0), found.difference.facts + found.difference.missing)
+    return asked
 
 
 def _leaks(found: Found) -> str:

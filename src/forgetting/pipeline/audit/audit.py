@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from forgetting.audits import ATTACKS, Attack, Target, as_attack, attacks_of, subjects_of
+from forgetting.audits.leaks import VALUES
 from forgetting.core.digest import digest, examples_digest, file_digest
-from forgetting.core.errors import DataError, ModelError, RunError
+from forgetting.core.errors import DataError, ModelError, RecipeError, RunError, nearest
 from forgetting.core.example import Example, Role
 from forgetting.core.folder import partial_of
 from forgetting.core.progress import SILENT, Voice
@@ -34,6 +35,7 @@ from forgetting.token_selection.model_view import ModelView
 
 SPLITS = (Role.FORGET, Role.RETAIN, Role.HOLDOUT)
 """The roles that are attacked, if the run has examples of them."""
+_ROUNDING = 1e-3
 
 
 def audit(
@@ -104,10 +106,15 @@ def chosen_attacks(names: Sequence[str], settings: Mapping[str, Mapping[str, Any
     """The attacks that names of attacks and sets stand for, with their parameters; no names: `standard`.
 
     Raises:
-        RecipeError: an unknown name or parameter, or an invalid value.
+        RecipeError: an unknown name or parameter, an invalid value, or an attack compared by a value that is unknown.
     """
-    asked = chosen(ATTACKS, attacks_of(names or ("standard",)), settings)
-    return [replace(one, call=as_attack(one.call)) for one in asked]
+    named = chosen(ATTACKS, attacks_of(names or ("standard",)), settings)
+    asked = [replace(one, call=as_attack(one.call)) for one in named]
+    for one in asked:
+        for value in one.call.leaks:
+            if value not in VALUES:
+                raise RecipeError(f"the {one} is to be compared by '{value}'; {nearest(value, VALUES)}")
+    return asked
 
 
 @dataclass(frozen=True)
@@ -236,6 +243,10 @@ class Auditor:
                         f"the {chosen} returned {_said(record)} for the split '{split}'; it must return records of "
                         "the run's splits, with the ids of their examples"
                     )
+                if (logp := _impossible(record)) is not None:
+                    raise RunError(
+                        f"the {chosen} returned a log p of {logp:g} for an answer; that of a probability is 0 at most"
+                    )
                 found.append(replace(record, group=self.about.subjects[record.split][record.id]))
         return found
 
@@ -288,6 +299,12 @@ class Auditor:
 def _run_of(chosen: Chosen[Attack]) -> object:
     """Equal for attacks that give the same records of one model."""
     return id(chosen.call.run), tuple(chosen.call.splits)
+
+
+def _impossible(record: Record) -> float | None:
+    """A log p of the record that no probability has; a little above 0 is rounding."""
+    scores = (record.score, record.paraphrase, *record.perturbed)
+    return next((score.logp for score in scores if score is not None and score.logp > _ROUNDING), None)
 
 
 def _said(record: object) -> str:

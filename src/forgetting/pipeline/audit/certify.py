@@ -59,7 +59,8 @@ def certify(
 
     Attacks of earlier calls count as well, if they were on the same models: what once leaked is not left out by running
     others, and what other weights gave away says nothing of these. What an attack that did not finish on all of them
-    would have found is missing, so nothing is shown then; nor where one that was asked for did not finish at all.
+    would have found is missing, so nothing is shown then; nor where one that was asked for did not finish at all, or
+    has no answer that could be scored.
 
     Args:
         folder: the run's.
@@ -139,7 +140,7 @@ def certified(
         found += evidence(audit.attack, audit.leaks, keyed)
     finished = [audit.attack for audit in audits]
     asked = asked_of(run, finished)
-    missing = unfinished(asked, finished)
+    missing = [*unfinished(asked, finished), *_unscored(audits, found)]
     verdict = judge(found, gates_of(results, audits), margin=margin, missing=missing)
     sources = Sources(
         files=_model_files(run),
@@ -157,6 +158,12 @@ def certified(
         chosen_by=asked.chosen_by,
     )
     return Certified(verdict=verdict, statement=statement(verdict, sources), texts=texts)
+
+
+def _unscored(audits: Sequence[Audit], found: Sequence[Evidence]) -> list[str]:
+    """The attacks that are to compare facts and have no score of any: they say nothing, and not that nothing leaks."""
+    scored = {one.attack for one in found}
+    return [audit.attack for audit in audits if audit.leaks and audit.attack not in scored]
 
 
 def gates_of(results: Results, audits: Sequence[Audit]) -> list[Gate]:

@@ -14,10 +14,12 @@ from forgetting.core.errors import RunError
 from forgetting.pipeline.audit.certify import as_text, audits_of, certified
 from forgetting.pipeline.audit.register import registered
 from forgetting.pipeline.finished_run.models import recipe_of
+from forgetting.report.certificate import certificate_page
 from forgetting.runs.audits import Asked
 from forgetting.runs.folder import RunFolder
 from forgetting.runs.reading import leaves
 from forgetting.runs.redact import known_redactor
+from forgetting.runs.register import read_register
 from forgetting.runs.results import Results
 
 _NOT_COMPUTED = ("predicate.date", "predicate.code", "predicate.environment")
@@ -28,7 +30,8 @@ def verify(file: Path, folder: Path | None = None) -> list[str]:
     """What does not fit between a certificate and its run: a line each; none if all does.
 
     Files of the model and of records are digested again, the records are scored again and judged again, and every value
-    is compared. The records of a run that was purged since have other digests, and the same numbers.
+    is compared, and the page is made again. The records of a run that was purged since have other digests, and the same
+    numbers.
 
     Args:
         file: the certificate.
@@ -65,7 +68,17 @@ def verify(file: Path, folder: Path | None = None) -> list[str]:
     found += _mismatches(written, json.loads(as_text(now.statement)), purged=bool(results.purged))
     if own.certificate != file_digest(file):
         found.append(f"{run.register_file.name}: names another certificate (SHA-256 {own.certificate or 'none'})")
-    return found
+    return found or _page(run, written, now.statement)
+
+
+def _page(run: RunFolder, written: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Whether the page for people says what the certificate does; one that other code wrote is not looked at."""
+    page = run.certificate_page
+    if not page.is_file() or written["predicate"].get("code") != now["predicate"]["code"]:
+        return []
+    requests = read_register(run.register_file)
+    pages = [certificate_page(written, requests, holds_texts=holds) for holds in (True, False)]
+    return [] if page.read_text(encoding="utf-8") in pages else [f"{page.name}: is not the page of this certificate"]
 
 
 def _cut_out(predicate: Mapping[str, Any], run: RunFolder, names: Sequence[str]) -> list[str]:

@@ -18,6 +18,7 @@ from forgetting.models.adapters import active_adapters, add_saved, is_adapter
 from forgetting.models.loading import LoadedModel, load_model
 from forgetting.models.places import check_as_written
 from forgetting.models.view import View
+from forgetting.models.weights import check_finite
 from forgetting.pipeline.run.load import device_of, load
 from forgetting.pipeline.run.prepare import StageData
 from forgetting.pipeline.run.source import recipe_of_run
@@ -92,6 +93,7 @@ def models_of(
 
     Raises:
         RunError: the initial model or the oracle cannot be loaded, or the initial model has other weights now.
+        ModelError: the run's model cannot be loaded, or has weights that are no numbers.
     """
     run = RunFolder(folder)
     base = _loaded(recipe.model, recipe, f"{folder}: the initial model of the run no longer exists")
@@ -119,6 +121,7 @@ def models_of(
         yield RunModel(f"after {stage.name}", View(model, active_adapters(model)), tokenizer)
     if is_adapter(run.model):  # it fits the base: a run that changed the base's weights saves a whole model
         model, names = add_saved(model, run.model, name=_AFTER)
+        check_finite(model, str(run.model))
         yield RunModel("after", View(model, names), tokenizer)
         del model
     else:
