@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from forgetting.audits import ATTACKS, Attack, Run, Target, as_attack, relearn
 from forgetting.benchmarks.suite import Split, Suite
+from forgetting.benchmarks.untrained_model import blank_model
 from forgetting.core.errors import DataError, ModelError, RecipeError, RunError
 from forgetting.core.folder import mark_of
 from forgetting.core.measure import Measure
@@ -198,6 +199,20 @@ def test_an_attack_that_is_compared_by_an_unknown_value_is_refused_before_any_mo
     assert not (folder / "audits" / "named.json").exists()
 
 
+def test_an_oracle_that_is_nowhere_or_reads_other_tokens_is_refused(
+    world: Path, tmp_path: Path, folder: Path, registered: None
+) -> None:
+    register("plain", plain)
+    with pytest.raises(ModelError, match="nowhere: no such model folder"):
+        audit(folder, attacks=["plain"], oracle=str(tmp_path / "nowhere"))
+    assert not (folder / "audits").exists()
+    blank_model(tmp_path / "other", [world / "retain.jsonl"], hidden=32, layers=1, vocabulary=300)
+    with pytest.raises(RunError, match="the model oracle has another tokenizer than the model before"):
+        audit(folder, attacks=["plain"], oracle=str(tmp_path / "other"))
+    with pytest.raises(RunError, match="the oracle has the very weights of the model after"):
+        audit(folder, attacks=["plain"], oracle=str(folder))
+
+
 def test_an_adapter_that_holds_nan_is_refused_and_its_silence_is_no_forgetting(folder: Path) -> None:
     file = folder / "model" / "adapter_model.safetensors"
     save_file({name: weight * torch.nan for name, weight in load_file(file).items()}, file)
@@ -206,6 +221,16 @@ def test_an_adapter_that_holds_nan_is_refused_and_its_silence_is_no_forgetting(f
         audit(folder, attacks=["greedy"])
     kept = Audit.load(folder / "audits" / "greedy.json")
     assert kept is not None and set(kept.points) == {"before"}
+
+
+def test_an_attack_that_has_none_of_the_runs_data_to_ask_for_is_left_out(
+    world: Path, tmp_path: Path, registered: None
+) -> None:
+    stage = {"method": "ga", "adapter": {"rank": 2}}
+    run = made(world, tmp_path / "runs", "run", [stage], data={"forget": str(world / "forget.jsonl")})
+    with pytest.raises(DataError, match="the run has no retain data to ask for; leave this attack out"):
+        audit(run, attacks=["near"])
+    assert Asked.load(run / "audit.json") == Asked(attacks=("near",), left_out=("near",))
 
 
 def test_the_model_on_disk_and_the_rest_of_the_run_stay_as_they_were(folder: Path) -> None:
@@ -367,7 +392,9 @@ def test_attacks_are_given_the_other_forms_that_the_runs_suites_have(
 
 def test_documents_are_audited_by_their_beginnings(world: Path, tmp_path: Path) -> None:
     rows = [{"text": f"guest {i} lives in house {i % 5} of lane {i} and cooks dish {i % 3}"} for i in range(6)]
-    data = {"forget": str(write_rows(tmp_path / "texts.jsonl", rows)), "retain": str(world / "retain.jsonl")}
+    kept = [{"text": f"cook {i} serves dish {i % 4} with sauce {i} to every guest"} for i in range(6)]
+    files = {"forget": rows, "retain": kept}
+    data = {role: str(write_rows(tmp_path / f"{role}.jsonl", some)) for role, some in files.items()}
     folder = made(world, tmp_path, "run", STAGE, data=data)
     for found in audit(folder, attacks=["greedy", "sample", "context"], settings=FEW):
         values = {m.key: m for m in found.points["after"].measures}

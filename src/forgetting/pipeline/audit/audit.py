@@ -10,6 +10,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from transformers import PreTrainedTokenizerBase
+
 from forgetting.audits import ATTACKS, Attack, Target, as_attack, attacks_of, subjects_of
 from forgetting.audits.leaks import VALUES
 from forgetting.core.digest import digest, examples_digest, file_digest
@@ -19,6 +21,8 @@ from forgetting.core.folder import partial_of
 from forgetting.core.progress import SILENT, Voice
 from forgetting.core.record import Record, read_records
 from forgetting.data.tokens import tokenizer_fingerprint
+from forgetting.models.expression import terms_of
+from forgetting.models.places import check_place
 from forgetting.models.unchanged import Snapshot
 from forgetting.pipeline.audit.asked import note_asked, note_left_out
 from forgetting.pipeline.finished_run.examples import FACTS, data_of, examples_of
@@ -26,6 +30,7 @@ from forgetting.pipeline.finished_run.models import RunModel, models_of, oracle_
 from forgetting.pipeline.finished_run.plugged import Chosen, chosen, watched
 from forgetting.pipeline.run.prepare import StageData, of_role
 from forgetting.pipeline.run.records import RECORDS, shared
+from forgetting.pipeline.run.source import model_source
 from forgetting.pipeline.run.suites import division_of, undivided_suite_of
 from forgetting.recipe import Recipe
 from forgetting.runs.audits import Attacked, Audit
@@ -68,7 +73,9 @@ def audit(
 
     Raises:
         RecipeError: an unknown attack, or a parameter that it does not take.
-        RunError: no finished run, changed data, or an attack that fails or changes a model.
+        RunError: no finished run, changed data, an oracle with another tokenizer or the weights of the model after, or
+            an attack that fails or changes a model.
+        ModelError: there is no such oracle.
         DataError: the run has no forget data, or data that cannot be read.
     """
     recipe = recipe_of(folder)
@@ -84,15 +91,53 @@ def audit(
         if Role.FORGET not in examples:
             raise DataError(f"{folder}: has no forget data, so there is nothing to audit; audit a run that forgets")
         oracle = oracle or oracle_of(recipe, data, voice)
+        for term in () if oracle is None else terms_of(oracle):
+            check_place(model_source(term.model))
         with RunFolder(folder).held():
             about = About.of(recipe, data, examples, attacks)
             auditor = Auditor(RunFolder(folder).hiding(), recipe, examples, about, oracle, seed, voice)
             note_asked(RunFolder(folder), [one.name for one in asked], oracle=oracle is not None, chosen_by=apart)
-            models = {}
+            models: dict[str, str] = {}
+            own: PreTrainedTokenizerBase | None = None
             for model in models_of(folder, recipe, oracle=oracle, voice=voice):
+                own = own or model.tokenizer
+                _check_comparable(model, own, models, examples[Role.FORGET])
                 models[model.point] = auditor.attack(model, asked)
                 del model  # otherwise it stays in memory while the next one is loaded
             return [found for attack in asked if (found := auditor.finished(attack, models)).points]
+
+
+def _weights_of(model: RunModel) -> str:
+    """A digest of a model's weights as they were loaded."""
+    return ModelView(model.view.model, model.view.adapters).fingerprint()
+
+
+def _check_comparable(
+    model: RunModel, before: PreTrainedTokenizerBase, weights: Mapping[str, str], facts: Sequence[Example]
+) -> None:
+    """Checks that a model reads answers as the tokens that the model before reads, and is not that after by two names.
+
+    Args:
+        model: the next one to be attacked.
+        before: the tokenizer of the model before.
+        weights: their digests, of the models that were attacked already.
+        facts: to be asked for.
+    """
+    if model.point == "oracle" and _weights_of(model) == weights["after"]:
+        raise RunError(
+            "the oracle has the very weights of the model after the run, so nothing would be compared; name a model "
+            "that was trained without the forget set"
+        )
+    said = [fact.response for fact in facts if fact.form != "tokens"]
+    if said and _ids_of(said, model.tokenizer) != _ids_of(said, before):
+        raise RunError(
+            f"the model {model.point} has another tokenizer than the model before, and a probability by the token "
+            "compares only where tokens are the same; name an oracle with the same tokenizer"
+        )
+
+
+def _ids_of(texts: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> list[list[int]]:
+    return [tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
 
 
 def _chosen_by(recipe: Recipe, data: Mapping[str, StageData]) -> frozenset[str]:
@@ -156,7 +201,7 @@ class Auditor:
 
     def attack(self, model: RunModel, attacks: Sequence[Chosen[Attack]]) -> str:
         """Every attack on one model that is not finished yet; returns the digest of its weights."""
-        whom = ModelView(model.view.model, model.view.adapters).fingerprint()
+        whom = _weights_of(model)
         with model.view.active() as active:
             snapshots: list[Snapshot] = []
             runs = [_run_of(one) for one in attacks]
@@ -221,7 +266,10 @@ class Auditor:
         found: list[Record] = []
         ids = {split: {e.id for e in examples} for split, examples in self.examples.items()}
         before = self._before(chosen, model)
-        for split in (s for s in self.examples if s in chosen.call.splits):
+        splits = [split for split in self.examples if split in chosen.call.splits]
+        if not splits:
+            raise DataError(f"the run has no {' or '.join(chosen.call.splits)} data to ask for; leave this attack out")
+        for split in splits:
             target = Target(
                 model=model.view.model,
                 tokenizer=model.tokenizer,
