@@ -8,6 +8,7 @@ from typing import Any, Literal
 from forgetting.audits.certificate.gates import KEPT, MORE
 from forgetting.audits.certificate.words import VALUES, ceiling
 from forgetting.report.template import page
+from forgetting.runs.audits import own_name
 from forgetting.runs.register import Request
 
 TRIED = {
@@ -116,7 +117,7 @@ def certificate_page(
         tone=TONES[predicate["verdict"]],
         rows=_rows(predicate, "oracle" if compared else "unseen"),
         columns=["before", "comparison" if compared else "never given", "now"],
-        ways=len({found["attack"] for found in predicate["results"]}),
+        ways=len({own_name(found["attack"]) for found in predicate["results"]}),
         which=_which(predicate),
         compared=compared,
         adapter=any(file["name"].endswith("adapter_config.json") for file in statement["subject"]),
@@ -202,7 +203,7 @@ def _rows(predicate: Mapping[str, Any], beside: str) -> list[dict[str, Any]]:
     return [
         {
             **found,
-            "tried": TRIED.get(name, name),
+            "tried": _tried(name),
             "came": _came(found, predicate["margin"]),
             "tone": TONES.get(found["state"], "note"),
             "cells": [_per(found.get(model)) for model in ("before", beside, "after")],
@@ -210,6 +211,12 @@ def _rows(predicate: Mapping[str, Any], beside: str) -> list[dict[str, Any]]:
         }
         for name, found in rows.items()
     ]
+
+
+def _tried(attack: str) -> str:
+    """What an attack does, in words for everyone."""
+    own = own_name(attack)
+    return TRIED.get(own, own) + ("" if own == attack else "; earlier, with other settings")
 
 
 def _bounds(predicate: Mapping[str, Any]) -> list[dict[str, Any]]:

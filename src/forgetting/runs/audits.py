@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ from forgetting.runs.reading import as_typed, read_object, write_object
 
 T = TypeVar("T")
 AFTER = "after"
+_EARLIER = re.compile(r"(.+)@\d+")
 _AGAIN = "remove the file and start again"
 
 
@@ -64,6 +66,17 @@ class Audit:
     def save(self, file: Path) -> None:
         """Writes the file, whole or not at all."""
         write_object(file, asdict(self), indent=1)
+
+
+def own_name(attack: str) -> str:
+    """The name of an attack, without the number under which its earlier results are kept: `form` of `form@1`."""
+    earlier = _EARLIER.fullmatch(attack)
+    return attack if earlier is None else earlier[1]
+
+
+def earlier_name(attack: str, number: int) -> str:
+    """The name under which earlier results of an attack are kept, from 1 up."""
+    return f"{attack}@{number}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

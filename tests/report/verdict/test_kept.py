@@ -135,7 +135,7 @@ def test_a_loss_of_less_than_a_hundredth_is_said_and_is_no_damage(tmp_path: Path
     )
     judged = verdict(run)
     assert judged.failed == () and judged.headline.endswith("; less than a hundredth of what should stay is lost.")
-    few = [p - 0.002 for p in spread(0.05, width=0.01)]  # 0.002 of 0.05 is no trifle
+    few = [0.96 * p for p in spread(0.05, width=0.01)]  # as little, but a twenty-fifth
     assert keeping(tmp_path / "c", spread(0.05, width=0.01), few)[0] == "damaged"
     noisy = [p - (0.02 if i % 5 == 0 else 0.003) for i, p in enumerate(RETAIN)]  # the interval goes beyond a hundredth
     assert keeping(tmp_path / "d", RETAIN, noisy)[0] == "damaged"

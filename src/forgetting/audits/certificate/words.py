@@ -21,7 +21,7 @@ VALUES = {
 
 def line(verdict: Verdict) -> str:
     """The verdict in one line; what failed comes first."""
-    of = f"{verdict.facts} facts, {verdict.subjects} subjects, 95%."
+    of = f"{_many(verdict.facts, 'fact')}, {_many(verdict.subjects, 'subject')}, 95%."
     start = f"{verdict.state.upper()} at {verdict.margin:g}"
     if verdict.state == "uninterpretable":
         failed = " ".join(gate.text for gate in verdict.gates if gate.state == "failed")
@@ -203,6 +203,10 @@ def _asked(verdict: Verdict) -> dict[str, int]:
         if found.difference is not None:
             asked[found.attack] = max(asked.get(found.attack, 0), found.difference.facts + found.difference.missing)
     return asked
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}" + ("s" if count != 1 else "")
 
 
 def _leaks(found: Found) -> str:

@@ -25,6 +25,7 @@ from forgetting.models.expression import terms_of
 from forgetting.models.places import check_place
 from forgetting.models.unchanged import Snapshot
 from forgetting.pipeline.audit.asked import note_asked, note_left_out
+from forgetting.pipeline.audit.earlier_results import keep_earlier
 from forgetting.pipeline.finished_run.examples import FACTS, data_of, examples_of
 from forgetting.pipeline.finished_run.models import RunModel, models_of, oracle_of, recipe_of
 from forgetting.pipeline.finished_run.plugged import Chosen, chosen, watched
@@ -59,7 +60,7 @@ def audit(
     examples by which nothing was chosen. `audits/NAME.json` and its records
     are written after each model; finished results for the same model, questions and parameters are not run again. Those
     of the model before and of the oracle are shared by the runs of an output folder. The records of a redacted or
-    purged run hold no texts, and are not shared.
+    purged run hold no texts, and are not shared. What an attack found that is asked otherwise now is kept beside.
 
     Args:
         folder: a finished run's.
@@ -97,6 +98,7 @@ def audit(
             about = About.of(recipe, data, examples, attacks)
             auditor = Auditor(RunFolder(folder).hiding(), recipe, examples, about, oracle, seed, voice)
             note_asked(RunFolder(folder), [one.name for one in asked], oracle=oracle is not None, chosen_by=apart)
+            auditor.keep_earlier(asked)
             models: dict[str, str] = {}
             own: PreTrainedTokenizerBase | None = None
             for model in models_of(folder, recipe, oracle=oracle, voice=voice):
@@ -227,6 +229,11 @@ class Auditor:
                     same[_run_of(chosen)] = records
                 self._write(chosen, model.point, whom, records, time.perf_counter() - began)
         return whom
+
+    def keep_earlier(self, attacks: Sequence[Chosen[Attack]]) -> None:
+        """Keeps what attacks found that are asked otherwise now."""
+        for one in attacks:
+            keep_earlier(self.folder, one.name, self._asked(one))
 
     def _has_records(self, attacked: Attacked) -> bool:
         """Whether the records of a finished attack are as they were written."""

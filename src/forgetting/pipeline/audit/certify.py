@@ -25,7 +25,7 @@ from forgetting.pipeline.audit.register import register_audit, request_of
 from forgetting.report import headline_measures, wording
 from forgetting.report.certificate import certificate_page
 from forgetting.report.template import write_out
-from forgetting.runs.audits import Audit
+from forgetting.runs.audits import Audit, own_name
 from forgetting.runs.folder import RunFolder
 from forgetting.runs.redact import Redactor, redactor_of
 from forgetting.runs.register import Request
@@ -58,9 +58,10 @@ def certify(
     """Judges all finished attacks of a run and writes `certificate.json`, the page and the register.
 
     Attacks of earlier calls count as well, if they were on the same models: what once leaked is not left out by running
-    others, and what other weights gave away says nothing of these. What an attack that did not finish on all of them
-    would have found is missing, so nothing is shown then; nor where one that was asked for did not finish at all, or
-    has no answer that could be scored.
+    others, or the same ones otherwise, and what other weights gave away says nothing of these. An attack that is asked
+    for more facts than before stands for its earlier results, unless those refute. What an attack that did not finish
+    on all of them would have found is missing, so nothing is shown then; nor where one that was asked for did not
+    finish at all, or has no answer that could be scored.
 
     Args:
         folder: the run's.
@@ -126,10 +127,9 @@ def certified(
     if not 0 < margin < 1:
         raise RecipeError(f"--margin is {margin:g}; write a number between 0 and 1, such as 0.1")
     run, results = RunFolder(folder), Results.load(folder)
-    audits = audits_of(run, models, names)
-    found: list[Evidence] = []
     texts: dict[str, str] = {}
-    for audit in audits:
+    scored: list[tuple[Audit, list[Evidence]]] = []
+    for audit in audits_of(run, models, names):
         of = audit.points
         records = {point: _records(run, of[point].records) if point in of else [] for point in models}
         keyed = {point: [keyed_record(r, key) for r in some] for point, some in records.items()}
@@ -137,7 +137,10 @@ def certified(
             for k, r in zip(keyed[point], some, strict=True):
                 if r.redacted is None:  # in the shortest of the ways in which it was asked for
                     texts[k.id] = min(texts.get(k.id, _said(r)), _said(r), key=len)
-        found += evidence(audit.attack, audit.leaks, keyed)
+        scored.append((audit, evidence(audit.attack, audit.leaks, keyed)))
+    counting = [(audit, own) for audit, own in scored if not _is_replaced(audit, own, scored, margin)]
+    audits = [audit for audit, _ in counting]
+    found = [one for _, own in counting for one in own]
     finished = [audit.attack for audit in audits]
     asked = asked_of(run, finished)
     missing = [*unfinished(asked, finished), *_unscored(audits, found)]
@@ -158,6 +161,24 @@ def certified(
         chosen_by=asked.chosen_by,
     )
     return Certified(verdict=verdict, statement=statement(verdict, sources), texts=texts)
+
+
+def _is_replaced(
+    audit: Audit, own: Sequence[Evidence], every: Sequence[tuple[Audit, Sequence[Evidence]]], margin: float
+) -> bool:
+    """Whether the attack asked for more facts since, or the same again, so that these earlier results do not count.
+
+    A leak that they show counts all the same.
+    """
+    for now, found in every:
+        if now.attack == own_name(audit.attack) != audit.attack:
+            fewer = _facts(own) < _facts(found) and judge(own, (), margin=margin).state != "refuted"
+            return fewer or now.asked == audit.asked
+    return False
+
+
+def _facts(found: Sequence[Evidence]) -> int:
+    return max((len(one.facts) for one in found), default=0)
 
 
 def _unscored(audits: Sequence[Audit], found: Sequence[Evidence]) -> list[str]:

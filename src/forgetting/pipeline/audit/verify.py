@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from forgetting.pipeline.audit.certify import as_text, audits_of, certified
 from forgetting.pipeline.audit.register import registered
 from forgetting.pipeline.finished_run.models import recipe_of
 from forgetting.report.certificate import certificate_page
-from forgetting.runs.audits import Asked
+from forgetting.runs.audits import Asked, own_name
 from forgetting.runs.folder import RunFolder
 from forgetting.runs.reading import leaves
 from forgetting.runs.redact import known_redactor
@@ -54,17 +55,21 @@ def verify(file: Path, folder: Path | None = None) -> list[str]:
         redactor = None
     names = [str(attack["name"]) for attack in predicate["attacks"]]
     own = registered(folder)
+    scored = partial(
+        certified,
+        folder,
+        own,
+        margin=predicate["margin"],
+        date=predicate["date"],
+        key=redactor,
+        models=predicate["models"],
+    )
     with run.quiet():
-        now = certified(
-            folder,
-            own,
-            margin=predicate["margin"],
-            date=predicate["date"],
-            key=redactor,
-            models=predicate["models"],
-            names=names,
-        )
-    found = _cut_out(predicate, run, names)
+        now = scored(names=names)
+        there = {audit.attack for audit in audits_of(run, predicate["models"])}
+        if any(own_name(name) != name for name in there - set(names)):  # earlier results, which need not count
+            there = {str(attack["name"]) for attack in scored().statement["predicate"]["attacks"]}
+    found = _cut_out(predicate, run, names, there)
     found += _mismatches(written, json.loads(as_text(now.statement)), purged=bool(results.purged))
     if own.certificate != file_digest(file):
         found.append(f"{run.register_file.name}: names another certificate (SHA-256 {own.certificate or 'none'})")
@@ -81,10 +86,16 @@ def _page(run: RunFolder, written: Mapping[str, Any], now: Mapping[str, Any]) ->
     return [] if page.read_text(encoding="utf-8") in pages else [f"{page.name}: is not the page of this certificate"]
 
 
-def _cut_out(predicate: Mapping[str, Any], run: RunFolder, names: Sequence[str]) -> list[str]:
-    """What the run's folder holds or was asked for and the certificate does not name."""
+def _cut_out(predicate: Mapping[str, Any], run: RunFolder, names: Sequence[str], there: Set[str]) -> list[str]:
+    """What the run's folder holds or was asked for and the certificate does not name.
+
+    Args:
+        predicate: of the certificate.
+        run: the run's folder.
+        names: of the attacks in the certificate.
+        there: of those whose results are in the folder and count.
+    """
     found = []
-    there = {audit.attack for audit in audits_of(run, predicate["models"])}
     for name in sorted(there - set(names)):
         found.append(f"attack {name}: has results in {run.audit_file(name)}, and no row in the certificate")
     folders = sorted(run.audits_folder.glob("*/")) if run.audits_folder.is_dir() else []

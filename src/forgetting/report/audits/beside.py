@@ -13,6 +13,7 @@ from forgetting.core.measure import Measure
 from forgetting.report import headline_measures, wording
 from forgetting.report.certificate import TONES
 from forgetting.report.verdict.intervals import value_at
+from forgetting.runs.audits import own_name
 from forgetting.runs.paths import RunPaths
 from forgetting.runs.results import Results, labels
 
@@ -87,7 +88,8 @@ def beside(runs: Sequence[Results]) -> Beside | None:
     same = [audit for audit in known if audit.kind == most]
     if len(same) < 2:
         return None
-    attacks = list(dict.fromkeys(found.attack for audit in same for found in audit.found))
+    every = dict.fromkeys(found.attack for audit in same for found in audit.found)
+    attacks = [attack for attack in every if own_name(attack) == attack]
     how = {name: next(audit.how[name] for audit in same if name in audit.how) for name in attacks}
     rows = sorted((_row(audit, attacks, how) for audit in same), key=_order)
     out = [why_not(audit, most, name) for audit, name in zip(audits, names, strict=True)]
