@@ -378,7 +378,7 @@ def test_attacks_are_given_the_other_forms_that_the_runs_suites_have(
     own = examples_of(recipe, data_of(folder, recipe))["forget"][0]
     there = (replace(own, id="sentence", form="text", group=own.cluster), replace(own, id="stranger", group="another"))
     suite = Suite(name="s", splits=(Split(name="forget-text", examples=there),), metrics=())
-    monkeypatch.setattr("forgetting.pipeline.audit.audit.undivided_suite_of", lambda recipe, data: suite)
+    monkeypatch.setattr("forgetting.pipeline.audit.auditor.undivided_suite_of", lambda recipe, data: suite)
     given: list[str] = []
 
     def shows(target: Target) -> Sequence[Record]:

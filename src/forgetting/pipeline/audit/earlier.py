@@ -19,7 +19,8 @@ from forgetting.core.record import read_records
 from forgetting.data.examples import overlap
 from forgetting.data.reading import Heard
 from forgetting.data.source import Source
-from forgetting.pipeline.audit.audit import SPLITS, About, Auditor, chosen_attacks
+from forgetting.pipeline.audit.audit import chosen_attacks
+from forgetting.pipeline.audit.auditor import SPLITS, About, Auditor
 from forgetting.pipeline.audit.register import requests_to
 from forgetting.pipeline.finished_run.examples import data_of, examples_of
 from forgetting.pipeline.finished_run.models import models_of, recipe_of
