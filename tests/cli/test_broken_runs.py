@@ -57,8 +57,8 @@ def test_a_folder_that_is_no_run(verb: str, tmp_path: Path, said: Say) -> None:
 @pytest.mark.parametrize("verb", BOTH)
 def test_no_folder(verb: str, tmp_path: Path, said: Say) -> None:
     line = said(verb, tmp_path / "gone")
-    what = "model" if verb in OF_MODELS else "run"
-    assert line.startswith(f"{tmp_path / 'gone'}: no such {what} folder; ")
+    what = "model folder" if verb in OF_MODELS else "folder"
+    assert line.startswith(f"{tmp_path / 'gone'}: no such {what}; ")
 
 
 @pytest.mark.parametrize("verb", BOTH)

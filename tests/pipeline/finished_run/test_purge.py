@@ -108,7 +108,7 @@ class Died(BaseException):
 
 PLACES: list[tuple[Any, str]] = [
     *((purging, name) for name in ("remove", "_mark", "build_report")),
-    *((run_folder, name) for name in ("write_records", "write_object")),
+    *((run_folder, name) for name in ("write_hidden", "write_object")),
     (stage_folder, "write_object"),
 ]
 

@@ -80,10 +80,22 @@ def cut(path: Path) -> None:
 def flip(path: Path) -> None:
     """Another digit, letter or weight, in a place where a reader would not notice it."""
     content = bytearray(path.read_bytes())
+    as_json = path.suffix in (".json", ".jsonl")
     digits = [i for i, byte in enumerate(content) if chr(byte) in "12345678"]
-    at = digits[len(digits) // 2] if path.suffix in (".json", ".jsonl") else len(content) - 5
-    content[at] ^= 1
-    path.write_bytes(bytes(content))
+    for at in digits[len(digits) // 2 :] if as_json else [len(content) - 5]:
+        changed = content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
+        if not as_json or values(changed) != values(content):  # the last digit of a long number may change nothing
+            path.write_bytes(bytes(changed))
+            return
+
+
+def values(content: bytes) -> list[object]:
+    """What is in a file of JSON, or of a JSON object in each line."""
+    text = content.decode()
+    try:
+        return [json.loads(text)]
+    except json.JSONDecodeError:
+        return [json.loads(line) for line in text.splitlines()]
 
 
 def folder_instead(path: Path) -> None:
