@@ -148,7 +148,7 @@ def dying(function, call):
 
 place, call = sys.argv[1], int(sys.argv[2])
 if place == "records":
-    folder.write_records = dying(folder.write_records, call)
+    folder.write_hidden = dying(folder.write_hidden, call)
 elif place == "checkpoint":
     checkpoint.save_file = dying(checkpoint.save_file, call)
 elif place == "scores":
