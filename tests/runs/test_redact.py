@@ -132,7 +132,7 @@ DYING = """
 import os, signal, sys
 from forgetting.pipeline.run.run import run
 from forgetting.recipe import load_recipe
-from forgetting.runs import folder, stage_folder
+from forgetting.runs import evaluations, stage_folder
 from forgetting.training import checkpoint
 from forgetting.token_selection import scoring
 
@@ -148,7 +148,7 @@ def dying(function, call):
 
 place, call = sys.argv[1], int(sys.argv[2])
 if place == "records":
-    folder.write_hidden = dying(folder.write_hidden, call)
+    evaluations.write_hidden = dying(evaluations.write_hidden, call)
 elif place == "checkpoint":
     checkpoint.save_file = dying(checkpoint.save_file, call)
 elif place == "scores":
