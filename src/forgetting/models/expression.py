@@ -60,6 +60,20 @@ def terms_of(expression: str) -> tuple[Term, ...]:
     return tuple(terms)
 
 
+def check_places(expression: str, source: Callable[[str], str]) -> None:
+    """Checks, without loading one, that there may be a model wherever an expression names one.
+
+    Args:
+        expression: see `terms_of`.
+        source: maps a name to its folder or hub id.
+
+    Raises:
+        ModelError: an expression that cannot be read, or no such folder.
+    """
+    for term in terms_of(expression):
+        check_place(source(term.model))
+
+
 def load_expression(
     expression: str,
     *,
@@ -90,8 +104,7 @@ def load_expression(
         return load_model(
             where, dtype=dtype, revision=revision, device=device, quantise=quantise, trains_all=trains_all
         )
-    for term in terms:
-        check_place(source(term.model))
+    check_places(expression, source)
     loader = _Loader(dtype, device, quantise)
     views: dict[str, tuple[float, str, _View]] = {}
     for term in terms:

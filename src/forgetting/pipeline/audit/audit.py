@@ -14,8 +14,7 @@ from forgetting.audits.leaks import VALUES
 from forgetting.core.errors import DataError, RecipeError, RunError, nearest
 from forgetting.core.example import Example, Role
 from forgetting.core.progress import SILENT, Voice
-from forgetting.models.expression import terms_of
-from forgetting.models.places import check_place
+from forgetting.models.expression import check_places
 from forgetting.pipeline.audit.asked import note_asked
 from forgetting.pipeline.audit.auditor import SPLITS, About, Auditor, weights_of
 from forgetting.pipeline.finished_run.examples import FACTS, data_of, examples_of
@@ -77,8 +76,8 @@ def audit(
         if Role.FORGET not in examples:
             raise DataError(f"{folder}: has no forget data, so there is nothing to audit; audit a run that forgets")
         oracle = oracle or oracle_of(recipe, data, voice)
-        for term in () if oracle is None else terms_of(oracle):
-            check_place(model_source(term.model))
+        if oracle is not None:
+            check_places(oracle, model_source)
         with RunFolder(folder).held():
             about = About.of(recipe, data, examples, attacks)
             auditor = Auditor(RunFolder(folder).hiding(), recipe, examples, about, oracle, seed, voice)
@@ -88,8 +87,9 @@ def audit(
             own: PreTrainedTokenizerBase | None = None
             for model in models_of(folder, recipe, oracle=oracle, voice=voice):
                 own = own or model.tokenizer
+                models[model.point] = weights_of(model)
                 _check_comparable(model, own, models, examples[Role.FORGET])
-                models[model.point] = auditor.attack(model, asked)
+                auditor.attack(model, models[model.point], asked)
                 del model  # otherwise it stays in memory while the next one is loaded
             return [found for attack in asked if (found := auditor.finished(attack, models)).points]
 
@@ -102,10 +102,10 @@ def _check_comparable(
     Args:
         model: the next one to be attacked.
         before: the tokenizer of the model before.
-        weights: their digests, of the models that were attacked already.
+        weights: digests of its weights and of those of the models that were attacked already.
         facts: to be asked for.
     """
-    if model.point == "oracle" and weights_of(model) == weights["after"]:
+    if model.point == "oracle" and weights["oracle"] == weights["after"]:
         raise RunError(
             "the oracle has the very weights of the model after the run, so nothing would be compared; name a model "
             "that was trained without the forget set"

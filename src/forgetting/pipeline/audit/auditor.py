@@ -77,9 +77,8 @@ class Auditor:
     seed: int
     voice: Voice
 
-    def attack(self, model: RunModel, attacks: Sequence[Chosen[Attack]]) -> str:
-        """Every attack on one model that is not finished yet; returns the digest of its weights."""
-        whom = weights_of(model)
+    def attack(self, model: RunModel, whom: str, attacks: Sequence[Chosen[Attack]]) -> None:
+        """Every attack on one model that is not finished yet; `whom` is the digest of its weights (`weights_of`)."""
         with model.view.active() as active:
             snapshots: list[Snapshot] = []
             runs = [_run_of(one) for one in attacks]
@@ -104,7 +103,6 @@ class Auditor:
                 if runs.count(_run_of(chosen)) > 1:
                     same[_run_of(chosen)] = records
                 self._write(chosen, model.point, whom, records, time.perf_counter() - began)
-        return whom
 
     def keep_earlier(self, attacks: Sequence[Chosen[Attack]]) -> None:
         """Keeps what attacks found that are asked otherwise now."""

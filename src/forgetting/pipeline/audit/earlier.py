@@ -20,7 +20,7 @@ from forgetting.data.examples import overlap
 from forgetting.data.reading import Heard
 from forgetting.data.source import Source
 from forgetting.pipeline.audit.audit import chosen_attacks
-from forgetting.pipeline.audit.auditor import SPLITS, About, Auditor
+from forgetting.pipeline.audit.auditor import SPLITS, About, Auditor, weights_of
 from forgetting.pipeline.audit.register import requests_to
 from forgetting.pipeline.finished_run.examples import data_of, examples_of
 from forgetting.pipeline.finished_run.models import models_of, recipe_of
@@ -117,13 +117,15 @@ def audit_earlier(
         key = redactor_of(folder.parent)
         done: list[Request] = []
         for model in models_of(folder, recipe, voice=voice):
-            for one in given if model.point == "after" else ():
+            after = model.point == "after"
+            weights = weights_of(model) if after else ""
+            for one in given if after else ():
                 examples = {str(s): _beside(others.get(s, ()), one.facts) for s in SPLITS if s != Role.FORGET}
                 examples = {str(Role.FORGET): one.facts, **{s: some for s, some in examples.items() if some}}
                 place = EarlierFolder(folder, key, f"{one.request.id}-{one.request.commitment[:6]}")
                 about = About.of(recipe, data, examples, attacks)
                 auditor = Auditor(place, recipe, examples, about, None, seed, _named(voice, one.request.id))
-                weights = auditor.attack(model, asked)
+                auditor.attack(model, weights, asked)
                 audits = [auditor.finished(attack, {"after": weights}) for attack in asked]
                 done.append(_again(folder, place, one, audits))
             del model

@@ -15,11 +15,10 @@ from forgetting.core.errors import RecipeError
 from forgetting.core.progress import Voice
 from forgetting.core.record import check_record_file
 from forgetting.data.encode import Encoded, encoded_digest
-from forgetting.models.expression import terms_of
+from forgetting.models.expression import check_places
 from forgetting.models.head import longest_row
 from forgetting.models.hidden_states import decoder_blocks
 from forgetting.models.loading import LoadedModel
-from forgetting.models.places import check_place
 from forgetting.pipeline.run.earlier import earlier_requests, learned_again
 from forgetting.pipeline.run.judged import judge_of
 from forgetting.pipeline.run.load import dated_recipe, loaded_for
@@ -87,8 +86,7 @@ def check_recipe(recipe: Recipe) -> None:
     if recipe.oracle is not None and recipe.oracle.endswith(".jsonl"):
         check_record_file(Path(recipe.oracle))
     elif recipe.oracle is not None:
-        for term in terms_of(recipe.oracle):
-            check_place(model_source(term.model))
+        check_places(recipe.oracle, model_source)
 
 
 def prepared(recipe: Recipe, voice: Voice) -> Prepared:
